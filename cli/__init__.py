@@ -1,0 +1,1 @@
+"""The `gauntlet` command and the supervisor of the embedded system."""

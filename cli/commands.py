@@ -1,0 +1,203 @@
+"""The `gauntlet` command."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+import yaml
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+
+from cli.tables import classifications_table, experiments_table, report_table, runs_table
+from cli.watching import watch as watch_experiment
+from client import GauntletClient, GauntletClientError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Train image classifiers on adversarial examples and measure how robust they are. "
+    "Commands that talk to a service use GAUNTLET_URL (http://127.0.0.1:8000).",
+)
+console = Console()
+errors = Console(stderr=True)
+
+ExperimentId = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="The experiment's id.")]
+
+
+@contextmanager
+def _client() -> Iterator[GauntletClient]:
+    try:
+        with GauntletClient() as client:
+            yield client
+    except GauntletClientError as error:
+        _give_up(str(error))
+
+
+def _give_up(message: str) -> NoReturn:
+    errors.print(escape(message), style="red")
+    raise typer.Exit(1)
+
+
+@app.command()
+def submit(
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help="A YAML or JSON file, or the name of a preset.")],
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay and show the progress, then the report.")] = False,
+) -> None:
+    """Queue an experiment."""
+    with _client() as client:
+        experiment = client.submit(_read_spec(spec))
+        console.print(experiment.id, highlight=False)
+        if watch:
+            _follow(client, experiment.id)
+
+
+@app.command()
+def watch(experiment: ExperimentId) -> None:
+    """Show an experiment's progress until it ends, then its report."""
+    with _client() as client:
+        _follow(client, experiment)
+
+
+@app.command()
+def experiments() -> None:
+    """List the experiments."""
+    with _client() as client:
+        console.print(experiments_table(client.experiments()))
+
+
+@app.command()
+def runs(
+    experiment: Annotated[str | None, typer.Argument(metavar="[EXPERIMENT]", help="Only this experiment's.")] = None,
+) -> None:
+    """List the runs."""
+    with _client() as client:
+        console.print(runs_table(client.runs(experiment)))
+
+
+@app.command()
+def report(
+    experiment: ExperimentId,
+    *,
+    format: Annotated[str, typer.Option(help="table, md or json.")] = "table",
+) -> None:
+    """Show an experiment's report."""
+    with _client() as client:
+        match format:
+            case "md":
+                sys.stdout.write(client.report_markdown(experiment))
+            case "json":
+                sys.stdout.write(client.report(experiment).model_dump_json(indent=2) + "\n")
+            case "table":
+                console.print(report_table(client.report(experiment)))
+            case _:
+                _give_up("The format must be table, md or json.")
+
+
+@app.command()
+def checkpoints(run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Only this run's.")] = None) -> None:
+    """List the checkpoints."""
+    with _client() as client:
+        for checkpoint in client.checkpoints(run):
+            fgsm = checkpoint.metrics["test_fgsm_accuracy"]
+            console.print(
+                f"{checkpoint.id}  {checkpoint.objective}, seed {checkpoint.seed}, epoch {checkpoint.epoch}: "
+                f"test {checkpoint.metrics['test_accuracy']:.1%}, FGSM {fgsm:.1%}",
+                highlight=False,
+            )
+
+
+@app.command()
+def weights(
+    checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT")],
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the safetensors file.")],
+) -> None:
+    """Download a checkpoint's weights."""
+    with _client() as client:
+        out.write_bytes(client.weights(checkpoint))
+
+
+@app.command()
+def classify(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", exists=True, dir_okay=False)],
+    checkpoint: Annotated[list[str], typer.Option(help="A checkpoint's id; may be repeated.")],
+) -> None:
+    """Classify PNG or JPEG images with one or more checkpoints."""
+    with _client() as client:
+        console.print(classifications_table(client.classify(images, checkpoint)))
+
+
+@app.command()
+def cancel(identifier: Annotated[str, typer.Argument(metavar="ID", help="An experiment, run or evaluation.")]) -> None:
+    """Cancel a job, or all of an experiment."""
+    with _client() as client:
+        match identifier.partition("_")[0]:
+            case "run":
+                status = client.cancel_run(identifier).status
+            case "eval":
+                status = client.cancel_evaluation(identifier).status
+            case _:
+                status = client.cancel_experiment(identifier).status
+        console.print(f"{identifier}: {status}")
+
+
+@app.command()
+def up() -> None:
+    """Run the embedded system in the foreground until Ctrl-C."""
+    # Imported here, as in demo: the commands that only talk to a service start without SQLAlchemy and the rest.
+    from cli.embedded import StartFailed, run_embedded
+    from service.settings import ServiceSettings
+
+    try:
+        run_embedded(ServiceSettings(), console)
+    except (StartFailed, ValidationError) as error:
+        _give_up(str(error))
+
+
+@app.command()
+def demo() -> None:
+    """Start everything, run the quickstart comparison, show its report, stop."""
+    from cli.demo import run_demo
+    from cli.embedded import StartFailed
+    from service.settings import ServiceSettings
+
+    try:
+        run_demo(ServiceSettings(), console)
+    except (StartFailed, GauntletClientError, ValidationError) as error:
+        _give_up(str(error))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database's schema up to date (`gauntlet up` does so by itself)."""
+    from store.database import migrate as migrate_database
+    from store.settings import StoreSettings
+
+    migrate_database(StoreSettings().database_url)
+
+
+def _follow(client: GauntletClient, experiment: str) -> None:
+    ended = watch_experiment(client, experiment, console)
+    console.print(report_table(client.report(experiment)))
+    if ended.status != "succeeded":
+        _give_up(f"The experiment {ended.status} ({ended.status_reason}).")
+
+
+def _read_spec(source: str) -> dict[str, Any]:
+    path = Path(source)
+    if not path.exists() and not path.suffix and os.sep not in source:
+        return {"preset": source}
+    try:
+        text = path.read_text()
+        document = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        _give_up(f"The spec {source} cannot be read: {error}")
+    if not isinstance(document, dict):
+        _give_up(f"The spec {source} does not hold a mapping.")
+    return dict(document)

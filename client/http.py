@@ -1,0 +1,175 @@
+"""The HTTP client: one method per thing the API does, values in and out."""
+
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import httpx
+from pydantic import ValidationError
+
+from client.errors import GauntletClientError, Refused, Unreachable
+from gauntlet.report import Report
+from gauntlet.resources import (
+    Checkpoint,
+    Classification,
+    EpochMetrics,
+    Evaluation,
+    Experiment,
+    Page,
+    Problem,
+    Resource,
+    Run,
+    RunEvent,
+)
+from gauntlet.spec import ExperimentSpec
+
+DEFAULT_URL: Final = "http://127.0.0.1:8000"
+_PAGE = 100
+# Enough for a restart of the service; every request is safe to repeat, submitting thanks to its key.
+_CONNECT_RETRIES = 3
+
+T = TypeVar("T", bound=Resource)
+
+
+class GauntletClient:
+    """A client of the service at `url` (default: `GAUNTLET_URL`, else this machine's port 8000).
+
+    Every method raises `Refused` where the service answers with a problem and `Unreachable` where it does not answer.
+    """
+
+    def __init__(self, url: str | None = None, *, token: str | None = None, timeout_s: float = 60) -> None:
+        token = token or os.environ.get("GAUNTLET_TOKEN")
+        self.url = (url or os.environ.get("GAUNTLET_URL") or DEFAULT_URL).rstrip("/")
+        self._http = httpx.Client(
+            base_url=self.url,
+            timeout=timeout_s,
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            transport=httpx.HTTPTransport(retries=_CONNECT_RETRIES),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def ready(self) -> bool:
+        """Whether the service answers and can serve."""
+        try:
+            return self._http.get("/readyz").is_success
+        except httpx.TransportError:
+            return False
+
+    def submit(self, spec: ExperimentSpec | Mapping[str, Any], *, idempotency_key: str | None = None) -> Experiment:
+        """Queue an experiment: a spec, or the same as plain data such as `{"preset": "quickstart"}`."""
+        document = spec.model_dump(mode="json") if isinstance(spec, ExperimentSpec) else dict(spec)
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        return self._read(Experiment, "POST", "/v1/experiments", json=document, headers=headers)
+
+    def experiment(self, identifier: str) -> Experiment:
+        """One experiment."""
+        return self._read(Experiment, "GET", f"/v1/experiments/{identifier}")
+
+    def experiments(self) -> Iterator[Experiment]:
+        """All experiments, newest first."""
+        return self._all(Experiment, "/v1/experiments")
+
+    def cancel_experiment(self, identifier: str) -> Experiment:
+        """Cancel what has not ended of an experiment."""
+        return self._read(Experiment, "POST", f"/v1/experiments/{identifier}/cancel")
+
+    def report(self, experiment: str) -> Report:
+        """An experiment's report so far."""
+        return Report.model_validate_json(self._send("GET", f"/v1/experiments/{experiment}/report").content)
+
+    def report_markdown(self, experiment: str) -> str:
+        """The same as Markdown."""
+        return self._send("GET", f"/v1/experiments/{experiment}/report", params={"format": "md"}).text
+
+    def run(self, identifier: str) -> Run:
+        """One run."""
+        return self._read(Run, "GET", f"/v1/runs/{identifier}")
+
+    def runs(self, experiment: str | None = None) -> Iterator[Run]:
+        """Runs, newest first; of one experiment if it is named."""
+        return self._all(Run, "/v1/runs", experiment=experiment)
+
+    def cancel_run(self, identifier: str) -> Run:
+        """Cancel a run."""
+        return self._read(Run, "POST", f"/v1/runs/{identifier}/cancel")
+
+    def metrics(self, run: str) -> Iterator[EpochMetrics]:
+        """A run's epochs in order."""
+        return self._all(EpochMetrics, f"/v1/runs/{run}/metrics")
+
+    def events(self, run: str) -> Iterator[RunEvent]:
+        """A run's events in order."""
+        return self._all(RunEvent, f"/v1/runs/{run}/events")
+
+    def evaluations(self, *, experiment: str | None = None, run: str | None = None) -> Iterator[Evaluation]:
+        """Evaluations, newest first; of one experiment or run if it is named."""
+        return self._all(Evaluation, "/v1/evaluations", experiment=experiment, run=run)
+
+    def evaluation(self, identifier: str) -> Evaluation:
+        """One evaluation."""
+        return self._read(Evaluation, "GET", f"/v1/evaluations/{identifier}")
+
+    def cancel_evaluation(self, identifier: str) -> Evaluation:
+        """Cancel an evaluation."""
+        return self._read(Evaluation, "POST", f"/v1/evaluations/{identifier}/cancel")
+
+    def checkpoints(self, run: str | None = None) -> Iterator[Checkpoint]:
+        """Checkpoints, newest first; of one run if it is named."""
+        return self._all(Checkpoint, "/v1/checkpoints", run=run)
+
+    def checkpoint(self, identifier: str) -> Checkpoint:
+        """One checkpoint."""
+        return self._read(Checkpoint, "GET", f"/v1/checkpoints/{identifier}")
+
+    def weights(self, checkpoint: str) -> bytes:
+        """A checkpoint's weights as safetensors."""
+        return self._send("GET", f"/v1/checkpoints/{checkpoint}/weights").content
+
+    def classify(self, images: Sequence[Path], checkpoints: Sequence[str]) -> list[Classification]:
+        """Each image (PNG or JPEG) seen by each checkpoint, in that order."""
+        with ExitStack() as stack:
+            files = [("image", (path.name, stack.enter_context(path.open("rb")))) for path in images]
+            answer = self._send("POST", "/v1/classifications", files=files, data={"checkpoint": list(checkpoints)})
+        return list(Page[Classification].model_validate_json(answer.content).data)
+
+    def _all(self, resource: type[T], path: str, **filters: str | None) -> Iterator[T]:
+        params: dict[str, str | int] = {"limit": _PAGE}
+        params |= {key: value for key, value in filters.items() if value is not None}
+        while True:
+            page = Page[resource].model_validate_json(self._send("GET", path, params=params).content)  # type: ignore[valid-type]  # a type at run time
+            yield from page.data
+            if page.next is None:
+                return
+            params["after"] = page.next
+
+    def _read(self, resource: type[T], method: str, path: str, **request: Any) -> T:
+        return resource.model_validate_json(self._send(method, path, **request).content)
+
+    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        try:
+            answer = self._http.request(method, path, **request)
+        except httpx.TransportError as error:
+            raise Unreachable(
+                f"No Gauntlet answers at {self.url} ({error}). Is it running? Try `gauntlet up`."
+            ) from error
+        if answer.is_success:
+            return answer
+        try:
+            raise Refused(Problem.model_validate_json(answer.content))
+        except ValidationError as error:
+            raise GauntletClientError(f"{self.url} answered {answer.status_code}, which is no Gauntlet's.") from error

@@ -1,0 +1,162 @@
+"""Checkpoint files: safetensors with one JSON header entry, so that a file alone says what it is.
+
+Two kinds: weights, which are kept, served and classified with; and a training state, which also holds the optimiser
+and serves resuming only. Nothing here unpickles anything.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from gauntlet.architectures import build_model
+from gauntlet.errors import CheckpointInvalid
+from gauntlet.spec import RunSpec
+
+# One entry only: safetensors writes several in no fixed order, and equal states must be equal bytes.
+_HEADER = "gauntlet"
+
+
+class CheckpointCard(BaseModel):
+    """What a weights file says of itself: its run's spec, the epoch, the classes and the shape of an image."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    spec: RunSpec
+    epoch: int
+    classes: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Everything that training after `epoch` depends on; tensors on the CPU.
+
+    `optimizer` is keyed `<parameter index>.<entry>`. `warnings` are the kinds in force. `environment` names what
+    bit-identity rests on.
+    """
+
+    epoch: int
+    model: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    warnings: tuple[str, ...]
+    environment: str
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in eval mode without parameter gradients, and its card."""
+
+    model: nn.Module
+    card: CheckpointCard
+
+
+def environment(device: torch.device) -> str:
+    """What two runs must share to agree bit by bit: torch's build, the device and the number of threads."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    return f"torch {torch.__version__}, {device.type} {name}, {torch.get_num_threads()} threads"
+
+
+def encode_weights(tensors: dict[str, Tensor], card: CheckpointCard) -> bytes:
+    """The weights file's bytes; equal inputs give equal bytes."""
+    return save(tensors, metadata={_HEADER: card.model_dump_json()})
+
+
+def load_model(path: Path, device: torch.device) -> LoadedModel:
+    """Build the model that a weights file describes and load its weights.
+
+    Raises:
+        CheckpointInvalid: damaged, no checkpoint of ours, or tensors unlike the architecture's.
+    """
+    header, tensors = _read(path)
+    try:
+        card = CheckpointCard.model_validate(header)
+    except ValidationError as error:
+        raise CheckpointInvalid(f"The header of {path.name} does not describe a checkpoint.") from error
+    model = build_model(card.spec.architecture, card.image_shape, len(card.classes))
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CheckpointInvalid(f"The tensors in {path.name} do not fit a {card.spec.architecture.kind}.") from error
+    return LoadedModel(model.to(device).eval().requires_grad_(False), card)
+
+
+def encode_training_state(state: TrainingState) -> bytes:
+    """The training state's bytes; equal states give equal bytes."""
+    tensors = {f"model/{name}": tensor for name, tensor in state.model.items()}
+    tensors |= {f"optimizer/{name}": tensor for name, tensor in state.optimizer.items()}
+    header = {"epoch": state.epoch, "warnings": state.warnings, "environment": state.environment}
+    return save(tensors, metadata={_HEADER: json.dumps(header)})
+
+
+def load_training_state(path: Path) -> TrainingState:
+    """Read what `encode_training_state` wrote.
+
+    Raises:
+        CheckpointInvalid: damaged or no training state.
+    """
+    header, tensors = _read(path)
+    try:
+        return TrainingState(
+            epoch=int(header["epoch"]),
+            model=_below("model/", tensors),
+            optimizer=_below("optimizer/", tensors),
+            warnings=tuple(header["warnings"]),
+            environment=str(header["environment"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointInvalid(f"The header of {path.name} does not describe a training state.") from error
+
+
+def capture(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Copies of the model's and the optimiser's tensors, on the CPU and contiguous."""
+    weights = {name: _detached(tensor) for name, tensor in model.state_dict().items()}
+    moments = {
+        f"{index}.{entry}": _detached(tensor)
+        for index, entries in optimizer.state_dict()["state"].items()
+        for entry, tensor in entries.items()
+    }
+    return weights, moments
+
+
+def restore(state: TrainingState, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put a captured state back, in place.
+
+    Raises:
+        CheckpointInvalid: the state belongs to another architecture.
+    """
+    try:
+        model.load_state_dict(state.model)
+    except RuntimeError as error:
+        raise CheckpointInvalid("The training state belongs to another architecture.") from error
+    entries: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in state.optimizer.items():
+        index, _, entry = name.partition(".")
+        entries.setdefault(int(index), {})[entry] = tensor
+    optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _detached(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", copy=True).contiguous()
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})[_HEADER])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping: it has no __iter__
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise CheckpointInvalid(f"{path.name} is no checkpoint file, or is damaged: {error}.") from error
+    if not isinstance(header, dict):
+        raise CheckpointInvalid(f"The header of {path.name} is not an object.")
+    return header, tensors

@@ -1,0 +1,36 @@
+"""What can go wrong in the library. Each message is a full sentence that a user can act on.
+
+GauntletError
+├── DatasetUnavailable     the images a spec names cannot be read
+├── CheckpointInvalid      a file is no checkpoint of ours, or is damaged
+├── TrainingDiverged       the loss left the range in which training means anything
+└── AttackUnsupported      an attack cannot be run against this model or data set
+"""
+
+
+class GauntletError(Exception):
+    """Root of all errors that the library raises on purpose."""
+
+
+class DatasetUnavailable(GauntletError):
+    """The data set a spec names is missing, empty or damaged on this machine."""
+
+
+class CheckpointInvalid(GauntletError):
+    """A checkpoint file is damaged or does not hold what its header says."""
+
+
+class TrainingDiverged(GauntletError):
+    """The loss became non-finite, or so large that the run cannot recover."""
+
+    def __init__(self, epoch: int, batch: int, worst_loss: float) -> None:
+        super().__init__(
+            f"Training diverged in epoch {epoch}, by batch {batch}: the largest |loss| was {worst_loss:g}."
+        )
+        self.epoch = epoch
+        self.batch = batch
+        self.worst_loss = worst_loss
+
+
+class AttackUnsupported(GauntletError):
+    """An attack's reference definition does not cover this model or data set."""

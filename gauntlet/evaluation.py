@@ -1,0 +1,169 @@
+"""Measuring a model: quick accuracies during training, and evaluations that attack it image by image."""
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import assert_never
+
+import torch
+from torch import Tensor, nn
+
+from gauntlet import attacks, autoattack
+from gauntlet.architectures import logits_of
+from gauntlet.attacks import fgsm
+from gauntlet.datasets import ImageSet, to_unit
+from gauntlet.events import BatchAttacked
+from gauntlet.spec import AttackSpec, AutoAttack, EvaluationSpec, FgsmAttack, attack_label
+
+NATURAL = "natural"
+# Every batch of an evaluation restarts from this seed, as the reference does from its own.
+EVALUATION_SEED = 0
+# About the fastest on a CPU: 2,000 images/s here against 1,500 in batches of 500.
+_MEASURED_AT_ONCE = 128
+_FGSM_COST = 4
+
+Perturb = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """How a model behaves on a set of images: fractions in [0, 1], and how many distinct classes it predicts."""
+
+    accuracy: float
+    mean_confidence: float
+    mean_uniformity: float
+    predicted_classes: int
+
+
+def measure(model: nn.Module, images: ImageSet, *, eps: Fraction | None = None) -> Measurement:
+    """Accuracy and confidence in eval mode on natural images, or under FGSM of budget `eps`.
+
+    `mean_uniformity` is the mean of (least / greatest class probability): 1 where the output is exactly uniform.
+    """
+    device = images.images.device
+    right = torch.zeros((), device=device)
+    confidence = torch.zeros((), device=device)
+    uniformity = torch.zeros((), device=device)
+    predicted: list[Tensor] = []
+    with attacks.mode(model, training=False):
+        for natural, labels in images.batches(_MEASURED_AT_ONCE):
+            inputs = natural if eps is None else fgsm(model, natural, labels, eps)
+            with torch.no_grad():
+                probabilities = logits_of(model, inputs).softmax(dim=1)
+            greatest, classes = probabilities.max(dim=1)
+            right += (classes == labels).sum()
+            confidence += greatest.sum()
+            uniformity += (probabilities.amin(dim=1) / greatest).sum()
+            predicted.append(classes.unique())
+    count = len(images)
+    return Measurement(
+        accuracy=right.item() / count,
+        mean_confidence=confidence.item() / count,
+        mean_uniformity=uniformity.item() / count,
+        predicted_classes=len(torch.cat(predicted).unique()),
+    )
+
+
+def evaluate(
+    model: nn.Module,
+    test: ImageSet,
+    spec: EvaluationSpec,
+    classes: int,
+    *,
+    device: torch.device,
+    done: Iterable[BatchAttacked] = (),
+) -> Iterator[BatchAttacked]:
+    """Attack the first `spec.samples` test images, batch by batch.
+
+    The natural pass comes first. FGSM attacks every image; AutoAttack, as its definition says, only those still
+    classified correctly. Images that a part of AutoAttack breaks are not given to the next.
+
+    Args:
+        model: maps float32 [n, c, h, w] in [0, 1] to logits [n, classes]; put in eval mode.
+        done: batches that an earlier attempt finished, in any order; they are taken as they are and not yielded again.
+
+    Raises:
+        AttackUnsupported: an attack is not defined for so few classes.
+    """
+    model.eval()
+    images = test.take(spec.samples).to(device)
+    sweep = _Sweep(model, images, spec.batch_size, done, total=len(images) * nominal_cost(spec.attacks))
+    correct = yield from sweep.run(NATURAL, torch.ones(len(images), dtype=torch.bool), lambda x, _: x, cost=1)
+    for attack in spec.attacks:
+        yield from _attack_all(sweep, model, attack, correct, classes, device)
+
+
+def nominal_cost(attacks_: Iterable[AttackSpec]) -> int:
+    """Model passes per image of a natural pass and these attacks, at most; for progress and estimates."""
+    cost = 1
+    for attack in attacks_:
+        match attack:
+            case FgsmAttack():
+                cost += _FGSM_COST
+            case AutoAttack():
+                cost += sum(autoattack.STANDARD.values())
+            case _:
+                assert_never(attack)
+    return cost
+
+
+def _attack_all(
+    sweep: "_Sweep", model: nn.Module, attack: AttackSpec, correct: Tensor, classes: int, device: torch.device
+) -> Generator[BatchAttacked, None, None]:
+    label = attack_label(attack)
+    match attack:
+        case FgsmAttack(eps=eps):
+            everything = torch.ones_like(correct)
+            yield from sweep.run(label, everything, lambda x, y: fgsm(model, x, y, eps), cost=_FGSM_COST)
+        case AutoAttack(eps=eps):
+            ensemble = autoattack.StandardEnsemble(model, eps, classes, device)
+            robust = correct
+            for part, cost in autoattack.STANDARD.items():
+                robust = yield from sweep.run(f"{label}:{part}", robust, _part(ensemble, part), cost=cost)
+        case _:
+            assert_never(attack)
+
+
+def _part(ensemble: autoattack.StandardEnsemble, part: str) -> Perturb:
+    return lambda images, labels: ensemble.perturb(part, images, labels, EVALUATION_SEED)
+
+
+class _Sweep:
+    """Runs stages over one set of images, skipping the batches that are done and counting the cost."""
+
+    def __init__(
+        self, model: nn.Module, images: ImageSet, batch_size: int, done: Iterable[BatchAttacked], *, total: int
+    ) -> None:
+        self._model = model
+        self._images = images
+        self._batch_size = batch_size
+        self._done = {(batch.stage, batch.batch): batch for batch in done}
+        self._total = total
+        self._completed = 0
+
+    def run(
+        self, stage: str, candidates: Tensor, perturb: Perturb, *, cost: int
+    ) -> Generator[BatchAttacked, None, Tensor]:
+        """Attack the candidates (bool [n], on the CPU) and return which of them stay correct, bool [n]."""
+        robust = torch.zeros_like(candidates)
+        positions = candidates.nonzero().squeeze(1)
+        self._completed += cost * (len(candidates) - len(positions))
+        for number, batch in enumerate(positions.split(self._batch_size)):
+            self._completed += cost * len(batch)
+            finished = self._done.get((stage, number))
+            if finished is None:
+                flags = self._attack(batch, perturb)
+                yield BatchAttacked(
+                    stage, number, tuple(batch.tolist()), tuple(flags.tolist()), self._completed, self._total
+                )
+            else:
+                flags = torch.tensor(finished.robust)
+            robust[batch] = flags
+        return robust
+
+    def _attack(self, positions: Tensor, perturb: Perturb) -> Tensor:
+        inputs = to_unit(self._images.images[positions])
+        labels = self._images.labels[positions]
+        attacked = perturb(inputs, labels)
+        with torch.no_grad():
+            return (logits_of(self._model, attacked).argmax(dim=1) == labels).cpu()

@@ -1,0 +1,80 @@
+"""What training and evaluation tell their caller: small frozen values, Python numbers only.
+
+The one exception is `CheckpointReady`, whose state is tensors on the CPU that nothing else refers to.
+"""
+
+from dataclasses import dataclass
+
+from gauntlet.checkpoints import TrainingState
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """Training continues after `epoch`; `bit_identical` says whether torch, device and threads are as they were."""
+
+    epoch: int
+    bit_identical: bool
+
+
+@dataclass(frozen=True)
+class BatchFinished:
+    """One update is done: number `batch` of `batches` in `epoch`, all counted from 1."""
+
+    epoch: int
+    batch: int
+    batches: int
+
+
+@dataclass(frozen=True)
+class EpochFinished:
+    """One epoch's measurements.
+
+    `metrics` are functions of spec and data alone, equal on every repetition; accuracies are fractions in [0, 1].
+    `seconds` and `images_per_second` are of the training part.
+    """
+
+    epoch: int
+    metrics: dict[str, float]
+    seconds: float
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class Warned:
+    """The model behaves in a way that makes its numbers suspect; told once per onset."""
+
+    epoch: int
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
+class CheckpointReady:
+    """The complete state after an epoch.
+
+    `keep` marks the checkpoints that the spec asks for; the others only serve resuming.
+    """
+
+    epoch: int
+    keep: bool
+    state: TrainingState
+
+
+TrainingEvent = Resumed | BatchFinished | EpochFinished | Warned | CheckpointReady
+
+
+@dataclass(frozen=True)
+class BatchAttacked:
+    """One batch of one evaluation stage.
+
+    `stage` is `natural`, an attack (`fgsm@8/255`) or a part of one (`autoattack@8/255:apgd-ce`). `images` are positions
+    in the test set and `robust` says of each whether it is still classified correctly. `completed` of `total` model
+    passes per the stages' nominal cost are done with this batch.
+    """
+
+    stage: str
+    batch: int
+    images: tuple[int, ...]
+    robust: tuple[bool, ...]
+    completed: int
+    total: int

@@ -1,0 +1,115 @@
+"""Training objectives: functions of logits and labels that return the loss to minimise.
+
+Log-probabilities are a log-softmax of fp32 logits, and no gradient flows through the action or the reward.
+"""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gauntlet.spec import CrossEntropy, ExpectedReward, ObjectiveSpec, PolicyGradient, Reward
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One batch's loss.
+
+    `value` is a scalar with its graph. `rewards` float32 [n] is what the environment paid for the actions taken
+    (None for an objective without a reward), `log_probs` float32 [n] the log-probability of the class the loss looks
+    at; both are detached.
+    """
+
+    value: Tensor
+    rewards: Tensor | None
+    log_probs: Tensor
+
+
+def objective_loss(
+    spec: ObjectiveSpec,
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    generator: torch.Generator,
+    action_logits: Tensor | None = None,
+) -> Loss:
+    """The loss that `spec` names, averaged over the batch.
+
+    Args:
+        logits: float32 [n, classes], with their graph.
+        labels: int64 [n].
+        generator: where sampled actions come from; on the logits' device.
+        action_logits: float32 [n, classes] of another pass that the action is chosen from; `logits` if None.
+    """
+    match spec:
+        case CrossEntropy():
+            return _cross_entropy(logits, labels)
+        case PolicyGradient():
+            return _policy_gradient(spec, logits, labels, generator, action_logits)
+        case ExpectedReward():
+            return _expected_reward(spec, logits, labels)
+        case _:
+            assert_never(spec)
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Loss:
+    losses = F.cross_entropy(logits, labels, reduction="none")
+    return Loss(losses.mean(), None, -losses.detach())
+
+
+def _policy_gradient(
+    spec: PolicyGradient, logits: Tensor, labels: Tensor, generator: torch.Generator, action_logits: Tensor | None
+) -> Loss:
+    """L = −(1/B) Σ log P(a|s) · R, arXiv 2012.04353, Eq. 1 (REINFORCE, Williams 1992).
+
+    Departures, each off by default: a batch-mean baseline, an entropy bonus, a floor under log P.
+    """
+    log_policy = F.log_softmax(logits, dim=1)
+    actions = choose_actions(spec, logits if action_logits is None else action_logits, generator)
+    rewards = rewards_for(spec.reward, actions, labels)
+    advantages = rewards - rewards.mean() if spec.baseline == "batch_mean" else rewards
+    log_probs = log_policy.gather(1, actions[:, None]).squeeze(1)
+    if spec.log_prob_floor is not None:
+        log_probs = log_probs.clamp(min=spec.log_prob_floor)
+    loss = -(log_probs * advantages).mean()
+    if spec.entropy_bonus:
+        entropy = -(log_policy.exp() * log_policy).sum(dim=1)
+        loss = loss - spec.entropy_bonus * entropy.mean()
+    return Loss(loss, rewards, log_probs.detach())
+
+
+def _expected_reward(spec: ExpectedReward, logits: Tensor, labels: Tensor) -> Loss:
+    """−E[R] in closed form; with rewards of ±1 it is 1 − 2 p_y."""
+    log_probs = F.log_softmax(logits, dim=1).gather(1, labels[:, None]).squeeze(1)
+    right = log_probs.exp()
+    expected = right * spec.reward.correct + (1 - right) * spec.reward.wrong
+    return Loss(-expected.mean(), expected.detach(), log_probs.detach())
+
+
+def choose_actions(spec: PolicyGradient, logits: Tensor, generator: torch.Generator) -> Tensor:
+    """The predicted classes, int64 [n], chosen from logits [n, classes] as `spec.action` says; without a graph."""
+    logits = logits.detach()
+    match spec.action:
+        case "sample":
+            return _sample(logits, generator)
+        case "argmax":
+            return logits.argmax(dim=1)
+        case "epsilon_greedy":
+            count, classes = logits.shape
+            uniform = torch.randint(classes, (count,), generator=generator, device=logits.device)
+            explore = torch.rand(count, generator=generator, device=logits.device) < spec.epsilon
+            return torch.where(explore, uniform, logits.argmax(dim=1))
+        case _:
+            assert_never(spec.action)
+
+
+def _sample(logits: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.multinomial(logits.softmax(dim=1), 1, generator=generator).squeeze(1)
+
+
+def rewards_for(reward: Reward, actions: Tensor, labels: Tensor) -> Tensor:
+    """float32 [n]: `reward.correct` where action and label (int64 [n]) agree, else `reward.wrong`."""
+    right = actions == labels
+    return torch.where(right, reward.correct, reward.wrong).to(torch.float32)

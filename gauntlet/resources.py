@@ -1,0 +1,155 @@
+"""What the HTTP API shows: the values that the service fills and the client reads. No torch, no HTTP.
+
+Every object carries `id`, `object` and `created_at`; a job also says how far it is and why it ended.
+"""
+
+from datetime import datetime
+from typing import Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from gauntlet.report import EvaluationOutcome
+from gauntlet.spec import EvaluationSpec, ExperimentSpec, RunSpec, Selection
+
+Status = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
+TERMINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
+
+
+class Resource(BaseModel):
+    """Base of all answers; a client tolerates fields it does not know, so that a server may gain some."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+T = TypeVar("T", bound=Resource)
+
+
+class Progress(Resource):
+    """How far a job is: `completed` of `total` units of the phase it is in. `eta_s` is None while it is unknown."""
+
+    phase: str
+    completed: int
+    total: int
+    unit: str
+    eta_s: float | None
+
+
+class Experiment(Resource):
+    id: str
+    object: Literal["experiment"] = "experiment"
+    created_at: datetime
+    name: str
+    status: Status
+    status_reason: str | None
+    progress: Progress
+    spec: ExperimentSpec
+
+
+class Job(Resource):
+    """What runs and evaluations share."""
+
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    status: Status
+    status_reason: str | None
+    status_detail: str | None
+    attempt: int
+    progress: Progress | None
+
+
+class Run(Job):
+    id: str
+    object: Literal["run"] = "run"
+    experiment: str
+    objective: str
+    seed: int
+    spec: RunSpec
+
+
+class Evaluation(Job):
+    id: str
+    object: Literal["evaluation"] = "evaluation"
+    experiment: str
+    run: str
+    checkpoint: str
+    selection: tuple[Selection, ...]
+    spec: EvaluationSpec
+    outcome: EvaluationOutcome | None
+
+
+class Checkpoint(Resource):
+    id: str
+    object: Literal["checkpoint"] = "checkpoint"
+    created_at: datetime
+    experiment: str
+    run: str
+    objective: str
+    seed: int
+    epoch: int
+    sha256: str
+    bytes: int
+    metrics: dict[str, float]
+
+
+class EpochMetrics(Resource):
+    """One epoch of a run; `metrics` are reproducible, the times are not."""
+
+    object: Literal["epoch_metrics"] = "epoch_metrics"
+    epoch: int
+    metrics: dict[str, float]
+    seconds: float
+    images_per_second: float
+
+
+class RunEvent(Resource):
+    id: int
+    object: Literal["run_event"] = "run_event"
+    created_at: datetime
+    attempt: int
+    epoch: int | None
+    kind: str
+    message: str
+
+
+class Page(Resource, Generic[T]):
+    """One page of a list; `next` is the cursor to pass as `after` for the following one."""
+
+    object: Literal["list"] = "list"
+    data: tuple[T, ...]
+    has_more: bool
+    next: str | None
+
+
+class ClassProbability(Resource):
+    label: str
+    probability: float
+
+
+class Classification(Resource):
+    """One image seen by one checkpoint; `probabilities` are of all classes, most likely first."""
+
+    object: Literal["classification"] = "classification"
+    image: str
+    checkpoint: str
+    label: str
+    probability: float
+    probabilities: tuple[ClassProbability, ...]
+
+
+class ProblemError(Resource):
+    """One invalid field: a JSON pointer into the request, and what is wrong there."""
+
+    pointer: str
+    message: str
+
+
+class Problem(Resource):
+    """An error as RFC 9457 has it, with the request's id."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: tuple[ProblemError, ...] = ()
+    request_id: str

@@ -1,0 +1,323 @@
+"""What a user asks for: one frozen `ExperimentSpec`, from the request body to the checkpoint's header.
+
+Defaults are those of the paper (arXiv 2012.04353) where it states a value; docs/experiments.md says what was
+measured where it does not.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
+
+from gauntlet.eps import Eps, format_eps
+from gauntlet.presets import PRESETS, overlay
+
+MAX_RUNS = 1_000
+MAX_SEED = 2**63 - 1
+
+# Printable in every database, terminal and page: no control characters (PostgreSQL refuses NUL in JSON).
+Label = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+# One folder below the data root; never a path.
+FolderName = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+class Spec(BaseModel):
+    """Base of every part of a spec: frozen, no unknown fields, no NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _tag_required(tag: str) -> ConfigDict:
+    """In JSON a union's member must name itself, though Python may leave the tag to its default."""
+
+    def require(schema: JsonDict) -> None:
+        required = schema.get("required")
+        schema["required"] = [tag, *(required if isinstance(required, list) else [])]
+
+    return ConfigDict(json_schema_extra=require)
+
+
+class Digits(Spec):
+    """The bundled 8×8 handwritten digits (UCI), each pixel doubled to 16×16; 1,437 for training, 360 for test."""
+
+    model_config = _tag_required("name")
+    name: Literal["digits"] = "digits"
+    train_samples: Annotated[int, Field(ge=1)] | None = None
+
+
+class Cifar10(Spec):
+    """CIFAR-10 in torchvision's layout below the data root; fetched on first use where the network allows."""
+
+    model_config = _tag_required("name")
+    name: Literal["cifar10"] = "cifar10"
+    train_samples: Annotated[int, Field(ge=1)] | None = None
+
+
+class ImageFolder(Spec):
+    """`DATA_ROOT/<folder>/<train|test>/<class>/<image>`, read as RGB at `image_size` × `image_size` pixels."""
+
+    model_config = _tag_required("name")
+    name: Literal["image_folder"] = "image_folder"
+    folder: FolderName
+    image_size: Annotated[int, Field(ge=10, le=512)] = 32
+    train_samples: Annotated[int, Field(ge=1)] | None = None
+
+
+DatasetSpec = Annotated[Digits | Cifar10 | ImageFolder, Field(discriminator="name")]
+
+
+class Cnn(Spec):
+    """The paper's network: the small CNN of Keras' cifar10_cnn example."""
+
+    model_config = _tag_required("kind")
+    kind: Literal["cnn"] = "cnn"
+
+
+ArchitectureSpec = Cnn
+
+
+class CrossEntropy(Spec):
+    """−log P(y | x), the supervised baseline."""
+
+    model_config = _tag_required("kind")
+    kind: Literal["cross_entropy"] = "cross_entropy"
+
+
+class Reward(Spec):
+    """What the environment pays for a right and for a wrong prediction."""
+
+    correct: Annotated[float, Field(ge=-100, le=100)] = 1.0
+    wrong: Annotated[float, Field(ge=-100, le=100)] = -1.0
+
+
+class PolicyGradient(Spec):
+    """Vanilla policy gradient on the predicted class (the paper's Eq. 1; Williams 1992)."""
+
+    model_config = _tag_required("kind")
+    kind: Literal["policy_gradient"] = "policy_gradient"
+    action: Literal["sample", "argmax", "epsilon_greedy"] = Field(
+        default="sample",
+        description="How the class is chosen. `argmax`, the literal reading, collapses to chance.",
+    )
+    epsilon: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.1, description="Share of uniformly random actions under `epsilon_greedy`."
+    )
+    action_forward: Literal["train", "eval"] = Field(
+        default="train", description="Whether the action is chosen from the pass with dropout or one without."
+    )
+    reward: Reward = Reward()
+    baseline: Literal["none", "batch_mean"] = "none"
+    entropy_bonus: Annotated[float, Field(ge=0, le=10)] = 0.0
+    log_prob_floor: Annotated[float, Field(lt=0, ge=-1e4)] | None = Field(
+        default=None,
+        description="Least log P(a|s); below it the gradient stops. Required off-policy. Keras clips at −16.118.",
+    )
+
+    @model_validator(mode="after")
+    def _off_policy_needs_a_floor(self) -> Self:
+        if self.action == "epsilon_greedy" and self.log_prob_floor is None:
+            raise ValueError(
+                "log_prob_floor is required with action epsilon_greedy: "
+                "an unlikely random action would otherwise push its log-probability to minus infinity"
+            )
+        return self
+
+
+class ExpectedReward(Spec):
+    """The exact expectation that the sampled policy gradient estimates: −(p_y · correct + (1 − p_y) · wrong)."""
+
+    model_config = _tag_required("kind")
+    kind: Literal["expected_reward"] = "expected_reward"
+    reward: Reward = Reward()
+
+
+ObjectiveSpec = Annotated[CrossEntropy | PolicyGradient | ExpectedReward, Field(discriminator="kind")]
+
+
+class FgsmAdversary(Spec):
+    """FGSM inside training: one signed-gradient step on the model being trained, made anew for every batch."""
+
+    model_config = _tag_required("kind")
+    kind: Literal["fgsm"] = "fgsm"
+    eps: Eps
+    loss: Literal["true_label", "predicted_label", "objective"] = Field(
+        default="true_label",
+        description="Whose gradient the attack follows: cross-entropy on the label, on the prediction, or the objective.",
+    )
+    mode: Literal["eval", "train"] = Field(default="eval", description="Whether dropout is on in the attack's pass.")
+
+
+class RmsProp(Spec):
+    """RMSprop as Keras computes it, with its time-based decay lr / (1 + decay · iteration)."""
+
+    model_config = _tag_required("kind")
+    kind: Literal["rmsprop"] = "rmsprop"
+    lr: Annotated[float, Field(gt=0, le=10)] = 1e-4
+    decay: Annotated[float, Field(ge=0, le=1)] = 1e-6
+    rho: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    epsilon: Annotated[float, Field(gt=0, le=1)] = 1e-7
+
+
+class TrainingSpec(Spec):
+    """How long, in what batches, and on what mix of natural and adversarial images."""
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 220
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
+    optimizer: RmsProp = RmsProp()
+    checkpoint_every: Annotated[int, Field(ge=1, le=10_000)] = 20
+    mix: Literal["adversarial", "half", "both"] = Field(
+        default="adversarial",
+        description="Train on attacked images only, on batches attacked by half, or on both versions of each image.",
+    )
+
+
+class FgsmAttack(Spec):
+    """FGSM in evaluation: cross-entropy on the true label, model in eval mode."""
+
+    model_config = _tag_required("kind")
+    kind: Literal["fgsm"] = "fgsm"
+    eps: Eps
+
+
+class AutoAttack(Spec):
+    """The standard AutoAttack ensemble, L∞ (Croce & Hein 2020), run with its authors' code."""
+
+    model_config = _tag_required("kind")
+    kind: Literal["autoattack"] = "autoattack"
+    eps: Eps
+
+
+AttackSpec = Annotated[FgsmAttack | AutoAttack, Field(discriminator="kind")]
+Selection = Literal["best_fgsm", "last"]
+
+
+def _one_or_many(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class EvaluationSpec(Spec):
+    """Which checkpoints are attacked, how, and on how many test images (the first ones, the same for every run)."""
+
+    select: Annotated[
+        tuple[Selection, ...],
+        BeforeValidator(_one_or_many, json_schema_input_type=Selection | tuple[Selection, ...]),
+        Field(min_length=1, max_length=2),
+    ] = ("best_fgsm",)
+    attacks: Annotated[tuple[AttackSpec, ...], Field(min_length=1, max_length=20)] = (
+        FgsmAttack(eps="8/255"),  # type: ignore[arg-type]  # the validator reads the notation
+        AutoAttack(eps="8/255"),  # type: ignore[arg-type]
+    )
+    samples: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    batch_size: Annotated[int, Field(ge=1, le=4_096)] = Field(
+        default=100,
+        description="Images attacked at once; part of AutoAttack's protocol, whose seed restarts per batch.",
+    )
+
+    @model_validator(mode="after")
+    def _no_attack_twice(self) -> Self:
+        _refuse_duplicates("select", self.select)
+        _refuse_duplicates("attacks", [attack_label(attack) for attack in self.attacks])
+        return self
+
+
+def attack_label(attack: FgsmAttack | AutoAttack) -> str:
+    """A short unique name of an attack, such as `fgsm@8/255`."""
+    return f"{attack.kind}@{format_eps(attack.eps)}"
+
+
+def _refuse_duplicates(field: str, values: Sequence[object]) -> None:
+    twice = [str(value) for value, count in Counter(values).items() if count > 1]
+    if twice:
+        raise ValueError(f"{field} lists {', '.join(twice)} more than once")
+
+
+class RunSpec(Spec):
+    """One training: what an experiment expands to, and what a checkpoint remembers of its origin."""
+
+    version: Literal[1] = 1
+    dataset: DatasetSpec
+    architecture: ArchitectureSpec
+    objective: ObjectiveSpec
+    adversary: FgsmAdversary
+    training: TrainingSpec
+    evaluation: EvaluationSpec
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
+
+
+def _preset_or_whole(schema: JsonDict) -> None:
+    required = schema.pop("required", [])
+    schema["anyOf"] = [{"required": ["preset"]}, {"required": required}]
+
+
+class ExperimentSpec(Spec):
+    """A comparison: objectives × seeds, everything else equal.
+
+    `preset` is a shorthand of the request: it is expanded while the spec is read, so a stored spec says everything
+    itself and a later change of a preset cannot change a past experiment.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_preset_or_whole)
+
+    version: Literal[1] = 1
+    preset: Literal["paper", "quickstart"] | None = Field(default=None, exclude=True)
+    name: Label = "experiment"
+    dataset: DatasetSpec
+    architecture: ArchitectureSpec = Cnn()
+    objectives: Annotated[tuple[ObjectiveSpec, ...], Field(min_length=1, max_length=100)]
+    adversary: FgsmAdversary
+    training: TrainingSpec = TrainingSpec()
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, le=MAX_SEED)], ...], Field(min_length=1, max_length=100)] = (0,)
+    evaluation: EvaluationSpec = EvaluationSpec()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_preset(cls, value: object) -> object:
+        if isinstance(value, Mapping) and isinstance(value.get("preset"), str) and value["preset"] in PRESETS:
+            rest = {key: item for key, item in value.items() if key != "preset"}
+            return overlay(PRESETS[value["preset"]], rest)
+        return value
+
+    @model_validator(mode="after")
+    def _runs_are_distinct_and_few(self) -> Self:
+        _refuse_duplicates("objectives", self.objective_labels())
+        _refuse_duplicates("seeds", self.seeds)
+        if len(self.objectives) * len(self.seeds) > MAX_RUNS:
+            raise ValueError(f"objectives × seeds is more than {MAX_RUNS} runs")
+        return self
+
+    def objective_labels(self) -> tuple[str, ...]:
+        """One name per objective: its kind, with the fields that set it apart where the kind occurs twice."""
+        kinds = Counter(objective.kind for objective in self.objectives)
+        return tuple(
+            objective.kind if kinds[objective.kind] == 1 else _with_departures(objective)
+            for objective in self.objectives
+        )
+
+    def runs(self) -> tuple[tuple[str, RunSpec], ...]:
+        """The runs in order, objective by objective, each with its objective's label."""
+        return tuple(
+            (
+                label,
+                RunSpec(
+                    dataset=self.dataset,
+                    architecture=self.architecture,
+                    objective=objective,
+                    adversary=self.adversary,
+                    training=self.training,
+                    evaluation=self.evaluation,
+                    seed=seed,
+                ),
+            )
+            for label, objective in zip(self.objective_labels(), self.objectives, strict=True)
+            for seed in self.seeds
+        )
+
+
+def _with_departures(objective: CrossEntropy | PolicyGradient | ExpectedReward) -> str:
+    departures: dict[str, Any] = objective.model_dump(exclude_defaults=True, exclude={"kind"})
+    if not departures:
+        return objective.kind
+    listed = ", ".join(f"{field}={value}" for field, value in departures.items())
+    return f"{objective.kind} ({listed})"

@@ -1,0 +1,25 @@
+"""Alembic's entry: one history for SQLite and PostgreSQL."""
+
+from alembic import context
+
+from store.database import engine_for_migrations
+from store.models import Base
+
+
+def run() -> None:
+    """Apply the migrations that Alembic asks for, in one transaction."""
+    engine = engine_for_migrations(context.config.attributes["url"])
+    with engine.connect() as connection:
+        context.configure(
+            connection=connection,
+            target_metadata=Base.metadata,
+            render_as_batch=True,
+            compare_type=True,
+            compare_server_default=True,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+    engine.dispose()
+
+
+run()

@@ -1,0 +1,52 @@
+"""Classifying pictures with stored checkpoints. The only module of the service that loads torch, on its first use."""
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from gauntlet.architectures import logits_of
+from gauntlet.checkpoints import LoadedModel, load_model
+from gauntlet.datasets import to_tensor, to_unit
+from gauntlet.resources import Classification, ClassProbability
+
+_MODELS_KEPT = 8
+_CPU = torch.device("cpu")
+
+
+class Classifier:
+    """Keeps the models used last, by their weights' sha256. Thread-safe; one classification computes at a time."""
+
+    def __init__(self) -> None:
+        self._models: OrderedDict[str, LoadedModel] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def classify(self, image: Image.Image, name: str, *, checkpoint: str, sha256: str, file: Path) -> Classification:
+        """What the checkpoint makes of a grey or RGB picture of any size.
+
+        Raises:
+            CheckpointInvalid: the file is missing or damaged.
+        """
+        with self._lock:
+            loaded = self._model(sha256, file)
+            channels, height, width = loaded.card.image_shape
+            pixels = to_tensor(image, channels=channels, height=height, width=width)
+            with torch.inference_mode():
+                probabilities = logits_of(loaded.model, to_unit(pixels[None])).softmax(dim=1)[0].tolist()
+        ranked = sorted(zip(loaded.card.classes, probabilities, strict=True), key=lambda item: -item[1])
+        return Classification(
+            image=name,
+            checkpoint=checkpoint,
+            label=ranked[0][0],
+            probability=ranked[0][1],
+            probabilities=tuple(ClassProbability(label=label, probability=value) for label, value in ranked),
+        )
+
+    def _model(self, sha256: str, file: Path) -> LoadedModel:
+        loaded = self._models.pop(sha256, None) or load_model(file, _CPU)
+        self._models[sha256] = loaded
+        while len(self._models) > _MODELS_KEPT:
+            self._models.popitem(last=False)
+        return loaded

@@ -1,0 +1,32 @@
+"""What routes ask for."""
+
+from typing import Annotated
+
+from celery import Celery
+from fastapi import Depends, Query, Request
+
+from service.settings import ServiceSettings
+from store.database import Database
+
+
+def _settings(request: Request) -> ServiceSettings:
+    settings: ServiceSettings = request.app.state.settings
+    return settings
+
+
+def _database(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
+def _celery(request: Request) -> Celery:
+    return request.app.state.celery
+
+
+SettingsDep = Annotated[ServiceSettings, Depends(_settings)]
+DatabaseDep = Annotated[Database, Depends(_database)]
+CeleryDep = Annotated[Celery, Depends(_celery)]
+
+Limit = Annotated[int, Query(ge=1, le=100, description="How many objects a page holds at most.")]
+After = Annotated[str | None, Query(max_length=100, description="The cursor `next` of the page before.")]
+AfterNumber = Annotated[int | None, Query(ge=0, le=2**31 - 1, description="The cursor `next` of the page before.")]

@@ -1,0 +1,145 @@
+"""The only place that knows HTTP errors: every one becomes RFC 9457 `application/problem+json`.
+
+An answer names the field and the fault and never repeats the input: NaN cannot be written as JSON, and a lone
+surrogate not as UTF-8.
+"""
+
+import http
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+
+from gauntlet.resources import Problem, ProblemError
+from store.errors import IdempotencyConflict, NotFound
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+_MOST_ERRORS = 20
+_LONGEST_MESSAGE = 300
+
+
+class ServiceError(Exception):
+    """An error of the service itself, with the answer it becomes."""
+
+    def __init__(self, status: int, kind: str, detail: str, errors: Sequence[ProblemError] = ()) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.kind = kind
+        self.errors = tuple(errors)
+
+
+class UploadRejected(ServiceError):
+    """An upload that is no acceptable image."""
+
+    def __init__(self, status: int, pointer: str, message: str) -> None:
+        kind = {413: "upload-too-large", 415: "unsupported-media-type"}.get(status, "invalid-request")
+        super().__init__(status, kind, message, [ProblemError(pointer=pointer, message=message)])
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers."""
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _framework_error)
+    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(NotFound, _not_found)
+    app.add_exception_handler(IdempotencyConflict, _idempotency_conflict)
+    app.add_exception_handler(OperationalError, _database_unavailable)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def problem(
+    request_id: str, status: int, kind: str, detail: str, errors: Iterable[ProblemError] = ()
+) -> dict[str, Any]:
+    """The body of a problem answer."""
+    body = Problem(
+        type=f"urn:gauntlet:problem:{kind}",
+        title=http.HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        errors=tuple(errors),
+        request_id=request_id,
+    )
+    return body.model_dump(mode="json")
+
+
+def _answer(
+    request: Request,
+    status: int,
+    kind: str,
+    detail: str,
+    errors: Iterable[ProblemError] = (),
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    body = problem(request.state.request_id, status, kind, detail, errors)
+    return JSONResponse(body, status, headers, MEDIA_TYPE)
+
+
+def problem_errors(found: Iterable[Any]) -> list[ProblemError]:
+    """Pydantic's errors as pointers and messages, without the input."""
+    return [
+        ProblemError(pointer=_pointer(error["loc"]), message=_printable(str(error["msg"])))
+        for error in list(found)[:_MOST_ERRORS]
+    ]
+
+
+def _pointer(location: Iterable[object]) -> str:
+    """A JSON pointer (RFC 6901)."""
+    return "".join("/" + _printable(str(part)).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()[:_LONGEST_MESSAGE]
+
+
+async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    if any(item["type"] == "json_invalid" for item in found):
+        return _answer(request, 422, "invalid-json", "The body is not valid JSON.")
+    # The first part of a location is where the field was: body, query, path or header. Bodies are the common case.
+    errors = problem_errors(
+        {**item, "loc": item["loc"][1:] if item["loc"][:1] == ("body",) else item["loc"]} for item in found
+    )
+    return _answer(request, 422, "invalid-request", "The request has invalid fields.", errors)
+
+
+async def _framework_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    kind = {404: "not-found", 405: "method-not-allowed", 415: "unsupported-media-type"}.get(
+        error.status_code, "http-error"
+    )
+    if error.status_code == http.HTTPStatus.BAD_REQUEST:
+        return _answer(request, 422, "invalid-request", "The body cannot be read as what its type says.")
+    headers = dict(error.headers or {})
+    return _answer(request, error.status_code, kind, _printable(str(error.detail)), headers=headers)
+
+
+async def _service_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ServiceError)
+    return _answer(request, error.status, error.kind, str(error), error.errors)
+
+
+async def _not_found(request: Request, error: Exception) -> JSONResponse:
+    return _answer(request, 404, "not-found", _printable(str(error)))
+
+
+async def _idempotency_conflict(request: Request, error: Exception) -> JSONResponse:
+    return _answer(request, 422, "idempotency-conflict", str(error))
+
+
+async def _database_unavailable(request: Request, error: Exception) -> JSONResponse:
+    logger.error("The database is unavailable: %s", error)
+    detail = "The database is not available at the moment; try again."
+    return _answer(request, 503, "database-unavailable", detail, headers={"Retry-After": "2"})
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    logger.error("Request %s failed.", request.state.request_id, exc_info=error)
+    return _answer(request, 500, "internal-error", "An internal error; the log has it under the request id.")

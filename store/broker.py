@@ -1,0 +1,49 @@
+"""The wake-up line: a Celery app without tasks. The database row is the queue; a lost message loses nothing."""
+
+import logging
+from collections.abc import Iterable
+from typing import Final
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from store.jobs import JobKind
+
+logger = logging.getLogger(__name__)
+
+# Published by name, so that the service needs nothing of the worker.
+TASKS: Final[dict[JobKind, str]] = {"run": "gauntlet.train", "evaluation": "gauntlet.evaluate"}
+
+
+def create_celery(broker_url: str) -> Celery:
+    """A Celery app on `broker_url` with the settings both sides share."""
+    app = Celery("gauntlet", broker=broker_url)
+    app.conf.update(
+        task_default_queue="gauntlet",
+        task_ignore_result=True,
+        # A message is acknowledged when its job ends, so that a busy worker does not hoard the next one.
+        task_acks_late=True,
+        task_reject_on_worker_lost=False,
+        worker_prefetch_multiplier=1,
+        task_publish_retry=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_transport_options={
+            "visibility_timeout": 86_400,
+            "socket_timeout": 30,
+            "socket_connect_timeout": 2,
+            "socket_keepalive": True,
+        },
+    )
+    return app
+
+
+def wake(app: Celery, kind: JobKind, identifiers: Iterable[str]) -> None:
+    """Tell the workers of queued jobs. Call after the commit; where the broker is down the reconciler repeats it."""
+    for identifier in identifiers:
+        try:
+            app.send_task(TASKS[kind], args=[identifier])
+        except OperationalError as error:
+            logger.warning("The broker did not take the wake-up for %s: %s", identifier, error)
+            return

@@ -1,0 +1,157 @@
+"""Experiments: one transaction makes the experiment and its runs; everything shown of it is derived from its jobs."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from gauntlet import resources
+from gauntlet.resources import Progress, Status
+from gauntlet.spec import ExperimentSpec
+from store import jobs
+from store.database import db_now
+from store.errors import IdempotencyConflict, NotFound
+from store.models import Evaluation, Experiment, Run, new_id
+from store.pages import PageOf, newest_first
+from store.times import as_datetime
+
+
+class JobEnd(NamedTuple):
+    """Where one of an experiment's jobs stands."""
+
+    status: str
+    reason: str | None
+
+
+def create(session: Session, spec: ExperimentSpec, idempotency_key: str | None) -> tuple[Experiment, list[str]]:
+    """Store an experiment and its runs; returns it with the ids of the runs to wake.
+
+    With a key that was used before, nothing is stored and the earlier experiment comes back, with no run to wake.
+
+    Raises:
+        IdempotencyConflict: the key was used with another spec.
+    """
+    document = spec.model_dump(mode="json")
+    digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    if idempotency_key is not None:
+        earlier = _by_key(session, idempotency_key, digest)
+        if earlier is not None:
+            return earlier, []
+    now = session.scalar(select(db_now()))
+    experiment = Experiment(
+        id=new_id("exp"),
+        created_at=now,
+        name=spec.name,
+        spec=document,
+        idempotency_key=idempotency_key,
+        request_sha256=digest,
+    )
+    try:
+        with session.begin_nested():
+            session.add(experiment)
+    except IntegrityError:
+        # Another request with the same key committed between our look and our insert.
+        earlier = _by_key(session, idempotency_key or "", digest)
+        if earlier is None:
+            raise
+        return earlier, []
+    runs = [
+        Run(
+            id=new_id("run"),
+            created_at=now,
+            experiment_id=experiment.id,
+            ordinal=ordinal,
+            objective=label,
+            seed=run.seed,
+            spec=run.model_dump(mode="json"),
+        )
+        for ordinal, (label, run) in enumerate(spec.runs())
+    ]
+    session.add_all(runs)
+    session.flush()
+    return experiment, [run.id for run in runs]
+
+
+def get(session: Session, identifier: str) -> Experiment:
+    """The experiment with that id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    experiment = session.get(Experiment, identifier)
+    if experiment is None:
+        raise NotFound("experiment", identifier)
+    return experiment
+
+
+def page(session: Session, *, after: str | None, limit: int) -> PageOf[Experiment]:
+    """Experiments, newest first."""
+    return newest_first(session, select(Experiment), Experiment.id, after=after, limit=limit)
+
+
+def cancel(session: Session, identifier: str) -> Experiment:
+    """Cancel all that has not ended of an experiment.
+
+    Raises:
+        NotFound: there is none.
+    """
+    experiment = get(session, identifier)
+    for model in (Run, Evaluation):
+        jobs.request_cancel(session, model, model.experiment_id == identifier)
+    return experiment
+
+
+def show(session: Session, experiments: Sequence[Experiment]) -> list[resources.Experiment]:
+    """The experiments as the API shows them, with status and progress counted from their jobs."""
+    identifiers = [experiment.id for experiment in experiments]
+    by_experiment: dict[str, list[JobEnd]] = {identifier: [] for identifier in identifiers}
+    for model in (Run, Evaluation):
+        query = select(model.experiment_id, model.status, model.status_reason)
+        for identifier, status, reason in session.execute(query.where(model.experiment_id.in_(identifiers))):
+            by_experiment[identifier].append(JobEnd(status, reason))
+    return [_show(experiment, by_experiment[experiment.id]) for experiment in experiments]
+
+
+def _show(experiment: Experiment, jobs_: Sequence[JobEnd]) -> resources.Experiment:
+    status = overall_status([job.status for job in jobs_])
+    reasons = [job.reason for job in jobs_ if job.status == status and job.reason]
+    ended = sum(job.status in resources.TERMINAL for job in jobs_)
+    return resources.Experiment(
+        id=experiment.id,
+        created_at=as_datetime(experiment.created_at),
+        name=experiment.name,
+        status=status,
+        status_reason=reasons[0] if reasons else None,
+        progress=Progress(phase=status, completed=ended, total=len(jobs_), unit="jobs", eta_s=None),
+        spec=_spec(experiment.spec),
+    )
+
+
+def overall_status(statuses: Sequence[str]) -> Status:
+    """An experiment's status from its jobs': it runs until all have ended, and then shows the worst end."""
+    counts = Counter(statuses)
+    if counts["running"] or (counts["queued"] and counts["succeeded"]):
+        return "running"
+    if counts["queued"]:
+        return "queued"
+    if counts["paused"]:
+        return "paused"
+    if counts["failed"]:
+        return "failed"
+    return "cancelled" if counts["cancelled"] else "succeeded"
+
+
+def _by_key(session: Session, key: str, digest: str) -> Experiment | None:
+    earlier = session.scalar(select(Experiment).where(Experiment.idempotency_key == key))
+    if earlier is not None and earlier.request_sha256 != digest:
+        raise IdempotencyConflict("This Idempotency-Key was used before with another request.")
+    return earlier
+
+
+def _spec(document: Mapping[str, Any]) -> ExperimentSpec:
+    return ExperimentSpec.model_validate(document)

@@ -1,0 +1,219 @@
+"""The row is the queue: claiming, keeping and giving back a run or an evaluation.
+
+Each function is one conditional UPDATE. A worker's writes name the attempt that `claim` gave it; where the row has
+moved on, they touch nothing and raise `LeaseLost`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Update, case, false, func, null, or_, select, true, update
+from sqlalchemy.orm import Session
+
+from gauntlet import resources
+from store.database import db_now
+from store.errors import LeaseLost
+from store.models import Evaluation, Job, Run
+from store.times import as_datetime
+
+JobKind = Literal["run", "evaluation"]
+JobModel = type[Run] | type[Evaluation]
+JOB_MODELS: dict[JobKind, JobModel] = {"run": Run, "evaluation": Evaluation}
+
+MOST_CRASHES = 3
+ACTIVE = ("queued", "running", "paused")
+
+
+@dataclass(frozen=True)
+class JobProgress:
+    """How far a job is, as its worker knows it."""
+
+    phase: str
+    completed: int
+    total: int
+    unit: str
+    eta_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job held by one attempt; `token` guards every write of it."""
+
+    kind: JobKind
+    id: str
+    token: int
+
+    @property
+    def model(self) -> JobModel:
+        return JOB_MODELS[self.kind]
+
+
+def claim(session: Session, kind: JobKind, identifier: str, worker: str, lease_s: float) -> Claim | None:
+    """Take a queued job, or None if it is not there to be taken. Of two claimers one gets it."""
+    model = JOB_MODELS[kind]
+    token = session.scalar(
+        update(model)
+        .where(model.id == identifier, model.status == "queued")
+        .values(
+            status="running",
+            status_reason=None,
+            status_detail=None,
+            attempt=model.attempt + 1,
+            worker=worker,
+            started_at=func.coalesce(model.started_at, db_now()),
+            lease_expires_at=db_now() + lease_s,
+        )
+        .returning(model.attempt)
+    )
+    return None if token is None else Claim(kind, identifier, token)
+
+
+def renew(session: Session, held: Claim, lease_s: float, progress: JobProgress | None) -> bool:
+    """Extend the lease and note the progress; True if somebody asked to cancel.
+
+    Raises:
+        LeaseLost: the job is no longer this attempt's.
+    """
+    values: dict[str, Any] = {"lease_expires_at": db_now() + lease_s}
+    if progress is not None:
+        values |= vars(progress)
+    row = session.execute(_held(held).values(values).returning(held.model.cancel_requested)).one_or_none()
+    if row is None:
+        raise _lost(held)
+    return bool(row.cancel_requested)
+
+
+def hold(session: Session, held: Claim) -> None:
+    """Lock the job's row for this transaction, so that what follows is written by its attempt or not at all.
+
+    Raises:
+        LeaseLost: the job is no longer this attempt's.
+    """
+    if session.execute(_held(held).values(worker=held.model.worker).returning(held.model.id)).one_or_none() is None:
+        raise _lost(held)
+
+
+def finish(
+    session: Session,
+    held: Claim,
+    status: Literal["succeeded", "failed", "cancelled"],
+    reason: str | None = None,
+    detail: str | None = None,
+) -> str:
+    """End the job and return its status: one that was asked to cancel meanwhile ends as cancelled.
+
+    Raises:
+        LeaseLost: the job is no longer this attempt's.
+    """
+    model = held.model
+    cancelled = model.cancel_requested.is_(true())
+    row = session.execute(
+        _held(held)
+        .values(
+            status=case((cancelled, "cancelled"), else_=status),
+            status_reason=case((cancelled, "user"), else_=reason),
+            status_detail=detail,
+            finished_at=db_now(),
+            lease_expires_at=None,
+            worker=None,
+            eta_s=None,
+        )
+        .returning(model.status)
+    ).one_or_none()
+    if row is None:
+        raise _lost(held)
+    return str(row.status)
+
+
+def release(session: Session, held: Claim, reason: str) -> None:
+    """Put the job back into the queue without counting a crash, as on a worker's orderly shutdown.
+
+    Raises:
+        LeaseLost: the job is no longer this attempt's.
+    """
+    row = session.execute(_held(held).values(_requeued(held.model, reason, crashed=0)).returning(held.model.id))
+    if row.one_or_none() is None:
+        raise _lost(held)
+
+
+def abandon(session: Session, held: Claim, reason: str) -> None:
+    """Record that the attempt ended without a word: back to the queue, or failed once it crashed too often.
+
+    Nothing happens where the job is no longer this attempt's.
+    """
+    session.execute(_held(held).values(_requeued(held.model, reason, crashed=1)))
+
+
+def reclaim_expired(session: Session, model: JobModel) -> list[str]:
+    """Take back every job whose lease ran out by the database's clock; returns their ids."""
+    expired = update(model).where(model.status == "running", model.lease_expires_at < db_now())
+    return list(session.scalars(expired.values(_requeued(model, "worker_lost", crashed=1)).returning(model.id)))
+
+
+def next_queued(session: Session) -> tuple[JobKind, str] | None:
+    """The job that has waited longest; evaluations first, since they complete an experiment."""
+    order: tuple[JobKind, ...] = ("evaluation", "run")
+    for kind in order:
+        model = JOB_MODELS[kind]
+        found = session.scalar(select(model.id).where(model.status == "queued").order_by(model.id).limit(1))
+        if found is not None:
+            return kind, found
+    return None
+
+
+def request_cancel(session: Session, model: JobModel, *where: Any) -> None:
+    """Cancel the jobs that match: at once if they wait, cooperatively if they run. Ended ones stay as they are."""
+    waiting = or_(model.status == "queued", model.status == "paused")
+    session.execute(
+        update(model)
+        .where(*where, waiting)
+        .values(status="cancelled", status_reason="user", cancel_requested=True, finished_at=db_now())
+    )
+    session.execute(
+        update(model)
+        .where(*where, model.status == "running", model.cancel_requested.is_(false()))
+        .values(cancel_requested=True)
+    )
+
+
+def shown(job: Job) -> dict[str, Any]:
+    """The fields that every job shows."""
+    progress = None
+    if job.phase is not None and job.unit is not None:
+        progress = resources.Progress(
+            phase=job.phase, completed=job.completed, total=job.total, unit=job.unit, eta_s=job.eta_s
+        )
+    return {
+        "created_at": as_datetime(job.created_at),
+        "started_at": as_datetime(job.started_at),
+        "finished_at": as_datetime(job.finished_at),
+        "status": job.status,
+        "status_reason": job.status_reason,
+        "status_detail": job.status_detail,
+        "attempt": job.attempt,
+        "progress": progress,
+    }
+
+
+def _held(held: Claim) -> Update:
+    model = held.model
+    return update(model).where(model.id == held.id, model.attempt == held.token, model.status == "running")
+
+
+def _requeued(model: JobModel, reason: str, *, crashed: int) -> dict[str, Any]:
+    """Values that queue a running job again, unless it was asked to cancel or has crashed too often."""
+    cancelled = model.cancel_requested.is_(true())
+    exhausted = model.crashes + crashed >= MOST_CRASHES if crashed else false()
+    return {
+        "status": case((cancelled, "cancelled"), (exhausted, "failed"), else_="queued"),
+        "status_reason": case((cancelled, "user"), else_=reason),
+        "finished_at": case((or_(cancelled, exhausted), db_now()), else_=null()),
+        "crashes": model.crashes + crashed,
+        "lease_expires_at": None,
+        "worker": None,
+        "eta_s": None,
+    }
+
+
+def _lost(held: Claim) -> LeaseLost:
+    return LeaseLost(f"Attempt {held.token} no longer holds the {held.kind} {held.id}.")

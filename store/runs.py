@@ -1,0 +1,201 @@
+"""Runs: what a worker writes while it trains, guarded by its attempt, and what the API shows of it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from gauntlet import resources
+from gauntlet.spec import RunSpec
+from store import evaluations, jobs
+from store.database import db_now
+from store.errors import NotFound
+from store.files import StoredFile
+from store.jobs import Claim
+from store.models import Checkpoint, EpochMetrics, Run, RunEvent, new_id
+from store.pages import PageOf, newest_first, oldest_first
+from store.times import as_datetime
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something worth telling the run's owner."""
+
+    kind: str
+    message: str
+    epoch: int | None = None
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch as it is stored. `state` and `weights` are files that exist already; None where none was written."""
+
+    epoch: int
+    metrics: Mapping[str, float]
+    seconds: float
+    images_per_second: float
+    notes: Sequence[Note] = ()
+    state: StoredFile | None = None
+    weights: StoredFile | None = None
+
+
+def get(session: Session, identifier: str) -> Run:
+    """The run with that id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    run = session.get(Run, identifier)
+    if run is None:
+        raise NotFound("run", identifier)
+    return run
+
+
+def page(session: Session, *, experiment: str | None, after: str | None, limit: int) -> PageOf[Run]:
+    """Runs, newest first; of one experiment if it is named."""
+    query = select(Run)
+    if experiment is not None:
+        query = query.where(Run.experiment_id == experiment)
+    return newest_first(session, query, Run.id, after=after, limit=limit)
+
+
+def metrics_page(session: Session, run_id: str, *, after: int | None, limit: int) -> PageOf[EpochMetrics]:
+    """A run's epochs in order, from the one after `after`."""
+    query = select(EpochMetrics).where(EpochMetrics.run_id == run_id)
+    return oldest_first(session, query, EpochMetrics.epoch, after=after, limit=limit)
+
+
+def events_page(session: Session, run_id: str, *, after: int | None, limit: int) -> PageOf[RunEvent]:
+    """A run's events in order, from the one after `after`."""
+    query = select(RunEvent).where(RunEvent.run_id == run_id)
+    return oldest_first(session, query, RunEvent.id, after=after, limit=limit)
+
+
+def cancel(session: Session, identifier: str) -> Run:
+    """Cancel a run that has not ended.
+
+    Raises:
+        NotFound: there is none.
+    """
+    run = get(session, identifier)
+    jobs.request_cancel(session, Run, Run.id == identifier)
+    session.refresh(run)
+    return run
+
+
+def note(session: Session, held: Claim, notes: Iterable[Note]) -> None:
+    """Append events to the run. The caller holds the job in this transaction."""
+    session.add_all(
+        RunEvent(
+            run_id=held.id,
+            created_at=db_now(),
+            attempt=held.token,
+            epoch=item.epoch,
+            kind=item.kind,
+            message=item.message,
+        )
+        for item in notes
+    )
+
+
+def rewind(session: Session, held: Claim, epoch: int) -> set[str]:
+    """Forget what lies after `epoch`, which this attempt will do again; returns the paths of the files still recorded.
+
+    Raises:
+        LeaseLost: the run is no longer this attempt's.
+    """
+    jobs.hold(session, held)
+    session.execute(delete(EpochMetrics).where(EpochMetrics.run_id == held.id, EpochMetrics.epoch > epoch))
+    session.execute(delete(Checkpoint).where(Checkpoint.run_id == held.id, Checkpoint.epoch > epoch))
+    session.execute(delete(RunEvent).where(RunEvent.run_id == held.id, RunEvent.epoch > epoch))
+    recorded = set(session.scalars(select(Checkpoint.path).where(Checkpoint.run_id == held.id)))
+    state = session.scalar(select(Run.resume_path).where(Run.id == held.id))
+    return recorded | ({state} if state else set())
+
+
+def record_epoch(session: Session, held: Claim, record: EpochRecord) -> str | None:
+    """Store an epoch's metrics, notes and files in one transaction; returns the path of a state file it replaces.
+
+    Raises:
+        LeaseLost: the run is no longer this attempt's.
+    """
+    jobs.hold(session, held)
+    session.add(
+        EpochMetrics(
+            run_id=held.id,
+            epoch=record.epoch,
+            metrics=dict(record.metrics),
+            seconds=record.seconds,
+            images_per_second=record.images_per_second,
+        )
+    )
+    note(session, held, record.notes)
+    if record.weights is not None:
+        session.add(
+            Checkpoint(
+                id=new_id("ckpt"),
+                created_at=db_now(),
+                run_id=held.id,
+                epoch=record.epoch,
+                path=record.weights.path,
+                sha256=record.weights.sha256,
+                bytes=record.weights.bytes,
+                metrics=dict(record.metrics),
+            )
+        )
+    if record.state is None:
+        return None
+    replaced = session.scalar(select(Run.resume_path).where(Run.id == held.id))
+    session.execute(
+        update(Run)
+        .where(Run.id == held.id)
+        .values(resume_epoch=record.epoch, resume_path=record.state.path, resume_sha256=record.state.sha256)
+    )
+    return replaced
+
+
+def complete(session: Session, held: Claim) -> list[str]:
+    """End a trained run and queue the evaluations its spec asks for; returns their ids to wake.
+
+    Raises:
+        LeaseLost: the run is no longer this attempt's.
+    """
+    if jobs.finish(session, held, "succeeded") != "succeeded":
+        return []
+    run = session.get_one(Run, held.id)
+    checkpoints = session.scalars(
+        select(Checkpoint).where(Checkpoint.run_id == held.id).order_by(Checkpoint.epoch)
+    ).all()
+    return evaluations.create_for(session, run, checkpoints)
+
+
+def show(run: Run) -> resources.Run:
+    """The run as the API shows it."""
+    return resources.Run(
+        id=run.id,
+        experiment=run.experiment_id,
+        objective=run.objective,
+        seed=run.seed,
+        spec=RunSpec.model_validate(run.spec),
+        **jobs.shown(run),
+    )
+
+
+def show_metrics(row: EpochMetrics) -> resources.EpochMetrics:
+    """One epoch as the API shows it."""
+    return resources.EpochMetrics(
+        epoch=row.epoch, metrics=row.metrics, seconds=row.seconds, images_per_second=row.images_per_second
+    )
+
+
+def show_event(row: RunEvent) -> resources.RunEvent:
+    """One event as the API shows it."""
+    return resources.RunEvent(
+        id=row.id,
+        created_at=as_datetime(row.created_at),
+        attempt=row.attempt,
+        epoch=row.epoch,
+        kind=row.kind,
+        message=row.message,
+    )

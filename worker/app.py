@@ -1,0 +1,54 @@
+"""The Celery worker: thin tasks that hand a job's id to a process of its own."""
+
+from typing import Any
+
+from celery import Celery, signals
+
+from store.broker import TASKS, create_celery
+from store.database import Database
+from worker.processes import JobProcesses
+from worker.reconciler import Reconciler
+from worker.settings import WorkerSettings
+
+
+def create_worker(settings: WorkerSettings) -> Celery:
+    """A Celery app with this project's tasks, its reconciler and an orderly shutdown."""
+    app = create_celery(settings.broker_url)
+    database = Database(settings.database_url)
+    processes = JobProcesses(settings, database)
+    reconciler = Reconciler(app, database, processes, settings)
+
+    @app.task(name=TASKS["run"])
+    def train(run_id: str) -> None:
+        processes.run("run", run_id)
+
+    @app.task(name=TASKS["evaluation"])
+    def evaluate(evaluation_id: str) -> None:
+        processes.run("evaluation", evaluation_id)
+
+    @signals.worker_ready.connect(weak=False)
+    def start(**_: Any) -> None:
+        reconciler.start()
+
+    @signals.worker_shutting_down.connect(weak=False)
+    def stop(**_: Any) -> None:
+        reconciler.stop()
+        processes.shut_down()
+
+    processes.prepare()
+    return app
+
+
+def run_worker(settings: WorkerSettings) -> None:
+    """Run the worker in this process until SIGTERM. Threads only wait for processes, so the parent stays responsive."""
+    create_worker(settings).worker_main(
+        [
+            "worker",
+            "--pool=threads",
+            f"--concurrency={settings.worker_slots}",
+            f"--hostname=gauntlet@{settings.worker_name.replace(':', '-')}",
+            "--loglevel=INFO",
+            "--without-gossip",
+            "--without-mingle",
+        ]
+    )

@@ -1,0 +1,83 @@
+"""A job's own process: everything that touches torch or the GPU happens here and ends with it."""
+
+import errno
+import logging
+import signal
+
+import torch
+
+from gauntlet.errors import AttackUnsupported, CheckpointInvalid, DatasetUnavailable, TrainingDiverged
+from store import jobs
+from store.broker import create_celery, wake
+from store.database import Database
+from store.errors import LeaseLost
+from store.jobs import Claim
+from worker.evaluation_job import evaluate_checkpoint
+from worker.heartbeat import Heartbeat, Stopped, end
+from worker.settings import WorkerSettings
+from worker.training_job import train_run
+
+logger = logging.getLogger(__name__)
+
+# What each of the library's errors is called in `status_reason`; none is retried, for none would go away.
+_REASONS: dict[type[Exception], str] = {
+    TrainingDiverged: "diverged",
+    DatasetUnavailable: "dataset_unavailable",
+    CheckpointInvalid: "checkpoint_invalid",
+    AttackUnsupported: "attack_unsupported",
+}
+
+
+def main(settings: WorkerSettings, held: Claim) -> None:
+    """Do one claimed job and write down how it ended. Entry of the process."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    database = Database(settings.database_url)
+    heartbeat = Heartbeat(database, held, settings)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: heartbeat.stop("shutdown"))
+    torch.set_num_threads(settings.threads_per_job)
+    with heartbeat:
+        _work(database, held, settings, heartbeat)
+    database.close()
+
+
+def _work(database: Database, held: Claim, settings: WorkerSettings, heartbeat: Heartbeat) -> None:
+    device = choose_device(settings.device)
+    try:
+        if held.kind == "run":
+            waiting = train_run(database, held, settings, heartbeat, device)
+            wake(create_celery(settings.broker_url), "evaluation", waiting)
+        else:
+            evaluate_checkpoint(database, held, settings, heartbeat, device)
+    except Stopped as stopped:
+        end(database, held, stopped.reason)
+    except LeaseLost as error:
+        logger.info("%s", error)
+    except tuple(_REASONS) as error:
+        _fail(database, held, _REASONS[type(error)], str(error))
+    except (torch.OutOfMemoryError, MemoryError):
+        logger.exception("The %s %s ran out of memory.", held.kind, held.id)
+        with database.writing() as session:
+            jobs.abandon(session, held, "out_of_memory")
+    except OSError as error:
+        reason = "storage" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS) else "internal_error"
+        logger.exception("The %s %s failed.", held.kind, held.id)
+        _fail(database, held, reason, str(error))
+    except Exception as error:
+        logger.exception("The %s %s failed.", held.kind, held.id)
+        _fail(database, held, "internal_error", f"{type(error).__name__}: {error}")
+
+
+def _fail(database: Database, held: Claim, reason: str, detail: str) -> None:
+    try:
+        with database.writing() as session:
+            jobs.finish(session, held, "failed", reason, detail)
+    except LeaseLost as error:
+        logger.info("%s", error)
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device a setting means; `auto` is the GPU if there is one."""
+    if name != "auto":
+        return torch.device(name)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,112 @@
+"""A job's pulse: keeps its lease, tells its progress, and hears when it must stop.
+
+The thread runs beside the job in the job's own process. The job looks at `checkpoint()` between batches; one that is
+deep in a batch when it is told to stop gets a grace, after which the thread ends the job in its stead.
+"""
+
+import logging
+import multiprocessing
+import os
+import threading
+import time
+from types import TracebackType
+from typing import Final, Literal, Self
+
+from sqlalchemy.exc import OperationalError
+
+from store import jobs
+from store.database import Database
+from store.errors import LeaseLost
+from store.jobs import Claim, JobProgress
+from worker.settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
+
+StopReason = Literal["cancelled", "shutdown", "lease_lost"]
+ORPHANED: Final = 3
+
+
+class Stopped(Exception):
+    """Raised in the job at a batch boundary once it must stop."""
+
+    def __init__(self, reason: StopReason) -> None:
+        super().__init__(reason)
+        self.reason: StopReason = reason
+
+
+class Heartbeat:
+    """Beats while its `with` block runs."""
+
+    def __init__(self, database: Database, held: Claim, settings: WorkerSettings) -> None:
+        self._database = database
+        self._held = held
+        self._settings = settings
+        self._progress: JobProgress | None = None
+        self._reason: StopReason | None = None
+        self._stop_since: float | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def tell(self, progress: JobProgress) -> None:
+        """Note how far the job is; written with the next beat."""
+        self._progress = progress
+
+    def stop(self, reason: StopReason) -> None:
+        """Ask the job to stop; the first reason counts. Safe in a signal handler."""
+        if self._reason is None:
+            self._reason, self._stop_since = reason, time.monotonic()
+
+    def checkpoint(self) -> None:
+        """Raise `Stopped` if the job must stop. Call between batches."""
+        if self._reason is not None:
+            raise Stopped(self._reason)
+
+    def _beat(self) -> None:
+        parent = multiprocessing.parent_process()
+        while not self._ended.wait(self._settings.heartbeat_s):
+            if parent is not None and not parent.is_alive():
+                # Nobody is left to restart this job or to count it; the lease runs out and another worker takes it.
+                os._exit(ORPHANED)
+            self._renew()
+            if self._stop_since is not None and time.monotonic() - self._stop_since > self._settings.stop_grace_s:
+                self._end_in_its_stead()
+
+    def _renew(self) -> None:
+        try:
+            with self._database.writing() as session:
+                if jobs.renew(session, self._held, self._settings.lease_s, self._progress):
+                    self.stop("cancelled")
+        except LeaseLost:
+            self.stop("lease_lost")
+        except OperationalError as error:
+            logger.warning("The database did not take a heartbeat of %s: %s", self._held.id, error)
+
+    def _end_in_its_stead(self) -> None:
+        if self._reason is not None:
+            end(self._database, self._held, self._reason)
+        os._exit(0)
+
+
+def end(database: Database, held: Claim, reason: StopReason) -> None:
+    """Write down that a stopped job stopped, unless another attempt has it by now."""
+    try:
+        with database.writing() as session:
+            match reason:
+                case "cancelled":
+                    jobs.finish(session, held, "cancelled", "user")
+                case "shutdown":
+                    jobs.release(session, held, "worker_shutdown")
+                case "lease_lost":
+                    pass
+    except LeaseLost:
+        logger.info("The %s %s was taken over while it stopped.", held.kind, held.id)
