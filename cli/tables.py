@@ -41,21 +41,16 @@ def runs_table(runs: Iterable[Run]) -> Table:
 def report_table(report: Report) -> Table:
     """The paper's table: per cent, with 95 % Wilson intervals."""
     eps = {attack.kind: format_eps(attack.eps) for attack in reversed(report.spec.evaluation.attacks)}
-    table = Table(title=f"{report.name}: accuracy in per cent [95 % interval]", title_justify="left")
+    table = Table(title=f"{report.name}: accuracy in per cent, with 95 % intervals", title_justify="left")
     for heading in ("objective", "seed", "checkpoint"):
-        table.add_column(heading)
-    for heading in (
-        "train",
-        "natural",
-        f"FGSM {eps.get('fgsm', '')}",
-        f"AutoAttack {eps.get('autoattack', '')}",
-        "gap",
-    ):
-        table.add_column(heading.strip(), justify="right")
+        table.add_column(heading, no_wrap=True)
+    attacked = (f"FGSM\n{eps.get('fgsm', '')}", f"AutoAttack\n{eps.get('autoattack', '')}")
+    for heading in ("train", "natural", *attacked, "gap"):
+        table.add_column(heading, justify="right")
     for row in report.rows:
         accuracies = ("train_accuracy", "natural_accuracy", "fgsm_accuracy", "autoattack_accuracy")
         cells = [_cell(getattr(row, name), row.intervals.get(name)) for name in accuracies]
-        checkpoint = f"epoch {row.epoch} ({row.selection.replace('_', ' ')})"
+        checkpoint = f"epoch {row.epoch}\n[dim]{row.selection.replace('_', ' ')}[/]"
         table.add_row(row.objective, str(row.seed), checkpoint, *cells, f"{100 * row.generalisation_gap:+.1f}")
     return table
 
@@ -63,8 +58,9 @@ def report_table(report: Report) -> Table:
 def classifications_table(seen: Sequence[Classification]) -> Table:
     """What each checkpoint says of each image."""
     table = Table("image", "checkpoint", "prediction", "likeliest classes")
+    table.columns[1].no_wrap = True
     for item in seen:
-        likeliest = ", ".join(f"{c.label} {100 * c.probability:.1f} %" for c in item.probabilities[:_LIKELIEST])
+        likeliest = "\n".join(f"{c.label}: {100 * c.probability:.1f} %" for c in item.probabilities[:_LIKELIEST])
         table.add_row(item.image, item.checkpoint, item.label, likeliest)
     return table
 
@@ -72,4 +68,4 @@ def classifications_table(seen: Sequence[Classification]) -> Table:
 def _cell(value: float | None, interval: tuple[float, float] | None) -> str:
     if value is None or interval is None:
         return "–"
-    return f"{100 * value:.1f} [{100 * interval[0]:.0f}–{100 * interval[1]:.0f}]"
+    return f"{100 * value:.1f}\n[dim]{100 * interval[0]:.0f}–{100 * interval[1]:.0f}[/]"

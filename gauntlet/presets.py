@@ -43,7 +43,7 @@ QUICKSTART: dict[str, Any] = {
     "evaluation": {
         "select": ["best_fgsm"],
         "attacks": [{"kind": "fgsm", "eps": "32/255"}, {"kind": "autoattack", "eps": "32/255"}],
-        "samples": 64,
+        "samples": 50,
     },
 }
 

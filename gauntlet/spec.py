@@ -144,7 +144,7 @@ class FgsmAdversary(Spec):
     eps: Eps
     loss: Literal["true_label", "predicted_label", "objective"] = Field(
         default="true_label",
-        description="Whose gradient the attack follows: cross-entropy on the label, on the prediction, or the objective.",
+        description="What the attack ascends: cross-entropy on the label or on the prediction, or the objective.",
     )
     mode: Literal["eval", "train"] = Field(default="eval", description="Whether dropout is on in the attack's pass.")
 
