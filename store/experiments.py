@@ -135,7 +135,8 @@ def _show(experiment: Experiment, jobs_: Sequence[JobEnd]) -> resources.Experime
 def overall_status(statuses: Sequence[str]) -> Status:
     """An experiment's status from its jobs': it runs until all have ended, and then shows the worst end."""
     counts = Counter(statuses)
-    if counts["running"] or (counts["queued"] and counts["succeeded"]):
+    ended = counts["succeeded"] + counts["failed"] + counts["cancelled"]
+    if counts["running"] or (counts["queued"] and ended):
         return "running"
     if counts["queued"]:
         return "queued"

@@ -17,6 +17,7 @@ from store.models import Evaluation, Job, Run
 from store.times import as_datetime
 
 JobKind = Literal["run", "evaluation"]
+EndStatus = Literal["succeeded", "failed", "cancelled"]
 JobModel = type[Run] | type[Evaluation]
 JOB_MODELS: dict[JobKind, JobModel] = {"run": Run, "evaluation": Evaluation}
 
@@ -96,7 +97,7 @@ def hold(session: Session, held: Claim) -> None:
 def finish(
     session: Session,
     held: Claim,
-    status: Literal["succeeded", "failed", "cancelled"],
+    status: EndStatus,
     reason: str | None = None,
     detail: str | None = None,
 ) -> str:
@@ -163,16 +164,17 @@ def next_queued(session: Session) -> tuple[JobKind, str] | None:
 
 def request_cancel(session: Session, model: JobModel, *where: Any) -> None:
     """Cancel the jobs that match: at once if they wait, cooperatively if they run. Ended ones stay as they are."""
-    waiting = or_(model.status == "queued", model.status == "paused")
+    # One statement: between two, a job could go from the one's status to the other's and be missed by both.
+    waiting = model.status.in_(("queued", "paused"))
     session.execute(
         update(model)
-        .where(*where, waiting)
-        .values(status="cancelled", status_reason="user", cancel_requested=True, finished_at=db_now())
-    )
-    session.execute(
-        update(model)
-        .where(*where, model.status == "running", model.cancel_requested.is_(false()))
-        .values(cancel_requested=True)
+        .where(*where, model.status.in_(ACTIVE))
+        .values(
+            cancel_requested=True,
+            status=case((waiting, "cancelled"), else_=model.status),
+            status_reason=case((waiting, "user"), else_=model.status_reason),
+            finished_at=case((waiting, db_now()), else_=null()),
+        )
     )
 
 

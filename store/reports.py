@@ -1,15 +1,15 @@
 """The report of an experiment, put together anew from rows each time it is read."""
 
+from collections.abc import Iterator, Sequence
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
 from gauntlet.report import EvaluationOutcome, Report, ReportRow, report_row
+from gauntlet.suspicions import suspicions
 from store import experiments
 from store.models import Checkpoint, Evaluation, Run, RunEvent
-
-# Events that a reader of the numbers must know.
-_SUSPECT = ("one_class", "uniform_output", "overconfident", "resumed_elsewhere")
 
 
 def build(session: Session, experiment_id: str) -> Report:
@@ -34,7 +34,7 @@ def build(session: Session, experiment_id: str) -> Report:
         complete=shown.status in resources.TERMINAL,
         spec=shown.spec,
         rows=tuple(rows),
-        warnings=tuple(_warnings(session, experiment_id)),
+        warnings=tuple(_warnings(session, experiment_id, [(run, checkpoint) for run, checkpoint, _ in found])),
     )
 
 
@@ -56,22 +56,18 @@ def _rows(run: Run, checkpoint: Checkpoint, evaluation: Evaluation) -> list[Repo
     ]
 
 
-def _warnings(session: Session, experiment_id: str) -> list[str]:
-    events = session.execute(
-        select(Run.objective, Run.seed, RunEvent.epoch, RunEvent.message)
-        .join(RunEvent, RunEvent.run_id == Run.id)
-        .where(Run.experiment_id == experiment_id, RunEvent.kind.in_(_SUSPECT))
-        .order_by(Run.ordinal, RunEvent.id)
-    ).all()
-    told: dict[tuple[str, int, str], int | None] = {}
-    for event in events:
-        told.setdefault((event.objective, event.seed, event.message), event.epoch)
-    failed = session.execute(
-        select(Run.objective, Run.seed, Run.status_reason, Run.status_detail)
-        .where(Run.experiment_id == experiment_id, Run.status == "failed")
-        .order_by(Run.ordinal)
-    ).all()
-    return [
-        *(f"{objective}, seed {seed}, from epoch {epoch}: {text}" for (objective, seed, text), epoch in told.items()),
-        *(f"{run.objective}, seed {run.seed}, failed: {run.status_detail or run.status_reason}" for run in failed),
-    ]
+def _warnings(session: Session, experiment_id: str, measured: Sequence[tuple[Run, Checkpoint]]) -> Iterator[str]:
+    """What a reader of the numbers must know of the measured checkpoints, and of what is missing among them."""
+    for run, checkpoint in measured:
+        for sentence in suspicions(checkpoint.metrics).values():
+            yield f"{run.objective}, seed {run.seed}, epoch {checkpoint.epoch}: {sentence}"
+    runs = select(Run).where(Run.experiment_id == experiment_id).order_by(Run.ordinal)
+    resumed = runs.join(RunEvent, RunEvent.run_id == Run.id).add_columns(RunEvent.message)
+    for run, message in session.execute(resumed.where(RunEvent.kind == "resumed_elsewhere")):
+        yield f"{run.objective}, seed {run.seed}: {message}"
+    for run in session.scalars(runs.where(Run.status == "failed")):
+        yield f"{run.objective}, seed {run.seed}: training failed. {run.status_detail or run.status_reason}"
+    evaluated = runs.join(Evaluation, Evaluation.run_id == Run.id).add_columns(Evaluation)
+    for run, evaluation in session.execute(evaluated.where(Evaluation.status == "failed")):
+        reason = evaluation.status_detail or evaluation.status_reason
+        yield f"{run.objective}, seed {run.seed}: evaluation failed. {reason}"

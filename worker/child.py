@@ -5,6 +5,7 @@ import logging
 import signal
 
 import torch
+from sqlalchemy.exc import OperationalError
 
 from gauntlet.errors import AttackUnsupported, CheckpointInvalid, DatasetUnavailable, TrainingDiverged
 from store import jobs
@@ -63,6 +64,9 @@ def _work(database: Database, held: Claim, settings: WorkerSettings, heartbeat: 
         reason = "storage" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS) else "internal_error"
         logger.exception("The %s %s failed.", held.kind, held.id)
         _fail(database, held, reason, str(error))
+    except OperationalError:
+        # The database stayed away. The process ends with an error, so that another attempt continues the job.
+        raise
     except Exception as error:
         logger.exception("The %s %s failed.", held.kind, held.id)
         _fail(database, held, "internal_error", f"{type(error).__name__}: {error}")

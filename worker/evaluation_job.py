@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from functools import partial
 
 import torch
 
@@ -45,10 +46,15 @@ def evaluate_checkpoint(
 
     started, first = time.monotonic(), None
     for batch in evaluate(loaded.model, test, spec, len(classes), device=device, done=done):
-        with database.writing() as session:
-            evaluations.record_batch(
-                session, held, stage=batch.stage, batch=batch.batch, images=batch.images, robust=batch.robust
-            )
+        record = partial(
+            evaluations.record_batch,
+            held=held,
+            stage=batch.stage,
+            batch=batch.batch,
+            images=batch.images,
+            robust=batch.robust,
+        )
+        database.write(record, patience_s=settings.database_patience_s)
         failpoints.reach("batch_recorded")
         first = batch.completed if first is None else first
         heartbeat.tell(
@@ -61,8 +67,7 @@ def evaluate_checkpoint(
             )
         )
         heartbeat.checkpoint()
-    with database.writing() as session:
-        evaluations.complete(session, held)
+    database.write(partial(evaluations.complete, held=held), patience_s=settings.database_patience_s)
 
 
 def _eta_s(seconds: float, completed: int, remaining: int) -> float | None:

@@ -24,11 +24,13 @@ class WorkerSettings(StoreSettings):
     worker_slots: int = Field(default_factory=_default_slots, ge=1, le=64)
     threads: int = Field(default=0, ge=0)
     worker_name: str = Field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
-    lease_s: PositiveSeconds = 20
+    lease_s: PositiveSeconds = 15
     heartbeat_s: PositiveSeconds = 1
     reconcile_s: PositiveSeconds = 5
     # Between kept checkpoints a training state is saved this often, so that a crash costs little.
     state_every_s: PositiveSeconds = 30
+    # How long a job waits for a database that is away before it gives itself up to the next attempt.
+    database_patience_s: PositiveSeconds = 600
     # How long a job may take to reach its next batch once it was told to stop; then its process ends at once.
     stop_grace_s: PositiveSeconds = 10
 

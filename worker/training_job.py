@@ -3,11 +3,13 @@
 import hashlib
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 import torch
+from sqlalchemy.orm import Session
 
 from gauntlet.checkpoints import (
     CheckpointCard,
@@ -30,6 +32,8 @@ from worker.heartbeat import Heartbeat
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def train_run(
@@ -59,8 +63,7 @@ def train_run(
     for event in train(spec, data, device=device, resume=state):
         recorder.take(event)
         heartbeat.checkpoint()
-    with database.writing() as session:
-        return runs.complete(session, held)
+    return database.write(lambda session: runs.complete(session, held), patience_s=settings.database_patience_s)
 
 
 @dataclass
@@ -82,13 +85,12 @@ class _Recorder:
         match event:
             case Resumed(epoch=epoch, bit_identical=bit_identical):
                 if not bit_identical:
-                    self._write_note(
-                        Note(
-                            "resumed_elsewhere",
-                            f"Resumed after epoch {epoch} under another torch, device or thread count: "
-                            "from here on not bit-identical to an uninterrupted run.",
-                        )
+                    message = (
+                        f"Resumed after epoch {epoch} under another torch, device or thread count: "
+                        "from here on not bit-identical to an uninterrupted run."
                     )
+                    note = Note("resumed_elsewhere", message)
+                    self._store(lambda session: runs.note(session, self.held, [note]))
             case BatchFinished():
                 self._tell(event)
                 failpoints.reach("batch")
@@ -119,20 +121,16 @@ class _Recorder:
             state = files.write(storage, path, encode_training_state(event.state))
             self._state_saved = time.monotonic()
         failpoints.reach("files_written")
-        with self.database.writing() as session:
-            replaced = runs.record_epoch(
-                session,
-                self.held,
-                EpochRecord(
-                    epoch=event.epoch,
-                    metrics=self._finished.metrics,
-                    seconds=self._finished.seconds,
-                    images_per_second=self._finished.images_per_second,
-                    notes=tuple(self._notes),
-                    state=state,
-                    weights=weights,
-                ),
-            )
+        record = EpochRecord(
+            epoch=event.epoch,
+            metrics=self._finished.metrics,
+            seconds=self._finished.seconds,
+            images_per_second=self._finished.images_per_second,
+            notes=tuple(self._notes),
+            state=state,
+            weights=weights,
+        )
+        replaced = self._store(lambda session: runs.record_epoch(session, self.held, record))
         failpoints.reach("epoch_recorded")
         if replaced is not None:
             (storage / replaced).unlink(missing_ok=True)
@@ -145,9 +143,8 @@ class _Recorder:
         content = encode_weights(event.state.model, card)
         return files.write(self.settings.storage, f"{folder}/epoch-{event.epoch:05d}.safetensors", content)
 
-    def _write_note(self, note: Note) -> None:
-        with self.database.writing() as session:
-            runs.note(session, self.held, [note])
+    def _store(self, work: Callable[[Session], T]) -> T:
+        return self.database.write(work, patience_s=self.settings.database_patience_s)
 
 
 class _Pace:

@@ -26,12 +26,12 @@ def classify(
     settings: SettingsDep,
 ) -> Page[Classification]:
     """Each image seen by each checkpoint, in the order given; an image is resized to what the model was trained on."""
+    with database.reading() as session:
+        chosen = [checkpoints.get(session, identifier) for identifier in checkpoint]
     pictures = [
         images.decode(upload.file.read(), f"/image/{position}", max_pixels=settings.max_image_pixels)
         for position, upload in enumerate(image)
     ]
-    with database.reading() as session:
-        chosen = [checkpoints.get(session, identifier) for identifier in checkpoint]
     try:
         seen = tuple(
             _classifier().classify(

@@ -1,0 +1,27 @@
+# The same as service.Dockerfile but for the last lines, so that both images share the layer that holds torch.
+FROM python:3.11.14-slim-bookworm
+
+ENV PATH=/app/.venv/bin:$PATH \
+    PIP_NO_CACHE_DIR=1
+
+# A new named volume takes its owner from the folder it is mounted over, and service and worker share one: hence the
+# folder here, and a fixed uid.
+RUN useradd --uid 1000 --create-home --home-dir /var/lib/gauntlet gauntlet \
+    && install --directory --owner=gauntlet --group=gauntlet /var/lib/gauntlet/checkpoints
+
+WORKDIR /app
+
+# An editable install only notes where the sources lie, so it is made before they come: a change to them keeps this
+# layer. The build needs a readme and one package to be there.
+COPY pyproject.toml requirements.lock ./
+RUN mkdir gauntlet && touch README.md gauntlet/__init__.py
+# `make install`, word for word; the image has no make.
+RUN python3.11 -m venv .venv \
+    && .venv/bin/pip install --quiet --constraint requirements.lock --editable .
+
+# .dockerignore lists what comes along.
+COPY . .
+
+# By number, so that an orchestrator can see that it is not root.
+USER 1000:1000
+CMD ["python", "-m", "worker"]

@@ -1,0 +1,105 @@
+"""`gauntlet up`: one command brings everything up, and one signal takes all of it down."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.embedded import free_port
+from client import GauntletClient
+from tests.e2e.system import await_that
+
+
+def descendants(pid: int) -> set[int]:
+    """The processes below `pid`, from Linux's process table."""
+    found: set[int] = set()
+    waiting = [pid]
+    while waiting:
+        parent = waiting.pop()
+        for children in Path(f"/proc/{parent}/task").glob("*/children"):
+            for child in map(int, children.read_text().split()):
+                found.add(child)
+                waiting.append(child)
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def start(tmp_path: Path) -> tuple[subprocess.Popen[str], GauntletClient]:
+    port = free_port("127.0.0.1", 0)
+    environment = os.environ | {"GAUNTLET_HOME": str(tmp_path / "home"), "GAUNTLET_PORT": str(port)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli", "up"], env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    assert any("Gauntlet runs at" in line for line in process.stdout)
+    return process, GauntletClient(f"http://127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_all_of_it(tmp_path: Path, number: signal.Signals) -> None:
+    """Broker, API, worker and fork server are gone, the exit status is 0, and nothing was left behind."""
+    process, client = start(tmp_path)
+    await_that(lambda: "ready." in (tmp_path / "home/logs/worker.log").read_text())
+    below = descendants(process.pid)
+    assert len(below) >= 3
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert output.rstrip().endswith("Stopped.")
+    assert not client.ready()
+    client.close()
+    await_that(lambda: not any(map(is_alive, below)), patience_s=5)
+    assert not (tmp_path / "home/broker.sock").exists()
+
+
+def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:
+    """After kill -9 its children end by themselves."""
+    process, client = start(tmp_path)
+    below = descendants(process.pid)
+    process.kill()
+    process.communicate()
+    await_that(lambda: not any(map(is_alive, below)), patience_s=30)
+    client.close()
+
+
+def test_a_fallen_api_comes_back(tmp_path: Path) -> None:
+    """The supervisor starts a dead child again."""
+    process, client = start(tmp_path)
+    (api,) = (pid for pid in descendants(process.pid) if b"-m\0service" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    os.kill(api, signal.SIGKILL)
+    await_that(lambda: not is_alive(api))
+    await_that(client.ready)
+    client.close()
+    process.terminate()
+    assert "The api ended with -9" in " ".join(process.communicate(timeout=30)[0].split())
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    """The command says what to change and starts nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        environment = os.environ | {"GAUNTLET_HOME": str(tmp_path), "GAUNTLET_PORT": port}
+        ended = subprocess.run(
+            [sys.executable, "-m", "cli", "up"], env=environment, capture_output=True, text=True, check=False
+        )
+    assert ended.returncode == 1
+    assert "GAUNTLET_PORT" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_free_port_is_used_as_wanted() -> None:
+    """A taken one is replaced by another."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        assert free_port("127.0.0.1", taken) != taken
+    assert free_port("127.0.0.1", taken) == taken

@@ -1,0 +1,85 @@
+"""Real parts for all tests: databases built by the migrations, a broker, and small specs."""
+
+import itertools
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gauntlet.spec import ExperimentSpec
+from store.database import Database, migrate
+from tests.broker import running_broker, socket_path
+from tests.postgres import create_database, running_postgres
+
+_TEMPLATE = "gauntlet_template"
+_names = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A PostgreSQL server holding a migrated template database."""
+    with running_postgres() as server:
+        migrate(create_database(server, _TEMPLATE))
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy."""
+    file = tmp_path_factory.mktemp("sqlite") / "template.db"
+    migrate(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture
+def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
+    """A fresh migrated SQLite database."""
+    file = tmp_path / "gauntlet.db"
+    shutil.copy(migrated_sqlite, file)
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh migrated database of each kind."""
+    if request.param == "sqlite":
+        url: str = request.getfixturevalue("sqlite_url")
+        return url
+    server = request.getfixturevalue("postgres_server")
+    return create_database(server, f"test_{next(_names)}", _TEMPLATE)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """Access to a fresh database of each kind."""
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="session")
+def broker_url() -> Iterator[str]:
+    """A running broker."""
+    with socket_path() as path, running_broker(path) as url:
+        yield url
+
+
+@pytest.fixture
+def tiny_document() -> dict[str, Any]:
+    """An experiment that trains in seconds: 96 digits, 4 epochs, 16 images under FGSM only."""
+    return {
+        "name": "tiny",
+        "dataset": {"name": "digits", "train_samples": 96},
+        "objectives": [{"kind": "cross_entropy"}],
+        "adversary": {"kind": "fgsm", "eps": "8/255"},
+        "training": {"epochs": 4, "checkpoint_every": 2},
+        "evaluation": {"attacks": [{"kind": "fgsm", "eps": "8/255"}], "samples": 16, "batch_size": 8},
+    }
+
+
+@pytest.fixture
+def tiny_spec(tiny_document: dict[str, Any]) -> ExperimentSpec:
+    """The same as a value."""
+    return ExperimentSpec.model_validate(tiny_document)

@@ -1,0 +1,87 @@
+"""A whole Gauntlet for a test: real processes on real sockets, each of which the test may kill."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from client import GauntletClient
+from store.database import migrate
+
+# Short leases, so that a test of a dead worker does not wait long for its lease to run out.
+_FAST = {
+    "GAUNTLET_LEASE_S": "3",
+    "GAUNTLET_HEARTBEAT_S": "0.2",
+    "GAUNTLET_RECONCILE_S": "0.5",
+    "GAUNTLET_STATE_EVERY_S": "0.001",
+    "GAUNTLET_THREADS": "1",
+}
+_PATIENCE_S = 90.0
+
+
+class System:
+    """API and workers on one database and broker, in a `with` block that ends them all."""
+
+    def __init__(self, home: Path, database_url: str, broker_url: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.home = home
+        self.client = GauntletClient(f"http://127.0.0.1:{port}")
+        self._environment = os.environ | _FAST
+        self._environment |= {
+            "GAUNTLET_HOME": str(home),
+            "GAUNTLET_PORT": str(port),
+            "GAUNTLET_DATABASE_URL": database_url,
+            "GAUNTLET_BROKER_URL": broker_url,
+        }
+        self._processes: list[subprocess.Popen[bytes]] = []
+        migrate(database_url)
+
+    def __enter__(self) -> Self:
+        self.start("service")
+        await_that(self.client.ready)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.client.close()
+        for process in reversed(self._processes):
+            process.send_signal(signal.SIGTERM)
+        for process in self._processes:
+            process.wait(30)
+
+    def start(self, module: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start the service or a worker as the leader of a process group of its own."""
+        log = self.home / f"{module}-{len(self._processes)}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module],
+                env=self._environment | environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._processes.append(process)
+        return process
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """`kill -9` of a process and all its children at once, as when a machine goes down."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def await_that(condition: Callable[[], bool], patience_s: float = _PATIENCE_S) -> None:
+    """Look until the condition holds."""
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)

@@ -1,0 +1,139 @@
+"""What happens when parts die: nothing is lost, nothing is done twice, and the result is the same."""
+
+import select
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from client import GauntletClient
+from gauntlet.resources import TERMINAL, Run
+from tests.broker import running_broker, socket_path
+from tests.e2e.system import System, await_that, kill_group
+
+MEGABYTE = 1 << 20
+
+
+def only_run(client: GauntletClient, experiment: str) -> Run:
+    (run,) = client.runs(experiment)
+    return run
+
+
+def result(client: GauntletClient, experiment: str) -> tuple[list[Any], list[Any], Any]:
+    """Everything of a run that must be reproducible: metric rows, weights' digests, evaluation."""
+    run = only_run(client, experiment)
+    metrics = [(row.epoch, row.metrics) for row in client.metrics(run.id)]
+    weights = [(checkpoint.epoch, checkpoint.sha256) for checkpoint in client.checkpoints(run.id)]
+    (evaluation,) = client.evaluations(run=run.id)
+    return metrics, weights, evaluation.outcome
+
+
+def finish(client: GauntletClient, experiment: str) -> None:
+    await_that(lambda: client.experiment(experiment).status in TERMINAL)
+    assert client.experiment(experiment).status == "succeeded"
+
+
+def test_a_run_survives_the_death_of_its_worker_bit_by_bit(system: System, tiny_document: dict[str, Any]) -> None:
+    """After kill -9 in mid-training another worker resumes from the last state, and everything comes out the same."""
+    client = system.client
+    document = tiny_document | {
+        "training": {"epochs": 20, "checkpoint_every": 10},
+        "objectives": [{"kind": "policy_gradient"}],
+    }
+    victim = system.start("worker")
+    killed = client.submit(document).id
+    await_that(lambda: len(list(client.metrics(only_run(client, killed).id))) >= 3)
+    kill_group(victim)
+    assert only_run(client, killed).status == "running", "the run ended before the kill"
+
+    system.start("worker")
+    finish(client, killed)
+    undisturbed = client.submit(document).id
+    finish(client, undisturbed)
+
+    run = only_run(client, killed)
+    kinds = [event.kind for event in client.events(run.id)]
+    assert kinds[:2] == ["started", "resumed"]
+    assert "resumed_elsewhere" not in kinds
+    assert run.attempt == 2
+    assert result(client, killed) == result(client, undisturbed)
+    assert list((system.home / "checkpoints").rglob("*.partial")) == []
+
+
+# Each place is reached once by the first attempt, and by its successor less often than it takes to kill again.
+@pytest.mark.parametrize("place", ["batch:8", "files_written:3", "epoch_recorded:3", "batch_recorded:3"])
+def test_a_job_survives_a_kill_at_any_point(system: System, tiny_document: dict[str, Any], place: str) -> None:
+    """Killed in a batch, between files and their row, after the row, or in an evaluation: the result is the same."""
+    client = system.client
+    fragile = system.start("worker", GAUNTLET_FAILPOINT=place)
+    killed = client.submit(tiny_document).id
+    finish(client, killed)
+    fragile.terminate()
+    system.start("worker")
+    undisturbed = client.submit(tiny_document).id
+    finish(client, undisturbed)
+
+    (evaluation,) = client.evaluations(experiment=killed)
+    assert (only_run(client, killed).attempt, evaluation.attempt) == ((1, 2) if place == "batch_recorded:3" else (2, 1))
+    assert result(client, killed) == result(client, undisturbed)
+    left = {file.suffixes[-1] for file in (system.home / "checkpoints").rglob("*") if file.is_file()}
+    assert left == {".safetensors"}
+
+
+def test_a_run_that_kills_its_process_each_time_fails(system: System, tiny_document: dict[str, Any]) -> None:
+    """Three crashes are enough: the run fails and does not circle."""
+    client = system.client
+    system.start("worker", GAUNTLET_FAILPOINT="batch:2")
+    experiment = client.submit(tiny_document).id
+    await_that(lambda: client.experiment(experiment).status in TERMINAL)
+    run = only_run(client, experiment)
+    assert (run.status, run.status_reason, run.attempt) == ("failed", "worker_lost", 3)
+
+
+def test_an_orderly_stop_puts_a_run_back(system: System, tiny_document: dict[str, Any]) -> None:
+    """SIGTERM ends a worker within seconds; its run waits, uncounted, and continues elsewhere."""
+    client = system.client
+    worker = system.start("worker")
+    experiment = client.submit(tiny_document | {"training": {"epochs": 40, "checkpoint_every": 40}}).id
+    await_that(lambda: len(list(client.metrics(only_run(client, experiment).id))) >= 2)
+    worker.terminate()
+    assert worker.wait(30) == 0
+    run = only_run(client, experiment)
+    assert (run.status, run.status_reason) == ("queued", "worker_shutdown")
+    system.start("worker")
+    finish(client, experiment)
+
+
+def test_a_lost_broker_delays_a_run_but_does_not_lose_it(
+    tmp_path: Path, sqlite_url: str, tiny_document: dict[str, Any]
+) -> None:
+    """Runs submitted before the broker is up, or between two brokers, start once a worker's reconciler looks."""
+    with socket_path() as path, System(tmp_path, sqlite_url, f"redis+socket://{path}") as system:
+        early = system.client.submit(tiny_document).id
+        with running_broker(path):
+            system.start("worker")
+            finish(system.client, early)
+        between = system.client.submit(tiny_document).id
+        with running_broker(path):
+            finish(system.client, between)
+            after = system.client.submit(tiny_document).id
+            finish(system.client, after)
+
+
+def test_a_huge_chunked_body_is_refused_long_before_its_end(system: System) -> None:
+    """Of 100 MB sent in chunks the service takes a few and answers 413."""
+    address = urlsplit(system.client.url)
+    chunk = f"{MEGABYTE:x}\r\n".encode() + b" " * MEGABYTE + b"\r\n"
+    request = "POST /v1/experiments HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+    sent = 0
+    with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+        connection.sendall((request + "Transfer-Encoding: chunked\r\n\r\n").encode())
+        while sent < 100 and not select.select([connection], [], [], 0.05)[0]:
+            connection.sendall(chunk)
+            sent += 1
+        answer = connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert sent < 20
+    assert system.client.ready()

@@ -1,0 +1,107 @@
+"""The main job over real processes: one request becomes checkpoints, a report and a classified image."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from client import Refused
+from gauntlet.datasets import load_split
+from gauntlet.resources import TERMINAL
+from gauntlet.spec import Digits
+from tests.e2e.system import System, await_that
+
+
+def comparison(tiny_document: dict[str, Any]) -> dict[str, Any]:
+    """Both objectives, natural, FGSM and AutoAttack accuracy on a few digits."""
+    return tiny_document | {
+        "name": "comparison",
+        "objectives": [{"kind": "cross_entropy"}, {"kind": "policy_gradient"}],
+        "evaluation": {
+            "select": ["best_fgsm", "last"],
+            "attacks": [{"kind": "fgsm", "eps": "8/255"}, {"kind": "autoattack", "eps": "8/255"}],
+            "samples": 3,
+        },
+    }
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+def test_one_request_becomes_a_report_and_a_classified_image(
+    tmp_path: Path, database_url: str, broker_url: str, tiny_document: dict[str, Any]
+) -> None:
+    """On both databases: submit, poll, read the report in two forms, download weights, classify."""
+    with System(tmp_path, database_url, broker_url) as system:
+        client = system.client
+        system.start("worker")
+        experiment = client.submit(comparison(tiny_document))
+        await_that(lambda: client.experiment(experiment.id).status in TERMINAL)
+        assert client.experiment(experiment.id).status == "succeeded"
+
+        report = client.report(experiment.id)
+        assert report.complete
+        rows = {(row.objective, row.selection): row for row in report.rows}
+        assert rows.keys() == {
+            (kind, selection) for kind in ("cross_entropy", "policy_gradient") for selection in ("best_fgsm", "last")
+        }
+        for row in report.rows:
+            assert row.n == 3
+            assert row.autoattack_accuracy is not None
+            assert 0 <= row.autoattack_accuracy <= row.natural_accuracy <= 1
+            assert row.generalisation_gap == pytest.approx(row.train_accuracy - row.natural_accuracy)
+        assert "| policy_gradient | 0 | epoch" in client.report_markdown(experiment.id)
+
+        for run in client.runs(experiment.id):
+            assert [row.epoch for row in client.metrics(run.id)] == [1, 2, 3, 4]
+            assert [checkpoint.epoch for checkpoint in client.checkpoints(run.id)] == [4, 2]
+
+        test, _ = load_split(Digits(), "test", tmp_path)
+        picture = tmp_path / "digit.png"
+        Image.fromarray(test.images[0, 0].numpy()).save(picture)
+        chosen = [row.checkpoint for row in report.rows if row.selection == "last"]
+        seen = client.classify([picture], chosen)
+        assert [item.checkpoint for item in seen] == chosen
+        assert all(sum(entry.probability for entry in item.probabilities) == pytest.approx(1) for item in seen)
+
+
+def test_a_running_experiment_can_be_cancelled(system: System, tiny_document: dict[str, Any]) -> None:
+    """A run in mid-training and one that waits both end as cancelled, and nothing is evaluated."""
+    client = system.client
+    system.start("worker", GAUNTLET_WORKER_SLOTS="1")
+    endless = tiny_document | {"training": {"epochs": 10_000}, "seeds": [0, 1]}
+    experiment = client.submit(endless)
+    await_that(lambda: any(run.progress and run.progress.completed > 0 for run in client.runs(experiment.id)))
+    client.cancel_experiment(experiment.id)
+    await_that(lambda: client.experiment(experiment.id).status == "cancelled")
+    assert {(run.status, run.status_reason) for run in client.runs(experiment.id)} == {("cancelled", "user")}
+    assert list(client.evaluations(experiment=experiment.id)) == []
+
+
+def test_a_missing_data_set_fails_the_run_with_its_reason(system: System, tiny_document: dict[str, Any]) -> None:
+    """The run says which folder is missing; it is not tried again."""
+    client = system.client
+    system.start("worker")
+    experiment = client.submit(tiny_document | {"dataset": {"name": "image_folder", "folder": "nowhere"}})
+    await_that(lambda: client.experiment(experiment.id).status in TERMINAL)
+    (run,) = client.runs(experiment.id)
+    assert (run.status, run.status_reason, run.attempt) == ("failed", "dataset_unavailable", 1)
+    assert "nowhere" in (run.status_detail or "")
+    assert "nowhere" in client.report(experiment.id).warnings[0]
+
+
+def test_a_diverging_run_ends_as_diverged(system: System, tiny_document: dict[str, Any]) -> None:
+    """A learning rate far too high is noticed; the run fails once and is not repeated."""
+    client = system.client
+    system.start("worker")
+    training = {"epochs": 50, "optimizer": {"kind": "rmsprop", "lr": 10.0}}
+    experiment = client.submit(tiny_document | {"training": training})
+    await_that(lambda: client.experiment(experiment.id).status in TERMINAL)
+    (run,) = client.runs(experiment.id)
+    assert (run.status, run.status_reason, run.attempt) == ("failed", "diverged", 1)
+
+
+def test_the_client_says_what_was_refused(system: System, tiny_document: dict[str, Any]) -> None:
+    """A refusal carries the problem, field by field."""
+    with pytest.raises(Refused, match="/adversary/eps") as refusal:
+        system.client.submit(tiny_document | {"adversary": {"kind": "fgsm", "eps": "8/0"}})
+    assert refusal.value.problem.status == 422

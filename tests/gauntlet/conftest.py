@@ -1,0 +1,31 @@
+"""One thread, and the bundled digits read once."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from gauntlet.checkpoints import TrainingState
+from gauntlet.datasets import Dataset, load_dataset
+from gauntlet.spec import Digits
+from tests.gauntlet.examples import finished, run_spec, some
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    return load_dataset(Digits(), Path("unused"))
+
+
+@pytest.fixture(scope="session")
+def few(digits: Dataset) -> Dataset:
+    """72 digits for training and 24 for test: an epoch is three batches of 32 and takes 0.1 s."""
+    return some(digits, train=72, test=24)
+
+
+@pytest.fixture(scope="session")
+def trained(digits: Dataset) -> TrainingState:
+    """A digits network that is right on most test images and not robust on all of those."""
+    spec = run_spec(training={"epochs": 5, "batch_size": 16, "optimizer": {"kind": "rmsprop", "lr": 1e-3}})
+    return finished(spec, some(digits, train=480, test=20))

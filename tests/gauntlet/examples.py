@@ -1,0 +1,66 @@
+"""What several test modules build: small specs, small data, models."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gauntlet.architectures import build_model, initialise
+from gauntlet.checkpoints import TrainingState
+from gauntlet.datasets import Dataset
+from gauntlet.events import CheckpointReady, TrainingEvent
+from gauntlet.presets import overlay
+from gauntlet.spec import Cnn, RunSpec
+from gauntlet.training import train
+
+CPU = torch.device("cpu")
+NOWHERE = Path("/nonexistent")
+
+_SMALL: dict[str, Any] = {
+    "dataset": {"name": "digits"},
+    "architecture": {"kind": "cnn"},
+    "objective": {"kind": "cross_entropy"},
+    "adversary": {"kind": "fgsm", "eps": "32/255"},
+    "training": {"epochs": 2, "batch_size": 32, "optimizer": {"kind": "rmsprop", "lr": 1e-3}, "checkpoint_every": 1},
+    "evaluation": {},
+    "seed": 0,
+}
+
+
+def run_spec(**changes: object) -> RunSpec:
+    """Two short epochs of cross-entropy on digits, with `changes` laid over it as over a preset."""
+    return RunSpec.model_validate(overlay(_SMALL, changes))
+
+
+def some(data: Dataset, *, train: int, test: int) -> Dataset:
+    return Dataset(data.train.take(train), data.test.take(test), data.classes)
+
+
+def events(spec: RunSpec, data: Dataset, resume: TrainingState | None = None) -> list[TrainingEvent]:
+    return list(train(spec, data, device=CPU, resume=resume))
+
+
+def states(found: list[TrainingEvent]) -> list[TrainingState]:
+    return [event.state for event in found if isinstance(event, CheckpointReady)]
+
+
+def finished(spec: RunSpec, data: Dataset) -> TrainingState:
+    return states(events(spec, data))[-1]
+
+
+def network(classes: int = 10, *, seed: int = 0, shape: tuple[int, int, int] = (1, 16, 16)) -> nn.Module:
+    """The paper's network, untrained, in eval mode."""
+    model = build_model(Cnn(), shape, classes)
+    initialise(model, seed)
+    return model.eval()
+
+
+def network_with(state: TrainingState) -> nn.Module:
+    model = network()
+    model.load_state_dict(state.model)
+    return model.requires_grad_(requires_grad=False)
+
+
+def same_tensors(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)

@@ -1,0 +1,82 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from gauntlet.architectures import build_model, count_parameters, initialise, logits_of
+from gauntlet.spec import Cnn
+from tests.gauntlet.examples import network, same_tensors
+
+
+def test_the_network_is_the_papers() -> None:
+    """On CIFAR-10 the layers are those of the paper's Figure 1, with the 1,250,858 parameters Keras counts."""
+    model = build_model(Cnn(), (3, 32, 32), 10)
+    assert count_parameters(model) == 1_250_858
+    layers = [module for module in model.modules() if not isinstance(module, nn.Sequential)]
+    conv, drop, pool, relu = nn.Conv2d, nn.Dropout, nn.MaxPool2d, nn.ReLU
+    block = [conv, relu, conv, relu, pool, drop]
+    assert [type(layer) for layer in layers] == [*block, *block, nn.Flatten, nn.Linear, relu, drop, nn.Linear]
+    assert [layer.p for layer in layers if isinstance(layer, drop)] == [0.25, 0.25, 0.5]
+    convolutions = [layer for layer in layers if isinstance(layer, conv)]
+    assert [layer.out_channels for layer in convolutions] == [32, 32, 64, 64]
+    assert all(layer.kernel_size == (3, 3) for layer in convolutions)
+    assert [layer.padding for layer in convolutions] == ["same", (0, 0), "same", (0, 0)]
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 16), (3, 32, 32), (3, 10, 10), (1, 28, 28), (3, 11, 33)])
+def test_any_image_shape_gives_logits(shape: tuple[int, int, int]) -> None:
+    """Images down to 10 pixels, square or not, give one finite float32 logit per class, not probabilities."""
+    logits = logits_of(network(7, shape=shape), torch.rand(5, *shape))
+    assert logits.shape == (5, 7)
+    assert logits.dtype == torch.float32
+    assert logits.isfinite().all()
+    assert (logits < 0).any()
+
+
+def test_logits_are_fp32_in_any_precision() -> None:
+    """A model that computes in bf16 still gives fp32 logits."""
+    model = network().bfloat16()
+    assert model(torch.rand(2, 1, 16, 16).bfloat16()).dtype == torch.bfloat16
+    assert logits_of(model, torch.rand(2, 1, 16, 16).bfloat16()).dtype == torch.float32
+
+
+def test_weights_begin_as_keras_begins_them() -> None:
+    """Weights are Glorot-uniform, within and near ±√(6 / (fan in + fan out)); biases are zero."""
+    model = build_model(Cnn(), (3, 32, 32), 10)
+    initialise(model, 1)
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            receptive = layer.weight[0, 0].numel() if isinstance(layer, nn.Conv2d) else 1
+            bound = math.sqrt(6 / ((layer.weight.shape[0] + layer.weight.shape[1]) * receptive))
+            assert 0.99 * bound < layer.weight.abs().max() <= bound
+            assert abs(layer.weight.std() / (bound / math.sqrt(3)) - 1) < 0.05
+            assert not layer.bias.any()
+
+
+def test_weights_depend_on_the_seed_alone() -> None:
+    """One seed gives one set of weights, whatever the global random state; another seed another."""
+    first = network(seed=1).state_dict()
+    torch.rand(100)
+    model = network(seed=2)
+    assert not same_tensors(model.state_dict(), first)
+    before = torch.get_rng_state()
+    initialise(model, 1)
+    assert same_tensors(model.state_dict(), first)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_dropout_is_on_in_training_only() -> None:
+    """In train mode two passes differ, in eval mode they are equal."""
+    model, images = network(), torch.rand(4, 1, 16, 16)
+    assert torch.equal(model(images), model(images))
+    model.train()
+    assert not torch.equal(model(images), model(images))
+
+
+def test_only_trainable_parameters_are_counted() -> None:
+    """A frozen layer does not count."""
+    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
+    assert count_parameters(model) == 14
+    model[0].requires_grad_(requires_grad=False)
+    assert count_parameters(model) == 6

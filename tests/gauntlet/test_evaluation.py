@@ -1,0 +1,241 @@
+import random
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gauntlet import autoattack
+from gauntlet.attacks import fgsm
+from gauntlet.checkpoints import TrainingState
+from gauntlet.datasets import Dataset, ImageSet, to_unit
+from gauntlet.errors import AttackUnsupported
+from gauntlet.evaluation import Measurement, evaluate, measure, nominal_cost
+from gauntlet.events import BatchAttacked
+from gauntlet.spec import EvaluationSpec
+from tests.gauntlet.brief_autoattack import BriefAutoAttack, reference_flags
+from tests.gauntlet.examples import CPU, network, network_with
+
+FGSM, AUTO = {"kind": "fgsm", "eps": "32/255"}, {"kind": "autoattack", "eps": "48/255"}
+PARTS = [f"autoattack@48/255:{part}" for part in autoattack.STANDARD]
+
+
+def spec(*attacks: dict[str, str], samples: int = 15, batch_size: int = 5) -> EvaluationSpec:
+    return EvaluationSpec.model_validate({"attacks": attacks, "samples": samples, "batch_size": batch_size})
+
+
+BOTH = spec(FGSM, AUTO)
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AutoAttack takes few steps."""
+    monkeypatch.setattr(autoattack, "AutoAttack", BriefAutoAttack)
+
+
+@pytest.fixture
+def model(trained: TrainingState) -> nn.Module:
+    return network_with(trained)
+
+
+def run(
+    model: nn.Module, images: ImageSet, wanted: EvaluationSpec, done: Iterable[BatchAttacked] = ()
+) -> list[BatchAttacked]:
+    return list(evaluate(model, images, wanted, 10, device=CPU, done=done))
+
+
+def flags(batches: Iterable[BatchAttacked], stage: str) -> dict[int, bool]:
+    """Position in the test set → still correct, of one stage."""
+    found: dict[int, bool] = {}
+    for batch in batches:
+        if batch.stage == stage:
+            assert found.keys().isdisjoint(batch.images)
+            found |= dict(zip(batch.images, batch.robust, strict=True))
+    return found
+
+
+def naive(model: nn.Module, images: Tensor, labels: Tensor) -> Measurement:
+    """Image by image, in plain Python."""
+    right, confidence, uniformity, classes = 0, 0.0, 0.0, set()
+    for image, label in zip(images, labels, strict=True):
+        probabilities = model(image[None]).detach()[0].double().softmax(dim=0).tolist()
+        predicted = probabilities.index(max(probabilities))
+        right += predicted == int(label)
+        confidence += max(probabilities)
+        uniformity += min(probabilities) / max(probabilities)
+        classes.add(predicted)
+    count = len(labels)
+    return Measurement(right / count, confidence / count, uniformity / count, len(classes))
+
+
+@pytest.mark.parametrize("eps", [None, Fraction(24, 255)], ids=str)
+def test_measuring_is_counting(model: nn.Module, digits: Dataset, eps: Fraction | None) -> None:
+    """Accuracy, confidence, uniformity and the number of classes equal a plain count, over several batches."""
+    test = digits.test.take(150)
+    images = to_unit(test.images)
+    attacked = images if eps is None else fgsm(model, images, test.labels, eps)
+    wanted, found = naive(model, attacked, test.labels), measure(model, test, eps=eps)
+    assert found.accuracy == wanted.accuracy
+    assert found.mean_confidence == pytest.approx(wanted.mean_confidence, abs=1e-5)
+    assert found.mean_uniformity == pytest.approx(wanted.mean_uniformity, abs=1e-5)
+    assert found.predicted_classes == wanted.predicted_classes
+    assert 0.1 < found.accuracy < 1
+
+
+def test_an_attack_lowers_the_measured_accuracy(model: nn.Module, digits: Dataset) -> None:
+    """Accuracy under FGSM falls with its budget, and a budget of zero changes nothing."""
+    clean = measure(model, digits.test).accuracy
+    small, large = (measure(model, digits.test, eps=Fraction(level, 255)).accuracy for level in (16, 64))
+    assert measure(model, digits.test, eps=Fraction(0)).accuracy == clean
+    assert clean > small > large
+
+
+def test_a_uniform_output_is_seen(digits: Dataset) -> None:
+    """A model that knows nothing has uniformity 1, confidence 1/10 and predicts one class."""
+    model = network()
+    for parameter in model.parameters():
+        parameter.data.zero_()
+    found = measure(model, digits.test)
+    assert found.mean_uniformity == pytest.approx(1)
+    assert found.mean_confidence == pytest.approx(0.1)
+    assert found.predicted_classes == 1
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_measuring_is_done_without_dropout(model: nn.Module, digits: Dataset, *, training: bool) -> None:
+    """Measuring uses eval mode and leaves the model in the mode it was in."""
+    wanted = measure(model.eval(), digits.test.take(40))
+    assert measure(model.train(training), digits.test.take(40)) == wanted
+    assert model.training is training
+
+
+def test_every_image_meets_the_natural_pass_and_fgsm(model: nn.Module, digits: Dataset) -> None:
+    """Natural and FGSM flags are those of a plain loop over the first `samples` images."""
+    batches = run(model, digits.test, spec(FGSM, samples=23))
+    test = digits.test.take(23)
+    images = to_unit(test.images)
+    attacked = fgsm(model, images, test.labels, Fraction(32, 255))
+    for stage, inputs in (("natural", images), ("fgsm@32/255", attacked)):
+        wanted = (model(inputs).argmax(dim=1) == test.labels).tolist()
+        assert flags(batches, stage) == dict(enumerate(wanted))
+        assert 0 < sum(wanted) < 23
+
+
+def test_autoattack_is_the_references(model: nn.Module, digits: Dataset) -> None:
+    """The images that survive all parts are those that survive the package's own loop at the same batch size."""
+    batches = run(model, digits.test, spec(AUTO))
+    test = digits.test.take(15)
+    wanted = reference_flags(model, to_unit(test.images), test.labels, 48 / 255, 5)
+    survivors = {image for image, robust in flags(batches, PARTS[-1]).items() if robust}
+    assert survivors == {image for image, robust in enumerate(wanted) if robust}
+    assert 0 < len(survivors) < 15
+
+
+def test_only_survivors_go_on(model: nn.Module, digits: Dataset) -> None:
+    """Each part of AutoAttack is given what the one before left, the first what is classified correctly."""
+    batches = run(model, digits.test, BOTH)
+    before = flags(batches, "natural")
+    for part in PARTS:
+        given = flags(batches, part)
+        assert set(given) == {image for image, robust in before.items() if robust}
+        before = given
+    assert len(flags(batches, PARTS[-1])) < len(flags(batches, PARTS[0])) < 15
+
+
+def test_batches_are_numbered_within_their_stage(model: nn.Module, digits: Dataset) -> None:
+    """A stage's batches count from 0, have the size asked for but the last, and stages come in order."""
+    batches = run(model, digits.test, BOTH)
+    stages = list(dict.fromkeys(batch.stage for batch in batches))
+    assert stages == ["natural", "fgsm@32/255", *PARTS]
+    for stage in stages:
+        mine = [batch for batch in batches if batch.stage == stage]
+        assert [batch.batch for batch in mine] == list(range(len(mine)))
+        assert all(len(batch.images) == 5 for batch in mine[:-1])
+        assert all(type(flag) is bool for batch in mine for flag in batch.robust)
+
+
+def test_progress_rises_to_its_end(model: nn.Module, digits: Dataset) -> None:
+    """Progress rises with every batch, in the nominal cost of all images, and ends at the total."""
+    batches = run(model, digits.test, BOTH)
+    completed = [batch.completed for batch in batches]
+    assert completed == sorted(set(completed))
+    assert {batch.total for batch in batches} == {15 * nominal_cost(BOTH.attacks)}
+    assert completed[-1] == batches[-1].total
+
+
+def test_the_nominal_cost_adds_up() -> None:
+    """A natural pass costs one, each attack its own, and a budget makes no difference."""
+    one, both = nominal_cost(spec(FGSM).attacks), nominal_cost(BOTH.attacks)
+    assert nominal_cost(()) == 1
+    assert both - one == sum(autoattack.STANDARD.values())
+    assert nominal_cost(spec(FGSM, {"kind": "fgsm", "eps": "1/255"}).attacks) == 2 * one - 1
+
+
+def test_a_resumed_evaluation_is_an_uninterrupted_one(model: nn.Module, digits: Dataset) -> None:
+    """Stopped after any batch and continued, an evaluation yields just the batches that were missing, and the same."""
+    wanted = spec(FGSM, AUTO, samples=8, batch_size=3)
+    whole = run(model, digits.test, wanted)
+    assert len(whole) > 12
+    for cut in range(len(whole) + 1):
+        assert run(model, digits.test, wanted, done=whole[:cut]) == whole[cut:]
+
+
+def test_done_batches_may_come_in_any_order(model: nn.Module, digits: Dataset) -> None:
+    """Whatever batches are done, in whatever order they are told, together with the rest they are the whole."""
+    whole = run(model, digits.test, BOTH)
+    done = random.Random(0).sample(whole, len(whole) // 2)
+    rest = run(model, digits.test, BOTH, done=iter(done))
+    assert rest == [batch for batch in whole if batch not in done]
+
+
+def test_done_batches_are_taken_as_they_are(model: nn.Module, digits: Dataset) -> None:
+    """A batch that is done is not computed again: its flags decide what goes on."""
+    positions = tuple(range(15))
+    done = [BatchAttacked("natural", 0, positions, (False,) * 14 + (True,), 0, 0)]
+    batches = run(model, digits.test, spec(AUTO, batch_size=15), done=done)
+    assert [batch.images for batch in batches if batch.stage == PARTS[0]] == [(14,)]
+
+
+def test_an_evaluation_repeats_itself(model: nn.Module, digits: Dataset) -> None:
+    """Two evaluations agree, whatever the global random state, and leave it as it was."""
+    wanted = spec(AUTO, samples=6)
+    first = run(model, digits.test, wanted)
+    torch.rand(10)
+    before = torch.get_rng_state()
+    assert run(model, digits.test, wanted) == first
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_there_are_no_more_samples_than_images(model: nn.Module, digits: Dataset) -> None:
+    """Asking for more images than the test set has evaluates the test set."""
+    batches = run(model, digits.test.take(7), spec(FGSM, samples=1_000))
+    assert len(flags(batches, "natural")) == 7
+    assert batches[-1].completed == batches[-1].total
+
+
+def test_the_model_is_put_in_eval_mode(model: nn.Module, digits: Dataset) -> None:
+    """A model left in train mode is evaluated without dropout."""
+    wanted = run(model.eval(), digits.test, spec(FGSM))
+    assert run(model.train(), digits.test, spec(FGSM)) == wanted
+    assert not model.training
+
+
+def test_an_ensemble_may_break_everything(model: nn.Module, digits: Dataset) -> None:
+    """With a budget of the whole range no image survives, no later part is given one, and progress still ends."""
+    everything: dict[str, Any] = {"kind": "autoattack", "eps": 1}
+    batches = run(model, digits.test, spec(everything, samples=5))
+    natural, first, *later = batches
+    assert (natural.stage, first.stage) == ("natural", "autoattack@1:apgd-ce")
+    assert any(natural.robust)
+    assert not any(first.robust)
+    assert not any(batch.images for batch in later)
+    assert batches[-1].completed == batches[-1].total
+
+
+def test_autoattack_needs_four_classes(digits: Dataset) -> None:
+    """Against too few classes the attack is refused by name, after the natural pass."""
+    batches = evaluate(network(3), digits.test, spec(AUTO), 3, device=CPU)
+    with pytest.raises(AttackUnsupported, match="4 classes"):
+        list(batches)

@@ -1,0 +1,349 @@
+import dataclasses
+import math
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gauntlet import seeding
+from gauntlet.attacks import fgsm
+from gauntlet.checkpoints import TrainingState, encode_training_state, load_training_state
+from gauntlet.datasets import Dataset, ImageSet, to_unit
+from gauntlet.errors import CheckpointInvalid, TrainingDiverged
+from gauntlet.evaluation import measure
+from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resumed, TrainingEvent, Warned
+from gauntlet.objectives import objective_loss
+from gauntlet.optimizers import learning_rate
+from gauntlet.spec import RunSpec
+from gauntlet.training import train, training_inputs
+from tests.gauntlet.examples import CPU, events, network, network_with, run_spec, same_tensors, some, states
+
+POLICY_GRADIENT = {"kind": "policy_gradient"}
+EXPECTED_REWARD = {"kind": "expected_reward"}
+ARGMAX = {"kind": "policy_gradient", "action": "argmax", "baseline": "batch_mean"}
+EXPLORING = {"kind": "policy_gradient", "action": "epsilon_greedy", "log_prob_floor": -16.118}
+
+
+def epochs(found: list[TrainingEvent]) -> list[EpochFinished]:
+    return [event for event in found if isinstance(event, EpochFinished)]
+
+
+def metrics(found: list[TrainingEvent]) -> list[dict[str, float]]:
+    return [event.metrics for event in epochs(found)]
+
+
+def blobs(found: list[TrainingEvent]) -> list[bytes]:
+    """Every state's bytes, which are equal exactly where weights, moments, epoch and warnings are."""
+    return [encode_training_state(state) for state in states(found)]
+
+
+def warned(found: list[TrainingEvent]) -> list[tuple[int, str]]:
+    return [(event.epoch, event.kind) for event in found if isinstance(event, Warned)]
+
+
+def test_cross_entropy_learns_the_digits(trained: TrainingState, digits: Dataset) -> None:
+    """Five epochs on 480 digits bring natural and FGSM accuracy far above the chance of a tenth."""
+    model = network_with(trained)
+    assert measure(model, digits.test).accuracy > 0.7
+    assert measure(model, digits.test, eps=Fraction(32, 255)).accuracy > 0.35
+    assert measure(network(), digits.test).accuracy < 0.25
+
+
+def test_adversarial_training_makes_robust(trained: TrainingState, digits: Dataset) -> None:
+    """Trained on attacked images a model withstands the attack better than one trained on natural ones."""
+    spec = run_spec(
+        adversary={"eps": 0}, training={"epochs": 5, "batch_size": 16, "optimizer": {"kind": "rmsprop", "lr": 1e-3}}
+    )
+    natural = states(events(spec, some(digits, train=480, test=20)))[-1]
+    eps = Fraction(48, 255)
+    robust = [measure(network_with(state), digits.test, eps=eps).accuracy for state in (natural, trained)]
+    assert robust[1] > robust[0] + 0.1
+
+
+def bright_or_dark(count: int) -> ImageSet:
+    generator = seeding.generator("cpu", 0, "bright or dark")
+    labels = torch.randint(2, (count,), generator=generator)
+    noise = torch.randint(100, (count, 1, 12, 12), generator=generator)
+    return ImageSet((noise + 120 * labels[:, None, None, None]).to(torch.uint8), labels)
+
+
+@pytest.mark.parametrize(
+    "objective", [POLICY_GRADIENT, EXPECTED_REWARD, ARGMAX], ids=["sampled", "expected", "centred"]
+)
+def test_rewards_teach(objective: dict[str, Any]) -> None:
+    """On images that are bright or dark each reward objective learns which is which."""
+    data = Dataset(bright_or_dark(256), bright_or_dark(300), ("dark", "bright"))
+    spec = run_spec(objective=objective, adversary={"eps": "16/255"}, training={"epochs": 3, "batch_size": 16})
+    assert metrics(events(spec, data))[-1]["test_accuracy"] > 0.95
+
+
+# Everything that draws random numbers: dropout in both passes, actions in the attack and in the loss.
+RANDOM = run_spec(
+    objective={"kind": "policy_gradient", "entropy_bonus": 0.1, "action_forward": "eval"},
+    adversary={"loss": "objective", "mode": "train"},
+    training={"epochs": 4, "optimizer": {"decay": 0.01}},
+    seed=5,
+)
+
+
+def test_a_run_repeats_itself(few: Dataset) -> None:
+    """Two runs of one spec have equal metrics, warnings, weights and moments, bit by bit."""
+    first, again = events(RANDOM, few), events(RANDOM, few)
+    assert metrics(first) == metrics(again)
+    assert blobs(first) == blobs(again)
+    assert warned(first) == warned(again)
+    assert same_tensors(states(first)[-1].model, states(again)[-1].model)
+
+
+def test_another_seed_is_another_run(few: Dataset) -> None:
+    """With another seed weights and metrics differ."""
+    first, other = events(RANDOM, few), events(RANDOM.model_copy(update={"seed": 6}), few)
+    assert metrics(first)[0] != metrics(other)[0]
+    assert not any(map(torch.equal, states(first)[0].model.values(), states(other)[0].model.values()))
+
+
+def test_epochs_are_not_repetitions(few: Dataset) -> None:
+    """Each epoch has its own order and dropout: the second epoch from the same weights would be another."""
+    first = states(events(RANDOM, few))[0]
+    moved = dataclasses.replace(first, epoch=2)
+    after = [states(list(train(RANDOM, few, device=CPU, resume=_copy(state))))[0] for state in (first, moved)]
+    assert not same_tensors(after[0].model, after[1].model)
+
+
+def _copy(state: TrainingState) -> TrainingState:
+    return dataclasses.replace(state, optimizer={name: tensor.clone() for name, tensor in state.optimizer.items()})
+
+
+@pytest.mark.parametrize("objective", [RANDOM.objective.model_dump(), {"kind": "cross_entropy"}], ids=["random", "ce"])
+def test_a_resumed_run_is_an_uninterrupted_one(few: Dataset, tmp_path: Path, objective: dict[str, Any]) -> None:
+    """From the file of any epoch on, metrics, warnings, weights and moments are bit by bit those of the whole run."""
+    spec = run_spec(**(RANDOM.model_dump() | {"objective": objective}))
+    whole = events(spec, few)
+    file = tmp_path / "state"
+    for done in range(1, 5):
+        file.write_bytes(blobs(whole)[done - 1])
+        rest = events(spec, few, resume=load_training_state(file))
+        assert rest[0] == Resumed(done, bit_identical=True)
+        assert metrics(rest) == metrics(whole)[done:]
+        assert blobs(rest) == blobs(whole)[done:]
+        assert warned(rest) == [(epoch, kind) for epoch, kind in warned(whole) if epoch > done]
+
+
+def test_a_changed_environment_is_told(few: Dataset) -> None:
+    """Resumed where torch, device or threads differ, a run says that it is not bit-identical."""
+    state = dataclasses.replace(states(events(run_spec(), few))[0], environment="torch 1.0, abacus")
+    assert events(run_spec(), few, resume=state)[0] == Resumed(1, bit_identical=False)
+
+
+def test_another_architectures_state_is_refused(few: Dataset) -> None:
+    """A state whose tensors have other shapes cannot be resumed from."""
+    state = states(events(run_spec(), few))[0]
+    narrower = {name: tensor[:1] for name, tensor in state.model.items()}
+    with pytest.raises(CheckpointInvalid, match="another architecture"):
+        events(run_spec(), few, resume=dataclasses.replace(state, model=narrower))
+
+
+def test_what_the_caller_draws_makes_no_difference(few: Dataset) -> None:
+    """A caller who draws random numbers between events neither disturbs the run nor is disturbed by it."""
+    undisturbed, found = blobs(events(RANDOM, few)), []
+    iterator = train(RANDOM, few, device=CPU)
+    found.append(next(iterator))
+    torch.manual_seed(9)
+    wanted = torch.Generator().manual_seed(9)
+    for event in iterator:
+        found.append(event)
+        assert torch.equal(torch.rand(3), torch.rand(3, generator=wanted))
+    assert blobs(found) == undisturbed
+
+
+def test_events_come_in_order(few: Dataset) -> None:
+    """Each epoch tells its batches, then its metrics, then its state; the spec's checkpoints and the last are kept."""
+    found = events(run_spec(training={"epochs": 3, "checkpoint_every": 2}), few)
+    told = [event for event in found if not isinstance(event, Warned)]
+    for epoch in (1, 2, 3):
+        *batches, finished, ready = told[5 * epoch - 5 : 5 * epoch]
+        assert batches == [BatchFinished(epoch, batch, 3) for batch in (1, 2, 3)]
+        assert isinstance(finished, EpochFinished)
+        assert isinstance(ready, CheckpointReady)
+        assert (finished.epoch, ready.epoch, ready.state.epoch) == (epoch, epoch, epoch)
+        assert ready.keep is (epoch > 1)
+        assert finished.seconds > 0
+        assert finished.images_per_second == pytest.approx(72 / finished.seconds)
+    assert len(told) == 15
+
+
+def test_a_state_does_not_change_after_it_is_told(few: Dataset) -> None:
+    """Training goes on without touching the states already given away."""
+    told, held = [], []
+    for event in train(run_spec(training={"epochs": 3}), few, device=CPU):
+        if isinstance(event, CheckpointReady):
+            told.append(encode_training_state(event.state))
+            held.append(event.state)
+    assert [encode_training_state(state) for state in held] == told
+    assert len(set(told)) == 3
+
+
+def test_metrics_are_of_the_epochs_last_weights(few: Dataset) -> None:
+    """Accuracies are those of the state told next, on all test images and as many training images."""
+    spec = run_spec(training={"optimizer": {"decay": 0.5}})
+    found = events(spec, few)
+    for epoch, (told, state) in enumerate(zip(metrics(found), states(found), strict=True), start=1):
+        model = network_with(state)
+        natural = measure(model, few.test)
+        assert told["test_accuracy"] == natural.accuracy
+        assert told["mean_confidence"] == natural.mean_confidence
+        assert told["mean_uniformity"] == natural.mean_uniformity
+        assert told["predicted_classes"] == natural.predicted_classes
+        assert told["test_fgsm_accuracy"] == measure(model, few.test, eps=spec.adversary.eps).accuracy
+        assert told["train_accuracy"] == measure(model, few.train.take(24)).accuracy
+        assert told["train_accuracy_n"] == 24
+        assert told["learning_rate"] == learning_rate(spec.training.optimizer, 3 * epoch - 1)
+        assert all(type(value) is float and math.isfinite(value) for value in told.values())
+    assert "mean_reward" not in metrics(found)[0]
+
+
+def test_the_mean_reward_is_told(few: Dataset) -> None:
+    """With ±1 rewards the mean reward is 2 × accuracy − 1 under argmax, and the loss is its negative when expected."""
+    (told,) = metrics(events(run_spec(objective=ARGMAX, training={"epochs": 1}), few))
+    assert told["mean_reward"] == pytest.approx(2 * told["train_adversarial_accuracy"] - 1, abs=1e-6)
+    (told,) = metrics(events(run_spec(objective=EXPECTED_REWARD, training={"epochs": 1}), few))
+    assert told["loss"] == pytest.approx(-told["mean_reward"], abs=1e-5)
+    assert told["min_log_prob"] < 0
+
+
+def test_the_first_loss_is_that_of_the_initial_weights(few: Dataset) -> None:
+    """One batch of the whole set: the epoch's loss is the objective's on the attacked images before the update."""
+    spec = run_spec(training={"epochs": 1, "batch_size": 72}, adversary={"mode": "eval"}, seed=3)
+    (told,) = metrics(events(spec, few))
+    model = network(seed=3)
+    attacked = fgsm(model, to_unit(few.train.images), few.train.labels, spec.adversary.eps)
+    losses = []
+    for draw in range(40):
+        torch.manual_seed(draw)
+        loss = objective_loss(
+            spec.objective, model.train()(attacked), few.train.labels, generator=torch.Generator().manual_seed(draw)
+        )
+        losses.append(loss.value.item())
+    assert min(losses) - 0.02 < told["loss"] < max(losses) + 0.02
+    assert told["loss"] == pytest.approx(sum(losses) / len(losses), abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("objective", "lr"),
+    [({"kind": "cross_entropy"}, 10.0), (EXPLORING | {"log_prob_floor": -1e4, "epsilon": 1.0}, 0.1)],
+    ids=["cross-entropy", "off-policy"],
+)
+def test_a_runaway_is_stopped(few: Dataset, objective: dict[str, Any], lr: float) -> None:
+    """A loss beyond ±1,000 ends the run with where it happened, before the epoch counts as finished."""
+    spec = run_spec(objective=objective, training={"optimizer": {"lr": lr}})
+    iterator, found = train(spec, few, device=CPU), []
+    with pytest.raises(TrainingDiverged, match="diverged in epoch 1") as caught:
+        found.extend(iterator)
+    assert (caught.value.epoch, caught.value.batch) == (1, 3)
+    assert caught.value.worst_loss > 1e3
+
+
+def test_a_runaway_is_stopped_within_an_epoch(digits: Dataset) -> None:
+    """The loss is looked at every 50 batches, not only at the end of a long epoch."""
+    spec = run_spec(training={"batch_size": 1, "optimizer": {"lr": 10}})
+    with pytest.raises(TrainingDiverged) as caught:
+        events(spec, some(digits, train=60, test=8))
+    assert (caught.value.epoch, caught.value.batch) == (1, 50)
+
+
+def test_a_nan_is_stopped(few: Dataset) -> None:
+    """A loss that is no number ends the run, too."""
+    state = states(events(run_spec(), few))[0]
+    name = next(iter(state.model))
+    broken = dataclasses.replace(state, model=state.model | {name: torch.full_like(state.model[name], math.nan)})
+    with pytest.raises(TrainingDiverged, match="epoch 2") as caught:
+        events(run_spec(), few, resume=broken)
+    assert math.isnan(caught.value.worst_loss)
+
+
+def test_a_warning_is_told_once_per_onset(few: Dataset) -> None:
+    """A model that predicts one class with certainty is told of when that begins, and not again while it lasts."""
+    spec = run_spec(objective=POLICY_GRADIENT, training={"epochs": 3, "optimizer": {"lr": 10}})
+    found = events(spec, few)
+    assert [told["predicted_classes"] for told in metrics(found)] == [1, 1, 1]
+    assert warned(found) == [(1, "one_class"), (1, "overconfident")]
+    assert [state.warnings for state in states(found)] == [("one_class", "overconfident")] * 3
+    position = next(index for index, event in enumerate(found) if isinstance(event, Warned))
+    assert isinstance(found[position - 1], EpochFinished)
+    calm = dataclasses.replace(_copy(states(found)[0]), warnings=("overconfident",))
+    assert warned(events(spec, few, resume=calm)) == [(2, "one_class")]
+
+
+@pytest.mark.parametrize("mix", ["adversarial", "half", "both"])
+@pytest.mark.parametrize("loss", ["true_label", "predicted_label", "objective"])
+@pytest.mark.parametrize(
+    "objective", [{"kind": "cross_entropy"}, POLICY_GRADIENT, EXPECTED_REWARD, EXPLORING], ids=lambda each: each["kind"]
+)
+def test_every_combination_trains(digits: Dataset, mix: str, loss: str, objective: dict[str, Any]) -> None:
+    """Every objective trains with every attack loss and mix, also where the last batch is a single image."""
+    spec = run_spec(objective=objective, adversary={"loss": loss}, training={"epochs": 1, "batch_size": 8, "mix": mix})
+    found = events(spec, some(digits, train=9, test=4))
+    assert isinstance(found[-1], CheckpointReady)
+    assert all(math.isfinite(value) for value in metrics(found)[0].values())
+
+
+def prepared(spec: RunSpec, data: Dataset, state: TrainingState, *, training: bool = True) -> tuple[Tensor, Tensor]:
+    model = network_with(state).train(training)
+    generator = seeding.generator("cpu", 0, "test")
+    torch.manual_seed(0)
+    made = training_inputs(spec, model, to_unit(data.test.images), data.test.labels, generator)
+    assert model.training is training
+    return made
+
+
+def test_mixes_are_what_they_say(trained: TrainingState, few: Dataset) -> None:
+    """All images attacked, the first half attacked, or each image natural and attacked, with labels to match."""
+    natural, labels, eps = to_unit(few.test.images), few.test.labels, Fraction(32, 255)
+    attacked = fgsm(network_with(trained), natural, labels, eps)
+    half = fgsm(network_with(trained), natural[:12], labels[:12], eps)
+    wanted = {
+        "adversarial": (attacked, labels),
+        "half": (torch.cat([half, natural[12:]]), labels),
+        "both": (torch.cat([natural, attacked]), torch.cat([labels, labels])),
+    }
+    assert not torch.equal(attacked, natural)
+    for mix, (images, targets) in wanted.items():
+        found = prepared(run_spec(training={"mix": mix}), few, trained)
+        assert torch.equal(found[0], images)
+        assert torch.equal(found[1], targets)
+
+
+def test_the_attack_may_have_dropout(trained: TrainingState, few: Dataset) -> None:
+    """In mode `eval` the attack sees the model without dropout, in mode `train` with it."""
+    without = prepared(run_spec(), few, trained, training=False)[0]
+    assert torch.equal(prepared(run_spec(), few, trained)[0], without)
+    assert not torch.equal(prepared(run_spec(adversary={"mode": "train"}), few, trained)[0], without)
+
+
+def test_the_attack_ascends_the_loss_it_is_told(trained: TrainingState, few: Dataset) -> None:
+    """The attack follows the true label, the predicted one, or the training objective."""
+    model, natural, labels = network_with(trained), to_unit(few.test.images), few.test.labels
+    predicted = model(natural).argmax(dim=1)
+    wrong = predicted != labels
+    assert wrong.any()
+
+    def made(loss: str, objective: dict[str, Any]) -> Tensor:
+        return prepared(run_spec(adversary={"loss": loss}, objective=objective), few, trained)[0]
+
+    cross_entropy = {"kind": "cross_entropy"}
+    true_label = made("true_label", cross_entropy)
+    assert torch.equal(true_label, fgsm(model, natural, labels, Fraction(32, 255)))
+    assert torch.equal(true_label, made("objective", cross_entropy))
+    assert torch.equal(true_label, made("true_label", POLICY_GRADIENT))
+    by_prediction = made("predicted_label", cross_entropy)
+    assert torch.equal(by_prediction, fgsm(model, natural, predicted, Fraction(32, 255)))
+    assert not torch.equal(by_prediction[wrong], true_label[wrong])
+    # Raising −R · log P of a wrong prediction makes it likelier; cross-entropy on the prediction makes it less so.
+    by_reward = made("objective", ARGMAX | {"baseline": "none"})
+    before, after = (
+        model(images).softmax(dim=1).gather(1, predicted[:, None])[wrong] for images in (natural, by_reward)
+    )
+    assert (after > before).all()

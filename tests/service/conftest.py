@@ -1,0 +1,56 @@
+"""The service over a real database, in process; and a trained checkpoint to look at."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from fastapi.testclient import TestClient
+
+from gauntlet.spec import ExperimentSpec
+from service.app import create_app
+from service.settings import ServiceSettings
+from store import experiments, jobs
+from store.database import Database
+from worker.heartbeat import Heartbeat
+from worker.settings import WorkerSettings
+from worker.training_job import train_run
+
+NO_BROKER = "redis+socket:///nonexistent/broker.sock"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, sqlite_url: str, broker_url: str) -> ServiceSettings:
+    """A service of its own, with small bounds."""
+    return ServiceSettings(
+        home=tmp_path,
+        database_url=sqlite_url,
+        broker_url=broker_url,
+        max_json_bytes=20_000,
+        max_upload_bytes=200_000,
+        max_image_pixels=250_000,
+    )
+
+
+@pytest.fixture
+def api(settings: ServiceSettings) -> Iterator[TestClient]:
+    """An HTTP client of it; an error inside the service is an answer, as it is for a user."""
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def trained_run(settings: ServiceSettings, tiny_spec: ExperimentSpec) -> str:
+    """A run trained by the worker's own code, with two checkpoints and a queued evaluation."""
+    database = Database(settings.database_url)
+    worker = WorkerSettings(
+        home=settings.home, database_url=settings.database_url, broker_url=settings.broker_url, threads=1
+    )
+    with database.writing() as session:
+        _, (run,) = experiments.create(session, tiny_spec, None)
+        held = jobs.claim(session, "run", run, "worker", worker.lease_s)
+    assert held is not None
+    with Heartbeat(database, held, worker) as heartbeat:
+        train_run(database, held, worker, heartbeat, torch.device("cpu"))
+    database.close()
+    return run

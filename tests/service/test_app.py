@@ -1,0 +1,45 @@
+"""The service as a process: light, healthy, and documented."""
+
+import subprocess
+import sys
+
+from fastapi.testclient import TestClient
+
+from service.app import create_app
+from service.settings import ServiceSettings
+
+
+def test_importing_the_service_loads_no_torch() -> None:
+    """The API starts without torch; only a classification brings it in."""
+    code = "import sys, service.app, client, cli.commands; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_live_service_is_healthy_and_ready(api: TestClient) -> None:
+    """Both answers are 200 while the database is there."""
+    assert api.get("/healthz").json() == {"status": "ok"}
+    assert api.get("/readyz").json() == {"status": "ok"}
+
+
+def test_without_a_schema_the_service_is_alive_but_not_ready(settings: ServiceSettings) -> None:
+    """/readyz is a 503 with Retry-After, /healthz still 200."""
+    empty = settings.model_copy(update={"database_url": f"sqlite:///{settings.home}/empty.db"})
+    with TestClient(create_app(empty), raise_server_exceptions=False) as api:
+        assert api.get("/healthz").status_code == 200
+        answer = api.get("/readyz")
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"]
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_the_schema_describes_the_api(api: TestClient) -> None:
+    """/openapi.json names every route, and a spec may be a bare preset."""
+    schema = api.get("/openapi.json").json()
+    assert {"/v1/experiments", "/v1/runs/{run_id}/metrics", "/v1/classifications"} <= schema["paths"].keys()
+    assert {"required": ["preset"]} in schema["components"]["schemas"]["ExperimentSpec-Input"]["anyOf"]
+
+
+def test_every_answer_carries_its_request_id(api: TestClient) -> None:
+    """Two requests have two ids."""
+    ids = {api.get("/healthz").headers["x-request-id"] for _ in range(2)}
+    assert len(ids) == 2

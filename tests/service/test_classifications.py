@@ -1,0 +1,184 @@
+"""Uploaded pictures and the checkpoints that classify them."""
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from gauntlet.architectures import logits_of
+from gauntlet.checkpoints import load_model
+from gauntlet.datasets import load_split, to_unit
+from gauntlet.spec import Digits
+from service.settings import ServiceSettings
+
+
+def encoded(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def checkpoints(api: TestClient, trained_run: str) -> list[str]:
+    """Two checkpoints, newest first."""
+    return [item["id"] for item in api.get("/v1/checkpoints", params={"run": trained_run}).json()["data"]]
+
+
+@pytest.fixture
+def digit() -> Image.Image:
+    """A held-out digit as a grey picture of the model's own size."""
+    test, _ = load_split(Digits(), "test", Digits)  # type: ignore[arg-type]  # digits need no folder
+    return Image.fromarray(test.images[5, 0].numpy())
+
+
+def post(api: TestClient, checkpoints: list[str], *contents: bytes, name: str = "picture.png") -> Any:
+    files = [("image", (name, content, "image/png")) for content in contents]
+    return api.post("/v1/classifications", files=files, data={"checkpoint": checkpoints})
+
+
+def probabilities(answer: Any) -> dict[str, float]:
+    assert answer.status_code == 200, answer.text
+    return {item["label"]: item["probability"] for item in answer.json()["data"][0]["probabilities"]}
+
+
+def test_each_image_is_seen_by_each_checkpoint(
+    api: TestClient, checkpoints: list[str], digit: Image.Image, settings: ServiceSettings
+) -> None:
+    """The answer is the model's own softmax, image by image and checkpoint by checkpoint, likeliest class first."""
+    mirrored = digit.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    answer = post(api, checkpoints, encoded(digit), encoded(mirrored))
+    seen = answer.json()["data"]
+    assert [item["checkpoint"] for item in seen] == checkpoints * 2
+    newest = next(settings.storage.rglob("epoch-00004.safetensors"))
+    model = load_model(newest, torch.device("cpu")).model
+    for item, picture in ((seen[0], digit), (seen[2], mirrored)):
+        pixels = torch.from_numpy(np.array(picture))[None, None]
+        expected = logits_of(model, to_unit(pixels)).softmax(dim=1)[0].tolist()
+        found = {entry["label"]: entry["probability"] for entry in item["probabilities"]}
+        assert [found[str(label)] for label in range(10)] == pytest.approx(expected, abs=1e-6)
+        assert item["label"] == max(found, key=lambda label: found[label])
+        assert item["probability"] == max(found.values())
+
+
+def rotated(picture: Image.Image) -> bytes:
+    """A JPEG lying on its side, with the EXIF entry that turns it upright."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encoded(picture.transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif, quality=100, subsampling=0)
+
+
+def sixteen_bit(picture: Image.Image) -> bytes:
+    return encoded(Image.fromarray(np.array(picture).astype(np.uint16) * 257))
+
+
+VARIANTS = {
+    "rgb": lambda picture: encoded(picture.convert("RGB")),
+    "alpha": lambda picture: encoded(picture.convert("LA")),
+    "rgba": lambda picture: encoded(picture.convert("RGBA")),
+    "palette": lambda picture: encoded(picture.convert("P")),
+    "sixteen-bit": sixteen_bit,
+    "jpeg": lambda picture: encoded(picture, "JPEG", quality=100),
+    "cmyk-jpeg": lambda picture: encoded(picture.convert("RGB").convert("CMYK"), "JPEG", quality=100, subsampling=0),
+    "exif-rotated": rotated,
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_picture_in_another_mode_is_seen_as_its_plain_twin(
+    api: TestClient, checkpoints: list[str], digit: Image.Image, variant: str
+) -> None:
+    """Alpha, palette, 16 bits, CMYK and EXIF rotation give the plain picture's prediction."""
+    plain = probabilities(post(api, checkpoints[:1], encoded(digit)))
+    other = probabilities(post(api, checkpoints[:1], VARIANTS[variant](digit)))
+    assert other == pytest.approx(plain, abs=0.02)
+
+
+def test_transparency_is_seen_over_white(api: TestClient, checkpoints: list[str], digit: Image.Image) -> None:
+    """Fully transparent pixels count as white, whatever colour they hide."""
+    hidden = digit.convert("RGBA")
+    hidden.putalpha(0)
+    white = Image.new("L", digit.size, 255)
+    assert probabilities(post(api, checkpoints[:1], encoded(hidden))) == pytest.approx(
+        probabilities(post(api, checkpoints[:1], encoded(white)))
+    )
+
+
+def test_a_picture_of_another_size_is_resized(api: TestClient, checkpoints: list[str], digit: Image.Image) -> None:
+    """A fourfold enlargement is still recognised as the same picture."""
+    large = digit.resize((64, 64), Image.Resampling.NEAREST)
+    plain = probabilities(post(api, checkpoints[:1], encoded(digit)))
+    assert probabilities(post(api, checkpoints[:1], encoded(large))) == pytest.approx(plain, abs=0.05)
+
+
+def bomb() -> bytes:
+    """A PNG that declares 50,000 × 50,000 pixels in a few bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 50_000, 50_000, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+
+
+def animated(picture: Image.Image) -> bytes:
+    return encoded(picture, save_all=True, append_images=[picture.point(lambda value: 255 - value)])
+
+
+BAD_PICTURES = {
+    "text": (lambda _: b"I am a text file.", 415),
+    "empty": (lambda _: b"", 415),
+    "svg": (lambda _: b'<svg xmlns="http://www.w3.org/2000/svg"/>', 415),
+    "gif": (lambda picture: encoded(picture, "GIF"), 415),
+    "truncated": (lambda picture: encoded(picture.resize((100, 100)))[:-40], 422),
+    "header-only": (lambda picture: encoded(picture)[:20], 422),
+    "bomb": (lambda _: bomb(), 422),
+    "too-many-pixels": (lambda picture: encoded(picture.resize((501, 500))), 422),
+    "animated": (animated, 422),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_PICTURES)
+def test_a_bad_picture_is_refused(api: TestClient, checkpoints: list[str], digit: Image.Image, kind: str) -> None:
+    """415 for what is no PNG or JPEG, 422 for one that cannot be used; the pointer says which upload it was."""
+    make, status = BAD_PICTURES[kind]
+    answer = post(api, checkpoints, encoded(digit), make(digit))
+    assert answer.status_code == status, answer.text
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/image/1"]
+
+
+def test_a_large_upload_is_refused(api: TestClient, checkpoints: list[str]) -> None:
+    """Beyond the bound of an upload the answer is 413."""
+    assert post(api, checkpoints, b"x" * 300_000).status_code == 413
+
+
+def test_a_name_is_only_a_name(api: TestClient, checkpoints: list[str], digit: Image.Image) -> None:
+    """A path as file name is returned as text and touches no file."""
+    answer = post(api, checkpoints[:1], encoded(digit), name="../../etc/passwd")
+    assert answer.json()["data"][0]["image"] == "../../etc/passwd"
+
+
+@pytest.mark.parametrize(
+    ("data", "files"),
+    [
+        ({}, [("image", ("a.png", b"x"))]),
+        ({"checkpoint": "ckpt_none"}, []),
+        ({"checkpoint": ["c"] * 17}, [("image", ("a.png", b"x"))]),
+    ],
+    ids=["no-checkpoint", "no-image", "too-many"],
+)
+def test_an_incomplete_form_is_refused(api: TestClient, data: dict[str, Any], files: list[Any]) -> None:
+    """Both parts are needed, within bounds."""
+    answer = api.post("/v1/classifications", data=data, files=files)
+    assert answer.status_code == 422
+    assert answer.json()["errors"]
+
+
+def test_an_unknown_checkpoint_is_not_found(api: TestClient, digit: Image.Image) -> None:
+    """404, as for every unknown id."""
+    assert post(api, ["ckpt_none"], encoded(digit)).status_code == 404

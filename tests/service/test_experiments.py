@@ -1,0 +1,104 @@
+"""Submitting experiments over HTTP and looking at them."""
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from service.app import create_app
+from service.settings import ServiceSettings
+
+
+def test_a_spec_is_accepted_with_its_location(api: TestClient, tiny_document: dict[str, Any]) -> None:
+    """202, and the Location leads to the same experiment."""
+    answer = api.post("/v1/experiments", json=tiny_document)
+    assert answer.status_code == 202
+    experiment = answer.json()
+    assert answer.headers["location"] == f"/v1/experiments/{experiment['id']}"
+    assert (experiment["object"], experiment["status"]) == ("experiment", "queued")
+    assert api.get(answer.headers["location"]).json() == experiment
+    runs = api.get("/v1/runs", params={"experiment": experiment["id"]}).json()["data"]
+    assert [(run["objective"], run["seed"], run["status"]) for run in runs] == [("cross_entropy", 0, "queued")]
+
+
+def test_a_preset_can_be_overridden_field_by_field(api: TestClient) -> None:
+    """What is not said comes from the preset, and the stored spec says all of it."""
+    answer = api.post("/v1/experiments", json={"preset": "quickstart", "training": {"epochs": 3}, "seeds": [7]})
+    spec = answer.json()["spec"]
+    assert (spec["training"]["epochs"], spec["training"]["checkpoint_every"], spec["seeds"]) == (3, 10, [7])
+    assert [objective["kind"] for objective in spec["objectives"]] == ["cross_entropy", "policy_gradient"]
+    assert "preset" not in spec
+
+
+@pytest.mark.parametrize("eps", ["8/255", 0.031, "0.031"])
+def test_eps_is_kept_exactly(api: TestClient, tiny_document: dict[str, Any], eps: str | float) -> None:
+    """8/255 stays a fraction and 0.031 a decimal."""
+    answer = api.post("/v1/experiments", json=tiny_document | {"adversary": {"kind": "fgsm", "eps": eps}})
+    assert answer.json()["spec"]["adversary"]["eps"] == str(eps)
+
+
+def test_a_repeated_idempotency_key_returns_the_same_experiment(api: TestClient, tiny_document: dict[str, Any]) -> None:
+    """The second POST stores nothing; the key with another body is a 422."""
+    headers = {"Idempotency-Key": "abc"}
+    first = api.post("/v1/experiments", json=tiny_document, headers=headers)
+    second = api.post("/v1/experiments", json=tiny_document, headers=headers)
+    assert second.status_code == 202
+    assert second.json()["id"] == first.json()["id"]
+    other = api.post("/v1/experiments", json=tiny_document | {"seeds": [1]}, headers=headers)
+    assert (other.status_code, other.json()["type"]) == (422, "urn:gauntlet:problem:idempotency-conflict")
+    assert len(api.get("/v1/experiments").json()["data"]) == 1
+
+
+def test_without_a_broker_an_experiment_is_still_accepted(
+    settings: ServiceSettings, tiny_document: dict[str, Any]
+) -> None:
+    """The row is the queue: the POST answers 202 and the run waits."""
+    lonely = settings.model_copy(update={"broker_url": "redis+socket:///nonexistent/broker.sock"})
+    with TestClient(create_app(lonely)) as api:
+        answer = api.post("/v1/experiments", json=tiny_document)
+        assert answer.status_code == 202
+        assert api.get("/v1/runs").json()["data"][0]["status"] == "queued"
+
+
+def test_lists_are_cut_into_pages(api: TestClient, tiny_document: dict[str, Any]) -> None:
+    """Following `next` visits every experiment once, newest first."""
+    made = [api.post("/v1/experiments", json=tiny_document).json()["id"] for _ in range(5)]
+    seen: list[str] = []
+    after: str | None = None
+    while True:
+        page = api.get("/v1/experiments", params={"limit": 2} | ({"after": after} if after else {})).json()
+        seen += [experiment["id"] for experiment in page["data"]]
+        assert page["has_more"] == (page["next"] is not None)
+        after = page["next"]
+        if after is None:
+            break
+    assert seen == made[::-1]
+
+
+def test_cancelling_twice_is_harmless(api: TestClient, tiny_document: dict[str, Any]) -> None:
+    """A waiting experiment is cancelled at once, and stays so."""
+    identifier = api.post("/v1/experiments", json=tiny_document).json()["id"]
+    for _ in range(2):
+        answer = api.post(f"/v1/experiments/{identifier}/cancel")
+        assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
+
+
+def test_an_unfinished_report_says_so(api: TestClient, tiny_document: dict[str, Any]) -> None:
+    """Before anything is measured the report is empty and incomplete, in JSON and in Markdown."""
+    identifier = api.post("/v1/experiments", json=tiny_document).json()["id"]
+    report = api.get(f"/v1/experiments/{identifier}/report").json()
+    assert (report["complete"], report["rows"]) == (False, [])
+    markdown = api.get(f"/v1/experiments/{identifier}/report", params={"format": "md"})
+    assert markdown.headers["content-type"].startswith("text/markdown")
+    assert "rows may still be missing" in markdown.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/experiments/exp_none", "/v1/experiments/exp_none/report", "/v1/runs/run_none", "/v1/checkpoints/x"]
+)
+def test_an_unknown_id_is_a_404_problem(api: TestClient, path: str) -> None:
+    """The answer names what is missing and carries the request's id."""
+    answer = api.get(path)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]

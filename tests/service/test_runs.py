@@ -1,0 +1,67 @@
+"""Looking at a trained run over HTTP."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+from fastapi.testclient import TestClient
+
+from gauntlet.checkpoints import load_model
+
+
+def test_metrics_come_epoch_by_epoch(api: TestClient, trained_run: str) -> None:
+    """JSON pages in order of epoch, one name on request, and all of it as CSV."""
+    page = api.get(f"/v1/runs/{trained_run}/metrics", params={"limit": 3}).json()
+    assert [row["epoch"] for row in page["data"]] == [1, 2, 3]
+    rest = api.get(f"/v1/runs/{trained_run}/metrics", params={"after": page["next"], "name": "loss"}).json()
+    assert [(row["epoch"], list(row["metrics"])) for row in rest["data"]] == [(4, ["loss"])]
+    csv = api.get(f"/v1/runs/{trained_run}/metrics", params={"format": "csv"})
+    header, *lines = csv.text.splitlines()
+    assert csv.headers["content-type"].startswith("text/csv")
+    assert header.startswith("epoch,")
+    assert "test_fgsm_accuracy" in header
+    assert [line.partition(",")[0] for line in lines] == ["1", "2", "3", "4"]
+
+
+def test_events_tell_what_happened(api: TestClient, trained_run: str) -> None:
+    """The first event of a run is its start."""
+    events = api.get(f"/v1/runs/{trained_run}/events").json()["data"]
+    assert (events[0]["kind"], events[0]["attempt"]) == ("started", 1)
+
+
+def test_weights_are_a_checkpoint_file(api: TestClient, trained_run: str, tmp_path: Path) -> None:
+    """The downloaded bytes have the recorded digest and load as a model of the run's spec."""
+    listed = api.get("/v1/checkpoints", params={"run": trained_run}).json()["data"]
+    assert [checkpoint["epoch"] for checkpoint in listed] == [4, 2]
+    assert api.get(f"/v1/checkpoints/{listed[0]['id']}").json() == listed[0]
+    answer = api.get(f"/v1/checkpoints/{listed[0]['id']}/weights")
+    assert hashlib.sha256(answer.content).hexdigest() == listed[0]["sha256"]
+    assert answer.headers["etag"] == f'"{listed[0]["sha256"]}"'
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(answer.content)
+    loaded = load_model(file, torch.device("cpu"))
+    assert (loaded.card.epoch, loaded.card.image_shape, len(loaded.card.classes)) == (4, (1, 16, 16), 10)
+
+
+def test_missing_weights_are_a_conflict(api: TestClient, trained_run: str, tmp_path: Path) -> None:
+    """A file that is gone from the storage is a 409, not a crash."""
+    checkpoint = api.get("/v1/checkpoints", params={"run": trained_run}).json()["data"][0]["id"]
+    for file in (tmp_path / "checkpoints").rglob("*.safetensors"):
+        file.unlink()
+    assert api.get(f"/v1/checkpoints/{checkpoint}/weights").status_code == 409
+
+
+@pytest.mark.parametrize("path", ["metrics", "events"])
+def test_an_unknown_run_has_no_lists(api: TestClient, path: str) -> None:
+    """They are a 404, not empty."""
+    assert api.get(f"/v1/runs/run_none/{path}").status_code == 404
+
+
+def test_the_evaluation_of_a_trained_run_waits(api: TestClient, trained_run: str) -> None:
+    """Training queues it; it can be looked at and cancelled."""
+    (evaluation,) = api.get("/v1/evaluations", params={"run": trained_run}).json()["data"]
+    assert (evaluation["status"], evaluation["selection"], evaluation["outcome"]) == ("queued", ["best_fgsm"], None)
+    assert api.get(f"/v1/evaluations/{evaluation['id']}").json() == evaluation
+    assert api.post(f"/v1/evaluations/{evaluation['id']}/cancel").json()["status"] == "cancelled"
+    assert api.post(f"/v1/runs/{trained_run}/cancel").json()["status"] == "succeeded"

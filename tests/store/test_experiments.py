@@ -1,0 +1,127 @@
+"""Submitting, repeating and cancelling experiments, on both databases."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import func, select
+
+from gauntlet.spec import ExperimentSpec
+from store import experiments
+from store.database import Database
+from store.errors import IdempotencyConflict, NotFound
+from store.experiments import overall_status
+from store.models import Experiment, Run
+
+
+def count(database: Database, model: type[Experiment] | type[Run]) -> int:
+    with database.reading() as session:
+        return session.scalar(select(func.count()).select_from(model)) or 0
+
+
+def test_an_experiment_and_its_runs_are_stored_together(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Objectives × seeds become runs in that order, and the spec comes back equal."""
+    spec = tiny_spec.model_copy(update={"seeds": (3, 5)})
+    with database.writing() as session:
+        experiment, run_ids = experiments.create(session, spec, None)
+    with database.reading() as session:
+        runs = session.scalars(select(Run).order_by(Run.ordinal)).all()
+        (shown,) = experiments.show(session, [experiments.get(session, experiment.id)])
+    assert [run.id for run in runs] == run_ids
+    assert [run.seed for run in runs] == [3, 5]
+    assert shown.spec == spec
+    assert (shown.status, shown.progress.total) == ("queued", 2)
+
+
+def test_the_largest_seed_fits(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """A 63-bit seed survives the database."""
+    seed = 2**63 - 1
+    with database.writing() as session:
+        experiments.create(session, tiny_spec.model_copy(update={"seeds": (seed,)}), None)
+    with database.reading() as session:
+        assert session.scalar(select(Run.seed)) == seed
+
+
+def test_a_repeated_key_returns_the_first_experiment(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Nothing is stored the second time and no run needs waking."""
+    ids = []
+    for expected_runs in (1, 0):
+        with database.writing() as session:
+            experiment, waiting = experiments.create(session, tiny_spec, "key")
+        assert len(waiting) == expected_runs
+        ids.append(experiment.id)
+    assert ids[0] == ids[1]
+    assert (count(database, Experiment), count(database, Run)) == (1, 1)
+
+
+def test_a_key_cannot_serve_another_request(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """The same key with another spec is refused and stores nothing."""
+    with database.writing() as session:
+        experiments.create(session, tiny_spec, "key")
+    with pytest.raises(IdempotencyConflict), database.writing() as session:
+        experiments.create(session, tiny_spec.model_copy(update={"seeds": (9,)}), "key")
+    assert count(database, Experiment) == 1
+
+
+def test_simultaneous_requests_with_one_key_make_one_experiment(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Eight threads submit the same request; all get the same experiment."""
+
+    def submit(_: int) -> str:
+        with database.writing() as session:
+            return experiments.create(session, tiny_spec, "key")[0].id
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(submit, range(8)))) == 1
+    assert (count(database, Experiment), count(database, Run)) == (1, 1)
+
+
+def test_an_aborted_transaction_leaves_nothing(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """There is no experiment without its runs, and no run without its experiment."""
+
+    class Abort(Exception):
+        pass
+
+    def submit_and_abort() -> None:
+        with database.writing() as session:
+            experiments.create(session, tiny_spec, None)
+            raise Abort
+
+    with pytest.raises(Abort):
+        submit_and_abort()
+    assert (count(database, Experiment), count(database, Run)) == (0, 0)
+
+
+def test_cancelling_an_experiment_cancels_its_waiting_runs(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """With nothing running the experiment is cancelled at once, and again changes nothing."""
+    with database.writing() as session:
+        experiment, _ = experiments.create(session, tiny_spec.model_copy(update={"seeds": (0, 1)}), None)
+    for _ in range(2):
+        with database.writing() as session:
+            experiments.cancel(session, experiment.id)
+        with database.reading() as session:
+            (shown,) = experiments.show(session, [experiments.get(session, experiment.id)])
+        assert (shown.status, shown.status_reason, shown.progress.completed) == ("cancelled", "user", 2)
+
+
+def test_an_unknown_experiment_is_not_found(database: Database) -> None:
+    """Looking and cancelling say so."""
+    for call in (experiments.get, experiments.cancel):
+        with pytest.raises(NotFound, match="experiment"), database.writing() as session:
+            call(session, "exp_none")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "overall"),
+    [
+        (["queued", "queued"], "queued"),
+        (["running", "queued"], "running"),
+        (["succeeded", "queued"], "running"),
+        (["failed", "queued"], "running"),
+        (["failed", "running"], "running"),
+        (["succeeded", "succeeded"], "succeeded"),
+        (["succeeded", "failed", "cancelled"], "failed"),
+        (["succeeded", "cancelled"], "cancelled"),
+    ],
+)
+def test_an_experiment_shows_the_worst_end_once_all_have_ended(statuses: list[str], overall: str) -> None:
+    """Before that it is running, or queued if nothing has begun."""
+    assert overall_status(statuses) == overall

@@ -1,0 +1,39 @@
+"""Checkpoint files appear whole or not at all."""
+
+import hashlib
+from pathlib import Path
+
+from store import files
+from store.jobs import Claim
+
+
+def test_a_file_is_stored_with_its_digest(tmp_path: Path) -> None:
+    """The stored bytes are the given ones, and nothing else remains in the folder."""
+    stored = files.write(tmp_path, "run/attempt-1/weights", b"content")
+    assert (tmp_path / stored.path).read_bytes() == b"content"
+    assert (stored.sha256, stored.bytes) == (hashlib.sha256(b"content").hexdigest(), 7)
+    assert [file.name for file in (tmp_path / "run/attempt-1").iterdir()] == ["weights"]
+
+
+def test_writing_again_replaces_the_file(tmp_path: Path) -> None:
+    """A repeated step leaves the newest content, also over a partial write of an earlier try."""
+    (tmp_path / "weights.partial").write_bytes(b"cut of")
+    files.write(tmp_path, "weights", b"old")
+    files.write(tmp_path, "weights", b"new")
+    assert (tmp_path / "weights").read_bytes() == b"new"
+    assert [file.name for file in tmp_path.iterdir()] == ["weights"]
+
+
+def test_a_sweep_deletes_what_no_row_knows(tmp_path: Path) -> None:
+    """Orphans and partial files of the run go; recorded files and other runs' files stay."""
+    for path in ("run_a/attempt-1/known", "run_a/attempt-1/orphan", "run_a/attempt-2/x.partial", "run_b/attempt-1/y"):
+        files.write(tmp_path, path, b"content")
+    files.sweep(tmp_path, "run_a", {"run_a/attempt-1/known"})
+    left = sorted(str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file())
+    assert left == ["run_a/attempt-1/known", "run_b/attempt-1/y"]
+
+
+def test_each_attempt_has_its_own_folder() -> None:
+    """Two attempts at a run never write to the same place."""
+    folders = {files.attempt_folder(Claim("run", "run_a", token)) for token in (1, 2)}
+    assert len(folders) == 2

@@ -1,0 +1,180 @@
+"""Claiming, fencing and ending jobs, on both databases."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from gauntlet.spec import ExperimentSpec
+from store import experiments, jobs, runs
+from store.database import Database
+from store.errors import LeaseLost
+from store.jobs import Claim, JobProgress
+from store.models import Run
+
+EXPIRED = -1.0
+LONG = 60.0
+
+
+@pytest.fixture
+def run_id(database: Database, tiny_spec: ExperimentSpec) -> str:
+    """A queued run."""
+    with database.writing() as session:
+        _, (run,) = experiments.create(session, tiny_spec, None)
+    return run
+
+
+def claim(database: Database, run_id: str, lease_s: float = LONG) -> Claim:
+    with database.writing() as session:
+        held = jobs.claim(session, "run", run_id, "worker", lease_s)
+    assert held is not None
+    return held
+
+
+def read(database: Database, run_id: str) -> Run:
+    with database.reading() as session:
+        return runs.get(session, run_id)
+
+
+def cancel(database: Database, run_id: str) -> None:
+    with database.writing() as session:
+        runs.cancel(session, run_id)
+
+
+def test_of_many_claimers_exactly_one_gets_the_job(database: Database, run_id: str) -> None:
+    """Eight threads claim one run at once; one gets attempt 1, the others nothing."""
+
+    def try_to_claim(_: int) -> Claim | None:
+        with database.writing() as session:
+            return jobs.claim(session, "run", run_id, "worker", LONG)
+
+    with ThreadPoolExecutor(8) as pool:
+        claims = [held for held in pool.map(try_to_claim, range(8)) if held is not None]
+    assert [held.token for held in claims] == [1]
+    assert read(database, run_id).status == "running"
+
+
+def test_a_heartbeat_notes_the_progress(database: Database, run_id: str) -> None:
+    """What the worker tells is what the row shows."""
+    held = claim(database, run_id)
+    with database.writing() as session:
+        assert jobs.renew(session, held, LONG, JobProgress("training", 3, 12, "batches", 4.5)) is False
+    run = read(database, run_id)
+    assert (run.phase, run.completed, run.total, run.unit, run.eta_s) == ("training", 3, 12, "batches", 4.5)
+
+
+def test_an_expired_lease_puts_the_job_back(database: Database, run_id: str) -> None:
+    """The reconciler queues the run of a dead worker and leaves a living one's alone."""
+    claim(database, run_id, EXPIRED)
+    with database.writing() as session:
+        assert jobs.reclaim_expired(session, Run) == [run_id]
+    run = read(database, run_id)
+    assert (run.status, run.status_reason, run.crashes) == ("queued", "worker_lost", 1)
+    claim(database, run_id)
+    with database.writing() as session:
+        assert jobs.reclaim_expired(session, Run) == []
+
+
+def test_a_worker_that_lost_its_lease_writes_nothing_more(database: Database, run_id: str) -> None:
+    """Every guarded write of the first attempt fails once a second one holds the job, and changes nothing."""
+    first = claim(database, run_id, EXPIRED)
+    with database.writing() as session:
+        jobs.reclaim_expired(session, Run)
+    second = claim(database, run_id)
+    assert second.token == first.token + 1
+    for write in (
+        lambda session: jobs.renew(session, first, LONG, None),
+        lambda session: jobs.hold(session, first),
+        lambda session: jobs.finish(session, first, "succeeded"),
+        lambda session: jobs.release(session, first, "worker_shutdown"),
+    ):
+        with pytest.raises(LeaseLost), database.writing() as session:
+            write(session)
+    with database.writing() as session:
+        jobs.abandon(session, first, "worker_lost")
+    assert read(database, run_id).status == "running"
+    with database.writing() as session:
+        jobs.finish(session, second, "succeeded")
+
+
+def test_a_job_that_crashes_three_times_fails(database: Database, run_id: str) -> None:
+    """Attempts are capped, so a poisonous job does not circle for ever."""
+    for status in ("queued", "queued", "failed"):
+        held = claim(database, run_id)
+        with database.writing() as session:
+            jobs.abandon(session, held, "out_of_memory")
+        run = read(database, run_id)
+        assert (run.status, run.status_reason) == (status, "out_of_memory")
+    assert run.finished_at is not None
+
+
+def test_an_orderly_shutdown_is_no_crash(database: Database, run_id: str) -> None:
+    """A released job waits again however often that happens."""
+    for _ in range(5):
+        held = claim(database, run_id)
+        with database.writing() as session:
+            jobs.release(session, held, "worker_shutdown")
+    run = read(database, run_id)
+    assert (run.status, run.crashes, run.attempt) == ("queued", 0, 5)
+
+
+def test_a_waiting_job_is_cancelled_at_once(database: Database, run_id: str) -> None:
+    """It cannot be claimed afterwards."""
+    cancel(database, run_id)
+    assert read(database, run_id).status == "cancelled"
+    with database.writing() as session:
+        assert jobs.claim(session, "run", run_id, "worker", LONG) is None
+
+
+def test_a_running_job_hears_of_its_cancel(database: Database, run_id: str) -> None:
+    """The next heartbeat says so, and even a success then ends as cancelled by the user."""
+    held = claim(database, run_id)
+    cancel(database, run_id)
+    assert read(database, run_id).status == "running"
+    with database.writing() as session:
+        assert jobs.renew(session, held, LONG, None) is True
+        assert jobs.finish(session, held, "succeeded") == "cancelled"
+    assert read(database, run_id).status_reason == "user"
+
+
+@pytest.mark.parametrize("ending", ["release", "abandon", "expire"])
+def test_a_cancelled_job_is_not_queued_again(database: Database, run_id: str, ending: str) -> None:
+    """A worker that stops or dies after the cancel leaves the job cancelled."""
+    held = claim(database, run_id, EXPIRED)
+    cancel(database, run_id)
+    with database.writing() as session:
+        match ending:
+            case "release":
+                jobs.release(session, held, "worker_shutdown")
+            case "abandon":
+                jobs.abandon(session, held, "worker_lost")
+            case _:
+                jobs.reclaim_expired(session, Run)
+    run = read(database, run_id)
+    assert (run.status, run.status_reason) == ("cancelled", "user")
+
+
+@pytest.mark.parametrize("status", ["succeeded", "failed", "cancelled"])
+def test_a_terminal_status_never_changes(database: Database, run_id: str, status: jobs.EndStatus) -> None:
+    """Neither a cancel nor a claim nor the reconciler moves an ended job."""
+    held = claim(database, run_id, EXPIRED)
+    with database.writing() as session:
+        jobs.finish(session, held, status, "reason")
+    before = read(database, run_id)
+    cancel(database, run_id)
+    with database.writing() as session:
+        jobs.reclaim_expired(session, Run)
+        assert jobs.claim(session, "run", run_id, "worker", LONG) is None
+    after = read(database, run_id)
+    assert (after.status, after.status_reason, after.finished_at) == (status, "reason", before.finished_at)
+
+
+def test_the_job_that_waited_longest_is_next(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Runs come in the order of their creation; nothing waits when all are claimed."""
+    with database.writing() as session:
+        waiting = [experiments.create(session, tiny_spec, None)[1][0] for _ in range(3)]
+    for run_id in waiting:
+        with database.reading() as session:
+            assert jobs.next_queued(session) == ("run", run_id)
+        claim(database, run_id)
+    with database.reading() as session:
+        assert jobs.next_queued(session) is None

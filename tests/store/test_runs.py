@@ -1,0 +1,157 @@
+"""What a worker records of a run, on both databases."""
+
+import pytest
+from sqlalchemy import select
+
+from gauntlet.spec import EvaluationSpec, ExperimentSpec
+from store import checkpoints, evaluations, experiments, jobs, reports, runs
+from store.database import Database
+from store.errors import LeaseLost
+from store.files import StoredFile
+from store.jobs import Claim
+from store.models import Checkpoint, EpochMetrics, Evaluation, RunEvent
+from store.runs import EpochRecord, Note
+
+EPOCHS = 4
+FGSM = {1: 0.2, 2: 0.6, 3: 0.9, 4: 0.6}
+
+
+def submit(database: Database, spec: ExperimentSpec) -> tuple[str, Claim]:
+    with database.writing() as session:
+        experiment, (run,) = experiments.create(session, spec, None)
+        held = jobs.claim(session, "run", run, "worker", 60)
+    assert held is not None
+    return experiment.id, held
+
+
+def record(epoch: int, *, keep: bool) -> EpochRecord:
+    metrics = {
+        "test_fgsm_accuracy": FGSM[epoch],
+        "train_accuracy": 0.75,
+        "train_accuracy_n": 96.0,
+        "mean_confidence": 0.5,
+        "mean_uniformity": 0.1,
+        "predicted_classes": 10.0,
+    }
+    state = StoredFile(f"state-{epoch}", "0" * 64, 10)
+    weights = StoredFile(f"weights-{epoch}", str(epoch) * 64, 10) if keep else None
+    return EpochRecord(epoch, metrics, 1.5, 64.0, [Note("note", "something", epoch)], state, weights)
+
+
+def train(database: Database, held: Claim, epochs: range) -> None:
+    for epoch in epochs:
+        with database.writing() as session:
+            runs.record_epoch(session, held, record(epoch, keep=epoch % 2 == 0))
+
+
+def test_an_epoch_is_recorded_whole(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Metrics, notes, checkpoint and resume state appear together; the state that is replaced is named."""
+    _, held = submit(database, tiny_spec)
+    with database.writing() as session:
+        assert runs.record_epoch(session, held, record(1, keep=False)) is None
+        assert runs.record_epoch(session, held, record(2, keep=True)) == "state-1"
+    with database.reading() as session:
+        run = runs.get(session, held.id)
+        assert (run.resume_epoch, run.resume_path) == (2, "state-2")
+        assert [row.epoch for row in runs.metrics_page(session, held.id, after=None, limit=10).rows] == [1, 2]
+        assert [event.epoch for event in runs.events_page(session, held.id, after=None, limit=10).rows] == [1, 2]
+        (checkpoint,) = checkpoints.page(session, run=held.id, after=None, limit=10).rows
+        assert (checkpoint.epoch, checkpoint.metrics["test_fgsm_accuracy"]) == (2, 0.6)
+
+
+def test_a_lost_attempt_records_nothing(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """The transaction of a fenced-off worker leaves no row behind."""
+    _, held = submit(database, tiny_spec)
+    with database.writing() as session:
+        jobs.release(session, held, "worker_shutdown")
+    with pytest.raises(LeaseLost), database.writing() as session:
+        runs.record_epoch(session, held, record(2, keep=True))
+    with database.reading() as session:
+        for model in (EpochMetrics, Checkpoint, RunEvent):
+            assert session.scalars(select(model)).all() == []
+
+
+def test_rewinding_forgets_what_will_be_done_again(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """After a resume from epoch 2 the epochs can be recorded again without a duplicate."""
+    _, held = submit(database, tiny_spec)
+    train(database, held, range(1, EPOCHS + 1))
+    with database.writing() as session:
+        assert runs.rewind(session, held, 2) == {"weights-2", "state-4"}
+    train(database, held, range(3, EPOCHS + 1))
+    with database.reading() as session:
+        epochs = [row.epoch for row in runs.metrics_page(session, held.id, after=None, limit=10).rows]
+    assert epochs == [1, 2, 3, 4]
+
+
+def test_a_finished_run_queues_an_evaluation_per_selected_checkpoint(
+    database: Database, tiny_spec: ExperimentSpec
+) -> None:
+    """Best under FGSM is the earliest of equals among the kept checkpoints; a run asked for both gets two."""
+    both = EvaluationSpec.model_validate(tiny_spec.evaluation.model_dump() | {"select": ["best_fgsm", "last"]})
+    _, held = submit(database, tiny_spec.model_copy(update={"evaluation": both}))
+    train(database, held, range(1, EPOCHS + 1))
+    with database.writing() as session:
+        waiting = runs.complete(session, held)
+    with database.reading() as session:
+        queued = [evaluations.get(session, identifier) for identifier in waiting]
+        epochs = [checkpoints.get(session, evaluation.checkpoint_id).epoch for evaluation in queued]
+        assert runs.get(session, held.id).status == "succeeded"
+    assert [(evaluation.status, evaluation.selection) for evaluation in queued] == [
+        ("queued", ["best_fgsm"]),
+        ("queued", ["last"]),
+    ]
+    assert epochs == [2, 4]
+
+
+def test_a_cancelled_run_queues_no_evaluation(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """A cancel that arrives before the last write wins."""
+    _, held = submit(database, tiny_spec)
+    train(database, held, range(1, EPOCHS + 1))
+    with database.writing() as session:
+        runs.cancel(session, held.id)
+    with database.writing() as session:
+        assert runs.complete(session, held) == []
+    with database.reading() as session:
+        assert session.scalars(select(Evaluation)).all() == []
+
+
+def test_an_evaluation_becomes_a_line_of_the_report(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Batches are counted into accuracies, and the row joins them with the checkpoint's training accuracy."""
+    experiment_id, held = submit(database, tiny_spec)
+    train(database, held, range(1, EPOCHS + 1))
+    with database.writing() as session:
+        (waiting,) = runs.complete(session, held)
+        evaluation = jobs.claim(session, "evaluation", waiting, "worker", 60)
+    assert evaluation is not None
+    with database.reading() as session:
+        unfinished = reports.build(session, experiment_id)
+    assert (unfinished.complete, unfinished.rows) == (False, ())
+
+    for stage, robust in (("natural", [True, True, True, False]), ("fgsm@8/255", [True, False, False, False])):
+        for batch in range(2):
+            half = slice(2 * batch, 2 * batch + 2)
+            with database.writing() as session:
+                evaluations.record_batch(
+                    session, evaluation, stage=stage, batch=batch, images=[0, 1, 2, 3][half], robust=robust[half]
+                )
+    with database.writing() as session:
+        evaluations.complete(session, evaluation)
+    with database.reading() as session:
+        report = reports.build(session, experiment_id)
+    (row,) = report.rows
+    assert (report.complete, report.status) == (True, "succeeded")
+    assert (row.objective, row.seed, row.epoch, row.selection, row.n) == ("cross_entropy", 0, 2, "best_fgsm", 4)
+    assert (row.natural_accuracy, row.fgsm_accuracy, row.autoattack_accuracy) == (0.75, 0.25, None)
+    assert (row.train_accuracy, row.train_n, row.generalisation_gap) == (0.75, 96, 0.0)
+    assert report.warnings == ()
+
+
+def test_a_failed_run_is_named_in_the_report(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """A missing row is explained, not silently absent."""
+    experiment_id, held = submit(database, tiny_spec)
+    with database.writing() as session:
+        jobs.finish(session, held, "failed", "diverged", "The loss was nan.")
+    with database.reading() as session:
+        report = reports.build(session, experiment_id)
+    assert report.status == "failed"
+    assert report.warnings == ("cross_entropy, seed 0: training failed. The loss was nan.",)
