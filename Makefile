@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install install-dev demo up test lint help
+.PHONY: install install-dev demo up test lint lock help
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -28,6 +28,13 @@ lint: install-dev ## Check style, types and the boundaries between packages
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+lock: ## Pin anew what a fresh install brings, after a change of pyproject.toml
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet --editable '.[dev]'
+	# torch pins its own CUDA packages, and which of them there are depends on its build.
+	build/lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' | grep -vE '^(nvidia-|cuda-|triton)' > requirements.lock
+	rm -r build/lock
 
 # The lock pins every package that is installed, so two machines get the same ones.
 $(VENV)/installed: pyproject.toml requirements.lock

@@ -14,15 +14,16 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
-from cli.tables import classifications_table, experiments_table, report_table, runs_table
+from cli.tables import checkpoints_table, classifications_table, experiments_table, report_table, runs_tables
 from cli.watching import watch as watch_experiment
 from client import GauntletClient, GauntletClientError
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     help="Train image classifiers on adversarial examples and measure how robust they are. "
-    "Commands that talk to a service use GAUNTLET_URL (http://127.0.0.1:8000).",
+    "Commands that talk to a service use GAUNTLET_URL, or else port GAUNTLET_PORT (8000) of this machine.",
 )
 console = Console()
 errors = Console(stderr=True)
@@ -78,7 +79,8 @@ def runs(
 ) -> None:
     """List the runs."""
     with _client() as client:
-        console.print(runs_table(client.runs(experiment)))
+        for table in runs_tables(client.runs(experiment)):
+            console.print(table)
 
 
 @app.command()
@@ -104,13 +106,7 @@ def report(
 def checkpoints(run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Only this run's.")] = None) -> None:
     """List the checkpoints."""
     with _client() as client:
-        for checkpoint in client.checkpoints(run):
-            fgsm = checkpoint.metrics["test_fgsm_accuracy"]
-            console.print(
-                f"{checkpoint.id}  {checkpoint.objective}, seed {checkpoint.seed}, epoch {checkpoint.epoch}: "
-                f"test {checkpoint.metrics['test_accuracy']:.1%}, FGSM {fgsm:.1%}",
-                highlight=False,
-            )
+        console.print(checkpoints_table(client.checkpoints(run)))
 
 
 @app.command()

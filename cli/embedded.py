@@ -128,9 +128,14 @@ def address(settings: ServiceSettings) -> str:
 
 
 def _announce(settings: ServiceSettings, console: Console) -> None:
-    console.print(f"[bold]Gauntlet runs at {address(settings)}[/]  (its API guide: {address(settings)}/docs)")
-    console.print(f"Data, checkpoints and logs: {settings.home}")
-    console.print("Ctrl-C stops it; running jobs continue at the next start.")
+    url = address(settings)
+    for line in (
+        f"[bold]Gauntlet runs at {url}[/]",
+        f"Every request it takes: {url}/docs",
+        f"Data, checkpoints and logs: {settings.home}",
+        "Ctrl-C stops it; running jobs continue at the next start.",
+    ):
+        console.print(line, soft_wrap=True)
 
 
 @contextmanager

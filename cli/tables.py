@@ -1,19 +1,20 @@
 """How lists and results look on a terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
 from rich.table import Table
 
 from gauntlet.eps import format_eps
 from gauntlet.report import Report
-from gauntlet.resources import Classification, Experiment, Run
+from gauntlet.resources import Checkpoint, Classification, Experiment, Run
 
 _LIKELIEST = 3
 
 
 def experiments_table(experiments: Iterable[Experiment]) -> Table:
     """One line per experiment."""
-    table = Table("experiment", "name", "status", "jobs", "created")
+    table = _table("experiment", "name", "status", "jobs", "created")
     for experiment in experiments:
         progress = experiment.progress
         table.add_row(
@@ -26,15 +27,22 @@ def experiments_table(experiments: Iterable[Experiment]) -> Table:
     return table
 
 
-def runs_table(runs: Iterable[Run]) -> Table:
-    """One line per run."""
-    table = Table("run", "experiment", "objective", "seed", "status", "progress")
-    for run in runs:
-        done = (
-            run.progress and f"{100 * run.progress.completed / max(1, run.progress.total):.0f} % {run.progress.phase}"
-        )
-        status = f"{run.status} ({run.status_reason})" if run.status_reason else run.status
-        table.add_row(run.id, run.experiment, run.objective, str(run.seed), status, done or "")
+def runs_tables(runs: Iterable[Run]) -> Iterator[Table]:
+    """One table per experiment, one line per run."""
+    for experiment, its_runs in groupby(runs, key=lambda run: run.experiment):
+        table = _table("run", "objective", "seed", "status", title=experiment)
+        for run in its_runs:
+            table.add_row(run.id, run.objective, str(run.seed), _status(run))
+        yield table
+
+
+def checkpoints_table(checkpoints: Iterable[Checkpoint]) -> Table:
+    """One line per checkpoint, with its accuracies on the test set during training."""
+    table = _table("checkpoint", "objective", "seed", "epoch", "test", "FGSM")
+    for checkpoint in checkpoints:
+        measured = (checkpoint.metrics["test_accuracy"], checkpoint.metrics["test_fgsm_accuracy"])
+        accuracies = [f"{100 * value:.1f}" for value in measured]
+        table.add_row(checkpoint.id, checkpoint.objective, str(checkpoint.seed), str(checkpoint.epoch), *accuracies)
     return table
 
 
@@ -57,12 +65,26 @@ def report_table(report: Report) -> Table:
 
 def classifications_table(seen: Sequence[Classification]) -> Table:
     """What each checkpoint says of each image."""
-    table = Table("image", "checkpoint", "prediction", "likeliest classes")
-    table.columns[1].no_wrap = True
+    table = _table("checkpoint", "image", "prediction", "likeliest classes")
     for item in seen:
         likeliest = "\n".join(f"{c.label}: {100 * c.probability:.1f} %" for c in item.probabilities[:_LIKELIEST])
-        table.add_row(item.image, item.checkpoint, item.label, likeliest)
+        table.add_row(item.checkpoint, item.image, item.label, likeliest)
     return table
+
+
+def _table(identifier: str, *headings: str, title: str | None = None) -> Table:
+    """A table whose first column, an id to be copied, is never cut."""
+    table = Table(title=title, title_justify="left")
+    table.add_column(identifier, no_wrap=True, min_width=30)
+    for heading in headings:
+        table.add_column(heading)
+    return table
+
+
+def _status(run: Run) -> str:
+    if run.status == "running" and run.progress is not None:
+        return f"{run.progress.phase}, {100 * run.progress.completed / max(1, run.progress.total):.0f} %"
+    return f"{run.status} ({run.status_reason})" if run.status_reason else run.status
 
 
 def _cell(value: float | None, interval: tuple[float, float] | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx2
 from pydantic import ValidationError
@@ -27,7 +27,6 @@ from gauntlet.resources import (
 )
 from gauntlet.spec import ExperimentSpec
 
-DEFAULT_URL: Final = "http://127.0.0.1:8000"
 _PAGE = 100
 # Enough for a restart of the service; every request is safe to repeat, submitting thanks to its key.
 _CONNECT_RETRIES = 3
@@ -36,14 +35,14 @@ T = TypeVar("T", bound=Resource)
 
 
 class GauntletClient:
-    """A client of the service at `url` (default: `GAUNTLET_URL`, else this machine's port 8000).
+    """A client of the service at `url` (default: `GAUNTLET_URL`, else this machine's port `GAUNTLET_PORT` or 8000).
 
     Every method raises `Refused` where the service answers with a problem and `Unreachable` where it does not answer.
     """
 
     def __init__(self, url: str | None = None, *, token: str | None = None, timeout_s: float = 60) -> None:
         token = token or os.environ.get("GAUNTLET_TOKEN")
-        self.url = (url or os.environ.get("GAUNTLET_URL") or DEFAULT_URL).rstrip("/")
+        self.url = (url or os.environ.get("GAUNTLET_URL") or _local_url()).rstrip("/")
         self._http = httpx2.Client(
             base_url=self.url,
             timeout=timeout_s,
@@ -173,3 +172,7 @@ class GauntletClient:
             raise Refused(Problem.model_validate_json(answer.content))
         except ValidationError as error:
             raise GauntletClientError(f"{self.url} answered {answer.status_code}, which is no Gauntlet's.") from error
+
+
+def _local_url() -> str:
+    return f"http://127.0.0.1:{os.environ.get('GAUNTLET_PORT') or 8000}"

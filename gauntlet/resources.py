@@ -48,6 +48,8 @@ class Experiment(Resource):
 class Job(Resource):
     """What runs and evaluations share."""
 
+    id: str
+    object: str
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -59,7 +61,6 @@ class Job(Resource):
 
 
 class Run(Job):
-    id: str
     object: Literal["run"] = "run"
     experiment: str
     objective: str
@@ -68,7 +69,6 @@ class Run(Job):
 
 
 class Evaluation(Job):
-    id: str
     object: Literal["evaluation"] = "evaluation"
     experiment: str
     run: str
