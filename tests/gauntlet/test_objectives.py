@@ -159,7 +159,7 @@ def test_epsilon_greedy_explores_its_share(epsilon: float) -> None:
 
 
 def test_actions_may_come_from_another_pass() -> None:
-    """With `action_logits` the action is chosen there, its log-probability is that of `logits`, and no gradient flows."""
+    """With `action_logits` the action is chosen there, its log-probability is from `logits`; no gradient flows."""
     elsewhere = torch.tensor([[0.0, 9.0, 0.0], [0.0, 9.0, 0.0]], requires_grad=True)
     logits = LOGITS.clone().requires_grad_()
     loss = objective_loss(ARGMAX, logits, LABELS, generator=stream(), action_logits=elsewhere)

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gauntlet import seeding
+from gauntlet.architectures import ARCHITECTURES
 from gauntlet.attacks import fgsm
 from gauntlet.checkpoints import TrainingState, encode_training_state, load_training_state
 from gauntlet.datasets import Dataset, ImageSet, to_unit
@@ -105,12 +106,26 @@ def test_another_seed_is_another_run(few: Dataset) -> None:
     assert not any(map(torch.equal, states(first)[0].model.values(), states(other)[0].model.values()))
 
 
-def test_epochs_are_not_repetitions(few: Dataset) -> None:
-    """Each epoch has its own order and dropout: the second epoch from the same weights would be another."""
-    first = states(events(RANDOM, few))[0]
+@pytest.mark.parametrize("purpose", ["order", "dropout", "actions"])
+def test_epochs_are_not_repetitions(few: Dataset, monkeypatch: pytest.MonkeyPatch, purpose: str) -> None:
+    """From equal weights two epochs differ, though only their order, their dropout or their actions could differ."""
+    dropout = 0.5 if purpose == "dropout" else 0.0
+    monkeypatch.setitem(
+        ARCHITECTURES,
+        "cnn",
+        lambda _, classes: nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(256, classes)),
+    )
+    one_image = ImageSet(few.train.images[:1].repeat(64, 1, 1, 1), few.train.labels[:1].repeat(64))
+    data = few if purpose == "order" else Dataset(one_image, few.test, few.classes)
+    spec = run_spec(
+        objective=POLICY_GRADIENT if purpose == "actions" else {"kind": "cross_entropy"},
+        training={"epochs": 3, "optimizer": {"decay": 0}},
+    )
+    first = states(events(spec, data))[0]
     moved = dataclasses.replace(first, epoch=2)
-    after = [states(list(train(RANDOM, few, device=CPU, resume=_copy(state))))[0] for state in (first, moved)]
-    assert not same_tensors(after[0].model, after[1].model)
+    second, third = (states(events(spec, data, resume=_copy(state)))[0] for state in (first, moved))
+    assert (second.epoch, third.epoch) == (2, 3)
+    assert not same_tensors(second.model, third.model)
 
 
 def _copy(state: TrainingState) -> TrainingState:
@@ -229,6 +244,20 @@ def test_the_first_loss_is_that_of_the_initial_weights(few: Dataset) -> None:
         losses.append(loss.value.item())
     assert min(losses) - 0.02 < told["loss"] < max(losses) + 0.02
     assert told["loss"] == pytest.approx(sum(losses) / len(losses), abs=0.05)
+
+
+def test_the_action_may_be_chosen_without_dropout(few: Dataset) -> None:
+    """With `action_forward: eval` the actions are those of the model without dropout, with `train` they are not."""
+    model = network(seed=3)
+    attacked = fgsm(model, to_unit(few.train.images), few.train.labels, Fraction(32, 255))
+    right = (model(attacked).argmax(dim=1) == few.train.labels).float().mean().item()
+    rewards = {}
+    for forward in ("eval", "train"):
+        objective = ARGMAX | {"action_forward": forward}
+        (told,) = metrics(events(run_spec(objective=objective, training={"epochs": 1, "batch_size": 72}, seed=3), few))
+        rewards[forward] = told["mean_reward"]
+    assert rewards["eval"] == pytest.approx(2 * right - 1, abs=1e-6)
+    assert rewards["train"] != rewards["eval"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,91 @@
+"""The `gauntlet` command against a running service without a worker."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import Result
+from typer.testing import CliRunner
+
+from cli.commands import app
+from tests.e2e.system import System
+
+
+@pytest.fixture
+def system(tmp_path: Path, sqlite_url: str, broker_url: str) -> Iterator[System]:
+    """A service for the command to talk to."""
+    with System(tmp_path, sqlite_url, broker_url) as running:
+        yield running
+
+
+@pytest.fixture
+def gauntlet(system: System, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run the command with some arguments."""
+    monkeypatch.setenv("GAUNTLET_URL", system.client.url)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(app, arguments)
+
+    return run
+
+
+def test_a_file_is_submitted_listed_and_cancelled(
+    gauntlet: Any, system: System, tmp_path: Path, tiny_document: dict[str, Any]
+) -> None:
+    """YAML and JSON both work, and ids are printed whole even on a narrow terminal."""
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(tiny_document))
+    (tmp_path / "spec.json").write_text(json.dumps(tiny_document))
+    submitted = [gauntlet("submit", str(tmp_path / name)).output.strip() for name in ("spec.yaml", "spec.json")]
+    assert submitted == [experiment.id for experiment in system.client.experiments()][::-1]
+    listed = gauntlet("experiments").output
+    assert all(identifier in listed for identifier in submitted)
+    (run,) = system.client.runs(submitted[0])
+    assert run.id in gauntlet("runs", submitted[0]).output
+    assert "cancelled" in gauntlet("cancel", run.id).output
+    assert "cancelled" in gauntlet("cancel", submitted[1]).output
+
+
+def test_a_preset_is_submitted_by_its_name(gauntlet: Any, system: System) -> None:
+    """`gauntlet submit quickstart` needs no file."""
+    identifier = gauntlet("submit", "quickstart").output.strip()
+    assert system.client.experiment(identifier).name == "quickstart"
+
+
+def test_a_report_has_three_forms(gauntlet: Any, tmp_path: Path, tiny_document: dict[str, Any]) -> None:
+    """A table for the eye, Markdown for a text, JSON for a program."""
+    (tmp_path / "spec.json").write_text(json.dumps(tiny_document))
+    identifier = gauntlet("submit", str(tmp_path / "spec.json")).output.strip()
+    assert "objective" in gauntlet("report", identifier).output
+    assert gauntlet("report", identifier, "--format", "md").output.startswith("# tiny\n")
+    assert json.loads(gauntlet("report", identifier, "--format", "json").output)["experiment"] == identifier
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["submit", "no-such-preset"], "/preset"),
+        (["submit", "missing.yaml"], "cannot be read"),
+        (["report", "exp_none"], "There is no experiment"),
+        (["report", "exp_none", "--format", "xml"], "table, md or json"),
+        (["cancel", "run_none"], "There is no run"),
+    ],
+)
+def test_a_mistake_is_answered_in_a_sentence(gauntlet: Any, arguments: list[str], said: str) -> None:
+    """Exit status 1, one message, no traceback."""
+    result = gauntlet(*arguments)
+    assert result.exit_code == 1
+    assert said in result.output
+    assert "Traceback" not in result.output
+
+
+def test_without_a_service_the_command_says_how_to_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address it tried is in the message."""
+    monkeypatch.setenv("GAUNTLET_URL", "http://127.0.0.1:9")
+    result = CliRunner().invoke(app, ["runs"])
+    assert result.exit_code == 1
+    assert "http://127.0.0.1:9" in result.output
+    assert "gauntlet up" in result.output

@@ -1,0 +1,104 @@
+"""A job's pulse: progress, cancel, a lost lease, and an end for jobs that do not listen."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gauntlet.spec import ExperimentSpec
+from store import experiments, jobs, runs
+from store.database import Database
+from store.jobs import Claim, JobProgress
+from store.models import Run
+from tests.e2e.system import await_that
+from worker.heartbeat import Heartbeat, Stopped
+from worker.settings import WorkerSettings
+
+
+@pytest.fixture
+def settings(tmp_path: Path, sqlite_url: str) -> WorkerSettings:
+    """A worker with a fast pulse."""
+    return WorkerSettings(home=tmp_path, database_url=sqlite_url, heartbeat_s=0.02)
+
+
+@pytest.fixture
+def database(settings: WorkerSettings) -> Database:
+    return Database(settings.database_url)
+
+
+@pytest.fixture
+def held(database: Database, tiny_spec: ExperimentSpec) -> Claim:
+    """A claimed run."""
+    with database.writing() as session:
+        _, (run,) = experiments.create(session, tiny_spec, None)
+        held = jobs.claim(session, "run", run, "worker", 60)
+    assert held is not None
+    return held
+
+
+def stop_reason(heartbeat: Heartbeat) -> str | None:
+    try:
+        heartbeat.checkpoint()
+    except Stopped as stopped:
+        return stopped.reason
+    return None
+
+
+def test_progress_reaches_the_row(database: Database, held: Claim, settings: WorkerSettings) -> None:
+    """What the job tells is written by the next beat."""
+
+    def completed() -> int:
+        with database.reading() as session:
+            return runs.get(session, held.id).completed
+
+    with Heartbeat(database, held, settings) as heartbeat:
+        heartbeat.tell(JobProgress("training", 7, 9, "batches"))
+        await_that(lambda: completed() == 7)
+        assert stop_reason(heartbeat) is None
+
+
+def test_a_cancel_stops_the_job_at_its_next_batch(database: Database, held: Claim, settings: WorkerSettings) -> None:
+    """The request is heard through the row."""
+    with Heartbeat(database, held, settings) as heartbeat:
+        with database.writing() as session:
+            runs.cancel(session, held.id)
+        await_that(lambda: stop_reason(heartbeat) == "cancelled")
+
+
+def test_a_lost_lease_stops_the_job(database: Database, held: Claim, settings: WorkerSettings) -> None:
+    """Once another attempt may have the run, this one ends."""
+    with Heartbeat(database, held, settings) as heartbeat:
+        with database.writing() as session:
+            jobs.abandon(session, held, "worker_lost")
+        await_that(lambda: stop_reason(heartbeat) == "lease_lost")
+
+
+_DEAF_JOB = """
+import sys, time
+from store.database import Database
+from store.jobs import Claim
+from worker.heartbeat import Heartbeat
+from worker.settings import WorkerSettings
+
+settings = WorkerSettings(database_url=sys.argv[1], heartbeat_s=0.02, stop_grace_s=0.05)
+with Heartbeat(Database(settings.database_url), Claim("run", sys.argv[2], int(sys.argv[3])), settings):
+    print("beating", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_job_that_does_not_listen_is_ended(database: Database, held: Claim, settings: WorkerSettings) -> None:
+    """Deep in a batch when it is cancelled, it is ended by its heartbeat after the grace, and the row says so."""
+    job = subprocess.Popen(
+        [sys.executable, "-c", _DEAF_JOB, settings.database_url, held.id, str(held.token)], stdout=subprocess.PIPE
+    )
+    assert job.stdout is not None
+    assert job.stdout.readline() == b"beating\n"
+    with database.writing() as session:
+        runs.cancel(session, held.id)
+    assert job.wait(20) == 0
+    job.stdout.close()
+    with database.reading() as session:
+        run = session.get_one(Run, held.id)
+    assert (run.status, run.status_reason) == ("cancelled", "user")
