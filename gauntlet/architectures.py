@@ -52,7 +52,9 @@ ARCHITECTURES: dict[str, Builder] = {"cnn": paper_cnn}
 
 def build_model(spec: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
     """An untrained network for images of `image_shape` (channels, height, width), channels last in memory."""
-    model = ARCHITECTURES[spec.kind](image_shape, classes)
+    # torch draws initial weights from its global state; it is left as it was, and `initialise` draws ours.
+    with torch.random.fork_rng(devices=[]):
+        model = ARCHITECTURES[spec.kind](image_shape, classes)
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
@@ -67,11 +69,6 @@ def initialise(model: nn.Module, seed: int) -> None:
             nn.init.xavier_uniform_(module.weight, generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-
-
-def count_parameters(model: nn.Module) -> int:
-    """How many trainable numbers the model has."""
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
 def logits_of(model: nn.Module, images: Tensor) -> Tensor:

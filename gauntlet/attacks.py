@@ -31,15 +31,16 @@ def fgsm(model: nn.Module, images: Tensor, labels: Tensor, eps: Fraction, *, los
         logits = logits_of(model, inputs)
         objective = F.cross_entropy(logits, labels) if loss is None else loss(logits)
         (gradient,) = torch.autograd.grad(objective, inputs)
-    return (images + float(eps) * gradient.sign()).clamp_(0, 1)
+    return (inputs.detach() + float(eps) * gradient.sign()).clamp_(0, 1)
 
 
 @contextmanager
 def mode(model: nn.Module, *, training: bool) -> Iterator[None]:
     """Put the model in train or eval mode inside the block and back afterwards."""
-    before = model.training
+    before = [(module, module.training) for module in model.modules()]
     model.train(training)
     try:
         yield
     finally:
-        model.train(before)
+        for module, was in before:
+            module.training = was

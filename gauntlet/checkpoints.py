@@ -7,10 +7,10 @@ and serves resuming only. Nothing here unpickles anything.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -23,15 +23,19 @@ from gauntlet.spec import RunSpec
 _HEADER = "gauntlet"
 
 
+Channels = Annotated[int, Field(ge=1, le=16)]
+Side = Annotated[int, Field(ge=10, le=512)]
+
+
 class CheckpointCard(BaseModel):
     """What a weights file says of itself: its run's spec, the epoch, the classes and the shape of an image."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     spec: RunSpec
-    epoch: int
-    classes: tuple[str, ...]
-    image_shape: tuple[int, int, int]
+    epoch: int = Field(ge=0)
+    classes: tuple[str, ...] = Field(min_length=2, max_length=10_000)
+    image_shape: tuple[Channels, Side, Side]
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,8 @@ def load_model(path: Path, device: torch.device) -> LoadedModel:
         card = CheckpointCard.model_validate(header)
     except ValidationError as error:
         raise CheckpointInvalid(f"The header of {path.name} does not describe a checkpoint.") from error
-    model = build_model(card.spec.architecture, card.image_shape, len(card.classes))
     try:
+        model = build_model(card.spec.architecture, card.image_shape, len(card.classes))
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise CheckpointInvalid(f"The tensors in {path.name} do not fit a {card.spec.architecture.kind}.") from error
@@ -110,7 +114,7 @@ def load_training_state(path: Path) -> TrainingState:
             warnings=tuple(header["warnings"]),
             environment=str(header["environment"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointInvalid(f"The header of {path.name} does not describe a training state.") from error
 
 
@@ -138,7 +142,7 @@ def restore(state: TrainingState, model: nn.Module, optimizer: torch.optim.Optim
     entries: dict[int, dict[str, Tensor]] = {}
     for name, tensor in state.optimizer.items():
         index, _, entry = name.partition(".")
-        entries.setdefault(int(index), {})[entry] = tensor
+        entries.setdefault(int(index), {})[entry] = tensor.clone()
     optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
@@ -155,7 +159,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})[_HEADER])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping: it has no __iter__
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
         raise CheckpointInvalid(f"{path.name} is no checkpoint file, or is damaged: {error}.") from error
     if not isinstance(header, dict):
         raise CheckpointInvalid(f"The header of {path.name} is not an object.")

@@ -8,11 +8,12 @@ from typing import Literal, assert_never
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from gauntlet import seeding
 from gauntlet.errors import DatasetUnavailable
+from gauntlet.pictures import UNREADABLE, plain
 from gauntlet.spec import Cifar10, DatasetSpec, Digits, ImageFolder
 from gauntlet.torchvision_ops import declare_missing_operators
 
@@ -152,14 +153,14 @@ def _image_folder(folder: Path, image_size: int, samples: int | None) -> tuple[I
     for position, (path, _) in enumerate(chosen):
         try:
             images[position] = _read_image(Path(path), image_size)
-        except (OSError, UnidentifiedImageError) as error:
+        except UNREADABLE as error:
             raise DatasetUnavailable(f"The image {path} cannot be read: {error}.") from error
     return ImageSet(images, torch.tensor([label for _, label in chosen], dtype=torch.int64)), tuple(classes)
 
 
 def _read_image(path: Path, size: int) -> Tensor:
     with Image.open(path) as image:
-        return to_tensor(image, channels=3, height=size, width=size)
+        return to_tensor(plain(image), channels=3, height=size, width=size)
 
 
 def to_tensor(image: Image.Image, *, channels: int, height: int, width: int) -> Tensor:

@@ -11,7 +11,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
-_NOTATION = re.compile(r"\d{1,12}(\.\d{1,12})?(/\d{1,12})?")
+_MOST_DIGITS = 40
+_NOTATION = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?(/[0-9]{1,40})?")
 _PIXEL_LEVELS = 255
 
 
@@ -21,13 +22,20 @@ def parse_eps(value: object) -> Fraction:
     A float is read as the decimal it is written as: 0.031 is 31/1000, not its binary neighbour.
 
     Raises:
-        ValueError: the value is no finite non-negative number in one of these notations.
+        ValueError: the value is no finite non-negative number in one of these notations, or has over 40 digits.
     """
+    eps = _read(value)
+    if eps < 0:
+        raise ValueError("eps must not be negative")
+    if max(eps.numerator, eps.denominator) >= 10**_MOST_DIGITS:
+        raise ValueError(f"eps must not need more than {_MOST_DIGITS} digits")
+    return eps
+
+
+def _read(value: object) -> Fraction:
     if isinstance(value, Fraction):
         return value
-    if isinstance(value, bool):
-        raise ValueError('eps must be a fraction such as "8/255" or a decimal')
-    if isinstance(value, int):
+    if isinstance(value, int) and not isinstance(value, bool):
         return Fraction(value)
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -48,10 +56,11 @@ def format_eps(eps: Fraction) -> str:
     """
     if _PIXEL_LEVELS % eps.denominator == 0 and eps.denominator != 1:
         return f"{eps.numerator * (_PIXEL_LEVELS // eps.denominator)}/{_PIXEL_LEVELS}"
-    for digits in range(13):
+    for digits in range(_MOST_DIGITS + 1):
         scaled = eps * 10**digits
         if scaled.denominator == 1:
-            return f"{scaled.numerator / 10**digits:.{digits}f}"
+            written = str(scaled.numerator).zfill(digits + 1)
+            return f"{written[:-digits]}.{written[-digits:]}" if digits else written
     return f"{eps.numerator}/{eps.denominator}"
 
 
@@ -69,7 +78,7 @@ Eps = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "pattern": r"^\d{1,12}(\.\d{1,12})?(/\d{1,12})?$"},
+                {"type": "string", "pattern": rf"^{_NOTATION.pattern}$"},
                 {"type": "number", "minimum": 0, "maximum": 1},
             ],
             "description": 'L∞ budget in [0, 1], exact: "8/255" or a decimal.',

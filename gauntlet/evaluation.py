@@ -148,7 +148,7 @@ class _Sweep:
         robust = torch.zeros_like(candidates)
         positions = candidates.nonzero().squeeze(1)
         self._completed += cost * (len(candidates) - len(positions))
-        for number, batch in enumerate(positions.split(self._batch_size)):
+        for number, batch in enumerate(positions.split(self._batch_size) if len(positions) else ()):
             self._completed += cost * len(batch)
             finished = self._done.get((stage, number))
             if finished is None:

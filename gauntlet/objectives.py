@@ -106,7 +106,10 @@ def choose_actions(spec: PolicyGradient, logits: Tensor, generator: torch.Genera
 
 
 def _sample(logits: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.multinomial(logits.softmax(dim=1), 1, generator=generator).squeeze(1)
+    # The largest of logit − log E with E ~ Exp(1) is a draw from the softmax (the Gumbel-max trick). Unlike
+    # torch.multinomial it does not raise on NaN, so that a diverged model is reported as such.
+    noise = torch.empty_like(logits).exponential_(generator=generator)
+    return (logits - noise.log()).argmax(dim=1)
 
 
 def rewards_for(reward: Reward, actions: Tensor, labels: Tensor) -> Tensor:

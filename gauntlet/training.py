@@ -71,6 +71,9 @@ def train(
             "mean_uniformity": natural.mean_uniformity,
             "predicted_classes": float(natural.predicted_classes),
         }
+        weights, moments = checkpoints.capture(model, optimizer)
+        if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
+            raise TrainingDiverged(epoch, tally.batches, math.inf)
         yield EpochFinished(epoch, metrics, seconds, len(train_set) / seconds)
 
         found = suspicions(metrics)
@@ -78,9 +81,6 @@ def train(
             yield Warned(epoch, kind, found[kind])
         warnings = frozenset(found)
 
-        weights, moments = checkpoints.capture(model, optimizer)
-        if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
-            raise TrainingDiverged(epoch, tally.batches, math.inf)
         state = TrainingState(epoch, weights, moments, tuple(sorted(warnings)), checkpoints.environment(device))
         yield CheckpointReady(epoch, epoch % spec.training.checkpoint_every == 0 or epoch == last, state)
 

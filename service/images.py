@@ -1,19 +1,18 @@
-"""Uploaded pictures: only PNG and JPEG, bounded before they are decoded, and brought to plain grey or RGB."""
+"""Uploaded pictures: only PNG and JPEG, and bounded before they are decoded."""
 
 import io
 import warnings
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from gauntlet.pictures import UNREADABLE, plain
 from service.errors import UploadRejected
 
 _FORMATS = ("PNG", "JPEG")
-_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I")
 
 
 def decode(content: bytes, pointer: str, *, max_pixels: int) -> Image.Image:
-    """The picture upright, in mode L or RGB, 8 bits a channel, transparency over white.
+    """The picture in the plain form of `gauntlet.pictures`.
 
     Raises:
         UploadRejected: 415 if it is no PNG or JPEG, 422 if it is damaged, animated or has more than `max_pixels`.
@@ -27,7 +26,7 @@ def decode(content: bytes, pointer: str, *, max_pixels: int) -> Image.Image:
         raise UploadRejected(415, pointer, "The file is no PNG or JPEG image.") from error
     except Image.DecompressionBombError as error:
         raise UploadRejected(422, pointer, f"The image has more than {max_pixels} pixels.") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except UNREADABLE as error:
         raise UploadRejected(422, pointer, "The image is damaged.") from error
     with image:
         if image.width * image.height > max_pixels:
@@ -35,18 +34,6 @@ def decode(content: bytes, pointer: str, *, max_pixels: int) -> Image.Image:
         if getattr(image, "n_frames", 1) != 1:
             raise UploadRejected(422, pointer, "The image is animated.")
         try:
-            image.load()
-            return _flatten(ImageOps.exif_transpose(image))
-        except (OSError, SyntaxError, ValueError) as error:
+            return plain(image)
+        except UNREADABLE as error:
             raise UploadRejected(422, pointer, "The image is damaged.") from error
-
-
-def _flatten(image: Image.Image) -> Image.Image:
-    if image.mode in _SIXTEEN_BIT:
-        # Pillow's own conversion cuts at 255 instead of scaling.
-        return Image.fromarray((np.asarray(image, dtype=np.uint32) // 257).astype(np.uint8))
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        picture = image.convert("RGBA")
-        paper = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(paper, picture).convert("RGB")
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")

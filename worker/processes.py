@@ -3,6 +3,7 @@
 A process starts in 45 ms (after 2.5 s for the first), and all its memory, the GPU's too, comes back when it ends.
 """
 
+import contextlib
 import logging
 import multiprocessing
 import multiprocessing.forkserver
@@ -11,6 +12,7 @@ from multiprocessing.context import ForkServerProcess
 
 from store import jobs
 from store.database import Database
+from store.errors import LeaseLost
 from store.jobs import Claim
 from worker.settings import WorkerSettings
 
@@ -40,6 +42,8 @@ class JobProcesses:
 
     def run(self, kind: jobs.JobKind, identifier: str) -> None:
         """Claim the job and do it in a process of its own; returns when that ends. Nothing if it cannot be claimed."""
+        if self._closing:
+            return
         with self._database.writing() as session:
             held = jobs.claim(session, kind, identifier, self._settings.worker_name, self._settings.lease_s)
         if held is None:
@@ -54,7 +58,7 @@ class JobProcesses:
         with self._lock:
             del self._running[identifier]
         if process.exitcode != 0:
-            self._abandon(held, process.exitcode)
+            self._give_back(held, process.exitcode)
 
     def shut_down(self) -> None:
         """Ask every job to stop at its next batch and go back to the queue; start no more."""
@@ -63,10 +67,14 @@ class JobProcesses:
             for process in self._running.values():
                 process.terminate()
 
-    def _abandon(self, held: Claim, exit_code: int | None) -> None:
+    def _give_back(self, held: Claim, exit_code: int | None) -> None:
         logger.error("The process of the %s %s ended with %s.", held.kind, held.id, exit_code)
-        with self._database.writing() as session:
-            jobs.abandon(session, held, "worker_lost")
+        with contextlib.suppress(LeaseLost), self._database.writing() as session:
+            if self._closing:
+                # It was told to stop before it could listen; that is no crash of its own.
+                jobs.release(session, held, "worker_shutdown")
+            else:
+                jobs.abandon(session, held, "worker_lost")
 
 
 def _enter(settings: WorkerSettings, held: Claim) -> None:

@@ -200,3 +200,30 @@ def test_the_environment_names_what_bits_depend_on() -> None:
     assert torch.__version__ in told
     assert "cpu" in told
     assert f"{torch.get_num_threads()} threads" in told
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image_shape": [1, 10**9, 16]},
+        {"image_shape": [1, -16, 16]},
+        {"image_shape": [0, 16, 16]},
+        {"classes": ["only"]},
+        {"epoch": -1},
+    ],
+    ids=str,
+)
+def test_an_impossible_card_is_refused(state: TrainingState, file: Path, change: dict[str, object]) -> None:
+    """A header with sizes no model has is refused before a model is built from it."""
+    header = json.loads(CARD.model_dump_json()) | change
+    file.write_bytes(save(state.model, metadata={"gauntlet": json.dumps(header)}))
+    with pytest.raises(CheckpointInvalid):
+        load_model(file, CPU)
+
+
+@pytest.mark.parametrize("header", ['{"epoch": Infinity, "warnings": [], "environment": ""}', "[" * 100_000])
+def test_a_hostile_header_is_refused(state: TrainingState, file: Path, header: str) -> None:
+    """Infinite epochs and endless nesting are a damaged file, not a crash."""
+    file.write_bytes(save(state.model, metadata={"gauntlet": header}))
+    with pytest.raises(CheckpointInvalid):
+        load_training_state(file)

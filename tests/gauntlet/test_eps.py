@@ -17,6 +17,8 @@ FIELD = TypeAdapter(Eps)
         ("8/255", Fraction(8, 255)),
         ("0.031", Fraction(31, 1000)),
         (0.031, Fraction(31, 1000)),
+        (8 / 255, Fraction("0.03137254901960784")),
+        (1e-13, Fraction(1, 10**13)),
         (1e-5, Fraction(1, 100_000)),
         (0, Fraction(0)),
         (1, Fraction(1)),
@@ -37,6 +39,12 @@ def test_a_pixel_fraction_is_not_its_rounding() -> None:
 
 
 REFUSED = [
+    -1,
+    -0.5,
+    Fraction(-1, 255),
+    1e-300,
+    "0." + "3" * 40 + "/" + "7" * 39,
+    "٣/٤",
     "8/0",
     "0/0",
     "-1",
@@ -130,3 +138,18 @@ def test_the_schema_takes_text_and_numbers() -> None:
     schema = FIELD.json_schema()
     assert {option["type"] for option in schema["anyOf"]} == {"string", "number"}
     assert "8/255" in schema["examples"]
+
+
+@given(
+    st.one_of(
+        st.floats(0, 1),
+        st.from_regex(r"[0-9]{1,20}(\.[0-9]{1,20})?(/[0-9]{1,20})?", fullmatch=True, alphabet="0123456789./"),
+    )
+)
+def test_whatever_is_read_can_be_written_and_read_again(written: float | str) -> None:
+    """No accepted notation leads to a text that is refused."""
+    try:
+        eps = parse_eps(written)
+    except ValueError:
+        return
+    assert parse_eps(format_eps(eps)) == eps

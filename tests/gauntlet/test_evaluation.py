@@ -223,15 +223,13 @@ def test_the_model_is_put_in_eval_mode(model: nn.Module, digits: Dataset) -> Non
 
 
 def test_an_ensemble_may_break_everything(model: nn.Module, digits: Dataset) -> None:
-    """With a budget of the whole range no image survives, no later part is given one, and progress still ends."""
+    """With a budget of the whole range no image survives and no later part is run."""
     everything: dict[str, Any] = {"kind": "autoattack", "eps": 1}
     batches = run(model, digits.test, spec(everything, samples=5))
-    natural, first, *later = batches
+    natural, first = batches
     assert (natural.stage, first.stage) == ("natural", "autoattack@1:apgd-ce")
     assert any(natural.robust)
     assert not any(first.robust)
-    assert not any(batch.images for batch in later)
-    assert batches[-1].completed == batches[-1].total
 
 
 def test_autoattack_needs_four_classes(digits: Dataset) -> None:

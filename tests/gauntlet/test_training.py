@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gauntlet import seeding
 from gauntlet.architectures import ARCHITECTURES
@@ -18,8 +18,7 @@ from gauntlet.evaluation import measure
 from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resumed, TrainingEvent, Warned
 from gauntlet.objectives import objective_loss
 from gauntlet.optimizers import learning_rate
-from gauntlet.spec import RunSpec
-from gauntlet.training import train, training_inputs
+from gauntlet.training import train
 from tests.gauntlet.examples import CPU, events, network, network_with, run_spec, same_tensors, some, states
 
 POLICY_GRADIENT = {"kind": "policy_gradient"}
@@ -293,6 +292,31 @@ def test_a_nan_is_stopped(few: Dataset) -> None:
     assert math.isnan(caught.value.worst_loss)
 
 
+def test_a_nan_is_stopped_where_actions_are_sampled(few: Dataset) -> None:
+    """Sampling from logits that are no numbers ends as a divergence, not as an error of torch."""
+    spec = run_spec(objective=POLICY_GRADIENT)
+    state = states(events(spec, few))[0]
+    name = next(iter(state.model))
+    broken = dataclasses.replace(state, model=state.model | {name: torch.full_like(state.model[name], math.nan)})
+    with pytest.raises(TrainingDiverged):
+        events(spec, few, resume=broken)
+
+
+def test_resuming_leaves_the_given_state_alone(few: Dataset) -> None:
+    """The caller's tensors are copied, so one state can be resumed from twice."""
+    state = states(events(run_spec(), few))[0]
+    before = encode_training_state(state)
+    events(run_spec(), few, resume=state)
+    assert encode_training_state(state) == before
+
+
+def test_training_does_not_touch_the_global_random_state(few: Dataset) -> None:
+    """Not even while the model is built."""
+    before = torch.get_rng_state()
+    events(run_spec(objective=POLICY_GRADIENT, training={"epochs": 1}), few)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_a_warning_is_told_once_per_onset(few: Dataset) -> None:
     """A model that predicts one class with certainty is told of when that begins, and not again while it lasts."""
     spec = run_spec(objective=POLICY_GRADIENT, training={"epochs": 3, "optimizer": {"lr": 10}})
@@ -317,62 +341,3 @@ def test_every_combination_trains(digits: Dataset, mix: str, loss: str, objectiv
     found = events(spec, some(digits, train=9, test=4))
     assert isinstance(found[-1], CheckpointReady)
     assert all(math.isfinite(value) for value in metrics(found)[0].values())
-
-
-def prepared(spec: RunSpec, data: Dataset, state: TrainingState, *, training: bool = True) -> tuple[Tensor, Tensor]:
-    model = network_with(state).train(training)
-    generator = seeding.generator("cpu", 0, "test")
-    torch.manual_seed(0)
-    made = training_inputs(spec, model, to_unit(data.test.images), data.test.labels, generator)
-    assert model.training is training
-    return made
-
-
-def test_mixes_are_what_they_say(trained: TrainingState, few: Dataset) -> None:
-    """All images attacked, the first half attacked, or each image natural and attacked, with labels to match."""
-    natural, labels, eps = to_unit(few.test.images), few.test.labels, Fraction(32, 255)
-    attacked = fgsm(network_with(trained), natural, labels, eps)
-    half = fgsm(network_with(trained), natural[:12], labels[:12], eps)
-    wanted = {
-        "adversarial": (attacked, labels),
-        "half": (torch.cat([half, natural[12:]]), labels),
-        "both": (torch.cat([natural, attacked]), torch.cat([labels, labels])),
-    }
-    assert not torch.equal(attacked, natural)
-    for mix, (images, targets) in wanted.items():
-        found = prepared(run_spec(training={"mix": mix}), few, trained)
-        assert torch.equal(found[0], images)
-        assert torch.equal(found[1], targets)
-
-
-def test_the_attack_may_have_dropout(trained: TrainingState, few: Dataset) -> None:
-    """In mode `eval` the attack sees the model without dropout, in mode `train` with it."""
-    without = prepared(run_spec(), few, trained, training=False)[0]
-    assert torch.equal(prepared(run_spec(), few, trained)[0], without)
-    assert not torch.equal(prepared(run_spec(adversary={"mode": "train"}), few, trained)[0], without)
-
-
-def test_the_attack_ascends_the_loss_it_is_told(trained: TrainingState, few: Dataset) -> None:
-    """The attack follows the true label, the predicted one, or the training objective."""
-    model, natural, labels = network_with(trained), to_unit(few.test.images), few.test.labels
-    predicted = model(natural).argmax(dim=1)
-    wrong = predicted != labels
-    assert wrong.any()
-
-    def made(loss: str, objective: dict[str, Any]) -> Tensor:
-        return prepared(run_spec(adversary={"loss": loss}, objective=objective), few, trained)[0]
-
-    cross_entropy = {"kind": "cross_entropy"}
-    true_label = made("true_label", cross_entropy)
-    assert torch.equal(true_label, fgsm(model, natural, labels, Fraction(32, 255)))
-    assert torch.equal(true_label, made("objective", cross_entropy))
-    assert torch.equal(true_label, made("true_label", POLICY_GRADIENT))
-    by_prediction = made("predicted_label", cross_entropy)
-    assert torch.equal(by_prediction, fgsm(model, natural, predicted, Fraction(32, 255)))
-    assert not torch.equal(by_prediction[wrong], true_label[wrong])
-    # Raising −R · log P of a wrong prediction makes it likelier; cross-entropy on the prediction makes it less so.
-    by_reward = made("objective", ARGMAX | {"baseline": "none"})
-    before, after = (
-        model(images).softmax(dim=1).gather(1, predicted[:, None])[wrong] for images in (natural, by_reward)
-    )
-    assert (after > before).all()
