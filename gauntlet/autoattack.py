@@ -23,6 +23,22 @@ _TARGETS = 9
 _FEWEST_CLASSES = 4
 
 
+class _RowMajor(nn.Module):
+    """The model with gradients in plain NCHW memory order.
+
+    The package reads gradients with `view`, which fails on the channels-last ones of a channels-last model. Flattening
+    costs nothing forward and copies the gradient into plain order backward.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.model(images.flatten(1).unflatten(1, images.shape[1:]))
+        return logits
+
+
 class StandardEnsemble:
     """The standard L∞ ensemble against one model.
 
@@ -35,7 +51,7 @@ class StandardEnsemble:
     def __init__(self, model: nn.Module, eps: Fraction, classes: int, device: torch.device) -> None:
         if classes < _FEWEST_CLASSES:
             raise AttackUnsupported(f"AutoAttack needs at least {_FEWEST_CLASSES} classes; this model has {classes}.")
-        self._attacks = AutoAttack(model, norm="Linf", eps=float(eps), version="standard", device=device)
+        self._attacks = AutoAttack(_RowMajor(model), norm="Linf", eps=float(eps), version="standard", device=device)
         targets = min(_TARGETS, classes - 1)
         self._attacks.apgd_targeted.n_target_classes = targets
         self._attacks.fab.n_target_classes = targets
@@ -64,5 +80,5 @@ class StandardEnsemble:
             attack.targeted = True
         attack.seed = seed
         with torch.random.fork_rng(), torch.no_grad():
-            adversarial: Tensor = attack.perturb(images, labels)
+            adversarial: Tensor = attack.perturb(images.contiguous(), labels)
         return adversarial

@@ -1,3 +1,4 @@
+import copy
 from fractions import Fraction
 
 import pyautoattack
@@ -94,6 +95,21 @@ def test_a_random_part_follows_its_seed(trained: TrainingState, images: Tensor, 
     for part in ("apgd-ce", "square"):
         first, other = (ensemble.perturb(part, images, labels, seed) for seed in (1, 2))
         assert not torch.equal(first, other)
+
+
+@pytest.mark.usefixtures("brief")
+def test_colour_images_in_channels_last_order_are_attacked() -> None:
+    """Memory order makes no difference: flags on RGB images are the package's own on a row-major copy of the model."""
+    model = network(shape=(3, 32, 32), seed=2).requires_grad_(requires_grad=False)
+    row_major = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
+    pixels = torch.randint(256, (COUNT, 3, 32, 32), generator=torch.Generator().manual_seed(0))
+    images = to_unit(pixels.to(torch.uint8))
+    assert not images.is_contiguous()
+    labels = model(images).argmax(dim=1)
+    eps = Fraction(1, 255)
+    stages = drive(StandardEnsemble(model, eps, 10, CPU), torch.ones(COUNT, dtype=torch.bool), images, labels)
+    assert 0 < int(stages[-1].sum()) < COUNT
+    assert stages[-1].tolist() == reference_flags(row_major, images.contiguous(), labels, float(eps), 5)
 
 
 def test_the_ensemble_is_the_standard_one() -> None:

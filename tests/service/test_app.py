@@ -39,6 +39,14 @@ def test_the_schema_describes_the_api(api: TestClient) -> None:
     assert {"required": ["preset"]} in schema["components"]["schemas"]["ExperimentSpec-Input"]["anyOf"]
 
 
+def test_the_guide_needs_no_other_host(api: TestClient) -> None:
+    """/docs loads its script and style from the service itself."""
+    page = api.get("/docs").text
+    assert "://" not in page.replace("http://www.w3.org", "")
+    script = page.partition('<script src="')[2].partition('"')[0]
+    assert api.get(script).status_code == 200
+
+
 def test_every_answer_carries_its_request_id(api: TestClient) -> None:
     """Two requests have two ids."""
     ids = {api.get("/healthz").headers["x-request-id"] for _ in range(2)}
