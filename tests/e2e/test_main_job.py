@@ -64,6 +64,36 @@ def test_one_request_becomes_a_report_and_a_classified_image(
         assert all(sum(entry.probability for entry in item.probabilities) == pytest.approx(1) for item in seen)
 
 
+def test_a_folder_of_colour_images_takes_the_same_way(system: System, tiny_document: dict[str, Any]) -> None:
+    """RGB pictures in <split>/<class>/ are trained on, attacked by the whole ensemble, and named by their folders."""
+    client = system.client
+    digits, _ = load_split(Digits(), "train", system.home)
+    names = ("nought", "one", "two", "three")
+    for split, start in (("train", 0), ("test", 200)):
+        for name in names:
+            (system.home / "data/tinted" / split / name).mkdir(parents=True)
+        for position in range(start, start + 100):
+            label = int(digits.labels[position])
+            if label < len(names):
+                grey = Image.fromarray(digits.images[position, 0].numpy())
+                tinted = Image.merge("RGB", (grey, grey.rotate(180), grey.point(lambda level: 255 - level)))
+                tinted.save(system.home / "data/tinted" / split / names[label] / f"{position}.png")
+    system.start("worker")
+    document = tiny_document | {
+        "dataset": {"name": "image_folder", "folder": "tinted", "image_size": 16},
+        "training": {"epochs": 10, "optimizer": {"kind": "rmsprop", "lr": 1e-3}},
+        "evaluation": {"attacks": [{"kind": "autoattack", "eps": "4/255"}], "samples": 4},
+    }
+    experiment = client.submit(document)
+    await_that(lambda: client.experiment(experiment.id).status in TERMINAL)
+    (row,) = client.report(experiment.id).rows
+    assert row.natural_accuracy > 0
+    assert row.outcome.attacks[0].survivors.keys() == {"apgd-ce", "apgd-t", "fab-t", "square"}
+    picture = next((system.home / "data/tinted/test/two").iterdir())
+    (seen,) = client.classify([picture], [row.checkpoint])
+    assert {entry.label for entry in seen.probabilities} == set(names)
+
+
 def test_a_running_experiment_can_be_cancelled(system: System, tiny_document: dict[str, Any]) -> None:
     """A run in mid-training and one that waits both end as cancelled, and nothing is evaluated."""
     client = system.client
