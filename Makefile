@@ -1,4 +1,3 @@
-# Names a script can rely on: install, demo, up, test, lint, bench, help.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv

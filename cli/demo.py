@@ -2,9 +2,10 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Final
 
 from rich.console import Console
 
@@ -19,10 +20,11 @@ from service.settings import ServiceSettings
 _READY_WITHIN_S = 90.0
 _STOP_WITHIN_S = 40.0
 _HELD_OUT = 0
+QUICKSTART: Final = {"preset": "quickstart"}
 
 
-def run_demo(settings: ServiceSettings, console: Console) -> None:
-    """Start the embedded system, compare both objectives on the digits, classify a held-out digit, stop.
+def run_demo(settings: ServiceSettings, console: Console, spec: Mapping[str, Any] = QUICKSTART) -> None:
+    """Start the embedded system, compare the objectives of `spec` on the digits, classify a held-out digit, stop.
 
     Raises:
         StartFailed: the system did not come up.
@@ -30,8 +32,8 @@ def run_demo(settings: ServiceSettings, console: Console) -> None:
     settings = settings.model_copy(update={"port": free_port(settings.host, settings.port)})
     with _running(settings, console), GauntletClient(address(settings)) as client:
         started = time.monotonic()
-        experiment = client.submit({"preset": "quickstart"})
-        console.print(f"\nSubmitted the preset [bold]quickstart[/] as {experiment.id}\n")
+        experiment = client.submit(spec)
+        console.print(f"\nSubmitted [bold]{experiment.name}[/] as {experiment.id}\n")
         experiment = watch(client, experiment.id, console)
         if experiment.status != "succeeded":
             raise StartFailed(f"The experiment {experiment.status} ({experiment.status_reason}).")
@@ -85,5 +87,6 @@ def _await(system: Child, url: str, log: Path) -> None:
     with GauntletClient(url) as client:
         while not client.ready():
             if not system.is_running or time.monotonic() > deadline:
-                raise StartFailed(f"The system did not come up. Its log: {log}")
+                said = log.read_text().strip().rpartition("\n")[2]
+                raise StartFailed(f"The system did not come up: {said} (log: {log})")
             time.sleep(0.2)

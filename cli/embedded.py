@@ -1,5 +1,6 @@
 """The embedded system: broker, API and worker on this machine, under one supervisor, with only Python."""
 
+import fcntl
 import signal
 import socket
 import sys
@@ -38,9 +39,9 @@ def run_embedded(settings: ServiceSettings, console: Console) -> None:
     """
     _require_free_port(settings.host, settings.port)
     settings.home.mkdir(parents=True, exist_ok=True)
-    migrate(settings.database_url)
-    children = _children(settings)
-    with _asked_to_stop() as stop:
+    with _only_system_of(settings.home), _asked_to_stop() as stop:
+        migrate(settings.database_url)
+        children = _children(settings)
         try:
             for child in children:
                 child.start()
@@ -108,6 +109,17 @@ def broker_command(path: Path) -> list[str]:
 def _require_free_port(host: str, port: int) -> None:
     if free_port(host, port) != port:
         raise StartFailed(f"Something already listens on {host}:{port}. Set GAUNTLET_PORT to another port.")
+
+
+@contextmanager
+def _only_system_of(home: Path) -> Iterator[None]:
+    """Hold the data folder's lock inside the block; the kernel lets go of it however this process ends."""
+    with (home / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StartFailed(f"Another Gauntlet runs on {home}. Stop it, or set GAUNTLET_HOME.") from error
+        yield
 
 
 def _await_ready(settings: ServiceSettings, children: list[Child], stop: threading.Event) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
+from rich.markup import escape
 from rich.table import Table
 
 from gauntlet.eps import format_eps
@@ -19,7 +20,7 @@ def experiments_table(experiments: Iterable[Experiment]) -> Table:
         progress = experiment.progress
         table.add_row(
             experiment.id,
-            experiment.name,
+            escape(experiment.name),
             experiment.status,
             f"{progress.completed}/{progress.total}",
             f"{experiment.created_at:%Y-%m-%d %H:%M}",
@@ -32,7 +33,7 @@ def runs_tables(runs: Iterable[Run]) -> Iterator[Table]:
     for experiment, its_runs in groupby(runs, key=lambda run: run.experiment):
         table = _table("run", "objective", "seed", "status", title=experiment)
         for run in its_runs:
-            table.add_row(run.id, run.objective, str(run.seed), _status(run))
+            table.add_row(run.id, escape(run.objective), str(run.seed), escape(_status(run)))
         yield table
 
 
@@ -42,15 +43,17 @@ def checkpoints_table(checkpoints: Iterable[Checkpoint]) -> Table:
     for checkpoint in checkpoints:
         measured = (checkpoint.metrics["test_accuracy"], checkpoint.metrics["test_fgsm_accuracy"])
         accuracies = [f"{100 * value:.1f}" for value in measured]
-        table.add_row(checkpoint.id, checkpoint.objective, str(checkpoint.seed), str(checkpoint.epoch), *accuracies)
+        table.add_row(
+            checkpoint.id, escape(checkpoint.objective), str(checkpoint.seed), str(checkpoint.epoch), *accuracies
+        )
     return table
 
 
 def report_table(report: Report) -> Table:
     """The paper's table: per cent, with 95 % Wilson intervals."""
     eps = {attack.kind: format_eps(attack.eps) for attack in reversed(report.spec.evaluation.attacks)}
-    table = Table(title=f"{report.name}: accuracy in per cent, with 95 % intervals", title_justify="left")
-    for heading in ("objective", "seed", "checkpoint"):
+    table = Table(title=f"{escape(report.name)}: accuracy in per cent, with 95 % intervals", title_justify="left")
+    for heading in ("objective", "checkpoint"):
         table.add_column(heading, no_wrap=True)
     attacked = (f"FGSM\n{eps.get('fgsm', '')}", f"AutoAttack\n{eps.get('autoattack', '')}")
     for heading in ("train", "natural", *attacked, "gap"):
@@ -58,8 +61,9 @@ def report_table(report: Report) -> Table:
     for row in report.rows:
         accuracies = ("train_accuracy", "natural_accuracy", "fgsm_accuracy", "autoattack_accuracy")
         cells = [_cell(getattr(row, name), row.intervals.get(name)) for name in accuracies]
+        objective = f"{escape(row.objective)}\n[dim]seed {row.seed}[/]"
         checkpoint = f"epoch {row.epoch}\n[dim]{row.selection.replace('_', ' ')}[/]"
-        table.add_row(row.objective, str(row.seed), checkpoint, *cells, f"{100 * row.generalisation_gap:+.1f}")
+        table.add_row(objective, checkpoint, *cells, f"{100 * row.generalisation_gap:+.1f}")
     return table
 
 
@@ -67,8 +71,10 @@ def classifications_table(seen: Sequence[Classification]) -> Table:
     """What each checkpoint says of each image."""
     table = _table("checkpoint", "image", "prediction", "likeliest classes")
     for item in seen:
-        likeliest = "\n".join(f"{c.label}: {100 * c.probability:.1f} %" for c in item.probabilities[:_LIKELIEST])
-        table.add_row(item.checkpoint, item.image, item.label, likeliest)
+        likeliest = "\n".join(
+            f"{escape(c.label)}: {100 * c.probability:.1f} %" for c in item.probabilities[:_LIKELIEST]
+        )
+        table.add_row(item.checkpoint, escape(item.image), escape(item.label), likeliest)
     return table
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from client import GauntletClient
@@ -22,7 +23,7 @@ def watch(client: GauntletClient, experiment_id: str, console: Console) -> Exper
             experiment = client.experiment(experiment_id)
             names = {}
             for run in reversed(list(client.runs(experiment_id))):
-                names[run.id] = f"{run.objective}, seed {run.seed}"
+                names[run.id] = escape(f"{run.objective}, seed {run.seed}")
                 _update(progress, bars, run, names[run.id])
             for evaluation in reversed(list(client.evaluations(experiment=experiment_id))):
                 selected = " = ".join(selection.replace("_", " ") for selection in evaluation.selection)

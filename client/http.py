@@ -1,9 +1,9 @@
 """The HTTP client: one method per thing the API does, values in and out."""
 
 import os
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -28,8 +28,8 @@ from gauntlet.resources import (
 from gauntlet.spec import ExperimentSpec
 
 _PAGE = 100
-# Enough for a restart of the service; every request is safe to repeat, submitting thanks to its key.
-_CONNECT_RETRIES = 3
+# Enough for a restart of the service.
+_PAUSES_S = (0.2, 0.5, 1.5)
 
 T = TypeVar("T", bound=Resource)
 
@@ -47,7 +47,6 @@ class GauntletClient:
             base_url=self.url,
             timeout=timeout_s,
             headers={"Authorization": f"Bearer {token}"} if token else {},
-            transport=httpx2.HTTPTransport(retries=_CONNECT_RETRIES),
         )
 
     def __enter__(self) -> Self:
@@ -141,9 +140,8 @@ class GauntletClient:
 
     def classify(self, images: Sequence[Path], checkpoints: Sequence[str]) -> list[Classification]:
         """Each image (PNG or JPEG) seen by each checkpoint, in that order."""
-        with ExitStack() as stack:
-            files = [("image", (path.name, stack.enter_context(path.open("rb")))) for path in images]
-            answer = self._send("POST", "/v1/classifications", files=files, data={"checkpoint": list(checkpoints)})
+        files = [("image", (path.name, path.read_bytes())) for path in images]
+        answer = self._send("POST", "/v1/classifications", files=files, data={"checkpoint": list(checkpoints)})
         return list(Page[Classification].model_validate_json(answer.content).data)
 
     def _all(self, resource: type[T], path: str, **filters: str | None) -> Iterator[T]:
@@ -161,7 +159,9 @@ class GauntletClient:
 
     def _send(self, method: str, path: str, **request: Any) -> httpx2.Response:
         try:
-            answer = self._http.request(method, path, **request)
+            answer = self._request(method, path, **request)
+        except ValueError as error:
+            raise GauntletClientError(f"The request cannot be written as JSON: {error}.") from error
         except httpx2.TransportError as error:
             raise Unreachable(
                 f"No Gauntlet answers at {self.url} ({error}). Is it running? Try `gauntlet up`."
@@ -172,6 +172,15 @@ class GauntletClient:
             raise Refused(Problem.model_validate_json(answer.content))
         except ValidationError as error:
             raise GauntletClientError(f"{self.url} answered {answer.status_code}, which is no Gauntlet's.") from error
+
+    def _request(self, method: str, path: str, **request: Any) -> httpx2.Response:
+        """Send, and send again after a pause where the answer did not come: every request is safe to repeat."""
+        for pause_s in _PAUSES_S:
+            try:
+                return self._http.request(method, path, **request)
+            except (httpx2.NetworkError, httpx2.RemoteProtocolError):
+                time.sleep(pause_s)
+        return self._http.request(method, path, **request)
 
 
 def _local_url() -> str:

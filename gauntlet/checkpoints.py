@@ -24,7 +24,7 @@ _HEADER = "gauntlet"
 
 
 Channels = Annotated[int, Field(ge=1, le=16)]
-Side = Annotated[int, Field(ge=10, le=512)]
+Side = Annotated[int, Field(ge=10, le=128)]
 
 
 class CheckpointCard(BaseModel):
@@ -65,6 +65,11 @@ def environment(device: torch.device) -> str:
     """What two runs must share to agree bit by bit: torch's build, the device and the number of threads."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
     return f"torch {torch.__version__}, {device.type} {name}, {torch.get_num_threads()} threads"
+
+
+def bit_identical(state: "TrainingState", device: torch.device) -> bool:
+    """Whether training on from `state` on `device` gives the very bits of a run that was never stopped."""
+    return device.type == "cpu" and state.environment == environment(device)
 
 
 def encode_weights(tensors: dict[str, Tensor], card: CheckpointCard) -> bytes:

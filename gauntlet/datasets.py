@@ -1,5 +1,6 @@
 """Image data sets as tensors: read once, kept as the 8-bit values they are, and never in class order."""
 
+import fcntl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -19,6 +20,7 @@ from gauntlet.torchvision_ops import declare_missing_operators
 
 _DIGITS_FOR_TRAINING = 1_437
 _DIGIT_LEVELS = 16
+_FEWEST_CLASSES = 2
 Split = Literal["train", "test"]
 
 # Which images make up a subset is part of the protocol, so it does not follow the run's seed.
@@ -128,7 +130,11 @@ def _cifar10(split: Split, data_root: Path) -> tuple[ImageSet, tuple[str, ...]]:
 
     root = data_root / "torchvision"
     try:
-        archive = CIFAR10(root, train=split == "train", download=True)
+        root.mkdir(parents=True, exist_ok=True)
+        # Runs that start together must not fetch into the same file.
+        with (root / "cifar10.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            archive = CIFAR10(root, train=split == "train", download=True)
     except (OSError, RuntimeError) as error:
         raise DatasetUnavailable(
             f"CIFAR-10 is not below {root} and could not be fetched ({error}). Put the folder "
@@ -147,6 +153,8 @@ def _image_folder(folder: Path, image_size: int, samples: int | None) -> tuple[I
         files = make_dataset(folder, index, extensions=IMG_EXTENSIONS)
     except OSError as error:
         raise DatasetUnavailable(f"No image folder can be read at {folder}: {error}.") from error
+    if len(classes) < _FEWEST_CLASSES:
+        raise DatasetUnavailable(f"There is only one class below {folder}; a classifier needs at least two.")
     # The files are listed class by class; shuffled once, every prefix is a fair sample.
     chosen = [files[position] for position in _shuffled(len(files))[:samples]]
     images = torch.empty(len(chosen), 3, image_size, image_size, dtype=torch.uint8)

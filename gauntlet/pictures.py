@@ -16,7 +16,12 @@ def plain(image: Image.Image) -> Image.Image:
     Raises:
         OSError, SyntaxError, ValueError: the picture cannot be decoded (all in `UNREADABLE`).
     """
-    upright = ImageOps.exif_transpose(image)
+    image.load()
+    try:
+        upright = ImageOps.exif_transpose(image)
+    except Exception:  # noqa: BLE001  # Pillow's EXIF reader raises whatever a damaged entry leads to
+        # The picture itself was read; without a readable entry it stands as it is.
+        upright = image
     if upright.mode in _SIXTEEN_BIT:
         # Pillow's own conversion cuts at 255 instead of scaling.
         return Image.fromarray((np.asarray(upright, dtype=np.uint32) // 257).astype(np.uint8))

@@ -218,8 +218,10 @@ def _describe_evaluation(report: Report) -> str:
         f"{'FGSM' if attack.kind == 'fgsm' else 'AutoAttack'} at ε = {format_eps(attack.eps)}"
         for attack in report.spec.evaluation.attacks
     )
+    best = "best_fgsm" in report.spec.evaluation.select
+    selected = f" The best checkpoint was selected on the {report.selected_on} set, as in the paper." if best else ""
     images = f" on {report.rows[0].n} test images" if report.rows else ""
     return (
         f"Evaluated{images} under {budgets} (L∞). Accuracies in per cent with 95 % Wilson intervals; gap is train − "
-        f"natural, in points. The best checkpoint was selected on the {report.selected_on} set, as in the paper."
+        f"natural, in points.{selected}"
     )

@@ -61,7 +61,7 @@ class ImageFolder(Spec):
     model_config = _tag_required("name")
     name: Literal["image_folder"] = "image_folder"
     folder: FolderName
-    image_size: Annotated[int, Field(ge=10, le=512)] = 32
+    image_size: Annotated[int, Field(ge=10, le=128)] = 32
     train_samples: Annotated[int, Field(ge=1)] | None = None
 
 

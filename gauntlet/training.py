@@ -35,7 +35,8 @@ def train(
     """Train one run, from its beginning or from a captured state.
 
     Randomness depends on (seed, epoch, batch) alone, so the events after a resume equal those of an uninterrupted run
-    bit by bit where torch, device and thread count are the same (but for times).
+    bit by bit where torch, device and thread count are the same (but for times). On a GPU that is not promised: its
+    kernels are not asked to be deterministic.
 
     Raises:
         TrainingDiverged: the loss or the weights are no longer finite, or the loss is beyond ±1e3.
@@ -49,7 +50,7 @@ def train(
     if resume is not None:
         checkpoints.restore(resume, model, optimizer)
         done, warnings = resume.epoch, frozenset(resume.warnings)
-        yield Resumed(done, bit_identical=resume.environment == checkpoints.environment(device))
+        yield Resumed(done, bit_identical=checkpoints.bit_identical(resume, device))
 
     train_set, test_set = data.train.to(device), data.test.to(device)
     # As many training images as there are for test, always the same: both accuracies have the same error.

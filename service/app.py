@@ -15,6 +15,7 @@ from service.settings import ServiceSettings
 from store.broker import create_celery
 from store.database import Database
 
+_BROKER_PATIENCE_S = 2
 _PROBLEM = {"model": Problem, "content": {errors.MEDIA_TYPE: {}}}
 
 
@@ -39,7 +40,7 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.database = Database(settings.database_url)
-    app.state.celery = create_celery(settings.broker_url)
+    app.state.celery = create_celery(settings.broker_url, socket_timeout_s=_BROKER_PATIENCE_S)
     errors.install(app)
     for routes in (experiments, runs, checkpoints, evaluations, classifications, health):
         app.include_router(routes.router)

@@ -1,6 +1,5 @@
 """Classifying pictures with stored checkpoints. The only module of the service that loads torch, on its first use."""
 
-import threading
 from collections import OrderedDict
 from pathlib import Path
 
@@ -17,11 +16,10 @@ _CPU = torch.device("cpu")
 
 
 class Classifier:
-    """Keeps the models used last, by their weights' sha256. Thread-safe; one classification computes at a time."""
+    """Keeps the models used last, by their weights' sha256. For one thread at a time: its caller sees to that."""
 
     def __init__(self) -> None:
         self._models: OrderedDict[str, LoadedModel] = OrderedDict()
-        self._lock = threading.Lock()
 
     def classify(self, image: Image.Image, name: str, *, checkpoint: str, sha256: str, file: Path) -> Classification:
         """What the checkpoint makes of a grey or RGB picture of any size.
@@ -29,12 +27,11 @@ class Classifier:
         Raises:
             CheckpointInvalid: the file is missing or damaged.
         """
-        with self._lock:
-            loaded = self._model(sha256, file)
-            channels, height, width = loaded.card.image_shape
-            pixels = to_tensor(image, channels=channels, height=height, width=width)
-            with torch.inference_mode():
-                probabilities = logits_of(loaded.model, to_unit(pixels[None])).softmax(dim=1)[0].tolist()
+        loaded = self._model(sha256, file)
+        channels, height, width = loaded.card.image_shape
+        pixels = to_tensor(image, channels=channels, height=height, width=width)
+        with torch.inference_mode():
+            probabilities = logits_of(loaded.model, to_unit(pixels[None])).softmax(dim=1)[0].tolist()
         ranked = sorted(zip(loaded.card.classes, probabilities, strict=True), key=lambda item: -item[1])
         return Classification(
             image=name,

@@ -7,6 +7,7 @@ from fastapi import Depends, Query, Request
 
 from service.settings import ServiceSettings
 from store.database import Database
+from store.lookup import ID_PATTERN
 
 
 def _settings(request: Request) -> ServiceSettings:
@@ -28,5 +29,8 @@ DatabaseDep = Annotated[Database, Depends(_database)]
 CeleryDep = Annotated[Celery, Depends(_celery)]
 
 Limit = Annotated[int, Query(ge=1, le=100, description="How many objects a page holds at most.")]
-After = Annotated[str | None, Query(max_length=100, description="The cursor `next` of the page before.")]
+After = Annotated[
+    str | None, Query(max_length=40, pattern=ID_PATTERN, description="The cursor `next` of the page before.")
+]
+IdFilter = Annotated[str | None, Query(max_length=40, pattern=ID_PATTERN, description="Only this object's.")]
 AfterNumber = Annotated[int | None, Query(ge=0, le=2**31 - 1, description="The cursor `next` of the page before.")]

@@ -51,7 +51,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(NotFound, _not_found)
     app.add_exception_handler(IdempotencyConflict, _idempotency_conflict)
     app.add_exception_handler(OperationalError, _database_unavailable)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 def problem(
@@ -84,17 +83,18 @@ def _answer(
 def problem_errors(found: Iterable[Any]) -> list[ProblemError]:
     """Pydantic's errors as pointers and messages, without the input."""
     return [
-        ProblemError(pointer=_pointer(error["loc"]), message=_printable(str(error["msg"])))
+        ProblemError(pointer=_pointer(error["loc"]), message=printable(str(error["msg"])))
         for error in list(found)[:_MOST_ERRORS]
     ]
 
 
 def _pointer(location: Iterable[object]) -> str:
     """A JSON pointer (RFC 6901)."""
-    return "".join("/" + _printable(str(part)).replace("~", "~0").replace("/", "~1") for part in location)
+    return "".join("/" + printable(str(part)).replace("~", "~0").replace("/", "~1") for part in location)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """The text cut to a bounded length, without what UTF-8 cannot hold."""
     return text.encode("utf-8", "replace").decode()[:_LONGEST_MESSAGE]
 
 
@@ -118,7 +118,7 @@ async def _framework_error(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == http.HTTPStatus.BAD_REQUEST:
         return _answer(request, 422, "invalid-request", "The body cannot be read as what its type says.")
     headers = dict(error.headers or {})
-    return _answer(request, error.status_code, kind, _printable(str(error.detail)), headers=headers)
+    return _answer(request, error.status_code, kind, printable(str(error.detail)), headers=headers)
 
 
 async def _service_error(request: Request, error: Exception) -> JSONResponse:
@@ -127,7 +127,7 @@ async def _service_error(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _not_found(request: Request, error: Exception) -> JSONResponse:
-    return _answer(request, 404, "not-found", _printable(str(error)))
+    return _answer(request, 404, "not-found", printable(str(error)))
 
 
 async def _idempotency_conflict(request: Request, error: Exception) -> JSONResponse:
@@ -138,8 +138,3 @@ async def _database_unavailable(request: Request, error: Exception) -> JSONRespo
     logger.error("The database is unavailable: %s", error)
     detail = "The database is not available at the moment; try again."
     return _answer(request, 503, "database-unavailable", detail, headers={"Retry-After": "2"})
-
-
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    logger.error("Request %s failed.", request.state.request_id, exc_info=error)
-    return _answer(request, 500, "internal-error", "An internal error; the log has it under the request id.")

@@ -15,8 +15,11 @@ logger = logging.getLogger(__name__)
 TASKS: Final[dict[JobKind, str]] = {"run": "gauntlet.train", "evaluation": "gauntlet.evaluate"}
 
 
-def create_celery(broker_url: str) -> Celery:
-    """A Celery app on `broker_url` with the settings both sides share."""
+def create_celery(broker_url: str, *, socket_timeout_s: float = 30) -> Celery:
+    """A Celery app on `broker_url` with the settings both sides share.
+
+    `socket_timeout_s` bounds how long a broker that hangs can hold its caller.
+    """
     app = Celery("gauntlet", broker=broker_url)
     app.conf.update(
         task_default_queue="gauntlet",
@@ -33,7 +36,7 @@ def create_celery(broker_url: str) -> Celery:
             "visibility_timeout": 86_400,
             # One try: a request must not wait seconds for a broker that is down when the reconciler repeats it anyway.
             "max_retries": 0,
-            "socket_timeout": 30,
+            "socket_timeout": socket_timeout_s,
             "socket_connect_timeout": 2,
             "socket_keepalive": True,
         },

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from gauntlet import resources
-from store.errors import NotFound
+from store.lookup import find
 from store.models import Checkpoint
 from store.pages import PageOf, newest_first
 from store.times import as_datetime
@@ -18,10 +18,7 @@ def get(session: Session, identifier: str) -> Checkpoint:
     Raises:
         NotFound: there is none.
     """
-    found = session.scalar(select(Checkpoint).where(Checkpoint.id == identifier).options(joinedload(Checkpoint.run)))
-    if found is None:
-        raise NotFound("checkpoint", identifier)
-    return found
+    return find(session, Checkpoint, "checkpoint", identifier, joinedload(Checkpoint.run))
 
 
 def page(session: Session, *, run: str | None, after: str | None, limit: int) -> PageOf[Checkpoint]:

@@ -47,7 +47,11 @@ class Database:
     def __init__(self, url: str) -> None:
         self._engine = _create_engine(url)
         self._write = sessionmaker(self._engine, expire_on_commit=False)
-        self._read = sessionmaker(self._engine.execution_options(**{_READ_ONLY: True}), expire_on_commit=False)
+        reading: dict[str, Any] = {_READ_ONLY: True}
+        if self._engine.dialect.name == "postgresql":
+            # One view for all statements of a block, as a read transaction of SQLite has it anyway.
+            reading["isolation_level"] = "REPEATABLE READ"
+        self._read = sessionmaker(self._engine.execution_options(**reading), expire_on_commit=False)
 
     @contextmanager
     def writing(self) -> Iterator[Session]:

@@ -10,8 +10,8 @@ from gauntlet.report import EvaluationOutcome, summarise
 from gauntlet.spec import EvaluationSpec, RunSpec, Selection
 from store import jobs
 from store.database import db_now
-from store.errors import NotFound
 from store.jobs import Claim
+from store.lookup import find
 from store.models import Checkpoint, Evaluation, EvaluationBatch, Run, new_id
 from store.pages import PageOf, newest_first
 
@@ -22,10 +22,7 @@ def get(session: Session, identifier: str) -> Evaluation:
     Raises:
         NotFound: there is none.
     """
-    evaluation = session.get(Evaluation, identifier)
-    if evaluation is None:
-        raise NotFound("evaluation", identifier)
-    return evaluation
+    return find(session, Evaluation, "evaluation", identifier)
 
 
 def page(
@@ -95,7 +92,7 @@ def record_batch(
     Raises:
         LeaseLost: the evaluation is no longer this attempt's.
     """
-    jobs.hold(session, held)
+    jobs.hold(session, held, progressed=True)
     session.add(
         EvaluationBatch(evaluation_id=held.id, stage=stage, batch=batch, images=list(images), robust=list(robust))
     )
@@ -107,7 +104,8 @@ def complete(session: Session, held: Claim) -> None:
     Raises:
         LeaseLost: the evaluation is no longer this attempt's.
     """
-    jobs.finish(session, held, "succeeded")
+    if jobs.finish(session, held, "succeeded") != "succeeded":
+        return
     evaluation = session.get_one(Evaluation, held.id)
     done = batches(session, held.id)
     n = sum(len(batch.robust) for batch in done if batch.stage == "natural")

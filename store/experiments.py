@@ -15,7 +15,8 @@ from gauntlet.resources import Progress, Status
 from gauntlet.spec import ExperimentSpec
 from store import jobs
 from store.database import db_now
-from store.errors import IdempotencyConflict, NotFound
+from store.errors import IdempotencyConflict
+from store.lookup import find
 from store.models import Evaluation, Experiment, Run, new_id
 from store.pages import PageOf, newest_first
 from store.times import as_datetime
@@ -83,10 +84,7 @@ def get(session: Session, identifier: str) -> Experiment:
     Raises:
         NotFound: there is none.
     """
-    experiment = session.get(Experiment, identifier)
-    if experiment is None:
-        raise NotFound("experiment", identifier)
-    return experiment
+    return find(session, Experiment, "experiment", identifier)
 
 
 def page(session: Session, *, after: str | None, limit: int) -> PageOf[Experiment]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from store.jobs import Claim
 
 _PARTIAL = ".partial"
+_ATTEMPT = "attempt-"
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,19 @@ def write(root: Path, path: str, content: bytes) -> StoredFile:
 
 def attempt_folder(held: Claim) -> str:
     """The folder that only this attempt writes to, so that one revived after its lease cannot disturb the next."""
-    return f"{held.id}/attempt-{held.token}"
+    return f"{held.id}/{_ATTEMPT}{held.token}"
 
 
-def sweep(root: Path, run_id: str, recorded: set[str]) -> None:
-    """Delete the run's files that no row knows: partial writes, and files whose row was never committed."""
-    folder = root / run_id
-    for file in folder.rglob("*"):
-        if file.is_file() and str(file.relative_to(root)) not in recorded:
-            file.unlink(missing_ok=True)
+def sweep(root: Path, held: Claim, recorded: set[str]) -> None:
+    """Delete files of this and earlier attempts that no row knows: partial writes, and files of aborted transactions.
+
+    Later attempts' folders are left alone: this one may have been overtaken without knowing it.
+    """
+    for folder in (root / held.id).glob(f"{_ATTEMPT}*"):
+        if int(folder.name.removeprefix(_ATTEMPT)) <= held.token:
+            for file in folder.iterdir():
+                if str(file.relative_to(root)) not in recorded:
+                    file.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

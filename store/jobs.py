@@ -84,13 +84,17 @@ def renew(session: Session, held: Claim, lease_s: float, progress: JobProgress |
     return bool(row.cancel_requested)
 
 
-def hold(session: Session, held: Claim) -> None:
+def hold(session: Session, held: Claim, *, progressed: bool = False) -> None:
     """Lock the job's row for this transaction, so that what follows is written by its attempt or not at all.
+
+    `progressed` says that the attempt got further than the one before it, which clears the count of crashes.
 
     Raises:
         LeaseLost: the job is no longer this attempt's.
     """
-    if session.execute(_held(held).values(worker=held.model.worker).returning(held.model.id)).one_or_none() is None:
+    model = held.model
+    crashes = 0 if progressed else model.crashes
+    if session.execute(_held(held).values(crashes=crashes).returning(model.id)).one_or_none() is None:
         raise _lost(held)
 
 
@@ -151,15 +155,15 @@ def reclaim_expired(session: Session, model: JobModel) -> list[str]:
     return list(session.scalars(expired.values(_requeued(model, "worker_lost", crashed=1)).returning(model.id)))
 
 
-def next_queued(session: Session) -> tuple[JobKind, str] | None:
-    """The job that has waited longest; evaluations first, since they complete an experiment."""
+def longest_waiting(session: Session, limit: int) -> list[tuple[JobKind, str]]:
+    """The jobs that have waited longest; evaluations first, since they complete an experiment."""
     order: tuple[JobKind, ...] = ("evaluation", "run")
+    waiting: list[tuple[JobKind, str]] = []
     for kind in order:
         model = JOB_MODELS[kind]
-        found = session.scalar(select(model.id).where(model.status == "queued").order_by(model.id).limit(1))
-        if found is not None:
-            return kind, found
-    return None
+        query = select(model.id).where(model.status == "queued").order_by(model.id).limit(limit - len(waiting))
+        waiting += [(kind, identifier) for identifier in session.scalars(query)]
+    return waiting
 
 
 def request_cancel(session: Session, model: JobModel, *where: Any) -> None:

@@ -99,7 +99,6 @@ class Run(Job, Base):
     objective: Mapped[str] = mapped_column(Text)
     seed: Mapped[int] = mapped_column(BigInteger)
     spec: Mapped[dict[str, Any]] = mapped_column(Json)
-    resume_epoch: Mapped[int] = mapped_column(Integer, default=0)
     resume_path: Mapped[str | None] = mapped_column(String(300))
     resume_sha256: Mapped[str | None] = mapped_column(String(64))
 

@@ -10,9 +10,9 @@ from gauntlet import resources
 from gauntlet.spec import RunSpec
 from store import evaluations, jobs
 from store.database import db_now
-from store.errors import NotFound
 from store.files import StoredFile
 from store.jobs import Claim
+from store.lookup import find
 from store.models import Checkpoint, EpochMetrics, Run, RunEvent, new_id
 from store.pages import PageOf, newest_first, oldest_first
 from store.times import as_datetime
@@ -46,10 +46,7 @@ def get(session: Session, identifier: str) -> Run:
     Raises:
         NotFound: there is none.
     """
-    run = session.get(Run, identifier)
-    if run is None:
-        raise NotFound("run", identifier)
-    return run
+    return find(session, Run, "run", identifier)
 
 
 def page(session: Session, *, experiment: str | None, after: str | None, limit: int) -> PageOf[Run]:
@@ -99,19 +96,23 @@ def note(session: Session, held: Claim, notes: Iterable[Note]) -> None:
     )
 
 
-def rewind(session: Session, held: Claim, epoch: int) -> set[str]:
-    """Forget what lies after `epoch`, which this attempt will do again; returns the paths of the files still recorded.
+def rewind(session: Session, held: Claim, *, to_epoch: int) -> None:
+    """Forget what lies after `to_epoch`, which this attempt will do again.
 
     Raises:
         LeaseLost: the run is no longer this attempt's.
     """
     jobs.hold(session, held)
-    session.execute(delete(EpochMetrics).where(EpochMetrics.run_id == held.id, EpochMetrics.epoch > epoch))
-    session.execute(delete(Checkpoint).where(Checkpoint.run_id == held.id, Checkpoint.epoch > epoch))
-    session.execute(delete(RunEvent).where(RunEvent.run_id == held.id, RunEvent.epoch > epoch))
-    recorded = set(session.scalars(select(Checkpoint.path).where(Checkpoint.run_id == held.id)))
-    state = session.scalar(select(Run.resume_path).where(Run.id == held.id))
-    return recorded | ({state} if state else set())
+    session.execute(delete(EpochMetrics).where(EpochMetrics.run_id == held.id, EpochMetrics.epoch > to_epoch))
+    session.execute(delete(Checkpoint).where(Checkpoint.run_id == held.id, Checkpoint.epoch > to_epoch))
+    session.execute(delete(RunEvent).where(RunEvent.run_id == held.id, RunEvent.epoch > to_epoch))
+
+
+def recorded_files(session: Session, run_id: str) -> set[str]:
+    """The paths of all files that rows of this run name."""
+    paths = set(session.scalars(select(Checkpoint.path).where(Checkpoint.run_id == run_id)))
+    state = session.scalar(select(Run.resume_path).where(Run.id == run_id))
+    return paths | ({state} if state else set())
 
 
 def record_epoch(session: Session, held: Claim, record: EpochRecord) -> str | None:
@@ -120,7 +121,7 @@ def record_epoch(session: Session, held: Claim, record: EpochRecord) -> str | No
     Raises:
         LeaseLost: the run is no longer this attempt's.
     """
-    jobs.hold(session, held)
+    jobs.hold(session, held, progressed=True)
     session.add(
         EpochMetrics(
             run_id=held.id,
@@ -148,9 +149,7 @@ def record_epoch(session: Session, held: Claim, record: EpochRecord) -> str | No
         return None
     replaced = session.scalar(select(Run.resume_path).where(Run.id == held.id))
     session.execute(
-        update(Run)
-        .where(Run.id == held.id)
-        .values(resume_epoch=record.epoch, resume_path=record.state.path, resume_sha256=record.state.sha256)
+        update(Run).where(Run.id == held.id).values(resume_path=record.state.path, resume_sha256=record.state.sha256)
     )
     return replaced
 
@@ -164,6 +163,7 @@ def complete(session: Session, held: Claim) -> list[str]:
     if jobs.finish(session, held, "succeeded") != "succeeded":
         return []
     run = session.get_one(Run, held.id)
+    run.resume_path = run.resume_sha256 = None
     checkpoints = session.scalars(
         select(Checkpoint).where(Checkpoint.run_id == held.id).order_by(Checkpoint.epoch)
     ).all()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -43,7 +44,7 @@ class StoreSettings(BaseSettings):
     @property
     def storage(self) -> Path:
         """The folder that holds checkpoint files."""
-        return Path(self.storage_url.removeprefix("file://"))
+        return Path(unquote(urlsplit(self.storage_url).path))
 
 
 def socket_path_fits(path: Path) -> bool:

@@ -5,7 +5,7 @@ import logging
 import signal
 
 import torch
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from gauntlet.errors import AttackUnsupported, CheckpointInvalid, DatasetUnavailable, TrainingDiverged
 from store import jobs
@@ -27,6 +27,9 @@ _REASONS: dict[type[Exception], str] = {
     CheckpointInvalid: "checkpoint_invalid",
     AttackUnsupported: "attack_unsupported",
 }
+
+
+_STORAGE_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def main(settings: WorkerSettings, held: Claim) -> None:
@@ -56,20 +59,27 @@ def _work(database: Database, held: Claim, settings: WorkerSettings, heartbeat: 
         logger.info("%s", error)
     except tuple(_REASONS) as error:
         _fail(database, held, _REASONS[type(error)], str(error))
-    except (torch.OutOfMemoryError, MemoryError):
-        logger.exception("The %s %s ran out of memory.", held.kind, held.id)
-        with database.writing() as session:
-            jobs.abandon(session, held, "out_of_memory")
-    except OSError as error:
-        reason = "storage" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS) else "internal_error"
-        logger.exception("The %s %s failed.", held.kind, held.id)
-        _fail(database, held, reason, str(error))
-    except OperationalError:
-        # The database stayed away. The process ends with an error, so that another attempt continues the job.
+    except (OperationalError, IntegrityError):
+        # The database stayed away, or a commit went through whose answer was lost. The process ends with an error, so
+        # that another attempt continues from what is recorded.
         raise
+    except OSError as error:
+        if error.errno not in _STORAGE_FULL:
+            raise
+        logger.exception("The %s %s failed.", held.kind, held.id)
+        _fail(database, held, "storage", str(error))
     except Exception as error:
         logger.exception("The %s %s failed.", held.kind, held.id)
-        _fail(database, held, "internal_error", f"{type(error).__name__}: {error}")
+        if _is_out_of_memory(error):
+            with database.writing() as session:
+                jobs.abandon(session, held, "out_of_memory")
+        else:
+            _fail(database, held, "internal_error", f"{type(error).__name__}: {error}")
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # On the CPU torch has no class of its own for it.
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _fail(database: Database, held: Claim, reason: str, detail: str) -> None:

@@ -92,8 +92,11 @@ class Heartbeat:
             logger.warning("The database did not take a heartbeat of %s: %s", self._held.id, error)
 
     def _end_in_its_stead(self) -> None:
-        if self._reason is not None:
-            end(self._database, self._held, self._reason)
+        try:
+            if self._reason is not None:
+                end(self._database, self._held, self._reason)
+        except OperationalError as error:
+            logger.warning("The end of %s could not be written; its lease will run out: %s", self._held.id, error)
         os._exit(0)
 
 

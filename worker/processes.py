@@ -6,7 +6,6 @@ A process starts in 45 ms (after 2.5 s for the first), and all its memory, the G
 import contextlib
 import logging
 import multiprocessing
-import multiprocessing.forkserver
 import threading
 from multiprocessing.context import ForkServerProcess
 
@@ -19,6 +18,10 @@ from worker.settings import WorkerSettings
 logger = logging.getLogger(__name__)
 
 
+class DeviceUnusable(Exception):
+    """The device that the settings name is not there or does not work."""
+
+
 class JobProcesses:
     """The processes of the jobs that this worker holds. Thread-safe: each of the worker's threads runs one."""
 
@@ -26,19 +29,27 @@ class JobProcesses:
         self._settings = settings
         self._database = database
         self._context = multiprocessing.get_context("forkserver")
-        self._running: dict[str, ForkServerProcess] = {}
+        self._running: dict[Claim, ForkServerProcess] = {}
         self._lock = threading.Lock()
         self._closing = False
 
     def prepare(self) -> None:
-        """Start the fork server, so that the first job need not wait for torch."""
+        """Start the fork server and wait until it has torch, so that no job's lease runs while it loads.
+
+        Raises:
+            DeviceUnusable: no job of this worker could run; better to claim none.
+        """
         self._context.set_forkserver_preload(["worker.child"])
-        multiprocessing.forkserver.ensure_running()
+        probe = self._context.Process(target=_probe, args=(self._settings,), name="probe")
+        probe.start()
+        probe.join()
+        if probe.exitcode != 0:
+            raise DeviceUnusable(f"The device {self._settings.device!r} (GAUNTLET_DEVICE) cannot be used here.")
 
     @property
-    def has_room(self) -> bool:
-        """Whether another job could start now."""
-        return not self._closing and len(self._running) < self._settings.worker_slots
+    def free_slots(self) -> int:
+        """How many more jobs could start now."""
+        return 0 if self._closing else self._settings.worker_slots - len(self._running)
 
     def run(self, kind: jobs.JobKind, identifier: str) -> None:
         """Claim the job and do it in a process of its own; returns when that ends. Nothing if it cannot be claimed."""
@@ -51,12 +62,12 @@ class JobProcesses:
         process = self._context.Process(target=_enter, args=(self._settings, held), name=identifier)
         with self._lock:
             process.start()
-            self._running[identifier] = process
+            self._running[held] = process
             if self._closing:
                 process.terminate()
         process.join()
         with self._lock:
-            del self._running[identifier]
+            del self._running[held]
         if process.exitcode != 0:
             self._give_back(held, process.exitcode)
 
@@ -82,3 +93,11 @@ def _enter(settings: WorkerSettings, held: Claim) -> None:
     from worker.child import main
 
     main(settings, held)
+
+
+def _probe(settings: WorkerSettings) -> None:
+    import torch
+
+    from worker.child import choose_device
+
+    torch.zeros(1, device=choose_device(settings.device))

@@ -42,16 +42,16 @@ class Reconciler(threading.Thread):
         """Queue what a dead worker held; and if this worker has room although a job waits, wake it for that job.
 
         A worker with room has emptied its queue, so a job that still waits lost its message. At most one message per
-        look and worker keeps this harmless if the message was merely on its way.
+        free slot and look keeps this harmless if the message was merely on its way.
         """
         with self._database.writing() as session:
             for model in jobs.JOB_MODELS.values():
                 for identifier in jobs.reclaim_expired(session, model):
                     logger.warning("The lease of %s ran out; its worker is lost.", identifier)
-        if not self._processes.has_room:
+        free = self._processes.free_slots
+        if free <= 0:
             return
         with self._database.reading() as session:
-            waiting = jobs.next_queued(session)
-        if waiting is not None:
-            kind, identifier = waiting
+            waiting = jobs.longest_waiting(session, free)
+        for kind, identifier in waiting:
             wake(self._app, kind, [identifier])

@@ -1,7 +1,6 @@
 """A run: the library's training events become rows and files."""
 
 import hashlib
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,8 +30,6 @@ from worker import failpoints
 from worker.heartbeat import Heartbeat
 from worker.settings import WorkerSettings
 
-logger = logging.getLogger(__name__)
-
 T = TypeVar("T")
 
 
@@ -53,17 +50,23 @@ def train_run(
     data = load_dataset(spec.dataset, settings.data_root)
     state = _resume_state(settings.storage, run.resume_path, run.resume_sha256)
     with database.writing() as session:
-        recorded = runs.rewind(session, held, state.epoch if state else 0)
-        runs.note(
-            session, held, [_start_note(held, settings, device, state, lost=run.resume_path if not state else None)]
-        )
-    files.sweep(settings.storage, held.id, recorded)
+        runs.rewind(session, held, to_epoch=state.epoch if state else 0)
+        runs.note(session, held, [_start_note(held, settings, device, state, had_state=run.resume_path is not None)])
+    _sweep(database, held, settings)
 
     recorder = _Recorder(database, held, settings, heartbeat, spec, data)
     for event in train(spec, data, device=device, resume=state):
         recorder.take(event)
         heartbeat.checkpoint()
-    return database.write(lambda session: runs.complete(session, held), patience_s=settings.database_patience_s)
+    waiting = database.write(lambda session: runs.complete(session, held), patience_s=settings.database_patience_s)
+    _sweep(database, held, settings)
+    return waiting
+
+
+def _sweep(database: Database, held: Claim, settings: WorkerSettings) -> None:
+    with database.reading() as session:
+        recorded = runs.recorded_files(session, held.id)
+    files.sweep(settings.storage, held, recorded)
 
 
 @dataclass
@@ -162,24 +165,24 @@ class _Pace:
 
 
 def _start_note(
-    held: Claim, settings: WorkerSettings, device: torch.device, state: TrainingState | None, *, lost: str | None
+    held: Claim, settings: WorkerSettings, device: torch.device, state: TrainingState | None, *, had_state: bool
 ) -> Note:
     where = f"Attempt {held.token} on {settings.worker_name} ({device})"
     if state is not None:
         return Note("resumed", f"{where} continues after epoch {state.epoch}.")
-    if lost is not None:
-        return Note("restarted", f"{where} starts over: the saved training state is missing or damaged.")
+    if had_state:
+        return Note("restarted", f"{where} starts over: the saved training state is damaged.")
     return Note("started", f"{where} starts.")
 
 
 def _resume_state(storage: Path, path: str | None, sha256: str | None) -> TrainingState | None:
-    """The last saved state, or None if there is none or its bytes are not those that were recorded."""
+    """The last saved state, or None if there is none or its bytes are not those that were recorded.
+
+    Raises:
+        OSError: it cannot be read; a storage that is away must not be taken for a state that is lost.
+    """
     if path is None:
         return None
     file = storage / path
-    try:
-        intact = hashlib.sha256(file.read_bytes()).hexdigest() == sha256
-    except OSError as error:
-        logger.warning("The training state %s cannot be read: %s", file, error)
-        return None
+    intact = hashlib.sha256(file.read_bytes()).hexdigest() == sha256
     return load_training_state(file) if intact else None

@@ -61,7 +61,6 @@ def upgrade() -> None:
         sa.Column("objective", sa.Text(), nullable=False),
         sa.Column("seed", sa.BigInteger(), nullable=False),
         sa.Column("spec", _json(), nullable=False),
-        sa.Column("resume_epoch", sa.Integer(), nullable=False),
         sa.Column("resume_path", sa.String(300), nullable=True),
         sa.Column("resume_sha256", sa.String(64), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_runs"),

@@ -1,12 +1,10 @@
 """/v1/checkpoints: what training kept, and its weights."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
 from gauntlet.resources import Checkpoint, Page
-from service.dependencies import After, DatabaseDep, Limit, SettingsDep
+from service.dependencies import After, DatabaseDep, IdFilter, Limit, SettingsDep
 from service.errors import ServiceError
 from service.pages import as_page
 from store import checkpoints
@@ -17,7 +15,7 @@ router = APIRouter(prefix="/v1/checkpoints", tags=["checkpoints"])
 @router.get("")
 def list_checkpoints(
     database: DatabaseDep,
-    run: Annotated[str | None, Query(max_length=100)] = None,
+    run: IdFilter = None,
     limit: Limit = 20,
     after: After = None,
 ) -> Page[Checkpoint]:

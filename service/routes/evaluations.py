@@ -1,11 +1,9 @@
 """/v1/evaluations: checkpoints under attack."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from gauntlet.resources import Evaluation, Page
-from service.dependencies import After, DatabaseDep, Limit
+from service.dependencies import After, DatabaseDep, IdFilter, Limit
 from service.pages import as_page
 from store import evaluations
 
@@ -15,8 +13,8 @@ router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"])
 @router.get("")
 def list_evaluations(
     database: DatabaseDep,
-    experiment: Annotated[str | None, Query(max_length=100)] = None,
-    run: Annotated[str | None, Query(max_length=100)] = None,
+    experiment: IdFilter = None,
+    run: IdFilter = None,
     limit: Limit = 20,
     after: After = None,
 ) -> Page[Evaluation]:

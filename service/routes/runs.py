@@ -8,21 +8,18 @@ from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
 
 from gauntlet.resources import EpochMetrics, Page, Run, RunEvent
-from service.dependencies import After, AfterNumber, DatabaseDep, Limit
+from service.dependencies import After, AfterNumber, DatabaseDep, IdFilter, Limit
 from service.pages import as_page
 from store import runs
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 
-ExperimentFilter = Annotated[str | None, Query(max_length=100)]
 # A run has at most this many epochs, so one CSV holds all of them.
 _ALL_EPOCHS = 10_000
 
 
 @router.get("")
-def list_runs(
-    database: DatabaseDep, experiment: ExperimentFilter = None, limit: Limit = 20, after: After = None
-) -> Page[Run]:
+def list_runs(database: DatabaseDep, experiment: IdFilter = None, limit: Limit = 20, after: After = None) -> Page[Run]:
     """Runs, newest first; of one experiment if it is named."""
     with database.reading() as session:
         found = runs.page(session, experiment=experiment, after=after, limit=limit)

@@ -82,6 +82,21 @@ def test_a_mistake_is_answered_in_a_sentence(gauntlet: Any, arguments: list[str]
     assert "Traceback" not in result.output
 
 
+def test_a_name_is_text_and_no_markup(gauntlet: Any, tmp_path: Path, tiny_document: dict[str, Any]) -> None:
+    """A name in brackets is shown as it is."""
+    (tmp_path / "spec.json").write_text(json.dumps(tiny_document | {"name": "[/x]"}))
+    identifier = gauntlet("submit", str(tmp_path / "spec.json")).output.strip()
+    assert "[/x]" in gauntlet("experiments").output
+    assert "[/x]" in gauntlet("report", identifier).output
+
+
+def test_a_number_that_json_cannot_hold_is_explained(gauntlet: Any, tmp_path: Path) -> None:
+    """YAML knows .nan, JSON does not."""
+    (tmp_path / "spec.yaml").write_text("preset: quickstart\ntraining: {optimizer: {lr: .nan}}\n")
+    result = gauntlet("submit", str(tmp_path / "spec.yaml"))
+    assert (result.exit_code, "JSON" in result.output) == (1, True)
+
+
 def test_without_a_service_the_command_says_how_to_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The address it tried is in the message."""
     monkeypatch.setenv("GAUNTLET_URL", "http://127.0.0.1:9")

@@ -84,6 +84,25 @@ def test_a_fallen_api_comes_back(tmp_path: Path) -> None:
     assert "The api ended with -9" in " ".join(process.communicate(timeout=30)[0].split())
 
 
+def test_a_folder_has_one_system(tmp_path: Path) -> None:
+    """A second one on the same folder is refused, on whatever port, and does not disturb the first."""
+    process, client = start(tmp_path)
+    environment = os.environ | {
+        "GAUNTLET_HOME": str(tmp_path / "home"),
+        "GAUNTLET_PORT": str(free_port("127.0.0.1", 0)),
+    }
+    second = subprocess.run(
+        [sys.executable, "-m", "cli", "up"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert second.returncode == 1
+    assert "GAUNTLET_HOME" in second.stderr
+    assert (tmp_path / "home/broker.sock").exists()
+    assert client.ready()
+    client.close()
+    process.terminate()
+    process.communicate(timeout=30)
+
+
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
     """The command says what to change and starts nothing."""
     with socket.create_server(("127.0.0.1", 0)) as other:

@@ -47,6 +47,21 @@ def test_the_guide_needs_no_other_host(api: TestClient) -> None:
     assert api.get(script).status_code == 200
 
 
+def test_an_internal_error_is_a_problem_with_its_id(settings: ServiceSettings) -> None:
+    """What nobody caught is a 500 that says nothing of the cause, and its id is in the header."""
+    app = create_app(settings)
+
+    @app.get("/broken")
+    def broken() -> None:
+        raise RuntimeError("secret")
+
+    with TestClient(app, raise_server_exceptions=False) as api:
+        answer = api.get("/broken")
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+    assert "secret" not in answer.text
+
+
 def test_every_answer_carries_its_request_id(api: TestClient) -> None:
     """Two requests have two ids."""
     ids = {api.get("/healthz").headers["x-request-id"] for _ in range(2)}

@@ -7,6 +7,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 
+@pytest.fixture
+def service_database(database_url: str) -> str:
+    """Both databases: PostgreSQL refuses texts that SQLite takes."""
+    return database_url
+
+
 def refused(api: TestClient, answer: Any, status: int = 422) -> dict[str, Any]:
     """Check that an answer is a problem of that status and that nothing was stored; return it."""
     assert answer.status_code == status, answer.text
@@ -122,6 +128,11 @@ def test_a_bad_page_is_refused(api: TestClient, query: str) -> None:
         ("GET", "/v1/checkpoints/..%252f..%252fetc/weights", 404),
         ("DELETE", "/v1/experiments", 405),
         ("GET", "/v1/runs/%00", 404),
+        ("GET", "/v1/experiments/exp_%00/report", 404),
+        ("POST", "/v1/evaluations/%00/cancel", 404),
+        ("GET", "/v1/runs?after=%00", 422),
+        ("GET", "/v1/checkpoints?run=%00", 422),
+        ("GET", "/v1/runs/%ff%fe", 404),
     ],
 )
 def test_a_path_that_leads_nowhere_is_a_problem(api: TestClient, method: str, path: str, status: int) -> None:

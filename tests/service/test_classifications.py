@@ -182,3 +182,38 @@ def test_an_incomplete_form_is_refused(api: TestClient, data: dict[str, Any], fi
 def test_an_unknown_checkpoint_is_not_found(api: TestClient, digit: Image.Image) -> None:
     """404, as for every unknown id."""
     assert post(api, ["ckpt_none"], encoded(digit)).status_code == 404
+
+
+def test_a_damaged_exif_entry_does_not_matter(api: TestClient, checkpoints: list[str], digit: Image.Image) -> None:
+    """The picture is seen as it stands."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    whole = encoded(digit, "JPEG", exif=exif, quality=100)
+    for damage in (b"\x00\xff", b"\xff\xff", b"\x00\x00"):
+        start = whole.index(b"Exif\0\0") + 6
+        damaged = whole[: start + 8] + damage * 6 + whole[start + 20 :]
+        assert post(api, checkpoints[:1], damaged).status_code in (200, 422)
+
+
+def test_a_phones_second_picture_is_ignored(api: TestClient, checkpoints: list[str], digit: Image.Image) -> None:
+    """Of a JPEG with two pictures (MPO) the first is classified."""
+    plain = probabilities(post(api, checkpoints[:1], encoded(digit, "JPEG", quality=100)))
+    second = digit.point(lambda level: 255 - level)
+    both = encoded(digit, "MPO", save_all=True, append_images=[second], quality=100)
+    assert probabilities(post(api, checkpoints[:1], both)) == pytest.approx(plain, abs=0.02)
+
+
+@pytest.mark.parametrize("charset", ["unicode_escape", "utf-7", "nonsense"])
+def test_a_strange_charset_is_no_internal_error(
+    api: TestClient, checkpoints: list[str], digit: Image.Image, charset: str
+) -> None:
+    """Names that are no text are answered, not crashed on."""
+    part = b'--x\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
+    body = part % (b"image", b'; filename="\\ud800.png"', encoded(digit))
+    for identifier in (checkpoints[0].encode(), b"\\ud800"):
+        answer = api.post(
+            "/v1/classifications",
+            content=body + part % (b"checkpoint", b"", identifier) + b"--x--\r\n",
+            headers={"Content-Type": f"multipart/form-data; boundary=x; charset={charset}"},
+        )
+        assert answer.status_code < 500, answer.text

@@ -25,12 +25,13 @@ def test_writing_again_replaces_the_file(tmp_path: Path) -> None:
 
 
 def test_a_sweep_deletes_what_no_row_knows(tmp_path: Path) -> None:
-    """Orphans and partial files of the run go; recorded files and other runs' files stay."""
-    for path in ("run_a/attempt-1/known", "run_a/attempt-1/orphan", "run_a/attempt-2/x.partial", "run_b/attempt-1/y"):
+    """Orphans of this and earlier attempts go; recorded files, later attempts' and other runs' files stay."""
+    kept = ("run_a/attempt-1/known", "run_a/attempt-3/later", "run_b/attempt-1/other")
+    for path in (*kept, "run_a/attempt-1/orphan", "run_a/attempt-2/x.partial"):
         files.write(tmp_path, path, b"content")
-    files.sweep(tmp_path, "run_a", {"run_a/attempt-1/known"})
+    files.sweep(tmp_path, Claim("run", "run_a", 2), {"run_a/attempt-1/known"})
     left = sorted(str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file())
-    assert left == ["run_a/attempt-1/known", "run_b/attempt-1/y"]
+    assert left == sorted(kept)
 
 
 def test_each_attempt_has_its_own_folder() -> None:

@@ -172,9 +172,9 @@ def test_the_job_that_waited_longest_is_next(database: Database, tiny_spec: Expe
     """Runs come in the order of their creation; nothing waits when all are claimed."""
     with database.writing() as session:
         waiting = [experiments.create(session, tiny_spec, None)[1][0] for _ in range(3)]
+    with database.reading() as session:
+        assert jobs.longest_waiting(session, 2) == [("run", run_id) for run_id in waiting[:2]]
     for run_id in waiting:
-        with database.reading() as session:
-            assert jobs.next_queued(session) == ("run", run_id)
         claim(database, run_id)
     with database.reading() as session:
-        assert jobs.next_queued(session) is None
+        assert jobs.longest_waiting(session, 2) == []

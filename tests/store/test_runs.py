@@ -52,7 +52,7 @@ def test_an_epoch_is_recorded_whole(database: Database, tiny_spec: ExperimentSpe
         assert runs.record_epoch(session, held, record(2, keep=True)) == "state-1"
     with database.reading() as session:
         run = runs.get(session, held.id)
-        assert (run.resume_epoch, run.resume_path) == (2, "state-2")
+        assert run.resume_path == "state-2"
         assert [row.epoch for row in runs.metrics_page(session, held.id, after=None, limit=10).rows] == [1, 2]
         assert [event.epoch for event in runs.events_page(session, held.id, after=None, limit=10).rows] == [1, 2]
         (checkpoint,) = checkpoints.page(session, run=held.id, after=None, limit=10).rows
@@ -76,7 +76,8 @@ def test_rewinding_forgets_what_will_be_done_again(database: Database, tiny_spec
     _, held = submit(database, tiny_spec)
     train(database, held, range(1, EPOCHS + 1))
     with database.writing() as session:
-        assert runs.rewind(session, held, 2) == {"weights-2", "state-4"}
+        runs.rewind(session, held, to_epoch=2)
+        assert runs.recorded_files(session, held.id) == {"weights-2", "state-4"}
     train(database, held, range(3, EPOCHS + 1))
     with database.reading() as session:
         epochs = [row.epoch for row in runs.metrics_page(session, held.id, after=None, limit=10).rows]
@@ -101,6 +102,36 @@ def test_a_finished_run_queues_an_evaluation_per_selected_checkpoint(
         ("queued", ["last"]),
     ]
     assert epochs == [2, 4]
+
+
+def test_progress_clears_the_count_of_crashes(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Workers lost now and then over a long run do not add up to a failure."""
+    _, held = submit(database, tiny_spec)
+    for epoch in range(1, EPOCHS + 1):
+        train(database, held, range(epoch, epoch + 1))
+        with database.writing() as session:
+            jobs.abandon(session, held, "worker_lost")
+        with database.writing() as session:
+            again = jobs.claim(session, "run", held.id, "worker", 60)
+        assert again is not None
+        held = again
+
+
+def test_a_cancelled_evaluation_has_no_outcome(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """A cancel that arrives before its end keeps it out of the report."""
+    experiment_id, held = submit(database, tiny_spec)
+    train(database, held, range(1, EPOCHS + 1))
+    with database.writing() as session:
+        (waiting,) = runs.complete(session, held)
+        evaluation = jobs.claim(session, "evaluation", waiting, "worker", 60)
+    assert evaluation is not None
+    with database.writing() as session:
+        evaluations.record_batch(session, evaluation, stage="natural", batch=0, images=[0], robust=[True])
+        evaluations.cancel(session, waiting)
+    with database.writing() as session:
+        evaluations.complete(session, evaluation)
+    with database.reading() as session:
+        assert reports.build(session, experiment_id).rows == ()
 
 
 def test_a_cancelled_run_queues_no_evaluation(database: Database, tiny_spec: ExperimentSpec) -> None:

@@ -29,6 +29,12 @@ def test_each_place_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.broker_url.startswith("redis+socket://")
 
 
+def test_a_home_may_have_a_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The storage's URL is decoded to the very folder."""
+    monkeypatch.setenv("GAUNTLET_HOME", str(tmp_path / "my home"))
+    assert StoreSettings().storage == tmp_path / "my home" / "checkpoints"
+
+
 def test_a_storage_that_is_no_folder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to write instead."""
     monkeypatch.setenv("GAUNTLET_STORAGE_URL", "s3://bucket")

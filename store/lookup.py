@@ -1,0 +1,27 @@
+"""Finding a row by the id a user gave."""
+
+import re
+from typing import TypeVar
+
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.interfaces import ORMOption
+
+from store.errors import NotFound
+from store.models import Base
+
+Row = TypeVar("Row", bound=Base)
+
+# Checked before it reaches the database: PostgreSQL refuses a text with NUL in it with an error.
+ID_PATTERN = r"^[a-z]+_[0-9a-z]+$"
+
+
+def find(session: Session, model: type[Row], kind: str, identifier: str, *options: ORMOption) -> Row:
+    """The row with that id.
+
+    Raises:
+        NotFound: there is none; `kind` is what its message calls it.
+    """
+    row = session.get(model, identifier, options=options) if re.match(ID_PATTERN, identifier) else None
+    if row is None:
+        raise NotFound(kind, identifier)
+    return row

@@ -1,0 +1,27 @@
+"""The demo, on fewer digits than the real one."""
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from cli.demo import QUICKSTART, run_demo
+from service.settings import ServiceSettings
+
+
+def test_the_demo_runs_the_main_job_and_stops(tmp_path: Path) -> None:
+    """It trains both objectives, prints the table, classifies a held-out digit with both checkpoints, and ends."""
+    said = Console(file=io.StringIO(), width=100)
+    small = QUICKSTART | {
+        "dataset": {"train_samples": 96},
+        "training": {"epochs": 2, "checkpoint_every": 1},
+        "evaluation": {"samples": 4},
+    }
+    settings = ServiceSettings(home=tmp_path, port=0)
+    run_demo(settings, said, small)
+    assert isinstance(said.file, io.StringIO)
+    text = said.file.getvalue()
+    for expected in ("cross_entropy", "policy_gradient", "AutoAttack", "held-out digit", str(tmp_path), "Stopped."):
+        assert expected in text
+    assert text.count("ckpt_") == 2
+    assert (tmp_path / "digit.png").exists()
