@@ -37,6 +37,7 @@ lock: ## Pin anew what a fresh install brings, after a change of pyproject.toml
 
 # The lock pins every package that is installed, so two machines get the same ones.
 $(VENV)/installed: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import ensurepip' 2> /dev/null || { echo 'Python cannot make a virtual environment here; on Debian: apt-get install python3-venv'; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint requirements.lock --editable .
 	touch $@

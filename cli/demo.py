@@ -62,8 +62,8 @@ def _classify_a_digit(client: GauntletClient, home: Path, report: Report, consol
     file = home / "digit.png"
     Image.fromarray(test.images[_HELD_OUT, 0].numpy()).save(file)
     console.print(f"\nThe held-out digit {file} is a [bold]{classes[int(test.labels[_HELD_OUT])]}[/]:")
-    seen = client.classify([file], [row.checkpoint for row in report.rows])
-    console.print(classifications_table(seen))
+    names = {row.checkpoint: row.objective for row in report.rows}
+    console.print(classifications_table(client.classify([file], list(names)), names))
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """How lists and results look on a terminal."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from rich.markup import escape
@@ -67,14 +67,19 @@ def report_table(report: Report) -> Table:
     return table
 
 
-def classifications_table(seen: Sequence[Classification]) -> Table:
-    """What each checkpoint says of each image."""
+def classifications_table(seen: Sequence[Classification], names: Mapping[str, str] | None = None) -> Table:
+    """What each checkpoint says of each image; `names` may call a checkpoint something other than its id."""
     table = _table("checkpoint", "image", "prediction", "likeliest classes")
     for item in seen:
         likeliest = "\n".join(
             f"{escape(c.label)}: {100 * c.probability:.1f} %" for c in item.probabilities[:_LIKELIEST]
         )
-        table.add_row(item.checkpoint, escape(item.image), escape(item.label), likeliest)
+        table.add_row(
+            escape((names or {}).get(item.checkpoint, item.checkpoint)),
+            escape(item.image),
+            escape(item.label),
+            likeliest,
+        )
     return table
 
 

@@ -18,7 +18,7 @@ def suspicions(metrics: Mapping[str, float]) -> dict[str, str]:
         found["uniform_output"] = "The model gives every class the same probability."
     if metrics["mean_confidence"] > _OVERCONFIDENT:
         found["overconfident"] = (
-            f"Mean confidence is above {_OVERCONFIDENT}: cross-entropy gradients vanish, and attacks that follow "
-            "them, FGSM among them, flatter the model."
+            f"Mean confidence is above {_OVERCONFIDENT}: cross-entropy gradients may vanish, and attacks that follow "
+            "them, FGSM among them, then flatter the model."
         )
     return found
