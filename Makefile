@@ -35,10 +35,12 @@ lock: ## Pin anew what a fresh install brings, after a change of pyproject.toml
 	build/lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' | grep -vE '^(nvidia-|cuda-|triton)' > requirements.lock
 	rm -r build/lock
 
+# Debian keeps a part of Python's venv in a package of its own. Empty where it is there, else an error that says so.
+need-ensurepip = $(if $(shell $(PYTHON) -c 'import ensurepip; print(1)'),,$(error apt-get install python3-venv first))
+
 # The lock pins every package that is installed, so two machines get the same ones.
 $(VENV)/installed: pyproject.toml requirements.lock
-	@$(PYTHON) -c 'import ensurepip' 2> /dev/null || { echo 'Python cannot make a virtual environment here; on Debian: apt-get install python3-venv'; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(need-ensurepip)$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint requirements.lock --editable .
 	touch $@
 
