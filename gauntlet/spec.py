@@ -6,6 +6,7 @@ measured where it does not.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -206,8 +207,8 @@ class EvaluationSpec(Spec):
         Field(min_length=1, max_length=2),
     ] = ("best_fgsm",)
     attacks: Annotated[tuple[AttackSpec, ...], Field(min_length=1, max_length=20)] = (
-        FgsmAttack(eps="8/255"),  # type: ignore[arg-type]  # the validator reads the notation
-        AutoAttack(eps="8/255"),  # type: ignore[arg-type]
+        FgsmAttack(eps=Fraction(8, 255)),
+        AutoAttack(eps=Fraction(8, 255)),
     )
     samples: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     batch_size: Annotated[int, Field(ge=1, le=4_096)] = Field(

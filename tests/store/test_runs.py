@@ -44,6 +44,17 @@ def train(database: Database, held: Claim, epochs: range) -> None:
             runs.record_epoch(session, held, record(epoch, keep=epoch % 2 == 0))
 
 
+def train_and_evaluate(database: Database, spec: ExperimentSpec) -> tuple[str, Claim]:
+    """A trained run's experiment, and its evaluation claimed by a worker."""
+    experiment_id, held = submit(database, spec)
+    train(database, held, range(1, EPOCHS + 1))
+    with database.writing() as session:
+        (waiting,) = runs.complete(session, held)
+        evaluation = jobs.claim(session, "evaluation", waiting, "worker", 60)
+    assert evaluation is not None
+    return experiment_id, evaluation
+
+
 def test_an_epoch_is_recorded_whole(database: Database, tiny_spec: ExperimentSpec) -> None:
     """Metrics, notes, checkpoint and resume state appear together; the state that is replaced is named."""
     _, held = submit(database, tiny_spec)
@@ -119,15 +130,10 @@ def test_progress_clears_the_count_of_crashes(database: Database, tiny_spec: Exp
 
 def test_a_cancelled_evaluation_has_no_outcome(database: Database, tiny_spec: ExperimentSpec) -> None:
     """A cancel that arrives before its end keeps it out of the report."""
-    experiment_id, held = submit(database, tiny_spec)
-    train(database, held, range(1, EPOCHS + 1))
-    with database.writing() as session:
-        (waiting,) = runs.complete(session, held)
-        evaluation = jobs.claim(session, "evaluation", waiting, "worker", 60)
-    assert evaluation is not None
+    experiment_id, evaluation = train_and_evaluate(database, tiny_spec)
     with database.writing() as session:
         evaluations.record_batch(session, evaluation, stage="natural", batch=0, images=[0], robust=[True])
-        evaluations.cancel(session, waiting)
+        evaluations.cancel(session, evaluation.id)
     with database.writing() as session:
         evaluations.complete(session, evaluation)
     with database.reading() as session:
@@ -148,12 +154,7 @@ def test_a_cancelled_run_queues_no_evaluation(database: Database, tiny_spec: Exp
 
 def test_an_evaluation_becomes_a_line_of_the_report(database: Database, tiny_spec: ExperimentSpec) -> None:
     """Batches are counted into accuracies, and the row joins them with the checkpoint's training accuracy."""
-    experiment_id, held = submit(database, tiny_spec)
-    train(database, held, range(1, EPOCHS + 1))
-    with database.writing() as session:
-        (waiting,) = runs.complete(session, held)
-        evaluation = jobs.claim(session, "evaluation", waiting, "worker", 60)
-    assert evaluation is not None
+    experiment_id, evaluation = train_and_evaluate(database, tiny_spec)
     with database.reading() as session:
         unfinished = reports.build(session, experiment_id)
     assert (unfinished.complete, unfinished.rows) == (False, ())
