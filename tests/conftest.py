@@ -66,20 +66,22 @@ def broker_url() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def tiny_document() -> dict[str, Any]:
+@pytest.fixture(scope="session")
+def tiny_spec() -> ExperimentSpec:
     """An experiment that trains in seconds: 96 digits, 4 epochs, 16 images under FGSM only."""
-    return {
-        "name": "tiny",
-        "dataset": {"name": "digits", "train_samples": 96},
-        "objectives": [{"kind": "cross_entropy"}],
-        "adversary": {"kind": "fgsm", "eps": "8/255"},
-        "training": {"epochs": 4, "checkpoint_every": 2},
-        "evaluation": {"attacks": [{"kind": "fgsm", "eps": "8/255"}], "samples": 16, "batch_size": 8},
-    }
+    return ExperimentSpec.model_validate(
+        {
+            "name": "tiny",
+            "dataset": {"name": "digits", "train_samples": 96},
+            "objectives": [{"kind": "cross_entropy"}],
+            "adversary": {"kind": "fgsm", "eps": "8/255"},
+            "training": {"epochs": 4, "checkpoint_every": 2},
+            "evaluation": {"attacks": [{"kind": "fgsm", "eps": "8/255"}], "samples": 16, "batch_size": 8},
+        }
+    )
 
 
 @pytest.fixture
-def tiny_spec(tiny_document: dict[str, Any]) -> ExperimentSpec:
-    """The same as a value."""
-    return ExperimentSpec.model_validate(tiny_document)
+def tiny_document(tiny_spec: ExperimentSpec) -> dict[str, Any]:
+    """The same as a user writes it."""
+    return tiny_spec.model_dump(mode="json")

@@ -16,7 +16,25 @@ from worker.heartbeat import Heartbeat
 from worker.settings import WorkerSettings
 from worker.training_job import train_run
 
-NO_BROKER = "redis+socket:///nonexistent/broker.sock"
+
+# Two threads on tiny batches wait for each other more than they work.
+torch.set_num_threads(1)
+
+
+def train_a_run(settings: ServiceSettings, spec: ExperimentSpec) -> str:
+    """Submit and train the experiment's only run; returns its id."""
+    database = Database(settings.database_url)
+    worker = WorkerSettings(
+        home=settings.home, database_url=settings.database_url, broker_url=settings.broker_url, threads=1
+    )
+    with database.writing() as session:
+        _, (run,) = experiments.create(session, spec, None)
+        held = jobs.claim(session, "run", run, "worker", worker.lease_s)
+    assert held is not None
+    with Heartbeat(database, held, worker) as heartbeat:
+        train_run(database, held, worker, heartbeat, torch.device("cpu"))
+    database.close()
+    return run
 
 
 @pytest.fixture
@@ -48,15 +66,4 @@ def api(settings: ServiceSettings) -> Iterator[TestClient]:
 @pytest.fixture
 def trained_run(settings: ServiceSettings, tiny_spec: ExperimentSpec) -> str:
     """A run trained by the worker's own code, with two checkpoints and a queued evaluation."""
-    database = Database(settings.database_url)
-    worker = WorkerSettings(
-        home=settings.home, database_url=settings.database_url, broker_url=settings.broker_url, threads=1
-    )
-    with database.writing() as session:
-        _, (run,) = experiments.create(session, tiny_spec, None)
-        held = jobs.claim(session, "run", run, "worker", worker.lease_s)
-    assert held is not None
-    with Heartbeat(database, held, worker) as heartbeat:
-        train_run(database, held, worker, heartbeat, torch.device("cpu"))
-    database.close()
-    return run
+    return train_a_run(settings, tiny_spec)

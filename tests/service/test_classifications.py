@@ -1,8 +1,10 @@
 """Uploaded pictures and the checkpoints that classify them."""
 
 import io
+import shutil
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ from PIL import Image
 from gauntlet.architectures import logits_of
 from gauntlet.checkpoints import load_model
 from gauntlet.datasets import load_split, to_unit
-from gauntlet.spec import Digits
+from gauntlet.spec import Digits, ExperimentSpec
+from service.app import create_app
 from service.settings import ServiceSettings
+from tests.service.conftest import train_a_run
 
 
 def encoded(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
@@ -25,10 +29,31 @@ def encoded(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.fixture
-def checkpoints(api: TestClient, trained_run: str) -> list[str]:
-    """Two checkpoints, newest first."""
-    return [item["id"] for item in api.get("/v1/checkpoints", params={"run": trained_run}).json()["data"]]
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path, broker_url: str) -> ServiceSettings:
+    """One service for all tests of this module, which only read."""
+    home = tmp_path_factory.mktemp("service")
+    shutil.copy(migrated_sqlite, home / "gauntlet.db")
+    return ServiceSettings(home=home, broker_url=broker_url, max_upload_bytes=200_000, max_image_pixels=250_000)
+
+
+@pytest.fixture(scope="module")
+def run(settings: ServiceSettings, tiny_spec: ExperimentSpec) -> str:
+    """Its trained run."""
+    return train_a_run(settings, tiny_spec)
+
+
+@pytest.fixture(scope="module")
+def api(settings: ServiceSettings) -> Iterator[TestClient]:
+    """Its client."""
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def checkpoints(api: TestClient, run: str) -> list[str]:
+    """Its two checkpoints, newest first."""
+    return [item["id"] for item in api.get("/v1/checkpoints", params={"run": run}).json()["data"]]
 
 
 @pytest.fixture
