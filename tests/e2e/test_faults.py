@@ -39,7 +39,7 @@ def test_a_run_survives_the_death_of_its_worker_bit_by_bit(system: System, tiny_
     """After kill -9 in mid-training another worker resumes from the last state, and everything comes out the same."""
     client = system.client
     document = tiny_document | {
-        "training": {"epochs": 20, "checkpoint_every": 10},
+        "training": {"epochs": 16, "checkpoint_every": 8},
         "objectives": [{"kind": "policy_gradient"}],
     }
     victim = system.start("worker")
@@ -96,7 +96,7 @@ def test_an_orderly_stop_puts_a_run_back(system: System, tiny_document: dict[str
     """SIGTERM ends a worker within seconds; its run waits, uncounted, and continues elsewhere."""
     client = system.client
     worker = system.start("worker")
-    experiment = client.submit(tiny_document | {"training": {"epochs": 40, "checkpoint_every": 40}}).id
+    experiment = client.submit(tiny_document | {"training": {"epochs": 16, "checkpoint_every": 16}}).id
     await_that(lambda: len(list(client.metrics(only_run(client, experiment).id))) >= 2)
     worker.terminate()
     assert worker.wait(30) == 0

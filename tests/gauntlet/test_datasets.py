@@ -157,9 +157,10 @@ def test_an_image_folder_is_shuffled_the_same_way_every_time(signs: Path) -> Non
 )
 def test_pictures_of_all_kinds_become_rgb(tmp_path: Path, name: str, mode: str, size: int) -> None:
     """Whatever its format, colour mode and size, a picture is read as RGB at the size asked for."""
-    for split in ("train", "test"):
-        paint(tmp_path / "signs" / split / "red" / name, RED, mode=mode, size=size)
-    (image,) = load_dataset(SIGNS, tmp_path).train.images
+    for label in ("red", "red too"):
+        paint(tmp_path / "signs" / "train" / label / name, RED, mode=mode, size=size)
+    image, twin = load_split(SIGNS, "train", tmp_path)[0].images
+    assert torch.equal(image, twin)
     assert image.shape == (3, 12, 12)
     error = (image.to(torch.int64) - torch.tensor(RED)[:, None, None]).abs().max()
     assert error <= (0 if name.endswith(("png", "bmp")) else 12)
@@ -167,10 +168,11 @@ def test_pictures_of_all_kinds_become_rgb(tmp_path: Path, name: str, mode: str, 
 
 def test_a_grey_picture_has_three_equal_channels(tmp_path: Path) -> None:
     """Grey pictures are read as RGB with the same level in each channel."""
-    for split in ("train", "test"):
-        paint(tmp_path / "signs" / split / "grey" / "a.png", (77, 77, 77), mode="L")
-    (image,) = load_dataset(SIGNS, tmp_path).train.images
-    assert (image == 77).all()
+    for label, level in (("dark", 7), ("grey", 77)):
+        paint(tmp_path / "signs" / "train" / label / "a.png", (level, level, level), mode="L")
+    found, _ = load_split(SIGNS, "train", tmp_path)
+    assert (found.images[found.labels == 1] == 77).all()
+    assert found.images.shape == (2, 3, 12, 12)
 
 
 def test_a_picture_becomes_a_models_input() -> None:
@@ -204,6 +206,9 @@ def test_a_folder_without_classes_or_images_is_refused(signs: Path) -> None:
     (signs / "signs" / "train" / "empty").mkdir()
     with pytest.raises(DatasetUnavailable, match="empty"):
         load_dataset(SIGNS, signs)
+    paint(signs / "lone" / "train" / "only" / "a.png", RED)
+    with pytest.raises(DatasetUnavailable, match="only one class"):
+        load_dataset(ImageFolder(folder="lone"), signs)
     (signs / "bare" / "train").mkdir(parents=True)
     with pytest.raises(DatasetUnavailable, match="bare"):
         load_dataset(ImageFolder(folder="bare"), signs)

@@ -16,7 +16,6 @@ from worker.heartbeat import Heartbeat
 from worker.settings import WorkerSettings
 from worker.training_job import train_run
 
-
 # Two threads on tiny batches wait for each other more than they work.
 torch.set_num_threads(1)
 
