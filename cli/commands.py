@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
-from cli.tables import checkpoints_table, classifications_table, experiments_table, report_table, runs_tables
+from cli.tables import checkpoints_table, classifications_table, experiments_table, print_report, runs_tables
 from cli.watching import watch as watch_experiment
 from client import GauntletClient, GauntletClientError
+from gauntlet.resources import TERMINAL
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -97,7 +98,7 @@ def report(
             case "json":
                 sys.stdout.write(client.report(experiment).model_dump_json(indent=2) + "\n")
             case "table":
-                console.print(report_table(client.report(experiment)))
+                print_report(client.report(experiment), console)
             case _:
                 _give_up("The format must be table, md or json.")
 
@@ -116,7 +117,12 @@ def weights(
 ) -> None:
     """Download a checkpoint's weights."""
     with _client() as client:
-        out.write_bytes(client.weights(checkpoint))
+        content = client.weights(checkpoint)
+        try:
+            out.write_bytes(content)
+        except OSError as error:
+            _give_up(f"The weights cannot be written: {error}.")
+        console.print(f"{out}: {len(content):,} bytes", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -140,7 +146,8 @@ def cancel(identifier: Annotated[str, typer.Argument(metavar="ID", help="An expe
                 status = client.cancel_evaluation(identifier).status
             case _:
                 status = client.cancel_experiment(identifier).status
-        console.print(f"{identifier}: {status}")
+        ended = status in TERMINAL
+        console.print(f"{identifier}: {status if ended else 'cancelling; running jobs stop at their next batch'}")
 
 
 @app.command()
@@ -179,10 +186,17 @@ def migrate() -> None:
 
 
 def _follow(client: GauntletClient, experiment: str) -> None:
-    ended = watch_experiment(client, experiment, console)
-    console.print(report_table(client.report(experiment)))
+    try:
+        ended = watch_experiment(client, experiment, console)
+    except KeyboardInterrupt:
+        hint = (
+            f"The experiment goes on. gauntlet watch {experiment} returns to it, gauntlet cancel {experiment} ends it."
+        )
+        console.print(hint, soft_wrap=True)
+        raise typer.Exit(130) from None
+    print_report(client.report(experiment), console)
     if ended.status != "succeeded":
-        _give_up(f"The experiment {ended.status} ({ended.status_reason}).")
+        raise typer.Exit(1)
 
 
 def _read_spec(source: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from cli.embedded import StartFailed, address, free_port
 from cli.processes import Child
-from cli.tables import classifications_table, report_table
+from cli.tables import classifications_table, print_report
 from cli.watching import watch
 from client import GauntletClient
 from gauntlet.report import Report
@@ -39,9 +39,7 @@ def run_demo(settings: ServiceSettings, console: Console, spec: Mapping[str, Any
             raise StartFailed(f"The experiment {experiment.status} ({experiment.status_reason}).")
         report = client.report(experiment.id)
         console.print()
-        console.print(report_table(report))
-        for warning in report.warnings:
-            console.print(f"[yellow]![/] {warning}")
+        print_report(report, console)
         _classify_a_digit(client, settings.home, report, console)
         console.print(f"\nDone in {time.monotonic() - started:.0f} s. Everything lies in {settings.home}:")
         console.print(f"  database     {settings.database_url.removeprefix('sqlite:///')}")

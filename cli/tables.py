@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -23,7 +24,7 @@ def experiments_table(experiments: Iterable[Experiment]) -> Table:
             escape(experiment.name),
             experiment.status,
             f"{progress.completed}/{progress.total}",
-            f"{experiment.created_at:%Y-%m-%d %H:%M}",
+            f"{experiment.created_at:%m-%d\u00a0%H:%M}",
         )
     return table
 
@@ -65,6 +66,19 @@ def report_table(report: Report) -> Table:
         checkpoint = f"epoch {row.epoch}\n[dim]{row.selection.replace('_', ' ')}[/]"
         table.add_row(objective, checkpoint, *cells, f"{100 * row.generalisation_gap:+.1f}")
     return table
+
+
+def print_report(report: Report, console: Console) -> None:
+    """The table, what makes its numbers suspect or is missing from it, and how the experiment stands."""
+    if report.rows:
+        console.print(report_table(report))
+    for warning in report.warnings:
+        console.print(f"[yellow]![/] {escape(warning)}")
+    named = f"{escape(report.name)} ({report.experiment})"
+    if not report.complete:
+        console.print(f"{named} is {report.status}: the report is not complete.", soft_wrap=True)
+    elif report.status != "succeeded":
+        console.print(f"{named} {report.status}.", soft_wrap=True)
 
 
 def classifications_table(seen: Sequence[Classification], names: Mapping[str, str] | None = None) -> Table:

@@ -20,6 +20,10 @@ class Refused(GauntletClientError):
     """The service answered with a problem; `problem` has all of it."""
 
     def __init__(self, problem: Problem) -> None:
-        faults = "".join(f"\n  {error.pointer or 'request'}: {error.message}" for error in problem.errors)
+        faults = "".join(
+            f"\n  {error.pointer or 'request'}: {error.message}"
+            for error in problem.errors
+            if error.message != problem.detail
+        )
         super().__init__(f"{problem.detail}{faults}")
         self.problem = problem

@@ -23,6 +23,16 @@ _TARGETS = 9
 _FEWEST_CLASSES = 4
 
 
+def require_classes(classes: int) -> None:
+    """Check that the ensemble is defined for a model of so many classes.
+
+    Raises:
+        AttackUnsupported: it is not.
+    """
+    if classes < _FEWEST_CLASSES:
+        raise AttackUnsupported(f"AutoAttack needs at least {_FEWEST_CLASSES} classes; this model has {classes}.")
+
+
 class _RowMajor(nn.Module):
     """The model with gradients in plain NCHW memory order.
 
@@ -49,8 +59,7 @@ class StandardEnsemble:
     """
 
     def __init__(self, model: nn.Module, eps: Fraction, classes: int, device: torch.device) -> None:
-        if classes < _FEWEST_CLASSES:
-            raise AttackUnsupported(f"AutoAttack needs at least {_FEWEST_CLASSES} classes; this model has {classes}.")
+        require_classes(classes)
         self._attacks = AutoAttack(_RowMajor(model), norm="Linf", eps=float(eps), version="standard", device=device)
         targets = min(_TARGETS, classes - 1)
         self._attacks.apgd_targeted.n_target_classes = targets

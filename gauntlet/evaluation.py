@@ -93,6 +93,16 @@ def evaluate(
         yield from _attack_all(sweep, model, attack, correct, classes, device)
 
 
+def require_supported(attacks_: Iterable[AttackSpec], classes: int) -> None:
+    """Check that the attacks are defined for a model of so many classes, before anything is trained for them.
+
+    Raises:
+        AttackUnsupported: one is not.
+    """
+    if any(isinstance(attack, AutoAttack) for attack in attacks_):
+        autoattack.require_classes(classes)
+
+
 def nominal_cost(attacks_: Iterable[AttackSpec]) -> int:
     """Model passes per image of a natural pass and these attacks, at most; for progress and estimates."""
     cost = 1

@@ -190,6 +190,13 @@ class AutoAttack(Spec):
     eps: Eps
 
 
+# The names by which the members of unions are told apart; no field has one of them as its name.
+UNION_TAGS: frozenset[object] = frozenset(
+    [model.model_fields["name"].default for model in (Digits, Cifar10, ImageFolder)]
+    + [model.model_fields["kind"].default for model in (CrossEntropy, PolicyGradient, ExpectedReward)]
+    + [model.model_fields["kind"].default for model in (FgsmAttack, AutoAttack)]
+)
+
 AttackSpec = Annotated[FgsmAttack | AutoAttack, Field(discriminator="kind")]
 Selection = Literal["best_fgsm", "last"]
 
@@ -275,10 +282,13 @@ class ExperimentSpec(Spec):
     @model_validator(mode="before")
     @classmethod
     def _expand_preset(cls, value: object) -> object:
-        if isinstance(value, Mapping) and isinstance(value.get("preset"), str) and value["preset"] in PRESETS:
+        if not isinstance(value, Mapping) or value.get("preset") is None:
+            return value
+        if isinstance(value["preset"], str) and value["preset"] in PRESETS:
             rest = {key: item for key, item in value.items() if key != "preset"}
             return overlay(PRESETS[value["preset"]], rest)
-        return value
+        # Over some preset, so that the name is the only fault that is found.
+        return overlay(PRESETS["quickstart"], value)
 
     @model_validator(mode="after")
     def _runs_are_distinct_and_few(self) -> Self:

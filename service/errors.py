@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from gauntlet.resources import Problem, ProblemError
+from gauntlet.spec import UNION_TAGS
 from store.errors import IdempotencyConflict, NotFound
 
 logger = logging.getLogger(__name__)
@@ -80,17 +81,30 @@ def _answer(
     return JSONResponse(body, status, headers, MEDIA_TYPE)
 
 
-def problem_errors(found: Iterable[Any]) -> list[ProblemError]:
+def problem_errors(found: Sequence[Any]) -> list[ProblemError]:
     """Pydantic's errors as pointers and messages, without the input."""
-    return [
-        ProblemError(pointer=_pointer(error["loc"]), message=printable(str(error["msg"])))
-        for error in list(found)[:_MOST_ERRORS]
-    ]
+    told = [error for error in found if not _follows_from_another(error, found)]
+    return [ProblemError(pointer=_pointer(error["loc"]), message=_message(error)) for error in told[:_MOST_ERRORS]]
+
+
+def _follows_from_another(error: Any, found: Sequence[Any]) -> bool:
+    """A list that is too short only because its items are faulty needs no mention of its own."""
+    place = error["loc"]
+    return error["type"] == "too_short" and any(
+        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in found
+    )
+
+
+def _message(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "There is no such field."
+    return printable(str(error["msg"]).removeprefix("Value error, "))
 
 
 def _pointer(location: Iterable[object]) -> str:
-    """A JSON pointer (RFC 6901)."""
-    return "".join("/" + printable(str(part)).replace("~", "~0").replace("/", "~1") for part in location)
+    """A JSON pointer (RFC 6901). Pydantic also names the member of a union; that is no place in the document."""
+    places = [printable(str(part)) for part in location if part not in UNION_TAGS]
+    return "".join("/" + place.replace("~", "~0").replace("/", "~1") for place in places)
 
 
 def printable(text: str) -> str:
@@ -105,7 +119,7 @@ async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
         return _answer(request, 422, "invalid-json", "The body is not valid JSON.")
     # The first part of a location is where the field was: body, query, path or header. Bodies are the common case.
     errors = problem_errors(
-        {**item, "loc": item["loc"][1:] if item["loc"][:1] == ("body",) else item["loc"]} for item in found
+        [{**item, "loc": item["loc"][1:] if item["loc"][:1] == ("body",) else item["loc"]} for item in found]
     )
     return _answer(request, 422, "invalid-request", "The request has invalid fields.", errors)
 

@@ -95,3 +95,8 @@ def choose_device(name: str) -> torch.device:
     if name != "auto":
         return torch.device(name)
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def probe(settings: WorkerSettings) -> None:
+    """Use the device once; raises whatever torch raises where it cannot be used."""
+    torch.zeros(1, device=choose_device(settings.device))

@@ -96,8 +96,6 @@ def _enter(settings: WorkerSettings, held: Claim) -> None:
 
 
 def _probe(settings: WorkerSettings) -> None:
-    import torch
+    from worker.child import probe
 
-    from worker.child import choose_device
-
-    torch.zeros(1, device=choose_device(settings.device))
+    probe(settings)

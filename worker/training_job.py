@@ -18,6 +18,7 @@ from gauntlet.checkpoints import (
     load_training_state,
 )
 from gauntlet.datasets import Dataset, load_dataset
+from gauntlet.evaluation import require_supported
 from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resumed, TrainingEvent, Warned
 from gauntlet.spec import RunSpec
 from gauntlet.training import train
@@ -41,13 +42,15 @@ def train_run(
     Raises:
         Stopped: the job was told to stop.
         LeaseLost: another attempt has it.
-        GauntletError: the data is missing, or training diverged.
+        GauntletError: the data is missing, an attack does not apply to it, or training diverged.
+        OSError: the storage cannot be read or written.
     """
     with database.reading() as session:
         run = runs.get(session, held.id)
     spec = RunSpec.model_validate(run.spec)
     heartbeat.tell(JobProgress("loading data", 0, 1, "data sets"))
     data = load_dataset(spec.dataset, settings.data_root)
+    require_supported(spec.evaluation.attacks, len(data.classes))
     state = _resume_state(settings.storage, run.resume_path, run.resume_sha256)
     with database.writing() as session:
         runs.rewind(session, held, to_epoch=state.epoch if state else 0)

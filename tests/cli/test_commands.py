@@ -59,7 +59,7 @@ def test_a_report_has_three_forms(gauntlet: Any, tmp_path: Path, tiny_document: 
     """A table for the eye, Markdown for a text, JSON for a program."""
     (tmp_path / "spec.json").write_text(json.dumps(tiny_document))
     identifier = gauntlet("submit", str(tmp_path / "spec.json")).output.strip()
-    assert "objective" in gauntlet("report", identifier).output
+    assert "is queued" in gauntlet("report", identifier).output
     assert gauntlet("report", identifier, "--format", "md").output.startswith("# tiny\n")
     assert json.loads(gauntlet("report", identifier, "--format", "json").output)["experiment"] == identifier
 

@@ -40,11 +40,11 @@ def refused(api: TestClient, answer: Any, status: int = 422) -> dict[str, Any]:
         ({"adversary": {"kind": "pgd", "eps": "8/255"}}, "/adversary/kind"),
         ({"objectives": [{"kind": "magic"}]}, "/objectives/0"),
         ({"objectives": []}, "/objectives"),
-        ({"objectives": [{"kind": "policy_gradient", "action": "epsilon_greedy"}]}, "/objectives/0/policy_gradient"),
+        ({"objectives": [{"kind": "policy_gradient", "action": "epsilon_greedy"}]}, "/objectives/0"),
         ({"seeds": [2**63]}, "/seeds/0"),
         ({"seeds": [-1]}, "/seeds/0"),
-        ({"dataset": {"name": "image_folder", "folder": "../../etc"}}, "/dataset/image_folder/folder"),
-        ({"dataset": {"name": "image_folder", "folder": "/etc"}}, "/dataset/image_folder/folder"),
+        ({"dataset": {"name": "image_folder", "folder": "../../etc"}}, "/dataset/folder"),
+        ({"dataset": {"name": "image_folder", "folder": "/etc"}}, "/dataset/folder"),
         ({"name": "a\u0000b"}, "/name"),
         ({"name": ""}, "/name"),
         ({"preset": "nonsense"}, "/preset"),
@@ -56,7 +56,7 @@ def test_an_invalid_field_is_named(
     """The problem's pointer leads to the field that is wrong."""
     problem = refused(api, api.post("/v1/experiments", json=tiny_document | change))
     pointers = [error["pointer"] for error in problem["errors"]]
-    assert any(found.startswith(pointer) or found == pointer.rpartition("/")[0] for found in pointers), pointers
+    assert pointers == [pointer]
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])

@@ -1,6 +1,9 @@
 """A worker shares the machine's cores among its jobs."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -21,3 +24,17 @@ def test_a_device_is_named_as_torch_does(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("GAUNTLET_DEVICE", "gpu")
     with pytest.raises(ValidationError):
         WorkerSettings()
+
+
+def test_a_worker_without_its_device_claims_nothing(tmp_path: Path, sqlite_url: str) -> None:
+    """It ends at once and says which setting is wrong, instead of failing every job of the queue."""
+    environment = os.environ | {
+        "GAUNTLET_HOME": str(tmp_path),
+        "GAUNTLET_DATABASE_URL": sqlite_url,
+        "GAUNTLET_DEVICE": "cuda:99",
+    }
+    ended = subprocess.run(
+        [sys.executable, "-m", "worker"], env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert ended.returncode != 0
+    assert "GAUNTLET_DEVICE" in ended.stderr

@@ -1,0 +1,57 @@
+"""What a terminal shows of a report."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from cli.tables import print_report
+from gauntlet.report import Accuracy, EvaluationOutcome, Report, report_row
+from gauntlet.spec import ExperimentSpec
+
+
+@pytest.fixture
+def report(tiny_spec: ExperimentSpec) -> Report:
+    """A finished experiment with one line."""
+    row = report_row(
+        objective="cross_entropy",
+        seed=7,
+        run="run_a",
+        checkpoint="ckpt_a",
+        epoch=4,
+        selection="best_fgsm",
+        train_accuracy=0.9,
+        train_n=96,
+        outcome=EvaluationOutcome(natural=Accuracy.of(8, 16), attacks=()),
+    )
+    return Report(
+        experiment="exp_a", name="[x]", status="succeeded", complete=True, spec=tiny_spec, rows=(row,), warnings=()
+    )
+
+
+def shown(report: Report) -> str:
+    console = Console(file=io.StringIO(), width=80)
+    print_report(report, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_a_finished_report_is_its_table(report: Report) -> None:
+    """Per cent, the interval below, a dash where nothing was measured; nothing is cut at 80 columns."""
+    text = shown(report)
+    for expected in ("[x]: accuracy", "cross_entropy", "seed 7", "best fgsm", "50.0", "28–72", "–", "+40.0"):
+        assert expected in text
+    assert "…" not in text
+
+
+def test_warnings_and_failures_are_told(report: Report) -> None:
+    """What makes a number suspect, and why one is missing, stands below the table."""
+    failed = report.model_copy(update={"status": "failed", "warnings": ("training failed. The loss was [nan].",)})
+    assert "The loss was [nan]." in shown(failed)
+    assert "[x] (exp_a) failed." in shown(failed)
+
+
+def test_an_unfinished_report_says_so(report: Report) -> None:
+    """Without a line there is no empty table."""
+    waiting = report.model_copy(update={"status": "queued", "complete": False, "rows": ()})
+    assert shown(waiting) == "[x] (exp_a) is queued: the report is not complete.\n"
