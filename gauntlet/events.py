@@ -10,7 +10,11 @@ from gauntlet.checkpoints import TrainingState
 
 @dataclass(frozen=True)
 class Resumed:
-    """Training continues after `epoch`; `bit_identical` says whether torch, device and threads are as they were."""
+    """Training continues after `epoch`.
+
+    `bit_identical` says whether the rest will equal an uninterrupted run's: on a CPU, where torch and threads are as
+    they were. On a GPU it is not promised.
+    """
 
     epoch: int
     bit_identical: bool

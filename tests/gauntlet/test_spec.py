@@ -123,7 +123,7 @@ def _accepts(build: Callable[[], object], *, wanted: bool) -> None:
 def test_a_spec_cannot_be_changed() -> None:
     """A spec is frozen and equal specs hash alike."""
     with pytest.raises(ValidationError):
-        experiment().training.epochs = 3  # type: ignore[misc]
+        experiment().training.epochs = 3  # type: ignore[misc]  # the assignment is the test
     assert hash(experiment()) == hash(experiment())
 
 
