@@ -6,8 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from gauntlet import seeding
-from gauntlet.spec import ArchitectureSpec
+from gauntlet.layers import Dropout, MaxPool2x2
+from gauntlet.spec import ArchitectureSpec, Precision
 
+# From float32 images in [0, 1], [n, c, h, w], to float32 logits [n, classes].
+Model = Callable[[Tensor], Tensor]
 Builder = Callable[[tuple[int, int, int], int], nn.Module]
 
 
@@ -22,21 +25,21 @@ def paper_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Module:
         nn.ReLU(),
         nn.Conv2d(32, 32, 3),
         nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Dropout(0.25),
+        MaxPool2x2(),
+        Dropout(0.25),
         nn.Conv2d(32, 64, 3, padding="same"),
         nn.ReLU(),
         nn.Conv2d(64, 64, 3),
         nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Dropout(0.25),
+        MaxPool2x2(),
+        Dropout(0.25),
         nn.Flatten(),
     )
     return nn.Sequential(
         features,
         nn.Linear(64 * _after_two_blocks(height) * _after_two_blocks(width), 512),
         nn.ReLU(),
-        nn.Dropout(0.5),
+        Dropout(0.5),
         nn.Linear(512, classes),
     )
 
@@ -71,7 +74,17 @@ def initialise(model: nn.Module, seed: int) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def logits_of(model: nn.Module, images: Tensor) -> Tensor:
-    """The model's logits in fp32, whatever precision it computes in."""
-    logits: Tensor = model(images)
-    return logits.float()
+def in_precision(model: nn.Module, precision: Precision) -> Model:
+    """The model as a function from images to fp32 logits that computes inside in `precision`.
+
+    Under bf16 convolutions and matrix products take bfloat16 inputs (torch's autocast); weights stay fp32.
+    """
+    if precision == "fp32":
+        return model
+
+    def in_bfloat16(images: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, torch.bfloat16):
+            logits: Tensor = model(images)
+        return logits.float()
+
+    return in_bfloat16

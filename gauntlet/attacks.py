@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gauntlet.architectures import logits_of
+from gauntlet.architectures import Model
 
 LogitLoss = Callable[[Tensor], Tensor]
 
 
-def fgsm(model: nn.Module, images: Tensor, labels: Tensor, eps: Fraction, *, loss: LogitLoss | None = None) -> Tensor:
+def fgsm(model: Model, images: Tensor, labels: Tensor, eps: Fraction, *, loss: LogitLoss | None = None) -> Tensor:
     """Fast gradient sign method (Goodfellow et al. 2015, Eq. in §4): clip(x + eps · sign(∇ₓ loss), 0, 1).
 
     Args:
@@ -28,10 +28,15 @@ def fgsm(model: nn.Module, images: Tensor, labels: Tensor, eps: Fraction, *, los
     """
     inputs = images.detach().requires_grad_()
     with torch.enable_grad():
-        logits = logits_of(model, inputs)
+        logits = model(inputs)
         objective = F.cross_entropy(logits, labels) if loss is None else loss(logits)
         (gradient,) = torch.autograd.grad(objective, inputs)
-    return (inputs.detach() + float(eps) * gradient.sign()).clamp_(0, 1)
+    return ascend(images, gradient, eps)
+
+
+def ascend(images: Tensor, gradient: Tensor, eps: Fraction) -> Tensor:
+    """Step by eps in the sign of a loss' gradient and stay in [0, 1]; all [n, c, h, w], without a graph."""
+    return (images.detach() + float(eps) * gradient.sign()).clamp_(0, 1)
 
 
 @contextmanager

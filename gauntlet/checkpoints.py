@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from gauntlet.architectures import build_model
 from gauntlet.errors import CheckpointInvalid
-from gauntlet.spec import RunSpec
+from gauntlet.spec import ArchitectureSpec, RunSpec
 
 # One entry only: safetensors writes several in no fixed order, and equal states must be equal bytes.
 _HEADER = "gauntlet"
@@ -40,15 +40,17 @@ class CheckpointCard(BaseModel):
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Everything that training after `epoch` depends on; tensors on the CPU.
+    """Everything that training after `epoch` and `batch` more batches depends on; tensors on the CPU.
 
-    `optimizer` is keyed `<parameter index>.<entry>`. `warnings` are the kinds in force. `environment` names what
-    bit-identity rests on.
+    `optimizer` is keyed `<parameter index>.<entry>`. `totals` is the tally of the epoch under way, float64 [6].
+    `warnings` are the kinds in force. `environment` names what bit-identity rests on.
     """
 
     epoch: int
+    batch: int
     model: dict[str, Tensor]
     optimizer: dict[str, Tensor]
+    totals: Tensor
     warnings: tuple[str, ...]
     environment: str
 
@@ -61,15 +63,16 @@ class LoadedModel:
     card: CheckpointCard
 
 
-def environment(device: torch.device) -> str:
-    """What two runs must share to agree bit by bit: torch's build, the device and the number of threads."""
+def environment(device: torch.device, *, compiled: bool) -> str:
+    """What two runs must share to agree bit by bit: torch's build, device, number of threads, and compiling."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
-    return f"torch {torch.__version__}, {device.type} {name}, {torch.get_num_threads()} threads"
+    how = "compiled" if compiled else "eager"
+    return f"torch {torch.__version__}, {device.type} {name}, {torch.get_num_threads()} threads, {how}"
 
 
-def bit_identical(state: "TrainingState", device: torch.device) -> bool:
-    """Whether training on from `state` on `device` gives the very bits of a run that was never stopped."""
-    return device.type == "cpu" and state.environment == environment(device)
+def bit_identical(state: "TrainingState", device: torch.device, here: str) -> bool:
+    """Whether training on from `state` in the environment `here` gives the bits of a run that was never stopped."""
+    return device.type == "cpu" and state.environment == here
 
 
 def encode_weights(tensors: dict[str, Tensor], card: CheckpointCard) -> bytes:
@@ -83,11 +86,7 @@ def load_model(path: Path, device: torch.device) -> LoadedModel:
     Raises:
         CheckpointInvalid: damaged, no checkpoint of ours, or tensors unlike the architecture's.
     """
-    header, tensors = _read(path)
-    try:
-        card = CheckpointCard.model_validate(header)
-    except ValidationError as error:
-        raise CheckpointInvalid(f"The header of {path.name} does not describe a checkpoint.") from error
+    card, tensors = _read_weights(path)
     try:
         model = build_model(card.spec.architecture, card.image_shape, len(card.classes))
         model.load_state_dict(tensors)
@@ -96,11 +95,33 @@ def load_model(path: Path, device: torch.device) -> LoadedModel:
     return LoadedModel(model.to(device).eval().requires_grad_(False), card)
 
 
+def load_initial_weights(
+    path: Path, architecture: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int
+) -> dict[str, Tensor]:
+    """The tensors of a weights file, on the CPU, to start the training of such a model from.
+
+    Raises:
+        CheckpointInvalid: damaged, no checkpoint of ours, or of a model of another kind, image shape or class count.
+    """
+    card, tensors = _read_weights(path)
+    found = _described(card.spec.architecture, card.image_shape, len(card.classes))
+    wanted = _described(architecture, image_shape, classes)
+    if found != wanted:
+        raise CheckpointInvalid(f"The checkpoint to start from holds a {found}, but what is trained is a {wanted}.")
+    return tensors
+
+
+def _described(architecture: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int) -> str:
+    channels, height, width = image_shape
+    return f"{architecture.kind} for {classes} classes of {channels} × {height} × {width} images"
+
+
 def encode_training_state(state: TrainingState) -> bytes:
     """The training state's bytes; equal states give equal bytes."""
     tensors = {f"model/{name}": tensor for name, tensor in state.model.items()}
     tensors |= {f"optimizer/{name}": tensor for name, tensor in state.optimizer.items()}
-    header = {"epoch": state.epoch, "warnings": state.warnings, "environment": state.environment}
+    tensors["totals"] = state.totals
+    header = {"epoch": state.epoch, "batch": state.batch, "warnings": state.warnings, "environment": state.environment}
     return save(tensors, metadata={_HEADER: json.dumps(header)})
 
 
@@ -114,8 +135,10 @@ def load_training_state(path: Path) -> TrainingState:
     try:
         return TrainingState(
             epoch=int(header["epoch"]),
+            batch=int(header["batch"]),
             model=_below("model/", tensors),
             optimizer=_below("optimizer/", tensors),
+            totals=tensors["totals"],
             warnings=tuple(header["warnings"]),
             environment=str(header["environment"]),
         )
@@ -134,21 +157,39 @@ def capture(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[st
     return weights, moments
 
 
-def restore(state: TrainingState, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def restore(state: TrainingState, model: nn.Module, optimizer: torch.optim.Optimizer, totals: Tensor) -> None:
     """Put a captured state back, in place.
 
     Raises:
         CheckpointInvalid: the state belongs to another architecture.
     """
+    load_weights(model, state.model)
+    moments = {
+        f"{index}.{entry}": tensor
+        for index, entries in enumerate(optimizer.state.values())
+        for entry, tensor in entries.items()
+    }
+    if _shapes(moments) != _shapes(state.optimizer) or totals.shape != state.totals.shape:
+        raise CheckpointInvalid("The training state's optimiser belongs to another architecture.")
+    for name, tensor in moments.items():
+        tensor.copy_(state.optimizer[name])
+    totals.copy_(state.totals)
+
+
+def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Put weights into a model, in place.
+
+    Raises:
+        CheckpointInvalid: they belong to another architecture.
+    """
     try:
-        model.load_state_dict(state.model)
+        model.load_state_dict(weights)
     except RuntimeError as error:
-        raise CheckpointInvalid("The training state belongs to another architecture.") from error
-    entries: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in state.optimizer.items():
-        index, _, entry = name.partition(".")
-        entries.setdefault(int(index), {})[entry] = tensor.clone()
-    optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
+        raise CheckpointInvalid("The weights belong to another architecture.") from error
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}
 
 
 def _detached(tensor: Tensor) -> Tensor:
@@ -157,6 +198,14 @@ def _detached(tensor: Tensor) -> Tensor:
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _read_weights(path: Path) -> tuple[CheckpointCard, dict[str, Tensor]]:
+    header, tensors = _read(path)
+    try:
+        return CheckpointCard.model_validate(header), tensors
+    except ValidationError as error:
+        raise CheckpointInvalid(f"The header of {path.name} does not describe a checkpoint.") from error
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -4,6 +4,7 @@ GauntletError
 ├── DatasetUnavailable     the images a spec names cannot be read
 ├── CheckpointInvalid      a file is no checkpoint of ours, or is damaged
 ├── TrainingDiverged       the loss left the range in which training means anything
+├── CompilerMissing        a compiled training step is asked for where it cannot be compiled
 └── AttackUnsupported      an attack cannot be run against this model or data set
 """
 
@@ -30,6 +31,16 @@ class TrainingDiverged(GauntletError):
         self.epoch = epoch
         self.batch = batch
         self.worst_loss = worst_loss
+
+
+class CompilerMissing(GauntletError):
+    """The spec insists on compiling, and this machine cannot."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "training.compile is on, but this machine has no C++ compiler or no headers of Python. Install g++ (and "
+            "python3-dev where Debian splits it off), or set training.compile to auto or off."
+        )
 
 
 class AttackUnsupported(GauntletError):

@@ -6,14 +6,15 @@ from fractions import Fraction
 from typing import assert_never
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gauntlet import attacks, autoattack
-from gauntlet.architectures import logits_of
-from gauntlet.attacks import fgsm
+from gauntlet.architectures import in_precision
+from gauntlet.attacks import ascend, fgsm
 from gauntlet.datasets import ImageSet, to_unit
 from gauntlet.events import BatchAttacked
-from gauntlet.spec import AttackSpec, AutoAttack, EvaluationSpec, FgsmAttack, attack_label
+from gauntlet.spec import AttackSpec, AutoAttack, EvaluationSpec, FgsmAttack, Precision, attack_label
 
 NATURAL = "natural"
 # Every batch of an evaluation restarts from this seed, as the reference does from its own.
@@ -27,41 +28,56 @@ Perturb = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Measurement:
-    """How a model behaves on a set of images: fractions in [0, 1], and how many distinct classes it predicts."""
+    """How a model behaves on a set of images: fractions in [0, 1], and how many distinct classes it predicts.
+
+    All are of the natural images but `fgsm_accuracy`.
+    """
 
     accuracy: float
+    fgsm_accuracy: float
     mean_confidence: float
     mean_uniformity: float
     predicted_classes: int
 
 
-def measure(model: nn.Module, images: ImageSet, *, eps: Fraction | None = None) -> Measurement:
-    """Accuracy and confidence in eval mode on natural images, or under FGSM of budget `eps`.
+def measure(model: nn.Module, images: ImageSet, *, eps: Fraction, precision: Precision = "fp32") -> Measurement:
+    """Accuracy and confidence in eval mode, and accuracy under FGSM of budget `eps`.
 
     `mean_uniformity` is the mean of (least / greatest class probability): 1 where the output is exactly uniform.
+    The attack's gradient comes from the very pass that measures the natural accuracy, which saves a pass of four.
     """
-    device = images.images.device
-    right = torch.zeros((), device=device)
-    confidence = torch.zeros((), device=device)
-    uniformity = torch.zeros((), device=device)
+    forward = in_precision(model, precision)
+    sums = torch.zeros(4, dtype=torch.float64, device=images.images.device)
     predicted: list[Tensor] = []
     with attacks.mode(model, training=False):
         for natural, labels in images.batches(_MEASURED_AT_ONCE):
-            inputs = natural if eps is None else fgsm(model, natural, labels, eps)
+            logits = forward(natural.requires_grad_())
+            (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels), natural)
             with torch.no_grad():
-                probabilities = logits_of(model, inputs).softmax(dim=1)
+                attacked = forward(ascend(natural, gradient, eps)).argmax(dim=1)
+            probabilities = logits.detach().softmax(dim=1)
             greatest, classes = probabilities.max(dim=1)
-            right += (classes == labels).sum()
-            confidence += greatest.sum()
-            uniformity += (probabilities.amin(dim=1) / greatest).sum()
+            sums += torch.stack(
+                [
+                    (classes == labels).sum(),
+                    (attacked == labels).sum(),
+                    greatest.sum(),
+                    (probabilities.amin(dim=1) / greatest).sum(),
+                ]
+            )
             predicted.append(classes.unique())
-    count = len(images)
-    return Measurement(
-        accuracy=right.item() / count,
-        mean_confidence=confidence.item() / count,
-        mean_uniformity=uniformity.item() / count,
-        predicted_classes=len(torch.cat(predicted).unique()),
-    )
+    accuracy, fgsm_accuracy, confidence, uniformity = (sums / len(images)).tolist()
+    return Measurement(accuracy, fgsm_accuracy, confidence, uniformity, len(torch.cat(predicted).unique()))
+
+
+def natural_accuracy(model: nn.Module, images: ImageSet, *, precision: Precision = "fp32") -> float:
+    """The fraction of the images that the model classifies correctly in eval mode."""
+    forward = in_precision(model, precision)
+    right = torch.zeros((), dtype=torch.int64, device=images.images.device)
+    with attacks.mode(model, training=False), torch.no_grad():
+        for natural, labels in images.batches(_MEASURED_AT_ONCE):
+            right += (forward(natural).argmax(dim=1) == labels).sum()
+    return right.item() / len(images)
 
 
 def evaluate(
@@ -176,4 +192,5 @@ class _Sweep:
         labels = self._images.labels[positions]
         attacked = perturb(inputs, labels)
         with torch.no_grad():
-            return (logits_of(self._model, attacked).argmax(dim=1) == labels).cpu()
+            logits: Tensor = self._model(attacked)
+        return (logits.argmax(dim=1) == labels).cpu()

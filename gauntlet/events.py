@@ -1,6 +1,6 @@
 """What training and evaluation tell their caller: small frozen values, Python numbers only.
 
-The one exception is `CheckpointReady`, whose state is tensors on the CPU that nothing else refers to.
+The exceptions are `StateReady` and `CheckpointReady`, whose state is tensors on the CPU that nothing else refers to.
 """
 
 from dataclasses import dataclass
@@ -10,13 +10,14 @@ from gauntlet.checkpoints import TrainingState
 
 @dataclass(frozen=True)
 class Resumed:
-    """Training continues after `epoch`.
+    """Training continues after `epoch` and `batch` batches of the next.
 
     `bit_identical` says whether the rest will equal an uninterrupted run's: on a CPU, where torch and threads are as
     they were. On a GPU it is not promised.
     """
 
     epoch: int
+    batch: int
     bit_identical: bool
 
 
@@ -34,7 +35,7 @@ class EpochFinished:
     """One epoch's measurements.
 
     `metrics` are functions of spec and data alone, equal on every repetition; accuracies are fractions in [0, 1].
-    `seconds` and `images_per_second` are of the training part.
+    `seconds` and `images_per_second` are of the training part, since the epoch's beginning or the last resume.
     """
 
     epoch: int
@@ -64,7 +65,14 @@ class CheckpointReady:
     state: TrainingState
 
 
-TrainingEvent = Resumed | BatchFinished | EpochFinished | Warned | CheckpointReady
+@dataclass(frozen=True)
+class StateReady:
+    """The complete state within an epoch, as the caller wanted it."""
+
+    state: TrainingState
+
+
+TrainingEvent = Resumed | BatchFinished | StateReady | EpochFinished | Warned | CheckpointReady
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 Log-probabilities are a log-softmax of fp32 logits, and no gradient flows through the action or the reward.
 """
 
+import math
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -32,7 +33,7 @@ def objective_loss(
     logits: Tensor,
     labels: Tensor,
     *,
-    generator: torch.Generator,
+    noise: Tensor,
     action_logits: Tensor | None = None,
 ) -> Loss:
     """The loss that `spec` names, averaged over the batch.
@@ -40,14 +41,14 @@ def objective_loss(
     Args:
         logits: float32 [n, classes], with their graph.
         labels: int64 [n].
-        generator: where sampled actions come from; on the logits' device.
+        noise: from `action_noise`; where random actions come from.
         action_logits: float32 [n, classes] of another pass that the action is chosen from; `logits` if None.
     """
     match spec:
         case CrossEntropy():
             return _cross_entropy(logits, labels)
         case PolicyGradient():
-            return _policy_gradient(spec, logits, labels, generator, action_logits)
+            return _policy_gradient(spec, logits, labels, noise, action_logits)
         case ExpectedReward():
             return _expected_reward(spec, logits, labels)
         case _:
@@ -60,14 +61,14 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Loss:
 
 
 def _policy_gradient(
-    spec: PolicyGradient, logits: Tensor, labels: Tensor, generator: torch.Generator, action_logits: Tensor | None
+    spec: PolicyGradient, logits: Tensor, labels: Tensor, noise: Tensor, action_logits: Tensor | None
 ) -> Loss:
     """L = −(1/B) Σ log P(a|s) · R, arXiv 2012.04353, Eq. 1 (REINFORCE, Williams 1992).
 
     Departures, each off by default: a batch-mean baseline, an entropy bonus, a floor under log P.
     """
     log_policy = F.log_softmax(logits, dim=1)
-    actions = choose_actions(spec, logits if action_logits is None else action_logits, generator)
+    actions = choose_actions(spec, logits if action_logits is None else action_logits, noise)
     rewards = rewards_for(spec.reward, actions, labels)
     advantages = rewards - rewards.mean() if spec.baseline == "batch_mean" else rewards
     log_probs = log_policy.gather(1, actions[:, None]).squeeze(1)
@@ -88,28 +89,33 @@ def _expected_reward(spec: ExpectedReward, logits: Tensor, labels: Tensor) -> Lo
     return Loss(-expected.mean(), expected.detach(), log_probs.detach())
 
 
-def choose_actions(spec: PolicyGradient, logits: Tensor, generator: torch.Generator) -> Tensor:
-    """The predicted classes, int64 [n], chosen from logits [n, classes] as `spec.action` says; without a graph."""
-    logits = logits.detach()
+def action_noise(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Exp(1) noise float32 [*shape, classes + 1] for `shape` (…, classes), on the generator's device.
+
+    All that `choose_actions` leaves to chance: one number per class, and one that decides whether to explore.
+    """
+    *leading, classes = shape
+    return torch.empty(*leading, classes + 1, device=generator.device).exponential_(generator=generator)
+
+
+def choose_actions(spec: PolicyGradient, logits: Tensor, noise: Tensor) -> Tensor:
+    """The predicted classes, int64 [n], as `spec.action` says; without a graph.
+
+    `logits` are [n, classes], `noise` is `action_noise` of that shape.
+    """
+    logits, log_noise = logits.detach(), noise[:, :-1].log()
     match spec.action:
         case "sample":
-            return _sample(logits, generator)
+            # The greatest of logit − log E with E ~ Exp(1) is a draw from the softmax (the Gumbel-max trick). Unlike
+            # torch.multinomial it does not raise on NaN, so that a diverged model is reported as such.
+            return (logits - log_noise).argmax(dim=1)
         case "argmax":
             return logits.argmax(dim=1)
         case "epsilon_greedy":
-            count, classes = logits.shape
-            uniform = torch.randint(classes, (count,), generator=generator, device=logits.device)
-            explore = torch.rand(count, generator=generator, device=logits.device) < spec.epsilon
-            return torch.where(explore, uniform, logits.argmax(dim=1))
+            explore = noise[:, -1] < -math.log1p(-spec.epsilon) if spec.epsilon < 1 else noise[:, -1] >= 0
+            return torch.where(explore, log_noise.argmin(dim=1), logits.argmax(dim=1))
         case _:
             assert_never(spec.action)
-
-
-def _sample(logits: Tensor, generator: torch.Generator) -> Tensor:
-    # The largest of logit − log E with E ~ Exp(1) is a draw from the softmax (the Gumbel-max trick). Unlike
-    # torch.multinomial it does not raise on NaN, so that a diverged model is reported as such.
-    noise = torch.empty_like(logits).exponential_(generator=generator)
-    return (logits - noise.log()).argmax(dim=1)
 
 
 def rewards_for(reward: Reward, actions: Tensor, labels: Tensor) -> Tensor:

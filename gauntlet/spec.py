@@ -22,6 +22,10 @@ MAX_SEED = 2**63 - 1
 Label = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 # One folder below the data root; never a path.
 FolderName = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+CheckpointId = Annotated[str, Field(max_length=40, pattern=r"^ckpt_[0-9a-z]+$")]
+
+
+Precision = Literal["fp32", "bf16"]
 
 
 class Spec(BaseModel):
@@ -47,6 +51,11 @@ class Digits(Spec):
     name: Literal["digits"] = "digits"
     train_samples: Annotated[int, Field(ge=1)] | None = None
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of every image."""
+        return 1, 16, 16
+
 
 class Cifar10(Spec):
     """CIFAR-10 in torchvision's layout below the data root; fetched on first use where the network allows."""
@@ -54,6 +63,11 @@ class Cifar10(Spec):
     model_config = _tag_required("name")
     name: Literal["cifar10"] = "cifar10"
     train_samples: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of every image."""
+        return 3, 32, 32
 
 
 class ImageFolder(Spec):
@@ -64,6 +78,11 @@ class ImageFolder(Spec):
     folder: FolderName
     image_size: Annotated[int, Field(ge=10, le=128)] = 32
     train_samples: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of every image."""
+        return 3, self.image_size, self.image_size
 
 
 DatasetSpec = Annotated[Digits | Cifar10 | ImageFolder, Field(discriminator="name")]
@@ -171,6 +190,21 @@ class TrainingSpec(Spec):
     mix: Literal["adversarial", "half", "both"] = Field(
         default="adversarial",
         description="Train on attacked images only, on batches attacked by half, or on both versions of each image.",
+    )
+    precision: Precision = Field(
+        default="fp32",
+        description="What training and its accuracies per epoch compute in; evaluations are always fp32. "
+        "bf16 is faster where the processor has it, and measured to be equivalent (docs/experiments.md).",
+    )
+    compile: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Compile the training step: on a CPU with a C++ compiler, on a GPU as a CUDA graph. "
+        "`auto` does so where the run is long enough to repay it and the compiler is there.",
+    )
+    initial_checkpoint: CheckpointId | None = Field(
+        default=None,
+        description="Id of a checkpoint whose weights training starts from, instead of random ones; the optimiser's "
+        "state starts fresh.",
     )
 
 

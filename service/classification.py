@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from gauntlet.architectures import logits_of
 from gauntlet.checkpoints import LoadedModel, load_model
 from gauntlet.datasets import to_tensor, to_unit
 from gauntlet.resources import Classification, ClassProbability
@@ -31,7 +30,7 @@ class Classifier:
         channels, height, width = loaded.card.image_shape
         pixels = to_tensor(image, channels=channels, height=height, width=width)
         with torch.inference_mode():
-            probabilities = logits_of(loaded.model, to_unit(pixels[None])).softmax(dim=1)[0].tolist()
+            probabilities = loaded.model(to_unit(pixels[None])).softmax(dim=1)[0].tolist()
         ranked = sorted(zip(loaded.card.classes, probabilities, strict=True), key=lambda item: -item[1])
         return Classification(
             image=name,

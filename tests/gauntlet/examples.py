@@ -9,7 +9,7 @@ from torch import nn
 from gauntlet.architectures import build_model, initialise
 from gauntlet.checkpoints import TrainingState
 from gauntlet.datasets import Dataset
-from gauntlet.events import CheckpointReady, TrainingEvent
+from gauntlet.events import CheckpointReady, StateReady, TrainingEvent
 from gauntlet.presets import overlay
 from gauntlet.spec import Cnn, RunSpec
 from gauntlet.training import train
@@ -37,12 +37,14 @@ def some(data: Dataset, *, train: int, test: int) -> Dataset:
     return Dataset(data.train.take(train), data.test.take(test), data.classes)
 
 
-def events(spec: RunSpec, data: Dataset, resume: TrainingState | None = None) -> list[TrainingEvent]:
-    return list(train(spec, data, device=CPU, resume=resume))
+def events(
+    spec: RunSpec, data: Dataset, resume: TrainingState | None = None, *, every_state: bool = False
+) -> list[TrainingEvent]:
+    return list(train(spec, data, device=CPU, resume=resume, wants_state=lambda: every_state))
 
 
 def states(found: list[TrainingEvent]) -> list[TrainingState]:
-    return [event.state for event in found if isinstance(event, CheckpointReady)]
+    return [event.state for event in found if isinstance(event, CheckpointReady | StateReady)]
 
 
 def finished(spec: RunSpec, data: Dataset) -> TrainingState:

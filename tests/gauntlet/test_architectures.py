@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gauntlet.architectures import build_model, initialise, logits_of
+from gauntlet.architectures import build_model, in_precision, initialise
 from gauntlet.spec import Cnn
 from tests.gauntlet.examples import network, same_tensors
 
@@ -16,7 +16,8 @@ def test_the_network_is_the_papers() -> None:
     layers = [module for module in model.modules() if not isinstance(module, nn.Sequential)]
     conv, drop, pool, relu = nn.Conv2d, nn.Dropout, nn.MaxPool2d, nn.ReLU
     block = [conv, relu, conv, relu, pool, drop]
-    assert [type(layer) for layer in layers] == [*block, *block, nn.Flatten, nn.Linear, relu, drop, nn.Linear]
+    expected = [*block, *block, nn.Flatten, nn.Linear, relu, drop, nn.Linear]
+    assert all(isinstance(layer, kind) for layer, kind in zip(layers, expected, strict=True))
     assert [layer.p for layer in layers if isinstance(layer, drop)] == [0.25, 0.25, 0.5]
     convolutions = [layer for layer in layers if isinstance(layer, conv)]
     assert [layer.out_channels for layer in convolutions] == [32, 32, 64, 64]
@@ -27,18 +28,21 @@ def test_the_network_is_the_papers() -> None:
 @pytest.mark.parametrize("shape", [(1, 16, 16), (3, 32, 32), (3, 10, 10), (1, 28, 28), (3, 11, 33)])
 def test_any_image_shape_gives_logits(shape: tuple[int, int, int]) -> None:
     """Images down to 10 pixels, square or not, give one finite float32 logit per class, not probabilities."""
-    logits = logits_of(network(7, shape=shape), torch.rand(5, *shape))
+    logits = network(7, shape=shape)(torch.rand(5, *shape))
     assert logits.shape == (5, 7)
     assert logits.dtype == torch.float32
     assert logits.isfinite().all()
     assert (logits < 0).any()
 
 
-def test_logits_are_fp32_in_any_precision() -> None:
-    """A model that computes in bf16 still gives fp32 logits."""
-    model = network().bfloat16()
-    assert model(torch.rand(2, 1, 16, 16).bfloat16()).dtype == torch.bfloat16
-    assert logits_of(model, torch.rand(2, 1, 16, 16).bfloat16()).dtype == torch.float32
+def test_bf16_is_a_rounding_of_fp32() -> None:
+    """In bf16 the logits are fp32 numbers that differ from fp32's by bfloat16's eight bits and no more."""
+    model, images = network(), torch.rand(20, 1, 16, 16)
+    exact, rounded = model(images), in_precision(model, "bf16")(images)
+    assert torch.equal(in_precision(model, "fp32")(images), exact)
+    assert rounded.dtype == torch.float32
+    assert not torch.equal(rounded, exact)
+    assert torch.allclose(rounded, exact, atol=2**-7 * exact.abs().max().item())
 
 
 def test_weights_begin_as_keras_begins_them() -> None:

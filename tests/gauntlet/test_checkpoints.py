@@ -22,6 +22,7 @@ from gauntlet.datasets import Dataset
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.optimizers import build_optimizer
 from gauntlet.spec import RmsProp
+from gauntlet.tally import empty_tally
 from tests.gauntlet.examples import CPU, finished, network, run_spec, same_tensors
 
 CARD = CheckpointCard(
@@ -68,7 +69,9 @@ def test_a_training_state_survives_its_file(state: TrainingState, file: Path) ->
     assert same_tensors(loaded.model, state.model)
     assert same_tensors(loaded.optimizer, state.optimizer)
     assert len(loaded.optimizer) >= len(list(network().parameters()))
-    assert (loaded.epoch, loaded.warnings, loaded.environment) == (1, state.warnings, environment(CPU))
+    assert torch.equal(loaded.totals, state.totals)
+    assert (loaded.epoch, loaded.batch) == (1, 0)
+    assert (loaded.warnings, loaded.environment) == (state.warnings, environment(CPU, compiled=False))
 
 
 def test_equal_states_are_equal_bytes(state: TrainingState) -> None:
@@ -181,7 +184,9 @@ def test_a_captured_state_is_a_copy() -> None:
     assert not same_tensors(after[0], weights)
     assert all(tensor.is_contiguous() for part in captured for tensor in part.values())
 
-    restore(TrainingState(1, *captured, (), ""), model, optimizer)
+    totals, kept = empty_tally(CPU), torch.arange(6.0, dtype=torch.float64)
+    restore(TrainingState(1, 0, *captured, kept, (), ""), model, optimizer, totals)
+    assert torch.equal(totals, kept)
     assert all(map(same_tensors, capture(model, optimizer), (weights, moments)))
     step()
     assert all(map(same_tensors, capture(model, optimizer), after))
@@ -191,12 +196,13 @@ def test_a_state_of_another_architecture_is_not_restored(state: TrainingState) -
     """Weights of other shapes are refused."""
     model = network(classes=3)
     with pytest.raises(CheckpointInvalid, match="another architecture"):
-        restore(state, model, build_optimizer(RmsProp(), model))
+        restore(state, model, build_optimizer(RmsProp(), model), empty_tally(CPU))
 
 
 def test_the_environment_names_what_bits_depend_on() -> None:
-    """Torch's version, the device and the number of threads are all told."""
-    told = environment(CPU)
+    """Torch's version, the device, the number of threads and compiling are all told."""
+    told = environment(CPU, compiled=True)
+    assert environment(CPU, compiled=False) != told
     assert torch.__version__ in told
     assert "cpu" in told
     assert f"{torch.get_num_threads()} threads" in told
@@ -221,7 +227,9 @@ def test_an_impossible_card_is_refused(state: TrainingState, file: Path, change:
         load_model(file, CPU)
 
 
-@pytest.mark.parametrize("header", ['{"epoch": Infinity, "warnings": [], "environment": ""}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "header", ['{"epoch": Infinity, "batch": 0, "warnings": [], "environment": ""}', "[" * 100_000]
+)
 def test_a_hostile_header_is_refused(state: TrainingState, file: Path, header: str) -> None:
     """Infinite epochs and endless nesting are a damaged file, not a crash."""
     file.write_bytes(save(state.model, metadata={"gauntlet": header}))

@@ -12,11 +12,13 @@ from gauntlet.attacks import fgsm
 from gauntlet.checkpoints import TrainingState
 from gauntlet.datasets import Dataset, ImageSet, to_unit
 from gauntlet.errors import AttackUnsupported
-from gauntlet.evaluation import Measurement, evaluate, measure, nominal_cost
+from gauntlet.evaluation import Measurement, evaluate, measure, natural_accuracy, nominal_cost
 from gauntlet.events import BatchAttacked
 from gauntlet.spec import EvaluationSpec
 from tests.gauntlet.brief_autoattack import BriefAutoAttack, reference_flags
 from tests.gauntlet.examples import CPU, network, network_with
+
+EPS = Fraction(32, 255)
 
 FGSM, AUTO = {"kind": "fgsm", "eps": "32/255"}, {"kind": "autoattack", "eps": "48/255"}
 PARTS = [f"autoattack@48/255:{part}" for part in autoattack.STANDARD]
@@ -56,10 +58,12 @@ def flags(batches: Iterable[BatchAttacked], stage: str) -> dict[int, bool]:
     return found
 
 
-def naive(model: nn.Module, images: Tensor, labels: Tensor) -> Measurement:
+def naive(model: nn.Module, images: Tensor, labels: Tensor, eps: Fraction) -> Measurement:
     """Image by image, in plain Python."""
-    right, confidence, uniformity, classes = 0, 0.0, 0.0, set()
+    right, right_attacked, confidence, uniformity, classes = 0, 0, 0.0, 0.0, set()
     for image, label in zip(images, labels, strict=True):
+        attacked = fgsm(model, image[None], label[None], eps)
+        right_attacked += int(model(attacked).argmax()) == int(label)
         probabilities = model(image[None]).detach()[0].double().softmax(dim=0).tolist()
         predicted = probabilities.index(max(probabilities))
         right += predicted == int(label)
@@ -67,17 +71,16 @@ def naive(model: nn.Module, images: Tensor, labels: Tensor) -> Measurement:
         uniformity += min(probabilities) / max(probabilities)
         classes.add(predicted)
     count = len(labels)
-    return Measurement(right / count, confidence / count, uniformity / count, len(classes))
+    return Measurement(right / count, right_attacked / count, confidence / count, uniformity / count, len(classes))
 
 
-@pytest.mark.parametrize("eps", [None, Fraction(24, 255)], ids=str)
-def test_measuring_is_counting(model: nn.Module, digits: Dataset, eps: Fraction | None) -> None:
-    """Accuracy, confidence, uniformity and the number of classes equal a plain count, over several batches."""
+@pytest.mark.parametrize("eps", [Fraction(0), Fraction(24, 255)], ids=str)
+def test_measuring_is_counting(model: nn.Module, digits: Dataset, eps: Fraction) -> None:
+    """Accuracies, confidence, uniformity and the number of classes equal a plain count, over several batches."""
     test = digits.test.take(150)
-    images = to_unit(test.images)
-    attacked = images if eps is None else fgsm(model, images, test.labels, eps)
-    wanted, found = naive(model, attacked, test.labels), measure(model, test, eps=eps)
-    assert found.accuracy == wanted.accuracy
+    wanted, found = naive(model, to_unit(test.images), test.labels, eps), measure(model, test, eps=eps)
+    assert found.accuracy == wanted.accuracy == natural_accuracy(model, test)
+    assert found.fgsm_accuracy == wanted.fgsm_accuracy
     assert found.mean_confidence == pytest.approx(wanted.mean_confidence, abs=1e-5)
     assert found.mean_uniformity == pytest.approx(wanted.mean_uniformity, abs=1e-5)
     assert found.predicted_classes == wanted.predicted_classes
@@ -86,10 +89,19 @@ def test_measuring_is_counting(model: nn.Module, digits: Dataset, eps: Fraction 
 
 def test_an_attack_lowers_the_measured_accuracy(model: nn.Module, digits: Dataset) -> None:
     """Accuracy under FGSM falls with its budget, and a budget of zero changes nothing."""
-    clean = measure(model, digits.test).accuracy
-    small, large = (measure(model, digits.test, eps=Fraction(level, 255)).accuracy for level in (16, 64))
-    assert measure(model, digits.test, eps=Fraction(0)).accuracy == clean
-    assert clean > small > large
+    none, small, large = (measure(model, digits.test, eps=Fraction(level, 255)) for level in (0, 16, 64))
+    assert none.fgsm_accuracy == none.accuracy == small.accuracy
+    assert none.accuracy > small.fgsm_accuracy > large.fgsm_accuracy
+
+
+def test_measuring_in_bf16_is_nearly_the_same(model: nn.Module, digits: Dataset) -> None:
+    """In bf16 some confidences differ and few predictions do."""
+    exact = measure(model, digits.test, eps=EPS)
+    rounded = measure(model, digits.test, eps=EPS, precision="bf16")
+    assert rounded.mean_confidence != exact.mean_confidence
+    assert rounded.accuracy == pytest.approx(exact.accuracy, abs=0.02)
+    assert rounded.fgsm_accuracy == pytest.approx(exact.fgsm_accuracy, abs=0.04)
+    assert natural_accuracy(model, digits.test, precision="bf16") == rounded.accuracy
 
 
 def test_a_uniform_output_is_seen(digits: Dataset) -> None:
@@ -97,7 +109,7 @@ def test_a_uniform_output_is_seen(digits: Dataset) -> None:
     model = network()
     for parameter in model.parameters():
         parameter.data.zero_()
-    found = measure(model, digits.test)
+    found = measure(model, digits.test, eps=EPS)
     assert found.mean_uniformity == pytest.approx(1)
     assert found.mean_confidence == pytest.approx(0.1)
     assert found.predicted_classes == 1
@@ -106,8 +118,8 @@ def test_a_uniform_output_is_seen(digits: Dataset) -> None:
 @pytest.mark.parametrize("training", [True, False])
 def test_measuring_is_done_without_dropout(model: nn.Module, digits: Dataset, *, training: bool) -> None:
     """Measuring uses eval mode and leaves the model in the mode it was in."""
-    wanted = measure(model.eval(), digits.test.take(40))
-    assert measure(model.train(training), digits.test.take(40)) == wanted
+    wanted = measure(model.eval(), digits.test.take(40), eps=EPS)
+    assert measure(model.train(training), digits.test.take(40), eps=EPS) == wanted
     assert model.training is training
 
 
@@ -175,7 +187,7 @@ def test_the_nominal_cost_adds_up() -> None:
 
 def test_a_resumed_evaluation_is_an_uninterrupted_one(model: nn.Module, digits: Dataset) -> None:
     """Stopped after any batch and continued, an evaluation yields just the batches that were missing, and the same."""
-    wanted = spec(FGSM, AUTO, samples=8, batch_size=3)
+    wanted = spec(FGSM, AUTO, samples=11, batch_size=3)
     whole = run(model, digits.test, wanted)
     assert len(whole) > 12
     for cut in range(len(whole) + 1):

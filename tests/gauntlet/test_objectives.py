@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gauntlet import seeding
-from gauntlet.objectives import Loss, choose_actions, objective_loss, rewards_for
+from gauntlet.objectives import Loss, action_noise, choose_actions, objective_loss, rewards_for
 from gauntlet.spec import CrossEntropy, ExpectedReward, ObjectiveSpec, PolicyGradient, Reward
 
 # Two images, three classes; probabilities (1/2, 1/4, 1/4) and (1/8, 1/8, 3/4).
@@ -20,8 +20,12 @@ def stream(seed: int = 0) -> torch.Generator:
     return seeding.generator("cpu", seed, "test")
 
 
+def noise_for(logits: Tensor, seed: int = 0) -> Tensor:
+    return action_noise(logits.shape, stream(seed))
+
+
 def loss_of(spec: ObjectiveSpec, logits: Tensor = LOGITS, labels: Tensor = LABELS, seed: int = 0) -> Loss:
-    return objective_loss(spec, logits, labels, generator=stream(seed))
+    return objective_loss(spec, logits, labels, noise=noise_for(logits, seed))
 
 
 def gradient_of(spec: ObjectiveSpec, logits: Tensor, labels: Tensor, seed: int = 0) -> Tensor:
@@ -128,16 +132,17 @@ def test_huge_logits_stay_finite(spec: ObjectiveSpec) -> None:
 def test_sampled_actions_follow_the_softmax() -> None:
     """Sampled actions occur as often as the policy says."""
     count = 100_000
-    actions = choose_actions(PolicyGradient(), LOGITS[1].expand(count, 3), stream())
+    logits = LOGITS[1].expand(count, 3)
+    actions = choose_actions(PolicyGradient(), logits, noise_for(logits))
     frequency = torch.bincount(actions, minlength=3) / count
     assert torch.allclose(frequency, PROBABILITIES[1], atol=0.005)
 
 
-def test_actions_come_from_the_generator_alone() -> None:
-    """One generator state gives one choice, another another; the global state is not used."""
+def test_actions_come_from_the_noise_alone() -> None:
+    """One generator's noise gives one choice, another's another; the global state is not used."""
     logits = torch.zeros(50, 3)
     before = torch.get_rng_state()
-    first, again, other = (choose_actions(PolicyGradient(), logits, stream(seed)) for seed in (1, 1, 2))
+    first, again, other = (choose_actions(PolicyGradient(), logits, noise_for(logits, seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert torch.equal(torch.get_rng_state(), before)
@@ -145,7 +150,7 @@ def test_actions_come_from_the_generator_alone() -> None:
 
 def test_argmax_takes_the_likeliest_class() -> None:
     """Under argmax nothing is random."""
-    assert choose_actions(ARGMAX, LOGITS, stream()).tolist() == [0, 2]
+    assert choose_actions(ARGMAX, LOGITS, noise_for(LOGITS)).tolist() == [0, 2]
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.1, 0.6, 1.0])
@@ -153,7 +158,8 @@ def test_epsilon_greedy_explores_its_share(epsilon: float) -> None:
     """A share ε of the actions is uniform over all classes, the likeliest included; the rest are the likeliest."""
     count = 100_000
     spec = PolicyGradient(action="epsilon_greedy", epsilon=epsilon, log_prob_floor=-16)
-    frequency = torch.bincount(choose_actions(spec, LOGITS[1].expand(count, 3), stream()), minlength=3) / count
+    logits = LOGITS[1].expand(count, 3)
+    frequency = torch.bincount(choose_actions(spec, logits, noise_for(logits)), minlength=3) / count
     wanted = torch.tensor([epsilon / 3, epsilon / 3, 1 - 2 * epsilon / 3])
     assert torch.allclose(frequency, wanted, atol=0.0 if epsilon == 0 else 0.006)
 
@@ -162,7 +168,7 @@ def test_actions_may_come_from_another_pass() -> None:
     """With `action_logits` the action is chosen there, its log-probability is from `logits`; no gradient flows."""
     elsewhere = torch.tensor([[0.0, 9.0, 0.0], [0.0, 9.0, 0.0]], requires_grad=True)
     logits = LOGITS.clone().requires_grad_()
-    loss = objective_loss(ARGMAX, logits, LABELS, generator=stream(), action_logits=elsewhere)
+    loss = objective_loss(ARGMAX, logits, LABELS, noise=noise_for(LOGITS), action_logits=elsewhere)
     assert loss.log_probs.exp().tolist() == pytest.approx([0.25, 0.125])
     loss.value.backward()
     assert elsewhere.grad is None

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from gauntlet.optimizers import build_optimizer, learning_rate
+from gauntlet.optimizers import build_optimizer, learning_rate, set_learning_rate
 from gauntlet.spec import RmsProp
 
 
@@ -20,7 +20,7 @@ def test_updates_are_keras_updates(spec: RmsProp) -> None:
     optimizer = build_optimizer(spec, layer)
     weights, moment = np.array(start), np.zeros(3)
     for step, gradient in enumerate([[1.0, -2.0, 1e-4], [0.5, 0.0, 0.0], [-3.0, 1e3, 1e-8], [1.0, 1.0, 1.0]]):
-        optimizer.param_groups[0]["lr"] = learning_rate(spec, step)
+        set_learning_rate(optimizer, learning_rate(spec, step))
         layer.weight.grad = torch.tensor([gradient])
         optimizer.step()
         slope = np.array(gradient)
@@ -34,6 +34,17 @@ def test_the_first_update_has_the_full_rate() -> None:
     spec = RmsProp(lr=1e-4, decay=1e-6)
     assert learning_rate(spec, 0) == 1e-4
     assert learning_rate(spec, 1_000_000) == pytest.approx(5e-5)
+
+
+def test_a_new_optimizer_has_changed_nothing() -> None:
+    """Its state is there from the start, zero, and the weights are as they were."""
+    model = nn.Linear(3, 2)
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    optimizer = build_optimizer(RmsProp(lr=1), model)
+    assert all(map(torch.equal, model.parameters(), before))
+    moments = [tensor for state in optimizer.state.values() for tensor in state.values()]
+    assert len(moments) == 4
+    assert not any(tensor.any() for tensor in moments)
 
 
 def test_every_parameter_is_trained() -> None:

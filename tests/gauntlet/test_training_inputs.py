@@ -8,8 +8,9 @@ from gauntlet import seeding
 from gauntlet.attacks import fgsm
 from gauntlet.checkpoints import TrainingState
 from gauntlet.datasets import Dataset, to_unit
+from gauntlet.objectives import action_noise
 from gauntlet.spec import RunSpec
-from gauntlet.training import training_inputs
+from gauntlet.step import training_inputs
 from tests.gauntlet.examples import network_with, run_spec
 
 POLICY_GRADIENT = {"kind": "policy_gradient"}
@@ -18,9 +19,9 @@ ARGMAX = {"kind": "policy_gradient", "action": "argmax", "baseline": "batch_mean
 
 def prepared(spec: RunSpec, data: Dataset, state: TrainingState, *, training: bool = True) -> tuple[Tensor, Tensor]:
     model = network_with(state).train(training)
-    generator = seeding.generator("cpu", 0, "test")
+    noise = action_noise((len(data.test), 10), seeding.generator("cpu", 0, "test"))
     torch.manual_seed(0)
-    made = training_inputs(spec, model, to_unit(data.test.images), data.test.labels, generator)
+    made = training_inputs(spec, model, to_unit(data.test.images), data.test.labels, noise)
     assert model.training is training
     return made
 
