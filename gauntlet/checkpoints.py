@@ -77,7 +77,9 @@ def bit_identical(state: "TrainingState", device: torch.device, here: str) -> bo
 
 def encode_weights(tensors: dict[str, Tensor], card: CheckpointCard) -> bytes:
     """The weights file's bytes; equal inputs give equal bytes."""
-    return save(tensors, metadata={_HEADER: card.model_dump_json()})
+    # A model's own tensors may lie channels-last; the file knows one order only.
+    ordered = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    return save(ordered, metadata={_HEADER: card.model_dump_json()})
 
 
 def load_model(path: Path, device: torch.device) -> LoadedModel:

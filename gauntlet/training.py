@@ -13,7 +13,7 @@ from gauntlet.checkpoints import TrainingState
 from gauntlet.datasets import Dataset
 from gauntlet.epochs import Epochs
 from gauntlet.errors import TrainingDiverged
-from gauntlet.evaluation import measure, natural_accuracy
+from gauntlet.evaluation import build_probe, compiled_probe, measure, natural_accuracy
 from gauntlet.events import (
     BatchFinished,
     CheckpointReady,
@@ -76,6 +76,9 @@ def train(
     # As many training images as there are for test, always the same: both accuracies have the same error.
     train_sample = epochs.images.take(len(test_set))
     last, precision = spec.training.epochs, spec.training.precision
+    probe = build_probe(model, spec.adversary.eps, precision)
+    if epochs.compiled and device.type == "cpu":
+        probe = compiled_probe(probe)
     for epoch in range(done + 1, last + 1):
         started, first = time.perf_counter(), batches if epoch == done + 1 else 0
         for batch in epochs.run(epoch, first):
@@ -84,7 +87,7 @@ def train(
                 yield StateReady(state(epoch - 1, batch))
         seconds = time.perf_counter() - started
 
-        test = measure(model, test_set, eps=spec.adversary.eps, precision=precision)
+        test = measure(model, test_set, probe)
         metrics = tally.means(epochs.totals, rewarded=not isinstance(spec.objective, CrossEntropy)) | {
             "learning_rate": epochs.learning_rate(epoch, epochs.batches - 1),
             "train_accuracy": natural_accuracy(model, train_sample, precision=precision),

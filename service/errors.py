@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 
 from gauntlet.resources import Problem, ProblemError
 from gauntlet.spec import UNION_TAGS
-from store.errors import IdempotencyConflict, NotFound
+from store.errors import CheckpointUnfit, IdempotencyConflict, NotFound
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +51,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(NotFound, _not_found)
     app.add_exception_handler(IdempotencyConflict, _idempotency_conflict)
+    app.add_exception_handler(CheckpointUnfit, _checkpoint_unfit)
     app.add_exception_handler(OperationalError, _database_unavailable)
 
 
@@ -121,6 +122,10 @@ async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     errors = problem_errors(
         [{**item, "loc": item["loc"][1:] if item["loc"][:1] == ("body",) else item["loc"]} for item in found]
     )
+    return _invalid_fields(request, errors)
+
+
+def _invalid_fields(request: Request, errors: Sequence[ProblemError]) -> JSONResponse:
     return _answer(request, 422, "invalid-request", "The request has invalid fields.", errors)
 
 
@@ -146,6 +151,12 @@ async def _not_found(request: Request, error: Exception) -> JSONResponse:
 
 async def _idempotency_conflict(request: Request, error: Exception) -> JSONResponse:
     return _answer(request, 422, "idempotency-conflict", str(error))
+
+
+async def _checkpoint_unfit(request: Request, error: Exception) -> JSONResponse:
+    return _invalid_fields(
+        request, [ProblemError(pointer="/training/initial_checkpoint", message=printable(str(error)))]
+    )
 
 
 async def _database_unavailable(request: Request, error: Exception) -> JSONResponse:

@@ -3,6 +3,7 @@
 StoreError
 ├── NotFound              no object with that id
 ├── IdempotencyConflict   the key was used before with another request
+├── CheckpointUnfit       an experiment cannot start from the checkpoint it names
 └── LeaseLost             another attempt, or a cancel, has taken the job over
 """
 
@@ -20,6 +21,10 @@ class NotFound(StoreError):
 
 class IdempotencyConflict(StoreError):
     """The Idempotency-Key belongs to a different request."""
+
+
+class CheckpointUnfit(StoreError):
+    """The initial checkpoint of an experiment is not there, or is of another kind of model."""
 
 
 class LeaseLost(StoreError):

@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 
 from gauntlet import resources
 from gauntlet.resources import Progress, Status
-from gauntlet.spec import ExperimentSpec
-from store import jobs
+from gauntlet.spec import ArchitectureSpec, DatasetSpec, ExperimentSpec, RunSpec
+from store import checkpoints, jobs
 from store.database import db_now
-from store.errors import IdempotencyConflict
+from store.errors import CheckpointUnfit, IdempotencyConflict, NotFound
 from store.lookup import find
 from store.models import Evaluation, Experiment, Run, new_id
 from store.pages import PageOf, newest_first
@@ -36,6 +36,7 @@ def create(session: Session, spec: ExperimentSpec, idempotency_key: str | None) 
 
     Raises:
         IdempotencyConflict: the key was used with another spec.
+        CheckpointUnfit: its runs cannot start from the checkpoint it names.
     """
     document = spec.model_dump(mode="json")
     digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
@@ -43,6 +44,7 @@ def create(session: Session, spec: ExperimentSpec, idempotency_key: str | None) 
         earlier = _by_key(session, idempotency_key, digest)
         if earlier is not None:
             return earlier, []
+    _require_fit(session, spec)
     now = session.scalar(select(db_now()))
     experiment = Experiment(
         id=new_id("exp"),
@@ -150,6 +152,25 @@ def _by_key(session: Session, key: str, digest: str) -> Experiment | None:
     if earlier is not None and earlier.request_sha256 != digest:
         raise IdempotencyConflict("This Idempotency-Key was used before with another request.")
     return earlier
+
+
+def _require_fit(session: Session, spec: ExperimentSpec) -> None:
+    """Refuse an initial checkpoint by what rows tell; how many classes it has is known once a worker reads it."""
+    if spec.training.initial_checkpoint is None:
+        return
+    try:
+        checkpoint = checkpoints.get(session, spec.training.initial_checkpoint)
+    except NotFound as error:
+        raise CheckpointUnfit(str(error)) from error
+    origin = RunSpec.model_validate(checkpoint.run.spec)
+    found, wanted = (_model(each.architecture, each.dataset) for each in (origin, spec))
+    if found != wanted:
+        raise CheckpointUnfit(f"This checkpoint holds a {found}, but what is trained is a {wanted}.")
+
+
+def _model(architecture: ArchitectureSpec, dataset: DatasetSpec) -> str:
+    channels, height, width = dataset.image_shape
+    return f"{architecture.kind} for {channels} × {height} × {width} images"
 
 
 def _spec(document: Mapping[str, Any]) -> ExperimentSpec:

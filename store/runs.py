@@ -145,13 +145,24 @@ def record_epoch(session: Session, held: Claim, record: EpochRecord) -> str | No
                 metrics=dict(record.metrics),
             )
         )
-    if record.state is None:
-        return None
-    replaced = session.scalar(select(Run.resume_path).where(Run.id == held.id))
-    session.execute(
-        update(Run).where(Run.id == held.id).values(resume_path=record.state.path, resume_sha256=record.state.sha256)
-    )
-    return replaced
+    return None if record.state is None else _replace_state(session, held, record.state)
+
+
+def record_state(session: Session, held: Claim, stored: StoredFile) -> str | None:
+    """Note a training state within an epoch; returns the path of a state file it replaces.
+
+    Raises:
+        LeaseLost: the run is no longer this attempt's.
+    """
+    jobs.hold(session, held, progressed=True)
+    return _replace_state(session, held, stored)
+
+
+def _replace_state(session: Session, held: Claim, stored: StoredFile) -> str | None:
+    before = session.scalar(select(Run.resume_path).where(Run.id == held.id))
+    session.execute(update(Run).where(Run.id == held.id).values(resume_path=stored.path, resume_sha256=stored.sha256))
+    # They are equal where a commit went through whose answer was lost: the file is in use and must not be deleted.
+    return None if before == stored.path else before
 
 
 def complete(session: Session, held: Claim) -> list[str]:

@@ -7,7 +7,13 @@ import signal
 import torch
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from gauntlet.errors import AttackUnsupported, CheckpointInvalid, DatasetUnavailable, TrainingDiverged
+from gauntlet.errors import (
+    AttackUnsupported,
+    CheckpointInvalid,
+    CompilerMissing,
+    DatasetUnavailable,
+    TrainingDiverged,
+)
 from store import jobs
 from store.broker import create_celery, wake
 from store.database import Database
@@ -26,6 +32,7 @@ _REASONS: dict[type[Exception], str] = {
     DatasetUnavailable: "dataset_unavailable",
     CheckpointInvalid: "checkpoint_invalid",
     AttackUnsupported: "attack_unsupported",
+    CompilerMissing: "compiler_missing",
 }
 
 

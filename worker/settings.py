@@ -27,7 +27,7 @@ class WorkerSettings(StoreSettings):
     lease_s: PositiveSeconds = 15
     heartbeat_s: PositiveSeconds = 1
     reconcile_s: PositiveSeconds = 5
-    # Between kept checkpoints a training state is saved this often, so that a crash costs little.
+    # Between kept checkpoints, within an epoch too, a training state is saved this often: what a crash costs at most.
     state_every_s: PositiveSeconds = 30
     # How long a job waits for a database that is away before it gives itself up to the next attempt.
     database_patience_s: PositiveSeconds = 600

@@ -9,21 +9,25 @@ from typing import TypeVar, assert_never
 
 import torch
 from sqlalchemy.orm import Session
+from torch import Tensor
 
 from gauntlet.checkpoints import (
     CheckpointCard,
     TrainingState,
     encode_training_state,
     encode_weights,
+    load_initial_weights,
     load_training_state,
 )
 from gauntlet.datasets import Dataset, load_dataset
+from gauntlet.errors import CheckpointInvalid
 from gauntlet.evaluation import require_supported
-from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resumed, TrainingEvent, Warned
+from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resumed, StateReady, TrainingEvent, Warned
 from gauntlet.spec import RunSpec
 from gauntlet.training import train
-from store import files, runs
+from store import checkpoints, files, runs
 from store.database import Database
+from store.errors import NotFound
 from store.files import StoredFile
 from store.jobs import Claim, JobProgress
 from store.runs import EpochRecord, Note
@@ -42,7 +46,8 @@ def train_run(
     Raises:
         Stopped: the job was told to stop.
         LeaseLost: another attempt has it.
-        GauntletError: the data is missing, an attack does not apply to it, or training diverged.
+        GauntletError: the data or the initial checkpoint is missing or damaged, an attack does not apply, a compiler is
+            missing, or training diverged.
         OSError: the storage cannot be read or written.
     """
     with database.reading() as session:
@@ -52,13 +57,18 @@ def train_run(
     data = load_dataset(spec.dataset, settings.data_root)
     require_supported(spec.evaluation.attacks, len(data.classes))
     state = _resume_state(settings.storage, run.resume_path, run.resume_sha256)
+    initial = _initial_weights(database, settings.storage, spec, data) if state is None else None
     with database.writing() as session:
         runs.rewind(session, held, to_epoch=state.epoch if state else 0)
-        runs.note(session, held, [_start_note(held, settings, device, state, had_state=run.resume_path is not None)])
+        where = f"Attempt {held.token} on {settings.worker_name} ({device})"
+        runs.note(session, held, [_start_note(where, spec, state, had_state=run.resume_path is not None)])
     _sweep(database, held, settings)
 
+    # A compiled step takes half a minute to its first batch.
+    heartbeat.tell(JobProgress("starting", 0, 1, "batches"))
     recorder = _Recorder(database, held, settings, heartbeat, spec, data)
-    for event in train(spec, data, device=device, resume=state):
+    events = train(spec, data, device=device, resume=state, initial_weights=initial, wants_state=recorder.state_is_due)
+    for event in events:
         recorder.take(event)
         heartbeat.checkpoint()
     waiting = database.write(lambda session: runs.complete(session, held), patience_s=settings.database_patience_s)
@@ -74,7 +84,7 @@ def _sweep(database: Database, held: Claim, settings: WorkerSettings) -> None:
 
 @dataclass
 class _Recorder:
-    """Gathers an epoch's events and writes them together."""
+    """Gathers an epoch's events and writes them together; a state within an epoch is written at once."""
 
     database: Database
     held: Claim
@@ -89,25 +99,31 @@ class _Recorder:
 
     def take(self, event: TrainingEvent) -> None:
         match event:
-            case Resumed(epoch=epoch, bit_identical=bit_identical):
+            case Resumed(epoch=epoch, batch=batch, bit_identical=bit_identical):
                 if not bit_identical:
                     message = (
-                        f"Resumed after epoch {epoch} under another torch, device or thread count: "
-                        "from here on not bit-identical to an uninterrupted run."
+                        f"Resumed after {_position(epoch, batch)} on a GPU, or under another torch, device, thread "
+                        "count or compiling: it is not promised that the rest equals an uninterrupted run bit by bit."
                     )
                     note = Note("resumed_elsewhere", message)
                     self._store(lambda session: runs.note(session, self.held, [note]))
             case BatchFinished():
                 self._tell(event)
                 failpoints.reach("batch")
+            case StateReady(state=state):
+                self._write_state(state)
             case EpochFinished():
                 self._finished = event
             case Warned(epoch=epoch, kind=kind, message=message):
                 self._notes.append(Note(kind, message, epoch))
             case CheckpointReady():
-                self._write(event)
+                self._write_epoch(event)
             case _:
                 assert_never(event)
+
+    def state_is_due(self) -> bool:
+        """Whether the last state is as old as the settings let it become."""
+        return time.monotonic() - self._state_saved >= self.settings.state_every_s
 
     def _tell(self, event: BatchFinished) -> None:
         completed = (event.epoch - 1) * event.batches + event.batch
@@ -116,16 +132,19 @@ class _Recorder:
             self._pace = _Pace(completed)
         self.heartbeat.tell(JobProgress("training", completed, total, "batches", self._pace.eta_s(completed, total)))
 
-    def _write(self, event: CheckpointReady) -> None:
+    def _write_state(self, state: TrainingState) -> None:
+        stored = self._state_file(f"epoch-{state.epoch + 1:05d}-batch-{state.batch:05d}", state)
+        failpoints.reach("state_written")
+        replaced = self._store(lambda session: runs.record_state(session, self.held, stored))
+        failpoints.reach("state_recorded")
+        self._delete(replaced)
+
+    def _write_epoch(self, event: CheckpointReady) -> None:
         if self._finished is None:
             raise RuntimeError("A checkpoint came before its epoch's metrics.")
-        storage, folder = self.settings.storage, files.attempt_folder(self.held)
-        weights = self._weights(event, folder) if event.keep else None
-        state: StoredFile | None = None
-        if event.keep or time.monotonic() - self._state_saved >= self.settings.state_every_s:
-            path = f"{folder}/epoch-{event.epoch:05d}.state.safetensors"
-            state = files.write(storage, path, encode_training_state(event.state))
-            self._state_saved = time.monotonic()
+        name = f"epoch-{event.epoch:05d}"
+        weights = self._weights_file(name, event) if event.keep else None
+        state = self._state_file(name, event.state) if event.keep or self.state_is_due() else None
         failpoints.reach("files_written")
         record = EpochRecord(
             epoch=event.epoch,
@@ -138,16 +157,26 @@ class _Recorder:
         )
         replaced = self._store(lambda session: runs.record_epoch(session, self.held, record))
         failpoints.reach("epoch_recorded")
-        if replaced is not None:
-            (storage / replaced).unlink(missing_ok=True)
+        self._delete(replaced)
         self._finished, self._notes = None, []
 
-    def _weights(self, event: CheckpointReady, folder: str) -> StoredFile:
+    def _state_file(self, name: str, state: TrainingState) -> StoredFile:
+        stored = self._file(f"{name}.state", encode_training_state(state))
+        self._state_saved = time.monotonic()
+        return stored
+
+    def _weights_file(self, name: str, event: CheckpointReady) -> StoredFile:
         card = CheckpointCard(
             spec=self.spec, epoch=event.epoch, classes=self.data.classes, image_shape=self.data.image_shape
         )
-        content = encode_weights(event.state.model, card)
-        return files.write(self.settings.storage, f"{folder}/epoch-{event.epoch:05d}.safetensors", content)
+        return self._file(name, encode_weights(event.state.model, card))
+
+    def _file(self, name: str, content: bytes) -> StoredFile:
+        return files.write(self.settings.storage, f"{files.attempt_folder(self.held)}/{name}.safetensors", content)
+
+    def _delete(self, path: str | None) -> None:
+        if path is not None:
+            (self.settings.storage / path).unlink(missing_ok=True)
 
     def _store(self, work: Callable[[Session], T]) -> T:
         return self.database.write(work, patience_s=self.settings.database_patience_s)
@@ -167,15 +196,41 @@ class _Pace:
         return (time.monotonic() - self._since) / done * (total - completed)
 
 
-def _start_note(
-    held: Claim, settings: WorkerSettings, device: torch.device, state: TrainingState | None, *, had_state: bool
-) -> Note:
-    where = f"Attempt {held.token} on {settings.worker_name} ({device})"
+def _start_note(where: str, spec: RunSpec, state: TrainingState | None, *, had_state: bool) -> Note:
     if state is not None:
-        return Note("resumed", f"{where} continues after epoch {state.epoch}.")
+        return Note("resumed", f"{where} continues after {_position(state.epoch, state.batch)}.")
     if had_state:
         return Note("restarted", f"{where} starts over: the saved training state is damaged.")
+    if spec.training.initial_checkpoint is not None:
+        return Note("started", f"{where} starts from the weights of {spec.training.initial_checkpoint}.")
     return Note("started", f"{where} starts.")
+
+
+def _position(epoch: int, batch: int) -> str:
+    """How far training is, such as `epoch 2 and 120 batches`."""
+    if batch == 0:
+        return f"epoch {epoch}"
+    return f"epoch {epoch} and {batch} {'batch' if batch == 1 else 'batches'}"
+
+
+def _initial_weights(database: Database, storage: Path, spec: RunSpec, data: Dataset) -> dict[str, Tensor] | None:
+    """The weights that a run starts from, or None where they are drawn at random.
+
+    Raises:
+        CheckpointInvalid: the checkpoint is gone or damaged, or of another kind of model.
+        OSError: its file cannot be read; a storage that is away must not be taken for a checkpoint that is lost.
+    """
+    if spec.training.initial_checkpoint is None:
+        return None
+    try:
+        with database.reading() as session:
+            checkpoint = checkpoints.get(session, spec.training.initial_checkpoint)
+    except NotFound as error:
+        raise CheckpointInvalid(str(error)) from error
+    file = checkpoints.file_of(checkpoint, storage)
+    if hashlib.sha256(file.read_bytes()).hexdigest() != checkpoint.sha256:
+        raise CheckpointInvalid(f"The file of checkpoint {checkpoint.id} is damaged.")
+    return load_initial_weights(file, spec.architecture, data.image_shape, len(data.classes))
 
 
 def _resume_state(storage: Path, path: str | None, sha256: str | None) -> TrainingState | None:

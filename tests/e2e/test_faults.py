@@ -7,8 +7,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import torch
 
 from client import GauntletClient
+from gauntlet.compilation import compiler_present
 from gauntlet.resources import TERMINAL, Run
 from tests.broker import running_broker, socket_path
 from tests.e2e.system import System, await_that, kill_group
@@ -62,8 +64,49 @@ def test_a_run_survives_the_death_of_its_worker_bit_by_bit(system: System, tiny_
     assert list((system.home / "checkpoints").rglob("*.partial")) == []
 
 
+@pytest.mark.parametrize(
+    "compiled",
+    [
+        "off",
+        pytest.param(
+            "on",
+            marks=pytest.mark.skipif(
+                not compiler_present(torch.device("cpu")), reason="there is no C++ compiler to compile the step with"
+            ),
+        ),
+    ],
+)
+def test_a_run_survives_a_kill_within_an_epoch_bit_by_bit(
+    system: System, tiny_document: dict[str, Any], compiled: str
+) -> None:
+    """Killed after two of an epoch's three batches, it goes on with the third, and everything comes out the same."""
+    client = system.client
+    document = tiny_document | {
+        "training": {"epochs": 4, "checkpoint_every": 2, "compile": compiled},
+        "objectives": [{"kind": "policy_gradient"}],
+    }
+    # States are recorded after the first two batches of every epoch: the sixth is of the third epoch.
+    fragile = system.start("worker", GAUNTLET_FAILPOINT="state_recorded:6")
+    killed = client.submit(document).id
+    finish(client, killed)
+    fragile.terminate()
+    system.start("worker")
+    undisturbed = client.submit(document).id
+    finish(client, undisturbed)
+
+    run = only_run(client, killed)
+    events = list(client.events(run.id))
+    assert [event.kind for event in events if event.epoch is None] == ["started", "resumed"]
+    assert events[1].message.endswith(" continues after epoch 2 and 2 batches.")
+    assert run.attempt == 2
+    assert result(client, killed) == result(client, undisturbed)
+    assert list((system.home / "checkpoints").rglob("*.state.safetensors")) == []
+
+
 # Each place is reached once by the first attempt, and by its successor less often than it takes to kill again.
-@pytest.mark.parametrize("place", ["batch:8", "files_written:3", "epoch_recorded:3", "batch_recorded:3"])
+@pytest.mark.parametrize(
+    "place", ["batch:8", "state_written:5", "files_written:3", "epoch_recorded:3", "batch_recorded:3"]
+)
 def test_a_job_survives_a_kill_at_any_point(system: System, tiny_document: dict[str, Any], place: str) -> None:
     """Killed in a batch, between files and their row, after the row, or in an evaluation: the result is the same."""
     client = system.client
@@ -83,9 +126,9 @@ def test_a_job_survives_a_kill_at_any_point(system: System, tiny_document: dict[
 
 
 def test_a_run_that_kills_its_process_each_time_fails(system: System, tiny_document: dict[str, Any]) -> None:
-    """Three crashes are enough: the run fails and does not circle."""
+    """Three crashes without a state in between are enough: the run fails and does not circle."""
     client = system.client
-    system.start("worker", GAUNTLET_FAILPOINT="batch:2")
+    system.start("worker", GAUNTLET_FAILPOINT="batch:1")
     experiment = client.submit(tiny_document).id
     await_that(lambda: client.experiment(experiment).status in TERMINAL)
     run = only_run(client, experiment)

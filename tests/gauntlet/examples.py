@@ -1,5 +1,6 @@
 """What several test modules build: small specs, small data, models."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,11 @@ from torch import nn
 
 from gauntlet.architectures import build_model, initialise
 from gauntlet.checkpoints import TrainingState
-from gauntlet.datasets import Dataset
+from gauntlet.datasets import Dataset, ImageSet
+from gauntlet.evaluation import Measurement, build_probe, measure
 from gauntlet.events import CheckpointReady, StateReady, TrainingEvent
 from gauntlet.presets import overlay
-from gauntlet.spec import Cnn, RunSpec
+from gauntlet.spec import Cnn, Precision, RunSpec
 from gauntlet.training import train
 
 CPU = torch.device("cpu")
@@ -62,6 +64,10 @@ def network_with(state: TrainingState) -> nn.Module:
     model = network()
     model.load_state_dict(state.model)
     return model.requires_grad_(requires_grad=False)
+
+
+def measured(model: nn.Module, images: ImageSet, *, eps: Fraction, precision: Precision = "fp32") -> Measurement:
+    return measure(model, images, build_probe(model, eps, precision))
 
 
 def same_tensors(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:

@@ -14,8 +14,8 @@ from gauntlet.errors import AttackUnsupported
 from tests.gauntlet.brief_autoattack import BriefAutoAttack, reference_flags
 from tests.gauntlet.examples import CPU, network, network_with
 
-EPS = Fraction(48, 255)
-COUNT = 15
+EPS = Fraction(40, 255)
+COUNT = 24
 
 
 @pytest.fixture

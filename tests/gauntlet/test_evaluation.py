@@ -12,11 +12,11 @@ from gauntlet.attacks import fgsm
 from gauntlet.checkpoints import TrainingState
 from gauntlet.datasets import Dataset, ImageSet, to_unit
 from gauntlet.errors import AttackUnsupported
-from gauntlet.evaluation import Measurement, evaluate, measure, natural_accuracy, nominal_cost
+from gauntlet.evaluation import Measurement, evaluate, natural_accuracy, nominal_cost
 from gauntlet.events import BatchAttacked
 from gauntlet.spec import EvaluationSpec
 from tests.gauntlet.brief_autoattack import BriefAutoAttack, reference_flags
-from tests.gauntlet.examples import CPU, network, network_with
+from tests.gauntlet.examples import CPU, measured, network, network_with
 
 EPS = Fraction(32, 255)
 
@@ -78,7 +78,7 @@ def naive(model: nn.Module, images: Tensor, labels: Tensor, eps: Fraction) -> Me
 def test_measuring_is_counting(model: nn.Module, digits: Dataset, eps: Fraction) -> None:
     """Accuracies, confidence, uniformity and the number of classes equal a plain count, over several batches."""
     test = digits.test.take(150)
-    wanted, found = naive(model, to_unit(test.images), test.labels, eps), measure(model, test, eps=eps)
+    wanted, found = naive(model, to_unit(test.images), test.labels, eps), measured(model, test, eps=eps)
     assert found.accuracy == wanted.accuracy == natural_accuracy(model, test)
     assert found.fgsm_accuracy == wanted.fgsm_accuracy
     assert found.mean_confidence == pytest.approx(wanted.mean_confidence, abs=1e-5)
@@ -89,15 +89,15 @@ def test_measuring_is_counting(model: nn.Module, digits: Dataset, eps: Fraction)
 
 def test_an_attack_lowers_the_measured_accuracy(model: nn.Module, digits: Dataset) -> None:
     """Accuracy under FGSM falls with its budget, and a budget of zero changes nothing."""
-    none, small, large = (measure(model, digits.test, eps=Fraction(level, 255)) for level in (0, 16, 64))
+    none, small, large = (measured(model, digits.test, eps=Fraction(level, 255)) for level in (0, 16, 64))
     assert none.fgsm_accuracy == none.accuracy == small.accuracy
     assert none.accuracy > small.fgsm_accuracy > large.fgsm_accuracy
 
 
 def test_measuring_in_bf16_is_nearly_the_same(model: nn.Module, digits: Dataset) -> None:
     """In bf16 some confidences differ and few predictions do."""
-    exact = measure(model, digits.test, eps=EPS)
-    rounded = measure(model, digits.test, eps=EPS, precision="bf16")
+    exact = measured(model, digits.test, eps=EPS)
+    rounded = measured(model, digits.test, eps=EPS, precision="bf16")
     assert rounded.mean_confidence != exact.mean_confidence
     assert rounded.accuracy == pytest.approx(exact.accuracy, abs=0.02)
     assert rounded.fgsm_accuracy == pytest.approx(exact.fgsm_accuracy, abs=0.04)
@@ -109,7 +109,7 @@ def test_a_uniform_output_is_seen(digits: Dataset) -> None:
     model = network()
     for parameter in model.parameters():
         parameter.data.zero_()
-    found = measure(model, digits.test, eps=EPS)
+    found = measured(model, digits.test, eps=EPS)
     assert found.mean_uniformity == pytest.approx(1)
     assert found.mean_confidence == pytest.approx(0.1)
     assert found.predicted_classes == 1
@@ -118,8 +118,8 @@ def test_a_uniform_output_is_seen(digits: Dataset) -> None:
 @pytest.mark.parametrize("training", [True, False])
 def test_measuring_is_done_without_dropout(model: nn.Module, digits: Dataset, *, training: bool) -> None:
     """Measuring uses eval mode and leaves the model in the mode it was in."""
-    wanted = measure(model.eval(), digits.test.take(40), eps=EPS)
-    assert measure(model.train(training), digits.test.take(40), eps=EPS) == wanted
+    wanted = measured(model.eval(), digits.test.take(40), eps=EPS)
+    assert measured(model.train(training), digits.test.take(40), eps=EPS) == wanted
     assert model.training is training
 
 

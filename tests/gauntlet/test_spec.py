@@ -189,6 +189,9 @@ def test_the_paper_preset_is_the_papers_experiment() -> None:
         "optimizer": {"kind": "rmsprop", "lr": 1e-4, "decay": 1e-6, "rho": 0.9, "epsilon": 1e-7},
         "checkpoint_every": 20,
         "mix": "adversarial",
+        "precision": "fp32",
+        "compile": "auto",
+        "initial_checkpoint": None,
     }
     eps = Fraction(8, 255)
     assert paper.evaluation.attacks == (FgsmAttack(eps=eps), AutoAttack(eps=eps))

@@ -13,12 +13,12 @@ from gauntlet.attacks import fgsm
 from gauntlet.checkpoints import TrainingState, encode_training_state
 from gauntlet.datasets import Dataset, ImageSet, to_unit
 from gauntlet.errors import CheckpointInvalid, TrainingDiverged
-from gauntlet.evaluation import measure, natural_accuracy
+from gauntlet.evaluation import natural_accuracy
 from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resumed, TrainingEvent, Warned
 from gauntlet.objectives import objective_loss
 from gauntlet.optimizers import learning_rate
 from gauntlet.training import train
-from tests.gauntlet.examples import CPU, events, network, network_with, run_spec, same_tensors, some, states
+from tests.gauntlet.examples import CPU, events, measured, network, network_with, run_spec, same_tensors, some, states
 
 POLICY_GRADIENT = {"kind": "policy_gradient"}
 EXPECTED_REWARD = {"kind": "expected_reward"}
@@ -46,7 +46,7 @@ def warned(found: list[TrainingEvent]) -> list[tuple[int, str]]:
 def test_cross_entropy_learns_the_digits(trained: TrainingState, digits: Dataset) -> None:
     """Five epochs on 480 digits bring natural and FGSM accuracy far above the chance of a tenth."""
     model = network_with(trained)
-    learned = measure(model, digits.test, eps=Fraction(32, 255))
+    learned = measured(model, digits.test, eps=Fraction(32, 255))
     assert learned.accuracy > 0.7
     assert learned.fgsm_accuracy > 0.35
     assert natural_accuracy(network(), digits.test) < 0.25
@@ -59,7 +59,7 @@ def test_adversarial_training_makes_robust(trained: TrainingState, digits: Datas
     )
     natural = states(events(spec, some(digits, train=480, test=20)))[-1]
     eps = Fraction(48, 255)
-    robust = [measure(network_with(state), digits.test, eps=eps).fgsm_accuracy for state in (natural, trained)]
+    robust = [measured(network_with(state), digits.test, eps=eps).fgsm_accuracy for state in (natural, trained)]
     assert robust[1] > robust[0] + 0.1
 
 
@@ -191,7 +191,7 @@ def test_metrics_are_of_the_epochs_last_weights(few: Dataset) -> None:
     found = events(spec, few)
     for epoch, (told, state) in enumerate(zip(metrics(found), states(found), strict=True), start=1):
         model = network_with(state)
-        natural = measure(model, few.test, eps=spec.adversary.eps)
+        natural = measured(model, few.test, eps=spec.adversary.eps)
         assert told["test_accuracy"] == natural.accuracy
         assert told["mean_confidence"] == natural.mean_confidence
         assert told["mean_uniformity"] == natural.mean_uniformity

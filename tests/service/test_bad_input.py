@@ -31,6 +31,8 @@ def refused(api: TestClient, answer: Any, status: int = 422) -> dict[str, Any]:
         ({"training": {"epohcs": 3}}, "/training/epohcs"),
         ({"training": {"epochs": 10**9}}, "/training/epochs"),
         ({"training": {"epochs": 2**70}}, "/training/epochs"),
+        ({"training": {"initial_checkpoint": "../ckpt_1"}}, "/training/initial_checkpoint"),
+        ({"training": {"initial_checkpoint": "ckpt_none"}}, "/training/initial_checkpoint"),
         ({"training": {"optimizer": {"kind": "rmsprop", "lr": -0.1}}}, "/training/optimizer/lr"),
         ({"adversary": {"kind": "fgsm", "eps": "8/0"}}, "/adversary/eps"),
         ({"adversary": {"kind": "fgsm", "eps": -1}}, "/adversary/eps"),

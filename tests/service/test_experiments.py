@@ -49,6 +49,24 @@ def test_a_repeated_idempotency_key_returns_the_same_experiment(api: TestClient,
     assert len(api.get("/v1/experiments").json()["data"]) == 1
 
 
+def test_an_experiment_may_start_from_a_checkpoint_that_fits(
+    api: TestClient, trained_run: str, tiny_document: dict[str, Any]
+) -> None:
+    """It is accepted for images of the same shape, and named as a field's fault for others."""
+    checkpoint = api.get("/v1/checkpoints", params={"run": trained_run}).json()["data"][0]["id"]
+    tiny_document["training"]["initial_checkpoint"] = checkpoint
+    accepted = api.post("/v1/experiments", json=tiny_document)
+    assert accepted.status_code == 202
+    assert accepted.json()["spec"]["training"]["initial_checkpoint"] == checkpoint
+    refused = api.post("/v1/experiments", json=tiny_document | {"dataset": {"name": "cifar10"}})
+    problem = refused.json()
+    assert (refused.status_code, problem["type"]) == (422, "urn:gauntlet:problem:invalid-request")
+    assert refused.headers["content-type"] == "application/problem+json"
+    ((pointer, message),) = ((error["pointer"], error["message"]) for error in problem["errors"])
+    assert pointer == "/training/initial_checkpoint"
+    assert message.endswith("what is trained is a cnn for 3 × 32 × 32 images.")
+
+
 def test_without_a_broker_an_experiment_is_still_accepted(
     settings: ServiceSettings, tiny_document: dict[str, Any]
 ) -> None:

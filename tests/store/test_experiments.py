@@ -3,14 +3,16 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
-from gauntlet.spec import ExperimentSpec
-from store import experiments
+from gauntlet.spec import ExperimentSpec, ImageFolder
+from store import checkpoints, experiments, jobs, runs
 from store.database import Database
-from store.errors import IdempotencyConflict, NotFound
+from store.errors import CheckpointUnfit, IdempotencyConflict, NotFound
 from store.experiments import overall_status
-from store.models import Experiment, Run
+from store.files import StoredFile
+from store.models import Checkpoint, Experiment, Run
+from store.runs import EpochRecord
 
 
 def count(database: Database, model: type[Experiment] | type[Run]) -> int:
@@ -72,6 +74,54 @@ def test_simultaneous_requests_with_one_key_make_one_experiment(database: Databa
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(submit, range(8)))) == 1
     assert (count(database, Experiment), count(database, Run)) == (1, 1)
+
+
+def checkpoint_of(database: Database, spec: ExperimentSpec) -> str:
+    """A checkpoint of a new experiment's run; returns its id."""
+    with database.writing() as session:
+        _, (run,) = experiments.create(session, spec, None)
+        held = jobs.claim(session, "run", run, "worker", 60)
+        assert held is not None
+        weights = StoredFile("weights", "0" * 64, 10)
+        runs.record_epoch(session, held, EpochRecord(1, {}, 1.5, 64.0, weights=weights))
+        (checkpoint,) = checkpoints.page(session, run=run, after=None, limit=1).rows
+    return checkpoint.id
+
+
+def starting_from(spec: ExperimentSpec, checkpoint: str) -> ExperimentSpec:
+    return spec.model_copy(update={"training": spec.training.model_copy(update={"initial_checkpoint": checkpoint})})
+
+
+def test_an_experiment_may_start_from_a_checkpoint(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """One that exists and fits is named in the spec of every run."""
+    checkpoint = checkpoint_of(database, tiny_spec)
+    with database.writing() as session:
+        _, (run,) = experiments.create(session, starting_from(tiny_spec, checkpoint), None)
+    with database.reading() as session:
+        assert session.get_one(Run, run).spec["training"]["initial_checkpoint"] == checkpoint
+
+
+def test_an_unfit_initial_checkpoint_is_refused(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """One that is not there, or is for images of another shape: nothing is stored, and the sentence says why."""
+    folder = ImageFolder(folder="pictures", image_size=24)
+    checkpoint = checkpoint_of(database, tiny_spec.model_copy(update={"dataset": folder}))
+    for identifier, told in (
+        ("ckpt_none", "no checkpoint with the id 'ckpt_none'"),
+        (checkpoint, r"holds a cnn for 3 × 24 × 24 images, but what is trained is a cnn for 1 × 16 × 16 images\."),
+    ):
+        with pytest.raises(CheckpointUnfit, match=told), database.writing() as session:
+            experiments.create(session, starting_from(tiny_spec, identifier), None)
+    assert count(database, Experiment) == 1
+
+
+def test_a_repeated_key_outlives_the_initial_checkpoint(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """The first experiment comes back though the checkpoint it started from is gone."""
+    spec = starting_from(tiny_spec, checkpoint_of(database, tiny_spec))
+    with database.writing() as session:
+        first, _ = experiments.create(session, spec, "key")
+        session.execute(delete(Checkpoint))
+    with database.writing() as session:
+        assert experiments.create(session, spec, "key")[0].id == first.id
 
 
 def test_an_aborted_transaction_leaves_nothing(database: Database, tiny_spec: ExperimentSpec) -> None:

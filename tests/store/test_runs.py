@@ -70,6 +70,24 @@ def test_an_epoch_is_recorded_whole(database: Database, tiny_spec: ExperimentSpe
         assert (checkpoint.epoch, checkpoint.metrics["test_fgsm_accuracy"]) == (2, 0.6)
 
 
+def test_a_state_within_an_epoch_takes_the_place_of_the_last(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """It and the next epoch's name what they replace; recorded twice, as after a lost answer, it replaces nothing."""
+    _, held = submit(database, tiny_spec)
+    within = StoredFile("state-1-batch-2", "5" * 64, 10)
+    with database.writing() as session:
+        runs.record_epoch(session, held, record(1, keep=False))
+    with database.writing() as session:
+        assert runs.record_state(session, held, within) == "state-1"
+    with database.writing() as session:
+        assert runs.record_state(session, held, within) is None
+    with database.reading() as session:
+        run = runs.get(session, held.id)
+        assert (run.resume_path, run.resume_sha256) == (within.path, within.sha256)
+        assert [row.epoch for row in runs.metrics_page(session, held.id, after=None, limit=10).rows] == [1]
+    with database.writing() as session:
+        assert runs.record_epoch(session, held, record(2, keep=True)) == within.path
+
+
 def test_a_lost_attempt_records_nothing(database: Database, tiny_spec: ExperimentSpec) -> None:
     """The transaction of a fenced-off worker leaves no row behind."""
     _, held = submit(database, tiny_spec)
@@ -77,7 +95,10 @@ def test_a_lost_attempt_records_nothing(database: Database, tiny_spec: Experimen
         jobs.release(session, held, "worker_shutdown")
     with pytest.raises(LeaseLost), database.writing() as session:
         runs.record_epoch(session, held, record(2, keep=True))
+    with pytest.raises(LeaseLost), database.writing() as session:
+        runs.record_state(session, held, StoredFile("state", "0" * 64, 10))
     with database.reading() as session:
+        assert runs.get(session, held.id).resume_path is None
         for model in (EpochMetrics, Checkpoint, RunEvent):
             assert session.scalars(select(model)).all() == []
 
@@ -116,10 +137,14 @@ def test_a_finished_run_queues_an_evaluation_per_selected_checkpoint(
 
 
 def test_progress_clears_the_count_of_crashes(database: Database, tiny_spec: ExperimentSpec) -> None:
-    """Workers lost now and then over a long run do not add up to a failure."""
+    """Workers lost now and then over a long run, or a long epoch, do not add up to a failure."""
     _, held = submit(database, tiny_spec)
-    for epoch in range(1, EPOCHS + 1):
-        train(database, held, range(epoch, epoch + 1))
+    for place in range(1, 2 * EPOCHS + 1):
+        if place <= EPOCHS:
+            train(database, held, range(place, place + 1))
+        else:
+            with database.writing() as session:
+                runs.record_state(session, held, StoredFile(f"state-batch-{place}", "0" * 64, 10))
         with database.writing() as session:
             jobs.abandon(session, held, "worker_lost")
         with database.writing() as session:
