@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install install-dev demo up test lint lock help
+.PHONY: install install-dev demo up test lint bench lock help
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -28,6 +28,12 @@ lint: install-dev ## Check style, types and the boundaries between packages
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+bench: install-dev ## Measure speed beside a naive loop, torchattacks and ART (a quarter of an hour; the machine must be idle)
+	$(BIN)/pip install --quiet --no-deps --requirement benchmarks/requirements.txt
+	mkdir -p build/home  # ART writes into the home folder when it is imported
+	HOME=$(CURDIR)/build/home TQDM_DISABLE=1 $(BIN)/python -m benchmarks.training_step --out benchmarks/results/training_step.json
+	$(BIN)/python -m benchmarks.evaluation --out benchmarks/results/evaluation.json
+
 lock: ## Pin anew what a fresh install brings, after a change of pyproject.toml
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet --editable '.[dev]'
@@ -44,6 +50,8 @@ $(VENV)/installed: pyproject.toml requirements.lock
 	$(BIN)/pip install --quiet --constraint requirements.lock --editable .
 	touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed
+$(VENV)/installed-dev: $(VENV)/installed benchmarks/requirements.txt
 	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[dev]'
+	# A peer that a test compares with. What it demands is of 2021 and of no use here, hence --no-deps.
+	$(BIN)/pip install --quiet --no-deps --constraint benchmarks/requirements.txt torchattacks scipy
 	touch $@

@@ -83,7 +83,8 @@ def in_precision(model: nn.Module, precision: Precision) -> Model:
         return model
 
     def in_bfloat16(images: Tensor) -> Tensor:
-        with torch.autocast(images.device.type, torch.bfloat16):
+        # Each weight is cast once a pass, so there is nothing to cache; and a CUDA graph must not find a stale cast.
+        with torch.autocast(images.device.type, torch.bfloat16, cache_enabled=False):
             logits: Tensor = model(images)
         return logits.float()
 

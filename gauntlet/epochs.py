@@ -74,8 +74,9 @@ class Epochs:
         generator = seeding.generator(self._device, seed, "actions", epoch, batch)
         noise = action_noise((2, rows(self._spec, len(indices)), self._classes), generator)
         inputs = self.images.images[indices], self.images.labels[indices], noise
-        with _dropout_from(self._device, seeding.derive(seed, "dropout", epoch, batch)):
-            self._step_for(inputs)(*inputs)
+        step = self._step_for(inputs)
+        with _random_state(self._device, seeding.derive(seed, "dropout", epoch, batch)):
+            step(*inputs)
 
     def _step_for(self, inputs: tuple[Tensor, Tensor, Tensor]) -> Step:
         if not self.compiled or len(inputs[0]) < self._spec.training.batch_size:
@@ -83,13 +84,14 @@ class Epochs:
         if self._fast is None:
             moments = [tensor for state in self._optimizer.state.values() for tensor in state.values()]
             changed = [*self._model.parameters(), *self._model.buffers(), *moments, self.totals]
-            with torch.random.fork_rng():
+            # To be captured it is tried out, which draws random numbers.
+            with _random_state(self._device, 0):
                 self._fast = accelerate(self._plain, inputs, changed)
         return self._fast
 
 
 @contextmanager
-def _dropout_from(device: torch.device, seed: int) -> Iterator[None]:
+def _random_state(device: torch.device, seed: int) -> Iterator[None]:
     """Torch's global random state, which dropout draws from, set to `seed` inside and restored afterwards."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)

@@ -1,0 +1,115 @@
+"""The speed of a training step, ours beside what people use; the paper's network at batch 32.
+
+    python -m benchmarks.training_step --out benchmarks/results/training_step.json
+
+One pass is FGSM examples at 8/255 for every image and an update with each batch. On a GPU add `--device cuda`.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from benchmarks import peers
+from benchmarks.machine import describe_machine
+from benchmarks.rounds import race, table
+from gauntlet.architectures import build_model, initialise
+from gauntlet.datasets import Dataset, ImageSet, to_unit
+from gauntlet.epochs import Epochs
+from gauntlet.optimizers import build_optimizer
+from gauntlet.spec import RunSpec
+
+BATCH = 32
+# What is asked of the engine, measured in one run: images/s as a multiple of each peer's.
+WANTED = {
+    "fp32, compiled": {"naive": 1.8, "torchattacks": 1.5, "art": 1.7},
+    "bf16, compiled": {"naive": 6.5, "torchattacks": 5.5, "art": 6.0},
+}
+
+
+def main() -> None:
+    """Race all ways against each other and write what was found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--images", type=int, default=960, help="images in a pass")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+
+    torch.set_num_threads(options.threads)
+    device = torch.device(options.device)
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (options.images, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    labels = torch.randint(10, (options.images,), generator=generator)
+    floats = to_unit(pixels).contiguous()
+    ways: dict[str, Callable[[], object]] = {
+        "naive": peers.naive_training(floats, labels, BATCH, device),
+        "torchattacks": peers.torchattacks_training(floats, labels, BATCH, device),
+        "art": peers.art_training(floats, labels, BATCH, device),
+    }
+    for precision in ("fp32", "bf16"):
+        for name, compile_ in (("eager", "off"), ("compiled", "on")):
+            ways[f"{precision}, {name}"] = gauntlet_training(pixels, labels, device, precision, compile_)
+    found = race(ways, images=options.images, rounds=options.rounds, base="naive")
+    reached = {
+        way: {
+            peer: {
+                "wanted": ratio,
+                "measured": round(found[way]["images_per_second"] / found[peer]["images_per_second"], 2),
+            }
+            for peer, ratio in peers_.items()
+        }
+        for way, peers_ in WANTED.items()
+    }
+    result = {
+        "machine": describe_machine(),
+        "device": options.device,
+        "threads": options.threads,
+        "batch_size": BATCH,
+        "images": options.images,
+        "rounds": options.rounds,
+        "rows": found,
+        "wanted": reached,
+    }
+    print(table(found))  # noqa: T201  # the benchmark's answer
+    print(json.dumps(reached, indent=1))  # noqa: T201
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def gauntlet_training(
+    pixels: torch.Tensor, labels: torch.Tensor, device: torch.device, precision: str, compile_: str
+) -> Callable[[], None]:
+    """Our loop, as a run does it, over uint8 images [n, 3, 32, 32] and labels [n]; returns a pass over them."""
+    spec = RunSpec.model_validate(
+        {
+            "dataset": {"name": "cifar10"},
+            "architecture": {"kind": "cnn"},
+            "objective": {"kind": "cross_entropy"},
+            "adversary": {"kind": "fgsm", "eps": "8/255"},
+            "training": {"batch_size": BATCH, "precision": precision, "compile": compile_},
+            "evaluation": {},
+            "seed": 0,
+        }
+    )
+    images = ImageSet(pixels, labels)
+    data = Dataset(images, images, tuple("abcdefghij"))
+    model = build_model(spec.architecture, data.image_shape, len(data.classes))
+    initialise(model, spec.seed)
+    model.to(device)
+    epochs = Epochs(spec, data, model, build_optimizer(spec.training.optimizer, model))
+
+    def one_pass() -> None:
+        for _ in epochs.run(1, 0):
+            pass
+        # The epoch's end reads the tally, so a GPU has finished too.
+
+    return one_pass
+
+
+if __name__ == "__main__":
+    main()
