@@ -2,7 +2,7 @@
 
 import fcntl
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Literal, assert_never
@@ -40,6 +40,10 @@ class ImageSet:
     def take(self, count: int) -> "ImageSet":
         """The first `count` images, or all of them if there are fewer."""
         return ImageSet(self.images[:count], self.labels[:count])
+
+    def at(self, positions: Tensor) -> "ImageSet":
+        """The images at `positions` (int64 [m]), in that order."""
+        return ImageSet(self.images[positions], self.labels[positions])
 
     def to(self, device: torch.device) -> "ImageSet":
         """The same images on `device`."""
@@ -84,6 +88,26 @@ def load_dataset(spec: DatasetSpec, data_root: Path) -> Dataset:
     return Dataset(train, test, classes)
 
 
+def hold_out(data: Dataset, count: int) -> tuple[Dataset, ImageSet]:
+    """Take `count` images out of the training set; the data set without them, and they.
+
+    Which ones depends on `count` and the number of training images alone. Both sets come out shuffled, so every prefix
+    is a fair sample; where `count` is 0, the data set is as it was.
+
+    Raises:
+        DatasetUnavailable: no image would be left to train on.
+    """
+    if count == 0:
+        return data, data.train.take(0)
+    if count >= len(data.train):
+        raise DatasetUnavailable(
+            f"There are {len(data.train)} training images, and {count} of them are to be held out for validation: "
+            "none is left to train on."
+        )
+    order = _shuffled(len(data.train))
+    return replace(data, train=data.train.at(order[count:])), data.train.at(order[:count])
+
+
 def load_split(spec: DatasetSpec, split: Split, data_root: Path) -> tuple[ImageSet, tuple[str, ...]]:
     """One of a data set's two sets, and its classes. `spec.train_samples` draws a fixed subset of the training set.
 
@@ -106,8 +130,7 @@ def load_split(spec: DatasetSpec, split: Split, data_root: Path) -> tuple[ImageS
 def _drawn(images: ImageSet, samples: int | None) -> ImageSet:
     if samples is None or samples >= len(images):
         return images
-    chosen = _shuffled(len(images))[:samples]
-    return ImageSet(images.images[chosen], images.labels[chosen])
+    return images.at(_shuffled(len(images))[:samples])
 
 
 def _shuffled(count: int) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from gauntlet.eps import format_eps
-from gauntlet.spec import AttackSpec, ExperimentSpec, FgsmAttack, Selection, attack_label
+from gauntlet.spec import AttackSpec, EvaluationSpec, ExperimentSpec, FgsmAttack, Selection, SelectOn, attack_label
 
 _Z_95 = 1.959963984540054
 
@@ -76,7 +76,7 @@ class Report(_Value):
     name: str
     status: str
     complete: bool
-    selected_on: Literal["test"] = "test"
+    selected_on: SelectOn
     spec: ExperimentSpec
     rows: tuple[ReportRow, ...]
     warnings: tuple[str, ...]
@@ -159,6 +159,10 @@ def _first(outcome: EvaluationOutcome, kind: str) -> Accuracy | None:
     return next((attacked.accuracy for attacked in outcome.attacks if attacked.attack.kind == kind), None)
 
 
+_SELECTED: dict[SelectOn, str] = {
+    "test": " The best checkpoint was selected on the test set, as in the paper.",
+    "validation": " The best checkpoint was selected on the validation set, not on the test set as in the paper.",
+}
 _COLUMNS = {
     "train_accuracy": "train",
     "natural_accuracy": "natural",
@@ -209,8 +213,14 @@ def _describe_training(spec: ExperimentSpec) -> str:
     return (
         f"Data set {spec.dataset.name}, architecture {spec.architecture.kind}; FGSM adversarial training at "
         f"ε = {format_eps(spec.adversary.eps)}, {spec.training.epochs} epochs in batches of "
-        f"{spec.training.batch_size}, {optimizer.kind} at {optimizer.lr:g}."
+        f"{spec.training.batch_size}, {optimizer.kind} at {optimizer.lr:g}.{_describe_validation(spec.evaluation)}"
     )
+
+
+def _describe_validation(evaluation: EvaluationSpec) -> str:
+    if evaluation.select_on == "test":
+        return ""
+    return f" Held out for validation: {evaluation.validation_samples or 'a tenth'} of the training images."
 
 
 def _describe_evaluation(report: Report) -> str:
@@ -218,8 +228,7 @@ def _describe_evaluation(report: Report) -> str:
         f"{'FGSM' if attack.kind == 'fgsm' else 'AutoAttack'} at ε = {format_eps(attack.eps)}"
         for attack in report.spec.evaluation.attacks
     )
-    best = "best_fgsm" in report.spec.evaluation.select
-    selected = f" The best checkpoint was selected on the {report.selected_on} set, as in the paper." if best else ""
+    selected = _SELECTED[report.selected_on] if "best_fgsm" in report.spec.evaluation.select else ""
     images = f" on {report.rows[0].n} test images" if report.rows else ""
     return (
         f"Evaluated{images} under {budgets} (L∞). Accuracies in per cent with 95 % Wilson intervals; gap is train − "

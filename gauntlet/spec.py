@@ -233,6 +233,9 @@ UNION_TAGS: frozenset[object] = frozenset(
 
 AttackSpec = Annotated[FgsmAttack | AutoAttack, Field(discriminator="kind")]
 Selection = Literal["best_fgsm", "last"]
+SelectOn = Literal["test", "validation"]
+# On CIFAR-10 the usual 5,000 of 50,000.
+_ONE_HELD_OUT_OF = 10
 
 
 def _one_or_many(value: object) -> object:
@@ -247,6 +250,15 @@ class EvaluationSpec(Spec):
         BeforeValidator(_one_or_many, json_schema_input_type=Selection | tuple[Selection, ...]),
         Field(min_length=1, max_length=2),
     ] = ("best_fgsm",)
+    select_on: SelectOn = Field(
+        default="test",
+        description="Whose FGSM accuracy `best_fgsm` goes by: the test set's, as in the paper, or that of training "
+        "images which are held out of training for it, the same ones for every run.",
+    )
+    validation_samples: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        default=None,
+        description="How many training images are held out under `select_on: validation`; by default a tenth.",
+    )
     attacks: Annotated[tuple[AttackSpec, ...], Field(min_length=1, max_length=20)] = (
         FgsmAttack(eps=Fraction(8, 255)),
         AutoAttack(eps=Fraction(8, 255)),
@@ -262,6 +274,18 @@ class EvaluationSpec(Spec):
         _refuse_duplicates("select", self.select)
         _refuse_duplicates("attacks", [attack_label(attack) for attack in self.attacks])
         return self
+
+    @model_validator(mode="after")
+    def _nothing_is_held_out_for_nothing(self) -> Self:
+        if self.validation_samples is not None and self.select_on == "test":
+            raise ValueError("validation_samples has no meaning without select_on validation: nothing is held out")
+        return self
+
+    def held_out(self, train_images: int) -> int:
+        """How many of so many training images are kept for validation instead of being trained on."""
+        if self.select_on == "test":
+            return 0
+        return self.validation_samples or max(1, train_images // _ONE_HELD_OUT_OF)
 
 
 def attack_label(attack: FgsmAttack | AutoAttack) -> str:
@@ -330,6 +354,16 @@ class ExperimentSpec(Spec):
         _refuse_duplicates("seeds", self.seeds)
         if len(self.objectives) * len(self.seeds) > MAX_RUNS:
             raise ValueError(f"objectives × seeds is more than {MAX_RUNS} runs")
+        return self
+
+    @model_validator(mode="after")
+    def _images_remain_to_train_on(self) -> Self:
+        samples = self.dataset.train_samples
+        if samples is not None and self.evaluation.held_out(samples) >= samples:
+            raise ValueError(
+                f"none of the dataset's train_samples ({samples}) is left to train on: "
+                f"evaluation holds out {self.evaluation.held_out(samples)} for validation"
+            )
         return self
 
     def objective_labels(self) -> tuple[str, ...]:

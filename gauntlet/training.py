@@ -5,15 +5,15 @@ import time
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gauntlet import checkpoints, tally
 from gauntlet.architectures import build_model, initialise
 from gauntlet.checkpoints import TrainingState
-from gauntlet.datasets import Dataset
+from gauntlet.datasets import Dataset, ImageSet, hold_out
 from gauntlet.epochs import Epochs
 from gauntlet.errors import TrainingDiverged
-from gauntlet.evaluation import build_probe, compiled_probe, measure, natural_accuracy
+from gauntlet.evaluation import Probe, build_probe, compiled_probe, measure, natural_accuracy
 from gauntlet.events import (
     BatchFinished,
     CheckpointReady,
@@ -51,7 +51,9 @@ def train(
         TrainingDiverged: the loss or the weights are no longer finite, or the loss is beyond ±1e3.
         CheckpointInvalid: `resume` or `initial_weights` belong to another architecture.
         CompilerMissing: the spec insists on a compiled step, which needs a compiler that is not there.
+        DatasetUnavailable: the spec holds all training images out for validation.
     """
+    data, validation = hold_out(data, spec.evaluation.held_out(len(data.train)))
     model = build_model(spec.architecture, data.image_shape, len(data.classes))
     initialise(model, spec.seed)
     if initial_weights is not None:
@@ -72,7 +74,7 @@ def train(
             epoch, batch, weights, moments, epochs.totals.cpu().clone(), tuple(sorted(warnings)), environment
         )
 
-    test_set = data.test.to(device)
+    test_set, validation_set = data.test.to(device), validation.to(device)
     # As many training images as there are for test, always the same: both accuracies have the same error.
     train_sample = epochs.images.take(len(test_set))
     last, precision = spec.training.epochs, spec.training.precision
@@ -98,6 +100,7 @@ def train(
             "mean_uniformity": test.mean_uniformity,
             "predicted_classes": float(test.predicted_classes),
         }
+        metrics |= _validation_metrics(model, validation_set, probe)
         if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
             raise TrainingDiverged(epoch, epochs.batches, math.inf)
         images = len(epochs.images) - first * spec.training.batch_size
@@ -109,3 +112,14 @@ def train(
         warnings = frozenset(found)
 
         yield CheckpointReady(epoch, epoch % spec.training.checkpoint_every == 0 or epoch == last, state(epoch, 0))
+
+
+def _validation_metrics(model: nn.Module, images: ImageSet, probe: Probe) -> dict[str, float]:
+    if len(images) == 0:
+        return {}
+    validation = measure(model, images, probe)
+    return {
+        "validation_accuracy": validation.accuracy,
+        "validation_fgsm_accuracy": validation.fgsm_accuracy,
+        "validation_accuracy_n": float(len(images)),
+    }

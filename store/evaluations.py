@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from gauntlet import resources
 from gauntlet.report import EvaluationOutcome, summarise
-from gauntlet.spec import EvaluationSpec, RunSpec, Selection
+from gauntlet.spec import EvaluationSpec, RunSpec, Selection, SelectOn
 from store import jobs
 from store.database import db_now
 from store.jobs import Claim
@@ -54,7 +54,7 @@ def create_for(session: Session, run: Run, checkpoints: Sequence[Checkpoint]) ->
     spec = RunSpec.model_validate(run.spec).evaluation
     selected: dict[str, list[Selection]] = {}
     for selection in spec.select:
-        selected.setdefault(select_checkpoint(selection, checkpoints).id, []).append(selection)
+        selected.setdefault(select_checkpoint(selection, spec.select_on, checkpoints).id, []).append(selection)
     created = [
         Evaluation(
             id=new_id("eval"),
@@ -72,11 +72,11 @@ def create_for(session: Session, run: Run, checkpoints: Sequence[Checkpoint]) ->
     return [evaluation.id for evaluation in created]
 
 
-def select_checkpoint(selection: Selection, checkpoints: Sequence[Checkpoint]) -> Checkpoint:
+def select_checkpoint(selection: Selection, select_on: SelectOn, checkpoints: Sequence[Checkpoint]) -> Checkpoint:
     """The checkpoint that a selection means, from a run's checkpoints in order of epoch; of equals the earliest."""
     if selection == "last":
         return checkpoints[-1]
-    return max(checkpoints, key=lambda checkpoint: checkpoint.metrics["test_fgsm_accuracy"])
+    return max(checkpoints, key=lambda checkpoint: checkpoint.metrics[f"{select_on}_fgsm_accuracy"])
 
 
 def batches(session: Session, identifier: str) -> Sequence[EvaluationBatch]:

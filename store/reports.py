@@ -32,6 +32,7 @@ def build(session: Session, experiment_id: str) -> Report:
         name=shown.name,
         status=shown.status,
         complete=shown.status in resources.TERMINAL,
+        selected_on=shown.spec.evaluation.select_on,
         spec=shown.spec,
         rows=tuple(rows),
         warnings=tuple(_warnings(session, experiment_id, [(run, checkpoint) for run, checkpoint, _ in found])),

@@ -25,7 +25,14 @@ def report(tiny_spec: ExperimentSpec) -> Report:
         outcome=EvaluationOutcome(natural=Accuracy.of(8, 16), attacks=()),
     )
     return Report(
-        experiment="exp_a", name="[x]", status="succeeded", complete=True, spec=tiny_spec, rows=(row,), warnings=()
+        experiment="exp_a",
+        name="[x]",
+        status="succeeded",
+        complete=True,
+        selected_on="test",
+        spec=tiny_spec,
+        rows=(row,),
+        warnings=(),
     )
 
 

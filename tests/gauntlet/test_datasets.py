@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gauntlet.datasets import Dataset, ImageSet, load_dataset, load_split, to_tensor, to_unit
+from gauntlet.datasets import Dataset, ImageSet, hold_out, load_dataset, load_split, to_tensor, to_unit
 from gauntlet.errors import DatasetUnavailable
 from gauntlet.spec import Cifar10, Digits, ImageFolder
 from gauntlet.torchvision_ops import declare_missing_operators
@@ -96,6 +96,41 @@ def _pairs(images: ImageSet) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
 def test_more_samples_than_there_are_means_all(digits: Dataset) -> None:
     """Asking for more images than the set has gives the set."""
     assert same(load_dataset(Digits(train_samples=10**9), NOWHERE).train, digits.train)
+
+
+def test_a_held_out_set_is_fixed_and_fair(digits: Dataset) -> None:
+    """Every training image is in exactly one part, with its label; both parts are shuffled and always the same ones."""
+    numbered = Dataset(ImageSet(torch.arange(1_437), digits.train.labels), digits.test, digits.classes)
+    rest, validation = hold_out(numbered, 143)
+    assert (len(rest.train), len(validation)) == (1_294, 143)
+    assert sorted([*rest.train.images.tolist(), *validation.images.tolist()]) == list(range(1_437))
+    for part in (rest.train, validation):
+        assert torch.equal(part.labels, digits.train.labels[part.images])
+        assert part.images.tolist() != sorted(part.images.tolist())
+        assert len(part.labels.unique()) == 10
+    assert same(rest.test, digits.test)
+    assert rest.classes == digits.classes
+    again, validation_again = hold_out(numbered, 143)
+    assert same(again.train, rest.train)
+    assert same(validation_again, validation)
+    # As drawn when this was written: with other images, results would no longer be comparable.
+    assert validation.images[:5].tolist() == [1081, 161, 1295, 1071, 72]
+
+
+def test_holding_nothing_out_changes_nothing(digits: Dataset) -> None:
+    """The data set stays in its order, and the held-out set is empty."""
+    rest, validation = hold_out(digits, 0)
+    assert same(rest.train, digits.train)
+    assert len(validation) == 0
+
+
+def test_an_image_must_be_left_to_train_on(digits: Dataset) -> None:
+    """All but one image may be held out; where none would be left the error has both numbers."""
+    three = Dataset(digits.train.take(3), digits.test, digits.classes)
+    assert [len(part) for part in (hold_out(three, 2)[0].train, hold_out(three, 2)[1])] == [1, 2]
+    for count in (3, 4):
+        with pytest.raises(DatasetUnavailable, match=f"There are 3 training images, and {count} of them"):
+            hold_out(three, count)
 
 
 def test_to_unit_is_the_pixel_over_255() -> None:

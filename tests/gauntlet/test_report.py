@@ -147,6 +147,7 @@ def report(**changes: Any) -> Report:
         "name": "digits, twice",
         "status": "succeeded",
         "complete": True,
+        "selected_on": spec.evaluation.select_on,
         "spec": spec,
         "rows": (row(FGSM, AUTO), row(FGSM, objective="policy_gradient", selection="last", train_accuracy=0.75)),
         "warnings": (),
@@ -170,12 +171,40 @@ def test_markdown_has_the_table_in_per_cent() -> None:
 
 
 def test_markdown_says_how_it_was_measured() -> None:
-    """Data set, training budget, attacks with exact budgets, n and the selection set are told."""
+    """Data set, training budget, attacks with exact budgets and n are told."""
     text = to_markdown(report())
     for told in ("digits", "ε = 32/255", "40 epochs", "batches of 32", "rmsprop at 0.0003", "on 10 test images"):
         assert told in text
     assert "FGSM at ε = 8/255, AutoAttack at ε = 8/255" in text
-    assert "selected on the test set" in text
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "told"),
+    [
+        ({}, ["The best checkpoint was selected on the test set, as in the paper."]),
+        ({"select": ["last"]}, []),
+        (
+            {"select_on": "validation"},
+            [
+                "Held out for validation: a tenth of the training images.",
+                "The best checkpoint was selected on the validation set, not on the test set as in the paper.",
+            ],
+        ),
+        (
+            {"select_on": "validation", "validation_samples": 70, "select": ["last"]},
+            ["Held out for validation: 70 of the training images."],
+        ),
+    ],
+    ids=["test", "test, last only", "validation", "validation, last only"],
+)
+def test_markdown_says_what_selected_and_what_was_held_out(evaluation: dict[str, Any], told: list[str]) -> None:
+    """The set that chose the best checkpoint is named where one was chosen, held-out images wherever there are any."""
+    shown = report(spec={"evaluation": evaluation})
+    assert shown.selected_on == evaluation.get("select_on", "test")
+    text = to_markdown(shown)
+    sentences = [line for line in told if line in text]
+    assert sentences == told
+    assert text.count("selected on") + text.count("Held out") == len(told)
 
 
 def test_markdown_says_what_is_missing_or_suspect() -> None:

@@ -70,6 +70,17 @@ REFUSED = {
     "selection twice": {"evaluation": {"select": ["last", "last"]}},
     "unknown selection": {"evaluation": {"select": "first"}},
     "no samples": {"evaluation": {"samples": 0}},
+    "unknown selection set": {"evaluation": {"select_on": "train"}},
+    "no validation samples": {"evaluation": {"select_on": "validation", "validation_samples": 0}},
+    "validation samples for nothing": {"evaluation": {"validation_samples": 5}},
+    "nothing left to train on": {
+        "dataset": {"name": "digits", "train_samples": 5},
+        "evaluation": {"select_on": "validation", "validation_samples": 5},
+    },
+    "a single image to train on and to hold out": {
+        "dataset": {"name": "digits", "train_samples": 1},
+        "evaluation": {"select_on": "validation"},
+    },
     "no training samples": {"dataset": {"name": "digits", "train_samples": 0}},
     "off-policy without a floor": {"objectives": [{"kind": "policy_gradient", "action": "epsilon_greedy"}]},
     "a floor above certainty": {"objectives": [{"kind": "policy_gradient", "log_prob_floor": 0}]},
@@ -141,7 +152,12 @@ SPECS: dict[str, dict[str, Any]] = {
         "adversary": {"eps": "0.5/255", "loss": "objective", "mode": "train"},
         "training": {"optimizer": {"lr": 0.1 + 0.2}, "mix": "both"},
         "seeds": [2**63 - 1, 0],
-        "evaluation": {"select": "last", "attacks": [{"kind": "autoattack", "eps": 0.031}]},
+        "evaluation": {
+            "select": "last",
+            "select_on": "validation",
+            "validation_samples": 3,
+            "attacks": [{"kind": "autoattack", "eps": 0.031}],
+        },
     },
 }
 
@@ -197,6 +213,7 @@ def test_the_paper_preset_is_the_papers_experiment() -> None:
     assert paper.evaluation.attacks == (FgsmAttack(eps=eps), AutoAttack(eps=eps))
     assert paper.evaluation.samples == 10_000
     assert "best_fgsm" in paper.evaluation.select
+    assert (paper.evaluation.select_on, paper.evaluation.validation_samples) == ("test", None)
 
 
 def test_the_defaults_are_the_papers() -> None:
@@ -274,6 +291,29 @@ def test_an_experiment_has_a_largest_size() -> None:
     assert len(experiment(objectives=objectives[:10], seeds=list(range(100))).runs()) == 1_000
     with pytest.raises(ValidationError, match="1000 runs"):
         experiment(objectives=objectives, seeds=list(range(100)))
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "train_images", "wanted"),
+    [
+        ({}, 50_000, 0),
+        ({"select_on": "validation"}, 50_000, 5_000),
+        ({"select_on": "validation"}, 1_437, 143),
+        ({"select_on": "validation"}, 9, 1),
+        ({"select_on": "validation", "validation_samples": 300}, 1_437, 300),
+    ],
+)
+def test_a_tenth_is_held_out_unless_said(evaluation: dict[str, Any], train_images: int, wanted: int) -> None:
+    """Selecting on the test set holds nothing out; else it is a tenth, at least one image, or what is asked for."""
+    assert experiment(evaluation=evaluation).evaluation.held_out(train_images) == wanted
+
+
+def test_what_leaves_nothing_to_train_on_is_told_with_its_numbers() -> None:
+    """One image fewer held out than there are is accepted; all of them are refused in a sentence."""
+    spec = {"dataset": {"name": "digits", "train_samples": 5}}
+    experiment(**spec, evaluation={"select_on": "validation", "validation_samples": 4})
+    with pytest.raises(ValidationError, match=r"train_samples \(5\) is left to train on: evaluation holds out 6"):
+        experiment(**spec, evaluation={"select_on": "validation", "validation_samples": 6})
 
 
 def test_one_selection_needs_no_list() -> None:

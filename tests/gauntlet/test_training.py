@@ -11,8 +11,8 @@ from gauntlet import seeding
 from gauntlet.architectures import ARCHITECTURES
 from gauntlet.attacks import fgsm
 from gauntlet.checkpoints import TrainingState, encode_training_state
-from gauntlet.datasets import Dataset, ImageSet, to_unit
-from gauntlet.errors import CheckpointInvalid, TrainingDiverged
+from gauntlet.datasets import Dataset, ImageSet, hold_out, to_unit
+from gauntlet.errors import CheckpointInvalid, DatasetUnavailable, TrainingDiverged
 from gauntlet.evaluation import natural_accuracy
 from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resumed, TrainingEvent, Warned
 from gauntlet.objectives import objective_loss
@@ -202,6 +202,52 @@ def test_metrics_are_of_the_epochs_last_weights(few: Dataset) -> None:
         assert told["learning_rate"] == learning_rate(spec.training.optimizer, 3 * epoch - 1)
         assert all(type(value) is float and math.isfinite(value) for value in told.values())
     assert "mean_reward" not in metrics(found)[0]
+    assert not any(name.startswith("validation") for name in metrics(found)[0])
+
+
+def test_a_held_out_set_is_measured_and_not_trained_on(few: Dataset) -> None:
+    """The run is that on the remaining images, bit by bit, and tells the held-out images' accuracies beside it."""
+    spec = run_spec(evaluation={"select_on": "validation", "validation_samples": 20}, seed=4)
+    rest, validation = hold_out(few, 20)
+    found, without = events(spec, few), events(run_spec(seed=4), rest)
+    assert blobs(found) == blobs(without)
+    for told, plain, state in zip(metrics(found), metrics(without), states(found), strict=True):
+        held_out = measured(network_with(state), validation, eps=spec.adversary.eps)
+        assert told == plain | {
+            "validation_accuracy": held_out.accuracy,
+            "validation_fgsm_accuracy": held_out.fgsm_accuracy,
+            "validation_accuracy_n": 20.0,
+        }
+    assert epochs(found)[0].images_per_second == pytest.approx(52 / epochs(found)[0].seconds)
+
+
+def test_the_same_images_are_held_out_whatever_the_seed(few: Dataset) -> None:
+    """Runs of different seeds that learn nothing from one start agree on the held-out images' accuracies."""
+    start = network().state_dict()
+    told = []
+    for seed in (0, 1):
+        spec = run_spec(evaluation={"select_on": "validation"}, training={"optimizer": {"lr": 1e-12}}, seed=seed)
+        (first, *_) = metrics(list(train(spec, few, device=CPU, initial_weights=start)))
+        told.append({name: first[name] for name in first if name.startswith(("validation", "train_accuracy"))})
+    assert told[0] == told[1]
+    assert told[0]["validation_accuracy_n"] == 7
+
+
+def test_the_training_accuracy_is_of_images_trained_on(digits: Dataset) -> None:
+    """Its sample lies within what is left, also where there are fewer images left than there are for test."""
+    spec = run_spec(evaluation={"select_on": "validation", "validation_samples": 30}, training={"epochs": 1})
+    data = some(digits, train=40, test=24)
+    (told,) = metrics(found := events(spec, data))
+    assert told["train_accuracy_n"] == 10
+    rest, _ = hold_out(data, 30)
+    assert told["train_accuracy"] == natural_accuracy(network_with(states(found)[0]), rest.train)
+
+
+def test_holding_everything_out_is_refused(few: Dataset) -> None:
+    """Where no image is left to train on, nothing is told but the error."""
+    spec = run_spec(evaluation={"select_on": "validation", "validation_samples": 72})
+    with pytest.raises(DatasetUnavailable, match="none is left to train on"):
+        next(train(spec, few, device=CPU))
 
 
 def test_the_mean_reward_is_told(few: Dataset) -> None:

@@ -1,5 +1,7 @@
 """What a worker records of a run, on both databases."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import select
 
@@ -134,6 +136,26 @@ def test_a_finished_run_queues_an_evaluation_per_selected_checkpoint(
         ("queued", ["last"]),
     ]
     assert epochs == [2, 4]
+
+
+@pytest.mark.parametrize(("select_on", "best"), [("test", 2), ("validation", 4)])
+def test_the_best_checkpoint_is_that_of_the_set_it_is_selected_on(
+    database: Database, tiny_spec: ExperimentSpec, select_on: str, best: int
+) -> None:
+    """Where test and validation disagree the spec's choice counts, and the report names it."""
+    evaluation = EvaluationSpec.model_validate(tiny_spec.evaluation.model_dump() | {"select_on": select_on})
+    experiment_id, held = submit(database, tiny_spec.model_copy(update={"evaluation": evaluation}))
+    for epoch, on_test, on_validation in ((2, 0.6, 0.3), (4, 0.5, 0.4)):
+        measured = {"test_fgsm_accuracy": on_test, "validation_fgsm_accuracy": on_validation}
+        plain = record(epoch, keep=True)
+        with database.writing() as session:
+            runs.record_epoch(session, held, replace(plain, metrics={**plain.metrics, **measured}))
+    with database.writing() as session:
+        (waiting,) = runs.complete(session, held)
+    with database.reading() as session:
+        checkpoint = checkpoints.get(session, evaluations.get(session, waiting).checkpoint_id)
+        assert reports.build(session, experiment_id).selected_on == select_on
+    assert checkpoint.epoch == best
 
 
 def test_progress_clears_the_count_of_crashes(database: Database, tiny_spec: ExperimentSpec) -> None:

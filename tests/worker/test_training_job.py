@@ -273,3 +273,17 @@ def test_a_missing_compiler_is_named(
     reason, detail = fail(database, settings, submit(database, spec_with(tiny_spec, compile="on")))
     assert reason == "compiler_missing"
     assert "Install g++" in str(detail)
+
+
+def test_a_validation_set_that_leaves_nothing_fails_the_run(
+    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec
+) -> None:
+    """Where only the data shows that no image is left to train on, the run says so."""
+    changes = {
+        "dataset": {"train_samples": None},
+        "evaluation": {"select_on": "validation", "validation_samples": 1_437},
+    }
+    spec = ExperimentSpec.model_validate(overlay(tiny_spec.model_dump(mode="json"), changes))
+    reason, detail = fail(database, settings, submit(database, spec))
+    assert reason == "dataset_unavailable"
+    assert "none is left to train on" in str(detail)
