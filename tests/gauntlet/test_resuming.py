@@ -57,21 +57,21 @@ def digests(found: list[TrainingEvent]) -> dict[tuple[int, int], str]:
     }
 
 
-WAYS = [
-    pytest.param({}, id="fp32"),
-    pytest.param({"precision": "bf16"}, id="bf16"),
-    pytest.param({"compile": "on"}, id="compiled-fp32", marks=needs_compiler),
-    pytest.param({"compile": "on", "precision": "bf16"}, id="compiled-bf16", marks=needs_compiler),
+CASES = [
+    pytest.param({"objective": CROSS_ENTROPY}, id="ce-fp32"),
+    pytest.param({"objective": CROSS_ENTROPY, "precision": "bf16"}, id="ce-bf16"),
+    pytest.param(RANDOM, id="random-fp32"),
+    pytest.param(VALIDATED, id="validated-fp32"),
+    pytest.param(RANDOM | {"precision": "bf16"}, id="random-bf16"),
+    pytest.param({"objective": CROSS_ENTROPY, "compile": "on"}, id="ce-compiled-fp32", marks=needs_compiler),
+    pytest.param(RANDOM | {"compile": "on", "precision": "bf16"}, id="random-compiled-bf16", marks=needs_compiler),
 ]
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", [{"objective": CROSS_ENTROPY}, RANDOM, VALIDATED], ids=["ce", "random", "validated"])
-def test_a_resumed_run_is_an_uninterrupted_one(
-    few: Dataset, tmp_path: Path, kind: dict[str, Any], way: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize("case", CASES)
+def test_a_resumed_run_is_an_uninterrupted_one(few: Dataset, tmp_path: Path, case: dict[str, Any]) -> None:
     """From the file of any epoch's or any batch's state on, all tensors, moments and metric rows are equal."""
-    spec = spec_for(2, **kind, **way)
+    spec = spec_for(2, **case)
     whole = events(spec, few, every_state=True)
     wanted = digests(whole)
     assert set(wanted) == {(epoch, batch) for epoch in range(2) for batch in range(BATCHES)} - {(0, 0)} | {(2, 0)}

@@ -46,7 +46,6 @@ CASES: dict[str, dict[str, Any]] = {
         "adversary": {"loss": "predicted_label"},
         "training": {"mix": "half"},
     },
-    "exploring": {"objective": {"kind": "policy_gradient", "action": "epsilon_greedy", "log_prob_floor": -16.118}},
 }
 
 
