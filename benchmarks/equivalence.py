@@ -21,8 +21,9 @@ from gauntlet.architectures import build_model
 from gauntlet.datasets import Dataset, load_dataset
 from gauntlet.evaluation import build_probe, measure
 from gauntlet.events import CheckpointReady, EpochFinished
+from gauntlet.kinds import ImageFolder
 from gauntlet.report import wilson_interval
-from gauntlet.spec import ImageFolder, RunSpec
+from gauntlet.spec import RunSpec
 from gauntlet.training import train
 
 WAYS = {

@@ -18,7 +18,7 @@ from benchmarks.rounds import race, table
 from gauntlet.architectures import build_model, initialise
 from gauntlet.datasets import ImageSet, to_unit
 from gauntlet.evaluation import build_probe, compiled_probe, measure
-from gauntlet.spec import Cnn
+from gauntlet.kinds import Cnn
 
 # What is asked for, as a multiple of the naive loop's images/s.
 WANTED = 3.0

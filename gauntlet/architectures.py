@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from gauntlet import seeding
+from gauntlet.kinds import ArchitectureSpec
 from gauntlet.layers import Dropout, MaxPool2x2
-from gauntlet.spec import ArchitectureSpec, Precision
+from gauntlet.spec import Precision
 
 # From float32 images in [0, 1], [n, c, h, w], to float32 logits [n, classes].
 Model = Callable[[Tensor], Tensor]

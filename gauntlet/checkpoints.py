@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from gauntlet.architectures import build_model
 from gauntlet.errors import CheckpointInvalid
-from gauntlet.spec import ArchitectureSpec, RunSpec
+from gauntlet.kinds import ArchitectureSpec
+from gauntlet.spec import RunSpec
 
 # One entry only: safetensors writes several in no fixed order, and equal states must be equal bytes.
 _HEADER = "gauntlet"

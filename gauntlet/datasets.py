@@ -14,8 +14,8 @@ from torch import Tensor
 
 from gauntlet import seeding
 from gauntlet.errors import DatasetUnavailable
+from gauntlet.kinds import Cifar10, DatasetSpec, Digits, ImageFolder
 from gauntlet.pictures import UNREADABLE, plain
-from gauntlet.spec import Cifar10, DatasetSpec, Digits, ImageFolder
 from gauntlet.torchvision_ops import declare_missing_operators
 
 _DIGITS_FOR_TRAINING = 1_437

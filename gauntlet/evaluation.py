@@ -15,7 +15,8 @@ from gauntlet.attacks import ascend, fgsm
 from gauntlet.compilation import compiled
 from gauntlet.datasets import ImageSet, to_unit
 from gauntlet.events import BatchAttacked
-from gauntlet.spec import AttackSpec, AutoAttack, EvaluationSpec, FgsmAttack, Precision, attack_label
+from gauntlet.kinds import AttackSpec, AutoAttack, FgsmAttack, attack_label
+from gauntlet.spec import EvaluationSpec, Precision
 
 NATURAL = "natural"
 # Every batch of an evaluation restarts from this seed, as the reference does from its own.

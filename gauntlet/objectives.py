@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gauntlet.spec import CrossEntropy, ExpectedReward, ObjectiveSpec, PolicyGradient, Reward
+from gauntlet.kinds import CrossEntropy, ExpectedReward, ObjectiveSpec, PolicyGradient, Reward
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from gauntlet.spec import RmsProp
+from gauntlet.kinds import RmsProp
 
 
 def build_optimizer(spec: RmsProp, model: nn.Module) -> torch.optim.Optimizer:

@@ -7,7 +7,8 @@ from typing import Literal, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from gauntlet.eps import format_eps
-from gauntlet.spec import AttackSpec, EvaluationSpec, ExperimentSpec, FgsmAttack, Selection, SelectOn, attack_label
+from gauntlet.kinds import AttackSpec, FgsmAttack, attack_label
+from gauntlet.spec import EvaluationSpec, ExperimentSpec, Selection, SelectOn
 
 _Z_95 = 1.959963984540054
 

@@ -1,7 +1,7 @@
 """What a user asks for: one frozen `ExperimentSpec`, from the request body to the checkpoint's header.
 
-Defaults are those of the paper (arXiv 2012.04353) where it states a value; docs/experiments.md says what was
-measured where it does not.
+What it chooses among is in `gauntlet.kinds`. Defaults are those of the paper (arXiv 2012.04353) where it states a
+value; docs/experiments.md says what was measured where it does not.
 """
 
 from collections import Counter
@@ -9,10 +9,25 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
-from gauntlet.eps import Eps, format_eps
+from gauntlet.kinds import (
+    ArchitectureSpec,
+    AttackSpec,
+    AutoAttack,
+    Cnn,
+    CrossEntropy,
+    DatasetSpec,
+    ExpectedReward,
+    FgsmAdversary,
+    FgsmAttack,
+    ObjectiveSpec,
+    PolicyGradient,
+    RmsProp,
+    Spec,
+    attack_label,
+)
 from gauntlet.presets import PRESETS, overlay
 
 MAX_RUNS = 1_000
@@ -20,164 +35,8 @@ MAX_SEED = 2**63 - 1
 
 # Printable in every database, terminal and page: no control characters (PostgreSQL refuses NUL in JSON).
 Label = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
-# One folder below the data root; never a path.
-FolderName = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 CheckpointId = Annotated[str, Field(max_length=40, pattern=r"^ckpt_[0-9a-z]+$")]
-
-
 Precision = Literal["fp32", "bf16"]
-
-
-class Spec(BaseModel):
-    """Base of every part of a spec: frozen, no unknown fields, no NaN or infinity."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-def _tag_required(tag: str) -> ConfigDict:
-    """In JSON a union's member must name itself, though Python may leave the tag to its default."""
-
-    def require(schema: JsonDict) -> None:
-        required = schema.get("required")
-        schema["required"] = [tag, *(required if isinstance(required, list) else [])]
-
-    return ConfigDict(json_schema_extra=require)
-
-
-class Digits(Spec):
-    """The bundled 8×8 handwritten digits (UCI), each pixel doubled to 16×16; 1,437 for training, 360 for test."""
-
-    model_config = _tag_required("name")
-    name: Literal["digits"] = "digits"
-    train_samples: Annotated[int, Field(ge=1)] | None = None
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(channels, height, width) of every image."""
-        return 1, 16, 16
-
-
-class Cifar10(Spec):
-    """CIFAR-10 in torchvision's layout below the data root; fetched on first use where the network allows."""
-
-    model_config = _tag_required("name")
-    name: Literal["cifar10"] = "cifar10"
-    train_samples: Annotated[int, Field(ge=1)] | None = None
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(channels, height, width) of every image."""
-        return 3, 32, 32
-
-
-class ImageFolder(Spec):
-    """`DATA_ROOT/<folder>/<train|test>/<class>/<image>`, read as RGB at `image_size` × `image_size` pixels."""
-
-    model_config = _tag_required("name")
-    name: Literal["image_folder"] = "image_folder"
-    folder: FolderName
-    image_size: Annotated[int, Field(ge=10, le=128)] = 32
-    train_samples: Annotated[int, Field(ge=1)] | None = None
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(channels, height, width) of every image."""
-        return 3, self.image_size, self.image_size
-
-
-DatasetSpec = Annotated[Digits | Cifar10 | ImageFolder, Field(discriminator="name")]
-
-
-class Cnn(Spec):
-    """The paper's network: the small CNN of Keras' cifar10_cnn example."""
-
-    model_config = _tag_required("kind")
-    kind: Literal["cnn"] = "cnn"
-
-
-ArchitectureSpec = Cnn
-
-
-class CrossEntropy(Spec):
-    """−log P(y | x), the supervised baseline."""
-
-    model_config = _tag_required("kind")
-    kind: Literal["cross_entropy"] = "cross_entropy"
-
-
-class Reward(Spec):
-    """What the environment pays for a right and for a wrong prediction."""
-
-    correct: Annotated[float, Field(ge=-100, le=100)] = 1.0
-    wrong: Annotated[float, Field(ge=-100, le=100)] = -1.0
-
-
-class PolicyGradient(Spec):
-    """Vanilla policy gradient on the predicted class (the paper's Eq. 1; Williams 1992)."""
-
-    model_config = _tag_required("kind")
-    kind: Literal["policy_gradient"] = "policy_gradient"
-    action: Literal["sample", "argmax", "epsilon_greedy"] = Field(
-        default="sample",
-        description="How the class is chosen. `argmax`, the literal reading, collapses to chance.",
-    )
-    epsilon: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.1, description="Share of uniformly random actions under `epsilon_greedy`."
-    )
-    action_forward: Literal["train", "eval"] = Field(
-        default="train", description="Whether the action is chosen from the pass with dropout or one without."
-    )
-    reward: Reward = Reward()
-    baseline: Literal["none", "batch_mean"] = "none"
-    entropy_bonus: Annotated[float, Field(ge=0, le=10)] = 0.0
-    log_prob_floor: Annotated[float, Field(lt=0, ge=-1e4)] | None = Field(
-        default=None,
-        description="Least log P(a|s); below it the gradient stops. Required off-policy. Keras clips at −16.118.",
-    )
-
-    @model_validator(mode="after")
-    def _off_policy_needs_a_floor(self) -> Self:
-        if self.action == "epsilon_greedy" and self.log_prob_floor is None:
-            raise ValueError(
-                "log_prob_floor is required with action epsilon_greedy: "
-                "an unlikely random action would otherwise push its log-probability to minus infinity"
-            )
-        return self
-
-
-class ExpectedReward(Spec):
-    """The exact expectation that the sampled policy gradient estimates: −(p_y · correct + (1 − p_y) · wrong)."""
-
-    model_config = _tag_required("kind")
-    kind: Literal["expected_reward"] = "expected_reward"
-    reward: Reward = Reward()
-
-
-ObjectiveSpec = Annotated[CrossEntropy | PolicyGradient | ExpectedReward, Field(discriminator="kind")]
-
-
-class FgsmAdversary(Spec):
-    """FGSM inside training: one signed-gradient step on the model being trained, made anew for every batch."""
-
-    model_config = _tag_required("kind")
-    kind: Literal["fgsm"] = "fgsm"
-    eps: Eps
-    loss: Literal["true_label", "predicted_label", "objective"] = Field(
-        default="true_label",
-        description="What the attack ascends: cross-entropy on the label or on the prediction, or the objective.",
-    )
-    mode: Literal["eval", "train"] = Field(default="eval", description="Whether dropout is on in the attack's pass.")
-
-
-class RmsProp(Spec):
-    """RMSprop as Keras computes it, with its time-based decay lr / (1 + decay · iteration)."""
-
-    model_config = _tag_required("kind")
-    kind: Literal["rmsprop"] = "rmsprop"
-    lr: Annotated[float, Field(gt=0, le=10)] = 1e-4
-    decay: Annotated[float, Field(ge=0, le=1)] = 1e-6
-    rho: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    epsilon: Annotated[float, Field(gt=0, le=1)] = 1e-7
 
 
 class TrainingSpec(Spec):
@@ -208,30 +67,6 @@ class TrainingSpec(Spec):
     )
 
 
-class FgsmAttack(Spec):
-    """FGSM in evaluation: cross-entropy on the true label, model in eval mode."""
-
-    model_config = _tag_required("kind")
-    kind: Literal["fgsm"] = "fgsm"
-    eps: Eps
-
-
-class AutoAttack(Spec):
-    """The standard AutoAttack ensemble, L∞ (Croce & Hein 2020), run with its authors' code."""
-
-    model_config = _tag_required("kind")
-    kind: Literal["autoattack"] = "autoattack"
-    eps: Eps
-
-
-# The names by which the members of unions are told apart; no field has one of them as its name.
-UNION_TAGS: frozenset[object] = frozenset(
-    [model.model_fields["name"].default for model in (Digits, Cifar10, ImageFolder)]
-    + [model.model_fields["kind"].default for model in (CrossEntropy, PolicyGradient, ExpectedReward)]
-    + [model.model_fields["kind"].default for model in (FgsmAttack, AutoAttack)]
-)
-
-AttackSpec = Annotated[FgsmAttack | AutoAttack, Field(discriminator="kind")]
 Selection = Literal["best_fgsm", "last"]
 SelectOn = Literal["test", "validation"]
 # On CIFAR-10 the usual 5,000 of 50,000.
@@ -286,11 +121,6 @@ class EvaluationSpec(Spec):
         if self.select_on == "test":
             return 0
         return self.validation_samples or max(1, train_images // _ONE_HELD_OUT_OF)
-
-
-def attack_label(attack: FgsmAttack | AutoAttack) -> str:
-    """A short unique name of an attack, such as `fgsm@8/255`."""
-    return f"{attack.kind}@{format_eps(attack.eps)}"
 
 
 def _refuse_duplicates(field: str, values: Sequence[object]) -> None:

@@ -15,8 +15,9 @@ from gauntlet import tally
 from gauntlet.architectures import Model, in_precision
 from gauntlet.attacks import LogitLoss, fgsm, mode
 from gauntlet.datasets import to_unit
+from gauntlet.kinds import PolicyGradient
 from gauntlet.objectives import objective_loss
-from gauntlet.spec import PolicyGradient, RunSpec
+from gauntlet.spec import RunSpec
 
 # From images uint8 [n, c, h, w], labels int64 [n] and noise float32 [2, m, classes + 1], where m is what `rows` says.
 # Updates model, optimiser and tally in place.

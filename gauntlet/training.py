@@ -23,8 +23,9 @@ from gauntlet.events import (
     TrainingEvent,
     Warned,
 )
+from gauntlet.kinds import CrossEntropy
 from gauntlet.optimizers import build_optimizer
-from gauntlet.spec import CrossEntropy, RunSpec
+from gauntlet.spec import RunSpec
 from gauntlet.suspicions import suspicions
 
 

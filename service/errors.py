@@ -15,8 +15,8 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
+from gauntlet.kinds import UNION_TAGS
 from gauntlet.resources import Problem, ProblemError
-from gauntlet.spec import UNION_TAGS
 from store.errors import CheckpointUnfit, IdempotencyConflict, NotFound
 
 logger = logging.getLogger(__name__)

@@ -11,8 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
+from gauntlet.kinds import ArchitectureSpec, DatasetSpec
 from gauntlet.resources import Progress, Status
-from gauntlet.spec import ArchitectureSpec, DatasetSpec, ExperimentSpec, RunSpec
+from gauntlet.spec import ExperimentSpec, RunSpec
 from store import checkpoints, jobs
 from store.database import db_now
 from store.errors import CheckpointUnfit, IdempotencyConflict, NotFound

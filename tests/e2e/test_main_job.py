@@ -8,8 +8,8 @@ from PIL import Image
 
 from client import Refused
 from gauntlet.datasets import load_split
+from gauntlet.kinds import Digits
 from gauntlet.resources import TERMINAL
-from gauntlet.spec import Digits
 from tests.e2e.system import System, await_that
 
 

@@ -7,7 +7,7 @@ import torch
 
 from gauntlet.checkpoints import TrainingState
 from gauntlet.datasets import Dataset, load_dataset
-from gauntlet.spec import Digits
+from gauntlet.kinds import Digits
 from tests.gauntlet.examples import finished, run_spec, some
 
 torch.set_num_threads(1)

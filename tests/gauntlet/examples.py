@@ -12,8 +12,9 @@ from gauntlet.checkpoints import TrainingState
 from gauntlet.datasets import Dataset, ImageSet
 from gauntlet.evaluation import Measurement, build_probe, measure
 from gauntlet.events import CheckpointReady, StateReady, TrainingEvent
+from gauntlet.kinds import Cnn
 from gauntlet.presets import overlay
-from gauntlet.spec import Cnn, Precision, RunSpec
+from gauntlet.spec import Precision, RunSpec
 from gauntlet.training import train
 
 CPU = torch.device("cpu")

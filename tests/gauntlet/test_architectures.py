@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from gauntlet.architectures import build_model, in_precision, initialise
-from gauntlet.spec import Cnn
+from gauntlet.kinds import Cnn
 from tests.gauntlet.examples import network, same_tensors
 
 

@@ -20,8 +20,8 @@ from gauntlet.checkpoints import (
 )
 from gauntlet.datasets import Dataset
 from gauntlet.errors import CheckpointInvalid
+from gauntlet.kinds import RmsProp
 from gauntlet.optimizers import build_optimizer
-from gauntlet.spec import RmsProp
 from gauntlet.tally import empty_tally
 from tests.gauntlet.examples import CPU, finished, network, run_spec, same_tensors
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from gauntlet.datasets import Dataset, ImageSet, hold_out, load_dataset, load_split, to_tensor, to_unit
 from gauntlet.errors import DatasetUnavailable
-from gauntlet.spec import Cifar10, Digits, ImageFolder
+from gauntlet.kinds import Cifar10, Digits, ImageFolder
 from gauntlet.torchvision_ops import declare_missing_operators
 from tests.gauntlet.examples import CPU, NOWHERE
 

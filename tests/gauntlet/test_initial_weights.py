@@ -12,7 +12,8 @@ from gauntlet.checkpoints import CheckpointCard, encode_training_state, encode_w
 from gauntlet.datasets import Dataset, load_dataset
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.events import EpochFinished
-from gauntlet.spec import Cnn, Digits, ImageFolder, TrainingSpec
+from gauntlet.kinds import Cnn, Digits, ImageFolder
+from gauntlet.spec import TrainingSpec
 from gauntlet.training import train
 from tests.gauntlet.examples import CPU, finished, network, run_spec, same_tensors
 

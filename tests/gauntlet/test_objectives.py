@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from gauntlet import seeding
+from gauntlet.kinds import CrossEntropy, ExpectedReward, ObjectiveSpec, PolicyGradient, Reward
 from gauntlet.objectives import Loss, action_noise, choose_actions, objective_loss, rewards_for
-from gauntlet.spec import CrossEntropy, ExpectedReward, ObjectiveSpec, PolicyGradient, Reward
 
 # Two images, three classes; probabilities (1/2, 1/4, 1/4) and (1/8, 1/8, 3/4).
 LOGITS = torch.tensor([[2.0, 1.0, 1.0], [1.0, 1.0, 6.0]]).log()

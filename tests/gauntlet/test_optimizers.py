@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch import nn
 
+from gauntlet.kinds import RmsProp
 from gauntlet.optimizers import build_optimizer, learning_rate, set_learning_rate
-from gauntlet.spec import RmsProp
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from gauntlet.kinds import AttackSpec
 from gauntlet.presets import overlay
 from gauntlet.report import Accuracy, Report, ReportRow, report_row, summarise, to_markdown, wilson_interval
-from gauntlet.spec import AttackSpec, ExperimentSpec
+from gauntlet.spec import ExperimentSpec
 
 FGSM, AUTO = {"kind": "fgsm", "eps": "8/255"}, {"kind": "autoattack", "eps": "8/255"}
 WIDER = {"kind": "fgsm", "eps": "16/255"}

@@ -8,22 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gauntlet.presets import PRESETS, overlay
-from gauntlet.spec import (
+from gauntlet.kinds import (
     AutoAttack,
     Cnn,
     CrossEntropy,
     Digits,
-    ExperimentSpec,
     FgsmAttack,
     ImageFolder,
     PolicyGradient,
     Reward,
     RmsProp,
-    RunSpec,
-    TrainingSpec,
     attack_label,
 )
+from gauntlet.presets import PRESETS, overlay
+from gauntlet.spec import ExperimentSpec, RunSpec, TrainingSpec
 
 MINIMAL: dict[str, Any] = {
     "dataset": {"name": "digits"},

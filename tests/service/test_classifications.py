@@ -16,7 +16,8 @@ from PIL import Image
 
 from gauntlet.checkpoints import load_model
 from gauntlet.datasets import load_split, to_unit
-from gauntlet.spec import Digits, ExperimentSpec
+from gauntlet.kinds import Digits
+from gauntlet.spec import ExperimentSpec
 from service.app import create_app
 from service.settings import ServiceSettings
 from tests.service.conftest import train_a_run
