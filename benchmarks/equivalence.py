@@ -9,7 +9,6 @@ measured in fp32, whatever it was trained in. Results are written after every ru
 import argparse
 import json
 import statistics
-import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from benchmarks.machine import describe_machine
 from gauntlet.architectures import build_model
 from gauntlet.datasets import Dataset, load_dataset
 from gauntlet.evaluation import build_probe, measure
-from gauntlet.events import CheckpointReady, EpochFinished
+from gauntlet.events import CheckpointReady
 from gauntlet.kinds import ImageFolder
 from gauntlet.report import wilson_interval
 from gauntlet.spec import RunSpec
@@ -85,22 +84,16 @@ def main() -> None:
 
 def train_and_measure(spec: RunSpec, data: Dataset) -> dict[str, Any]:
     """Train to the end and measure natural and FGSM accuracy in fp32 on the whole test set."""
-    started, rates = time.perf_counter(), []
     watched = Dataset(data.train, data.test.take(_WATCHED), data.classes)
     for event in train(spec, watched, device=torch.device("cpu")):
-        if isinstance(event, EpochFinished):
-            rates.append(event.images_per_second)
-        elif isinstance(event, CheckpointReady):
+        if isinstance(event, CheckpointReady):
             state = event.state
-    seconds = time.perf_counter() - started
     model = build_model(spec.architecture, data.image_shape, len(data.classes))
     model.load_state_dict(state.model)
     test = measure(model, data.test, build_probe(model, EPS))
     return {
         "natural": _with_interval(test.accuracy, len(data.test)),
         "fgsm": _with_interval(test.fgsm_accuracy, len(data.test)),
-        "seconds": round(seconds, 1),
-        "images_per_second": round(statistics.median(rates), 1),
     }
 
 
