@@ -3,18 +3,14 @@
 python -m benchmarks.evaluation --out benchmarks/results/evaluation.json
 """
 
-import argparse
-import json
 from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 
 import torch
 
 from benchmarks import peers
-from benchmarks.machine import describe_machine
-from benchmarks.rounds import race, table
+from benchmarks.rounds import prepare, publish, race, random_images
 from gauntlet.architectures import build_model, initialise
 from gauntlet.datasets import ImageSet, to_unit
 from gauntlet.evaluation import build_probe, compiled_probe, measure
@@ -26,19 +22,9 @@ WANTED = 3.0
 
 def main() -> None:
     """Race all ways against each other and write what was found."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--images", type=int, default=1_280)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-
-    torch.set_num_threads(options.threads)
+    options = prepare(__doc__, images=1_280)
     device = torch.device(options.device)
-    generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(256, (options.images, 3, 32, 32), dtype=torch.uint8, generator=generator)
-    labels = torch.randint(10, (options.images,), generator=generator)
+    pixels, labels = random_images(options.images)
     floats = to_unit(pixels).contiguous()
     model = build_model(Cnn(), (3, 32, 32), 10)
     initialise(model, 0)
@@ -63,20 +49,7 @@ def main() -> None:
         for name, row in found.items()
         if not name.startswith("naive")
     }
-    result = {
-        "machine": describe_machine(),
-        "device": options.device,
-        "threads": options.threads,
-        "images": options.images,
-        "rounds": options.rounds,
-        "rows": found,
-        "wanted": reached,
-    }
-    print(table(found))  # noqa: T201  # the benchmark's answer
-    print(json.dumps(reached, indent=1))  # noqa: T201
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(result, indent=1) + "\n")
+    publish(options, found, reached)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,37 @@
 """Timing several ways of doing one thing so that a machine's moods fall on all of them alike."""
 
+import argparse
+import json
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.machine import describe_machine
+
+
+def prepare(description: str | None, *, images: int) -> argparse.Namespace:
+    """The options that every race has, with torch's threads set as they say."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--images", type=int, default=images, help="images in a pass")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    return options
+
+
+def random_images(count: int) -> tuple[Tensor, Tensor]:
+    """Noise of CIFAR-10's shape, uint8 [n, 3, 32, 32], and labels int64 [n]; always the same."""
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (count, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    return pixels, torch.randint(10, (count,), generator=generator)
 
 
 def race(ways: Mapping[str, Callable[[], object]], *, images: int, rounds: int, base: str) -> dict[str, Any]:
@@ -29,6 +57,18 @@ def race(ways: Mapping[str, Callable[[], object]], *, images: int, rounds: int, 
             "ratio_range": [round(min(ratios), 2), round(max(ratios), 2)],
         }
     return found
+
+
+def publish(options: argparse.Namespace, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Print what was found and what was asked for, and write both where `--out` says."""
+    print(table(found))  # noqa: T201  # the benchmark's answer
+    print(json.dumps(wanted, indent=1))  # noqa: T201
+    if options.out is None:
+        return
+    settings = {name: getattr(options, name) for name in ("device", "threads", "images", "rounds")}
+    result = {"machine": describe_machine()} | settings | {"rows": found, "wanted": wanted}
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def table(found: Mapping[str, Mapping[str, Any]]) -> str:

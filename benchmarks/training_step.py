@@ -5,16 +5,12 @@
 One pass is FGSM examples at 8/255 for every image and an update with each batch. On a GPU add `--device cuda`.
 """
 
-import argparse
-import json
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
 from benchmarks import peers
-from benchmarks.machine import describe_machine
-from benchmarks.rounds import race, table
+from benchmarks.rounds import prepare, publish, race, random_images
 from gauntlet.architectures import build_model, initialise
 from gauntlet.datasets import Dataset, ImageSet, to_unit
 from gauntlet.epochs import Epochs
@@ -31,19 +27,9 @@ WANTED = {
 
 def main() -> None:
     """Race all ways against each other and write what was found."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--images", type=int, default=960, help="images in a pass")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-
-    torch.set_num_threads(options.threads)
+    options = prepare(__doc__, images=960)
     device = torch.device(options.device)
-    generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(256, (options.images, 3, 32, 32), dtype=torch.uint8, generator=generator)
-    labels = torch.randint(10, (options.images,), generator=generator)
+    pixels, labels = random_images(options.images)
     floats = to_unit(pixels).contiguous()
     ways: dict[str, Callable[[], object]] = {
         "naive": peers.naive_training(floats, labels, BATCH, device),
@@ -64,21 +50,7 @@ def main() -> None:
         }
         for way, peers_ in WANTED.items()
     }
-    result = {
-        "machine": describe_machine(),
-        "device": options.device,
-        "threads": options.threads,
-        "batch_size": BATCH,
-        "images": options.images,
-        "rounds": options.rounds,
-        "rows": found,
-        "wanted": reached,
-    }
-    print(table(found))  # noqa: T201  # the benchmark's answer
-    print(json.dumps(reached, indent=1))  # noqa: T201
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(result, indent=1) + "\n")
+    publish(options, found, reached)
 
 
 def gauntlet_training(
