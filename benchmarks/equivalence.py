@@ -78,8 +78,8 @@ def main() -> None:
             found["comparisons"] = [compare(found["runs"], *pair) for pair in COMPARISONS]
             options.out.parent.mkdir(parents=True, exist_ok=True)
             options.out.write_text(json.dumps(found, indent=1) + "\n")
-            print(found["runs"][-1], flush=True)  # noqa: T201  # a benchmark's progress
-    print(json.dumps(found["comparisons"], indent=1))  # noqa: T201
+            print(found["runs"][-1], flush=True)
+    print(json.dumps(found["comparisons"], indent=1))
 
 
 def train_and_measure(spec: RunSpec, data: Dataset) -> dict[str, Any]:

@@ -61,8 +61,8 @@ def race(ways: Mapping[str, Callable[[], object]], *, images: int, rounds: int, 
 
 def publish(options: argparse.Namespace, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Print what was found and what was asked for, and write both where `--out` says."""
-    print(table(found))  # noqa: T201  # the benchmark's answer
-    print(json.dumps(wanted, indent=1))  # noqa: T201
+    print(table(found))
+    print(json.dumps(wanted, indent=1))
     if options.out is None:
         return
     settings = {name: getattr(options, name) for name in ("device", "threads", "images", "rounds")}
