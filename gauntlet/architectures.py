@@ -3,15 +3,12 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gauntlet import seeding
 from gauntlet.kinds import ArchitectureSpec
 from gauntlet.layers import Dropout, MaxPool2x2
-from gauntlet.spec import Precision
 
-# From float32 images in [0, 1], [n, c, h, w], to float32 logits [n, classes].
-Model = Callable[[Tensor], Tensor]
 Builder = Callable[[tuple[int, int, int], int], nn.Module]
 
 
@@ -73,20 +70,3 @@ def initialise(model: nn.Module, seed: int) -> None:
             nn.init.xavier_uniform_(module.weight, generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-
-
-def in_precision(model: nn.Module, precision: Precision) -> Model:
-    """The model as a function from images to fp32 logits that computes inside in `precision`.
-
-    Under bf16 convolutions and matrix products take bfloat16 inputs (torch's autocast); weights stay fp32.
-    """
-    if precision == "fp32":
-        return model
-
-    def in_bfloat16(images: Tensor) -> Tensor:
-        # Each weight is cast once a pass, so there is nothing to cache; and a CUDA graph must not find a stale cast.
-        with torch.autocast(images.device.type, torch.bfloat16, cache_enabled=False):
-            logits: Tensor = model(images)
-        return logits.float()
-
-    return in_bfloat16

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gauntlet.architectures import Model
+from gauntlet.precision import Model
 
 LogitLoss = Callable[[Tensor], Tensor]
 

@@ -11,6 +11,7 @@ from gauntlet.compilation import accelerate, compiles
 from gauntlet.datasets import Dataset
 from gauntlet.objectives import action_noise
 from gauntlet.optimizers import learning_rate, set_learning_rate
+from gauntlet.precision import fp32_products
 from gauntlet.spec import RunSpec
 from gauntlet.step import Step, build_step, rows
 
@@ -74,9 +75,10 @@ class Epochs:
         generator = seeding.generator(self._device, seed, "actions", epoch, batch)
         noise = action_noise((2, rows(self._spec, len(indices)), self._classes), generator)
         inputs = self.images.images[indices], self.images.labels[indices], noise
-        step = self._step_for(inputs)
-        with _random_state(self._device, seeding.derive(seed, "dropout", epoch, batch)):
-            step(*inputs)
+        with fp32_products(self._spec.training.precision):
+            step = self._step_for(inputs)
+            with _random_state(self._device, seeding.derive(seed, "dropout", epoch, batch)):
+                step(*inputs)
 
     def _step_for(self, inputs: tuple[Tensor, Tensor, Tensor]) -> Step:
         if not self.compiled or len(inputs[0]) < self._spec.training.batch_size:

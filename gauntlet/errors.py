@@ -5,6 +5,7 @@ GauntletError
 ├── CheckpointInvalid      a file is no checkpoint of ours, or is damaged
 ├── TrainingDiverged       the loss left the range in which training means anything
 ├── CompilerMissing        a compiled training step is asked for where it cannot be compiled
+├── PrecisionUnsupported   the device cannot compute in the precision a spec asks for
 └── AttackUnsupported      an attack cannot be run against this model or data set
 """
 
@@ -41,6 +42,10 @@ class CompilerMissing(GauntletError):
             "training.compile is on, but this machine has no C++ compiler or no headers of Python. Install g++ (and "
             "python3-dev where Debian splits it off), or set training.compile to auto or off."
         )
+
+
+class PrecisionUnsupported(GauntletError):
+    """The spec asks for a precision that the run's device does not have."""
 
 
 class AttackUnsupported(GauntletError):

@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gauntlet import attacks, autoattack
-from gauntlet.architectures import in_precision
 from gauntlet.attacks import ascend, fgsm
 from gauntlet.compilation import compiled
 from gauntlet.datasets import ImageSet, to_unit
 from gauntlet.events import BatchAttacked
 from gauntlet.kinds import AttackSpec, AutoAttack, FgsmAttack, attack_label
+from gauntlet.precision import fp32_products, in_precision
 from gauntlet.spec import EvaluationSpec, Precision
 
 NATURAL = "natural"
@@ -218,7 +218,8 @@ class _Sweep:
     def _attack(self, positions: Tensor, perturb: Perturb) -> Tensor:
         inputs = to_unit(self._images.images[positions])
         labels = self._images.labels[positions]
-        attacked = perturb(inputs, labels)
-        with torch.no_grad():
-            logits: Tensor = self._model(attacked)
+        with fp32_products("fp32"):
+            attacked = perturb(inputs, labels)
+            with torch.no_grad():
+                logits: Tensor = self._model(attacked)
         return (logits.argmax(dim=1) == labels).cpu()

@@ -36,7 +36,7 @@ MAX_SEED = 2**63 - 1
 # Printable in every database, terminal and page: no control characters (PostgreSQL refuses NUL in JSON).
 Label = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 CheckpointId = Annotated[str, Field(max_length=40, pattern=r"^ckpt_[0-9a-z]+$")]
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16"]
 
 
 class TrainingSpec(Spec):
@@ -53,7 +53,8 @@ class TrainingSpec(Spec):
     precision: Precision = Field(
         default="fp32",
         description="What training and its accuracies per epoch compute in; evaluations are always fp32. "
-        "bf16 is faster where the processor has it, and measured to be equivalent (docs/experiments.md).",
+        "bf16 is faster where the processor has it, and measured to be equivalent on a CPU (docs/experiments.md); tf32 "
+        "needs a GPU.",
     )
     compile: Literal["auto", "on", "off"] = Field(
         default="auto",

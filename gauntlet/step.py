@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gauntlet import tally
-from gauntlet.architectures import Model, in_precision
 from gauntlet.attacks import LogitLoss, fgsm, mode
 from gauntlet.datasets import to_unit
 from gauntlet.kinds import PolicyGradient
 from gauntlet.objectives import objective_loss
+from gauntlet.precision import Model, in_precision
 from gauntlet.spec import RunSpec
 
 # From images uint8 [n, c, h, w], labels int64 [n] and noise float32 [2, m, classes + 1], where m is what `rows` says.

@@ -13,7 +13,7 @@ from gauntlet.checkpoints import TrainingState
 from gauntlet.datasets import Dataset, ImageSet, hold_out
 from gauntlet.epochs import Epochs
 from gauntlet.errors import TrainingDiverged
-from gauntlet.evaluation import Probe, build_probe, compiled_probe, measure, natural_accuracy
+from gauntlet.evaluation import Measurement, Probe, build_probe, compiled_probe, measure, natural_accuracy
 from gauntlet.events import (
     BatchFinished,
     CheckpointReady,
@@ -25,6 +25,7 @@ from gauntlet.events import (
 )
 from gauntlet.kinds import CrossEntropy
 from gauntlet.optimizers import build_optimizer
+from gauntlet.precision import fp32_products, require_precision
 from gauntlet.spec import RunSpec
 from gauntlet.suspicions import suspicions
 
@@ -51,9 +52,11 @@ def train(
     Raises:
         TrainingDiverged: the loss or the weights are no longer finite, or the loss is beyond ±1e3.
         CheckpointInvalid: `resume` or `initial_weights` belong to another architecture.
+        PrecisionUnsupported: the device cannot compute in the precision that the spec asks for.
         CompilerMissing: the spec insists on a compiled step, which needs a compiler that is not there.
         DatasetUnavailable: the spec holds all training images out for validation.
     """
+    require_precision(spec.training.precision, device)
     data, validation = hold_out(data, spec.evaluation.held_out(len(data.train)))
     model = build_model(spec.architecture, data.image_shape, len(data.classes))
     initialise(model, spec.seed)
@@ -90,18 +93,13 @@ def train(
                 yield StateReady(state(epoch - 1, batch))
         seconds = time.perf_counter() - started
 
-        test = measure(model, test_set, probe)
-        metrics = tally.means(epochs.totals, rewarded=not isinstance(spec.objective, CrossEntropy)) | {
-            "learning_rate": epochs.learning_rate(epoch, epochs.batches - 1),
-            "train_accuracy": natural_accuracy(model, train_sample, precision=precision),
-            "train_accuracy_n": float(len(train_sample)),
-            "test_accuracy": test.accuracy,
-            "test_fgsm_accuracy": test.fgsm_accuracy,
-            "mean_confidence": test.mean_confidence,
-            "mean_uniformity": test.mean_uniformity,
-            "predicted_classes": float(test.predicted_classes),
-        }
-        metrics |= _validation_metrics(model, validation_set, probe)
+        metrics = tally.means(epochs.totals, rewarded=not isinstance(spec.objective, CrossEntropy))
+        metrics["learning_rate"] = epochs.learning_rate(epoch, epochs.batches - 1)
+        with fp32_products(precision):
+            metrics["train_accuracy"] = natural_accuracy(model, train_sample, precision=precision)
+            metrics["train_accuracy_n"] = float(len(train_sample))
+            metrics |= _test_metrics(measure(model, test_set, probe))
+            metrics |= _validation_metrics(model, validation_set, probe)
         if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
             raise TrainingDiverged(epoch, epochs.batches, math.inf)
         images = len(epochs.images) - first * spec.training.batch_size
@@ -113,6 +111,16 @@ def train(
         warnings = frozenset(found)
 
         yield CheckpointReady(epoch, epoch % spec.training.checkpoint_every == 0 or epoch == last, state(epoch, 0))
+
+
+def _test_metrics(test: Measurement) -> dict[str, float]:
+    return {
+        "test_accuracy": test.accuracy,
+        "test_fgsm_accuracy": test.fgsm_accuracy,
+        "mean_confidence": test.mean_confidence,
+        "mean_uniformity": test.mean_uniformity,
+        "predicted_classes": float(test.predicted_classes),
+    }
 
 
 def _validation_metrics(model: nn.Module, images: ImageSet, probe: Probe) -> dict[str, float]:

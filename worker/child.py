@@ -12,6 +12,7 @@ from gauntlet.errors import (
     CheckpointInvalid,
     CompilerMissing,
     DatasetUnavailable,
+    PrecisionUnsupported,
     TrainingDiverged,
 )
 from store import jobs
@@ -33,6 +34,7 @@ _REASONS: dict[type[Exception], str] = {
     CheckpointInvalid: "checkpoint_invalid",
     AttackUnsupported: "attack_unsupported",
     CompilerMissing: "compiler_missing",
+    PrecisionUnsupported: "precision_unsupported",
 }
 
 
