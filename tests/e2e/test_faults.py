@@ -7,13 +7,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import torch
 
 from client import GauntletClient
-from gauntlet.compilation import compiler_present
 from gauntlet.resources import TERMINAL, Run
 from tests.broker import running_broker, socket_path
 from tests.e2e.system import System, await_that, kill_group
+from tests.gauntlet.examples import needs_compiler
 
 MEGABYTE = 1 << 20
 
@@ -64,9 +63,7 @@ def test_a_run_survives_the_death_of_its_worker_bit_by_bit(system: System, tiny_
     assert list((system.home / "checkpoints").rglob("*.partial")) == []
 
 
-@pytest.mark.skipif(
-    not compiler_present(torch.device("cpu")), reason="there is no C++ compiler to compile the step with"
-)
+@needs_compiler
 def test_a_compiled_run_survives_a_kill_within_an_epoch_bit_by_bit(
     system: System, tiny_document: dict[str, Any]
 ) -> None:

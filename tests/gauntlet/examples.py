@@ -4,11 +4,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
 from gauntlet.architectures import build_model, initialise
 from gauntlet.checkpoints import TrainingState
+from gauntlet.compilation import compiler_present
 from gauntlet.datasets import Dataset, ImageSet
 from gauntlet.evaluation import Measurement, build_probe, measure
 from gauntlet.events import CheckpointReady, StateReady, TrainingEvent
@@ -18,6 +20,7 @@ from gauntlet.spec import Precision, RunSpec
 from gauntlet.training import train
 
 CPU = torch.device("cpu")
+needs_compiler = pytest.mark.skipif(not compiler_present(CPU), reason="there is no C++ compiler to compile a step with")
 NOWHERE = Path("/nonexistent")
 
 _SMALL: dict[str, Any] = {

@@ -9,13 +9,11 @@ import pytest
 import torch
 
 from gauntlet.checkpoints import TrainingState, encode_training_state, load_training_state
-from gauntlet.compilation import compiler_present
 from gauntlet.datasets import Dataset
 from gauntlet.events import EpochFinished, Resumed, TrainingEvent, Warned
 from gauntlet.spec import RunSpec
-from tests.gauntlet.examples import CPU, events, run_spec, same_tensors, states
+from tests.gauntlet.examples import events, needs_compiler, run_spec, same_tensors, states
 
-needs_compiler = pytest.mark.skipif(not compiler_present(CPU), reason="there is no C++ compiler here")
 CROSS_ENTROPY = {"kind": "cross_entropy"}
 # Everything that draws random numbers: dropout in both passes, actions in the attack and in the loss.
 RANDOM = {

@@ -7,16 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from gauntlet import seeding
-from gauntlet.compilation import accelerate, compiler_present
+from gauntlet.compilation import accelerate
 from gauntlet.datasets import Dataset
 from gauntlet.objectives import action_noise
 from gauntlet.optimizers import build_optimizer
 from gauntlet.spec import RunSpec
 from gauntlet.step import build_step, rows
 from gauntlet.tally import empty_tally
-from tests.gauntlet.examples import CPU, network, run_spec
-
-needs_compiler = pytest.mark.skipif(not compiler_present(CPU), reason="there is no C++ compiler here")
+from tests.gauntlet.examples import CPU, needs_compiler, network, run_spec
 
 
 def after_one_step(
