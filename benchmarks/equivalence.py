@@ -18,10 +18,10 @@ import torch
 from benchmarks.machine import describe_machine
 from gauntlet.architectures import build_model
 from gauntlet.datasets import Dataset, load_dataset
-from gauntlet.evaluation import build_probe, measure
 from gauntlet.events import CheckpointReady
+from gauntlet.intervals import wilson_interval
 from gauntlet.kinds import ImageFolder
-from gauntlet.report import wilson_interval
+from gauntlet.measurement import build_probe, measure
 from gauntlet.spec import RunSpec
 from gauntlet.training import train
 

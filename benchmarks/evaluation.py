@@ -13,8 +13,8 @@ from benchmarks import peers
 from benchmarks.rounds import prepare, publish, race, random_images
 from gauntlet.architectures import build_model, initialise
 from gauntlet.datasets import ImageSet, to_unit
-from gauntlet.evaluation import build_probe, compiled_probe, measure
 from gauntlet.kinds import Cnn
+from gauntlet.measurement import build_probe, compiled_probe, measure
 
 # What is asked for, as a multiple of the naive loop's images/s.
 WANTED = 3.0

@@ -39,14 +39,12 @@ def runs_tables(runs: Iterable[Run]) -> Iterator[Table]:
 
 
 def checkpoints_table(checkpoints: Iterable[Checkpoint]) -> Table:
-    """One line per checkpoint, with its accuracies on the test set during training."""
-    table = _table("checkpoint", "objective", "seed", "epoch", "test", "FGSM")
+    """One line per checkpoint, with its accuracies on the test set during training; an imported one has none."""
+    table = _table("checkpoint", "name", "test", "FGSM")
     for checkpoint in checkpoints:
-        measured = (checkpoint.metrics["test_accuracy"], checkpoint.metrics["test_fgsm_accuracy"])
-        accuracies = [f"{100 * value:.1f}" for value in measured]
-        table.add_row(
-            checkpoint.id, escape(checkpoint.objective), str(checkpoint.seed), str(checkpoint.epoch), *accuracies
-        )
+        measured = (checkpoint.metrics.get("test_accuracy"), checkpoint.metrics.get("test_fgsm_accuracy"))
+        accuracies = ["–" if value is None else f"{100 * value:.1f}" for value in measured]
+        table.add_row(checkpoint.id, escape(checkpoint.name), *accuracies)
     return table
 
 

@@ -27,7 +27,7 @@ def watch(client: GauntletClient, experiment_id: str, console: Console) -> Exper
                 _update(progress, bars, run, names[run.id])
             for evaluation in reversed(list(client.evaluations(experiment=experiment_id))):
                 selected = " = ".join(selection.replace("_", " ") for selection in evaluation.selection)
-                _update(progress, bars, evaluation, f"  {names[evaluation.run]}, {selected}")
+                _update(progress, bars, evaluation, f"  {names.get(evaluation.run or '', '')}, {selected}")
             if experiment.status in TERMINAL:
                 return experiment
             time.sleep(_LOOK_EVERY_S)

@@ -12,25 +12,11 @@ import torch
 from pyautoattack import AutoAttack
 from torch import Tensor, nn
 
-from gauntlet.errors import AttackUnsupported
-
 # The standard ensemble, with each part's nominal cost in model passes per image (a backward pass counts as two):
 # 100 steps, 9 targets × 100 steps, 9 targets × 100 steps of several gradients, 5,000 queries. Used for progress only.
 STANDARD: Final[dict[str, int]] = {"apgd-ce": 300, "apgd-t": 2_700, "fab-t": 6_000, "square": 5_000}
 
 _TARGETS = 9
-# The targeted DLR loss compares the first, third and fourth largest logits.
-_FEWEST_CLASSES = 4
-
-
-def require_classes(classes: int) -> None:
-    """Check that the ensemble is defined for a model of so many classes.
-
-    Raises:
-        AttackUnsupported: it is not.
-    """
-    if classes < _FEWEST_CLASSES:
-        raise AttackUnsupported(f"AutoAttack needs at least {_FEWEST_CLASSES} classes; this model has {classes}.")
 
 
 class _RowMajor(nn.Module):
@@ -53,13 +39,9 @@ class StandardEnsemble:
     """The standard L∞ ensemble against one model.
 
     With fewer than ten classes the targeted attacks try every wrong class, as there are fewer than nine.
-
-    Raises:
-        AttackUnsupported: fewer than four classes, for which the targeted loss is not defined.
     """
 
     def __init__(self, model: nn.Module, eps: Fraction, classes: int, device: torch.device) -> None:
-        require_classes(classes)
         self._attacks = AutoAttack(_RowMajor(model), norm="Linf", eps=float(eps), version="standard", device=device)
         targets = min(_TARGETS, classes - 1)
         self._attacks.apgd_targeted.n_target_classes = targets

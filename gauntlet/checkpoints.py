@@ -7,36 +7,21 @@ and serves resuming only. Nothing here unpickles anything.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from gauntlet.architectures import build_model
+from gauntlet.checkpoint_card import CheckpointCard
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.kinds import ArchitectureSpec
-from gauntlet.spec import RunSpec
 
 # One entry only: safetensors writes several in no fixed order, and equal states must be equal bytes.
 _HEADER = "gauntlet"
-
-
-Channels = Annotated[int, Field(ge=1, le=16)]
-Side = Annotated[int, Field(ge=10, le=128)]
-
-
-class CheckpointCard(BaseModel):
-    """What a weights file says of itself: its run's spec, the epoch, the classes and the shape of an image."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    spec: RunSpec
-    epoch: int = Field(ge=0)
-    classes: tuple[str, ...] = Field(min_length=2, max_length=10_000)
-    image_shape: tuple[Channels, Side, Side]
 
 
 @dataclass(frozen=True)
@@ -91,10 +76,10 @@ def load_model(path: Path, device: torch.device) -> LoadedModel:
     """
     card, tensors = _read_weights(path)
     try:
-        model = build_model(card.spec.architecture, card.image_shape, len(card.classes))
+        model = build_model(card.architecture, card.image_shape, len(card.classes))
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        raise CheckpointInvalid(f"The tensors in {path.name} do not fit a {card.spec.architecture.kind}.") from error
+        raise CheckpointInvalid(f"The tensors in {path.name} do not fit a {card.architecture.kind}.") from error
     return LoadedModel(model.to(device).eval().requires_grad_(False), card)
 
 
@@ -107,7 +92,7 @@ def load_initial_weights(
         CheckpointInvalid: damaged, no checkpoint of ours, or of a model of another kind, image shape or class count.
     """
     card, tensors = _read_weights(path)
-    found = _described(card.spec.architecture, card.image_shape, len(card.classes))
+    found = _described(card.architecture, card.image_shape, len(card.classes))
     wanted = _described(architecture, image_shape, classes)
     if found != wanted:
         raise CheckpointInvalid(f"The checkpoint to start from holds a {found}, but what is trained is a {wanted}.")

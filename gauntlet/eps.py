@@ -64,25 +64,48 @@ def format_eps(eps: Fraction) -> str:
     return f"{eps.numerator}/{eps.denominator}"
 
 
-def _within_image_range(eps: Fraction) -> Fraction:
+# In L2 the farthest corner of the largest image is closer than this.
+_LARGEST = 1_000
+
+
+def _within_any_image(eps: Fraction) -> Fraction:
+    if not 0 <= eps <= _LARGEST:
+        raise ValueError(f"eps must lie in [0, {_LARGEST}]")
+    return eps
+
+
+def _within_pixel_range(eps: Fraction) -> Fraction:
     if not 0 <= eps <= 1:
         raise ValueError("eps must lie in [0, 1], the range of a pixel")
     return eps
 
 
-Eps = Annotated[
-    Fraction,
-    BeforeValidator(parse_eps),
-    AfterValidator(_within_image_range),
-    PlainSerializer(format_eps, return_type=str),
-    WithJsonSchema(
+def _schema(largest: int, what: str) -> WithJsonSchema:
+    return WithJsonSchema(
         {
             "anyOf": [
                 {"type": "string", "pattern": rf"^{_NOTATION.pattern}$"},
-                {"type": "number", "minimum": 0, "maximum": 1},
+                {"type": "number", "minimum": 0, "maximum": largest},
             ],
-            "description": 'L∞ budget in [0, 1], exact: "8/255" or a decimal.',
+            "description": f'{what}, exact: "8/255" or a decimal.',
             "examples": ["8/255"],
         }
-    ),
+    )
+
+
+_SERIALIZER = PlainSerializer(format_eps, return_type=str)
+
+PixelEps = Annotated[
+    Fraction,
+    BeforeValidator(parse_eps),
+    AfterValidator(_within_pixel_range),
+    _SERIALIZER,
+    _schema(1, "L∞ budget in [0, 1]"),
+]
+Eps = Annotated[
+    Fraction,
+    BeforeValidator(parse_eps),
+    AfterValidator(_within_any_image),
+    _SERIALIZER,
+    _schema(_LARGEST, "Budget in the attack's norm"),
 ]

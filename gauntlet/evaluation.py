@@ -1,111 +1,32 @@
-"""Measuring a model: quick accuracies during training, and evaluations that attack it image by image."""
+"""Evaluations: a model attacked image by image, batch by batch, as a generator that can go on where it stopped.
+
+The images are attacked in segments of at most `SEGMENT`, each through all attacks before the next. What becomes of an
+image therefore depends on its segment alone, and the results of 1,000 images are a part of those of 10,000.
+"""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import replace
 from typing import assert_never
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gauntlet import attacks, autoattack
-from gauntlet.attacks import ascend, fgsm
-from gauntlet.compilation import compiled
+from gauntlet import autoattack
+from gauntlet.attack_specs import AnyAttack, AutoAttack, FgsmAttack, attack_label, fewest_classes
+from gauntlet.attacks import fgsm
 from gauntlet.datasets import ImageSet, to_unit
+from gauntlet.errors import AttackUnsupported
+from gauntlet.evaluation_spec import EvaluationSpec
 from gauntlet.events import BatchAttacked
-from gauntlet.kinds import AttackSpec, AutoAttack, FgsmAttack, attack_label
-from gauntlet.precision import fp32_products, in_precision
-from gauntlet.spec import EvaluationSpec, Precision
+from gauntlet.outcome import NATURAL
+from gauntlet.precision import fp32_products
 
-NATURAL = "natural"
-# Every batch of an evaluation restarts from this seed, as the reference does from its own.
-EVALUATION_SEED = 0
-# About the fastest on a CPU, where a larger batch leaves the cache.
-_MEASURED_AT_ONCE = 64
+SEGMENT = 1_000
+_NATURAL_COST = 3
 _FGSM_COST = 4
 
 Perturb = Callable[[Tensor, Tensor], Tensor]
-# From images uint8 [n, c, h, w] and labels int64 [n] to fp32 logits [n, classes], natural and attacked.
-Probe = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """How a model behaves on a set of images: fractions in [0, 1], and how many distinct classes it predicts.
-
-    All are of the natural images but `fgsm_accuracy`.
-    """
-
-    accuracy: float
-    fgsm_accuracy: float
-    mean_confidence: float
-    mean_uniformity: float
-    predicted_classes: int
-
-
-def build_probe(model: nn.Module, eps: Fraction, precision: Precision = "fp32") -> Probe:
-    """The model's logits on natural images and under FGSM of budget `eps`, in the mode that the model is in.
-
-    The attack's gradient comes from the very pass that gives the natural logits, which saves a pass of four.
-    """
-    forward = in_precision(model, precision)
-
-    def probe(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        natural = to_unit(images).requires_grad_()
-        logits = forward(natural)
-        (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels), natural)
-        with torch.no_grad():
-            return logits.detach(), forward(ascend(natural, gradient, eps))
-
-    return probe
-
-
-def compiled_probe(probe: Probe) -> Probe:
-    """The probe compiled for the batches that `measure` makes; the last, when it is smaller, is done as it is."""
-    fast = compiled(probe)
-
-    def run(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        return (fast if len(images) == _MEASURED_AT_ONCE else probe)(images, labels)
-
-    return run
-
-
-def measure(model: nn.Module, images: ImageSet, probe: Probe) -> Measurement:
-    """Accuracy and confidence in eval mode, and accuracy under attack, as `probe` (of `model`) gives them.
-
-    `mean_uniformity` is the mean of (least / greatest class probability): 1 where the output is exactly uniform.
-    """
-    sums = torch.zeros(4, dtype=torch.float64, device=images.images.device)
-    predicted: list[Tensor] = []
-    with attacks.mode(model, training=False):
-        for pixels, labels in zip(
-            images.images.split(_MEASURED_AT_ONCE), images.labels.split(_MEASURED_AT_ONCE), strict=True
-        ):
-            logits, attacked = probe(pixels, labels)
-            probabilities = logits.softmax(dim=1)
-            greatest, classes = probabilities.max(dim=1)
-            sums += torch.stack(
-                [
-                    (classes == labels).sum(),
-                    (attacked.argmax(dim=1) == labels).sum(),
-                    greatest.sum(),
-                    (probabilities.amin(dim=1) / greatest).sum(),
-                ]
-            )
-            predicted.append(classes.unique())
-    accuracy, fgsm_accuracy, confidence, uniformity = (sums / len(images)).tolist()
-    return Measurement(accuracy, fgsm_accuracy, confidence, uniformity, len(torch.cat(predicted).unique()))
-
-
-def natural_accuracy(model: nn.Module, images: ImageSet, *, precision: Precision = "fp32") -> float:
-    """The fraction of the images that the model classifies correctly in eval mode."""
-    forward = in_precision(model, precision)
-    right = torch.zeros((), dtype=torch.int64, device=images.images.device)
-    with attacks.mode(model, training=False), torch.no_grad():
-        for natural, labels in images.batches(_MEASURED_AT_ONCE):
-            right += (forward(natural).argmax(dim=1) == labels).sum()
-    return right.item() / len(images)
 
 
 def evaluate(
@@ -116,40 +37,49 @@ def evaluate(
     *,
     device: torch.device,
     done: Iterable[BatchAttacked] = (),
+    known: Iterable[BatchAttacked] = (),
 ) -> Iterator[BatchAttacked]:
-    """Attack the first `spec.samples` test images, batch by batch.
+    """Attack the first `spec.samples` test images, segment by segment, attack by attack, batch by batch.
 
-    The natural pass comes first. FGSM attacks every image; AutoAttack, as its definition says, only those still
-    classified correctly. Images that a part of AutoAttack breaks are not given to the next.
+    The natural pass comes first. An attack by itself is tried on every image; an ensemble, as its definition says, only
+    on those still classified correctly, and an image that one part breaks is not given to the next.
 
     Args:
         model: maps float32 [n, c, h, w] in [0, 1] to logits [n, classes]; put in eval mode.
         done: batches that an earlier attempt finished, in any order; they are taken as they are and not yielded again.
+        known: batches of other evaluations of these weights on this test set from the same seed; where one has just the
+            images of a batch of this evaluation, it is yielded as its result.
 
     Raises:
         AttackUnsupported: an attack is not defined for so few classes.
     """
+    require_supported(spec.attacks, classes)
     model.eval()
     images = test.take(spec.samples).to(device)
-    sweep = _Sweep(model, images, spec.batch_size, done, total=len(images) * nominal_cost(spec.attacks))
-    correct = yield from sweep.run(NATURAL, torch.ones(len(images), dtype=torch.bool), lambda x, _: x, cost=1)
-    for attack in spec.attacks:
-        yield from _attack_all(sweep, model, attack, correct, classes, device)
+    sweep = _Sweep(model, images, spec, done, known)
+    for start in range(0, len(images), SEGMENT):
+        segment = torch.arange(start, min(start + SEGMENT, len(images)))
+        right = yield from sweep.run(NATURAL, segment, lambda x, _: x, cost=_NATURAL_COST)
+        for attack in spec.attacks:
+            yield from _attack_segment(sweep, model, attack, segment, segment[right], classes, spec.seed, device)
 
 
-def require_supported(attacks_: Iterable[AttackSpec], classes: int) -> None:
+def require_supported(attacks_: Iterable[AnyAttack], classes: int) -> None:
     """Check that the attacks are defined for a model of so many classes, before anything is trained for them.
 
     Raises:
         AttackUnsupported: one is not.
     """
-    if any(isinstance(attack, AutoAttack) for attack in attacks_):
-        autoattack.require_classes(classes)
+    for attack in attacks_:
+        if classes < fewest_classes(attack):
+            raise AttackUnsupported(
+                f"{attack_label(attack)} needs at least {fewest_classes(attack)} classes; this model has {classes}."
+            )
 
 
-def nominal_cost(attacks_: Iterable[AttackSpec]) -> int:
+def nominal_cost(attacks_: Iterable[AnyAttack]) -> int:
     """Model passes per image of a natural pass and these attacks, at most; for progress and estimates."""
-    cost = 1
+    cost = _NATURAL_COST
     for attack in attacks_:
         match attack:
             case FgsmAttack():
@@ -161,65 +91,97 @@ def nominal_cost(attacks_: Iterable[AttackSpec]) -> int:
     return cost
 
 
-def _attack_all(
-    sweep: "_Sweep", model: nn.Module, attack: AttackSpec, correct: Tensor, classes: int, device: torch.device
+def _attack_segment(
+    sweep: "_Sweep",
+    model: nn.Module,
+    attack: AnyAttack,
+    segment: Tensor,
+    right: Tensor,
+    classes: int,
+    seed: int,
+    device: torch.device,
 ) -> Generator[BatchAttacked, None, None]:
     label = attack_label(attack)
     match attack:
         case FgsmAttack(eps=eps):
-            everything = torch.ones_like(correct)
-            yield from sweep.run(label, everything, lambda x, y: fgsm(model, x, y, eps), cost=_FGSM_COST)
+            yield from sweep.run(label, segment, lambda x, y: fgsm(model, x, y, eps), cost=_FGSM_COST)
         case AutoAttack(eps=eps):
             ensemble = autoattack.StandardEnsemble(model, eps, classes, device)
-            robust = correct
+            left = right
             for part, cost in autoattack.STANDARD.items():
-                robust = yield from sweep.run(f"{label}:{part}", robust, _part(ensemble, part), cost=cost)
+                robust = yield from sweep.run(f"{label}:{part}", left, _part(ensemble, part, seed), cost=cost)
+                sweep.skip(len(segment) - len(left), cost=cost)
+                left = left[robust]
         case _:
             assert_never(attack)
 
 
-def _part(ensemble: autoattack.StandardEnsemble, part: str) -> Perturb:
-    return lambda images, labels: ensemble.perturb(part, images, labels, EVALUATION_SEED)
+def _part(ensemble: autoattack.StandardEnsemble, part: str, seed: int) -> Perturb:
+    return lambda images, labels: ensemble.perturb(part, images, labels, seed)
 
 
 class _Sweep:
-    """Runs stages over one set of images, skipping the batches that are done and counting the cost."""
+    """Runs stages over the images of an evaluation, skipping the batches that are done and counting the cost."""
 
     def __init__(
-        self, model: nn.Module, images: ImageSet, batch_size: int, done: Iterable[BatchAttacked], *, total: int
+        self,
+        model: nn.Module,
+        images: ImageSet,
+        spec: EvaluationSpec,
+        done: Iterable[BatchAttacked],
+        known: Iterable[BatchAttacked],
     ) -> None:
         self._model = model
         self._images = images
-        self._batch_size = batch_size
-        self._done = {(batch.stage, batch.batch): batch for batch in done}
-        self._total = total
+        self._batch_size = spec.batch_size
+        self._batches_in_a_segment = -(-SEGMENT // spec.batch_size)
+        self._done, self._known = ({(batch.stage, batch.images): batch for batch in some} for some in (done, known))
+        self._total = len(images) * nominal_cost(spec.attacks)
         self._completed = 0
 
+    def skip(self, images: int, *, cost: int) -> None:
+        """Count images that a stage had not to attack."""
+        self._completed += cost * images
+
     def run(
-        self, stage: str, candidates: Tensor, perturb: Perturb, *, cost: int
+        self, stage: str, positions: Tensor, perturb: Perturb, *, cost: int
     ) -> Generator[BatchAttacked, None, Tensor]:
-        """Attack the candidates (bool [n], on the CPU) and return which of them stay correct, bool [n]."""
-        robust = torch.zeros_like(candidates)
-        positions = candidates.nonzero().squeeze(1)
-        self._completed += cost * (len(candidates) - len(positions))
+        """Attack the images at `positions` (int64 [m], of one segment) and return which stay right, bool [m]."""
+        robust: list[bool] = []
         for number, batch in enumerate(positions.split(self._batch_size) if len(positions) else ()):
             self._completed += cost * len(batch)
-            finished = self._done.get((stage, number))
+            key = stage, tuple(batch.tolist())
+            finished = self._done.get(key)
             if finished is None:
-                flags = self._attack(batch, perturb)
-                yield BatchAttacked(
-                    stage, number, tuple(batch.tolist()), tuple(flags.tolist()), self._completed, self._total
-                )
-            else:
-                flags = torch.tensor(finished.robust)
-            robust[batch] = flags
-        return robust
+                found = self._known.get(key) or self._attack(stage, batch, perturb)
+                first = int(batch[0]) // SEGMENT * self._batches_in_a_segment
+                finished = replace(found, batch=first + number, completed=self._completed, total=self._total)
+                yield finished
+            robust += finished.robust
+        return torch.tensor(robust, dtype=torch.bool)
 
-    def _attack(self, positions: Tensor, perturb: Perturb) -> Tensor:
+    def _attack(self, stage: str, positions: Tensor, perturb: Perturb) -> BatchAttacked:
         inputs = to_unit(self._images.images[positions])
         labels = self._images.labels[positions]
         with fp32_products("fp32"):
             attacked = perturb(inputs, labels)
             with torch.no_grad():
                 logits: Tensor = self._model(attacked)
-        return (logits.argmax(dim=1) == labels).cpu()
+            zero_gradient = self._zero_gradient(inputs, labels) if stage == NATURAL else None
+        return BatchAttacked(
+            stage=stage,
+            batch=0,
+            images=tuple(positions.tolist()),
+            labels=tuple(labels.tolist()),
+            predicted=tuple(logits.argmax(dim=1).tolist()),
+            zero_gradient=zero_gradient,
+            completed=0,
+            total=0,
+        )
+
+    def _zero_gradient(self, images: Tensor, labels: Tensor) -> tuple[bool, ...]:
+        """Of each image whether the gradient of cross-entropy is exactly zero: attacks that follow it stand still."""
+        inputs = images.detach().requires_grad_()
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(F.cross_entropy(self._model(inputs), labels, reduction="sum"), inputs)
+        return tuple((gradient == 0).flatten(1).all(dim=1).tolist())

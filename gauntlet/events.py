@@ -80,13 +80,21 @@ class BatchAttacked:
     """One batch of one evaluation stage.
 
     `stage` is `natural`, an attack (`fgsm@8/255`) or a part of one (`autoattack@8/255:apgd-ce`). `images` are positions
-    in the test set and `robust` says of each whether it is still classified correctly. `completed` of `total` model
-    passes per the stages' nominal cost are done with this batch.
+    in the test set; `labels` and `predicted` are class indices. `zero_gradient`, of the natural stage only, says where
+    cross-entropy's gradient is exactly zero. `completed` of `total` model passes per the stages' nominal cost are done
+    with this batch.
     """
 
     stage: str
     batch: int
     images: tuple[int, ...]
-    robust: tuple[bool, ...]
+    labels: tuple[int, ...]
+    predicted: tuple[int, ...]
+    zero_gradient: tuple[bool, ...] | None
     completed: int
     total: int
+
+    @property
+    def robust(self) -> tuple[bool, ...]:
+        """Of each image whether it is still classified correctly."""
+        return tuple(seen == label for seen, label in zip(self.predicted, self.labels, strict=True))

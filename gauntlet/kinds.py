@@ -1,4 +1,4 @@
-"""What a spec chooses among: data sets, architectures, objectives, adversaries, optimisers, attacks.
+"""What a spec chooses among: data sets, architectures, objectives, adversaries, optimisers.
 
 Each union is told apart by one tag, `kind` or, for data sets, `name`. Defaults are those of the paper (arXiv
 2012.04353) where it states a value; docs/experiments.md says what was measured where it does not.
@@ -9,8 +9,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
-from gauntlet.eps import Eps, format_eps
+from gauntlet.eps import PixelEps
 
+CheckpointId = Annotated[str, Field(max_length=40, pattern=r"^ckpt_[0-9a-z]+$")]
 # One folder below the data root; never a path.
 FolderName = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
@@ -21,7 +22,7 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def _tag_required(tag: str) -> ConfigDict:
+def tag_required(tag: str) -> ConfigDict:
     """In JSON a union's member must name itself, though Python may leave the tag to its default."""
 
     def require(schema: JsonDict) -> None:
@@ -34,7 +35,7 @@ def _tag_required(tag: str) -> ConfigDict:
 class Digits(Spec):
     """The bundled 8×8 handwritten digits (UCI), each pixel doubled to 16×16; 1,437 for training, 360 for test."""
 
-    model_config = _tag_required("name")
+    model_config = tag_required("name")
     name: Literal["digits"] = "digits"
     train_samples: Annotated[int, Field(ge=1)] | None = None
 
@@ -47,7 +48,7 @@ class Digits(Spec):
 class Cifar10(Spec):
     """CIFAR-10 in torchvision's layout below the data root; fetched on first use where the network allows."""
 
-    model_config = _tag_required("name")
+    model_config = tag_required("name")
     name: Literal["cifar10"] = "cifar10"
     train_samples: Annotated[int, Field(ge=1)] | None = None
 
@@ -60,7 +61,7 @@ class Cifar10(Spec):
 class ImageFolder(Spec):
     """`DATA_ROOT/<folder>/<train|test>/<class>/<image>`, read as RGB at `image_size` × `image_size` pixels."""
 
-    model_config = _tag_required("name")
+    model_config = tag_required("name")
     name: Literal["image_folder"] = "image_folder"
     folder: FolderName
     image_size: Annotated[int, Field(ge=10, le=128)] = 32
@@ -75,10 +76,15 @@ class ImageFolder(Spec):
 DatasetSpec = Annotated[Digits | Cifar10 | ImageFolder, Field(discriminator="name")]
 
 
+def dataset_title(dataset: Digits | Cifar10 | ImageFolder) -> str:
+    """The data set as a reader knows it; a folder of images goes by its own name."""
+    return f"{dataset.name} {dataset.folder}" if isinstance(dataset, ImageFolder) else dataset.name
+
+
 class Cnn(Spec):
     """The paper's network: the small CNN of Keras' cifar10_cnn example."""
 
-    model_config = _tag_required("kind")
+    model_config = tag_required("kind")
     kind: Literal["cnn"] = "cnn"
 
 
@@ -88,7 +94,7 @@ ArchitectureSpec = Cnn
 class CrossEntropy(Spec):
     """−log P(y | x), the supervised baseline."""
 
-    model_config = _tag_required("kind")
+    model_config = tag_required("kind")
     kind: Literal["cross_entropy"] = "cross_entropy"
 
 
@@ -102,7 +108,7 @@ class Reward(Spec):
 class PolicyGradient(Spec):
     """Vanilla policy gradient on the predicted class (the paper's Eq. 1; Williams 1992)."""
 
-    model_config = _tag_required("kind")
+    model_config = tag_required("kind")
     kind: Literal["policy_gradient"] = "policy_gradient"
     action: Literal["sample", "argmax", "epsilon_greedy"] = Field(
         default="sample",
@@ -135,7 +141,7 @@ class PolicyGradient(Spec):
 class ExpectedReward(Spec):
     """The exact expectation that the sampled policy gradient estimates: −(p_y · correct + (1 − p_y) · wrong)."""
 
-    model_config = _tag_required("kind")
+    model_config = tag_required("kind")
     kind: Literal["expected_reward"] = "expected_reward"
     reward: Reward = Reward()
 
@@ -146,9 +152,9 @@ ObjectiveSpec = Annotated[CrossEntropy | PolicyGradient | ExpectedReward, Field(
 class FgsmAdversary(Spec):
     """FGSM inside training: one signed-gradient step on the model being trained, made anew for every batch."""
 
-    model_config = _tag_required("kind")
+    model_config = tag_required("kind")
     kind: Literal["fgsm"] = "fgsm"
-    eps: Eps
+    eps: PixelEps
     loss: Literal["true_label", "predicted_label", "objective"] = Field(
         default="true_label",
         description="What the attack ascends: cross-entropy on the label or on the prediction, or the objective.",
@@ -159,7 +165,7 @@ class FgsmAdversary(Spec):
 class RmsProp(Spec):
     """RMSprop as Keras computes it, with its time-based decay lr / (1 + decay · iteration)."""
 
-    model_config = _tag_required("kind")
+    model_config = tag_required("kind")
     kind: Literal["rmsprop"] = "rmsprop"
     lr: Annotated[float, Field(gt=0, le=10)] = 1e-4
     decay: Annotated[float, Field(ge=0, le=1)] = 1e-6
@@ -167,32 +173,8 @@ class RmsProp(Spec):
     epsilon: Annotated[float, Field(gt=0, le=1)] = 1e-7
 
 
-class FgsmAttack(Spec):
-    """FGSM in evaluation: cross-entropy on the true label, model in eval mode."""
-
-    model_config = _tag_required("kind")
-    kind: Literal["fgsm"] = "fgsm"
-    eps: Eps
-
-
-class AutoAttack(Spec):
-    """The standard AutoAttack ensemble, L∞ (Croce & Hein 2020), run with its authors' code."""
-
-    model_config = _tag_required("kind")
-    kind: Literal["autoattack"] = "autoattack"
-    eps: Eps
-
-
 # The names by which the members of unions are told apart; no field has one of them as its name.
 UNION_TAGS: frozenset[object] = frozenset(
     [model.model_fields["name"].default for model in (Digits, Cifar10, ImageFolder)]
     + [model.model_fields["kind"].default for model in (CrossEntropy, PolicyGradient, ExpectedReward)]
-    + [model.model_fields["kind"].default for model in (FgsmAttack, AutoAttack)]
 )
-
-AttackSpec = Annotated[FgsmAttack | AutoAttack, Field(discriminator="kind")]
-
-
-def attack_label(attack: FgsmAttack | AutoAttack) -> str:
-    """A short unique name of an attack, such as `fgsm@8/255`."""
-    return f"{attack.kind}@{format_eps(attack.eps)}"

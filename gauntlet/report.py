@@ -1,47 +1,19 @@
 """What an experiment shows: derived from its evaluations, never edited. JSON is the truth, Markdown a rendering."""
 
-import math
-from collections.abc import Iterable, Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from gauntlet.attack_specs import attack_title
 from gauntlet.eps import format_eps
-from gauntlet.kinds import AttackSpec, FgsmAttack, attack_label
-from gauntlet.spec import EvaluationSpec, ExperimentSpec, Selection, SelectOn
-
-_Z_95 = 1.959963984540054
+from gauntlet.evaluation_spec import ExperimentEvaluationSpec, Selection, SelectOn
+from gauntlet.intervals import wilson_interval
+from gauntlet.outcome import Accuracy, EvaluationOutcome
+from gauntlet.spec import ExperimentSpec
 
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Accuracy(_Value):
-    """A fraction in [0, 1] of `n` images, with its 95 % Wilson interval."""
-
-    value: float
-    n: int
-    interval: tuple[float, float]
-
-    @classmethod
-    def of(cls, right: int, n: int) -> "Accuracy":
-        return cls(value=right / n, n=n, interval=wilson_interval(right / n, n))
-
-
-class AttackOutcome(_Value):
-    """Accuracy under one attack. `survivors` counts the images that each part of an ensemble left correct."""
-
-    attack: AttackSpec
-    accuracy: Accuracy
-    survivors: dict[str, int]
-
-
-class EvaluationOutcome(_Value):
-    """One checkpoint against a list of attacks, all on the same images."""
-
-    natural: Accuracy
-    attacks: tuple[AttackOutcome, ...]
 
 
 class ReportRow(_Value):
@@ -81,44 +53,6 @@ class Report(_Value):
     spec: ExperimentSpec
     rows: tuple[ReportRow, ...]
     warnings: tuple[str, ...]
-
-
-def wilson_interval(fraction: float, n: int) -> tuple[float, float]:
-    """The 95 % score interval of a proportion of n (Wilson 1927, JASA 22); it stays inside [0, 1]."""
-    centre = fraction + _Z_95**2 / (2 * n)
-    spread = _Z_95 * math.sqrt(fraction * (1 - fraction) / n + _Z_95**2 / (4 * n**2))
-    scale = 1 + _Z_95**2 / n
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
-
-
-class StageBatch(Protocol):
-    """One batch of one evaluation stage, as an event or as a row."""
-
-    @property
-    def stage(self) -> str: ...
-    @property
-    def robust(self) -> Sequence[bool]: ...
-
-
-def summarise(attacks: Sequence[AttackSpec], batches: Iterable[StageBatch], n: int) -> EvaluationOutcome:
-    """Count a finished evaluation's batches into accuracies of all `n` images.
-
-    A part of AutoAttack that had no image left to attack has no batch and leaves none correct.
-    """
-    survivors: dict[str, int] = {}
-    for batch in batches:
-        survivors[batch.stage] = survivors.get(batch.stage, 0) + sum(batch.robust)
-    outcomes = []
-    for attack in attacks:
-        label = attack_label(attack)
-        parts = {
-            stage.removeprefix(f"{label}:"): count
-            for stage, count in survivors.items()
-            if stage.startswith(f"{label}:")
-        }
-        right = survivors.get(label, 0) if isinstance(attack, FgsmAttack) else min(parts.values(), default=0)
-        outcomes.append(AttackOutcome(attack=attack, accuracy=Accuracy.of(right, n), survivors=parts))
-    return EvaluationOutcome(natural=Accuracy.of(survivors["natural"], n), attacks=tuple(outcomes))
 
 
 def report_row(
@@ -164,6 +98,7 @@ _SELECTED: dict[SelectOn, str] = {
     "test": " The best checkpoint was selected on the test set, as in the paper.",
     "validation": " The best checkpoint was selected on the validation set, not on the test set as in the paper.",
 }
+_NORMS = {"Linf": "L∞", "L2": "L2"}
 _COLUMNS = {
     "train_accuracy": "train",
     "natural_accuracy": "natural",
@@ -218,7 +153,7 @@ def _describe_training(spec: ExperimentSpec) -> str:
     )
 
 
-def _describe_validation(evaluation: EvaluationSpec) -> str:
+def _describe_validation(evaluation: ExperimentEvaluationSpec) -> str:
     if evaluation.select_on == "test":
         return ""
     return f" Held out for validation: {evaluation.validation_samples or 'a tenth'} of the training images."
@@ -226,12 +161,12 @@ def _describe_validation(evaluation: EvaluationSpec) -> str:
 
 def _describe_evaluation(report: Report) -> str:
     budgets = ", ".join(
-        f"{'FGSM' if attack.kind == 'fgsm' else 'AutoAttack'} at ε = {format_eps(attack.eps)}"
+        f"{attack_title(attack)} at ε = {format_eps(attack.eps)} ({_NORMS[attack.norm]})"
         for attack in report.spec.evaluation.attacks
     )
     selected = _SELECTED[report.selected_on] if "best_fgsm" in report.spec.evaluation.select else ""
     images = f" on {report.rows[0].n} test images" if report.rows else ""
     return (
-        f"Evaluated{images} under {budgets} (L∞). Accuracies in per cent with 95 % Wilson intervals; gap is train − "
+        f"Evaluated{images} under {budgets}. Accuracies in per cent with 95 % Wilson intervals; gap is train − "
         f"natural, in points.{selected}"
     )

@@ -8,8 +8,10 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from gauntlet.report import EvaluationOutcome
-from gauntlet.spec import EvaluationSpec, ExperimentSpec, RunSpec, Selection
+from gauntlet.checkpoint_card import CheckpointCard
+from gauntlet.evaluation_spec import EvaluationSpec, Selection
+from gauntlet.outcome import EvaluationOutcome
+from gauntlet.spec import ExperimentSpec, RunSpec
 
 Status = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
 TERMINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
@@ -57,6 +59,7 @@ class Job(Resource):
     status_reason: str | None
     status_detail: str | None
     attempt: int
+    device: str | None
     progress: Progress | None
 
 
@@ -69,9 +72,11 @@ class Run(Job):
 
 
 class Evaluation(Job):
+    """One checkpoint under attack. `experiment` and `run` are None where a request of its own asked for it."""
+
     object: Literal["evaluation"] = "evaluation"
-    experiment: str
-    run: str
+    experiment: str | None
+    run: str | None
     checkpoint: str
     selection: tuple[Selection, ...]
     spec: EvaluationSpec
@@ -79,16 +84,23 @@ class Evaluation(Job):
 
 
 class Checkpoint(Resource):
+    """Weights that training kept, or that were imported: then there is no experiment, run, objective, seed or epoch.
+
+    `metrics` are those of its epoch; an imported one has none.
+    """
+
     id: str
     object: Literal["checkpoint"] = "checkpoint"
     created_at: datetime
-    experiment: str
-    run: str
-    objective: str
-    seed: int
-    epoch: int
+    name: str
+    experiment: str | None
+    run: str | None
+    objective: str | None
+    seed: int | None
+    epoch: int | None
     sha256: str
     bytes: int
+    card: CheckpointCard
     metrics: dict[str, float]
 
 

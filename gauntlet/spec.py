@@ -5,28 +5,25 @@ value; docs/experiments.md says what was measured where it does not.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from fractions import Fraction
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
+from gauntlet.evaluation_spec import ExperimentEvaluationSpec, refuse_duplicates
 from gauntlet.kinds import (
     ArchitectureSpec,
-    AttackSpec,
-    AutoAttack,
+    CheckpointId,
     Cnn,
     CrossEntropy,
     DatasetSpec,
     ExpectedReward,
     FgsmAdversary,
-    FgsmAttack,
     ObjectiveSpec,
     PolicyGradient,
     RmsProp,
     Spec,
-    attack_label,
 )
 from gauntlet.presets import PRESETS, overlay
 
@@ -35,7 +32,6 @@ MAX_SEED = 2**63 - 1
 
 # Printable in every database, terminal and page: no control characters (PostgreSQL refuses NUL in JSON).
 Label = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
-CheckpointId = Annotated[str, Field(max_length=40, pattern=r"^ckpt_[0-9a-z]+$")]
 Precision = Literal["fp32", "tf32", "bf16"]
 
 
@@ -68,68 +64,6 @@ class TrainingSpec(Spec):
     )
 
 
-Selection = Literal["best_fgsm", "last"]
-SelectOn = Literal["test", "validation"]
-# On CIFAR-10 the usual 5,000 of 50,000.
-_ONE_HELD_OUT_OF = 10
-
-
-def _one_or_many(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-class EvaluationSpec(Spec):
-    """Which checkpoints are attacked, how, and on how many test images (the first ones, the same for every run)."""
-
-    select: Annotated[
-        tuple[Selection, ...],
-        BeforeValidator(_one_or_many, json_schema_input_type=Selection | tuple[Selection, ...]),
-        Field(min_length=1, max_length=2),
-    ] = ("best_fgsm",)
-    select_on: SelectOn = Field(
-        default="test",
-        description="Whose FGSM accuracy `best_fgsm` goes by: the test set's, as in the paper, or that of training "
-        "images which are held out of training for it, the same ones for every run.",
-    )
-    validation_samples: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
-        default=None,
-        description="How many training images are held out under `select_on: validation`; by default a tenth.",
-    )
-    attacks: Annotated[tuple[AttackSpec, ...], Field(min_length=1, max_length=20)] = (
-        FgsmAttack(eps=Fraction(8, 255)),
-        AutoAttack(eps=Fraction(8, 255)),
-    )
-    samples: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-    batch_size: Annotated[int, Field(ge=1, le=4_096)] = Field(
-        default=100,
-        description="Images attacked at once; part of AutoAttack's protocol, whose seed restarts per batch.",
-    )
-
-    @model_validator(mode="after")
-    def _no_attack_twice(self) -> Self:
-        _refuse_duplicates("select", self.select)
-        _refuse_duplicates("attacks", [attack_label(attack) for attack in self.attacks])
-        return self
-
-    @model_validator(mode="after")
-    def _nothing_is_held_out_for_nothing(self) -> Self:
-        if self.validation_samples is not None and self.select_on == "test":
-            raise ValueError("validation_samples has no meaning without select_on validation: nothing is held out")
-        return self
-
-    def held_out(self, train_images: int) -> int:
-        """How many of so many training images are kept for validation instead of being trained on."""
-        if self.select_on == "test":
-            return 0
-        return self.validation_samples or max(1, train_images // _ONE_HELD_OUT_OF)
-
-
-def _refuse_duplicates(field: str, values: Sequence[object]) -> None:
-    twice = [str(value) for value, count in Counter(values).items() if count > 1]
-    if twice:
-        raise ValueError(f"{field} lists {', '.join(twice)} more than once")
-
-
 class RunSpec(Spec):
     """One training: what an experiment expands to, and what a checkpoint remembers of its origin."""
 
@@ -139,7 +73,7 @@ class RunSpec(Spec):
     objective: ObjectiveSpec
     adversary: FgsmAdversary
     training: TrainingSpec
-    evaluation: EvaluationSpec
+    evaluation: ExperimentEvaluationSpec
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
@@ -166,7 +100,7 @@ class ExperimentSpec(Spec):
     adversary: FgsmAdversary
     training: TrainingSpec = TrainingSpec()
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, le=MAX_SEED)], ...], Field(min_length=1, max_length=100)] = (0,)
-    evaluation: EvaluationSpec = EvaluationSpec()
+    evaluation: ExperimentEvaluationSpec = ExperimentEvaluationSpec()
 
     @model_validator(mode="before")
     @classmethod
@@ -181,8 +115,8 @@ class ExperimentSpec(Spec):
 
     @model_validator(mode="after")
     def _runs_are_distinct_and_few(self) -> Self:
-        _refuse_duplicates("objectives", self.objective_labels())
-        _refuse_duplicates("seeds", self.seeds)
+        refuse_duplicates("objectives", self.objective_labels())
+        refuse_duplicates("seeds", self.seeds)
         if len(self.objectives) * len(self.seeds) > MAX_RUNS:
             raise ValueError(f"objectives × seeds is more than {MAX_RUNS} runs")
         return self

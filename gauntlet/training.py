@@ -13,7 +13,6 @@ from gauntlet.checkpoints import TrainingState
 from gauntlet.datasets import Dataset, ImageSet, hold_out
 from gauntlet.epochs import Epochs
 from gauntlet.errors import TrainingDiverged
-from gauntlet.evaluation import Measurement, Probe, build_probe, compiled_probe, measure, natural_accuracy
 from gauntlet.events import (
     BatchFinished,
     CheckpointReady,
@@ -24,6 +23,7 @@ from gauntlet.events import (
     Warned,
 )
 from gauntlet.kinds import CrossEntropy
+from gauntlet.measurement import Measurement, Probe, build_probe, compiled_probe, measure, natural_accuracy
 from gauntlet.optimizers import build_optimizer
 from gauntlet.precision import fp32_products, require_precision
 from gauntlet.spec import RunSpec

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
+from gauntlet.attack_specs import ATTACK_KINDS
 from gauntlet.kinds import UNION_TAGS
 from gauntlet.resources import Problem, ProblemError
 from store.errors import CheckpointUnfit, IdempotencyConflict, NotFound
@@ -104,7 +105,7 @@ def _message(error: Any) -> str:
 
 def _pointer(location: Iterable[object]) -> str:
     """A JSON pointer (RFC 6901). Pydantic also names the member of a union; that is no place in the document."""
-    places = [printable(str(part)) for part in location if part not in UNION_TAGS]
+    places = [printable(str(part)) for part in location if part not in UNION_TAGS | ATTACK_KINDS]
     return "".join("/" + place.replace("~", "~0").replace("/", "~1") for place in places)
 
 

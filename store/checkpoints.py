@@ -1,13 +1,15 @@
 """Checkpoints: queries, and what the API shows of them."""
 
 from pathlib import Path
+from typing import assert_never
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from gauntlet import resources
+from gauntlet.checkpoint_card import CheckpointCard, Imported, Trained
 from store.lookup import find
-from store.models import Checkpoint
+from store.models import Checkpoint, Run
 from store.pages import PageOf, newest_first
 from store.times import as_datetime
 
@@ -34,17 +36,36 @@ def file_of(checkpoint: Checkpoint, storage: Path) -> Path:
     return storage / checkpoint.path
 
 
+def card_of(checkpoint: Checkpoint) -> CheckpointCard:
+    """What the checkpoint says of itself."""
+    return CheckpointCard.model_validate(checkpoint.card)
+
+
 def show(checkpoint: Checkpoint) -> resources.Checkpoint:
-    """The checkpoint as the API shows it."""
+    """The checkpoint as the API shows it; its run is loaded."""
+    run, card = checkpoint.run, card_of(checkpoint)
     return resources.Checkpoint(
         id=checkpoint.id,
         created_at=as_datetime(checkpoint.created_at),
-        experiment=checkpoint.run.experiment_id,
+        name=_name(card, run),
+        experiment=run.experiment_id if run else None,
         run=checkpoint.run_id,
-        objective=checkpoint.run.objective,
-        seed=checkpoint.run.seed,
+        objective=run.objective if run else None,
+        seed=run.seed if run else None,
         epoch=checkpoint.epoch,
         sha256=checkpoint.sha256,
         bytes=checkpoint.bytes,
+        card=card,
         metrics=checkpoint.metrics,
     )
+
+
+def _name(card: CheckpointCard, run: Run | None) -> str:
+    match card.origin:
+        case Imported(name=name):
+            return name
+        case Trained(spec=spec, epoch=epoch):
+            objective = run.objective if run else spec.objective.kind
+            return f"{objective}, seed {spec.seed}, epoch {epoch}"
+        case _:
+            assert_never(card.origin)

@@ -1,19 +1,30 @@
 """Evaluations: jobs that follow a run, batch results as rows, and what the API shows of them."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
-from gauntlet.report import EvaluationOutcome, summarise
-from gauntlet.spec import EvaluationSpec, RunSpec, Selection, SelectOn
+from gauntlet.checkpoint_card import CheckpointCard
+from gauntlet.evaluation_spec import EvaluationSpec, Selection, SelectOn
+from gauntlet.kinds import dataset_title
+from gauntlet.outcome import EvaluationOutcome, Measured, StageBatch, summarise
+from gauntlet.spec import RunSpec
 from store import jobs
 from store.database import db_now
 from store.jobs import Claim
 from store.lookup import find
 from store.models import Checkpoint, Evaluation, EvaluationBatch, Run, new_id
 from store.pages import PageOf, newest_first
+
+
+class FinishedBatch(StageBatch, Protocol):
+    """A finished batch with its number within its stage."""
+
+    @property
+    def batch(self) -> int: ...
 
 
 def get(session: Session, identifier: str) -> Evaluation:
@@ -63,7 +74,7 @@ def create_for(session: Session, run: Run, checkpoints: Sequence[Checkpoint]) ->
             run_id=run.id,
             checkpoint_id=checkpoint,
             selection=list(selections),
-            spec=spec.model_dump(mode="json"),
+            spec=spec.of_one().model_dump(mode="json"),
         )
         for checkpoint, selections in selected.items()
     ]
@@ -84,18 +95,36 @@ def batches(session: Session, identifier: str) -> Sequence[EvaluationBatch]:
     return session.scalars(select(EvaluationBatch).where(EvaluationBatch.evaluation_id == identifier)).all()
 
 
-def record_batch(
-    session: Session, held: Claim, *, stage: str, batch: int, images: Sequence[int], robust: Sequence[bool]
-) -> None:
+def record_batch(session: Session, held: Claim, batch: FinishedBatch, *, seconds: float) -> None:
     """Store one finished batch.
 
     Raises:
         LeaseLost: the evaluation is no longer this attempt's.
     """
     jobs.hold(session, held, progressed=True)
+    zero_gradient = None if batch.zero_gradient is None else list(batch.zero_gradient)
     session.add(
-        EvaluationBatch(evaluation_id=held.id, stage=stage, batch=batch, images=list(images), robust=list(robust))
+        EvaluationBatch(
+            evaluation_id=held.id,
+            stage=batch.stage,
+            batch=batch.batch,
+            images=list(batch.images),
+            labels=list(batch.labels),
+            predicted=list(batch.predicted),
+            zero_gradient=zero_gradient,
+            seconds=seconds,
+        )
     )
+
+
+def note_dataset(session: Session, held: Claim, sha256: str) -> None:
+    """Note which test set the images are of.
+
+    Raises:
+        LeaseLost: the evaluation is no longer this attempt's.
+    """
+    jobs.hold(session, held)
+    session.execute(update(Evaluation).where(Evaluation.id == held.id).values(dataset_sha256=sha256))
 
 
 def complete(session: Session, held: Claim) -> None:
@@ -107,9 +136,16 @@ def complete(session: Session, held: Claim) -> None:
     if jobs.finish(session, held, "succeeded") != "succeeded":
         return
     evaluation = session.get_one(Evaluation, held.id)
-    done = batches(session, held.id)
-    n = sum(len(batch.robust) for batch in done if batch.stage == "natural")
-    evaluation.outcome = summarise(specified(evaluation).attacks, done, n).model_dump(mode="json")
+    checkpoint = session.get_one(Checkpoint, evaluation.checkpoint_id)
+    card = CheckpointCard.model_validate(checkpoint.card)
+    measured = Measured(
+        weights_sha256=checkpoint.sha256,
+        dataset=dataset_title(card.dataset),
+        dataset_sha256=evaluation.dataset_sha256 or "",
+        classes=card.classes,
+    )
+    outcome = summarise(specified(evaluation), batches(session, held.id), measured)
+    evaluation.outcome = outcome.model_dump(mode="json")
 
 
 def specified(evaluation: Evaluation) -> EvaluationSpec:

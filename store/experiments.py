@@ -11,9 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
-from gauntlet.kinds import ArchitectureSpec, DatasetSpec
+from gauntlet.kinds import ArchitectureSpec
 from gauntlet.resources import Progress, Status
-from gauntlet.spec import ExperimentSpec, RunSpec
+from gauntlet.spec import ExperimentSpec
 from store import checkpoints, jobs
 from store.database import db_now
 from store.errors import CheckpointUnfit, IdempotencyConflict, NotFound
@@ -114,7 +114,7 @@ def show(session: Session, experiments: Sequence[Experiment]) -> list[resources.
     for model in (Run, Evaluation):
         query = select(model.experiment_id, model.status, model.status_reason)
         for identifier, status, reason in session.execute(query.where(model.experiment_id.in_(identifiers))):
-            by_experiment[identifier].append(JobEnd(status, reason))
+            by_experiment[identifier or ""].append(JobEnd(status, reason))
     return [_show(experiment, by_experiment[experiment.id]) for experiment in experiments]
 
 
@@ -163,14 +163,15 @@ def _require_fit(session: Session, spec: ExperimentSpec) -> None:
         checkpoint = checkpoints.get(session, spec.training.initial_checkpoint)
     except NotFound as error:
         raise CheckpointUnfit(str(error)) from error
-    origin = RunSpec.model_validate(checkpoint.run.spec)
-    found, wanted = (_model(each.architecture, each.dataset) for each in (origin, spec))
+    card = checkpoints.card_of(checkpoint)
+    found = _model(card.architecture, card.image_shape)
+    wanted = _model(spec.architecture, spec.dataset.image_shape)
     if found != wanted:
         raise CheckpointUnfit(f"This checkpoint holds a {found}, but what is trained is a {wanted}.")
 
 
-def _model(architecture: ArchitectureSpec, dataset: DatasetSpec) -> str:
-    channels, height, width = dataset.image_shape
+def _model(architecture: ArchitectureSpec, image_shape: tuple[int, int, int]) -> str:
+    channels, height, width = image_shape
     return f"{architecture.kind} for {channels} × {height} × {width} images"
 
 

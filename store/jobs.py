@@ -98,6 +98,17 @@ def hold(session: Session, held: Claim, *, progressed: bool = False) -> None:
         raise _lost(held)
 
 
+def note_device(session: Session, held: Claim, device: str) -> None:
+    """Note what computes the job.
+
+    Raises:
+        LeaseLost: the job is no longer this attempt's.
+    """
+    model = held.model
+    if session.execute(_held(held).values(device=device).returning(model.id)).one_or_none() is None:
+        raise _lost(held)
+
+
 def finish(
     session: Session,
     held: Claim,
@@ -197,6 +208,7 @@ def shown(job: Job) -> dict[str, Any]:
         "status_reason": job.status_reason,
         "status_detail": job.status_detail,
         "attempt": job.attempt,
+        "device": job.device,
         "progress": progress,
     }
 

@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from ulid import ULID
 
-from gauntlet.spec import Selection
+from gauntlet.evaluation_spec import Selection
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 Id = String(40)
@@ -77,9 +77,10 @@ class Job:
     attempt: Mapped[int] = mapped_column(Integer, default=0)
     crashes: Mapped[int] = mapped_column(Integer, default=0)
     worker: Mapped[str | None] = mapped_column(String(200))
+    device: Mapped[str | None] = mapped_column(String(200))
     lease_expires_at: Mapped[float | None] = mapped_column(Float)
     cancel_requested: Mapped[bool] = mapped_column(default=False)
-    phase: Mapped[str | None] = mapped_column(String(100))
+    phase: Mapped[str | None] = mapped_column(String(300))
     completed: Mapped[int] = mapped_column(BigInteger, default=0)
     total: Mapped[int] = mapped_column(BigInteger, default=0)
     unit: Mapped[str | None] = mapped_column(String(40))
@@ -104,18 +105,21 @@ class Run(Job, Base):
 
 
 class Checkpoint(Base):
+    """Weights of a run at one epoch, or imported: then `run_id` and `epoch` are NULL."""
+
     __tablename__ = "checkpoints"
-    __table_args__ = (UniqueConstraint("run_id", "epoch"),)
+    __table_args__ = (UniqueConstraint("run_id", "epoch"), Index(None, "sha256"))
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     created_at: Mapped[float] = mapped_column(Float)
-    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
-    epoch: Mapped[int] = mapped_column(Integer)
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    epoch: Mapped[int | None] = mapped_column(Integer)
+    card: Mapped[dict[str, Any]] = mapped_column(Json)
     path: Mapped[str] = mapped_column(String(300))
     sha256: Mapped[str] = mapped_column(String(64))
     bytes: Mapped[int] = mapped_column(BigInteger)
     metrics: Mapped[dict[str, float]] = mapped_column(Json)
-    run: Mapped[Run] = relationship(lazy="raise")
+    run: Mapped[Run | None] = relationship(lazy="raise")
 
 
 class EpochMetrics(Base):
@@ -142,27 +146,36 @@ class RunEvent(Base):
 
 
 class Evaluation(Job, Base):
+    """A checkpoint under attack, for a run's experiment or, where these are NULL, by a request of its own."""
+
     __tablename__ = "evaluations"
     __table_args__ = (
         CheckConstraint(f"status IN ({_STATUS_LIST})", name="status"),
         Index(None, "status", "lease_expires_at"),
     )
 
-    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id"), index=True)
-    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), index=True)
+    experiment_id: Mapped[str | None] = mapped_column(ForeignKey("experiments.id"), index=True)
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"), index=True)
     checkpoint_id: Mapped[str] = mapped_column(ForeignKey("checkpoints.id"), index=True)
     selection: Mapped[list[Selection]] = mapped_column(Json)
     spec: Mapped[dict[str, Any]] = mapped_column(Json)
+    dataset_sha256: Mapped[str | None] = mapped_column(String(64))
     outcome: Mapped[dict[str, Any] | None] = mapped_column(Json)
 
 
 class EvaluationBatch(Base):
-    """One finished batch of an evaluation: the result per image, and what a later attempt need not do again."""
+    """One finished batch of an evaluation: the result per image, and what a later attempt need not do again.
+
+    `images` are positions in the test set, `labels` and `predicted` class indices. `seconds` is what it took.
+    """
 
     __tablename__ = "evaluation_batches"
 
     evaluation_id: Mapped[str] = mapped_column(ForeignKey("evaluations.id"), primary_key=True)
-    stage: Mapped[str] = mapped_column(String(100), primary_key=True)
+    stage: Mapped[str] = mapped_column(String(300), primary_key=True)
     batch: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     images: Mapped[list[int]] = mapped_column(Json)
-    robust: Mapped[list[bool]] = mapped_column(Json)
+    labels: Mapped[list[int]] = mapped_column(Json)
+    predicted: Mapped[list[int]] = mapped_column(Json)
+    zero_gradient: Mapped[list[bool] | None] = mapped_column(Json)
+    seconds: Mapped[float] = mapped_column(Float)

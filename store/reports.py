@@ -6,7 +6,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
-from gauntlet.report import EvaluationOutcome, Report, ReportRow, report_row
+from gauntlet.outcome import EvaluationOutcome
+from gauntlet.report import Report, ReportRow, report_row
 from gauntlet.suspicions import suspicions
 from store import experiments
 from store.models import Checkpoint, Evaluation, Run, RunEvent
@@ -47,7 +48,7 @@ def _rows(run: Run, checkpoint: Checkpoint, evaluation: Evaluation) -> list[Repo
             seed=run.seed,
             run=run.id,
             checkpoint=checkpoint.id,
-            epoch=checkpoint.epoch,
+            epoch=checkpoint.epoch or 0,
             selection=selection,
             train_accuracy=checkpoint.metrics["train_accuracy"],
             train_n=int(checkpoint.metrics["train_accuracy_n"]),

@@ -7,6 +7,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
+from gauntlet.checkpoint_card import CheckpointCard
 from gauntlet.spec import RunSpec
 from store import evaluations, jobs
 from store.database import db_now
@@ -29,7 +30,10 @@ class Note:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch as it is stored. `state` and `weights` are files that exist already; None where none was written."""
+    """One epoch as it is stored. `state` and `weights` are files that exist already; None where none was written.
+
+    `card` is what the weights say of themselves.
+    """
 
     epoch: int
     metrics: Mapping[str, float]
@@ -38,6 +42,7 @@ class EpochRecord:
     notes: Sequence[Note] = ()
     state: StoredFile | None = None
     weights: StoredFile | None = None
+    card: CheckpointCard | None = None
 
 
 def get(session: Session, identifier: str) -> Run:
@@ -132,13 +137,14 @@ def record_epoch(session: Session, held: Claim, record: EpochRecord) -> str | No
         )
     )
     note(session, held, record.notes)
-    if record.weights is not None:
+    if record.weights is not None and record.card is not None:
         session.add(
             Checkpoint(
                 id=new_id("ckpt"),
                 created_at=db_now(),
                 run_id=held.id,
                 epoch=record.epoch,
+                card=record.card.model_dump(mode="json"),
                 path=record.weights.path,
                 sha256=record.weights.sha256,
                 bytes=record.weights.bytes,

@@ -20,6 +20,7 @@ from store.broker import create_celery, wake
 from store.database import Database
 from store.errors import LeaseLost
 from store.jobs import Claim
+from worker.devices import choose_device
 from worker.evaluation_job import evaluate_checkpoint
 from worker.heartbeat import Heartbeat, Stopped, end
 from worker.settings import WorkerSettings
@@ -97,13 +98,6 @@ def _fail(database: Database, held: Claim, reason: str, detail: str) -> None:
             jobs.finish(session, held, "failed", reason, detail)
     except LeaseLost as error:
         logger.info("%s", error)
-
-
-def choose_device(name: str) -> torch.device:
-    """The torch device a setting means; `auto` is the GPU if there is one."""
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def probe(settings: WorkerSettings) -> None:

@@ -11,8 +11,8 @@ import torch
 from sqlalchemy.orm import Session
 from torch import Tensor
 
+from gauntlet.checkpoint_card import CheckpointCard, Trained
 from gauntlet.checkpoints import (
-    CheckpointCard,
     TrainingState,
     encode_training_state,
     encode_weights,
@@ -25,13 +25,14 @@ from gauntlet.evaluation import require_supported
 from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resumed, StateReady, TrainingEvent, Warned
 from gauntlet.spec import RunSpec
 from gauntlet.training import train
-from store import checkpoints, files, runs
+from store import checkpoints, files, jobs, runs
 from store.database import Database
 from store.errors import NotFound
 from store.files import StoredFile
 from store.jobs import Claim, JobProgress
 from store.runs import EpochRecord, Note
 from worker import failpoints
+from worker.devices import describe_device
 from worker.heartbeat import Heartbeat
 from worker.settings import WorkerSettings
 
@@ -60,6 +61,7 @@ def train_run(
     initial = _initial_weights(database, settings.storage, spec, data) if state is None else None
     with database.writing() as session:
         runs.rewind(session, held, to_epoch=state.epoch if state else 0)
+        jobs.note_device(session, held, describe_device(device))
         where = f"Attempt {held.token} on {settings.worker_name} ({device})"
         runs.note(session, held, [_start_note(where, spec, state, had_state=run.resume_path is not None)])
     _sweep(database, held, settings)
@@ -154,6 +156,7 @@ class _Recorder:
             notes=tuple(self._notes),
             state=state,
             weights=weights,
+            card=self._card(event.epoch),
         )
         replaced = self._store(lambda session: runs.record_epoch(session, self.held, record))
         failpoints.reach("epoch_recorded")
@@ -166,10 +169,16 @@ class _Recorder:
         return stored
 
     def _weights_file(self, name: str, event: CheckpointReady) -> StoredFile:
-        card = CheckpointCard(
-            spec=self.spec, epoch=event.epoch, classes=self.data.classes, image_shape=self.data.image_shape
+        return self._file(name, encode_weights(event.state.model, self._card(event.epoch)))
+
+    def _card(self, epoch: int) -> CheckpointCard:
+        return CheckpointCard(
+            architecture=self.spec.architecture,
+            dataset=self.spec.dataset,
+            classes=self.data.classes,
+            image_shape=self.data.image_shape,
+            origin=Trained(spec=self.spec, epoch=epoch),
         )
-        return self._file(name, encode_weights(event.state.model, card))
 
     def _file(self, name: str, content: bytes) -> StoredFile:
         return files.write(self.settings.storage, f"{files.attempt_folder(self.held)}/{name}.safetensors", content)

@@ -12,9 +12,9 @@ from gauntlet.architectures import build_model, initialise
 from gauntlet.checkpoints import TrainingState
 from gauntlet.compilation import compiler_present
 from gauntlet.datasets import Dataset, ImageSet
-from gauntlet.evaluation import Measurement, build_probe, measure
 from gauntlet.events import CheckpointReady, StateReady, TrainingEvent
 from gauntlet.kinds import Cnn
+from gauntlet.measurement import Measurement, build_probe, measure
 from gauntlet.presets import overlay
 from gauntlet.spec import Precision, RunSpec
 from gauntlet.training import train

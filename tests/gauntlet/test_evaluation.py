@@ -12,9 +12,10 @@ from gauntlet.attacks import fgsm
 from gauntlet.checkpoints import TrainingState
 from gauntlet.datasets import Dataset, ImageSet, to_unit
 from gauntlet.errors import AttackUnsupported
-from gauntlet.evaluation import Measurement, evaluate, natural_accuracy, nominal_cost
+from gauntlet.evaluation import evaluate, nominal_cost
+from gauntlet.evaluation_spec import EvaluationSpec
 from gauntlet.events import BatchAttacked
-from gauntlet.spec import EvaluationSpec
+from gauntlet.measurement import Measurement, natural_accuracy
 from tests.gauntlet.brief_autoattack import BriefAutoAttack, reference_flags
 from tests.gauntlet.examples import CPU, measured, network, network_with
 

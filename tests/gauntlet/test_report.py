@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from gauntlet.kinds import AttackSpec
+from gauntlet.attack_specs import AttackSpec
 from gauntlet.presets import overlay
 from gauntlet.report import Accuracy, Report, ReportRow, report_row, summarise, to_markdown, wilson_interval
 from gauntlet.spec import ExperimentSpec

@@ -13,8 +13,8 @@ from gauntlet.attacks import fgsm
 from gauntlet.checkpoints import TrainingState, encode_training_state
 from gauntlet.datasets import Dataset, ImageSet, hold_out, to_unit
 from gauntlet.errors import CheckpointInvalid, DatasetUnavailable
-from gauntlet.evaluation import natural_accuracy
 from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resumed, TrainingEvent, Warned
+from gauntlet.measurement import natural_accuracy
 from gauntlet.objectives import objective_loss
 from gauntlet.optimizers import learning_rate
 from gauntlet.training import train

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from gauntlet.spec import EvaluationSpec, ExperimentSpec
+from gauntlet.evaluation_spec import ExperimentEvaluationSpec
+from gauntlet.spec import ExperimentSpec
 from store import checkpoints, evaluations, experiments, jobs, reports, runs
 from store.database import Database
 from store.errors import LeaseLost
@@ -122,7 +123,9 @@ def test_a_finished_run_queues_an_evaluation_per_selected_checkpoint(
     database: Database, tiny_spec: ExperimentSpec
 ) -> None:
     """Best under FGSM is the earliest of equals among the kept checkpoints; a run asked for both gets two."""
-    both = EvaluationSpec.model_validate(tiny_spec.evaluation.model_dump() | {"select": ["best_fgsm", "last"]})
+    both = ExperimentEvaluationSpec.model_validate(
+        tiny_spec.evaluation.model_dump() | {"select": ["best_fgsm", "last"]}
+    )
     _, held = submit(database, tiny_spec.model_copy(update={"evaluation": both}))
     train(database, held, range(1, EPOCHS + 1))
     with database.writing() as session:
@@ -143,7 +146,7 @@ def test_the_best_checkpoint_is_that_of_the_set_it_is_selected_on(
     database: Database, tiny_spec: ExperimentSpec, select_on: str, best: int
 ) -> None:
     """Where test and validation disagree the spec's choice counts, and the report names it."""
-    evaluation = EvaluationSpec.model_validate(tiny_spec.evaluation.model_dump() | {"select_on": select_on})
+    evaluation = ExperimentEvaluationSpec.model_validate(tiny_spec.evaluation.model_dump() | {"select_on": select_on})
     experiment_id, held = submit(database, tiny_spec.model_copy(update={"evaluation": evaluation}))
     for epoch, on_test, on_validation in ((2, 0.6, 0.3), (4, 0.5, 0.4)):
         measured = {"test_fgsm_accuracy": on_test, "validation_fgsm_accuracy": on_validation}

@@ -1,0 +1,20 @@
+"""Which device a job computes on, and what it is called."""
+
+import platform
+
+import torch
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device a setting means; `auto` is the GPU if there is one."""
+    if name != "auto":
+        return torch.device(name)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def describe_device(device: torch.device) -> str:
+    """What the device is, such as `cuda NVIDIA H100` or `cpu x86_64, 1 thread`: what a job's seconds are seconds of."""
+    if device.type == "cuda":
+        return f"cuda {torch.cuda.get_device_name(device)}"
+    threads = torch.get_num_threads()
+    return f"cpu {platform.machine()}, {threads} {'thread' if threads == 1 else 'threads'}"
