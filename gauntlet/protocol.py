@@ -13,6 +13,9 @@ _OURS = "gauntlet 1"
 _AUTOATTACK = "pyautoattack 0.2.0"
 _ID_DIGITS = 16
 
+# Noted with every evaluation: another may take over its batches only where this is the same.
+IMPLEMENTATIONS = f"{_OURS}, {_AUTOATTACK}"
+
 
 class Protocol(BaseModel):
     """Everything but the weights that an accuracy follows from.
@@ -21,7 +24,8 @@ class Protocol(BaseModel):
     `attack` is None for natural accuracy, which depends on no seed and no batch.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Written with its id, which is not read back but computed again.
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     dataset: str
     dataset_sha256: str

@@ -71,6 +71,21 @@ class Run(Job):
     spec: RunSpec
 
 
+class AttackProgress(Resource):
+    """One attack of an evaluation: `completed` of `total` images need no more of it.
+
+    An image is completed once every part of an ensemble has had it, or one has broken it. `eta_s` is how long the rest
+    takes at the attack's own measured pace, at most; None while it has none.
+    """
+
+    label: str
+    status: Literal["queued", "running", "done"]
+    completed: int
+    total: int
+    seconds: float
+    eta_s: float | None
+
+
 class Evaluation(Job):
     """One checkpoint under attack. `experiment` and `run` are None where a request of its own asked for it."""
 
@@ -80,7 +95,29 @@ class Evaluation(Job):
     checkpoint: str
     selection: tuple[Selection, ...]
     spec: EvaluationSpec
+    attacks: tuple[AttackProgress, ...] = ()
     outcome: EvaluationOutcome | None
+
+
+class AttackedImage(Resource):
+    """One image under one attack: what it is then taken for, and which attack or part of an ensemble broke it.
+
+    `broken_by` is None where nothing did, and where the image is misclassified without any attack.
+    """
+
+    robust: bool
+    predicted: str
+    broken_by: str | None
+
+
+class ImageResult(Resource):
+    """One test image: its class, what it is taken for, and the same under each attack that has finished with it."""
+
+    object: Literal["image_result"] = "image_result"
+    position: int
+    label: str
+    natural: str
+    attacks: dict[str, AttackedImage]
 
 
 class Checkpoint(Resource):

@@ -10,7 +10,7 @@ import gauntlet
 from gauntlet.resources import Problem
 from service import errors
 from service.edge import Edge
-from service.routes import checkpoints, classifications, evaluations, experiments, health, runs
+from service.routes import checkpoints, classifications, comparisons, evaluations, experiments, health, runs
 from service.settings import ServiceSettings
 from store.broker import create_celery
 from store.database import Database
@@ -42,7 +42,7 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
     app.state.database = Database(settings.database_url)
     app.state.celery = create_celery(settings.broker_url, socket_timeout_s=_BROKER_PATIENCE_S)
     errors.install(app)
-    for routes in (experiments, runs, checkpoints, evaluations, classifications, health):
+    for routes in (experiments, runs, checkpoints, evaluations, comparisons, classifications, health):
         app.include_router(routes.router)
     app.add_middleware(Edge, settings=settings)
     return app

@@ -155,9 +155,8 @@ async def _idempotency_conflict(request: Request, error: Exception) -> JSONRespo
 
 
 async def _checkpoint_unfit(request: Request, error: Exception) -> JSONResponse:
-    return _invalid_fields(
-        request, [ProblemError(pointer="/training/initial_checkpoint", message=printable(str(error)))]
-    )
+    assert isinstance(error, CheckpointUnfit)
+    return _invalid_fields(request, [ProblemError(pointer=error.pointer, message=printable(str(error)))])
 
 
 async def _database_unavailable(request: Request, error: Exception) -> JSONResponse:

@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session, joinedload
 
 from gauntlet import resources
 from gauntlet.checkpoint_card import CheckpointCard, Imported, Trained
+from store.errors import CheckpointUnfit, NotFound
 from store.lookup import find
-from store.models import Checkpoint, Run
+from store.models import Checkpoint
 from store.pages import PageOf, newest_first
 from store.times import as_datetime
 
@@ -21,6 +22,18 @@ def get(session: Session, identifier: str) -> Checkpoint:
         NotFound: there is none.
     """
     return find(session, Checkpoint, "checkpoint", identifier, joinedload(Checkpoint.run))
+
+
+def named(session: Session, identifier: str, pointer: str) -> Checkpoint:
+    """The checkpoint that the field at `pointer` of a request names.
+
+    Raises:
+        CheckpointUnfit: there is none.
+    """
+    try:
+        return get(session, identifier)
+    except NotFound as error:
+        raise CheckpointUnfit(str(error), pointer) from error
 
 
 def page(session: Session, *, run: str | None, after: str | None, limit: int) -> PageOf[Checkpoint]:
@@ -47,7 +60,7 @@ def show(checkpoint: Checkpoint) -> resources.Checkpoint:
     return resources.Checkpoint(
         id=checkpoint.id,
         created_at=as_datetime(checkpoint.created_at),
-        name=_name(card, run),
+        name=name_of(checkpoint),
         experiment=run.experiment_id if run else None,
         run=checkpoint.run_id,
         objective=run.objective if run else None,
@@ -60,7 +73,9 @@ def show(checkpoint: Checkpoint) -> resources.Checkpoint:
     )
 
 
-def _name(card: CheckpointCard, run: Run | None) -> str:
+def name_of(checkpoint: Checkpoint) -> str:
+    """What a reader knows the checkpoint by; its run is loaded."""
+    card, run = card_of(checkpoint), checkpoint.run
     match card.origin:
         case Imported(name=name):
             return name

@@ -3,7 +3,7 @@
 StoreError
 ├── NotFound              no object with that id
 ├── IdempotencyConflict   the key was used before with another request
-├── CheckpointUnfit       an experiment cannot start from the checkpoint it names
+├── CheckpointUnfit       a request names a checkpoint that is not there or does not fit
 └── LeaseLost             another attempt, or a cancel, has taken the job over
 """
 
@@ -24,7 +24,14 @@ class IdempotencyConflict(StoreError):
 
 
 class CheckpointUnfit(StoreError):
-    """The initial checkpoint of an experiment is not there, or is of another kind of model."""
+    """A checkpoint that a request names is not there, or is of another kind of model than is needed.
+
+    `pointer` is the JSON pointer of the field that is at fault.
+    """
+
+    def __init__(self, message: str, pointer: str) -> None:
+        super().__init__(message)
+        self.pointer = pointer
 
 
 class LeaseLost(StoreError):

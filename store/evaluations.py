@@ -1,16 +1,19 @@
 """Evaluations: jobs that follow a run, batch results as rows, and what the API shows of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from sqlalchemy import select, update
+from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
+from gauntlet.attack_specs import attack_label
 from gauntlet.checkpoint_card import CheckpointCard
 from gauntlet.evaluation_spec import EvaluationSpec, Selection, SelectOn
 from gauntlet.kinds import dataset_title
-from gauntlet.outcome import EvaluationOutcome, Measured, StageBatch, summarise
+from gauntlet.outcome import NATURAL, EvaluationOutcome, Measured, StageBatch, summarise
+from gauntlet.progress import StageCount, attack_progress
 from gauntlet.spec import RunSpec
 from store import jobs
 from store.database import db_now
@@ -37,14 +40,22 @@ def get(session: Session, identifier: str) -> Evaluation:
 
 
 def page(
-    session: Session, *, experiment: str | None, run: str | None, after: str | None, limit: int
+    session: Session,
+    *,
+    experiment: str | None = None,
+    run: str | None = None,
+    checkpoint: str | None = None,
+    after: str | None,
+    limit: int,
 ) -> PageOf[Evaluation]:
-    """Evaluations, newest first; of one experiment or run if it is named."""
+    """Evaluations, newest first; of one experiment, run or checkpoint if it is named."""
     query = select(Evaluation)
     if experiment is not None:
         query = query.where(Evaluation.experiment_id == experiment)
     if run is not None:
         query = query.where(Evaluation.run_id == run)
+    if checkpoint is not None:
+        query = query.where(Evaluation.checkpoint_id == checkpoint)
     return newest_first(session, query, Evaluation.id, after=after, limit=limit)
 
 
@@ -95,8 +106,47 @@ def batches(session: Session, identifier: str) -> Sequence[EvaluationBatch]:
     return session.scalars(select(EvaluationBatch).where(EvaluationBatch.evaluation_id == identifier)).all()
 
 
+def batches_between(session: Session, identifier: str, first: int, last: int) -> Sequence[EvaluationBatch]:
+    """The batches that may hold images at the positions `first` to `last`."""
+    query = select(EvaluationBatch).where(
+        EvaluationBatch.evaluation_id == identifier,
+        EvaluationBatch.first_image <= last,
+        EvaluationBatch.last_image >= first,
+    )
+    return session.scalars(query).all()
+
+
+def reusable(session: Session, identifier: str) -> Sequence[EvaluationBatch]:
+    """Batches of other evaluations that are as good as this one's own.
+
+    They are of the same weights, test set, seed, batch size and code, and of its natural pass and its attacks. The
+    evaluation's test set has been noted.
+    """
+    evaluation = session.get_one(Evaluation, identifier)
+    checkpoint = session.get_one(Checkpoint, evaluation.checkpoint_id)
+    spec = specified(evaluation)
+    labels = [attack_label(attack) for attack in spec.attacks]
+    stage = EvaluationBatch.stage
+    query = (
+        select(EvaluationBatch)
+        .join(Evaluation, Evaluation.id == EvaluationBatch.evaluation_id)
+        .join(Checkpoint, Checkpoint.id == Evaluation.checkpoint_id)
+        .where(
+            Evaluation.id != identifier,
+            Checkpoint.sha256 == checkpoint.sha256,
+            Evaluation.dataset_sha256 == evaluation.dataset_sha256,
+            Evaluation.implementation == evaluation.implementation,
+            Evaluation.spec["seed"].as_integer() == spec.seed,
+            Evaluation.spec["batch_size"].as_integer() == spec.batch_size,
+            or_(stage.in_([NATURAL, *labels]), *(stage.startswith(f"{label}:", autoescape=True) for label in labels)),
+            EvaluationBatch.first_image < spec.samples,
+        )
+    )
+    return session.scalars(query).all()
+
+
 def record_batch(session: Session, held: Claim, batch: FinishedBatch, *, seconds: float) -> None:
-    """Store one finished batch.
+    """Store one finished batch; `seconds` is 0 where its result is another evaluation's.
 
     Raises:
         LeaseLost: the evaluation is no longer this attempt's.
@@ -113,18 +163,31 @@ def record_batch(session: Session, held: Claim, batch: FinishedBatch, *, seconds
             predicted=list(batch.predicted),
             zero_gradient=zero_gradient,
             seconds=seconds,
+            n=len(batch.images),
+            correct=sum(seen == label for seen, label in zip(batch.predicted, batch.labels, strict=True)),
+            first_image=min(batch.images),
+            last_image=max(batch.images),
         )
     )
 
 
-def note_dataset(session: Session, held: Claim, sha256: str) -> None:
-    """Note which test set the images are of.
+@dataclass(frozen=True)
+class AttackedSet:
+    """What is attacked: so many images of the test set with that digest."""
+
+    sha256: str
+    images: int
+
+
+def note_start(session: Session, held: Claim, attacked: AttackedSet, implementation: str) -> None:
+    """Note what is attacked, and whose code does it (`gauntlet.protocol.IMPLEMENTATIONS`).
 
     Raises:
         LeaseLost: the evaluation is no longer this attempt's.
     """
     jobs.hold(session, held)
-    session.execute(update(Evaluation).where(Evaluation.id == held.id).values(dataset_sha256=sha256))
+    noted = {"dataset_sha256": attacked.sha256, "images": attacked.images, "implementation": implementation}
+    session.execute(update(Evaluation).where(Evaluation.id == held.id).values(noted))
 
 
 def complete(session: Session, held: Claim) -> None:
@@ -153,16 +216,43 @@ def specified(evaluation: Evaluation) -> EvaluationSpec:
     return EvaluationSpec.model_validate(evaluation.spec)
 
 
-def show(evaluation: Evaluation) -> resources.Evaluation:
-    """The evaluation as the API shows it."""
-    outcome = evaluation.outcome
+def show(session: Session, shown: Sequence[Evaluation]) -> list[resources.Evaluation]:
+    """The evaluations as the API shows them, with the progress of each attack counted from the batches."""
+    counts = _counts(session, [evaluation.id for evaluation in shown])
+    return [_show(evaluation, counts[evaluation.id]) for evaluation in shown]
+
+
+def _counts(session: Session, identifiers: Sequence[str]) -> dict[str, dict[str, StageCount]]:
+    """What is stored of each evaluation's stages, in one query."""
+    batch = EvaluationBatch
+    query = (
+        select(
+            batch.evaluation_id,
+            batch.stage,
+            func.sum(batch.n),
+            func.sum(batch.correct),
+            func.sum(case((batch.seconds > 0, batch.n), else_=0)),
+            func.sum(batch.seconds),
+        )
+        .where(batch.evaluation_id.in_(identifiers))
+        .group_by(batch.evaluation_id, batch.stage)
+    )
+    counts: dict[str, dict[str, StageCount]] = {identifier: {} for identifier in identifiers}
+    for identifier, stage, images, correct, measured, seconds in session.execute(query):
+        counts[identifier][stage] = StageCount(images, correct, measured, seconds)
+    return counts
+
+
+def _show(evaluation: Evaluation, counts: Mapping[str, StageCount]) -> resources.Evaluation:
+    outcome, spec = evaluation.outcome, specified(evaluation)
     return resources.Evaluation(
         id=evaluation.id,
         experiment=evaluation.experiment_id,
         run=evaluation.run_id,
         checkpoint=evaluation.checkpoint_id,
         selection=tuple(evaluation.selection),
-        spec=specified(evaluation),
+        spec=spec,
+        attacks=attack_progress(spec, counts, evaluation.images or spec.samples),
         outcome=None if outcome is None else EvaluationOutcome.model_validate(outcome),
         **jobs.shown(evaluation),
     )

@@ -16,7 +16,7 @@ from gauntlet.resources import Progress, Status
 from gauntlet.spec import ExperimentSpec
 from store import checkpoints, jobs
 from store.database import db_now
-from store.errors import CheckpointUnfit, IdempotencyConflict, NotFound
+from store.errors import CheckpointUnfit, IdempotencyConflict
 from store.lookup import find
 from store.models import Evaluation, Experiment, Run, new_id
 from store.pages import PageOf, newest_first
@@ -37,7 +37,7 @@ def create(session: Session, spec: ExperimentSpec, idempotency_key: str | None) 
 
     Raises:
         IdempotencyConflict: the key was used with another spec.
-        CheckpointUnfit: its runs cannot start from the checkpoint it names.
+        CheckpointUnfit: its runs cannot start from, or be attacked by, a checkpoint it names.
     """
     document = spec.model_dump(mode="json")
     digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
@@ -156,18 +156,22 @@ def _by_key(session: Session, key: str, digest: str) -> Experiment | None:
 
 
 def _require_fit(session: Session, spec: ExperimentSpec) -> None:
-    """Refuse an initial checkpoint by what rows tell; how many classes it has is known once a worker reads it."""
-    if spec.training.initial_checkpoint is None:
-        return
-    try:
-        checkpoint = checkpoints.get(session, spec.training.initial_checkpoint)
-    except NotFound as error:
-        raise CheckpointUnfit(str(error)) from error
-    card = checkpoints.card_of(checkpoint)
-    found = _model(card.architecture, card.image_shape)
-    wanted = _model(spec.architecture, spec.dataset.image_shape)
-    if found != wanted:
-        raise CheckpointUnfit(f"This checkpoint holds a {found}, but what is trained is a {wanted}.")
+    """Refuse checkpoints by what rows tell; how many classes are trained for is known once a worker has the data."""
+    if spec.training.initial_checkpoint is not None:
+        pointer = "/training/initial_checkpoint"
+        card = checkpoints.card_of(checkpoints.named(session, spec.training.initial_checkpoint, pointer))
+        found = _model(card.architecture, card.image_shape)
+        wanted = _model(spec.architecture, spec.dataset.image_shape)
+        if found != wanted:
+            raise CheckpointUnfit(f"This checkpoint holds a {found}, but what is trained is a {wanted}.", pointer)
+    for position, attack in enumerate(spec.evaluation.attacks):
+        if attack.kind == "transfer":
+            pointer = f"/evaluation/attacks/{position}/source"
+            shape = checkpoints.card_of(checkpoints.named(session, attack.source, pointer)).image_shape
+            if shape != spec.dataset.image_shape:
+                raise CheckpointUnfit(
+                    "This checkpoint is for images of another shape than those it is used on.", pointer
+                )
 
 
 def _model(architecture: ArchitectureSpec, image_shape: tuple[int, int, int]) -> str:

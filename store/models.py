@@ -146,7 +146,10 @@ class RunEvent(Base):
 
 
 class Evaluation(Job, Base):
-    """A checkpoint under attack, for a run's experiment or, where these are NULL, by a request of its own."""
+    """A checkpoint under attack, for a run's experiment or, where these are NULL, by a request of its own.
+
+    Which test set it is, how many `images` of it are attacked and whose code attacks them is known once a worker began.
+    """
 
     __tablename__ = "evaluations"
     __table_args__ = (
@@ -160,16 +163,22 @@ class Evaluation(Job, Base):
     selection: Mapped[list[Selection]] = mapped_column(Json)
     spec: Mapped[dict[str, Any]] = mapped_column(Json)
     dataset_sha256: Mapped[str | None] = mapped_column(String(64))
+    images: Mapped[int | None] = mapped_column(Integer)
+    implementation: Mapped[str | None] = mapped_column(String(100))
     outcome: Mapped[dict[str, Any] | None] = mapped_column(Json)
 
 
 class EvaluationBatch(Base):
     """One finished batch of an evaluation: the result per image, and what a later attempt need not do again.
 
-    `images` are positions in the test set, `labels` and `predicted` class indices. `seconds` is what it took.
+    `images` are positions in the test set, `labels` and `predicted` class indices. `n` images from `first_image` to
+    `last_image` were attacked, of which `correct` stayed right. `seconds` is what it took, 0 where the result is
+    another evaluation's.
     """
 
     __tablename__ = "evaluation_batches"
+    # Progress is counted from this index alone, without the rows and their lists.
+    __table_args__ = (Index(None, "evaluation_id", "stage", "n", "correct", "seconds"),)
 
     evaluation_id: Mapped[str] = mapped_column(ForeignKey("evaluations.id"), primary_key=True)
     stage: Mapped[str] = mapped_column(String(300), primary_key=True)
@@ -179,3 +188,7 @@ class EvaluationBatch(Base):
     predicted: Mapped[list[int]] = mapped_column(Json)
     zero_gradient: Mapped[list[bool] | None] = mapped_column(Json)
     seconds: Mapped[float] = mapped_column(Float)
+    n: Mapped[int] = mapped_column(Integer)
+    correct: Mapped[int] = mapped_column(Integer)
+    first_image: Mapped[int] = mapped_column(Integer)
+    last_image: Mapped[int] = mapped_column(Integer)

@@ -2,19 +2,25 @@
 
 import hashlib
 import time
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
+from torch import nn
 
-from gauntlet.checkpoints import load_model
+from gauntlet.checkpoints import LoadedModel, load_model
 from gauntlet.datasets import digest, load_split
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.evaluation import evaluate
+from gauntlet.evaluation_spec import attacks_on_other_models
 from gauntlet.events import BatchAttacked
+from gauntlet.protocol import IMPLEMENTATIONS
 from store import checkpoints, evaluations, jobs
 from store.database import Database
+from store.errors import NotFound
+from store.evaluations import AttackedSet
 from store.jobs import Claim, JobProgress
-from store.models import EvaluationBatch
+from store.models import Checkpoint, EvaluationBatch
 from worker import failpoints
 from worker.devices import describe_device
 from worker.heartbeat import Heartbeat
@@ -25,6 +31,8 @@ def evaluate_checkpoint(
     database: Database, held: Claim, settings: WorkerSettings, heartbeat: Heartbeat, device: torch.device
 ) -> None:
     """Attack the claimed evaluation's checkpoint, continuing after the batches that an earlier attempt finished.
+
+    What other evaluations found of the same weights by the same protocol is taken over.
 
     Raises:
         Stopped: the job was told to stop.
@@ -37,35 +45,71 @@ def evaluate_checkpoint(
         done = [_as_event(row) for row in evaluations.batches(session, held.id)]
     spec = evaluations.specified(evaluation)
     heartbeat.tell(JobProgress("loading data", 0, 1, "data sets"))
-    file = checkpoints.file_of(checkpoint, settings.storage)
-    if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != checkpoint.sha256:
-        raise CheckpointInvalid(f"The file of checkpoint {checkpoint.id} is missing or damaged.")
-    loaded = load_model(file, device)
+    loaded = _load(checkpoint, settings, device)
+    sources = _sources(database, attacks_on_other_models(spec.attacks), loaded, settings, device)
     test, classes = load_split(loaded.card.dataset, "test", settings.data_root)
 
+    attacked = AttackedSet(digest(test, classes), min(len(test), spec.samples))
     with database.writing() as session:
         jobs.note_device(session, held, describe_device(device))
-        evaluations.note_dataset(session, held, digest(test, classes))
+        evaluations.note_start(session, held, attacked, IMPLEMENTATIONS)
+    with database.reading() as session:
+        known = [_as_event(row) for row in evaluations.reusable(session, held.id)]
 
-    started, first = time.monotonic(), None
-    since = started
-    for batch in evaluate(loaded.model, test, spec, len(classes), device=device, done=done):
-        record = partial(evaluations.record_batch, held=held, batch=batch, seconds=time.monotonic() - since)
+    reused = {(batch.stage, batch.images) for batch in known}
+    found = evaluate(loaded.model, test, spec, len(classes), device=device, done=done, known=known, sources=sources)
+    # Of the batches computed here: how long they took, and how many model passes they were.
+    spent_s, passes = 0.0, 0
+    since, before = time.monotonic(), None
+    for batch in found:
+        seconds = 0.0 if (batch.stage, batch.images) in reused else time.monotonic() - since
+        record = partial(evaluations.record_batch, held=held, batch=batch, seconds=seconds)
         database.write(record, patience_s=settings.database_patience_s)
         failpoints.reach("batch_recorded")
-        first = batch.completed if first is None else first
+        if seconds and before is not None:
+            spent_s, passes = spent_s + seconds, passes + batch.completed - before
+        before = batch.completed
         heartbeat.tell(
             JobProgress(
                 phase=batch.stage,
                 completed=batch.completed,
                 total=batch.total,
                 unit="model passes",
-                eta_s=_eta_s(time.monotonic() - started, batch.completed - first, batch.total - batch.completed),
+                eta_s=_eta_s(spent_s, passes, batch.total - batch.completed),
             )
         )
         heartbeat.checkpoint()
         since = time.monotonic()
     database.write(partial(evaluations.complete, held=held), patience_s=settings.database_patience_s)
+
+
+def _load(checkpoint: Checkpoint, settings: WorkerSettings, device: torch.device) -> LoadedModel:
+    file = checkpoints.file_of(checkpoint, settings.storage)
+    if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != checkpoint.sha256:
+        raise CheckpointInvalid(f"The file of checkpoint {checkpoint.id} is missing or damaged.")
+    return load_model(file, device)
+
+
+def _sources(
+    database: Database,
+    identifiers: Sequence[str],
+    target: LoadedModel,
+    settings: WorkerSettings,
+    device: torch.device,
+) -> Mapping[str, nn.Module]:
+    """The models that transfer attacks make their examples on, by checkpoint."""
+    models: dict[str, nn.Module] = {}
+    for identifier in identifiers:
+        try:
+            with database.reading() as session:
+                checkpoint = checkpoints.get(session, identifier)
+        except NotFound as error:
+            raise CheckpointInvalid(str(error)) from error
+        source = _load(checkpoint, settings, device)
+        if (source.card.image_shape, len(source.card.classes)) != (target.card.image_shape, len(target.card.classes)):
+            raise CheckpointInvalid(f"Checkpoint {identifier} is for other images or classes than the attacked one.")
+        models[identifier] = source.model
+    return models
 
 
 def _as_event(row: EvaluationBatch) -> BatchAttacked:

@@ -12,6 +12,8 @@ branch_labels = None
 depends_on = None
 
 _JOBS = ("runs", "evaluations")
+_COUNTS = ("n", "correct", "first_image", "last_image")
+_COUNTING = "ix_evaluation_batches_evaluation_id_stage_n_correct_seconds"
 
 
 def _json() -> sa.types.TypeEngine[Any]:
@@ -36,6 +38,8 @@ def upgrade() -> None:
         evaluations.alter_column("experiment_id", existing_type=sa.String(40), nullable=True)
         evaluations.alter_column("run_id", existing_type=sa.String(40), nullable=True)
         evaluations.add_column(sa.Column("dataset_sha256", sa.String(64), nullable=True))
+        evaluations.add_column(sa.Column("images", sa.Integer(), nullable=True))
+        evaluations.add_column(sa.Column("implementation", sa.String(100), nullable=True))
     with op.batch_alter_table("evaluation_batches") as batches:
         batches.alter_column("stage", existing_type=sa.String(100), type_=sa.String(300), existing_nullable=False)
         batches.drop_column("robust")
@@ -43,6 +47,9 @@ def upgrade() -> None:
         batches.add_column(sa.Column("predicted", _json(), nullable=False))
         batches.add_column(sa.Column("zero_gradient", _json(), nullable=True))
         batches.add_column(sa.Column("seconds", sa.Float(), nullable=False))
+        for column in _COUNTS:
+            batches.add_column(sa.Column(column, sa.Integer(), nullable=False))
+        batches.create_index(_COUNTING, ["evaluation_id", "stage", "n", "correct", "seconds"])
 
 
 def downgrade() -> None:
@@ -51,12 +58,14 @@ def downgrade() -> None:
     op.execute("DELETE FROM evaluations")
     op.execute("DELETE FROM checkpoints")
     with op.batch_alter_table("evaluation_batches") as batches:
-        for column in ("labels", "predicted", "zero_gradient", "seconds"):
+        batches.drop_index(_COUNTING)
+        for column in ("labels", "predicted", "zero_gradient", "seconds", *_COUNTS):
             batches.drop_column(column)
         batches.add_column(sa.Column("robust", _json(), nullable=False))
         batches.alter_column("stage", existing_type=sa.String(300), type_=sa.String(100), existing_nullable=False)
     with op.batch_alter_table("evaluations") as evaluations:
-        evaluations.drop_column("dataset_sha256")
+        for column in ("dataset_sha256", "images", "implementation"):
+            evaluations.drop_column(column)
         evaluations.alter_column("run_id", existing_type=sa.String(40), nullable=False)
         evaluations.alter_column("experiment_id", existing_type=sa.String(40), nullable=False)
     with op.batch_alter_table("checkpoints") as checkpoints:

@@ -1,13 +1,32 @@
 """/v1/evaluations: checkpoints under attack."""
 
-from fastapi import APIRouter
+from typing import Annotated, Literal
 
-from gauntlet.resources import Evaluation, Page
-from service.dependencies import After, DatabaseDep, IdFilter, Limit
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import PlainTextResponse
+
+from gauntlet.evaluation_spec import EvaluationRequest
+from gauntlet.image_results import image_results, to_csv
+from gauntlet.resources import Evaluation, ImageResult, Page
+from service.dependencies import After, AfterNumber, CeleryDep, DatabaseDep, IdFilter, Limit
 from service.pages import as_page
-from store import evaluations
+from store import checkpoints, evaluation_requests, evaluations
+from store.broker import wake
 
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"])
+
+
+@router.post("", status_code=202)
+def submit_evaluation(
+    request: EvaluationRequest, response: Response, database: DatabaseDep, celery: CeleryDep
+) -> Evaluation:
+    """Queue an evaluation of one checkpoint. What others measured of the same weights alike is not measured again."""
+    with database.writing() as session:
+        evaluation = evaluation_requests.create(session, request)
+        (shown,) = evaluations.show(session, [evaluation])
+    wake(celery, "evaluation", [shown.id])
+    response.headers["Location"] = f"/v1/evaluations/{shown.id}"
+    return shown
 
 
 @router.get("")
@@ -15,24 +34,61 @@ def list_evaluations(
     database: DatabaseDep,
     experiment: IdFilter = None,
     run: IdFilter = None,
+    checkpoint: IdFilter = None,
     limit: Limit = 20,
     after: After = None,
 ) -> Page[Evaluation]:
-    """Evaluations, newest first; of one experiment or run if it is named."""
+    """Evaluations, newest first; of one experiment, run or checkpoint if it is named."""
     with database.reading() as session:
-        found = evaluations.page(session, experiment=experiment, run=run, after=after, limit=limit)
-    return as_page(found, evaluations.show, lambda evaluation: evaluation.id)
+        found = evaluations.page(
+            session, experiment=experiment, run=run, checkpoint=checkpoint, after=after, limit=limit
+        )
+        shown = {resource.id: resource for resource in evaluations.show(session, found.rows)}
+    return as_page(found, lambda row: shown[row.id], lambda row: row.id)
 
 
 @router.get("/{evaluation_id}")
 def get_evaluation(evaluation_id: str, database: DatabaseDep) -> Evaluation:
-    """One evaluation with its progress, and its outcome once it has one."""
+    """One evaluation with its progress per attack, and its outcome once it has one."""
     with database.reading() as session:
-        return evaluations.show(evaluations.get(session, evaluation_id))
+        (shown,) = evaluations.show(session, [evaluations.get(session, evaluation_id)])
+    return shown
+
+
+@router.get(
+    "/{evaluation_id}/images",
+    response_model=Page[ImageResult],
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+)
+def list_images(
+    evaluation_id: str,
+    database: DatabaseDep,
+    limit: Limit = 20,
+    after: AfterNumber = None,
+    format: Annotated[Literal["json", "csv"], Query(description="csv holds all images at once.")] = "json",
+) -> Page[ImageResult] | PlainTextResponse:
+    """What became of each image so far, in the test set's order: robust or not, and broken by which attack."""
+    first = 0 if after is None else after + 1
+    with database.reading() as session:
+        evaluation = evaluations.get(session, evaluation_id)
+        classes = checkpoints.card_of(checkpoints.get(session, evaluation.checkpoint_id)).classes
+        if format == "csv":
+            batches = evaluations.batches(session, evaluation_id)
+        else:
+            # One more than is shown, to know whether any follow.
+            batches = evaluations.batches_between(session, evaluation_id, first, first + limit)
+    spec = evaluations.specified(evaluation)
+    found = image_results(spec, batches, classes)
+    if format == "csv":
+        return PlainTextResponse(to_csv(spec, found), media_type="text/csv")
+    rest = [result for result in found if result.position >= first]
+    shown, has_more = tuple(rest[:limit]), len(rest) > limit
+    return Page(data=shown, has_more=has_more, next=str(shown[-1].position) if has_more else None)
 
 
 @router.post("/{evaluation_id}/cancel")
 def cancel_evaluation(evaluation_id: str, database: DatabaseDep) -> Evaluation:
     """Cancel the evaluation if it has not ended."""
     with database.writing() as session:
-        return evaluations.show(evaluations.cancel(session, evaluation_id))
+        (shown,) = evaluations.show(session, [evaluations.cancel(session, evaluation_id)])
+    return shown

@@ -1,0 +1,118 @@
+"""The leaderboard: like ranked with like. Only accuracies of one protocol stand in one list. No torch."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from gauntlet.attack_specs import AnyAttack, AutoAttack, attack_label
+from gauntlet.outcome import Accuracy, AttackOutcome
+from gauntlet.protocol import Protocol
+from gauntlet.published import ANCHORS
+from gauntlet.resources import Resource
+
+
+class LeaderboardEntry(Resource):
+    """One checkpoint's place. Equal robust accuracies share a rank."""
+
+    rank: int
+    checkpoint: str
+    name: str
+    natural: Accuracy
+    robust: Accuracy
+    fingerprint: str
+    evaluation: str
+
+
+class PublishedReference(Resource):
+    """A published number as a landmark. It was measured by others, on other images or code, and has no rank."""
+
+    ranked: Literal[False] = False
+    name: str
+    natural: float | None
+    robust: float
+    source: str
+
+
+class LeaderboardGroup(Resource):
+    """All checkpoints measured by one protocol, the most robust first; `count` says how many there are in all."""
+
+    protocol: Protocol
+    title: str
+    count: int
+    entries: tuple[LeaderboardEntry, ...]
+    references: tuple[PublishedReference, ...]
+
+
+class Leaderboard(Resource):
+    """One list per protocol, the longest first."""
+
+    object: Literal["leaderboard"] = "leaderboard"
+    groups: tuple[LeaderboardGroup, ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One attack's outcome on one checkpoint."""
+
+    evaluation: str
+    checkpoint: str
+    name: str
+    weights_sha256: str
+    natural: Accuracy
+    outcome: AttackOutcome
+
+
+def rank(candidates: Iterable[Candidate], limit: int) -> Leaderboard:
+    """Put the candidates into lists of at most `limit`; of several with the same weights the first one counts."""
+    groups: dict[str, dict[str, Candidate]] = {}
+    for candidate in candidates:
+        groups.setdefault(candidate.outcome.protocol.id, {}).setdefault(candidate.weights_sha256, candidate)
+    shown = [_group(list(group.values()), limit) for group in groups.values()]
+    return Leaderboard(groups=tuple(sorted(shown, key=lambda group: (-group.count, group.title))))
+
+
+def _group(candidates: Sequence[Candidate], limit: int) -> LeaderboardGroup:
+    by_accuracy = sorted(
+        candidates, key=lambda each: (-each.outcome.accuracy.value, -each.natural.value, each.checkpoint)
+    )
+    entries: list[LeaderboardEntry] = []
+    for place, candidate in enumerate(by_accuracy[:limit], 1):
+        robust = candidate.outcome.accuracy
+        shared = entries[-1].rank if entries and entries[-1].robust.value == robust.value else place
+        entries.append(
+            LeaderboardEntry(
+                rank=shared,
+                checkpoint=candidate.checkpoint,
+                name=candidate.name,
+                natural=candidate.natural,
+                robust=robust,
+                fingerprint=candidate.outcome.fingerprint,
+                evaluation=candidate.evaluation,
+            )
+        )
+    protocol = candidates[0].outcome.protocol
+    attack = candidates[0].outcome.attack
+    return LeaderboardGroup(
+        protocol=protocol,
+        title=f"{protocol.dataset}, {attack_label(attack)}, {protocol.n:,} images",
+        count=len(candidates),
+        entries=tuple(entries),
+        references=_references(protocol.dataset, attack),
+    )
+
+
+def _references(dataset: str, attack: AnyAttack) -> tuple[PublishedReference, ...]:
+    match attack:
+        case AutoAttack(version="standard", norm="Linf", eps=eps):
+            return tuple(_published(dataset, eps))
+        case _:
+            return ()
+
+
+def _published(dataset: str, eps: Fraction) -> Iterable[PublishedReference]:
+    for anchor in sorted(ANCHORS, key=lambda anchor: -anchor.robust):
+        if (anchor.dataset, anchor.norm, anchor.eps, anchor.attack) == (dataset, "Linf", eps, "autoattack"):
+            yield PublishedReference(
+                name=anchor.name, natural=anchor.natural, robust=anchor.robust, source=anchor.source
+            )

@@ -1,0 +1,61 @@
+"""/v1/leaderboard and /v1/transfers: evaluations beside one another."""
+
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Response
+
+from gauntlet.attack_specs import GradientLoss, Norm
+from gauntlet.eps import Eps, format_eps
+from gauntlet.kinds import CheckpointId
+from gauntlet.leaderboard import Leaderboard
+from gauntlet.resources import Evaluation, Page
+from gauntlet.transfers import FEWEST_CHECKPOINTS, MOST_CHECKPOINTS, TransferMatrix, TransferRequest
+from service.dependencies import CeleryDep, DatabaseDep
+from store import comparisons, evaluation_requests, evaluations
+from store.broker import wake
+
+router = APIRouter(prefix="/v1", tags=["comparisons"])
+
+
+@router.get("/leaderboard")
+def get_leaderboard(
+    database: DatabaseDep,
+    attack: Annotated[str | None, Query(max_length=40, description="Only attacks of this kind.")] = None,
+    dataset: Annotated[str | None, Query(max_length=200, description="Only this data set.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="How many places a list has at most.")] = 20,
+) -> Leaderboard:
+    """Checkpoints by robust accuracy, one list per protocol: numbers that were measured differently never mix."""
+    with database.reading() as session:
+        return comparisons.leaderboard(session, attack=attack, dataset=dataset, limit=limit)
+
+
+@router.post("/transfers", status_code=202)
+def submit_transfers(
+    request: TransferRequest, response: Response, database: DatabaseDep, celery: CeleryDep
+) -> Page[Evaluation]:
+    """Queue one evaluation per checkpoint: attacked with examples made on each of them, itself too."""
+    with database.writing() as session:
+        shown = evaluations.show(session, evaluation_requests.create_transfers(session, request))
+    wake(celery, "evaluation", [evaluation.id for evaluation in shown])
+    filters = [("checkpoint", identifier) for identifier in request.checkpoints]
+    filters += [("eps", format_eps(request.eps)), ("norm", request.norm)]
+    filters += [("steps", str(request.steps)), ("loss", request.loss)]
+    response.headers["Location"] = f"/v1/transfers?{urlencode(filters)}"
+    return Page(data=tuple(shown), has_more=False, next=None)
+
+
+@router.get("/transfers")
+def get_transfers(
+    database: DatabaseDep,
+    checkpoint: Annotated[list[CheckpointId], Query(min_length=FEWEST_CHECKPOINTS, max_length=MOST_CHECKPOINTS)],
+    eps: Annotated[Eps, Query()],
+    norm: Norm = "Linf",
+    steps: Annotated[int | None, Query(ge=1, le=10_000, description="Only PGD of so many steps.")] = None,
+    loss: Annotated[GradientLoss | None, Query(description="Only PGD on this loss.")] = None,
+) -> TransferMatrix:
+    """The matrix of these checkpoints, as far as it has been measured by one protocol."""
+    with database.reading() as session:
+        return comparisons.transfers(
+            session, tuple(dict.fromkeys(checkpoint)), eps=eps, norm=norm, steps=steps, loss=loss
+        )
