@@ -92,4 +92,5 @@ def _succeeded(session: Session, targets: tuple[str, ...] | None = None) -> Iter
     )
     if targets is not None:
         query = query.where(Evaluation.checkpoint_id.in_(targets))
-    yield from session.execute(query, execution_options={"yield_per": _AT_ONCE}).tuples()
+    with session.execute(query, execution_options={"yield_per": _AT_ONCE}) as found:
+        yield from found

@@ -1,0 +1,94 @@
+"""Evaluations without a worker: imported checkpoints as rows, and batches as an attack might leave them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from gauntlet.attack_specs import attack_label
+from gauntlet.checkpoint_card import CheckpointCard, Imported
+from gauntlet.evaluation_spec import EvaluationRequest
+from gauntlet.events import BatchAttacked
+from gauntlet.kinds import Cnn, Digits
+from gauntlet.outcome import NATURAL
+from gauntlet.protocol import IMPLEMENTATIONS
+from store import evaluation_requests, evaluations, jobs
+from store.database import Database, db_now
+from store.evaluations import AttackedSet
+from store.jobs import Claim
+from store.models import Checkpoint, new_id
+
+FGSM = {"kind": "fgsm", "eps": "8/255"}
+
+
+def card(name: str, *, classes: int = 10, side: int = 16) -> CheckpointCard:
+    return CheckpointCard(
+        architecture=Cnn(),
+        dataset=Digits(),
+        classes=tuple(map(str, range(classes))),
+        image_shape=(1, side, side),
+        origin=Imported(name=name),
+    )
+
+
+def imported(database: Database, name: str, *, sha256: str = "", path: str = "", **shape: int) -> str:
+    """The row of a checkpoint that came from elsewhere; returns its id."""
+    identifier = new_id("ckpt")
+    row = Checkpoint(
+        id=identifier,
+        created_at=db_now(),
+        card=card(name, **shape).model_dump(mode="json"),
+        path=path,
+        sha256=sha256 or name.ljust(64, "0"),
+        bytes=1,
+        metrics={},
+    )
+    with database.writing() as session:
+        session.add(row)
+    return identifier
+
+
+def queued(database: Database, checkpoint: str, *attacks: dict[str, Any], **fields: Any) -> str:
+    """An evaluation that waits; returns its id."""
+    request = {"checkpoint": checkpoint, "attacks": attacks or [FGSM], "samples": 4, "batch_size": 2} | fields
+    with database.writing() as session:
+        return evaluation_requests.create(session, EvaluationRequest.model_validate(request)).id
+
+
+def claimed(database: Database, evaluation: str) -> Claim:
+    with database.writing() as session:
+        held = jobs.claim(session, "evaluation", evaluation, "worker", 60)
+    assert held is not None
+    return held
+
+
+def batch(stage: str, number: int, images: Sequence[int], predicted: Sequence[int]) -> BatchAttacked:
+    """A batch of images whose class is their position modulo ten."""
+    zero_gradient = tuple(False for _ in images) if stage == NATURAL else None
+    labels = tuple(image % 10 for image in images)
+    return BatchAttacked(stage, number, tuple(images), labels, tuple(predicted), zero_gradient, 0, 0)
+
+
+def begun(database: Database, evaluation: str, dataset_sha256: str = "d" * 64) -> Claim:
+    """The evaluation, claimed by a worker that has read the data."""
+    held = claimed(database, evaluation)
+    with database.writing() as session:
+        samples = evaluations.specified(evaluations.get(session, evaluation)).samples
+        evaluations.note_start(session, held, AttackedSet(dataset_sha256, samples), IMPLEMENTATIONS)
+    return held
+
+
+def recorded(database: Database, held: Claim, *batches: BatchAttacked, seconds: float = 1.0) -> None:
+    for each in batches:
+        with database.writing() as session:
+            evaluations.record_batch(session, held, each, seconds=seconds)
+
+
+def finished(database: Database, evaluation: str, *, natural: int, robust: int) -> None:
+    """End an evaluation in which so many images stay right without, and under each, attack (none an ensemble)."""
+    held = begun(database, evaluation)
+    with database.reading() as session:
+        spec = evaluations.specified(evaluations.get(session, evaluation))
+    images = range(spec.samples)
+    for stage, right in [(NATURAL, natural), *((attack_label(attack), robust) for attack in spec.attacks)]:
+        recorded(database, held, batch(stage, 0, images, [i % 10 if i < right else (i + 1) % 10 for i in images]))
+    with database.writing() as session:
+        evaluations.complete(session, held)

@@ -1,0 +1,156 @@
+"""Evaluations by themselves, on both databases: what is queued, counted, taken over and compared."""
+
+from typing import Any
+
+import pytest
+
+from gauntlet.outcome import NATURAL
+from gauntlet.transfers import TransferRequest
+from store import comparisons, evaluation_requests, evaluations
+from store.database import Database
+from store.errors import CheckpointUnfit
+from store.models import Evaluation
+from tests.evaluations import FGSM, batch, begun, finished, imported, queued, recorded
+
+PGD = {"kind": "pgd", "eps": "8/255"}
+AUTO = {"kind": "autoattack", "eps": "8/255"}
+LABEL = "fgsm@8/255"
+
+
+def transfer(source: str) -> dict[str, str]:
+    return {"kind": "transfer", "eps": "8/255", "source": source}
+
+
+def test_an_evaluation_by_itself_waits_without_a_run(database: Database) -> None:
+    """It names its checkpoint only, and is found by it."""
+    checkpoint, other = imported(database, "one"), imported(database, "two")
+    evaluation = queued(database, checkpoint)
+    queued(database, other)
+    with database.reading() as session:
+        (found,) = evaluations.page(session, checkpoint=checkpoint, after=None, limit=10).rows
+        (shown,) = evaluations.show(session, [found])
+    assert (shown.id, shown.status, shown.checkpoint) == (evaluation, "queued", checkpoint)
+    assert (shown.experiment, shown.run, shown.selection, shown.outcome) == (None, None, (), None)
+    assert [attack.status for attack in shown.attacks] == ["queued"]
+
+
+def test_what_does_not_fit_is_refused_by_the_field(database: Database) -> None:
+    """A checkpoint that is not there, a source of other images or classes, too few classes for an attack."""
+    ten, two = imported(database, "ten"), imported(database, "two", classes=2)
+    large = imported(database, "large", side=32)
+    refused: list[tuple[str, list[dict[str, Any]], str, str]] = [
+        ("ckpt_none", [FGSM], "/checkpoint", "There is no checkpoint"),
+        (ten, [FGSM, transfer("ckpt_none")], "/attacks/1/source", "There is no checkpoint"),
+        (ten, [transfer(two)], "/attacks/0/source", "of 2 classes"),
+        (ten, [transfer(large)], "/attacks/0/source", "1 × 32 × 32"),
+        (two, [FGSM, AUTO], "/attacks/1", "needs at least 4 classes"),
+    ]
+    for checkpoint, attacks, pointer, told in refused:
+        with pytest.raises(CheckpointUnfit, match=told) as caught:
+            queued(database, checkpoint, *attacks)
+        assert caught.value.pointer == pointer
+    queued(database, two, FGSM, transfer(two))
+
+
+def test_progress_is_counted_per_attack(database: Database) -> None:
+    """Images and seconds of each evaluation's batches are its own, whatever page they are shown on."""
+    checkpoint = imported(database, "one")
+    held = begun(database, queued(database, checkpoint, FGSM, PGD))
+    other = begun(database, queued(database, checkpoint))
+    recorded(database, held, batch(NATURAL, 0, [0, 1], [0, 1]), batch(NATURAL, 1, [2, 3], [2, 0]))
+    recorded(database, held, batch(LABEL, 0, [0, 1], [0, 5]), seconds=3.0)
+    with database.reading() as session:
+        second, first = evaluations.show(session, evaluations.page(session, after=None, limit=10).rows)
+    assert (first.id, second.id) == (held.id, other.id)
+    assert [(a.status, a.completed, a.total, a.seconds, a.eta_s) for a in first.attacks] == [
+        ("running", 2, 4, 3.0, 3.0),
+        ("queued", 0, 4, 0.0, None),
+    ]
+    assert [attack.completed for attack in second.attacks] == [0]
+
+
+def test_batches_are_taken_over_from_equal_protocols_only(database: Database) -> None:
+    """The same weights, data, seed, batch size and attack; neither its own nor any other's."""
+    checkpoint, twin = imported(database, "one", sha256="1" * 64), imported(database, "twin", sha256="1" * 64)
+    other = imported(database, "other")
+    asked = begun(database, queued(database, checkpoint, FGSM, AUTO, samples=8))
+
+    def done(stages: list[str], dataset: str = "d" * 64, of: str = twin, **fields: Any) -> None:
+        held = begun(database, queued(database, of, FGSM, PGD, AUTO, **fields), dataset)
+        recorded(database, held, *(batch(stage, 0, [0, 1], [0, 0]) for stage in stages))
+
+    wanted = [NATURAL, LABEL, "autoattack@8/255:apgd-ce"]
+    done([*wanted, "pgd@8/255"])
+    done([LABEL], dataset="e" * 64)
+    done([LABEL], of=other)
+    done([LABEL], seed=1)
+    done([LABEL], batch_size=3)
+    recorded(database, asked, batch(LABEL, 0, [0, 1], [0, 1]))
+    with database.reading() as session:
+        found = evaluations.reusable(session, asked.id)
+    assert sorted(row.stage for row in found) == sorted(wanted)
+    with database.writing() as session:
+        session.get_one(Evaluation, found[0].evaluation_id).implementation = "an older one"
+    with database.reading() as session:
+        assert evaluations.reusable(session, asked.id) == []
+
+
+def test_the_leaderboard_ranks_like_with_like(database: Database) -> None:
+    """One list per protocol; equal numbers share a rank; the newest evaluation of the same weights counts."""
+    best, worse, alike = (imported(database, name) for name in ("best", "worse", "alike"))
+    for checkpoint, robust in ((best, 1), (best, 3), (worse, 1), (alike, 1)):
+        finished(database, queued(database, checkpoint), natural=4, robust=robust)
+    finished(database, queued(database, worse, samples=6), natural=6, robust=6)
+    finished(database, queued(database, worse, PGD), natural=4, robust=2)
+    begun(database, queued(database, best))
+    with database.reading() as session:
+        found = comparisons.leaderboard(session, attack=None, dataset=None, limit=10)
+        fgsm = comparisons.leaderboard(session, attack="fgsm", dataset="digits", limit=1)
+        assert comparisons.leaderboard(session, attack=None, dataset="cifar10", limit=1).groups == ()
+    first, *rest = found.groups
+    assert first.title == "digits, fgsm@8/255, 4 images"
+    assert [(e.rank, e.name, e.robust.value) for e in first.entries] == [
+        (1, "best", 0.75),
+        (2, "worse", 0.25),
+        (2, "alike", 0.25),
+    ]
+    assert [(group.title, len(group.entries)) for group in rest] == [
+        ("digits, fgsm@8/255, 6 images", 1),
+        ("digits, pgd@8/255, 4 images", 1),
+    ]
+    assert len({group.protocol.id for group in found.groups}) == 3
+    assert [(group.count, len(group.entries)) for group in fgsm.groups] == [(3, 1), (1, 1)]
+
+
+def test_a_transfer_matrix_is_of_one_protocol(database: Database) -> None:
+    """Each target is a job; cells appear as they end, and those of another protocol stay out."""
+    one, two = imported(database, "one"), imported(database, "two")
+    request = TransferRequest.model_validate({"checkpoints": [one, two], "samples": 4, "batch_size": 4})
+    with database.writing() as session:
+        to_one, to_two = (row.id for row in evaluation_requests.create_transfers(session, request))
+
+    def cells() -> list[list[float | None]]:
+        with database.reading() as session:
+            found = comparisons.transfers(session, (one, two), eps=request.eps, norm="Linf", steps=50, loss=None)
+        return [[cell and cell.value for cell in row] for row in found.cells]
+
+    assert cells() == [[None, None], [None, None]]
+    finished(database, to_two, natural=4, robust=3)
+    assert cells() == [[None, 0.75], [None, 0.75]]
+    finished(database, to_one, natural=4, robust=1)
+    # Newer, but of other images and of one cell only.
+    finished(database, queued(database, one, transfer(two), samples=6), natural=6, robust=6)
+    assert cells() == [[0.25, 0.75], [0.25, 0.75]]
+    finished(database, queued(database, one, transfer(two), samples=4, batch_size=4), natural=4, robust=2)
+    assert cells() == [[0.25, 0.75], [0.5, 0.75]]
+
+
+def test_a_transfer_matrix_needs_models_alike(database: Database) -> None:
+    """The one that differs from the first is named, and nothing is queued."""
+    one, two = imported(database, "one"), imported(database, "two", classes=2)
+    request = TransferRequest.model_validate({"checkpoints": [one, two]})
+    with pytest.raises(CheckpointUnfit) as caught, database.writing() as session:
+        evaluation_requests.create_transfers(session, request)
+    assert caught.value.pointer == "/checkpoints/1"
+    with database.reading() as session:
+        assert evaluations.page(session, after=None, limit=10).rows == []

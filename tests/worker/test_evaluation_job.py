@@ -1,0 +1,134 @@
+"""An evaluation's batches: computed, taken over from another evaluation, or refused for a damaged file."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from sqlalchemy import update
+
+from gauntlet.checkpoints import encode_weights
+from gauntlet.datasets import digest, load_split
+from gauntlet.errors import CheckpointInvalid
+from gauntlet.evaluation import evaluate
+from gauntlet.kinds import Digits
+from gauntlet.outcome import EvaluationOutcome, Measured, summarise
+from store import evaluations, files
+from store.database import Database
+from store.models import EvaluationBatch
+from tests.evaluations import FGSM, card, claimed, imported, queued
+from tests.gauntlet.examples import network
+from worker.evaluation_job import evaluate_checkpoint
+from worker.heartbeat import Heartbeat
+from worker.settings import WorkerSettings
+
+torch.set_num_threads(1)
+
+CPU = torch.device("cpu")
+PGD = {"kind": "pgd", "eps": "8/255", "steps": 2}
+
+
+@pytest.fixture
+def settings(tmp_path: Path, sqlite_url: str) -> WorkerSettings:
+    return WorkerSettings(
+        home=tmp_path,
+        database_url=sqlite_url,
+        broker_url="redis+socket:///nonexistent/broker.sock",
+        device="cpu",
+    )
+
+
+@pytest.fixture
+def database(settings: WorkerSettings) -> Database:
+    return Database(settings.database_url)
+
+
+def stored(database: Database, settings: WorkerSettings, seed: int) -> str:
+    """A checkpoint of untrained weights; returns its id."""
+    name = f"seed-{seed}"
+    content = encode_weights(network(seed=seed).state_dict(), card(name))
+    file = files.write(settings.storage, f"{name}.safetensors", content)
+    return imported(database, name, sha256=file.sha256, path=file.path)
+
+
+def evaluated(database: Database, settings: WorkerSettings, checkpoint: str, *attacks: Any, samples: int) -> str:
+    """An evaluation, done by a worker; returns its id."""
+    evaluation = queued(database, checkpoint, *attacks, samples=samples, batch_size=4)
+    held = claimed(database, evaluation)
+    evaluate_checkpoint(database, held, settings, Heartbeat(database, held, settings), CPU)
+    return evaluation
+
+
+def outcome(database: Database, evaluation: str) -> EvaluationOutcome:
+    with database.reading() as session:
+        return EvaluationOutcome.model_validate(evaluations.get(session, evaluation).outcome)
+
+
+def batches(database: Database, evaluation: str) -> list[EvaluationBatch]:
+    with database.reading() as session:
+        return sorted(evaluations.batches(session, evaluation), key=lambda row: (row.stage, row.batch))
+
+
+def direct(database: Database, evaluation: str, sources: dict[str, int]) -> EvaluationOutcome:
+    """The same, of the network with seed 0 and computed at once."""
+    with database.reading() as session:
+        spec = evaluations.specified(evaluations.get(session, evaluation))
+    test, classes = load_split(Digits(), "test", Path("unused"))
+    models = {identifier: network(seed=seed) for identifier, seed in sources.items()}
+    found = list(evaluate(network(seed=0), test, spec, len(classes), device=CPU, sources=models))
+    weights = hashlib.sha256(encode_weights(network(seed=0).state_dict(), card("seed-0"))).hexdigest()
+    return summarise(spec, found, Measured(weights, "digits", digest(test, classes), classes))
+
+
+def test_an_evaluation_of_more_images_takes_over_what_is_known(database: Database, settings: WorkerSettings) -> None:
+    """Of 16 images the first 8 are not attacked again, and the outcome is that of 16 computed at once."""
+    checkpoint = stored(database, settings, 0)
+    evaluated(database, settings, checkpoint, FGSM, PGD, samples=8)
+    longer = evaluated(database, settings, checkpoint, FGSM, PGD, samples=16)
+    rows = batches(database, longer)
+    assert [(row.batch, row.seconds == 0) for row in rows] == [(0, True), (1, True), (2, False), (3, False)] * 3
+    assert outcome(database, longer) == direct(database, longer, {})
+    with database.reading() as session:
+        (shown,) = evaluations.show(session, [evaluations.get(session, longer)])
+    assert [(attack.status, attack.completed, attack.total) for attack in shown.attacks] == [("done", 16, 16)] * 2
+
+
+def test_what_is_known_is_not_computed(database: Database, settings: WorkerSettings) -> None:
+    """Were a batch of the first evaluation wrong, the second would have it as it is."""
+    checkpoint = stored(database, settings, 0)
+    first = evaluated(database, settings, checkpoint, PGD, samples=8)
+    mark = [9, 9, 9, 9]
+    with database.writing() as session:
+        marked = update(EvaluationBatch).where(
+            EvaluationBatch.evaluation_id == first,
+            EvaluationBatch.stage == "pgd(steps=2)@8/255",
+            EvaluationBatch.batch == 1,
+        )
+        session.execute(marked.values(predicted=mark))
+    second = evaluated(database, settings, checkpoint, PGD, samples=16)
+    assert [row.predicted for row in batches(database, second) if row.stage != "natural"][1] == mark
+
+
+def test_other_weights_are_attacked_themselves(database: Database, settings: WorkerSettings) -> None:
+    """Nothing is taken over from a checkpoint with another digest."""
+    evaluated(database, settings, stored(database, settings, 1), FGSM, samples=8)
+    evaluation = evaluated(database, settings, stored(database, settings, 0), FGSM, samples=8)
+    assert all(row.seconds > 0 for row in batches(database, evaluation))
+
+
+def test_examples_are_made_on_the_source(database: Database, settings: WorkerSettings) -> None:
+    """Transfer attacks get the model of each checkpoint they name, the attacked one's own too."""
+    target, source = stored(database, settings, 0), stored(database, settings, 1)
+    attacks = [{"kind": "transfer", "eps": "16/255", "steps": 2, "source": name} for name in (target, source)]
+    evaluation = evaluated(database, settings, target, *attacks, samples=8)
+    found = outcome(database, evaluation)
+    assert found == direct(database, evaluation, {target: 0, source: 1})
+
+
+def test_a_damaged_source_fails_the_evaluation(database: Database, settings: WorkerSettings) -> None:
+    """Its file is checked by its digest as the attacked checkpoint's is."""
+    target, source = stored(database, settings, 0), stored(database, settings, 1)
+    (settings.storage / "seed-1.safetensors").write_bytes(b"damaged")
+    with pytest.raises(CheckpointInvalid, match=source):
+        evaluated(database, settings, target, {"kind": "transfer", "eps": "8/255", "source": source}, samples=8)
