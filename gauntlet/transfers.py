@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from gauntlet.attack_specs import GradientLoss, Norm, Transfer
 from gauntlet.eps import Eps
@@ -19,10 +19,19 @@ FEWEST_CHECKPOINTS = 2
 MOST_CHECKPOINTS = 20
 
 
+def _each_once(checkpoints: tuple[str, ...]) -> tuple[str, ...]:
+    refuse_duplicates("checkpoints", checkpoints)
+    return checkpoints
+
+
 class TransferRequest(Spec):
     """The body of `POST /v1/transfers`; `steps` and `loss` are those of the PGD that makes the examples."""
 
-    checkpoints: Annotated[tuple[CheckpointId, ...], Field(min_length=FEWEST_CHECKPOINTS, max_length=MOST_CHECKPOINTS)]
+    checkpoints: Annotated[
+        tuple[CheckpointId, ...],
+        Field(min_length=FEWEST_CHECKPOINTS, max_length=MOST_CHECKPOINTS),
+        AfterValidator(_each_once),
+    ]
     eps: Eps = Fraction(8, 255)
     norm: Norm = "Linf"
     steps: Annotated[int, Field(ge=1, le=10_000)] = 50
@@ -32,8 +41,7 @@ class TransferRequest(Spec):
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
     @model_validator(mode="after")
-    def _a_matrix_of_valid_attacks(self) -> Self:
-        refuse_duplicates("checkpoints", self.checkpoints)
+    def _attacks_are_valid(self) -> Self:
         self.spec()
         return self
 

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from celery import Celery
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Header, Query, Request
 
 from service.settings import ServiceSettings
 from store.database import Database
@@ -34,3 +34,9 @@ After = Annotated[
 ]
 IdFilter = Annotated[str | None, Query(max_length=40, pattern=ID_PATTERN, description="Only this object's.")]
 AfterNumber = Annotated[int | None, Query(ge=0, le=2**31 - 1, description="The cursor `next` of the page before.")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$", description="A repeat returns what the first one made."
+    ),
+]

@@ -1,7 +1,13 @@
 """Evaluations that were asked for by themselves: refused by what rows tell, else queued."""
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
+from pydantic import BaseModel
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from gauntlet.attack_specs import AnyAttack, attack_label, fewest_classes
@@ -10,42 +16,57 @@ from gauntlet.evaluation_spec import EvaluationRequest, EvaluationSpec
 from gauntlet.transfers import TransferRequest
 from store import checkpoints
 from store.database import db_now
-from store.errors import CheckpointUnfit
+from store.errors import CheckpointUnfit, IdempotencyConflict
 from store.models import Evaluation, new_id
 
 
-def create(session: Session, request: EvaluationRequest) -> Evaluation:
+class Queued(NamedTuple):
+    """The evaluations of a request, and the ids of those that must be woken: none where it is a repeated one."""
+
+    evaluations: Sequence[Evaluation]
+    waiting: Sequence[str]
+
+
+def create(session: Session, request: EvaluationRequest, idempotency_key: str | None) -> Queued:
     """Queue an evaluation of one checkpoint.
 
     Raises:
+        IdempotencyConflict: the key was used with another request.
         CheckpointUnfit: the checkpoint or the source of a transfer attack is not there, they are of unlike models, or
             the checkpoint has too few classes for an attack.
     """
-    card = checkpoints.card_of(checkpoints.named(session, request.checkpoint, "/checkpoint"))
     spec = request.spec()
-    for position, attack in enumerate(spec.attacks):
-        _require_classes(attack, card, f"/attacks/{position}")
-        if attack.kind == "transfer":
-            pointer = f"/attacks/{position}/source"
-            source = checkpoints.card_of(checkpoints.named(session, attack.source, pointer))
-            _require_alike(source, card, pointer)
-    return _queue(session, request.checkpoint, spec)
+    origin = _Origin(idempotency_key, _digest(request))
+
+    def require_fit() -> None:
+        card = checkpoints.card_of(checkpoints.named(session, request.checkpoint, "/checkpoint"))
+        for position, attack in enumerate(spec.attacks):
+            _require_classes(attack, card, f"/attacks/{position}")
+            if attack.kind == "transfer":
+                pointer = f"/attacks/{position}/source"
+                source = checkpoints.card_of(checkpoints.named(session, attack.source, pointer))
+                _require_alike(source, card, pointer)
+
+    return _queue_once(session, origin, [request.checkpoint], spec, require_fit)
 
 
-def create_transfers(session: Session, request: TransferRequest) -> Sequence[Evaluation]:
+def create_transfers(session: Session, request: TransferRequest, idempotency_key: str | None) -> Queued:
     """Queue one evaluation per checkpoint, under the attacks that transfer from each of them.
 
     Raises:
+        IdempotencyConflict: the key was used with another request.
         CheckpointUnfit: one of the checkpoints is not there, or they are of unlike models.
     """
-    pointers = [f"/checkpoints/{position}" for position in range(len(request.checkpoints))]
-    cards = [
-        checkpoints.card_of(checkpoints.named(session, identifier, pointer))
-        for identifier, pointer in zip(request.checkpoints, pointers, strict=True)
-    ]
-    for card, pointer in zip(cards, pointers, strict=True):
-        _require_alike(card, cards[0], pointer)
-    return [_queue(session, checkpoint, request.spec()) for checkpoint in request.checkpoints]
+    origin = _Origin(idempotency_key, _digest(request))
+
+    def require_fit() -> None:
+        pointers = [f"/checkpoints/{position}" for position in range(len(request.checkpoints))]
+        named = zip(request.checkpoints, pointers, strict=True)
+        cards = [checkpoints.card_of(checkpoints.named(session, *each)) for each in named]
+        for card, pointer in zip(cards, pointers, strict=True):
+            _require_alike(card, cards[0], pointer)
+
+    return _queue_once(session, origin, request.checkpoints, request.spec(), require_fit)
 
 
 def _require_classes(attack: AnyAttack, card: CheckpointCard, pointer: str) -> None:
@@ -66,15 +87,58 @@ def _described(card: CheckpointCard) -> str:
     return f"{channels} × {height} × {width} images of {len(card.classes)} classes"
 
 
-def _queue(session: Session, checkpoint: str, spec: EvaluationSpec) -> Evaluation:
-    evaluation = Evaluation(
-        id=new_id("eval"),
-        created_at=db_now(),
-        checkpoint_id=checkpoint,
-        selection=[],
-        spec=spec.model_dump(mode="json"),
-    )
-    session.add(evaluation)
-    session.flush()
-    session.refresh(evaluation)
-    return evaluation
+class _Origin(NamedTuple):
+    """Which request an evaluation comes from."""
+
+    idempotency_key: str | None
+    request_sha256: str
+
+
+def _digest(request: BaseModel) -> str:
+    return hashlib.sha256(json.dumps(request.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+def _queue_once(
+    session: Session,
+    origin: _Origin,
+    checkpoint_ids: Sequence[str],
+    spec: EvaluationSpec,
+    require_fit: Callable[[], None],
+) -> Queued:
+    """Queue an evaluation of each checkpoint, unless a request with the same key did."""
+    earlier = _earlier(session, origin)
+    if earlier:
+        return Queued(earlier, [])
+    require_fit()
+    now = session.scalar(select(db_now()))
+    made = [
+        Evaluation(
+            id=new_id("eval"),
+            created_at=now,
+            checkpoint_id=checkpoint,
+            selection=[],
+            spec=spec.model_dump(mode="json"),
+            **origin._asdict(),
+        )
+        for checkpoint in checkpoint_ids
+    ]
+    try:
+        with session.begin_nested():
+            session.add_all(made)
+    except IntegrityError:
+        # Another request with the same key committed between our look and our insert.
+        earlier = _earlier(session, origin)
+        if not earlier:
+            raise
+        return Queued(earlier, [])
+    return Queued(made, [evaluation.id for evaluation in made])
+
+
+def _earlier(session: Session, origin: _Origin) -> Sequence[Evaluation]:
+    if origin.idempotency_key is None:
+        return []
+    query = select(Evaluation).where(Evaluation.idempotency_key == origin.idempotency_key).order_by(Evaluation.id)
+    found = session.scalars(query).all()
+    if any(evaluation.request_sha256 != origin.request_sha256 for evaluation in found):
+        raise IdempotencyConflict("This Idempotency-Key was used before with another request.")
+    return found

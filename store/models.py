@@ -153,6 +153,7 @@ class Evaluation(Job, Base):
 
     __tablename__ = "evaluations"
     __table_args__ = (
+        UniqueConstraint("idempotency_key", "checkpoint_id"),
         CheckConstraint(f"status IN ({_STATUS_LIST})", name="status"),
         Index(None, "status", "lease_expires_at"),
     )
@@ -165,6 +166,8 @@ class Evaluation(Job, Base):
     dataset_sha256: Mapped[str | None] = mapped_column(String(64))
     images: Mapped[int | None] = mapped_column(Integer)
     implementation: Mapped[str | None] = mapped_column(String(100))
+    idempotency_key: Mapped[str | None] = mapped_column(String(255))
+    request_sha256: Mapped[str | None] = mapped_column(String(64))
     outcome: Mapped[dict[str, Any] | None] = mapped_column(Json)
 
 

@@ -50,7 +50,8 @@ def queued(database: Database, checkpoint: str, *attacks: dict[str, Any], **fiel
     """An evaluation that waits; returns its id."""
     request = {"checkpoint": checkpoint, "attacks": attacks or [FGSM], "samples": 4, "batch_size": 2} | fields
     with database.writing() as session:
-        return evaluation_requests.create(session, EvaluationRequest.model_validate(request)).id
+        (evaluation,) = evaluation_requests.create(session, EvaluationRequest.model_validate(request), None).evaluations
+        return evaluation.id
 
 
 def claimed(database: Database, evaluation: str) -> Claim:

@@ -13,6 +13,7 @@ depends_on = None
 
 _JOBS = ("runs", "evaluations")
 _COUNTS = ("n", "correct", "first_image", "last_image")
+_ONCE = "uq_evaluations_idempotency_key_checkpoint_id"
 _COUNTING = "ix_evaluation_batches_evaluation_id_stage_n_correct_seconds"
 
 
@@ -40,6 +41,9 @@ def upgrade() -> None:
         evaluations.add_column(sa.Column("dataset_sha256", sa.String(64), nullable=True))
         evaluations.add_column(sa.Column("images", sa.Integer(), nullable=True))
         evaluations.add_column(sa.Column("implementation", sa.String(100), nullable=True))
+        evaluations.add_column(sa.Column("idempotency_key", sa.String(255), nullable=True))
+        evaluations.add_column(sa.Column("request_sha256", sa.String(64), nullable=True))
+        evaluations.create_unique_constraint(_ONCE, ["idempotency_key", "checkpoint_id"])
     with op.batch_alter_table("evaluation_batches") as batches:
         batches.alter_column("stage", existing_type=sa.String(100), type_=sa.String(300), existing_nullable=False)
         batches.drop_column("robust")
@@ -64,7 +68,8 @@ def downgrade() -> None:
         batches.add_column(sa.Column("robust", _json(), nullable=False))
         batches.alter_column("stage", existing_type=sa.String(300), type_=sa.String(100), existing_nullable=False)
     with op.batch_alter_table("evaluations") as evaluations:
-        for column in ("dataset_sha256", "images", "implementation"):
+        evaluations.drop_constraint(_ONCE, type_="unique")
+        for column in ("dataset_sha256", "images", "implementation", "idempotency_key", "request_sha256"):
             evaluations.drop_column(column)
         evaluations.alter_column("run_id", existing_type=sa.String(40), nullable=False)
         evaluations.alter_column("experiment_id", existing_type=sa.String(40), nullable=False)

@@ -11,7 +11,7 @@ from gauntlet.kinds import CheckpointId
 from gauntlet.leaderboard import Leaderboard
 from gauntlet.resources import Evaluation, Page
 from gauntlet.transfers import FEWEST_CHECKPOINTS, MOST_CHECKPOINTS, TransferMatrix, TransferRequest
-from service.dependencies import CeleryDep, DatabaseDep
+from service.dependencies import CeleryDep, DatabaseDep, IdempotencyKey
 from store import comparisons, evaluation_requests, evaluations
 from store.broker import wake
 
@@ -32,12 +32,17 @@ def get_leaderboard(
 
 @router.post("/transfers", status_code=202)
 def submit_transfers(
-    request: TransferRequest, response: Response, database: DatabaseDep, celery: CeleryDep
+    request: TransferRequest,
+    response: Response,
+    database: DatabaseDep,
+    celery: CeleryDep,
+    idempotency_key: IdempotencyKey = None,
 ) -> Page[Evaluation]:
     """Queue one evaluation per checkpoint: attacked with examples made on each of them, itself too."""
     with database.writing() as session:
-        shown = evaluations.show(session, evaluation_requests.create_transfers(session, request))
-    wake(celery, "evaluation", [evaluation.id for evaluation in shown])
+        queued = evaluation_requests.create_transfers(session, request, idempotency_key)
+        shown = evaluations.show(session, queued.evaluations)
+    wake(celery, "evaluation", queued.waiting)
     filters = [("checkpoint", identifier) for identifier in request.checkpoints]
     filters += [("eps", format_eps(request.eps)), ("norm", request.norm)]
     filters += [("steps", str(request.steps)), ("loss", request.loss)]

@@ -8,7 +8,7 @@ from fastapi.responses import PlainTextResponse
 from gauntlet.evaluation_spec import EvaluationRequest
 from gauntlet.image_results import image_results, to_csv
 from gauntlet.resources import Evaluation, ImageResult, Page
-from service.dependencies import After, AfterNumber, CeleryDep, DatabaseDep, IdFilter, Limit
+from service.dependencies import After, AfterNumber, CeleryDep, DatabaseDep, IdempotencyKey, IdFilter, Limit
 from service.pages import as_page
 from store import checkpoints, evaluation_requests, evaluations
 from store.broker import wake
@@ -18,13 +18,17 @@ router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"])
 
 @router.post("", status_code=202)
 def submit_evaluation(
-    request: EvaluationRequest, response: Response, database: DatabaseDep, celery: CeleryDep
+    request: EvaluationRequest,
+    response: Response,
+    database: DatabaseDep,
+    celery: CeleryDep,
+    idempotency_key: IdempotencyKey = None,
 ) -> Evaluation:
     """Queue an evaluation of one checkpoint. What others measured of the same weights alike is not measured again."""
     with database.writing() as session:
-        evaluation = evaluation_requests.create(session, request)
-        (shown,) = evaluations.show(session, [evaluation])
-    wake(celery, "evaluation", [shown.id])
+        queued = evaluation_requests.create(session, request, idempotency_key)
+        (shown,) = evaluations.show(session, queued.evaluations)
+    wake(celery, "evaluation", queued.waiting)
     response.headers["Location"] = f"/v1/evaluations/{shown.id}"
     return shown
 

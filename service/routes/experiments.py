@@ -2,23 +2,18 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
 
 from gauntlet.report import Report, to_markdown
 from gauntlet.resources import Experiment, Page
 from gauntlet.spec import ExperimentSpec
-from service.dependencies import After, CeleryDep, DatabaseDep, Limit
+from service.dependencies import After, CeleryDep, DatabaseDep, IdempotencyKey, Limit
 from service.pages import as_page
 from store import experiments, reports
 from store.broker import wake
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"])
-
-IdempotencyKey = Annotated[
-    str | None,
-    Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$", description="Repeats return the same experiment."),
-]
 
 
 @router.post("", status_code=202)

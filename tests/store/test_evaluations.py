@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
+from gauntlet.evaluation_spec import EvaluationRequest
 from gauntlet.outcome import NATURAL
 from gauntlet.transfers import TransferRequest
 from store import comparisons, evaluation_requests, evaluations
 from store.database import Database
-from store.errors import CheckpointUnfit
+from store.errors import CheckpointUnfit, IdempotencyConflict
 from store.models import Evaluation
 from tests.evaluations import FGSM, batch, begun, finished, imported, queued, recorded
 
@@ -50,6 +51,25 @@ def test_what_does_not_fit_is_refused_by_the_field(database: Database) -> None:
             queued(database, checkpoint, *attacks)
         assert caught.value.pointer == pointer
     queued(database, two, FGSM, transfer(two))
+
+
+def test_a_repeated_key_queues_nothing_more(database: Database) -> None:
+    """The first request's evaluations come back and nobody is woken twice; for another request the key is refused."""
+    pair = [imported(database, name) for name in ("one", "two")]
+    transfers = TransferRequest.model_validate({"checkpoints": pair})
+    single = EvaluationRequest.model_validate({"checkpoint": pair[0]})
+    with database.writing() as session:
+        matrix = evaluation_requests.create_transfers(session, transfers, "a")
+        alone = evaluation_requests.create(session, single, "b")
+        assert (len(matrix.waiting), len(alone.waiting)) == (2, 1)
+    with database.writing() as session:
+        again = evaluation_requests.create_transfers(session, transfers, "a")
+        assert [row.id for row in again.evaluations] == [row.id for row in matrix.evaluations]
+        assert again.waiting == evaluation_requests.create(session, single, "b").waiting == []
+        with pytest.raises(IdempotencyConflict):
+            evaluation_requests.create(session, single, "a")
+    with database.reading() as session:
+        assert len(evaluations.page(session, after=None, limit=10).rows) == 3
 
 
 def test_progress_is_counted_per_attack(database: Database) -> None:
@@ -127,7 +147,7 @@ def test_a_transfer_matrix_is_of_one_protocol(database: Database) -> None:
     one, two = imported(database, "one"), imported(database, "two")
     request = TransferRequest.model_validate({"checkpoints": [one, two], "samples": 4, "batch_size": 4})
     with database.writing() as session:
-        to_one, to_two = (row.id for row in evaluation_requests.create_transfers(session, request))
+        to_one, to_two = evaluation_requests.create_transfers(session, request, None).waiting
 
     def cells() -> list[list[float | None]]:
         with database.reading() as session:
@@ -150,7 +170,7 @@ def test_a_transfer_matrix_needs_models_alike(database: Database) -> None:
     one, two = imported(database, "one"), imported(database, "two", classes=2)
     request = TransferRequest.model_validate({"checkpoints": [one, two]})
     with pytest.raises(CheckpointUnfit) as caught, database.writing() as session:
-        evaluation_requests.create_transfers(session, request)
+        evaluation_requests.create_transfers(session, request, None)
     assert caught.value.pointer == "/checkpoints/1"
     with database.reading() as session:
         assert evaluations.page(session, after=None, limit=10).rows == []
