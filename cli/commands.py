@@ -3,17 +3,15 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 import yaml
 from pydantic import ValidationError
-from rich.console import Console
-from rich.markup import escape
 
+from cli import evaluations
+from cli.connection import console, give_up, open_client
 from cli.tables import checkpoints_table, classifications_table, experiments_table, print_report, runs_tables
 from cli.watching import watch as watch_experiment
 from client import GauntletClient, GauntletClientError
@@ -26,24 +24,7 @@ app = typer.Typer(
     help="Train image classifiers on adversarial examples and measure how robust they are. "
     "Commands that talk to a service use GAUNTLET_URL, or else port GAUNTLET_PORT (8000) of this machine.",
 )
-console = Console()
-errors = Console(stderr=True)
-
 ExperimentId = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="The experiment's id.")]
-
-
-@contextmanager
-def _client() -> Iterator[GauntletClient]:
-    try:
-        with GauntletClient() as client:
-            yield client
-    except GauntletClientError as error:
-        _give_up(str(error))
-
-
-def _give_up(message: str) -> NoReturn:
-    errors.print(escape(message), style="red")
-    raise typer.Exit(1)
 
 
 @app.command()
@@ -53,7 +34,7 @@ def submit(
     watch: Annotated[bool, typer.Option("--watch", help="Stay and show the progress, then the report.")] = False,
 ) -> None:
     """Queue an experiment."""
-    with _client() as client:
+    with open_client() as client:
         experiment = client.submit(_read_spec(spec))
         console.print(experiment.id, highlight=False)
         if watch:
@@ -63,14 +44,14 @@ def submit(
 @app.command()
 def watch(experiment: ExperimentId) -> None:
     """Show an experiment's progress until it ends, then its report."""
-    with _client() as client:
+    with open_client() as client:
         _follow(client, experiment)
 
 
 @app.command()
 def experiments() -> None:
     """List the experiments."""
-    with _client() as client:
+    with open_client() as client:
         console.print(experiments_table(client.experiments()))
 
 
@@ -79,7 +60,7 @@ def runs(
     experiment: Annotated[str | None, typer.Argument(metavar="[EXPERIMENT]", help="Only this experiment's.")] = None,
 ) -> None:
     """List the runs."""
-    with _client() as client:
+    with open_client() as client:
         for table in runs_tables(client.runs(experiment)):
             console.print(table)
 
@@ -91,7 +72,7 @@ def report(
     format: Annotated[str, typer.Option(help="table, md or json.")] = "table",
 ) -> None:
     """Show an experiment's report."""
-    with _client() as client:
+    with open_client() as client:
         match format:
             case "md":
                 sys.stdout.write(client.report_markdown(experiment))
@@ -100,13 +81,13 @@ def report(
             case "table":
                 print_report(client.report(experiment), console)
             case _:
-                _give_up("The format must be table, md or json.")
+                give_up("The format must be table, md or json.")
 
 
 @app.command()
 def checkpoints(run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Only this run's.")] = None) -> None:
     """List the checkpoints."""
-    with _client() as client:
+    with open_client() as client:
         console.print(checkpoints_table(client.checkpoints(run)))
 
 
@@ -116,12 +97,12 @@ def weights(
     out: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the safetensors file.")],
 ) -> None:
     """Download a checkpoint's weights."""
-    with _client() as client:
+    with open_client() as client:
         content = client.weights(checkpoint)
         try:
             out.write_bytes(content)
         except OSError as error:
-            _give_up(f"The weights cannot be written: {error}.")
+            give_up(f"The weights cannot be written: {error}.")
         console.print(f"{out}: {len(content):,} bytes", highlight=False, soft_wrap=True)
 
 
@@ -131,14 +112,18 @@ def classify(
     checkpoint: Annotated[list[str], typer.Option(help="A checkpoint's id; may be repeated.")],
 ) -> None:
     """Classify PNG or JPEG images with one or more checkpoints."""
-    with _client() as client:
+    with open_client() as client:
         console.print(classifications_table(client.classify(images, checkpoint)))
+
+
+for _command in (evaluations.evaluate, evaluations.evaluations, evaluations.leaderboard, evaluations.transfer):
+    app.command()(_command)
 
 
 @app.command()
 def cancel(identifier: Annotated[str, typer.Argument(metavar="ID", help="An experiment, run or evaluation.")]) -> None:
     """Cancel a job, or all of an experiment."""
-    with _client() as client:
+    with open_client() as client:
         match identifier.partition("_")[0]:
             case "run":
                 status = client.cancel_run(identifier).status
@@ -160,7 +145,7 @@ def up() -> None:
     try:
         run_embedded(ServiceSettings(), console)
     except (StartFailed, ValidationError) as error:
-        _give_up(str(error))
+        give_up(str(error))
 
 
 @app.command()
@@ -173,7 +158,7 @@ def demo() -> None:
     try:
         run_demo(ServiceSettings(), console)
     except (StartFailed, GauntletClientError, ValidationError) as error:
-        _give_up(str(error))
+        give_up(str(error))
 
 
 @app.command()
@@ -207,7 +192,7 @@ def _read_spec(source: str) -> dict[str, Any]:
         text = path.read_text()
         document = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (OSError, ValueError, yaml.YAMLError) as error:
-        _give_up(f"The spec {source} cannot be read: {error}")
+        give_up(f"The spec {source} cannot be read: {error}")
     if not isinstance(document, dict):
-        _give_up(f"The spec {source} does not hold a mapping.")
+        give_up(f"The spec {source} does not hold a mapping.")
     return dict(document)

@@ -1,7 +1,7 @@
 """A live view of an experiment: one bar per run and per evaluation, until all have ended."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -30,6 +30,24 @@ def watch(client: GauntletClient, experiment_id: str, console: Console) -> Exper
                 _update(progress, bars, evaluation, f"  {names.get(evaluation.run or '', '')}, {selected}")
             if experiment.status in TERMINAL:
                 return experiment
+            time.sleep(_LOOK_EVERY_S)
+
+
+def watch_evaluations(client: GauntletClient, evaluations: Sequence[str], console: Console) -> list[Evaluation]:
+    """Show the evaluations, a bar for each attack, until all have ended, and return them."""
+    with _bars(console) as progress:
+        bars: dict[tuple[str, str], TaskID] = {}
+        while True:
+            seen = [client.evaluation(identifier) for identifier in evaluations]
+            for evaluation in seen:
+                for attack in evaluation.attacks:
+                    key = evaluation.id, attack.label
+                    if key not in bars:
+                        bars[key] = progress.add_task(escape(attack.label), total=None, state="queued")
+                    state = " ".join(_parts(attack.status, attack.eta_s or None))
+                    progress.update(bars[key], total=attack.total, completed=attack.completed, state=state)
+            if all(evaluation.status in TERMINAL for evaluation in seen):
+                return seen
             time.sleep(_LOOK_EVERY_S)
 
 

@@ -12,6 +12,9 @@ import httpx2
 from pydantic import ValidationError
 
 from client.errors import GauntletClientError, Refused, Unreachable
+from gauntlet.evaluation_spec import EvaluationRequest
+from gauntlet.kinds import Spec
+from gauntlet.leaderboard import Leaderboard
 from gauntlet.report import Report
 from gauntlet.resources import (
     Checkpoint,
@@ -19,6 +22,7 @@ from gauntlet.resources import (
     EpochMetrics,
     Evaluation,
     Experiment,
+    ImageResult,
     Page,
     Problem,
     Resource,
@@ -26,6 +30,7 @@ from gauntlet.resources import (
     RunEvent,
 )
 from gauntlet.spec import ExperimentSpec
+from gauntlet.transfers import TransferMatrix, TransferRequest
 
 _PAGE = 100
 # Enough for a restart of the service.
@@ -70,9 +75,7 @@ class GauntletClient:
 
     def submit(self, spec: ExperimentSpec | Mapping[str, Any], *, idempotency_key: str | None = None) -> Experiment:
         """Queue an experiment: a spec, or the same as plain data such as `{"preset": "quickstart"}`."""
-        document = spec.model_dump(mode="json") if isinstance(spec, ExperimentSpec) else dict(spec)
-        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-        return self._read(Experiment, "POST", "/v1/experiments", json=document, headers=headers)
+        return self._read(Experiment, "POST", "/v1/experiments", **_submission(spec, idempotency_key))
 
     def experiment(self, identifier: str) -> Experiment:
         """One experiment."""
@@ -114,9 +117,17 @@ class GauntletClient:
         """A run's events in order."""
         return self._all(RunEvent, f"/v1/runs/{run}/events")
 
-    def evaluations(self, *, experiment: str | None = None, run: str | None = None) -> Iterator[Evaluation]:
-        """Evaluations, newest first; of one experiment or run if it is named."""
-        return self._all(Evaluation, "/v1/evaluations", experiment=experiment, run=run)
+    def evaluate(
+        self, request: EvaluationRequest | Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> Evaluation:
+        """Queue an evaluation: a request, or the same as plain data such as `{"checkpoint": "ckpt_…"}`."""
+        return self._read(Evaluation, "POST", "/v1/evaluations", **_submission(request, idempotency_key))
+
+    def evaluations(
+        self, *, experiment: str | None = None, run: str | None = None, checkpoint: str | None = None
+    ) -> Iterator[Evaluation]:
+        """Evaluations, newest first; of one experiment, run or checkpoint if it is named."""
+        return self._all(Evaluation, "/v1/evaluations", experiment=experiment, run=run, checkpoint=checkpoint)
 
     def evaluation(self, identifier: str) -> Evaluation:
         """One evaluation."""
@@ -125,6 +136,44 @@ class GauntletClient:
     def cancel_evaluation(self, identifier: str) -> Evaluation:
         """Cancel an evaluation."""
         return self._read(Evaluation, "POST", f"/v1/evaluations/{identifier}/cancel")
+
+    def images(self, evaluation: str) -> Iterator[ImageResult]:
+        """What became of each image of an evaluation so far, in the test set's order."""
+        return self._all(ImageResult, f"/v1/evaluations/{evaluation}/images")
+
+    def images_csv(self, evaluation: str) -> str:
+        """The same as CSV."""
+        return self._send("GET", f"/v1/evaluations/{evaluation}/images", params={"format": "csv"}).text
+
+    def leaderboard(
+        self, *, attack: str | None = None, dataset: str | None = None, limit: int | None = None
+    ) -> Leaderboard:
+        """Checkpoints by robust accuracy, one list per protocol; of one kind of attack or data set if it is named."""
+        filters = {"attack": attack, "dataset": dataset, "limit": limit}
+        given = {key: value for key, value in filters.items() if value is not None}
+        return self._read(Leaderboard, "GET", "/v1/leaderboard", params=given)
+
+    def transfer(
+        self, request: TransferRequest | Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> list[Evaluation]:
+        """Queue one evaluation per checkpoint, attacked with the examples made on each of them."""
+        answer = self._send("POST", "/v1/transfers", **_submission(request, idempotency_key))
+        return list(Page[Evaluation].model_validate_json(answer.content).data)
+
+    def transfers(
+        self,
+        checkpoints: Sequence[str],
+        *,
+        eps: str,
+        norm: str = "Linf",
+        steps: int | None = None,
+        loss: str | None = None,
+    ) -> TransferMatrix:
+        """The transfer matrix of these checkpoints as far as it has been measured."""
+        filters = {"eps": eps, "norm": norm, "steps": steps, "loss": loss}
+        given = {key: value for key, value in filters.items() if value is not None}
+        params = {"checkpoint": list(checkpoints)} | given
+        return self._read(TransferMatrix, "GET", "/v1/transfers", params=params)
 
     def checkpoints(self, run: str | None = None) -> Iterator[Checkpoint]:
         """Checkpoints, newest first; of one run if it is named."""
@@ -181,6 +230,11 @@ class GauntletClient:
             except (httpx2.NetworkError, httpx2.RemoteProtocolError):
                 time.sleep(pause_s)
         return self._http.request(method, path, **request)
+
+
+def _submission(document: Spec | Mapping[str, Any], idempotency_key: str | None) -> dict[str, Any]:
+    body = document.model_dump(mode="json") if isinstance(document, Spec) else dict(document)
+    return {"json": body, "headers": {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}}
 
 
 def _local_url() -> str:
