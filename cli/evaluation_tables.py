@@ -54,8 +54,9 @@ def leaderboard_tables(leaderboard: Leaderboard) -> Iterator[Table]:
     """One table per protocol; published numbers stand below, without a rank."""
     for group in leaderboard.groups:
         table = Table(title=escape(f"{group.title} (protocol {group.protocol.id})"), title_justify="left")
-        for heading in ("", "checkpoint", "name"):
-            table.add_column(heading)
+        table.add_column("")
+        table.add_column("checkpoint", no_wrap=True, min_width=31)
+        table.add_column("name")
         for heading in ("natural", "robust", "95 %"):
             table.add_column(heading, justify="right")
         for entry in group.entries:

@@ -43,7 +43,8 @@ def watch_evaluations(client: GauntletClient, evaluations: Sequence[str], consol
                 for attack in evaluation.attacks:
                     key = evaluation.id, attack.label
                     if key not in bars:
-                        bars[key] = progress.add_task(escape(attack.label), total=None, state="queued")
+                        name = f"{evaluation.checkpoint}, {attack.label}" if len(seen) > 1 else attack.label
+                        bars[key] = progress.add_task(escape(name), total=None, state="queued")
                     state = " ".join(_parts(attack.status, attack.eta_s or None))
                     progress.update(bars[key], total=attack.total, completed=attack.completed, state=state)
             if all(evaluation.status in TERMINAL for evaluation in seen):

@@ -1,36 +1,15 @@
 """The `gauntlet` command against a running service without a worker."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from click.testing import Result
 from typer.testing import CliRunner
 
 from cli.commands import app
 from tests.e2e.system import System
-
-
-@pytest.fixture
-def system(tmp_path: Path, sqlite_url: str, broker_url: str) -> Iterator[System]:
-    """A service for the command to talk to."""
-    with System(tmp_path, sqlite_url, broker_url) as running:
-        yield running
-
-
-@pytest.fixture
-def gauntlet(system: System, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Run the command with some arguments."""
-    monkeypatch.setenv("GAUNTLET_URL", system.client.url)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*arguments: str) -> Result:
-        return CliRunner().invoke(app, arguments)
-
-    return run
 
 
 def test_a_file_is_submitted_listed_and_cancelled(

@@ -112,6 +112,26 @@ def test_a_job_survives_a_kill_at_any_point(system: System, tiny_document: dict[
     assert left == {".safetensors"}
 
 
+def test_an_evaluation_by_itself_is_woken_and_survives_a_kill(system: System, tiny_document: dict[str, Any]) -> None:
+    """Killed after its second batch, another attempt goes on; the next one, longer, takes over what both found."""
+    client = system.client
+    worker = system.start("worker")
+    experiment = client.submit(tiny_document).id
+    finish(client, experiment)
+    worker.terminate()
+    checkpoint = next(client.checkpoints()).id
+    attack = {"kind": "fgsm", "eps": "16/255"}
+    system.start("worker", GAUNTLET_FAILPOINT="batch_recorded:2")
+    killed = client.evaluate({"checkpoint": checkpoint, "attacks": [attack], "samples": 24, "batch_size": 8}).id
+    await_that(lambda: client.evaluation(killed).status in TERMINAL)
+    longer = client.evaluate({"checkpoint": checkpoint, "attacks": [attack], "samples": 32, "batch_size": 8}).id
+    await_that(lambda: client.evaluation(longer).status in TERMINAL)
+    first, second = client.evaluation(killed), client.evaluation(longer)
+    assert (first.status, second.status, first.attempt > 1) == ("succeeded", "succeeded", True)
+    assert [(attack.status, attack.completed) for attack in second.attacks] == [("done", 32)]
+    assert list(client.images(killed)) == list(client.images(longer))[:24]
+
+
 def test_a_run_that_kills_its_process_each_time_fails(system: System, tiny_document: dict[str, Any]) -> None:
     """Three crashes without a state in between are enough: the run fails and does not circle."""
     client = system.client
