@@ -11,8 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sqlalchemy import update
+
 from client import GauntletClient
-from store.database import migrate
+from store.database import Database, migrate
+from store.models import Evaluation
 
 # Short leases, so that a test of a dead worker does not wait long for its lease to run out.
 _FAST = {
@@ -41,6 +44,7 @@ class System:
             "GAUNTLET_DATABASE_URL": database_url,
             "GAUNTLET_BROKER_URL": broker_url,
         }
+        self._database_url = database_url
         self._processes: list[subprocess.Popen[bytes]] = []
         migrate(database_url)
 
@@ -71,6 +75,13 @@ class System:
             )
         self._processes.append(process)
         return process
+
+    def forget_measurements(self) -> None:
+        """Keep later evaluations of the same weights from taking over what was measured so far."""
+        database = Database(self._database_url)
+        with database.writing() as session:
+            session.execute(update(Evaluation).values(implementation=None))
+        database.close()
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:

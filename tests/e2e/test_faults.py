@@ -51,6 +51,7 @@ def test_a_run_survives_the_death_of_its_worker_bit_by_bit(system: System, tiny_
 
     system.start("worker")
     finish(client, killed)
+    system.forget_measurements()
     undisturbed = client.submit(document).id
     finish(client, undisturbed)
 
@@ -80,6 +81,7 @@ def test_a_compiled_run_survives_a_kill_within_an_epoch_bit_by_bit(
     finish(client, killed, patience_s=200)
     fragile.terminate()
     system.start("worker")
+    system.forget_measurements()
     undisturbed = client.submit(document).id
     finish(client, undisturbed)
 
@@ -102,6 +104,7 @@ def test_a_job_survives_a_kill_at_any_point(system: System, tiny_document: dict[
     finish(client, killed)
     fragile.terminate()
     system.start("worker")
+    system.forget_measurements()
     undisturbed = client.submit(tiny_document).id
     finish(client, undisturbed)
 
