@@ -11,7 +11,7 @@ from gauntlet.evaluation_spec import EvaluationSpec
 from gauntlet.intervals import wilson_interval
 from gauntlet.masking import MaskingVerdict, verdict
 from gauntlet.protocol import Protocol, implementation
-from gauntlet.stage_results import NATURAL, StageResult, StageBatch, by_stage
+from gauntlet.stage_results import NATURAL, StageBatch, StageResult, by_stage
 
 # Per-class counts of more classes than this would be larger than all else that is stored of an evaluation.
 _MOST_CLASSES_COUNTED = 200
