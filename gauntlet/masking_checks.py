@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from gauntlet.significance import paired_p, upper_tail
+from gauntlet.significance import mcnemar_p, upper_tail
 
 CheckName = Literal["one_step", "black_box", "unbounded", "margin", "noise", "zero_gradient", "transfer"]
 CheckResult = Literal["pass", "suspect", "not_measured"]
@@ -64,7 +64,7 @@ def one_step(sample: Sample, fgsm: Broken, cross_entropy: Broken, margin_loss: B
         return _not_measured("one_step", "FGSM or PGD was not run.")
     pgd = cross_entropy | margin_loss
     only_fgsm, only_pgd = len(fgsm - pgd), len(pgd - fgsm)
-    p = paired_p(only_fgsm, only_pgd)
+    p = mcnemar_p(only_fgsm, only_pgd)
     higher = only_fgsm - only_pgd
     found = p < _SIGNIFICANT or higher >= max(_ONE_STEP_IMAGES, _ONE_STEP_POINTS * sample.n)
     return Check(
@@ -133,7 +133,7 @@ def margin(sample: Sample, cross_entropy: Broken, margin_loss: Broken) -> Check:
     if cross_entropy is None or margin_loss is None:
         return _not_measured("margin", "PGD was not run on both losses.")
     only_margin, only_entropy = len(margin_loss - cross_entropy), len(cross_entropy - margin_loss)
-    p = paired_p(only_margin, only_entropy)
+    p = mcnemar_p(only_margin, only_entropy)
     found = p < _SIGNIFICANT and only_margin - only_entropy >= _MARGIN_POINTS * sample.n
     before, after = sample.accuracy(cross_entropy), sample.accuracy(margin_loss)
     return Check(
@@ -166,7 +166,7 @@ def unbounded(sample: Sample, norm: str, growing: Mapping[Fraction, tuple[Broken
         return _not_measured("unbounded", "PGD was run at one budget only.")
     largest, entropy = max(run), run[max(run)][0] or frozenset()
     together, alone = sample.accuracy(both[-1]), sample.accuracy(entropy)
-    p = min(1.0, len(steps) * min(paired_p(regained, lost) for regained, lost in steps))
+    p = min(1.0, len(steps) * min(mcnemar_p(regained, lost) for regained, lost in steps))
     evidence = {f"pgd_accuracy@{float(eps):.4f}": sample.accuracy(found) for eps, found in zip(run, both, strict=True)}
     evidence |= {"largest_eps": float(largest), "cross_entropy_accuracy": alone, "p_rise": p}
     large = norm == "Linf" and largest >= _UNBOUNDED_EPS

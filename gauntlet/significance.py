@@ -23,7 +23,7 @@ def upper_tail(successes: int, trials: int, probability: float) -> float:
     )
 
 
-def paired_p(more: int, fewer: int) -> float:
+def mcnemar_p(more: int, fewer: int) -> float:
     """The exact one-sided McNemar test (McNemar 1947): how likely `more` of more + fewer fair coins or still more are.
 
     The two count the images on which only one of two attacks succeeds; those on which both or neither do tell nothing.

@@ -3,7 +3,7 @@ from math import comb
 
 import pytest
 
-from gauntlet.significance import paired_p, upper_tail
+from gauntlet.significance import mcnemar_p, upper_tail
 
 
 @pytest.mark.parametrize("trials", [1, 7, 40])
@@ -26,6 +26,6 @@ def test_the_largest_samples_do_not_overflow() -> None:
 
 def test_paired_differences_are_coins() -> None:
     """Seven to none is 1/128, an even split is no evidence, and no difference at all gives 1."""
-    assert paired_p(7, 0) == pytest.approx(1 / 128)
-    assert paired_p(5, 5) > 0.5
-    assert paired_p(0, 0) == paired_p(0, 9) == 1
+    assert mcnemar_p(7, 0) == pytest.approx(1 / 128)
+    assert mcnemar_p(5, 5) > 0.5
+    assert mcnemar_p(0, 0) == mcnemar_p(0, 9) == 1
