@@ -1,8 +1,8 @@
 """The checks for masked gradients, each a function of which images an attack broke.
 
 The signs are those of Athalye, Carlini & Wagner 2018 (arXiv 1802.00420, section 3.1) and Carlini et al. 2019 (arXiv
-1902.06705). They name no thresholds; ours are given with each check. Where counts of images are compared the
-test is exact and one-sided at 1 %, so that a check seldom accuses a sound model by chance on a small sample.
+1902.06705). They name no thresholds; ours are given with each check. Where counts of images are compared the test is
+exact and one-sided at 1 %, so that a check seldom accuses a sound model by chance on a small sample.
 """
 
 from collections.abc import Mapping
@@ -157,7 +157,8 @@ def unbounded(sample: Sample, norm: str, growing: Mapping[Fraction, tuple[Broken
     An unbounded attack must succeed (Athalye et al. 2018; Carlini et al. 2019), and a larger ball holds the smaller.
     Suspect where accuracy rises significantly from one budget to the next (the least p times the number of steps).
     Suspect too, where the largest budget is at least 64/255 under Linf, a quarter of the range, if over 5 % withstand
-    it, be it both losses or cross-entropy alone (saturation). A model that ignores its input is suspect as well.
+    it, be it both losses or cross-entropy alone (saturation). A smaller budget, or one in L2, need not break everything:
+    there such images say nothing. A model that ignores its input is suspect as well.
     """
     run = {eps: pair for eps, pair in sorted(growing.items()) if None not in pair}
     both = [entropy | beyond for entropy, beyond in run.values() if entropy is not None and beyond is not None]
@@ -172,15 +173,15 @@ def unbounded(sample: Sample, norm: str, growing: Mapping[Fraction, tuple[Broken
     large = norm == "Linf" and largest >= _UNBOUNDED_EPS
     if p < _SIGNIFICANT:
         result, sentence = "suspect", "Accuracy under PGD rises as its budget grows."
+    elif alone <= _UNBOUNDED_ACCURACY:
+        result, sentence = "pass", f"Accuracy under PGD falls to {together:.1%} as its budget grows."
     elif not large:
         result, sentence = "not_measured", "The largest budget is too small for every attack to have to succeed."
     elif together > _UNBOUNDED_ACCURACY:
         result, sentence = "suspect", f"{together:.1%} withstand PGD at the largest budget, where nothing should."
-    elif alone > _UNBOUNDED_ACCURACY:
+    else:
         result = "suspect"
         sentence = f"{alone:.1%} withstand PGD on cross-entropy at the largest budget and {together:.1%} on the margin."
-    else:
-        result, sentence = "pass", f"Accuracy under PGD falls to {together:.1%} as its budget grows."
     return Check.model_validate({"name": "unbounded", "result": result, "evidence": evidence, "sentence": sentence})
 
 

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gauntlet.attack_specs import attack_label
 from gauntlet.checkpoints import TrainingState
@@ -15,6 +15,18 @@ from tests.gauntlet.examples import CPU, network_with
 SPEC = EvaluationSpec.model_validate(
     {"attacks": [{"kind": "fgsm", "eps": "32/255"}], "samples": 50, "masking": {"samples": 40, "eps_grows_to": 4}}
 )
+
+
+class Rounded(nn.Module):
+    """The model behind five grey levels: no gradient reaches the image, and the model is no better for it."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.model((images * 4).round() / 4)
+        return logits
 
 
 @pytest.fixture
@@ -51,3 +63,11 @@ def test_a_saturated_network_is_suspect(model: nn.Module, digits: Dataset) -> No
     assert checks["zero_gradient"].result == "suspect"
     assert checks["zero_gradient"].evidence["rate"] > 0.5
     assert checks["margin"].result == checks["unbounded"].result == "suspect"
+
+
+def test_a_shattered_gradient_is_suspect(model: nn.Module, digits: Dataset) -> None:
+    """Behind rounding, attacks that follow the gradient fail at any budget and Square, which needs none, does not."""
+    found, checks = judged(Rounded(model), digits)
+    assert found.verdict == "SUSPECT"
+    assert {checks[name].result for name in ("zero_gradient", "black_box", "unbounded")} == {"suspect"}
+    assert checks["black_box"].evidence["broken_alone"] > 8
