@@ -157,8 +157,8 @@ def unbounded(sample: Sample, norm: str, growing: Mapping[Fraction, tuple[Broken
     An unbounded attack must succeed (Athalye et al. 2018; Carlini et al. 2019), and a larger ball holds the smaller.
     Suspect where accuracy rises significantly from one budget to the next (the least p times the number of steps).
     Suspect too, where the largest budget is at least 64/255 under Linf, a quarter of the range, if over 5 % withstand
-    it, be it both losses or cross-entropy alone (saturation). A smaller budget, or one in L2, need not break everything:
-    there such images say nothing. A model that ignores its input is suspect as well.
+    it, be it both losses or cross-entropy alone (saturation). A smaller budget, or one in L2, need not break
+    everything: there such images say nothing. A model that ignores its input is suspect as well.
     """
     run = {eps: pair for eps, pair in sorted(growing.items()) if None not in pair}
     both = [entropy | beyond for entropy, beyond in run.values() if entropy is not None and beyond is not None]
