@@ -10,8 +10,9 @@ from gauntlet import resources
 from gauntlet.checkpoint_card import CheckpointCard
 from gauntlet.evaluation_spec import EvaluationSpec, Selection, SelectOn
 from gauntlet.kinds import dataset_title
-from gauntlet.outcome import EvaluationOutcome, Measured, StageBatch, summarise
+from gauntlet.outcome import EvaluationOutcome, Measured, summarise
 from gauntlet.spec import RunSpec
+from gauntlet.stage_results import StageBatch
 from store import jobs
 from store.database import db_now
 from store.jobs import Claim
