@@ -18,8 +18,9 @@ from gauntlet.datasets import ImageSet, to_unit
 from gauntlet.errors import AttackUnsupported
 from gauntlet.evaluation_spec import EvaluationSpec
 from gauntlet.events import BatchAttacked
-from gauntlet.outcome import NATURAL
+from gauntlet.masking import MASKING_PREFIX, masking_attacks
 from gauntlet.precision import fp32_products
+from gauntlet.stage_results import NATURAL
 from gauntlet.stages import Perturb, Stage, Victim, stages_of
 
 SEGMENT = 1_000
@@ -40,7 +41,8 @@ def evaluate(
     """Attack the first `spec.samples` test images, segment by segment, attack by attack, batch by batch.
 
     The natural pass comes first. An attack by itself is tried on every image; an ensemble, as its definition says, only
-    on those still classified correctly, and an image that one part breaks is not given to the next.
+    on those still classified correctly, and an image that one part breaks is not given to the next. The checks for
+    masked gradients come last, on the first `spec.masking.samples` images.
 
     Args:
         model: maps float32 [n, c, h, w] in [0, 1] to logits [n, classes]; put in eval mode.
@@ -52,10 +54,13 @@ def evaluate(
     Raises:
         AttackUnsupported: an attack is not defined for so few classes.
     """
-    require_supported(spec.attacks, classes)
+    checks = masking_attacks(spec)
+    require_supported([*spec.attacks, *checks], classes)
     model.eval()
     victim = Victim(model, classes, device, sources)
     plans = [stages_of(attack, victim, spec.seed) for attack in spec.attacks]
+    checked = [stages_of(attack, victim, spec.seed) for attack in checks]
+    checked_images = spec.masking.samples if spec.masking else 0
     images = test.take(spec.samples).to(device)
     sweep = _Sweep(model, images, spec, done, known)
     for start in range(0, len(images), SEGMENT):
@@ -63,6 +68,9 @@ def evaluate(
         right = yield from sweep.run(NATURAL, segment, lambda x, _: x, cost=_NATURAL_COST)
         for plan in plans:
             yield from _attack_segment(sweep, plan, segment, segment[right])
+        for (stage,) in checked:
+            sample = segment[segment < checked_images]
+            yield from sweep.run(f"{MASKING_PREFIX}{stage.name}", sample, stage.perturb, cost=stage.cost)
 
 
 def require_supported(attacks_: Iterable[AnyAttack], classes: int) -> None:
@@ -114,6 +122,8 @@ class _Sweep:
         self._batches_in_a_segment = -(-SEGMENT // spec.batch_size)
         self._done, self._known = ({(batch.stage, batch.images): batch for batch in some} for some in (done, known))
         self._total = len(images) * nominal_cost(spec.attacks)
+        if spec.masking is not None:
+            self._total += min(len(images), spec.masking.samples) * sum(map(stages.nominal_cost, masking_attacks(spec)))
         self._completed = 0
 
     def skip(self, images: int, *, cost: int) -> None:
