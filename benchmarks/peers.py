@@ -35,7 +35,7 @@ def naive_training(images: Tensor, labels: Tensor, batch_size: int, device: torc
     Returns:
         A function that trains one pass over the data and returns the number of images trained.
     """
-    model = _plain_cnn().to(device)
+    model = plain_cnn().to(device)
     return _training(model, lambda x, y: _fgsm(model, x, y), images, labels, batch_size, device)
 
 
@@ -43,7 +43,7 @@ def torchattacks_training(images: Tensor, labels: Tensor, batch_size: int, devic
     """The way of torchattacks' users: the loop of `naive_training` with `torchattacks.FGSM`; the same arguments."""
     import torchattacks  # a peer, not a dependency
 
-    model = _plain_cnn().to(device)
+    model = plain_cnn().to(device)
     return _training(model, torchattacks.FGSM(model, eps=_EPS), images, labels, batch_size, device)
 
 
@@ -53,7 +53,7 @@ def art_training(images: Tensor, labels: Tensor, batch_size: int, device: torch.
     from art.defences.trainer import AdversarialTrainer
     from art.estimators.classification import PyTorchClassifier
 
-    model = _plain_cnn().to(device)
+    model = plain_cnn().to(device)
     classifier = PyTorchClassifier(
         model=model,
         loss=nn.CrossEntropyLoss(),
@@ -89,7 +89,7 @@ def naive_evaluation(
     Returns:
         A function that returns an untrained network's (natural, FGSM) accuracies on the data, each in [0, 1].
     """
-    model = _plain_cnn().to(device).eval()
+    model = plain_cnn().to(device).eval()
     loader = DataLoader(TensorDataset(images, labels), batch_size=batch_size)
 
     def one_pass() -> tuple[float, float]:
@@ -106,7 +106,7 @@ def naive_evaluation(
     return one_pass
 
 
-def _plain_cnn() -> nn.Module:
+def plain_cnn() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(3, 32, 3, padding="same"),
         nn.ReLU(),

@@ -63,7 +63,7 @@ def leaderboard_tables(leaderboard: Leaderboard) -> Iterator[Table]:
             table.add_row(
                 str(entry.rank),
                 entry.checkpoint,
-                escape(entry.name),
+                escape(entry.name) + (" [red]masked gradients?[/]" if entry.masking == "SUSPECT" else ""),
                 _percent(entry.natural.value),
                 *_cells(entry.robust),
             )

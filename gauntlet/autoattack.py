@@ -1,22 +1,53 @@
 """AutoAttack by its authors' code (pyautoattack), driven one batch at a time.
 
 The package's own loop reports progress only to its log, cannot be stopped between batches and does not resume. Its
-four attacks are therefore called one by one, in its order, on batches of its survivors, each batch from the same seed
+attacks are therefore called one by one, in its order, on batches of its survivors, each batch from the same seed
 as there, so the flags equal those of `run_standard_evaluation` (held by a test).
 """
 
-from fractions import Fraction
-from typing import Final
+from typing import Any, assert_never
 
 import torch
 from pyautoattack import AutoAttack
 from torch import Tensor, nn
 
-# The standard ensemble, with each part's nominal cost in model passes per image (a backward pass counts as two):
-# 100 steps, 9 targets × 100 steps, 9 targets × 100 steps of several gradients, 5,000 queries. Used for progress only.
-STANDARD: Final[dict[str, int]] = {"apgd-ce": 300, "apgd-t": 2_700, "fab-t": 6_000, "square": 5_000}
+from gauntlet import attack_specs
+from gauntlet.attack_specs import ApgdCe, ApgdT, FabT, Square
 
+# What these authors' code does: one of its attacks, or an ensemble of them.
+Authored = attack_specs.AutoAttack | ApgdCe | ApgdT | FabT | Square
+
+# Each part's nominal cost in model passes per image, a backward pass as two: 100 steps, 9 targets × 100 steps,
+# 9 targets × 100 steps and a look at each, 5,000 queries. Used for progress only.
+_COSTS = {"apgd-ce": 300, "apgd-dlr": 300, "apgd-t": 2_700, "fab": 3_000, "fab-t": 3_600, "square": 5_000}
+_VERSIONS = {
+    "standard": ("apgd-ce", "apgd-t", "fab-t", "square"),
+    "plus": ("apgd-ce", "apgd-dlr", "fab", "square", "apgd-t", "fab-t"),
+    "rand": ("apgd-ce", "apgd-dlr"),
+}
+_RESTARTS_OF_PLUS = 5
+_SAMPLES_OF_RAND = 20
 _TARGETS = 9
+
+
+def parts(attack: Authored) -> dict[str, int]:
+    """The package's names of the attacks that this one is made of, in their order, with their nominal cost."""
+    match attack:
+        case attack_specs.AutoAttack(version="plus"):
+            repeated = ("apgd-ce", "apgd-dlr", "fab")
+            return {part: _COSTS[part] * (_RESTARTS_OF_PLUS if part in repeated else 1) for part in _VERSIONS["plus"]}
+        case attack_specs.AutoAttack(version="rand"):
+            return {part: _COSTS[part] * _SAMPLES_OF_RAND for part in _VERSIONS["rand"]}
+        case attack_specs.AutoAttack(version=version):
+            return {part: _COSTS[part] for part in _VERSIONS[version]}
+        case ApgdCe(restarts=restarts):
+            return {"apgd-ce": _COSTS["apgd-ce"] * restarts}
+        case Square(queries=queries):
+            return {"square": queries}
+        case ApgdT() | FabT():
+            return {attack.kind: _COSTS[attack.kind]}
+        case _:
+            assert_never(attack)
 
 
 class _RowMajor(nn.Module):
@@ -35,41 +66,57 @@ class _RowMajor(nn.Module):
         return logits
 
 
-class StandardEnsemble:
-    """The standard L∞ ensemble against one model.
+class AuthoredAttack:
+    """The package's attacks as `attack` asks for them, against one model.
 
-    With fewer than ten classes the targeted attacks try every wrong class, as there are fewer than nine.
+    With fewer than ten classes the targeted ones try every wrong class, as there are fewer than nine.
     """
 
-    def __init__(self, model: nn.Module, eps: Fraction, classes: int, device: torch.device) -> None:
-        self._attacks = AutoAttack(_RowMajor(model), norm="Linf", eps=float(eps), version="standard", device=device)
+    def __init__(self, model: nn.Module, attack: Authored, classes: int, device: torch.device) -> None:
+        version = attack.version if isinstance(attack, attack_specs.AutoAttack) else "standard"
+        self._attacks = AutoAttack(
+            _RowMajor(model), norm=attack.norm, eps=float(attack.eps), version=version, device=device
+        )
         targets = min(_TARGETS, classes - 1)
         self._attacks.apgd_targeted.n_target_classes = targets
         self._attacks.fab.n_target_classes = targets
+        if isinstance(attack, ApgdCe):
+            self._attacks.apgd.n_restarts = attack.restarts
+        if isinstance(attack, Square):
+            self._attacks.square.n_queries = attack.queries
+        self._restarts_of_fab = self._attacks.fab.n_restarts
 
     def perturb(self, part: str, images: Tensor, labels: Tensor, seed: int) -> Tensor:
-        """Attack a batch with one part of the ensemble.
+        """Attack a batch with one part.
 
         Args:
-            part: a key of `STANDARD`.
+            part: one of `parts`.
             images: float32 in [0, 1], [n, c, h, w]; labels: int64 [n].
             seed: every batch of an evaluation starts from the same one, as in the reference.
 
         Returns:
             float32 in [0, 1], [n, c, h, w]. The caller's random state is left as it was.
         """
-        ensemble = self._attacks
-        attack = {
-            "apgd-ce": ensemble.apgd,
-            "apgd-t": ensemble.apgd_targeted,
-            "fab-t": ensemble.fab,
-            "square": ensemble.square,
-        }[part]
-        if part == "apgd-ce":
-            attack.loss = "ce"
-        if part == "fab-t":
-            attack.targeted = True
+        attack = self._prepared(part)
         attack.seed = seed
         with torch.random.fork_rng(), torch.no_grad():
             adversarial: Tensor = attack.perturb(images.contiguous(), labels)
         return adversarial
+
+    def _prepared(self, part: str) -> Any:
+        """The package's object for a part, set as its own loop sets it."""
+        package = self._attacks
+        match part:
+            case "apgd-ce" | "apgd-dlr":
+                package.apgd.loss = part.removeprefix("apgd-")
+                return package.apgd
+            case "apgd-t":
+                return package.apgd_targeted
+            case "fab" | "fab-t":
+                package.fab.targeted = part == "fab-t"
+                package.fab.n_restarts = 1 if package.fab.targeted else self._restarts_of_fab
+                return package.fab
+            case "square":
+                return package.square
+            case _:
+                raise ValueError(f"AutoAttack has no part {part}.")

@@ -4,29 +4,27 @@ The images are attacked in segments of at most `SEGMENT`, each through all attac
 image therefore depends on its segment alone, and the results of 1,000 images are a part of those of 10,000.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import assert_never
+from types import MappingProxyType
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gauntlet import autoattack
-from gauntlet.attack_specs import AnyAttack, AutoAttack, FgsmAttack, attack_label, fewest_classes
-from gauntlet.attacks import fgsm
+from gauntlet import stages
+from gauntlet.attack_specs import AnyAttack, attack_label, fewest_classes
 from gauntlet.datasets import ImageSet, to_unit
 from gauntlet.errors import AttackUnsupported
 from gauntlet.evaluation_spec import EvaluationSpec
 from gauntlet.events import BatchAttacked
-from gauntlet.outcome import NATURAL
+from gauntlet.masking import MASKING_PREFIX, masking_attacks
 from gauntlet.precision import fp32_products
+from gauntlet.stage_results import NATURAL
+from gauntlet.stages import Perturb, Stage, Victim, stages_of
 
 SEGMENT = 1_000
 _NATURAL_COST = 3
-_FGSM_COST = 4
-
-Perturb = Callable[[Tensor, Tensor], Tensor]
 
 
 def evaluate(
@@ -38,30 +36,41 @@ def evaluate(
     device: torch.device,
     done: Iterable[BatchAttacked] = (),
     known: Iterable[BatchAttacked] = (),
+    sources: Mapping[str, nn.Module] = MappingProxyType({}),
 ) -> Iterator[BatchAttacked]:
     """Attack the first `spec.samples` test images, segment by segment, attack by attack, batch by batch.
 
     The natural pass comes first. An attack by itself is tried on every image; an ensemble, as its definition says, only
-    on those still classified correctly, and an image that one part breaks is not given to the next.
+    on those still classified correctly, and an image that one part breaks is not given to the next. The checks for
+    masked gradients come last, on the first `spec.masking.samples` images.
 
     Args:
         model: maps float32 [n, c, h, w] in [0, 1] to logits [n, classes]; put in eval mode.
         done: batches that an earlier attempt finished, in any order; they are taken as they are and not yielded again.
         known: batches of other evaluations of these weights on this test set from the same seed; where one has just the
             images of a batch of this evaluation, it is yielded as its result.
+        sources: the models, in eval mode, that transfer attacks make their examples on, by checkpoint.
 
     Raises:
         AttackUnsupported: an attack is not defined for so few classes.
     """
-    require_supported(spec.attacks, classes)
+    checks = masking_attacks(spec)
+    require_supported([*spec.attacks, *checks], classes)
     model.eval()
+    victim = Victim(model, classes, device, sources)
+    plans = [stages_of(attack, victim, spec.seed) for attack in spec.attacks]
+    checked = [stages_of(attack, victim, spec.seed) for attack in checks]
+    checked_images = spec.masking.samples if spec.masking else 0
     images = test.take(spec.samples).to(device)
     sweep = _Sweep(model, images, spec, done, known)
     for start in range(0, len(images), SEGMENT):
         segment = torch.arange(start, min(start + SEGMENT, len(images)))
         right = yield from sweep.run(NATURAL, segment, lambda x, _: x, cost=_NATURAL_COST)
-        for attack in spec.attacks:
-            yield from _attack_segment(sweep, model, attack, segment, segment[right], classes, spec.seed, device)
+        for plan in plans:
+            yield from _attack_segment(sweep, plan, segment, segment[right])
+        for (stage,) in checked:
+            sample = segment[segment < checked_images]
+            yield from sweep.run(f"{MASKING_PREFIX}{stage.name}", sample, stage.perturb, cost=stage.cost)
 
 
 def require_supported(attacks_: Iterable[AnyAttack], classes: int) -> None:
@@ -77,47 +86,23 @@ def require_supported(attacks_: Iterable[AnyAttack], classes: int) -> None:
             )
 
 
-def nominal_cost(attacks_: Iterable[AnyAttack]) -> int:
+def nominal_cost(attacks: Iterable[AnyAttack]) -> int:
     """Model passes per image of a natural pass and these attacks, at most; for progress and estimates."""
-    cost = _NATURAL_COST
-    for attack in attacks_:
-        match attack:
-            case FgsmAttack():
-                cost += _FGSM_COST
-            case AutoAttack():
-                cost += sum(autoattack.STANDARD.values())
-            case _:
-                assert_never(attack)
-    return cost
+    return _NATURAL_COST + sum(map(stages.nominal_cost, attacks))
 
 
 def _attack_segment(
-    sweep: "_Sweep",
-    model: nn.Module,
-    attack: AnyAttack,
-    segment: Tensor,
-    right: Tensor,
-    classes: int,
-    seed: int,
-    device: torch.device,
+    sweep: "_Sweep", plan: Sequence[Stage], segment: Tensor, right: Tensor
 ) -> Generator[BatchAttacked, None, None]:
-    label = attack_label(attack)
-    match attack:
-        case FgsmAttack(eps=eps):
-            yield from sweep.run(label, segment, lambda x, y: fgsm(model, x, y, eps), cost=_FGSM_COST)
-        case AutoAttack(eps=eps):
-            ensemble = autoattack.StandardEnsemble(model, eps, classes, device)
-            left = right
-            for part, cost in autoattack.STANDARD.items():
-                robust = yield from sweep.run(f"{label}:{part}", left, _part(ensemble, part, seed), cost=cost)
-                sweep.skip(len(segment) - len(left), cost=cost)
-                left = left[robust]
-        case _:
-            assert_never(attack)
-
-
-def _part(ensemble: autoattack.StandardEnsemble, part: str, seed: int) -> Perturb:
-    return lambda images, labels: ensemble.perturb(part, images, labels, seed)
+    """Run one attack's stages: a single one on every image, several on what is still right."""
+    if len(plan) == 1:
+        yield from sweep.run(plan[0].name, segment, plan[0].perturb, cost=plan[0].cost)
+        return
+    left = right
+    for stage in plan:
+        sweep.skip(len(segment) - len(left), cost=stage.cost)
+        robust = yield from sweep.run(stage.name, left, stage.perturb, cost=stage.cost)
+        left = left[robust]
 
 
 class _Sweep:
@@ -137,6 +122,8 @@ class _Sweep:
         self._batches_in_a_segment = -(-SEGMENT // spec.batch_size)
         self._done, self._known = ({(batch.stage, batch.images): batch for batch in some} for some in (done, known))
         self._total = len(images) * nominal_cost(spec.attacks)
+        if spec.masking is not None:
+            self._total += min(len(images), spec.masking.samples) * sum(map(stages.nominal_cost, masking_attacks(spec)))
         self._completed = 0
 
     def skip(self, images: int, *, cost: int) -> None:

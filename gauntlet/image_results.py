@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from gauntlet.attack_specs import AnyAttack, attack_label
 from gauntlet.ensembles import parts_of
 from gauntlet.evaluation_spec import EvaluationSpec
-from gauntlet.outcome import NATURAL, StageBatch
 from gauntlet.resources import AttackedImage, ImageResult
+from gauntlet.stage_results import NATURAL, StageBatch
 
 # Of one stage: position in the test set → class.
 _Seen = Mapping[int, int]

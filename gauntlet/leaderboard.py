@@ -11,9 +11,15 @@ from gauntlet.protocol import Protocol
 from gauntlet.published import ANCHORS
 from gauntlet.resources import Resource
 
+MaskingResult = Literal["PASS", "SUSPECT"]
+
 
 class LeaderboardEntry(Resource):
-    """One checkpoint's place. Equal robust accuracies share a rank."""
+    """One checkpoint's place. Equal robust accuracies share a rank.
+
+    `masking` is what the same evaluation says of masked gradients, None where it did not look: a robust accuracy that
+    rests on them is no more than a failure of the attack.
+    """
 
     rank: int
     checkpoint: str
@@ -22,6 +28,7 @@ class LeaderboardEntry(Resource):
     robust: Accuracy
     fingerprint: str
     evaluation: str
+    masking: MaskingResult | None
 
 
 class PublishedReference(Resource):
@@ -60,6 +67,7 @@ class Candidate:
     name: str
     weights_sha256: str
     natural: Accuracy
+    masking: MaskingResult | None
     outcome: AttackOutcome
 
 
@@ -89,6 +97,7 @@ def _group(candidates: Sequence[Candidate], limit: int) -> LeaderboardGroup:
                 robust=robust,
                 fingerprint=candidate.outcome.fingerprint,
                 evaluation=candidate.evaluation,
+                masking=candidate.masking,
             )
         )
     protocol = candidates[0].outcome.protocol

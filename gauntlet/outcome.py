@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol as Structure
 
 from pydantic import BaseModel, ConfigDict
 
@@ -10,9 +9,10 @@ from gauntlet.attack_specs import AnyAttack, AttackSpec, Norm, attack_label, thr
 from gauntlet.eps import Eps
 from gauntlet.evaluation_spec import EvaluationSpec
 from gauntlet.intervals import wilson_interval
+from gauntlet.masking import MaskingVerdict, verdict
 from gauntlet.protocol import Protocol, implementation
+from gauntlet.stage_results import NATURAL, StageBatch, StageResult, by_stage
 
-NATURAL = "natural"
 # Per-class counts of more classes than this would be larger than all else that is stored of an evaluation.
 _MOST_CLASSES_COUNTED = 200
 
@@ -63,6 +63,7 @@ class EvaluationOutcome(_Value):
     """One checkpoint against a list of attacks, all on the same images.
 
     `zero_gradients` counts the natural images at which cross-entropy's gradient is exactly zero in fp32.
+    `masking` is None where the spec does not ask for it.
     """
 
     weights_sha256: str
@@ -74,24 +75,7 @@ class EvaluationOutcome(_Value):
     zero_gradients: int
     attacks: tuple[AttackOutcome, ...]
     worst_cases: tuple[WorstCase, ...]
-
-
-class StageBatch(Structure):
-    """One batch of one evaluation stage, as an event or as a row: positions in the test set, and what became of each.
-
-    `zero_gradient` is there for the natural stage only.
-    """
-
-    @property
-    def stage(self) -> str: ...
-    @property
-    def images(self) -> Sequence[int]: ...
-    @property
-    def labels(self) -> Sequence[int]: ...
-    @property
-    def predicted(self) -> Sequence[int]: ...
-    @property
-    def zero_gradient(self) -> Sequence[bool] | None: ...
+    masking: MaskingVerdict | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +93,7 @@ def summarise(spec: EvaluationSpec, batches: Iterable[StageBatch], measured: Mea
 
     A part of an ensemble that had no image left to attack has no batch and leaves none correct.
     """
-    stages = _by_stage(batches)
+    stages = by_stage(batches)
     labels, natural = stages[NATURAL].labels, stages[NATURAL].predicted
     n, classes = len(labels), len(measured.classes)
     right = {image for image, predicted in natural.items() if predicted == labels[image]}
@@ -150,28 +134,12 @@ def summarise(spec: EvaluationSpec, batches: Iterable[StageBatch], measured: Mea
         zero_gradients=stages[NATURAL].zero_gradients,
         attacks=tuple(outcomes),
         worst_cases=tuple(_worst_cases(spec.attacks, right, robust, n)),
+        masking=verdict(spec, stages),
     )
 
 
-@dataclass
-class _Stage:
-    labels: dict[int, int]
-    predicted: dict[int, int]
-    zero_gradients: int = 0
-
-
-def _by_stage(batches: Iterable[StageBatch]) -> dict[str, _Stage]:
-    stages: dict[str, _Stage] = {}
-    for batch in batches:
-        stage = stages.setdefault(batch.stage, _Stage({}, {}))
-        stage.labels.update(zip(batch.images, batch.labels, strict=True))
-        stage.predicted.update(zip(batch.images, batch.predicted, strict=True))
-        stage.zero_gradients += sum(batch.zero_gradient or ())
-    return stages
-
-
 def _under_attack(
-    label: str, stages: Mapping[str, _Stage], natural: Mapping[int, int]
+    label: str, stages: Mapping[str, StageResult], natural: Mapping[int, int]
 ) -> tuple[Mapping[int, int], dict[str, int]]:
     """What each image is taken for under an attack, and the survivors of its parts, if it has some, in their order."""
     if label in stages:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from gauntlet.attack_specs import AnyAttack, attack_label
 from gauntlet.ensembles import parts_of
 from gauntlet.evaluation_spec import EvaluationSpec
-from gauntlet.outcome import NATURAL
 from gauntlet.resources import AttackProgress
+from gauntlet.stage_results import NATURAL
 
 
 @dataclass(frozen=True)

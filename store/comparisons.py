@@ -62,6 +62,7 @@ def _candidates(session: Session, attack: str | None, dataset: str | None) -> It
                     name=checkpoints.name_of(checkpoint),
                     weights_sha256=outcome["weights_sha256"],
                     natural=Accuracy.model_validate(outcome["natural"]),
+                    masking=(outcome["masking"] or {}).get("verdict"),
                     outcome=found,
                 )
 

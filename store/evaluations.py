@@ -12,9 +12,11 @@ from gauntlet.attack_specs import attack_label
 from gauntlet.checkpoint_card import CheckpointCard
 from gauntlet.evaluation_spec import EvaluationSpec, Selection, SelectOn
 from gauntlet.kinds import dataset_title
-from gauntlet.outcome import NATURAL, EvaluationOutcome, Measured, StageBatch, summarise
+from gauntlet.masking import MASKING_PREFIX, masking_attacks
+from gauntlet.outcome import EvaluationOutcome, Measured, summarise
 from gauntlet.progress import StageCount, attack_progress
 from gauntlet.spec import RunSpec
+from gauntlet.stage_results import NATURAL, StageBatch
 from store import jobs
 from store.database import db_now
 from store.jobs import Claim
@@ -119,14 +121,16 @@ def batches_between(session: Session, identifier: str, first: int, last: int) ->
 def reusable(session: Session, identifier: str) -> Sequence[EvaluationBatch]:
     """Batches of other evaluations that are as good as this one's own.
 
-    They are of the same weights, test set, seed, batch size and code, and of its natural pass and its attacks. The
-    evaluation's test set has been noted.
+    They are of the same weights, test set, seed, batch size and code, and of its natural pass, its attacks or its
+    checks for masked gradients. The evaluation's test set has been noted.
     """
     evaluation = session.get_one(Evaluation, identifier)
     checkpoint = session.get_one(Checkpoint, evaluation.checkpoint_id)
     spec = specified(evaluation)
     labels = [attack_label(attack) for attack in spec.attacks]
+    checks = [f"{MASKING_PREFIX}{attack_label(attack)}" for attack in masking_attacks(spec)]
     stage = EvaluationBatch.stage
+    parts = (stage.startswith(f"{label}:", autoescape=True) for label in labels)
     query = (
         select(EvaluationBatch)
         .join(Evaluation, Evaluation.id == EvaluationBatch.evaluation_id)
@@ -138,7 +142,10 @@ def reusable(session: Session, identifier: str) -> Sequence[EvaluationBatch]:
             Evaluation.implementation == evaluation.implementation,
             Evaluation.spec["seed"].as_integer() == spec.seed,
             Evaluation.spec["batch_size"].as_integer() == spec.batch_size,
-            or_(stage.in_([NATURAL, *labels]), *(stage.startswith(f"{label}:", autoescape=True) for label in labels)),
+            or_(
+                stage.in_([NATURAL, *labels, *checks]),
+                *(stage.startswith(f"{label}:", autoescape=True) for label in labels),
+            ),
             EvaluationBatch.first_image < spec.samples,
         )
     )

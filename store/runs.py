@@ -29,11 +29,16 @@ class Note:
 
 
 @dataclass(frozen=True)
-class EpochRecord:
-    """One epoch as it is stored. `state` and `weights` are files that exist already; None where none was written.
+class KeptWeights:
+    """A checkpoint's file, and what it says of itself."""
 
-    `card` is what the weights say of themselves.
-    """
+    file: StoredFile
+    card: CheckpointCard
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch as it is stored. `state` and `weights` are in files that exist already; None where none was written."""
 
     epoch: int
     metrics: Mapping[str, float]
@@ -41,8 +46,7 @@ class EpochRecord:
     images_per_second: float
     notes: Sequence[Note] = ()
     state: StoredFile | None = None
-    weights: StoredFile | None = None
-    card: CheckpointCard | None = None
+    weights: KeptWeights | None = None
 
 
 def get(session: Session, identifier: str) -> Run:
@@ -137,17 +141,17 @@ def record_epoch(session: Session, held: Claim, record: EpochRecord) -> str | No
         )
     )
     note(session, held, record.notes)
-    if record.weights is not None and record.card is not None:
+    if record.weights is not None:
         session.add(
             Checkpoint(
                 id=new_id("ckpt"),
                 created_at=db_now(),
                 run_id=held.id,
                 epoch=record.epoch,
-                card=record.card.model_dump(mode="json"),
-                path=record.weights.path,
-                sha256=record.weights.sha256,
-                bytes=record.weights.bytes,
+                card=record.weights.card.model_dump(mode="json"),
+                path=record.weights.file.path,
+                sha256=record.weights.file.sha256,
+                bytes=record.weights.file.bytes,
                 metrics=dict(record.metrics),
             )
         )

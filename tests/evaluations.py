@@ -8,8 +8,8 @@ from gauntlet.checkpoint_card import CheckpointCard, Imported
 from gauntlet.evaluation_spec import EvaluationRequest
 from gauntlet.events import BatchAttacked
 from gauntlet.kinds import Cnn, Digits
-from gauntlet.outcome import NATURAL
 from gauntlet.protocol import IMPLEMENTATIONS
+from gauntlet.stage_results import NATURAL
 from store import evaluation_requests, evaluations, jobs
 from store.database import Database, db_now
 from store.evaluations import AttackedSet

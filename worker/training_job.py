@@ -30,7 +30,7 @@ from store.database import Database
 from store.errors import NotFound
 from store.files import StoredFile
 from store.jobs import Claim, JobProgress
-from store.runs import EpochRecord, Note
+from store.runs import EpochRecord, KeptWeights, Note
 from worker import failpoints
 from worker.devices import describe_device
 from worker.heartbeat import Heartbeat
@@ -156,7 +156,6 @@ class _Recorder:
             notes=tuple(self._notes),
             state=state,
             weights=weights,
-            card=self._card(event.epoch),
         )
         replaced = self._store(lambda session: runs.record_epoch(session, self.held, record))
         failpoints.reach("epoch_recorded")
@@ -168,17 +167,15 @@ class _Recorder:
         self._state_saved = time.monotonic()
         return stored
 
-    def _weights_file(self, name: str, event: CheckpointReady) -> StoredFile:
-        return self._file(name, encode_weights(event.state.model, self._card(event.epoch)))
-
-    def _card(self, epoch: int) -> CheckpointCard:
-        return CheckpointCard(
+    def _weights_file(self, name: str, event: CheckpointReady) -> KeptWeights:
+        card = CheckpointCard(
             architecture=self.spec.architecture,
             dataset=self.spec.dataset,
             classes=self.data.classes,
             image_shape=self.data.image_shape,
-            origin=Trained(spec=self.spec, epoch=epoch),
+            origin=Trained(spec=self.spec, epoch=event.epoch),
         )
+        return KeptWeights(self._file(name, encode_weights(event.state.model, card)), card)
 
     def _file(self, name: str, content: bytes) -> StoredFile:
         return files.write(self.settings.storage, f"{files.attempt_folder(self.held)}/{name}.safetensors", content)

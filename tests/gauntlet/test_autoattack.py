@@ -4,17 +4,18 @@ from fractions import Fraction
 import pyautoattack
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gauntlet import autoattack
-from gauntlet.autoattack import STANDARD, StandardEnsemble
+from gauntlet.attack_specs import AutoAttack
+from gauntlet.autoattack import AuthoredAttack, parts
 from gauntlet.checkpoints import TrainingState
 from gauntlet.datasets import Dataset, to_unit
-from gauntlet.errors import AttackUnsupported
 from tests.gauntlet.brief_autoattack import BriefAutoAttack, reference_flags
 from tests.gauntlet.examples import CPU, network, network_with
 
 EPS = Fraction(40, 255)
+STANDARD = parts(AutoAttack(eps=EPS))
 COUNT = 24
 
 
@@ -34,7 +35,11 @@ def labels(digits: Dataset) -> Tensor:
     return digits.test.labels[:COUNT]
 
 
-def drive(ensemble: StandardEnsemble, state: Tensor, images: Tensor, labels: Tensor) -> list[Tensor]:
+def standard(model: nn.Module, eps: Fraction, classes: int = 10) -> AuthoredAttack:
+    return AuthoredAttack(model, AutoAttack(eps=eps), classes, CPU)
+
+
+def drive(ensemble: AuthoredAttack, state: Tensor, images: Tensor, labels: Tensor) -> list[Tensor]:
     """Robust flags after each part, in batches of five of the survivors, at seed 0."""
     found = []
     for part in STANDARD:
@@ -58,7 +63,7 @@ def test_driven_batch_by_batch_the_flags_are_the_packages(
     """The same images stay correct as under the package's own loop, where several parts break some and none all."""
     model = network_with(trained)
     correct = model(images).argmax(dim=1) == labels
-    stages = drive(StandardEnsemble(model, EPS, 10, CPU), correct, images, labels)
+    stages = drive(standard(model, EPS), correct, images, labels)
     counts = [int(stage.sum()) for stage in (correct, *stages)]
     assert len(set(counts)) >= 3
     assert 5 < counts[-1] < counts[0] < COUNT
@@ -80,7 +85,7 @@ def test_each_part_is_the_packages_attack(trained: TrainingState, images: Tensor
     assert broken.any()
 
     correct = model(images).argmax(dim=1) == labels
-    ensemble = StandardEnsemble(model, eps, 10, CPU)
+    ensemble = standard(model, eps)
     attacked = images.clone()
     attacked[correct] = ensemble.perturb(part, images[correct], labels[correct], 7)
     assert torch.equal(attacked[broken], wanted[broken])
@@ -91,7 +96,7 @@ def test_each_part_is_the_packages_attack(trained: TrainingState, images: Tensor
 @pytest.mark.usefixtures("brief")
 def test_a_random_part_follows_its_seed(trained: TrainingState, images: Tensor, labels: Tensor) -> None:
     """Another seed starts the random parts elsewhere."""
-    ensemble = StandardEnsemble(network_with(trained), Fraction(80, 255), 10, CPU)
+    ensemble = standard(network_with(trained), Fraction(80, 255))
     for part in ("apgd-ce", "square"):
         first, other = (ensemble.perturb(part, images, labels, seed) for seed in (1, 2))
         assert not torch.equal(first, other)
@@ -107,7 +112,7 @@ def test_colour_images_in_channels_last_order_are_attacked() -> None:
     assert not images.is_contiguous()
     labels = model(images).argmax(dim=1)
     eps = Fraction(1, 255)
-    stages = drive(StandardEnsemble(model, eps, 10, CPU), torch.ones(COUNT, dtype=torch.bool), images, labels)
+    stages = drive(standard(model, eps), torch.ones(COUNT, dtype=torch.bool), images, labels)
     assert 0 < int(stages[-1].sum()) < COUNT
     assert stages[-1].tolist() == reference_flags(row_major, images.contiguous(), labels, float(eps), 5)
 
@@ -115,24 +120,17 @@ def test_colour_images_in_channels_last_order_are_attacked() -> None:
 def test_the_ensemble_is_the_standard_one() -> None:
     """Every parameter of every part is that of the package's standard version, in its order of parts."""
     model = network()
-    ours = StandardEnsemble(model, Fraction(8, 255), 10, CPU)._attacks
-    standard = pyautoattack.AutoAttack(model, norm="Linf", eps=8 / 255, version="standard", device=CPU)
-    assert list(STANDARD) == standard.attacks_to_run
+    ours = standard(model, Fraction(8, 255))._attacks
+    theirs = pyautoattack.AutoAttack(model, norm="Linf", eps=8 / 255, version="standard", device=CPU)
+    assert list(STANDARD) == theirs.attacks_to_run
     assert ours.apgd.n_iter == 100
     assert ours.square.n_queries == 5_000
     for name in ("apgd", "apgd_targeted", "fab", "square"):
-        assert _parameters(getattr(ours, name)) == _parameters(getattr(standard, name))
+        assert _parameters(getattr(ours, name)) == _parameters(getattr(theirs, name))
 
 
 def _parameters(attack: object) -> dict[str, object]:
     return {name: value for name, value in vars(attack).items() if isinstance(value, bool | int | float | str)}
-
-
-@pytest.mark.parametrize("classes", [1, 2, 3])
-def test_too_few_classes_are_refused(classes: int) -> None:
-    """The targeted loss is not defined for fewer than four classes, and the error says so."""
-    with pytest.raises(AttackUnsupported, match=f"at least 4 classes; this model has {classes}"):
-        StandardEnsemble(network(classes), EPS, classes, CPU)
 
 
 @pytest.mark.usefixtures("brief")
@@ -142,7 +140,7 @@ def test_few_classes_are_all_targets(images: Tensor, classes: int) -> None:
     model, eps = network(classes, seed=1).requires_grad_(requires_grad=False), Fraction(8, 255)
     labels = model(images).argmax(dim=1)
     labels[0] = (labels[0] + 1) % classes
-    ensemble = StandardEnsemble(model, eps, classes, CPU)
+    ensemble = standard(model, eps, classes)
     correct = model(images).argmax(dim=1) == labels
     stages = drive(ensemble, correct, images, labels)
     counts = [int(stage.sum()) for stage in stages]
@@ -153,7 +151,7 @@ def test_few_classes_are_all_targets(images: Tensor, classes: int) -> None:
 @pytest.mark.parametrize(("classes", "targets"), [(4, 3), (5, 4), (10, 9), (43, 9)])
 def test_there_are_at_most_nine_targets(classes: int, targets: int) -> None:
     """Nine targets as in the standard version, or every wrong class where there are fewer."""
-    attacks = StandardEnsemble(network(classes), EPS, classes, CPU)._attacks
+    attacks = standard(network(classes), EPS, classes)._attacks
     assert (attacks.apgd_targeted.n_target_classes, attacks.fab.n_target_classes) == (targets, targets)
 
 
@@ -165,7 +163,7 @@ def test_the_callers_randomness_is_left_alone(
     """The global random state, the images and the weights are as they were, and gradients need not be on."""
     model, original = network_with(trained), images.clone()
     before = torch.get_rng_state()
-    attacked = StandardEnsemble(model, EPS, 10, CPU).perturb(part, images, labels, 3)
+    attacked = standard(model, EPS).perturb(part, images, labels, 3)
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(images, original)
     assert not attacked.requires_grad

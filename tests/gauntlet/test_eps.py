@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from gauntlet.eps import Eps, format_eps, parse_eps
+from gauntlet.eps import PixelEps, format_eps, parse_eps
 
-FIELD = TypeAdapter(Eps)
+FIELD = TypeAdapter(PixelEps)
 
 
 @pytest.mark.parametrize(

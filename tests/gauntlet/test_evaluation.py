@@ -1,3 +1,4 @@
+import itertools
 import random
 from collections.abc import Iterable
 from fractions import Fraction
@@ -7,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gauntlet import autoattack
+from gauntlet import autoattack, evaluation
+from gauntlet.attack_specs import AutoAttack, attack_label
 from gauntlet.attacks import fgsm
 from gauntlet.checkpoints import TrainingState
 from gauntlet.datasets import Dataset, ImageSet, to_unit
@@ -22,7 +24,7 @@ from tests.gauntlet.examples import CPU, measured, network, network_with
 EPS = Fraction(32, 255)
 
 FGSM, AUTO = {"kind": "fgsm", "eps": "32/255"}, {"kind": "autoattack", "eps": "48/255"}
-PARTS = [f"autoattack@48/255:{part}" for part in autoattack.STANDARD]
+PARTS = [f"autoattack@48/255:{part}" for part in autoattack.parts(AutoAttack(eps=Fraction(48, 255)))]
 
 
 def spec(*attacks: dict[str, str], samples: int = 15, batch_size: int = 5) -> EvaluationSpec:
@@ -179,11 +181,12 @@ def test_progress_rises_to_its_end(model: nn.Module, digits: Dataset) -> None:
 
 
 def test_the_nominal_cost_adds_up() -> None:
-    """A natural pass costs one, each attack its own, and a budget makes no difference."""
+    """The natural pass and each attack have their cost, and a budget makes no difference."""
     one, both = nominal_cost(spec(FGSM).attacks), nominal_cost(BOTH.attacks)
-    assert nominal_cost(()) == 1
-    assert both - one == sum(autoattack.STANDARD.values())
-    assert nominal_cost(spec(FGSM, {"kind": "fgsm", "eps": "1/255"}).attacks) == 2 * one - 1
+    none = nominal_cost(())
+    assert 0 < none < one
+    assert both - one == sum(autoattack.parts(AutoAttack(eps=EPS)).values())
+    assert nominal_cost(spec(FGSM, {"kind": "fgsm", "eps": "1/255"}).attacks) == 2 * one - none
 
 
 def test_a_resumed_evaluation_is_an_uninterrupted_one(model: nn.Module, digits: Dataset) -> None:
@@ -206,7 +209,18 @@ def test_done_batches_may_come_in_any_order(model: nn.Module, digits: Dataset) -
 def test_done_batches_are_taken_as_they_are(model: nn.Module, digits: Dataset) -> None:
     """A batch that is done is not computed again: its flags decide what goes on."""
     positions = tuple(range(15))
-    done = [BatchAttacked("natural", 0, positions, (False,) * 14 + (True,), 0, 0)]
+    done = [
+        BatchAttacked(
+            stage="natural",
+            batch=0,
+            images=positions,
+            labels=(1,) * 15,
+            predicted=(0,) * 14 + (1,),
+            zero_gradient=(False,) * 15,
+            completed=0,
+            total=0,
+        )
+    ]
     batches = run(model, digits.test, spec(AUTO, batch_size=15), done=done)
     assert [batch.images for batch in batches if batch.stage == PARTS[0]] == [(14,)]
 
@@ -246,7 +260,102 @@ def test_an_ensemble_may_break_everything(model: nn.Module, digits: Dataset) -> 
 
 
 def test_autoattack_needs_four_classes(digits: Dataset) -> None:
-    """Against too few classes the attack is refused by name, after the natural pass."""
-    batches = evaluate(network(3), digits.test, spec(AUTO), 3, device=CPU)
-    with pytest.raises(AttackUnsupported, match="4 classes"):
-        list(batches)
+    """Against too few classes an attack is refused by name, before anything is computed."""
+    for attack, fewest in ((AUTO, 4), ({"kind": "apgd-t", "eps": "1/255"}, 4), (AUTO | {"version": "rand"}, 3)):
+        few = fewest - 1
+        with pytest.raises(AttackUnsupported, match=f"{attack['kind']}.* at least {fewest} classes.* has {few}"):
+            next(evaluate(network(few), digits.test, spec(attack), few, device=CPU))
+
+
+@pytest.fixture
+def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "SEGMENT", 6)
+
+
+@pytest.mark.usefixtures("short_segments")
+def test_more_images_change_nothing_about_the_first(model: nn.Module, digits: Dataset) -> None:
+    """What 12 images show of themselves is a part of what 15 show, and what 6 do of what 12 do."""
+    wholes = [run(model, digits.test, spec(FGSM, AUTO, samples=samples)) for samples in (6, 12, 15)]
+    for fewer, more in itertools.pairwise(wholes):
+        for stage in ("natural", "fgsm@32/255", *PARTS):
+            assert flags(fewer, stage).items() <= flags(more, stage).items()
+    numbers = [(batch.stage, batch.batch) for batch in wholes[-1]]
+    assert len(set(numbers)) == len(numbers)
+
+
+@pytest.mark.usefixtures("short_segments")
+def test_what_is_known_of_the_first_images_is_not_computed_again(model: nn.Module, digits: Dataset) -> None:
+    """An evaluation of 15 images that knows one of 12 yields the whole, and shows the model only the other three."""
+    first = run(model, digits.test, spec(FGSM, AUTO, samples=12))
+    whole = run(model, digits.test, spec(FGSM, AUTO, samples=15))
+    seen = set()
+    model.register_forward_pre_hook(lambda _, inputs: seen.add(len(inputs[0])))
+    extended = list(evaluate(model, digits.test, spec(FGSM, AUTO, samples=15), 10, device=CPU, known=first))
+    assert extended == whole
+    assert max(seen) <= 3
+    assert extended[-1].completed == extended[-1].total
+
+
+@pytest.mark.parametrize("norm", ["Linf", "L2"])
+@pytest.mark.parametrize(
+    "kind", ["fgsm", "pgd", "apgd-ce", "apgd-t", "fab-t", "square", "noise", "autoattack", "transfer"]
+)
+def test_every_attack_finds_its_images(
+    model: nn.Module, digits: Dataset, trained: TrainingState, kind: str, norm: str
+) -> None:
+    """Each attack in each norm yields its stages over the same images, and breaks some but for noise."""
+    budget = "96/255" if norm == "Linf" else 3
+    attack: dict[str, Any] = {"kind": kind, "norm": norm, "eps": budget}
+    attack |= {"pgd": {"steps": 5}, "square": {"queries": 100}, "transfer": {"source": "ckpt_1", "steps": 5}}.get(
+        kind, {}
+    )
+    wanted = spec(attack, samples=10)
+    sources = {"ckpt_1": network_with(trained)}
+    batches = list(evaluate(model, digits.test, wanted, 10, device=CPU, sources=sources))
+    label = attack_label(wanted.attacks[0])
+    if kind == "autoattack":
+        assert {batch.stage for batch in batches} - {"natural"} <= {f"{label}:{part.split(':')[1]}" for part in PARTS}
+    else:
+        assert set(flags(batches, label)) == set(range(10))
+        broken = sum(flags(batches, "natural").values()) - sum(flags(batches, label).values())
+        assert kind in {"noise", "fab-t", "square"} or broken > 0
+        assert batches[-1].completed == batches[-1].total
+
+
+@pytest.mark.parametrize(
+    ("version", "wanted"),
+    [
+        ("plus", ["apgd-ce", "apgd-dlr", "fab", "square", "apgd-t", "fab-t"]),
+        ("rand", ["apgd-ce", "apgd-dlr"]),
+    ],
+)
+def test_other_versions_of_autoattack_are_the_references(
+    model: nn.Module, digits: Dataset, version: str, wanted: list[str]
+) -> None:
+    """The parts are the package's in its order, and the survivors those of its own loop on the same batches."""
+    eps = 24 / 255
+    batches = run(model, digits.test, spec(AUTO | {"eps": "24/255", "version": version}, samples=10))
+    label = f"autoattack(version={version})@24/255"
+    assert list(dict.fromkeys(b.stage for b in batches))[1:] == [f"{label}:{part}" for part in wanted]
+    package = BriefAutoAttack(model, norm="Linf", eps=eps, version=version, seed=0, device=CPU)
+    test = digits.test.take(10)
+    with torch.random.fork_rng():
+        _, predicted = package.run_standard_evaluation(to_unit(test.images).contiguous(), test.labels, batch_size=5)
+    robust = {int(image) for image in (predicted == test.labels).nonzero()}
+    assert {image for image, flag in flags(batches, f"{label}:{wanted[-1]}").items() if flag} == robust
+
+
+def test_zero_gradients_are_seen(model: nn.Module, digits: Dataset) -> None:
+    """Scaled logits saturate the softmax: where it is certain of the label cross-entropy has no gradient at all."""
+    (healthy,) = (b for b in run(model, digits.test, spec(FGSM, batch_size=15)) if b.stage == "natural")
+    assert healthy.zero_gradient == (False,) * 15
+    scaled = nn.Sequential(model, _Scaled())
+    (saturated,) = (b for b in run(scaled, digits.test, spec(FGSM, batch_size=15)) if b.stage == "natural")
+    assert saturated.zero_gradient is not None
+    assert saturated.predicted == healthy.predicted
+    assert saturated.zero_gradient == saturated.robust
+
+
+class _Scaled(nn.Module):
+    def forward(self, logits: Tensor) -> Tensor:
+        return logits * 1e4

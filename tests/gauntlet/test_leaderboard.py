@@ -24,7 +24,7 @@ def board(attack: dict[str, Any], dataset: str = "cifar10") -> Leaderboard:
         BatchAttacked(stage, 0, images, labels, (0, 1, 0, 0), None, 0, 0),
     ]
     outcome = summarise(spec, batches, Measured("w" * 64, dataset, "d" * 64, tuple("abcd")))
-    return rank([Candidate("eval_1", "ckpt_1", "one", "w" * 64, outcome.natural, outcome.attacks[0])], 10)
+    return rank([Candidate("eval_1", "ckpt_1", "one", "w" * 64, outcome.natural, None, outcome.attacks[0])], 10)
 
 
 def test_published_numbers_stand_beside_like_ones() -> None:

@@ -1,7 +1,13 @@
 """How far each attack is, from counts alone."""
 
+from fractions import Fraction
+from typing import Literal
+
 import pytest
 
+from gauntlet import autoattack
+from gauntlet.attack_specs import AutoAttack
+from gauntlet.ensembles import parts_of
 from gauntlet.evaluation_spec import EvaluationSpec
 from gauntlet.progress import StageCount, attack_progress
 from gauntlet.resources import AttackProgress
@@ -67,3 +73,10 @@ def test_results_taken_over_do_not_make_it_look_fast() -> None:
     assert fgsm.eta_s == 80.0
     fgsm, _ = progress({"natural": NATURAL, "fgsm@8/255": StageCount(60, 10, 0, 0.0)})
     assert (fgsm.status, fgsm.eta_s) == ("running", None)
+
+
+@pytest.mark.parametrize("version", ["standard", "plus", "rand"])
+def test_the_parts_are_those_that_are_run(version: Literal["standard", "plus", "rand"]) -> None:
+    """What is counted without torch is what runs with it, in the same order."""
+    attack = AutoAttack(eps=Fraction(8, 255), version=version)
+    assert parts_of(attack) == tuple(autoattack.parts(attack))

@@ -8,17 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from gauntlet.attack_specs import AutoAttack, FgsmAttack, PgdAttack, attack_label, attack_title
+from gauntlet.evaluation_spec import EvaluationRequest, EvaluationSpec
 from gauntlet.kinds import (
-    AutoAttack,
     Cnn,
     CrossEntropy,
     Digits,
-    FgsmAttack,
     ImageFolder,
     PolicyGradient,
     Reward,
     RmsProp,
-    attack_label,
 )
 from gauntlet.presets import PRESETS, overlay
 from gauntlet.spec import ExperimentSpec, RunSpec, TrainingSpec
@@ -63,6 +62,11 @@ REFUSED = {
     "negative seed": {"seeds": [-1]},
     "seed beyond 63 bits": {"seeds": [2**63]},
     "eps beyond a pixel": {"adversary": {"eps": "256/255"}},
+    "eps beyond a pixel in an attack": {"evaluation": {"attacks": [{"kind": "pgd", "eps": "256/255"}]}},
+    "eps beyond any image in L2": {"evaluation": {"attacks": [{"kind": "pgd", "norm": "L2", "eps": 1001}]}},
+    "unknown norm": {"evaluation": {"attacks": [{"kind": "pgd", "norm": "L1", "eps": 1}]}},
+    "no budget": {"evaluation": {"attacks": [{"kind": "pgd", "eps": []}]}},
+    "one budget twice": {"evaluation": {"attacks": [{"kind": "pgd", "eps": ["1/5", "51/255"]}]}},
     "attack twice": {"evaluation": {"attacks": [{"kind": "fgsm", "eps": "1/5"}, {"kind": "fgsm", "eps": "51/255"}]}},
     "no attacks": {"evaluation": {"attacks": []}},
     "selection twice": {"evaluation": {"select": ["last", "last"]}},
@@ -337,3 +341,30 @@ def test_the_schema_takes_a_bare_preset_or_a_whole_spec() -> None:
     assert "preset" in schema["properties"]
     assert set(schema["$defs"]["FgsmAdversary"]["required"]) == {"kind", "eps"}
     assert schema["$defs"]["Digits"]["required"] == ["name"]
+
+
+def test_a_list_of_budgets_is_one_attack_for_each() -> None:
+    """A sweep is a shorthand of the request: the spec holds one attack per budget, in order, among the others."""
+    sweep = {"kind": "pgd", "steps": 20, "eps": ["2/255", "4/255"]}
+    spec = EvaluationSpec.model_validate({"attacks": [{"kind": "fgsm", "eps": "8/255"}, sweep]})
+    assert [attack_label(attack) for attack in spec.attacks] == [
+        "fgsm@8/255",
+        "pgd(steps=20)@2/255",
+        "pgd(steps=20)@4/255",
+    ]
+    assert EvaluationSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+def test_attacks_are_named_by_what_sets_them_apart() -> None:
+    """Norm and budget are in a label always, other fields where they depart from the default."""
+    pgd = PgdAttack.model_validate({"eps": "0.5", "norm": "L2", "restarts": 3, "loss": "margin"})
+    assert attack_label(pgd) == "pgd(restarts=3, loss=margin)@L2:0.5"
+    assert attack_title(pgd) == "PGD (restarts=3, loss=margin)"
+
+
+def test_a_request_names_its_checkpoint() -> None:
+    """The body of an evaluation's request is an evaluation's spec and a checkpoint's id."""
+    body = {"checkpoint": "ckpt_1", "attacks": [{"kind": "fgsm", "eps": "8/255"}], "samples": 7}
+    assert EvaluationRequest.model_validate(body).spec() == EvaluationSpec.model_validate(
+        {"attacks": body["attacks"], "samples": 7}
+    )

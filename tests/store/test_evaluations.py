@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gauntlet.evaluation_spec import EvaluationRequest
-from gauntlet.outcome import NATURAL
+from gauntlet.stage_results import NATURAL
 from gauntlet.transfers import TransferRequest
 from store import comparisons, evaluation_requests, evaluations
 from store.database import Database

@@ -11,9 +11,9 @@ from store import checkpoints, experiments, jobs, runs
 from store.database import Database
 from store.errors import CheckpointUnfit, IdempotencyConflict, NotFound
 from store.experiments import overall_status
-from store.files import StoredFile
 from store.models import Checkpoint, Experiment, Run
 from store.runs import EpochRecord
+from tests.store.kept import kept_weights
 
 
 def count(database: Database, model: type[Experiment] | type[Run]) -> int:
@@ -83,8 +83,7 @@ def checkpoint_of(database: Database, spec: ExperimentSpec) -> str:
         _, (run,) = experiments.create(session, spec, None)
         held = jobs.claim(session, "run", run, "worker", 60)
         assert held is not None
-        weights = StoredFile("weights", "0" * 64, 10)
-        runs.record_epoch(session, held, EpochRecord(1, {}, 1.5, 64.0, weights=weights))
+        runs.record_epoch(session, held, EpochRecord(1, {}, 1.5, 64.0, weights=kept_weights(spec, 1)))
         (checkpoint,) = checkpoints.page(session, run=run, after=None, limit=1).rows
     return checkpoint.id
 

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from gauntlet.evaluation_spec import ExperimentEvaluationSpec
+from gauntlet.events import BatchAttacked
 from gauntlet.spec import ExperimentSpec
 from store import checkpoints, evaluations, experiments, jobs, reports, runs
 from store.database import Database
@@ -14,6 +15,7 @@ from store.files import StoredFile
 from store.jobs import Claim
 from store.models import Checkpoint, EpochMetrics, Evaluation, RunEvent
 from store.runs import EpochRecord, Note
+from tests.store.kept import kept_weights
 
 EPOCHS = 4
 FGSM = {1: 0.2, 2: 0.6, 3: 0.9, 4: 0.6}
@@ -27,7 +29,7 @@ def submit(database: Database, spec: ExperimentSpec) -> tuple[str, Claim]:
     return experiment.id, held
 
 
-def record(epoch: int, *, keep: bool) -> EpochRecord:
+def record(spec: ExperimentSpec, epoch: int, *, keep: bool) -> EpochRecord:
     metrics = {
         "test_fgsm_accuracy": FGSM[epoch],
         "train_accuracy": 0.75,
@@ -37,20 +39,20 @@ def record(epoch: int, *, keep: bool) -> EpochRecord:
         "predicted_classes": 10.0,
     }
     state = StoredFile(f"state-{epoch}", "0" * 64, 10)
-    weights = StoredFile(f"weights-{epoch}", str(epoch) * 64, 10) if keep else None
+    weights = kept_weights(spec, epoch) if keep else None
     return EpochRecord(epoch, metrics, 1.5, 64.0, [Note("note", "something", epoch)], state, weights)
 
 
-def train(database: Database, held: Claim, epochs: range) -> None:
+def train(database: Database, spec: ExperimentSpec, held: Claim, epochs: range) -> None:
     for epoch in epochs:
         with database.writing() as session:
-            runs.record_epoch(session, held, record(epoch, keep=epoch % 2 == 0))
+            runs.record_epoch(session, held, record(spec, epoch, keep=epoch % 2 == 0))
 
 
 def train_and_evaluate(database: Database, spec: ExperimentSpec) -> tuple[str, Claim]:
     """A trained run's experiment, and its evaluation claimed by a worker."""
     experiment_id, held = submit(database, spec)
-    train(database, held, range(1, EPOCHS + 1))
+    train(database, spec, held, range(1, EPOCHS + 1))
     with database.writing() as session:
         (waiting,) = runs.complete(session, held)
         evaluation = jobs.claim(session, "evaluation", waiting, "worker", 60)
@@ -62,8 +64,8 @@ def test_an_epoch_is_recorded_whole(database: Database, tiny_spec: ExperimentSpe
     """Metrics, notes, checkpoint and resume state appear together; the state that is replaced is named."""
     _, held = submit(database, tiny_spec)
     with database.writing() as session:
-        assert runs.record_epoch(session, held, record(1, keep=False)) is None
-        assert runs.record_epoch(session, held, record(2, keep=True)) == "state-1"
+        assert runs.record_epoch(session, held, record(tiny_spec, 1, keep=False)) is None
+        assert runs.record_epoch(session, held, record(tiny_spec, 2, keep=True)) == "state-1"
     with database.reading() as session:
         run = runs.get(session, held.id)
         assert run.resume_path == "state-2"
@@ -78,7 +80,7 @@ def test_a_state_within_an_epoch_takes_the_place_of_the_last(database: Database,
     _, held = submit(database, tiny_spec)
     within = StoredFile("state-1-batch-2", "5" * 64, 10)
     with database.writing() as session:
-        runs.record_epoch(session, held, record(1, keep=False))
+        runs.record_epoch(session, held, record(tiny_spec, 1, keep=False))
     with database.writing() as session:
         assert runs.record_state(session, held, within) == "state-1"
     with database.writing() as session:
@@ -88,7 +90,7 @@ def test_a_state_within_an_epoch_takes_the_place_of_the_last(database: Database,
         assert (run.resume_path, run.resume_sha256) == (within.path, within.sha256)
         assert [row.epoch for row in runs.metrics_page(session, held.id, after=None, limit=10).rows] == [1]
     with database.writing() as session:
-        assert runs.record_epoch(session, held, record(2, keep=True)) == within.path
+        assert runs.record_epoch(session, held, record(tiny_spec, 2, keep=True)) == within.path
 
 
 def test_a_lost_attempt_records_nothing(database: Database, tiny_spec: ExperimentSpec) -> None:
@@ -97,7 +99,7 @@ def test_a_lost_attempt_records_nothing(database: Database, tiny_spec: Experimen
     with database.writing() as session:
         jobs.release(session, held, "worker_shutdown")
     with pytest.raises(LeaseLost), database.writing() as session:
-        runs.record_epoch(session, held, record(2, keep=True))
+        runs.record_epoch(session, held, record(tiny_spec, 2, keep=True))
     with pytest.raises(LeaseLost), database.writing() as session:
         runs.record_state(session, held, StoredFile("state", "0" * 64, 10))
     with database.reading() as session:
@@ -109,11 +111,11 @@ def test_a_lost_attempt_records_nothing(database: Database, tiny_spec: Experimen
 def test_rewinding_forgets_what_will_be_done_again(database: Database, tiny_spec: ExperimentSpec) -> None:
     """After a resume from epoch 2 the epochs can be recorded again without a duplicate."""
     _, held = submit(database, tiny_spec)
-    train(database, held, range(1, EPOCHS + 1))
+    train(database, tiny_spec, held, range(1, EPOCHS + 1))
     with database.writing() as session:
         runs.rewind(session, held, to_epoch=2)
         assert runs.recorded_files(session, held.id) == {"weights-2", "state-4"}
-    train(database, held, range(3, EPOCHS + 1))
+    train(database, tiny_spec, held, range(3, EPOCHS + 1))
     with database.reading() as session:
         epochs = [row.epoch for row in runs.metrics_page(session, held.id, after=None, limit=10).rows]
     assert epochs == [1, 2, 3, 4]
@@ -127,7 +129,7 @@ def test_a_finished_run_queues_an_evaluation_per_selected_checkpoint(
         tiny_spec.evaluation.model_dump() | {"select": ["best_fgsm", "last"]}
     )
     _, held = submit(database, tiny_spec.model_copy(update={"evaluation": both}))
-    train(database, held, range(1, EPOCHS + 1))
+    train(database, tiny_spec, held, range(1, EPOCHS + 1))
     with database.writing() as session:
         waiting = runs.complete(session, held)
     with database.reading() as session:
@@ -150,7 +152,7 @@ def test_the_best_checkpoint_is_that_of_the_set_it_is_selected_on(
     experiment_id, held = submit(database, tiny_spec.model_copy(update={"evaluation": evaluation}))
     for epoch, on_test, on_validation in ((2, 0.6, 0.3), (4, 0.5, 0.4)):
         measured = {"test_fgsm_accuracy": on_test, "validation_fgsm_accuracy": on_validation}
-        plain = record(epoch, keep=True)
+        plain = record(tiny_spec, epoch, keep=True)
         with database.writing() as session:
             runs.record_epoch(session, held, replace(plain, metrics={**plain.metrics, **measured}))
     with database.writing() as session:
@@ -166,7 +168,7 @@ def test_progress_clears_the_count_of_crashes(database: Database, tiny_spec: Exp
     _, held = submit(database, tiny_spec)
     for place in range(1, 2 * EPOCHS + 1):
         if place <= EPOCHS:
-            train(database, held, range(place, place + 1))
+            train(database, tiny_spec, held, range(place, place + 1))
         else:
             with database.writing() as session:
                 runs.record_state(session, held, StoredFile(f"state-batch-{place}", "0" * 64, 10))
@@ -182,7 +184,8 @@ def test_a_cancelled_evaluation_has_no_outcome(database: Database, tiny_spec: Ex
     """A cancel that arrives before its end keeps it out of the report."""
     experiment_id, evaluation = train_and_evaluate(database, tiny_spec)
     with database.writing() as session:
-        evaluations.record_batch(session, evaluation, stage="natural", batch=0, images=[0], robust=[True])
+        natural = BatchAttacked("natural", 0, (0,), (3,), (3,), (False,), 0, 0)
+        evaluations.record_batch(session, evaluation, natural, seconds=0.1)
         evaluations.cancel(session, evaluation.id)
     with database.writing() as session:
         evaluations.complete(session, evaluation)
@@ -193,7 +196,7 @@ def test_a_cancelled_evaluation_has_no_outcome(database: Database, tiny_spec: Ex
 def test_a_cancelled_run_queues_no_evaluation(database: Database, tiny_spec: ExperimentSpec) -> None:
     """A cancel that arrives before the last write wins."""
     _, held = submit(database, tiny_spec)
-    train(database, held, range(1, EPOCHS + 1))
+    train(database, tiny_spec, held, range(1, EPOCHS + 1))
     with database.writing() as session:
         runs.cancel(session, held.id)
     with database.writing() as session:

@@ -1,0 +1,45 @@
+"""An evaluation's batches gathered by stage: what each image was taken for in it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol as Structure
+
+NATURAL = "natural"
+
+
+class StageBatch(Structure):
+    """One batch of one evaluation stage, as an event or as a row: positions in the test set, and what became of each.
+
+    `zero_gradient` is there for the natural stage only.
+    """
+
+    @property
+    def stage(self) -> str: ...
+    @property
+    def images(self) -> Sequence[int]: ...
+    @property
+    def labels(self) -> Sequence[int]: ...
+    @property
+    def predicted(self) -> Sequence[int]: ...
+    @property
+    def zero_gradient(self) -> Sequence[bool] | None: ...
+
+
+@dataclass
+class StageResult:
+    """Position in the test set → class index, and at how many images cross-entropy's gradient is exactly zero."""
+
+    labels: dict[int, int]
+    predicted: dict[int, int]
+    zero_gradients: int = 0
+
+
+def by_stage(batches: Iterable[StageBatch]) -> dict[str, StageResult]:
+    """Gather batches, given in any order within a stage; the stages keep the order in which they first occur."""
+    stages: dict[str, StageResult] = {}
+    for batch in batches:
+        stage = stages.setdefault(batch.stage, StageResult({}, {}))
+        stage.labels.update(zip(batch.images, batch.labels, strict=True))
+        stage.predicted.update(zip(batch.images, batch.predicted, strict=True))
+        stage.zero_gradients += sum(batch.zero_gradient or ())
+    return stages
