@@ -4,19 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sqlalchemy import case, func, or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
-from gauntlet.attack_specs import attack_label
 from gauntlet.checkpoint_card import CheckpointCard
 from gauntlet.evaluation_spec import EvaluationSpec, Selection, SelectOn
 from gauntlet.kinds import dataset_title
-from gauntlet.masking import MASKING_PREFIX, masking_attacks
 from gauntlet.outcome import EvaluationOutcome, Measured, summarise
 from gauntlet.progress import StageCount, attack_progress
 from gauntlet.spec import RunSpec
-from gauntlet.stage_results import NATURAL, StageBatch
+from gauntlet.stage_results import StageBatch
+from store import batches as stored
 from store import jobs
 from store.database import db_now
 from store.jobs import Claim
@@ -108,50 +107,6 @@ def batches(session: Session, identifier: str) -> Sequence[EvaluationBatch]:
     return session.scalars(select(EvaluationBatch).where(EvaluationBatch.evaluation_id == identifier)).all()
 
 
-def batches_between(session: Session, identifier: str, first: int, last: int) -> Sequence[EvaluationBatch]:
-    """The batches that may hold images at the positions `first` to `last`."""
-    query = select(EvaluationBatch).where(
-        EvaluationBatch.evaluation_id == identifier,
-        EvaluationBatch.first_image <= last,
-        EvaluationBatch.last_image >= first,
-    )
-    return session.scalars(query).all()
-
-
-def reusable(session: Session, identifier: str) -> Sequence[EvaluationBatch]:
-    """Batches of other evaluations that are as good as this one's own.
-
-    They are of the same weights, test set, seed, batch size and code, and of its natural pass, its attacks or its
-    checks for masked gradients. The evaluation's test set has been noted.
-    """
-    evaluation = session.get_one(Evaluation, identifier)
-    checkpoint = session.get_one(Checkpoint, evaluation.checkpoint_id)
-    spec = specified(evaluation)
-    labels = [attack_label(attack) for attack in spec.attacks]
-    checks = [f"{MASKING_PREFIX}{attack_label(attack)}" for attack in masking_attacks(spec)]
-    stage = EvaluationBatch.stage
-    parts = (stage.startswith(f"{label}:", autoescape=True) for label in labels)
-    query = (
-        select(EvaluationBatch)
-        .join(Evaluation, Evaluation.id == EvaluationBatch.evaluation_id)
-        .join(Checkpoint, Checkpoint.id == Evaluation.checkpoint_id)
-        .where(
-            Evaluation.id != identifier,
-            Checkpoint.sha256 == checkpoint.sha256,
-            Evaluation.dataset_sha256 == evaluation.dataset_sha256,
-            Evaluation.implementation == evaluation.implementation,
-            Evaluation.spec["seed"].as_integer() == spec.seed,
-            Evaluation.spec["batch_size"].as_integer() == spec.batch_size,
-            or_(
-                stage.in_([NATURAL, *labels, *checks]),
-                *(stage.startswith(f"{label}:", autoescape=True) for label in labels),
-            ),
-            EvaluationBatch.first_image < spec.samples,
-        )
-    )
-    return session.scalars(query).all()
-
-
 def record_batch(session: Session, held: Claim, batch: FinishedBatch, *, seconds: float) -> None:
     """Store one finished batch; `seconds` is 0 where its result is another evaluation's.
 
@@ -225,29 +180,8 @@ def specified(evaluation: Evaluation) -> EvaluationSpec:
 
 def show(session: Session, shown: Sequence[Evaluation]) -> list[resources.Evaluation]:
     """The evaluations as the API shows them, with the progress of each attack counted from the batches."""
-    counts = _counts(session, [evaluation.id for evaluation in shown])
+    counts = stored.stage_counts(session, [evaluation.id for evaluation in shown])
     return [_show(evaluation, counts[evaluation.id]) for evaluation in shown]
-
-
-def _counts(session: Session, identifiers: Sequence[str]) -> dict[str, dict[str, StageCount]]:
-    """What is stored of each evaluation's stages, in one query."""
-    batch = EvaluationBatch
-    query = (
-        select(
-            batch.evaluation_id,
-            batch.stage,
-            func.sum(batch.n),
-            func.sum(batch.correct),
-            func.sum(case((batch.seconds > 0, batch.n), else_=0)),
-            func.sum(batch.seconds),
-        )
-        .where(batch.evaluation_id.in_(identifiers))
-        .group_by(batch.evaluation_id, batch.stage)
-    )
-    counts: dict[str, dict[str, StageCount]] = {identifier: {} for identifier in identifiers}
-    for identifier, stage, images, correct, measured, seconds in session.execute(query):
-        counts[identifier][stage] = StageCount(images, correct, measured, seconds)
-    return counts
 
 
 def _show(evaluation: Evaluation, counts: Mapping[str, StageCount]) -> resources.Evaluation:

@@ -15,7 +15,7 @@ from gauntlet.evaluation import evaluate
 from gauntlet.evaluation_spec import attacks_on_other_models
 from gauntlet.events import BatchAttacked
 from gauntlet.protocol import IMPLEMENTATIONS
-from store import checkpoints, evaluations, jobs
+from store import batches, checkpoints, evaluations, jobs
 from store.database import Database
 from store.errors import NotFound
 from store.evaluations import AttackedSet
@@ -54,7 +54,7 @@ def evaluate_checkpoint(
         jobs.note_device(session, held, describe_device(device))
         evaluations.note_start(session, held, attacked, IMPLEMENTATIONS)
     with database.reading() as session:
-        known = [_as_event(row) for row in evaluations.reusable(session, held.id)]
+        known = [_as_event(row) for row in batches.reusable(session, held.id)]
 
     reused = {(batch.stage, batch.images) for batch in known}
     found = evaluate(loaded.model, test, spec, len(classes), device=device, done=done, known=known, sources=sources)

@@ -10,7 +10,7 @@ from gauntlet.image_results import image_results, to_csv
 from gauntlet.resources import Evaluation, ImageResult, Page
 from service.dependencies import After, AfterNumber, CeleryDep, DatabaseDep, IdempotencyKey, IdFilter, Limit
 from service.pages import as_page
-from store import checkpoints, evaluation_requests, evaluations
+from store import batches, checkpoints, evaluation_requests, evaluations
 from store.broker import wake
 
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"])
@@ -77,15 +77,15 @@ def list_images(
         evaluation = evaluations.get(session, evaluation_id)
         classes = checkpoints.card_of(checkpoints.get(session, evaluation.checkpoint_id)).classes
         if format == "csv":
-            batches = evaluations.batches(session, evaluation_id)
+            found = evaluations.batches(session, evaluation_id)
         else:
             # One more than is shown, to know whether any follow.
-            batches = evaluations.batches_between(session, evaluation_id, first, first + limit)
+            found = batches.between(session, evaluation_id, first, first + limit)
     spec = evaluations.specified(evaluation)
-    found = image_results(spec, batches, classes)
+    results = image_results(spec, found, classes)
     if format == "csv":
-        return PlainTextResponse(to_csv(spec, found), media_type="text/csv")
-    rest = [result for result in found if result.position >= first]
+        return PlainTextResponse(to_csv(spec, results), media_type="text/csv")
+    rest = [result for result in results if result.position >= first]
     shown, has_more = tuple(rest[:limit]), len(rest) > limit
     return Page(data=shown, has_more=has_more, next=str(shown[-1].position) if has_more else None)
 

@@ -7,7 +7,7 @@ import pytest
 from gauntlet.evaluation_spec import EvaluationRequest
 from gauntlet.stage_results import NATURAL
 from gauntlet.transfers import TransferRequest
-from store import comparisons, evaluation_requests, evaluations
+from store import batches, comparisons, evaluation_requests, evaluations
 from store.database import Database
 from store.errors import CheckpointUnfit, IdempotencyConflict
 from store.models import Evaluation
@@ -107,12 +107,12 @@ def test_batches_are_taken_over_from_equal_protocols_only(database: Database) ->
     done([LABEL], batch_size=3)
     recorded(database, asked, batch(LABEL, 0, [0, 1], [0, 1]))
     with database.reading() as session:
-        found = evaluations.reusable(session, asked.id)
+        found = batches.reusable(session, asked.id)
     assert sorted(row.stage for row in found) == sorted(wanted)
     with database.writing() as session:
         session.get_one(Evaluation, found[0].evaluation_id).implementation = "an older one"
     with database.reading() as session:
-        assert evaluations.reusable(session, asked.id) == []
+        assert batches.reusable(session, asked.id) == []
 
 
 def test_the_leaderboard_ranks_like_with_like(database: Database) -> None:
