@@ -82,7 +82,7 @@ class ImportCard(Spec):
         description="In the order of the model's outputs; required for an image folder.",
     )
     image_shape: ImageShape | None = Field(
-        default=None, description="(channels, height, width); the data set's own unless it is given."
+        default=None, description="(channels, height, width); if given, it must be the data set's."
     )
     normalisation: Normalisation | None = Field(
         default=None, description="What the network expects of images in [0, 1]; none is the default."
@@ -92,18 +92,33 @@ class ImportCard(Spec):
     @classmethod
     def _classes_are_known(cls, value: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
         dataset = info.data.get("dataset")
-        if value is None and dataset is not None and dataset.name not in _KNOWN_CLASSES:
-            raise ValueError("classes must be listed for an image folder, in the order of the model's outputs")
-        if value is not None and len(set(value)) < len(value):
+        known = _KNOWN_CLASSES.get(dataset.name) if dataset is not None else None
+        if value is None:
+            if dataset is not None and known is None:
+                raise ValueError("classes must be listed for an image folder, in the order of the model's outputs")
+            return None
+        if len(set(value)) < len(value):
             raise ValueError("classes lists a name more than once")
+        if known is not None and len(value) != len(known):
+            raise ValueError(f"the dataset has {len(known)} classes, and classes lists {len(value)}")
+        return value
+
+    @field_validator("image_shape")
+    @classmethod
+    def _images_are_the_datasets(
+        cls, value: tuple[int, int, int] | None, info: ValidationInfo
+    ) -> tuple[int, int, int] | None:
+        dataset = info.data.get("dataset")
+        if value is not None and dataset is not None and value != dataset.image_shape:
+            raise ValueError(f"the dataset's images are {' × '.join(map(str, dataset.image_shape))}")
         return value
 
     @field_validator("normalisation")
     @classmethod
     def _normalises_every_channel(cls, value: Normalisation | None, info: ValidationInfo) -> Normalisation | None:
-        shaped = info.data.get("image_shape") or getattr(info.data.get("dataset"), "image_shape", None)
-        if value is not None and shaped is not None:
-            value.require_channels(shaped[0])
+        dataset = info.data.get("dataset")
+        if value is not None and dataset is not None:
+            value.require_channels(dataset.image_shape[0])
         return value
 
     def card(self) -> CheckpointCard:
@@ -112,7 +127,7 @@ class ImportCard(Spec):
             architecture=self.architecture,
             dataset=self.dataset,
             classes=self.classes or _KNOWN_CLASSES[self.dataset.name],
-            image_shape=self.image_shape or self.dataset.image_shape,
+            image_shape=self.dataset.image_shape,
             normalisation=self.normalisation,
             origin=Imported(name=self.name, source=self.source),
         )

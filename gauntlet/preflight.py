@@ -96,8 +96,8 @@ def _zero_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> Finding 
     if share <= _MOST_ZERO_GRADIENTS:
         return None
     message = (
-        f"For {share:.0%} of the images the gradient of cross-entropy by the image is exactly zero: attacks that follow "
-        "it stand still there."
+        f"For {share:.0%} of the images the gradient of cross-entropy is exactly zero: attacks that follow it stand "
+        "still there."
     )
     return Finding(kind="zero_gradient", severity="warning", message=message)
 
@@ -108,7 +108,7 @@ def _chance(logits: Tensor, labels: Tensor, classes: int) -> Finding | None:
     if accuracy > chance + _STANDARD_ERRORS * (chance * (1 - chance) / len(labels)) ** 0.5:
         return None
     message = (
-        f"The model classifies {accuracy:.0%} of {len(labels)} images correctly, which is no better than chance: is the "
-        "normalisation another, the range of the images, or the order of the classes?"
+        f"The model classifies {accuracy:.0%} of {len(labels)} images correctly, which is no better than chance: is "
+        "the normalisation another, the range of the images, or the order of the classes?"
     )
     return Finding(kind="chance_accuracy", severity="warning", message=message)
