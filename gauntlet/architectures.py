@@ -98,7 +98,10 @@ def build_model(spec: ArchitectureSpec, image_shape: tuple[int, int, int], class
 
 
 def initialise(model: nn.Module, seed: int) -> None:
-    """Keras' defaults, in place: Glorot-uniform weights and zero biases, drawn from `seed` alone."""
+    """Keras' defaults, in place: Glorot-uniform weights and zero biases, drawn from `seed` alone.
+
+    Batch normalisation stays as it is built: scale 1, shift 0, statistics of a standard normal.
+    """
     generator = seeding.generator("cpu", seed, "initial weights")
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):

@@ -166,7 +166,11 @@ class FgsmAdversary(Spec):
         default="true_label",
         description="What the attack ascends: cross-entropy on the label or on the prediction, or the objective.",
     )
-    mode: Literal["eval", "train"] = Field(default="eval", description="Whether dropout is on in the attack's pass.")
+    mode: Literal["eval", "train"] = Field(
+        default="eval",
+        description="The model's mode in the attack's pass: in train mode dropout is on, and "
+        "batch normalisation goes by the batch.",
+    )
 
 
 class RmsProp(Spec):
