@@ -61,7 +61,7 @@ def test_an_imported_checkpoint_is_evaluated_on_its_data_set(settings: WorkerSet
     evaluation = evaluated(settings, card_for(Digits()))
     assert evaluation.status == "succeeded"
     assert evaluation.outcome is not None
-    assert evaluation.outcome["natural"]["n"] == 8  # noqa: PLR2004  # the samples asked for
+    assert evaluation.outcome["natural"]["n"] == 8  # the samples asked for
     assert evaluation.outcome["classes"] == list("0123456789")
 
 
