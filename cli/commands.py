@@ -125,6 +125,38 @@ def weights(
         console.print(f"{out}: {len(content):,} bytes", highlight=False, soft_wrap=True)
 
 
+@app.command("import")
+def import_weights(
+    weights: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A safetensors file.")],
+    *,
+    card: Annotated[Path | None, typer.Option(help="A JSON or YAML file that describes the model.")] = None,
+    name: Annotated[str | None, typer.Option(help="What to call it; by default the file's name.")] = None,
+    source: Annotated[str | None, typer.Option(help="Where the weights come from.")] = None,
+    architecture: Annotated[str | None, typer.Option(help="cnn or resnet18.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="digits, cifar10, or a folder of images, whose classes need a --card.")
+    ] = None,
+) -> None:
+    """Import a model trained elsewhere; options go before what the card says."""
+    said = {
+        "name": name,
+        "source": source,
+        "architecture": None if architecture is None else {"kind": architecture},
+        "dataset": None if dataset is None else _dataset(dataset),
+    }
+    document: dict[str, Any] = {"name": weights.stem} | (_read_mapping("card", card) if card else {})
+    document |= {field: value for field, value in said.items() if value is not None}
+    with _client() as client:
+        imported = client.import_checkpoint(weights, document)
+        console.print(imported.id, highlight=False)
+        for finding in imported.findings:
+            errors.print(escape(finding.message), style="yellow")
+
+
+def _dataset(name: str) -> dict[str, Any]:
+    return {"name": name} if name in {"digits", "cifar10"} else {"name": "image_folder", "folder": name}
+
+
 @app.command()
 def classify(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", exists=True, dir_okay=False)],
@@ -203,11 +235,15 @@ def _read_spec(source: str) -> dict[str, Any]:
     path = Path(source)
     if not path.exists() and not path.suffix and os.sep not in source:
         return {"preset": source}
+    return _read_mapping("spec", path)
+
+
+def _read_mapping(what: str, path: Path) -> dict[str, Any]:
     try:
         text = path.read_text()
         document = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (OSError, ValueError, yaml.YAMLError) as error:
-        _give_up(f"The spec {source} cannot be read: {error}")
+        _give_up(f"The {what} {path} cannot be read: {error}")
     if not isinstance(document, dict):
-        _give_up(f"The spec {source} does not hold a mapping.")
+        _give_up(f"The {what} {path} does not hold a mapping.")
     return dict(document)

@@ -168,6 +168,8 @@ def _require_fit(session: Session, spec: ExperimentSpec) -> None:
     wanted = _model(spec.architecture, spec.dataset.image_shape)
     if found != wanted:
         raise CheckpointUnfit(f"This checkpoint holds a {found}, but what is trained is a {wanted}.")
+    if card.normalisation is not None:
+        raise CheckpointUnfit("This checkpoint normalises its input, and what is trained does not.")
 
 
 def _model(architecture: ArchitectureSpec, image_shape: tuple[int, int, int]) -> str:

@@ -42,6 +42,11 @@ def evaluate_checkpoint(
         raise CheckpointInvalid(f"The file of checkpoint {checkpoint.id} is missing or damaged.")
     loaded = load_model(file, device)
     test, classes = load_split(loaded.card.dataset, "test", settings.data_root)
+    # What an import said of an image folder that it did not see.
+    if len(classes) != len(loaded.card.classes):
+        raise CheckpointInvalid(
+            f"The checkpoint tells {len(loaded.card.classes)} classes apart, and its data set has {len(classes)}."
+        )
 
     with database.writing() as session:
         jobs.note_device(session, held, describe_device(device))

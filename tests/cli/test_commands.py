@@ -6,11 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from click.testing import Result
+from safetensors.torch import save
 from typer.testing import CliRunner
 
 from cli.commands import app
+from gauntlet.architectures import build_model
+from gauntlet.checkpoint_card import Imported
+from gauntlet.kinds import Cnn
 from tests.e2e.system import System
 
 
@@ -80,6 +85,27 @@ def test_a_mistake_is_answered_in_a_sentence(gauntlet: Any, arguments: list[str]
     assert result.exit_code == 1
     assert said in result.output
     assert "Traceback" not in result.output
+
+
+def test_weights_are_imported(gauntlet: Any, system: System, tmp_path: Path) -> None:
+    """By options or by a card; options win, and what looks wrong is told beside the id."""
+    network = build_model(Cnn(), (1, 16, 16), 10)
+    file, card = tmp_path / "reader.safetensors", tmp_path / "card.yaml"
+    file.write_bytes(
+        save({name: torch.zeros_like(tensor).contiguous() for name, tensor in network.state_dict().items()})
+    )
+    card.write_text("{name: theirs, source: a book, architecture: {kind: cnn}, dataset: {name: digits}}")
+    by_options = gauntlet("import", str(file), "--architecture", "cnn", "--dataset", "digits")
+    by_card = gauntlet("import", str(file), "--card", str(card), "--name", "mine")
+    for result in (by_options, by_card):
+        assert result.exit_code == 0, result.output
+        assert "does not depend on its input" in " ".join(result.output.split())
+    mine, reader = system.client.checkpoints()
+    assert (mine.name, reader.name) == ("mine", "reader")
+    assert mine.id in by_card.output
+    assert mine.card.origin == Imported(name="mine", source="a book")
+    refused = gauntlet("import", str(file), "--architecture", "resnet18", "--dataset", "digits")
+    assert (refused.exit_code, "/weights" in refused.output) == (1, True)
 
 
 def test_a_name_is_text_and_no_markup(gauntlet: Any, tmp_path: Path, tiny_document: dict[str, Any]) -> None:
