@@ -93,8 +93,8 @@ def _costs(session: Session, runs: Sequence[Run]) -> Iterator[RunCost]:
         .join(EvaluationBatch, EvaluationBatch.evaluation_id == Evaluation.id)
         .where(Evaluation.run_id.in_(identifiers))
     )
-    trained = dict(session.execute(training.group_by(EpochMetrics.run_id)).tuples().all())
-    evaluated = dict(session.execute(evaluating.group_by(Evaluation.run_id)).tuples().all())
+    trained = dict(session.execute(training.group_by(EpochMetrics.run_id)).all())
+    evaluated = dict(session.execute(evaluating.group_by(Evaluation.run_id)).all())
     for run in runs:
         yield RunCost(
             run=run.id,

@@ -82,7 +82,7 @@ def outcome(
 
 
 def made_up(changes: dict[str, Any] | None = None, **given: Any) -> Report:
-    """A finished report of two objectives over 3 seeds; `changes` are laid over its spec, `given` replaces arguments."""
+    """A finished report of two objectives over 3 seeds; `changes` go over its spec, `given` replaces arguments."""
     spec = ExperimentSpec.model_validate(overlay(_SPEC, changes or {}))
     classes = given.pop("classes", CIFAR10)
     rows: list[ReportRow] = []

@@ -3,17 +3,19 @@
 import statistics
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from textwrap import fill
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from gauntlet.attack_specs import attack_title, threat_model
 from gauntlet.outcome import Confusion
 from gauntlet.rendering import FIGURES, FigureName
 from gauntlet.rendering.svg import PALETTE, STYLE, panels, serialise
-from gauntlet.rendering.wording import NORMS, attack_name, selection_title
+from gauntlet.rendering.wording import NORMS, attack_name, budget, selection_title
 from gauntlet.report import Report, RunCurve
 from gauntlet.report_row import ReportRow
 
@@ -27,6 +29,8 @@ TITLES: Mapping[FigureName, str] = {
 _CURVES = {"train_accuracy": "train", "test_accuracy": "test", "test_fgsm_accuracy": "FGSM (test)"}
 _MOST_NAMED_CLASSES = 20
 _MOST_NUMBERED_CLASSES = 10
+_LONGEST_NAME = 16
+_LONGEST_LINE = 44
 _LONG_S = 2 * 3600.0
 
 # matplotlib's settings are the whole process's, and requests are answered in threads.
@@ -56,7 +60,8 @@ def _training(report: Report) -> Figure | None:
     for panel, (objective, runs) in zip(axes, curves.items(), strict=True):
         for (field, label), colour in zip(_CURVES.items(), PALETTE, strict=False):
             _draw_seeds(panel, [_points(run.epochs, getattr(run, field)) for run in runs], colour, label)
-        panel.set(title=objective, xlabel="epoch")
+        panel.set(title=fill(objective, _LONGEST_LINE), xlabel="epoch")
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0].set_ylabel("accuracy, per cent")
     axes[0].legend()
     return figure
@@ -73,9 +78,10 @@ def _gap(report: Report) -> Figure | None:
             _points(run.epochs, [_minus(*pair) for pair in zip(run.train_accuracy, run.test_accuracy, strict=True)])
             for run in runs
         ]
-        _draw_seeds(panel, gaps, colour, objective)
+        _draw_seeds(panel, gaps, colour, fill(objective, _LONGEST_LINE))
     panel.axhline(0, color="#80868f", linewidth=0.8)
     panel.set(xlabel="epoch", ylabel="train − test, points")
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.legend()
     return figure
 
@@ -83,12 +89,12 @@ def _gap(report: Report) -> Figure | None:
 def _eps(report: Report) -> Figure | None:
     """Mean accuracy over seeds against ε, for each attack that has several budgets; ε = 0 is natural accuracy."""
     rows = _first_selection(report)
-    budgets: dict[str, dict[str, list[int]]] = {}
+    by_norm: dict[str, dict[str, list[int]]] = {}
     for position, attack in enumerate(report.spec.evaluation.attacks if rows else ()):
-        budgets.setdefault(attack.norm, {}).setdefault(attack_title(attack), []).append(position)
+        by_norm.setdefault(attack.norm, {}).setdefault(attack_title(attack), []).append(position)
     several = {
         norm: {title: places for title, places in by_title.items() if len(places) > 1}
-        for norm, by_title in budgets.items()
+        for norm, by_title in by_norm.items()
     }
     shown = {norm: by_title for norm, by_title in several.items() if by_title}
     if not shown:
@@ -105,7 +111,15 @@ def _eps(report: Report) -> Figure | None:
                     line[eps] = statistics.fmean(row.outcome.attacks[place].accuracy.value for row in its)
                 scale = 255 if norm == "Linf" else 1
                 x, y = zip(*((scale * eps, 100 * value) for eps, value in sorted(line.items())), strict=True)
-                panel.plot(x, y, dashes, color=colour, marker="o", markersize=3, label=f"{objective}, {title}")
+                panel.plot(
+                    x,
+                    y,
+                    dashes,
+                    color=colour,
+                    marker="o",
+                    markersize=3,
+                    label=fill(f"{objective}, {title}", _LONGEST_LINE),
+                )
         panel.set(xlabel=f"ε ({NORMS[norm]}{', of 255' if norm == 'Linf' else ''})")
         panel.set_ylim(bottom=0)
         panel.legend()
@@ -125,8 +139,10 @@ def _cost(report: Report) -> Figure | None:
     for objective, colour in zip(objectives, _colours(len(objectives)), strict=True):
         its = [row for row in rows if row.objective == objective]
         robust = [100 * row.outcome.worst_cases[0].accuracy.value for row in its]
-        panel.scatter([seconds[row.run] / length for row in its], robust, color=colour, s=24, label=objective)
-    threat = threat_model(report.spec.evaluation.attacks[0])
+        panel.scatter(
+            [seconds[row.run] / length for row in its], robust, color=colour, s=24, label=fill(objective, _LONGEST_LINE)
+        )
+    threat = budget(rows[0].outcome.worst_cases[0])
     panel.set(xlabel=f"{unit} of training", ylabel=f"worst case at {threat}, per cent")
     panel.set_xlim(left=0)
     panel.legend()
@@ -134,15 +150,16 @@ def _cost(report: Report) -> Figure | None:
 
 
 def _confusion(report: Report) -> Figure | None:
-    """Share of each true class (row) taken for each class, over seeds: natural, and under the strongest attack."""
+    """Share of each true class (row) taken for each class, natural and under the first budget's strongest."""
     rows = _first_selection(report)
     if not rows or any(row.outcome.confusion is None for row in rows):
         return None
-    places = range(len(report.spec.evaluation.attacks))
+    attacks = report.spec.evaluation.attacks
+    alike = [place for place, attack in enumerate(attacks) if threat_model(attack) == threat_model(attacks[0])]
     strongest = min(
-        places, key=lambda place: statistics.fmean(row.outcome.attacks[place].accuracy.value for row in rows)
+        alike, key=lambda place: statistics.fmean(row.outcome.attacks[place].accuracy.value for row in rows)
     )
-    under = attack_name(report.spec.evaluation.attacks[strongest])
+    under = attack_name(attacks[strongest])
     objectives = list(dict.fromkeys(row.objective for row in rows))
     figure, axes = panels(len(objectives), 2, height=3.9)
     for objective, natural, attacked in zip(objectives, *axes, strict=True):
@@ -150,8 +167,8 @@ def _confusion(report: Report) -> Figure | None:
         classes = its[0].outcome.classes
         _heat(natural, classes, [row.outcome.confusion for row in its])
         _heat(attacked, classes, [row.outcome.attacks[strongest].confusion for row in its])
-        natural.set_title(f"{objective}\nnatural")
-        attacked.set_title(f"{objective}\n{under}")
+        natural.set_title(f"{fill(objective, _LONGEST_LINE)}\nnatural")
+        attacked.set_title(f"{fill(objective, _LONGEST_LINE)}\n{under}")
         attacked.set_xlabel("taken for")
     for first, *_ in axes:
         first.set_ylabel("true class")
@@ -170,8 +187,9 @@ def _heat(panel: Axes, classes: Sequence[str], counted: Sequence[Confusion | Non
     panel.imshow(shares, cmap=ink, vmin=0, vmax=100, interpolation="none")
     panel.grid(visible=False)
     if size <= _MOST_NAMED_CLASSES:
-        panel.set_xticks(range(size), classes, rotation=90)
-        panel.set_yticks(range(size), classes)
+        names = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in classes]
+        panel.set_xticks(range(size), names, rotation=90)
+        panel.set_yticks(range(size), names)
     if size <= _MOST_NUMBERED_CLASSES:
         for true, row in enumerate(shares):
             for taken, share in enumerate(row):

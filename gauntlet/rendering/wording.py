@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from gauntlet.attack_specs import AnyAttack, attack_title
 from gauntlet.eps import format_eps
 from gauntlet.kinds import dataset_title
+from gauntlet.outcome import WorstCase
 from gauntlet.paper import Beside, PaperRow
 from gauntlet.report import Report
 from gauntlet.report_row import ReportRow
@@ -37,7 +38,12 @@ def selection_title(selection: str) -> str:
 
 def attack_name(attack: AnyAttack) -> str:
     """An attack with its budget, such as `FGSM at ε = 8/255 (L∞)`."""
-    return f"{attack_title(attack)} at ε = {format_eps(attack.eps)} ({NORMS[attack.norm]})"
+    return f"{attack_title(attack)} at {budget(attack)}"
+
+
+def budget(threat: AnyAttack | WorstCase) -> str:
+    """A budget with its norm, such as `ε = 8/255 (L∞)`."""
+    return f"ε = {format_eps(threat.eps)} ({NORMS[threat.norm]})"
 
 
 def per_cent(value: float | None, interval: tuple[float, float] | None) -> str:
@@ -110,15 +116,15 @@ def _beside(found: Beside | None) -> str:
 
 
 def attack_cells(report: Report) -> Iterator[list[str]]:
-    """For each row and attack, and for its worst case: whose, which, n, accuracy with interval."""
+    """For each row and attack, and the worst case of several: whose, which, n, accuracy with interval, protocol."""
     for row in report.rows:
         whose = [row.objective, str(row.seed), f"epoch {row.epoch} ({selection_title(row.selection)})"]
         for found in row.outcome.attacks:
             accuracy = per_cent(found.accuracy.value, found.accuracy.interval)
             yield [*whose, attack_name(found.attack), str(found.accuracy.n), accuracy, found.protocol.id]
-        for worst in row.outcome.worst_cases:
+        for worst in (case for case in row.outcome.worst_cases if len(case.attacks) > 1):
             accuracy = per_cent(worst.accuracy.value, worst.accuracy.interval)
-            of = f"worst case of {len(worst.attacks)} at ε = {format_eps(worst.eps)} ({NORMS[worst.norm]})"
+            of = f"worst case of {len(worst.attacks)} at {budget(worst)}"
             yield [*whose, of, str(worst.accuracy.n), accuracy, NOTHING]
 
 
@@ -197,5 +203,5 @@ def comparison_note(report: Report) -> str:
 def paper_notes(report: Report) -> list[str]:
     """What the comparison with the paper rests on."""
     assert report.paper is not None
-    one_run = "The paper's numbers are of one run each, so a difference of a few points is within what seeds change."
-    return [f"Ours / the paper's (difference in points). {one_run}", *report.paper.departures]
+    one_run = "The paper's numbers are of one run each: how far another seed would have moved them is not known."
+    return [f"Ours (mean over seeds) / the paper's (difference in points). {one_run}", *report.paper.departures]
