@@ -56,8 +56,12 @@ def per_cent(value: float | None, interval: tuple[float, float] | None) -> str:
 
 def points(value: float, interval: tuple[float, float] | None = None) -> str:
     """A difference of fractions in signed percentage points with its interval."""
-    written = f"{100 * value:+.1f}"
-    return written if interval is None else f"{written} [{100 * interval[0]:+.1f}, {100 * interval[1]:+.1f}]"
+    written = _signed(100 * value)
+    return written if interval is None else f"{written} [{_signed(100 * interval[0])}, {_signed(100 * interval[1])}]"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.1f}".replace("-", "−")
 
 
 def p_value(p: float | None) -> str:
@@ -112,7 +116,7 @@ def paper_cells(row: PaperRow) -> list[str]:
 def _beside(found: Beside | None) -> str:
     if found is None:
         return NOTHING
-    return f"{100 * found.ours.mean:.1f} / {100 * found.published:.2f} ({found.difference_points:+.1f})"
+    return f"{100 * found.ours.mean:.1f} / {100 * found.published:.2f} ({_signed(found.difference_points)})"
 
 
 def attack_cells(report: Report) -> Iterator[list[str]]:

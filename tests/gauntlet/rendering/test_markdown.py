@@ -10,7 +10,7 @@ from gauntlet.report import Report
 from tests.reports import made_up
 
 _ROW = re.compile(
-    r"\| cross_entropy \| 0 \| epoch 12 \(best fgsm\) \| \d+\.\d \[\d+\.\d, \d+\.\d\] \|.* \| [+-]\d\.\d \|"
+    r"\| cross_entropy \| 0 \| epoch 12 \(best fgsm\) \| \d+\.\d \[\d+\.\d, \d+\.\d\] \|.* \| [+−]\d\.\d \|"
 )
 
 
@@ -27,7 +27,7 @@ def test_markdown_has_the_papers_table_in_per_cent() -> None:
 def test_a_column_nobody_asked_for_is_a_dash() -> None:
     """Without AutoAttack its column has nothing to show."""
     text = to_markdown(made_up({"evaluation": {"attacks": [{"kind": "fgsm", "eps": "8/255"}]}}))
-    assert re.search(r"\| – \| [+-]\d\.\d \|\n", text)
+    assert re.search(r"\| – \| [+−]\d\.\d \|\n", text)
 
 
 def test_markdown_says_how_it_was_measured() -> None:
@@ -79,7 +79,7 @@ def test_markdown_is_honest_about_the_number_of_seeds(seeds: list[int], told: st
 def test_markdown_sets_our_numbers_beside_the_papers() -> None:
     """The paper's numbers stand beside ours with the difference, and what differs from the paper is told."""
     text = to_markdown(made_up())
-    assert re.search(r"\| policy_gradient, epoch 12 \(best fgsm\) \| RL, epoch 220 \| \d+\.\d / 52\.85 \([+-]", text)
+    assert re.search(r"\| policy_gradient, epoch 12 \(best fgsm\) \| RL, epoch 220 \| \d+\.\d / 52\.85 \([+−]", text)
     assert "Training is for 12 epochs, not 220." in text
     assert "Beside the paper" not in to_markdown(made_up({"dataset": {"name": "digits"}}))
 
