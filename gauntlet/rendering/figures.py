@@ -30,6 +30,7 @@ _CURVES = {"train_accuracy": "train", "test_accuracy": "test", "test_fgsm_accura
 _MOST_NAMED_CLASSES = 20
 _MOST_NUMBERED_CLASSES = 10
 _LONGEST_NAME = 16
+_MOST_COLUMNS = 3
 _LONGEST_LINE = 44
 _LONG_S = 2 * 3600.0
 
@@ -56,13 +57,18 @@ def _training(report: Report) -> Figure | None:
     curves = _by_objective(report.curves)
     if not curves:
         return None
-    figure, (axes,) = panels(len(curves))
-    for panel, (objective, runs) in zip(axes, curves.items(), strict=True):
+    columns = min(len(curves), _MOST_COLUMNS)
+    figure, rows = panels(columns, -(-len(curves) // columns))
+    axes = [panel for row in rows for panel in row]
+    for panel in axes[len(curves) :]:
+        panel.remove()
+    for panel, (objective, runs) in zip(axes, curves.items(), strict=False):
         for (field, label), colour in zip(_CURVES.items(), PALETTE, strict=False):
             _draw_seeds(panel, [_points(run.epochs, getattr(run, field)) for run in runs], colour, label)
         panel.set(title=fill(objective, _LONGEST_LINE), xlabel="epoch")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes[0].set_ylabel("accuracy, per cent")
+    for first, *_ in rows:
+        first.set_ylabel("accuracy, per cent")
     axes[0].legend()
     return figure
 

@@ -42,7 +42,7 @@ _WIDTH, _HEIGHT = 4.0, 3.1
 def panels(columns: int, rows: int = 1, *, height: float = _HEIGHT) -> tuple[Figure, list[list[Axes]]]:
     """A figure of rows × columns axes, with room between them; `height` of each in inches."""
     figure = Figure(figsize=(_WIDTH * max(columns, 1.4), height * rows), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False, sharey="row").tolist()
+    return figure, figure.subplots(rows, columns, squeeze=False, sharey=True).tolist()
 
 
 def serialise(figure: Figure, title: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 
 from gauntlet.rendering import CONTENT_SECURITY_POLICY, FIGURES, MEDIA_TYPES, Format, draw, render
 from gauntlet.report import Report
@@ -15,6 +15,9 @@ from store import experiments, reports
 from store.broker import wake
 
 _RENDERED = [media_type for name, media_type in MEDIA_TYPES.items() if name != "json"]
+
+# A name that is none of these is a 404, as a path that leads nowhere should be, and no invalid field.
+FigureParameter = Annotated[str, Path(json_schema_extra={"enum": list(FIGURES)})]
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"])
 
@@ -85,7 +88,7 @@ def get_report(
     response_class=Response,
     responses={200: {"content": {"image/svg+xml": {"schema": {"type": "string"}}}}},
 )
-def get_figure(experiment_id: str, name: str, database: DatabaseDep) -> Response:
+def get_figure(experiment_id: str, name: FigureParameter, database: DatabaseDep) -> Response:
     """A figure of the report so far: training, gap, eps, cost or confusion."""
     if name not in FIGURES:
         raise ServiceError(404, "not-found", f"There is no such figure; there are {', '.join(FIGURES)}.")

@@ -61,6 +61,19 @@ def test_norms_have_panels_of_their_own() -> None:
     assert "ε (L∞, of 255)" in document
 
 
+def test_many_objectives_with_long_names_fit() -> None:
+    """Five variants of the reward, whose labels say how they differ, have every figure, without a warning."""
+    objectives = [{"kind": "policy_gradient", "action": action} for action in ("sample", "argmax")]
+    objectives += [one | {"baseline": "batch_mean", "entropy_bonus": 0.01} for one in objectives]
+    report = made_up({"objectives": [{"kind": "cross_entropy"}, *objectives], "seeds": [0]})
+    for name in FIGURES:
+        document = to_svg(report, name)
+        assert document is not None
+    training = to_svg(report, "training")
+    assert training is not None
+    assert "".join(ET.fromstring(training).itertext()).count("policy_gradient") == 4
+
+
 def test_the_api_starts_without_what_draws() -> None:
     """Importing the service's app loads neither matplotlib nor scipy nor jinja's templates."""
     check = (
