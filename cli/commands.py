@@ -88,19 +88,19 @@ def runs(
 def report(
     experiment: ExperimentId,
     *,
-    format: Annotated[str, typer.Option(help="table, md or json.")] = "table",
+    format: Annotated[str, typer.Option(help="table, md, json, html, csv or tex.")] = "table",
 ) -> None:
     """Show an experiment's report."""
     with _client() as client:
         match format:
-            case "md":
-                sys.stdout.write(client.report_markdown(experiment))
-            case "json":
-                sys.stdout.write(client.report(experiment).model_dump_json(indent=2) + "\n")
             case "table":
                 print_report(client.report(experiment), console)
+            case "json":
+                sys.stdout.write(client.report(experiment).model_dump_json(indent=2) + "\n")
+            case "md" | "html" | "csv" | "tex":
+                sys.stdout.write(client.report_text(experiment, format))
             case _:
-                _give_up("The format must be table, md or json.")
+                _give_up("The format must be table, md, json, html, csv or tex.")
 
 
 @app.command()

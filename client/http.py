@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from client.errors import GauntletClientError, Refused, Unreachable
 from gauntlet.checkpoint_card import ImportCard
+from gauntlet.rendering import FigureName, Format
 from gauntlet.report import Report
 from gauntlet.resources import (
     Checkpoint,
@@ -95,9 +96,13 @@ class GauntletClient:
         """An experiment's report so far."""
         return Report.model_validate_json(self._send("GET", f"/v1/experiments/{experiment}/report").content)
 
-    def report_markdown(self, experiment: str) -> str:
-        """The same as Markdown."""
-        return self._send("GET", f"/v1/experiments/{experiment}/report", params={"format": "md"}).text
+    def report_text(self, experiment: str, format: Format) -> str:
+        """The same as a page (`html`), `md`, `csv`, `tex` or `json`."""
+        return self._send("GET", f"/v1/experiments/{experiment}/report", params={"format": format}).text
+
+    def figure(self, experiment: str, name: FigureName) -> str:
+        """A figure of the report, as SVG."""
+        return self._send("GET", f"/v1/experiments/{experiment}/figures/{name}.svg").text
 
     def run(self, identifier: str) -> Run:
         """One run."""

@@ -60,13 +60,15 @@ def test_a_preset_is_submitted_by_its_name(gauntlet: Any, system: System) -> Non
     assert system.client.experiment(identifier).name == "quickstart"
 
 
-def test_a_report_has_three_forms(gauntlet: Any, tmp_path: Path, tiny_document: dict[str, Any]) -> None:
-    """A table for the eye, Markdown for a text, JSON for a program."""
+def test_a_report_has_six_forms(gauntlet: Any, tmp_path: Path, tiny_document: dict[str, Any]) -> None:
+    """A table for the eye, Markdown and LaTeX for a text, HTML for a browser, JSON and CSV for a program."""
     (tmp_path / "spec.json").write_text(json.dumps(tiny_document))
     identifier = gauntlet("submit", str(tmp_path / "spec.json")).output.strip()
     assert "is queued" in gauntlet("report", identifier).output
     assert gauntlet("report", identifier, "--format", "md").output.startswith("# tiny\n")
     assert json.loads(gauntlet("report", identifier, "--format", "json").output)["experiment"] == identifier
+    for form, told in (("html", "<!doctype html>"), ("csv", "experiment,run,"), ("tex", r"\begin{table}")):
+        assert told in gauntlet("report", identifier, "--format", form).output
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_a_report_has_three_forms(gauntlet: Any, tmp_path: Path, tiny_document: 
         (["submit", "no-such-preset"], "/preset"),
         (["submit", "missing.yaml"], "cannot be read"),
         (["report", "exp_none"], "There is no experiment"),
-        (["report", "exp_none", "--format", "xml"], "table, md or json"),
+        (["report", "exp_none", "--format", "xml"], "table, md, json, html, csv or tex"),
         (["cancel", "run_none"], "There is no run"),
     ],
 )
