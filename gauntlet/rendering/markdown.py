@@ -29,6 +29,9 @@ def _lines(report: Report) -> Iterator[str]:
     if report.rows:
         yield from ("", "## Every attack", "")
         yield from _table(wording.ATTACK_HEADER, wording.attack_cells(report), words=4)
+    if masking := wording.masking_cells(report):
+        yield from ("", "## Masked gradients", "", wording.MASKING_NOTE, "")
+        yield from _table(wording.MASKING_HEADER, masking, words=len(wording.MASKING_HEADER))
     if report.warnings:
         yield from ("", "## Warnings", "", *(f"- {_plain(warning)}" for warning in report.warnings))
 

@@ -27,6 +27,7 @@ SUMMARY_HEADER = ("objective", "checkpoint", "seeds", *COLUMNS.values())
 COMPARISON_HEADER = ("compared", "checkpoint", "metric", "seeds", "difference", "p")
 PAPER_HEADER = ("here", "in the paper", "natural", "FGSM", "AutoAttack")
 ATTACK_HEADER = ("objective", "seed", "checkpoint", "attack", "n", "accuracy", "protocol")
+MASKING_HEADER = ("objective", "seed", "checkpoint", "verdict", "check", "result", "what was seen")
 COST_HEADER = ("objective", "seed", "device", "training, s", "evaluation, s")
 _FEW_SEEDS = 5
 
@@ -130,6 +131,30 @@ def attack_cells(report: Report) -> Iterator[list[str]]:
             accuracy = per_cent(worst.accuracy.value, worst.accuracy.interval)
             of = f"worst case of {len(worst.attacks)} at {budget(worst)}"
             yield [*whose, of, str(worst.accuracy.n), accuracy, NOTHING]
+
+
+MASKING_NOTE = (
+    "Does a model look robust because attacks fail on it, not because none can succeed? A pass means that no sign of "
+    "that was found in what was measured."
+)
+
+
+def masking_cells(report: Report) -> list[list[str]]:
+    """For each row that was checked for masked gradients and each check: whose, the verdict, what was seen."""
+    return [
+        [
+            row.objective,
+            str(row.seed),
+            f"epoch {row.epoch} ({selection_title(row.selection)})",
+            row.outcome.masking.verdict,
+            check.name.replace("_", " "),
+            check.result.replace("_", " "),
+            check.sentence,
+        ]
+        for row in report.rows
+        if row.outcome.masking is not None
+        for check in row.outcome.masking.checks
+    ]
 
 
 def per_class_cells(row: ReportRow) -> Iterator[list[str]]:
