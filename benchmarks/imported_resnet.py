@@ -4,7 +4,7 @@
 
 Its weights come with pyautoattack, whose network names the same layers otherwise than torchvision's. They are renamed,
 written as safetensors, imported as the service imports a file, and compared: logits and accuracy on the first test
-images of `DATA/cifar10` (a folder of images), and with `--autoattack N` the standard evaluation image by image.
+images of `DATA/cifar10` (a folder of images), and with `--autoattack N EPS` the standard evaluation image by image.
 """
 
 import argparse
@@ -26,13 +26,13 @@ from gauntlet.attack_specs import AutoAttack as AutoAttackSpec
 from gauntlet.checkpoint_card import CheckpointCard, ImportCard
 from gauntlet.checkpoints import LoadedModel, encode_weights, load_model, read_foreign_weights
 from gauntlet.datasets import ImageSet, load_split, to_unit
+from gauntlet.eps import format_eps, parse_eps
 from gauntlet.evaluation import evaluate
 from gauntlet.evaluation_spec import EvaluationSpec
 from gauntlet.intervals import wilson_interval
 from gauntlet.kinds import ImageFolder, ResNet
 from gauntlet.preflight import preflight
 
-EPS = Fraction(8, 255)
 CPU = torch.device("cpu")
 _BATCH = 100
 # Fixed by the authors' model: any of their names that is not listed is torchvision's already.
@@ -44,7 +44,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path, required=True)
     parser.add_argument("--images", type=int, default=1_000)
-    parser.add_argument("--autoattack", type=int, metavar="N", help="also attack the first N images, both ways")
+    parser.add_argument(
+        "--autoattack",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("N", "EPS"),
+        help="also attack the first N images at EPS, both ways; may be repeated",
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
@@ -58,8 +65,10 @@ def main() -> None:
         "threads": options.threads,
         "compared": compare(theirs, ours, test.take(options.images)),
     }
-    if options.autoattack:
-        found["autoattack"] = attack_both(theirs, ours, test.take(options.autoattack), len(classes))
+    found["autoattack"] = [
+        attack_both(theirs, ours, test.take(int(samples)), len(classes), parse_eps(eps))
+        for samples, eps in options.autoattack
+    ]
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found, indent=1))
@@ -130,16 +139,16 @@ def compare(theirs: nn.Module, ours: nn.Module, images: ImageSet) -> dict[str, A
     }
 
 
-def attack_both(theirs: nn.Module, ours: nn.Module, images: ImageSet, classes: int) -> dict[str, Any]:
+def attack_both(theirs: nn.Module, ours: nn.Module, images: ImageSet, classes: int, eps: Fraction) -> dict[str, Any]:
     """The authors' own evaluation of their model and ours of the imported one: same images, batches and seed."""
     started = time.perf_counter()
-    reference = AutoAttack(theirs, norm="Linf", eps=float(EPS), version="standard", seed=0, device=CPU)
+    reference = AutoAttack(theirs, norm="Linf", eps=float(eps), version="standard", seed=0, device=CPU)
     inputs = to_unit(images.images).contiguous()
     _, predicted = reference.run_standard_evaluation(inputs, images.labels, batch_size=_BATCH)
     flags = predicted == images.labels
     between = time.perf_counter()
 
-    spec = EvaluationSpec(attacks=(AutoAttackSpec(eps=EPS),), samples=len(images), batch_size=_BATCH, seed=0)
+    spec = EvaluationSpec(attacks=(AutoAttackSpec(eps=eps),), samples=len(images), batch_size=_BATCH, seed=0)
     own = torch.ones(len(images), dtype=torch.bool)
     for batch in evaluate(ours, images, spec, classes, device=CPU):
         own[list(batch.images)] &= torch.tensor(batch.robust, dtype=torch.bool)
@@ -147,7 +156,7 @@ def attack_both(theirs: nn.Module, ours: nn.Module, images: ImageSet, classes: i
     return {
         "images": len(images),
         "batch_size": _BATCH,
-        "eps": str(EPS),
+        "eps": format_eps(eps),
         "robust_theirs": int(flags.sum()),
         "robust_ours": int(own.sum()),
         "flags_that_differ": torch.nonzero(flags != own).flatten().tolist(),
