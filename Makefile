@@ -53,5 +53,5 @@ $(VENV)/installed: pyproject.toml requirements.lock
 $(VENV)/installed-dev: $(VENV)/installed benchmarks/requirements.txt
 	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[dev]'
 	# A peer that a test compares with. What it demands is of 2021 and of no use here, hence --no-deps.
-	$(BIN)/pip install --quiet --no-deps --constraint benchmarks/requirements.txt torchattacks scipy
+	$(BIN)/pip install --quiet --no-deps --constraint benchmarks/requirements.txt torchattacks
 	touch $@

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 import yaml
 from pydantic import ValidationError
+from rich.markup import escape
 
 from cli import evaluations
-from cli.connection import console, give_up, open_client
+from cli.connection import console, errors, give_up, open_client
 from cli.tables import checkpoints_table, classifications_table, experiments_table, print_report, runs_tables
 from cli.watching import watch as watch_experiment
 from client import GauntletClient, GauntletClientError
@@ -69,19 +70,19 @@ def runs(
 def report(
     experiment: ExperimentId,
     *,
-    format: Annotated[str, typer.Option(help="table, md or json.")] = "table",
+    format: Annotated[str, typer.Option(help="table, md, json, html, csv or tex.")] = "table",
 ) -> None:
     """Show an experiment's report."""
     with open_client() as client:
         match format:
-            case "md":
-                sys.stdout.write(client.report_markdown(experiment))
-            case "json":
-                sys.stdout.write(client.report(experiment).model_dump_json(indent=2) + "\n")
             case "table":
                 print_report(client.report(experiment), console)
+            case "json":
+                sys.stdout.write(client.report(experiment).model_dump_json(indent=2) + "\n")
+            case "md" | "html" | "csv" | "tex":
+                sys.stdout.write(client.report_text(experiment, format))
             case _:
-                give_up("The format must be table, md or json.")
+                give_up("The format must be table, md, json, html, csv or tex.")
 
 
 @app.command()
@@ -104,6 +105,38 @@ def weights(
         except OSError as error:
             give_up(f"The weights cannot be written: {error}.")
         console.print(f"{out}: {len(content):,} bytes", highlight=False, soft_wrap=True)
+
+
+@app.command("import")
+def import_weights(
+    weights: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A safetensors file.")],
+    *,
+    card: Annotated[Path | None, typer.Option(help="A JSON or YAML file that describes the model.")] = None,
+    name: Annotated[str | None, typer.Option(help="What to call it; by default the file's name.")] = None,
+    source: Annotated[str | None, typer.Option(help="Where the weights come from.")] = None,
+    architecture: Annotated[str | None, typer.Option(help="cnn or resnet18.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="digits, cifar10, or a folder of images, whose classes need a --card.")
+    ] = None,
+) -> None:
+    """Import a model trained elsewhere; options go before what the card says."""
+    said = {
+        "name": name,
+        "source": source,
+        "architecture": None if architecture is None else {"kind": architecture},
+        "dataset": None if dataset is None else _dataset(dataset),
+    }
+    document: dict[str, Any] = {"name": weights.stem} | (_read_mapping("card", card) if card else {})
+    document |= {field: value for field, value in said.items() if value is not None}
+    with open_client() as client:
+        imported = client.import_checkpoint(weights, document)
+        console.print(imported.id, highlight=False)
+        for finding in imported.findings:
+            errors.print(escape(finding.message), style="yellow")
+
+
+def _dataset(name: str) -> dict[str, Any]:
+    return {"name": name} if name in {"digits", "cifar10"} else {"name": "image_folder", "folder": name}
 
 
 @app.command()
@@ -188,11 +221,15 @@ def _read_spec(source: str) -> dict[str, Any]:
     path = Path(source)
     if not path.exists() and not path.suffix and os.sep not in source:
         return {"preset": source}
+    return _read_mapping("spec", path)
+
+
+def _read_mapping(what: str, path: Path) -> dict[str, Any]:
     try:
         text = path.read_text()
         document = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (OSError, ValueError, yaml.YAMLError) as error:
-        give_up(f"The spec {source} cannot be read: {error}")
+        give_up(f"The {what} {path} cannot be read: {error}")
     if not isinstance(document, dict):
-        give_up(f"The spec {source} does not hold a mapping.")
+        give_up(f"The {what} {path} does not hold a mapping.")
     return dict(document)

@@ -1,5 +1,6 @@
 """The HTTP client: one method per thing the API does, values in and out."""
 
+import json
 import os
 import time
 import uuid
@@ -12,9 +13,11 @@ import httpx2
 from pydantic import ValidationError
 
 from client.errors import GauntletClientError, Refused, Unreachable
+from gauntlet.checkpoint_card import ImportCard
 from gauntlet.evaluation_spec import EvaluationRequest
 from gauntlet.kinds import Spec
 from gauntlet.leaderboard import Leaderboard
+from gauntlet.rendering import FigureName, Format
 from gauntlet.report import Report
 from gauntlet.resources import (
     Checkpoint,
@@ -23,6 +26,7 @@ from gauntlet.resources import (
     Evaluation,
     Experiment,
     ImageResult,
+    ImportedCheckpoint,
     Page,
     Problem,
     Resource,
@@ -35,6 +39,8 @@ from gauntlet.transfers import TransferMatrix, TransferRequest
 _PAGE = 100
 # Enough for a restart of the service.
 _PAUSES_S = (0.2, 0.5, 1.5)
+# The service builds the model and tries it before it answers.
+_IMPORT_TIMEOUT_S = 600
 
 T = TypeVar("T", bound=Resource)
 
@@ -93,9 +99,13 @@ class GauntletClient:
         """An experiment's report so far."""
         return Report.model_validate_json(self._send("GET", f"/v1/experiments/{experiment}/report").content)
 
-    def report_markdown(self, experiment: str) -> str:
-        """The same as Markdown."""
-        return self._send("GET", f"/v1/experiments/{experiment}/report", params={"format": "md"}).text
+    def report_text(self, experiment: str, format: Format) -> str:
+        """The same as a page (`html`), `md`, `csv`, `tex` or `json`."""
+        return self._send("GET", f"/v1/experiments/{experiment}/report", params={"format": format}).text
+
+    def figure(self, experiment: str, name: FigureName) -> str:
+        """A figure of the report, as SVG."""
+        return self._send("GET", f"/v1/experiments/{experiment}/figures/{name}.svg").text
 
     def run(self, identifier: str) -> Run:
         """One run."""
@@ -183,6 +193,18 @@ class GauntletClient:
         """One checkpoint."""
         return self._read(Checkpoint, "GET", f"/v1/checkpoints/{identifier}")
 
+    def import_checkpoint(self, weights: Path, card: ImportCard | Mapping[str, Any]) -> ImportedCheckpoint:
+        """Import a safetensors file: a card, or the same as plain data. Not sent again if the answer is lost.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        document = json.dumps(card.model_dump(mode="json") if isinstance(card, ImportCard) else dict(card))
+        with weights.open("rb") as file:
+            request: dict[str, Any] = {"files": {"weights": (weights.name, file)}, "data": {"card": document}}
+            answer = self._send("POST", "/v1/checkpoints", pauses_s=(), timeout=_IMPORT_TIMEOUT_S, **request)
+        return ImportedCheckpoint.model_validate_json(answer.content)
+
     def weights(self, checkpoint: str) -> bytes:
         """A checkpoint's weights as safetensors."""
         return self._send("GET", f"/v1/checkpoints/{checkpoint}/weights").content
@@ -206,9 +228,11 @@ class GauntletClient:
     def _read(self, resource: type[T], method: str, path: str, **request: Any) -> T:
         return resource.model_validate_json(self._send(method, path, **request).content)
 
-    def _send(self, method: str, path: str, **request: Any) -> httpx2.Response:
+    def _send(
+        self, method: str, path: str, *, pauses_s: Sequence[float] = _PAUSES_S, **request: Any
+    ) -> httpx2.Response:
         try:
-            answer = self._request(method, path, **request)
+            answer = self._request(method, path, pauses_s, **request)
         except ValueError as error:
             raise GauntletClientError(f"The request cannot be written as JSON: {error}.") from error
         except httpx2.TransportError as error:
@@ -222,9 +246,9 @@ class GauntletClient:
         except ValidationError as error:
             raise GauntletClientError(f"{self.url} answered {answer.status_code}, which is no Gauntlet's.") from error
 
-    def _request(self, method: str, path: str, **request: Any) -> httpx2.Response:
-        """Send, and send again after a pause where the answer did not come: every request is safe to repeat."""
-        for pause_s in _PAUSES_S:
+    def _request(self, method: str, path: str, pauses_s: Sequence[float], **request: Any) -> httpx2.Response:
+        """Send, and send again after each pause where the answer did not come; none for what is not safe to repeat."""
+        for pause_s in pauses_s:
             try:
                 return self._http.request(method, path, **request)
             except (httpx2.NetworkError, httpx2.RemoteProtocolError):

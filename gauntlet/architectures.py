@@ -3,11 +3,13 @@
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gauntlet import seeding
+from gauntlet.checkpoint_card import Normalisation
 from gauntlet.kinds import ArchitectureSpec
 from gauntlet.layers import Dropout, MaxPool2x2
+from gauntlet.torchvision_ops import declare_missing_operators
 
 Builder = Callable[[tuple[int, int, int], int], nn.Module]
 
@@ -48,7 +50,40 @@ def _after_two_blocks(side: int) -> int:
     return side
 
 
-ARCHITECTURES: dict[str, Builder] = {"cnn": paper_cnn}
+def resnet18(image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """ResNet-18 (He et al. 2016) for small images: torchvision's, its names included, with the stem of CIFAR-10.
+
+    The stem is one 3 × 3 convolution without stride, and nothing is pooled after it, as in the models that CIFAR-10 is
+    commonly attacked with; torchvision's own stem would shrink 32 × 32 images to 8 × 8 before the first block.
+    """
+    declare_missing_operators()
+    from torchvision.models.resnet import BasicBlock, ResNet
+
+    network: nn.Module = ResNet(BasicBlock, [2, 2, 2, 2], num_classes=classes)
+    network.conv1 = nn.Conv2d(image_shape[0], 64, 3, padding=1, bias=False)
+    network.maxpool = nn.Identity()
+    return network
+
+
+class Normalised(nn.Module):
+    """A network behind its normalisation: (image − mean) / std per channel, so that attacks see images in [0, 1]."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, normalisation: Normalisation) -> None:
+        super().__init__()
+        self.network = network
+        for name, values in (("mean", normalisation.mean), ("std", normalisation.std)):
+            self.register_buffer(name, torch.tensor(values).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """From float32 [n, c, h, w] in [0, 1] to logits [n, classes]."""
+        logits: Tensor = self.network((images - self.mean) / self.std)
+        return logits
+
+
+ARCHITECTURES: dict[str, Builder] = {"cnn": paper_cnn, "resnet18": resnet18}
 
 
 def build_model(spec: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
@@ -63,7 +98,10 @@ def build_model(spec: ArchitectureSpec, image_shape: tuple[int, int, int], class
 
 
 def initialise(model: nn.Module, seed: int) -> None:
-    """Keras' defaults, in place: Glorot-uniform weights and zero biases, drawn from `seed` alone."""
+    """Keras' defaults, in place: Glorot-uniform weights and zero biases, drawn from `seed` alone.
+
+    Batch normalisation stays as it is built: scale 1, shift 0, statistics of a standard normal.
+    """
     generator = seeding.generator("cpu", seed, "initial weights")
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):

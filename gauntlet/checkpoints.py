@@ -11,14 +11,15 @@ from typing import Any
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from gauntlet.architectures import build_model
+from gauntlet.architectures import Normalised, build_model
 from gauntlet.checkpoint_card import CheckpointCard
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.kinds import ArchitectureSpec
+from gauntlet.tensor_files import names, opened, read_fitting
 
 # One entry only: safetensors writes several in no fixed order, and equal states must be equal bytes.
 _HEADER = "gauntlet"
@@ -72,15 +73,37 @@ def load_model(path: Path, device: torch.device) -> LoadedModel:
     """Build the model that a weights file describes and load its weights.
 
     Raises:
-        CheckpointInvalid: damaged, no checkpoint of ours, or tensors unlike the architecture's.
+        CheckpointInvalid: damaged, no checkpoint of ours, or tensors unlike the architecture's or not finite.
     """
     card, tensors = _read_weights(path)
-    try:
-        model = build_model(card.architecture, card.image_shape, len(card.classes))
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise CheckpointInvalid(f"The tensors in {path.name} do not fit a {card.architecture.kind}.") from error
-    return LoadedModel(model.to(device).eval().requires_grad_(False), card)
+    return LoadedModel(build_loaded(tensors, card).to(device), card)
+
+
+def build_loaded(tensors: dict[str, Tensor], card: CheckpointCard) -> nn.Module:
+    """The model of `card` on the CPU, with its normalisation inside, in eval mode and without parameter gradients.
+
+    Raises:
+        CheckpointInvalid: the weights belong to another architecture.
+    """
+    network = build_model(card.architecture, card.image_shape, len(card.classes))
+    load_weights(network, tensors)
+    model = network if card.normalisation is None else Normalised(network, card.normalisation)
+    return model.eval().requires_grad_(False)
+
+
+def read_foreign_weights(
+    path: Path, architecture: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int
+) -> dict[str, Tensor]:
+    """The tensors of a safetensors file that another program wrote, for such a network, on the CPU.
+
+    Floating-point tensors come as float32, and `num_batches_tracked` may be absent: a network in eval mode, and one
+    that trains as ours do, never reads it.
+
+    Raises:
+        CheckpointInvalid: no safetensors file, damaged, or tensors unlike the network's or not finite.
+    """
+    with opened(path) as file:
+        return _fitting(file, path, architecture, image_shape, classes)
 
 
 def load_initial_weights(
@@ -89,13 +112,16 @@ def load_initial_weights(
     """The tensors of a weights file, on the CPU, to start the training of such a model from.
 
     Raises:
-        CheckpointInvalid: damaged, no checkpoint of ours, or of a model of another kind, image shape or class count.
+        CheckpointInvalid: damaged, no checkpoint of ours, of a model of another kind, image shape or class count, or of
+            one that normalises its input, which what is trained does not.
     """
     card, tensors = _read_weights(path)
     found = _described(card.architecture, card.image_shape, len(card.classes))
     wanted = _described(architecture, image_shape, classes)
     if found != wanted:
         raise CheckpointInvalid(f"The checkpoint to start from holds a {found}, but what is trained is a {wanted}.")
+    if card.normalisation is not None:
+        raise CheckpointInvalid("The checkpoint to start from normalises its input, and what is trained does not.")
     return tensors
 
 
@@ -189,20 +215,33 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _read_weights(path: Path) -> tuple[CheckpointCard, dict[str, Tensor]]:
-    header, tensors = _read(path)
-    try:
-        return CheckpointCard.model_validate(header), tensors
-    except ValidationError as error:
-        raise CheckpointInvalid(f"The header of {path.name} does not describe a checkpoint.") from error
+    with opened(path) as file:
+        try:
+            card = CheckpointCard.model_validate(_header(file, path))
+        except ValidationError as error:
+            raise CheckpointInvalid(f"The header of {path.name} does not describe a checkpoint.") from error
+        return card, _fitting(file, path, card.architecture, card.image_shape, len(card.classes))
+
+
+def _fitting(
+    file: safe_open, path: Path, architecture: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int
+) -> dict[str, Tensor]:
+    # Without memory of its own: a file is not worth a network's before its shapes are known to fit.
+    with torch.device("meta"):
+        skeleton = build_model(architecture, image_shape, classes)
+    return read_fitting(file, skeleton.state_dict(), path.name, _described(architecture, image_shape, classes))
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    with opened(path) as file:
+        return _header(file, path), {name: file.get_tensor(name) for name in names(file)}
+
+
+def _header(file: safe_open, path: Path) -> dict[str, Any]:
     try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})[_HEADER])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping: it has no __iter__
-    except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
-        raise CheckpointInvalid(f"{path.name} is no checkpoint file, or is damaged: {error}.") from error
+        header = json.loads((file.metadata() or {})[_HEADER])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise CheckpointInvalid(f"{path.name} is no checkpoint file of ours.") from error
     if not isinstance(header, dict):
         raise CheckpointInvalid(f"The header of {path.name} is not an object.")
-    return header, tensors
+    return header

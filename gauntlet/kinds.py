@@ -88,7 +88,14 @@ class Cnn(Spec):
     kind: Literal["cnn"] = "cnn"
 
 
-ArchitectureSpec = Cnn
+class ResNet(Spec):
+    """ResNet-18 as it is built for CIFAR-10: a 3 × 3 stem without stride or pooling (11,173,962 weights there)."""
+
+    model_config = tag_required("kind")
+    kind: Literal["resnet18"] = "resnet18"
+
+
+ArchitectureSpec = Annotated[Cnn | ResNet, Field(discriminator="kind")]
 
 
 class CrossEntropy(Spec):
@@ -159,7 +166,11 @@ class FgsmAdversary(Spec):
         default="true_label",
         description="What the attack ascends: cross-entropy on the label or on the prediction, or the objective.",
     )
-    mode: Literal["eval", "train"] = Field(default="eval", description="Whether dropout is on in the attack's pass.")
+    mode: Literal["eval", "train"] = Field(
+        default="eval",
+        description="The model's mode in the attack's pass: in train mode dropout is on, and "
+        "batch normalisation goes by the batch.",
+    )
 
 
 class RmsProp(Spec):
@@ -176,5 +187,5 @@ class RmsProp(Spec):
 # The names by which the members of unions are told apart; no field has one of them as its name.
 UNION_TAGS: frozenset[object] = frozenset(
     [model.model_fields["name"].default for model in (Digits, Cifar10, ImageFolder)]
-    + [model.model_fields["kind"].default for model in (CrossEntropy, PolicyGradient, ExpectedReward)]
+    + [model.model_fields["kind"].default for model in (Cnn, ResNet, CrossEntropy, PolicyGradient, ExpectedReward)]
 )

@@ -1,17 +1,20 @@
 """The leaderboard: like ranked with like. Only accuracies of one protocol stand in one list. No torch."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Literal
 
 from gauntlet.attack_specs import AnyAttack, AutoAttack, attack_label
+from gauntlet.eps import format_eps
 from gauntlet.outcome import Accuracy, AttackOutcome
 from gauntlet.protocol import Protocol
-from gauntlet.published import ANCHORS
+from gauntlet.published import ANCHORS, Published
 from gauntlet.resources import Resource
 
 MaskingResult = Literal["PASS", "SUSPECT"]
+
+# Our name of a data set → the one that its numbers are published under.
+_PUBLISHED_AS = {"cifar10": "CIFAR-10"}
 
 
 class LeaderboardEntry(Resource):
@@ -113,15 +116,13 @@ def _group(candidates: Sequence[Candidate], limit: int) -> LeaderboardGroup:
 
 def _references(dataset: str, attack: AnyAttack) -> tuple[PublishedReference, ...]:
     match attack:
-        case AutoAttack(version="standard", norm="Linf", eps=eps):
-            return tuple(_published(dataset, eps))
+        case AutoAttack(version="standard", norm=norm, eps=eps):
+            threat = _PUBLISHED_AS.get(dataset), norm, format_eps(eps), attack.kind
+            return tuple(reversed([reference for anchor in ANCHORS for reference in _published(anchor, threat)]))
         case _:
             return ()
 
 
-def _published(dataset: str, eps: Fraction) -> Iterable[PublishedReference]:
-    for anchor in sorted(ANCHORS, key=lambda anchor: -anchor.robust):
-        if (anchor.dataset, anchor.norm, anchor.eps, anchor.attack) == (dataset, "Linf", eps, "autoattack"):
-            yield PublishedReference(
-                name=anchor.name, natural=anchor.natural, robust=anchor.robust, source=anchor.source
-            )
+def _published(anchor: Published, threat: tuple[str | None, str, str, str]) -> Iterator[PublishedReference]:
+    if anchor.robust is not None and (anchor.dataset, anchor.norm, anchor.eps, anchor.attack) == threat:
+        yield PublishedReference(name=anchor.name, natural=anchor.natural, robust=anchor.robust, source=anchor.source)

@@ -1,43 +1,50 @@
-"""What an experiment shows: derived from its evaluations, never edited. JSON is the truth, Markdown a rendering."""
+"""What an experiment shows: derived from its runs and evaluations, never edited.
 
+This JSON is the truth; `gauntlet.rendering` makes pages, tables and figures of it.
+"""
+
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from gauntlet.attack_specs import attack_title
-from gauntlet.eps import format_eps
-from gauntlet.evaluation_spec import ExperimentEvaluationSpec, Selection, SelectOn
-from gauntlet.intervals import wilson_interval
-from gauntlet.outcome import Accuracy, EvaluationOutcome
+from gauntlet.evaluation_spec import SelectOn
+from gauntlet.paper import PaperComparison, beside_the_paper
+from gauntlet.report_row import ReportRow
 from gauntlet.spec import ExperimentSpec
+from gauntlet.summaries import Comparison, Summary, comparisons, summaries
 
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ReportRow(_Value):
-    """One line of the paper's table. Accuracies are fractions: of `n` test images, `train_accuracy` of `train_n`.
+class RunCurve(_Value):
+    """A run's accuracies by epoch, fractions, one for each of `epochs`; None where an epoch lacks it.
 
-    `generalisation_gap` is train_accuracy − natural_accuracy. `intervals` holds the 95 % Wilson interval of each
-    accuracy. A column is None where the experiment did not ask for that attack.
+    `test_fgsm_accuracy` is under FGSM at the budget of training, `train_adversarial_accuracy` of the very batches that
+    were trained on, as they were seen.
     """
 
+    run: str
     objective: str
     seed: int
+    epochs: tuple[int, ...]
+    train_accuracy: tuple[float | None, ...]
+    test_accuracy: tuple[float | None, ...]
+    test_fgsm_accuracy: tuple[float | None, ...]
+    train_adversarial_accuracy: tuple[float | None, ...]
+
+
+class RunCost(_Value):
+    """What a run took on its `device`, None before one had it: in seconds, of recorded epochs and attacked batches."""
+
     run: str
-    checkpoint: str
-    epoch: int
-    selection: Selection
-    n: int
-    train_n: int
-    train_accuracy: float
-    natural_accuracy: float
-    fgsm_accuracy: float | None
-    autoattack_accuracy: float | None
-    generalisation_gap: float
-    intervals: dict[str, tuple[float, float]]
-    outcome: EvaluationOutcome
+    objective: str
+    seed: int
+    device: str | None
+    training_seconds: float
+    evaluation_seconds: float
 
 
 class Report(_Value):
@@ -52,121 +59,40 @@ class Report(_Value):
     selected_on: SelectOn
     spec: ExperimentSpec
     rows: tuple[ReportRow, ...]
+    summaries: tuple[Summary, ...]
+    comparisons: tuple[Comparison, ...]
+    paper: PaperComparison | None
+    curves: tuple[RunCurve, ...]
+    costs: tuple[RunCost, ...]
     warnings: tuple[str, ...]
 
 
-def report_row(
+def assemble(
     *,
-    objective: str,
-    seed: int,
-    run: str,
-    checkpoint: str,
-    epoch: int,
-    selection: Selection,
-    train_accuracy: float,
-    train_n: int,
-    outcome: EvaluationOutcome,
-) -> ReportRow:
-    """Assemble a row; where an attack occurs at several budgets, its column shows the first that was asked for."""
-    fgsm, autoattack = _first(outcome, "fgsm"), _first(outcome, "autoattack")
-    measured = {"natural_accuracy": outcome.natural, "fgsm_accuracy": fgsm, "autoattack_accuracy": autoattack}
-    intervals = {name: accuracy.interval for name, accuracy in measured.items() if accuracy is not None}
-    return ReportRow(
-        objective=objective,
-        seed=seed,
-        run=run,
-        checkpoint=checkpoint,
-        epoch=epoch,
-        selection=selection,
-        n=outcome.natural.n,
-        train_n=train_n,
-        train_accuracy=train_accuracy,
-        natural_accuracy=outcome.natural.value,
-        fgsm_accuracy=fgsm.value if fgsm else None,
-        autoattack_accuracy=autoattack.value if autoattack else None,
-        generalisation_gap=train_accuracy - outcome.natural.value,
-        intervals=intervals | {"train_accuracy": wilson_interval(train_accuracy, train_n)},
-        outcome=outcome,
-    )
-
-
-def _first(outcome: EvaluationOutcome, kind: str) -> Accuracy | None:
-    return next((attacked.accuracy for attacked in outcome.attacks if attacked.attack.kind == kind), None)
-
-
-_SELECTED: dict[SelectOn, str] = {
-    "test": " The best checkpoint was selected on the test set, as in the paper.",
-    "validation": " The best checkpoint was selected on the validation set, not on the test set as in the paper.",
-}
-_NORMS = {"Linf": "L∞", "L2": "L2"}
-_COLUMNS = {
-    "train_accuracy": "train",
-    "natural_accuracy": "natural",
-    "fgsm_accuracy": "FGSM",
-    "autoattack_accuracy": "AutoAttack",
-}
-
-
-def to_markdown(report: Report) -> str:
-    """The report for a reader: the paper's table in per cent with 95 % intervals, and how it was measured."""
-    header = ["objective", "seed", "checkpoint", *_COLUMNS.values(), "gap"]
-    lines = [
-        f"# {report.name}",
-        "",
-        _describe_training(report.spec),
-        _describe_evaluation(report),
-        "",
-        "| " + " | ".join(header) + " |",
-        "| --- | --- | --- |" + " ---: |" * (len(header) - 3),
-    ]
-    lines += ["| " + " | ".join(_cells(row)) + " |" for row in report.rows]
-    if not report.complete:
-        lines += ["", f"The experiment is {report.status}: rows may still be missing."]
-    if report.warnings:
-        lines += ["", *(f"- {warning}" for warning in report.warnings)]
-    return "\n".join(lines) + "\n"
-
-
-def _cells(row: ReportRow) -> list[str]:
-    accuracies = [_per_cent(getattr(row, column), row.intervals.get(column)) for column in _COLUMNS]
-    return [
-        row.objective,
-        str(row.seed),
-        f"epoch {row.epoch} ({row.selection.replace('_', ' ')})",
-        *accuracies,
-        f"{100 * row.generalisation_gap:+.1f}",
-    ]
-
-
-def _per_cent(value: float | None, interval: tuple[float, float] | None) -> str:
-    if value is None or interval is None:
-        return "–"
-    return f"{100 * value:.1f} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
-
-
-def _describe_training(spec: ExperimentSpec) -> str:
-    optimizer = spec.training.optimizer
-    return (
-        f"Data set {spec.dataset.name}, architecture {spec.architecture.kind}; FGSM adversarial training at "
-        f"ε = {format_eps(spec.adversary.eps)}, {spec.training.epochs} epochs in batches of "
-        f"{spec.training.batch_size}, {optimizer.kind} at {optimizer.lr:g}.{_describe_validation(spec.evaluation)}"
-    )
-
-
-def _describe_validation(evaluation: ExperimentEvaluationSpec) -> str:
-    if evaluation.select_on == "test":
-        return ""
-    return f" Held out for validation: {evaluation.validation_samples or 'a tenth'} of the training images."
-
-
-def _describe_evaluation(report: Report) -> str:
-    budgets = ", ".join(
-        f"{attack_title(attack)} at ε = {format_eps(attack.eps)} ({_NORMS[attack.norm]})"
-        for attack in report.spec.evaluation.attacks
-    )
-    selected = _SELECTED[report.selected_on] if "best_fgsm" in report.spec.evaluation.select else ""
-    images = f" on {report.rows[0].n} test images" if report.rows else ""
-    return (
-        f"Evaluated{images} under {budgets}. Accuracies in per cent with 95 % Wilson intervals; gap is train − "
-        f"natural, in points.{selected}"
+    experiment: str,
+    name: str,
+    status: str,
+    complete: bool,
+    spec: ExperimentSpec,
+    rows: Sequence[ReportRow],
+    curves: Iterable[RunCurve] = (),
+    costs: Iterable[RunCost] = (),
+    warnings: Iterable[str] = (),
+) -> Report:
+    """A report with everything that follows from its rows: the first objective of the spec is the others' baseline."""
+    summed = tuple(summaries(rows))
+    return Report(
+        experiment=experiment,
+        name=name,
+        status=status,
+        complete=complete,
+        selected_on=spec.evaluation.select_on,
+        spec=spec,
+        rows=tuple(rows),
+        summaries=summed,
+        comparisons=tuple(comparisons(rows, spec.objective_labels()[0])),
+        paper=beside_the_paper(spec, summed, rows[0].n if rows else None),
+        curves=tuple(curves),
+        costs=tuple(costs),
+        warnings=tuple(warnings),
     )

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from gauntlet.checkpoint_card import CheckpointCard
 from gauntlet.evaluation_spec import EvaluationSpec, Selection
+from gauntlet.finding import Finding
 from gauntlet.outcome import EvaluationOutcome
 from gauntlet.spec import ExperimentSpec, RunSpec
 
@@ -139,6 +140,12 @@ class Checkpoint(Resource):
     bytes: int
     card: CheckpointCard
     metrics: dict[str, float]
+
+
+class ImportedCheckpoint(Checkpoint):
+    """The answer to an import: the checkpoint, and what trying its model on noise found."""
+
+    findings: tuple[Finding, ...]
 
 
 class EpochMetrics(Resource):

@@ -15,7 +15,6 @@ from service.settings import ServiceSettings
 
 logger = logging.getLogger(__name__)
 
-UPLOADS = "/v1/classifications"
 _HEADER = b"x-request-id"
 
 
@@ -30,7 +29,7 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._settings.max_upload_bytes if scope["path"] == UPLOADS else self._settings.max_json_bytes
+        limit = self._limit(scope["path"])
         exchange = _Exchange(uuid.uuid4().hex, limit, receive, send)
         scope.setdefault("state", {})["request_id"] = exchange.request_id
         if _declared_length(scope) > limit:
@@ -45,6 +44,15 @@ class Edge:
             await exchange.apologise()
         if exchange.too_large:
             await exchange.refuse()
+
+    def _limit(self, path: str) -> int:
+        match path:
+            case "/v1/classifications":
+                return self._settings.max_upload_bytes
+            case "/v1/checkpoints":
+                return self._settings.max_weights_bytes
+            case _:
+                return self._settings.max_json_bytes
 
 
 class BodyTooLarge(Exception):

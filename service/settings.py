@@ -12,4 +12,5 @@ class ServiceSettings(StoreSettings):
     port: int = Field(default=8000, ge=0, le=65_535)
     max_json_bytes: int = Field(default=1 << 20, ge=1)
     max_upload_bytes: int = Field(default=16 << 20, ge=1)
+    max_weights_bytes: int = Field(default=512 << 20, ge=1)
     max_image_pixels: int = Field(default=16_000_000, ge=1)

@@ -8,7 +8,9 @@ from sqlalchemy.orm import Session, joinedload
 
 from gauntlet import resources
 from gauntlet.checkpoint_card import CheckpointCard, Imported, Trained
+from store.database import db_now
 from store.errors import CheckpointUnfit, NotFound
+from store.files import StoredFile
 from store.lookup import find
 from store.models import Checkpoint
 from store.pages import PageOf, newest_first
@@ -42,6 +44,23 @@ def page(session: Session, *, run: str | None, after: str | None, limit: int) ->
     if run is not None:
         query = query.where(Checkpoint.run_id == run)
     return newest_first(session, query, Checkpoint.id, after=after, limit=limit)
+
+
+def add_imported(session: Session, identifier: str, card: CheckpointCard, weights: StoredFile) -> Checkpoint:
+    """Record imported weights, whose file exists already."""
+    checkpoint = Checkpoint(
+        id=identifier,
+        created_at=session.scalar(select(db_now())),
+        card=card.model_dump(mode="json"),
+        path=weights.path,
+        sha256=weights.sha256,
+        bytes=weights.bytes,
+        metrics={},
+        run=None,
+    )
+    session.add(checkpoint)
+    session.flush()
+    return checkpoint
 
 
 def file_of(checkpoint: Checkpoint, storage: Path) -> Path:

@@ -164,6 +164,8 @@ def _require_fit(session: Session, spec: ExperimentSpec) -> None:
         wanted = _model(spec.architecture, spec.dataset.image_shape)
         if found != wanted:
             raise CheckpointUnfit(f"This checkpoint holds a {found}, but what is trained is a {wanted}.", pointer)
+        if card.normalisation is not None:
+            raise CheckpointUnfit("This checkpoint normalises its input, and what is trained does not.", pointer)
     for position, attack in enumerate(spec.evaluation.attacks):
         if attack.kind == "transfer":
             pointer = f"/evaluation/attacks/{position}/source"

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
 from gauntlet.outcome import EvaluationOutcome
-from gauntlet.report import Report, ReportRow, report_row
+from gauntlet.report import Report, RunCost, RunCurve, assemble
+from gauntlet.report_row import ReportRow, report_row
 from gauntlet.suspicions import suspicions
 from store import experiments
-from store.models import Checkpoint, Evaluation, Run, RunEvent
+from store.models import Checkpoint, EpochMetrics, Evaluation, EvaluationBatch, Run, RunEvent
 
 
 def build(session: Session, experiment_id: str) -> Report:
@@ -28,15 +29,17 @@ def build(session: Session, experiment_id: str) -> Report:
         .order_by(Run.ordinal, Evaluation.id)
     ).all()
     rows = [row for run, checkpoint, evaluation in found for row in _rows(run, checkpoint, evaluation)]
-    return Report(
+    runs = session.scalars(select(Run).where(Run.experiment_id == experiment_id).order_by(Run.ordinal)).all()
+    return assemble(
         experiment=shown.id,
         name=shown.name,
         status=shown.status,
         complete=shown.status in resources.TERMINAL,
-        selected_on=shown.spec.evaluation.select_on,
         spec=shown.spec,
-        rows=tuple(rows),
-        warnings=tuple(_warnings(session, experiment_id, [(run, checkpoint) for run, checkpoint, _ in found])),
+        rows=rows,
+        curves=_curves(session, runs),
+        costs=_costs(session, runs),
+        warnings=_warnings(session, experiment_id, [(run, checkpoint) for run, checkpoint, _ in found]),
     )
 
 
@@ -56,6 +59,51 @@ def _rows(run: Run, checkpoint: Checkpoint, evaluation: Evaluation) -> list[Repo
         )
         for selection in evaluation.selection
     ]
+
+
+def _curves(session: Session, runs: Sequence[Run]) -> Iterator[RunCurve]:
+    """A curve for each run that has finished an epoch."""
+    by_run: dict[str, list[EpochMetrics]] = {}
+    recorded = select(EpochMetrics).where(EpochMetrics.run_id.in_([run.id for run in runs]))
+    for row in session.scalars(recorded.order_by(EpochMetrics.run_id, EpochMetrics.epoch)):
+        by_run.setdefault(row.run_id, []).append(row)
+    for run in runs:
+        if epochs := by_run.get(run.id):
+            yield RunCurve(
+                run=run.id,
+                objective=run.objective,
+                seed=run.seed,
+                epochs=tuple(row.epoch for row in epochs),
+                train_accuracy=_metric(epochs, "train_accuracy"),
+                test_accuracy=_metric(epochs, "test_accuracy"),
+                test_fgsm_accuracy=_metric(epochs, "test_fgsm_accuracy"),
+                train_adversarial_accuracy=_metric(epochs, "train_adversarial_accuracy"),
+            )
+
+
+def _metric(epochs: Sequence[EpochMetrics], name: str) -> tuple[float | None, ...]:
+    return tuple(row.metrics.get(name) for row in epochs)
+
+
+def _costs(session: Session, runs: Sequence[Run]) -> Iterator[RunCost]:
+    identifiers = [run.id for run in runs]
+    training = select(EpochMetrics.run_id, func.sum(EpochMetrics.seconds)).where(EpochMetrics.run_id.in_(identifiers))
+    evaluating = (
+        select(Evaluation.run_id, func.sum(EvaluationBatch.seconds))
+        .join(EvaluationBatch, EvaluationBatch.evaluation_id == Evaluation.id)
+        .where(Evaluation.run_id.in_(identifiers))
+    )
+    trained = dict(session.execute(training.group_by(EpochMetrics.run_id)).all())
+    evaluated = dict(session.execute(evaluating.group_by(Evaluation.run_id)).all())
+    for run in runs:
+        yield RunCost(
+            run=run.id,
+            objective=run.objective,
+            seed=run.seed,
+            device=run.device,
+            training_seconds=trained.get(run.id, 0.0),
+            evaluation_seconds=evaluated.get(run.id, 0.0),
+        )
 
 
 def _warnings(session: Session, experiment_id: str, measured: Sequence[tuple[Run, Checkpoint]]) -> Iterator[str]:

@@ -48,6 +48,11 @@ def evaluate_checkpoint(
     loaded = _load(checkpoint, settings, device)
     sources = _sources(database, attacks_on_other_models(spec.attacks), loaded, settings, device)
     test, classes = load_split(loaded.card.dataset, "test", settings.data_root)
+    # What an import said of an image folder that it did not see.
+    if len(classes) != len(loaded.card.classes):
+        raise CheckpointInvalid(
+            f"The checkpoint tells {len(loaded.card.classes)} classes apart, and its data set has {len(classes)}."
+        )
 
     attacked = AttackedSet(digest(test, classes), min(len(test), spec.samples))
     with database.writing() as session:

@@ -1,15 +1,67 @@
-"""/v1/checkpoints: what training kept, and its weights."""
+"""/v1/checkpoints: what training kept or a user brought, and its weights."""
 
-from fastapi import APIRouter
+import threading
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, Response, UploadFile
 from fastapi.responses import FileResponse
+from pydantic import ValidationError
 
-from gauntlet.resources import Checkpoint, Page
+from gauntlet.checkpoint_card import CheckpointCard, ImportCard
+from gauntlet.errors import CheckpointInvalid
+from gauntlet.resources import Checkpoint, ImportedCheckpoint, Page, ProblemError
 from service.dependencies import After, DatabaseDep, IdFilter, Limit, SettingsDep
-from service.errors import ServiceError
+from service.errors import ServiceError, printable, problem_errors
 from service.pages import as_page
-from store import checkpoints
+from store import checkpoints, files
+from store.models import new_id
 
 router = APIRouter(prefix="/v1/checkpoints", tags=["checkpoints"])
+
+_one_at_a_time = threading.Lock()
+
+
+@router.post("", status_code=201)
+def import_checkpoint(
+    weights: Annotated[UploadFile, File(description="A safetensors file: the state of the network that `card` names.")],
+    card: Annotated[str, Form(description="JSON: name, source, architecture, dataset, classes, normalisation.")],
+    database: DatabaseDep,
+    settings: SettingsDep,
+    response: Response,
+) -> ImportedCheckpoint:
+    """Import a model that was trained elsewhere. It is tried on noise; `findings` says what looks wrong with it."""
+    # Imported on the first import: torch takes seconds to load and the API starts in about one.
+    from service.importing import examine
+
+    described = _card(card)
+    # One model is built at a time in the whole process, so that many uploads at once cannot fill the memory.
+    with _one_at_a_time:
+        try:
+            content, findings = examine(weights.file, described)
+        except CheckpointInvalid as error:
+            raise _refused(ProblemError(pointer="/weights", message=printable(str(error)))) from error
+        identifier = new_id("ckpt")
+        stored = files.write(settings.storage, f"{identifier}/weights.safetensors", content)
+    try:
+        with database.writing() as session:
+            shown = checkpoints.show(checkpoints.add_imported(session, identifier, described, stored))
+    except BaseException:
+        (settings.storage / stored.path).unlink(missing_ok=True)
+        raise
+    response.headers["Location"] = f"/v1/checkpoints/{identifier}"
+    return ImportedCheckpoint(**dict(shown), findings=findings)
+
+
+def _card(text: str) -> CheckpointCard:
+    try:
+        return ImportCard.model_validate_json(text).card()
+    except ValidationError as error:
+        found = [{**item, "loc": ("card", *item["loc"])} for item in error.errors()]
+        raise _refused(*problem_errors(found)) from error
+
+
+def _refused(*faults: ProblemError) -> ServiceError:
+    return ServiceError(422, "invalid-request", "The request has invalid fields.", faults)
 
 
 @router.get("")

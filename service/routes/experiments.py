@@ -1,17 +1,23 @@
 """/v1/experiments: submit, look, cancel, and read the report."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
-from fastapi.responses import PlainTextResponse
+from fastapi import APIRouter, Path, Query, Response
 
-from gauntlet.report import Report, to_markdown
+from gauntlet.rendering import CONTENT_SECURITY_POLICY, FIGURES, MEDIA_TYPES, Format, draw, render
+from gauntlet.report import Report
 from gauntlet.resources import Experiment, Page
 from gauntlet.spec import ExperimentSpec
 from service.dependencies import After, CeleryDep, DatabaseDep, IdempotencyKey, Limit
+from service.errors import ServiceError
 from service.pages import as_page
 from store import experiments, reports
 from store.broker import wake
+
+_RENDERED = [media_type for name, media_type in MEDIA_TYPES.items() if name != "json"]
+
+# A name that is none of these is a 404, as a path that leads nowhere should be, and no invalid field.
+FigureParameter = Annotated[str, Path(json_schema_extra={"enum": list(FIGURES)})]
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"])
 
@@ -58,17 +64,36 @@ def cancel_experiment(experiment_id: str, database: DatabaseDep) -> Experiment:
 @router.get(
     "/{experiment_id}/report",
     response_model=Report,
-    responses={200: {"content": {"text/markdown": {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {media_type: {"schema": {"type": "string"}} for media_type in _RENDERED}}},
 )
 def get_report(
-    experiment_id: str, database: DatabaseDep, format: Annotated[Literal["json", "md"], Query()] = "json"
-) -> Report | PlainTextResponse:
-    """The report so far: JSON, or the same as Markdown."""
+    experiment_id: str, database: DatabaseDep, format: Annotated[Format, Query()] = "json"
+) -> Report | Response:
+    """The report so far: JSON, or the same as a page (HTML), Markdown, a table per attack (CSV) or tables for LaTeX."""
     with database.reading() as session:
         report = reports.build(session, experiment_id)
-    if format == "md":
-        return PlainTextResponse(to_markdown(report), media_type="text/markdown")
-    return report
+    if format == "json":
+        return report
+    headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY} if format == "html" else {}
+    return Response(render(report, format), headers=headers, media_type=MEDIA_TYPES[format])
+
+
+@router.get(
+    "/{experiment_id}/figures/{name}.svg",
+    response_class=Response,
+    responses={200: {"content": {"image/svg+xml": {"schema": {"type": "string"}}}}},
+)
+def get_figure(experiment_id: str, name: FigureParameter, database: DatabaseDep) -> Response:
+    """A figure of the report so far: training, gap, eps, cost or confusion."""
+    if name not in FIGURES:
+        raise ServiceError(404, "not-found", f"There is no such figure; there are {', '.join(FIGURES)}.")
+    with database.reading() as session:
+        report = reports.build(session, experiment_id)
+    document = draw(report, name)
+    if document is None:
+        raise ServiceError(404, "not-found", f"The report has nothing to draw in the figure {name} yet.")
+    headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
+    return Response(document, headers=headers, media_type="image/svg+xml")
 
 
 def _read(database: DatabaseDep, experiment_id: str) -> Experiment:

@@ -5,10 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import save
 from typer.testing import CliRunner
 
 from cli.commands import app
+from gauntlet.architectures import build_model
+from gauntlet.checkpoint_card import Imported
+from gauntlet.kinds import Cnn
 from tests.e2e.system import System
 
 
@@ -34,13 +39,15 @@ def test_a_preset_is_submitted_by_its_name(gauntlet: Any, system: System) -> Non
     assert system.client.experiment(identifier).name == "quickstart"
 
 
-def test_a_report_has_three_forms(gauntlet: Any, tmp_path: Path, tiny_document: dict[str, Any]) -> None:
-    """A table for the eye, Markdown for a text, JSON for a program."""
+def test_a_report_has_six_forms(gauntlet: Any, tmp_path: Path, tiny_document: dict[str, Any]) -> None:
+    """A table for the eye, Markdown and LaTeX for a text, HTML for a browser, JSON and CSV for a program."""
     (tmp_path / "spec.json").write_text(json.dumps(tiny_document))
     identifier = gauntlet("submit", str(tmp_path / "spec.json")).output.strip()
     assert "is queued" in gauntlet("report", identifier).output
     assert gauntlet("report", identifier, "--format", "md").output.startswith("# tiny\n")
     assert json.loads(gauntlet("report", identifier, "--format", "json").output)["experiment"] == identifier
+    for form, told in (("html", "<!doctype html>"), ("csv", "experiment,run,"), ("tex", r"\begin{table}")):
+        assert told in gauntlet("report", identifier, "--format", form).output
 
 
 @pytest.mark.parametrize(
@@ -49,7 +56,7 @@ def test_a_report_has_three_forms(gauntlet: Any, tmp_path: Path, tiny_document: 
         (["submit", "no-such-preset"], "/preset"),
         (["submit", "missing.yaml"], "cannot be read"),
         (["report", "exp_none"], "There is no experiment"),
-        (["report", "exp_none", "--format", "xml"], "table, md or json"),
+        (["report", "exp_none", "--format", "xml"], "table, md, json, html, csv or tex"),
         (["cancel", "run_none"], "There is no run"),
     ],
 )
@@ -59,6 +66,27 @@ def test_a_mistake_is_answered_in_a_sentence(gauntlet: Any, arguments: list[str]
     assert result.exit_code == 1
     assert said in result.output
     assert "Traceback" not in result.output
+
+
+def test_weights_are_imported(gauntlet: Any, system: System, tmp_path: Path) -> None:
+    """By options or by a card; options win, and what looks wrong is told beside the id."""
+    network = build_model(Cnn(), (1, 16, 16), 10)
+    file, card = tmp_path / "reader.safetensors", tmp_path / "card.yaml"
+    file.write_bytes(
+        save({name: torch.zeros_like(tensor).contiguous() for name, tensor in network.state_dict().items()})
+    )
+    card.write_text("{name: theirs, source: a book, architecture: {kind: cnn}, dataset: {name: digits}}")
+    by_options = gauntlet("import", str(file), "--architecture", "cnn", "--dataset", "digits")
+    by_card = gauntlet("import", str(file), "--card", str(card), "--name", "mine")
+    for result in (by_options, by_card):
+        assert result.exit_code == 0, result.output
+        assert "does not depend on its input" in " ".join(result.output.split())
+    mine, reader = system.client.checkpoints()
+    assert (mine.name, reader.name) == ("mine", "reader")
+    assert mine.id in by_card.output
+    assert mine.card.origin == Imported(name="mine", source="a book")
+    refused = gauntlet("import", str(file), "--architecture", "resnet18", "--dataset", "digits")
+    assert (refused.exit_code, "/weights" in refused.output) == (1, True)
 
 
 def test_a_name_is_text_and_no_markup(gauntlet: Any, tmp_path: Path, tiny_document: dict[str, Any]) -> None:

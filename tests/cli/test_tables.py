@@ -6,8 +6,11 @@ import pytest
 from rich.console import Console
 
 from cli.tables import print_report
-from gauntlet.report import Accuracy, EvaluationOutcome, Report, report_row
+from gauntlet.outcome import summarise
+from gauntlet.report import Report, assemble
+from gauntlet.report_row import report_row
 from gauntlet.spec import ExperimentSpec
+from tests.reports import judged, measured
 
 
 @pytest.fixture
@@ -22,17 +25,19 @@ def report(tiny_spec: ExperimentSpec) -> Report:
         selection="best_fgsm",
         train_accuracy=0.9,
         train_n=96,
-        outcome=EvaluationOutcome(natural=Accuracy.of(8, 16), attacks=()),
+        outcome=summarise(
+            tiny_spec.evaluation.of_one(),
+            [judged("natural", [True, False] * 8), judged("fgsm@8/255", [True] + [False] * 15)],
+            measured(),
+        ),
     )
-    return Report(
+    return assemble(
         experiment="exp_a",
         name="[x]",
         status="succeeded",
         complete=True,
-        selected_on="test",
         spec=tiny_spec,
-        rows=(row,),
-        warnings=(),
+        rows=[row],
     )
 
 

@@ -49,7 +49,7 @@ def test_one_request_becomes_a_report_and_a_classified_image(
             assert row.autoattack_accuracy is not None
             assert 0 <= row.autoattack_accuracy <= row.natural_accuracy <= 1
             assert row.generalisation_gap == pytest.approx(row.train_accuracy - row.natural_accuracy)
-        assert "| policy_gradient | 0 | epoch" in client.report_markdown(experiment.id)
+        assert "| policy_gradient | 0 | epoch" in client.report_text(experiment.id, "md")
 
         for run in client.runs(experiment.id):
             assert [row.epoch for row in client.metrics(run.id)] == [1, 2, 3, 4]

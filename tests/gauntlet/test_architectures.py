@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from gauntlet.architectures import build_model, initialise
-from gauntlet.kinds import Cnn
+from gauntlet.kinds import ArchitectureSpec, Cnn, ResNet
 from tests.gauntlet.examples import network, same_tensors
 
 
@@ -25,14 +25,33 @@ def test_the_network_is_the_papers() -> None:
     assert [layer.padding for layer in convolutions] == ["same", (0, 0), "same", (0, 0)]
 
 
+def test_resnet18_is_the_one_for_cifar10() -> None:
+    """It has torchvision's names, the known 11,173,962 weights, and 4 × 4 positions before its last pooling."""
+    model = build_model(ResNet(), (3, 32, 32), 10)
+    assert sum(parameter.numel() for parameter in model.parameters()) == 11_173_962
+    names = model.state_dict().keys()
+    assert {"conv1.weight", "bn1.running_mean", "layer2.0.downsample.0.weight", "layer4.1.bn2.bias", "fc.bias"} <= names
+    seen: list[torch.Size] = []
+    model.get_submodule("layer4").register_forward_hook(lambda _module, _inputs, output: seen.append(output.shape))
+    model(torch.rand(2, 3, 32, 32))
+    assert seen == [(2, 512, 4, 4)]
+
+
+@pytest.mark.parametrize("architecture", [Cnn(), ResNet()], ids=lambda spec: spec.kind)
 @pytest.mark.parametrize("shape", [(1, 16, 16), (3, 32, 32), (3, 10, 10), (1, 28, 28), (3, 11, 33)])
-def test_any_image_shape_gives_logits(shape: tuple[int, int, int]) -> None:
-    """Images down to 10 pixels, square or not, give one finite float32 logit per class, not probabilities."""
-    logits = network(7, shape=shape)(torch.rand(5, *shape))
-    assert logits.shape == (5, 7)
-    assert logits.dtype == torch.float32
-    assert logits.isfinite().all()
-    assert (logits < 0).any()
+def test_any_image_shape_gives_logits(shape: tuple[int, int, int], architecture: ArchitectureSpec) -> None:
+    """Images down to 10 pixels, square or not, give one finite float32 logit per class, not probabilities.
+
+    In train mode too, of a single image, which batch normalisation could not do with one position per channel.
+    """
+    model = build_model(architecture, shape, 7)
+    initialise(model, 0)
+    for images, training in ((torch.rand(5, *shape), False), (torch.rand(1, *shape), True)):
+        logits = model.train(training)(images)
+        assert logits.shape == (len(images), 7)
+        assert logits.dtype == torch.float32
+        assert logits.isfinite().all()
+        assert not torch.allclose(logits.sum(dim=1), torch.ones(len(images)))
 
 
 def test_weights_begin_as_keras_begins_them() -> None:

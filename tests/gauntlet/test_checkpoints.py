@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from gauntlet.checkpoint_card import CheckpointCard, Normalisation, Trained
 from gauntlet.checkpoints import (
-    CheckpointCard,
     TrainingState,
     capture,
     encode_training_state,
@@ -20,16 +20,18 @@ from gauntlet.checkpoints import (
 )
 from gauntlet.datasets import Dataset
 from gauntlet.errors import CheckpointInvalid
-from gauntlet.kinds import RmsProp
+from gauntlet.kinds import Cnn, Digits, RmsProp
 from gauntlet.optimizers import build_optimizer
 from gauntlet.tally import empty_tally
 from tests.gauntlet.examples import CPU, finished, network, run_spec, same_tensors
 
+SPEC = run_spec(adversary={"eps": "0.031"}, objective={"kind": "policy_gradient", "entropy_bonus": 0.1})
 CARD = CheckpointCard(
-    spec=run_spec(adversary={"eps": "0.031"}, objective={"kind": "policy_gradient", "entropy_bonus": 0.1}),
-    epoch=3,
+    architecture=Cnn(),
+    dataset=Digits(),
     classes=tuple("0123456789"),
     image_shape=(1, 16, 16),
+    origin=Trained(spec=SPEC, epoch=3),
 )
 
 
@@ -62,6 +64,16 @@ def test_a_weights_file_gives_back_model_and_card(state: TrainingState, file: Pa
     assert torch.equal(loaded.model(images), model(images))
 
 
+def test_a_normalising_model_takes_plain_images(state: TrainingState, file: Path) -> None:
+    """Its tensors have the plain network's names, and what it computes is the network of (image − mean) / std."""
+    card = CARD.model_copy(update={"normalisation": Normalisation(mean=(0.3,), std=(0.5,))})
+    file.write_bytes(encode_weights(state.model, card))
+    images = torch.rand(3, 1, 16, 16)
+    model = network()
+    model.load_state_dict(state.model)
+    assert torch.equal(load_model(file, CPU).model(images), model((images - 0.3) / 0.5))
+
+
 def test_a_training_state_survives_its_file(state: TrainingState, file: Path) -> None:
     """Epoch, weights, optimiser tensors, warnings and environment are read back as they were."""
     file.write_bytes(encode_training_state(state))
@@ -92,7 +104,9 @@ def test_unequal_states_are_unequal_bytes(state: TrainingState) -> None:
         dataclasses.replace(state, environment="elsewhere"),
     ]
     assert len({encode_training_state(each) for each in [state, *changed]}) == len(changed) + 1
-    assert encode_weights(state.model, CARD.model_copy(update={"epoch": 4})) != encode_weights(state.model, CARD)
+    assert encode_weights(state.model, CARD.model_copy(update={"classes": tuple("abcdefghij")})) != encode_weights(
+        state.model, CARD
+    )
 
 
 def refused(file: Path) -> None:
@@ -215,9 +229,12 @@ def test_the_environment_names_what_bits_depend_on() -> None:
         {"image_shape": [1, -16, 16]},
         {"image_shape": [0, 16, 16]},
         {"classes": ["only"]},
-        {"epoch": -1},
+        {"origin": {"kind": "trained", "spec": SPEC.model_dump(mode="json"), "epoch": -1}},
+        {"origin": {"kind": "found"}},
+        {"normalisation": {"mean": [0.5, 0.5], "std": [0.2, 0.2]}},
+        {"normalisation": {"mean": [0.5], "std": [0]}},
     ],
-    ids=str,
+    ids=lambda change: str(change)[:60],
 )
 def test_an_impossible_card_is_refused(state: TrainingState, file: Path, change: dict[str, object]) -> None:
     """A header with sizes no model has is refused before a model is built from it."""

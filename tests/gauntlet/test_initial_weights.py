@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from gauntlet.checkpoints import CheckpointCard, encode_training_state, encode_weights, load_initial_weights
+from gauntlet.checkpoint_card import CheckpointCard, Imported, Normalisation
+from gauntlet.checkpoints import encode_training_state, encode_weights, load_initial_weights
 from gauntlet.datasets import Dataset, load_dataset
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.events import EpochFinished
@@ -18,6 +19,13 @@ from gauntlet.training import train
 from tests.gauntlet.examples import CPU, finished, network, run_spec, same_tensors
 
 IDENTIFIER = "ckpt_01m8yq3f5cs9k0000000000000"
+CARD = CheckpointCard(
+    architecture=Cnn(),
+    dataset=Digits(),
+    classes=tuple("0123456789"),
+    image_shape=(1, 16, 16),
+    origin=Imported(name="another's"),
+)
 
 
 def weights_of_a_network(seed: int) -> dict[str, torch.Tensor]:
@@ -27,9 +35,8 @@ def weights_of_a_network(seed: int) -> dict[str, torch.Tensor]:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """The weights of an untrained network, seed 3."""
-    card = CheckpointCard(spec=run_spec(), epoch=1, classes=tuple("0123456789"), image_shape=(1, 16, 16))
     file = tmp_path / "weights.safetensors"
-    file.write_bytes(encode_weights(weights_of_a_network(3), card))
+    file.write_bytes(encode_weights(weights_of_a_network(3), CARD))
     return file
 
 
@@ -62,6 +69,14 @@ def test_weights_of_another_model_are_refused(file: Path, shape: tuple[int, int,
     told = f"cnn for 10 classes of 1 × 16 × 16 images.* cnn for {classes} classes of "
     with pytest.raises(CheckpointInvalid, match=told):
         load_initial_weights(file, Cnn(), shape, classes)
+
+
+def test_weights_behind_a_normalisation_are_refused(file: Path) -> None:
+    """Training would show the network images of another range."""
+    card = CARD.model_copy(update={"normalisation": Normalisation(mean=(0.5,), std=(0.5,))})
+    file.write_bytes(encode_weights(weights_of_a_network(3), card))
+    with pytest.raises(CheckpointInvalid, match="normalises its input"):
+        load_initial_weights(file, Cnn(), (1, 16, 16), 10)
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(few: Dataset, file: Path) -> None:

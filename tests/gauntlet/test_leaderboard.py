@@ -32,8 +32,8 @@ def test_published_numbers_stand_beside_like_ones() -> None:
     (group,) = board(AUTO).groups
     assert [entry.robust.value for entry in group.entries] == [0.5]
     names = [reference.name for reference in group.references]
-    assert "Engstrom ResNet-50" in names
-    assert "TRADES WRN-34-10" not in names, "its budget is 0.031"
+    assert "Engstrom 2019, ResNet-50" in names
+    assert "TRADES, WRN-34-10" not in names, "its budget is 0.031"
     assert not any(reference.ranked for reference in group.references)
     robust = [reference.robust for reference in group.references]
     assert robust == sorted(robust, reverse=True)
@@ -52,6 +52,6 @@ def test_no_published_number_stands_beside_another_protocol(attack: dict[str, An
 def test_an_exact_budget_finds_its_own_number() -> None:
     """0.031 is not 8/255; and no number is published for other data."""
     (group,) = board(AUTO | {"eps": "0.031"}).groups
-    assert [reference.name for reference in group.references] == ["TRADES WRN-34-10"]
+    assert [reference.name for reference in group.references] == ["TRADES, WRN-34-10"]
     (group,) = board(AUTO, "digits").groups
     assert group.references == ()

@@ -1,96 +1,45 @@
-from collections.abc import Sequence
-from dataclasses import dataclass
+"""What a report holds and derives. How it is shown is in tests/gauntlet/rendering."""
+
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
-from gauntlet.attack_specs import AttackSpec
-from gauntlet.presets import overlay
-from gauntlet.report import Accuracy, Report, ReportRow, report_row, summarise, to_markdown, wilson_interval
-from gauntlet.spec import ExperimentSpec
+from gauntlet.evaluation_spec import EvaluationSpec
+from gauntlet.intervals import mean_interval, paired_p, wilson_interval
+from gauntlet.outcome import Accuracy, EvaluationOutcome, summarise
+from gauntlet.report import Report
+from gauntlet.report_row import ReportRow, report_row
+from gauntlet.summaries import METRICS
+from tests.reports import judged, made_up, measured
 
 FGSM, AUTO = {"kind": "fgsm", "eps": "8/255"}, {"kind": "autoattack", "eps": "8/255"}
 WIDER = {"kind": "fgsm", "eps": "16/255"}
+ROUND = {"kind": "fgsm", "eps": "0.5", "norm": "L2"}
 
 
-@dataclass(frozen=True)
-class Batch:
-    stage: str
-    robust: Sequence[bool]
-
-
-def attacks(*written: dict[str, str]) -> tuple[AttackSpec, ...]:
-    return tuple(TypeAdapter(AttackSpec).validate_python(attack) for attack in written)
+def halves(stage: str, right: int) -> list[Any]:
+    """Ten images in two batches, of which the first so many are right."""
+    robust = [position < right for position in range(10)]
+    return [judged(stage, robust[:5]), judged(stage, robust[5:], first=5)]
 
 
 BATCHES = [
-    Batch("natural", [True] * 4 + [False]),
-    Batch("natural", [True] * 4 + [False]),
-    Batch("fgsm@8/255", [True] * 4 + [False]),
-    Batch("fgsm@8/255", [True, True, False, False, False]),
-    Batch("fgsm@16/255", [False] * 5),
-    Batch("fgsm@16/255", [True] + [False] * 4),
-    Batch("autoattack@8/255:apgd-ce", [True] * 5),
-    Batch("autoattack@8/255:apgd-ce", [False] * 3),
-    Batch("autoattack@8/255:apgd-t", [True] * 4 + [False]),
-    Batch("autoattack@8/255:fab-t", [True] * 4),
-    Batch("autoattack@8/255:square", [True] * 3 + [False]),
+    *halves("natural", 8),
+    *halves("fgsm@8/255", 6),
+    *halves("fgsm@16/255", 1),
+    *halves("fgsm@L2:0.5", 7),
+    *halves("autoattack@8/255:apgd-ce", 5),
+    judged("autoattack@8/255:apgd-t", [True] * 4 + [False]),
+    judged("autoattack@8/255:square", [True] * 3 + [False]),
 ]
 
 
-@pytest.mark.parametrize(
-    ("right", "n", "low", "high"),
-    [
-        (0, 10, 0.0, 0.2775),
-        (5, 10, 0.2366, 0.7634),
-        (10, 10, 0.7225, 1.0),
-        (1, 1, 0.2065, 1.0),
-        (500, 1000, 0.4691, 0.5309),
-    ],
-)
-def test_wilson_intervals_are_the_known_ones(right: int, n: int, low: float, high: float) -> None:
-    """The 95 % score interval agrees with published values."""
-    assert wilson_interval(right / n, n) == pytest.approx((low, high), abs=5e-5)
+def counted(*attacks: dict[str, str]) -> EvaluationOutcome:
+    return summarise(EvaluationSpec.model_validate({"attacks": attacks}), BATCHES, measured())
 
 
-@given(st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_an_interval_holds_its_fraction(counted: tuple[int, int]) -> None:
-    """An interval lies in [0, 1] and holds the fraction it belongs to; the mirrored fraction has the mirrored one."""
-    right, n = counted
-    accuracy = Accuracy.of(right, n)
-    low, high = accuracy.interval
-    assert 0 <= low <= accuracy.value + 1e-12
-    assert accuracy.value - 1e-12 <= high <= 1
-    assert wilson_interval(1 - right / n, n) == pytest.approx((1 - high, 1 - low), abs=1e-9)
-
-
-def test_batches_are_counted_into_accuracies() -> None:
-    """Each attack's accuracy is its survivors over all n images, AutoAttack's those of its last part."""
-    outcome = summarise(attacks(FGSM, WIDER, AUTO), BATCHES, 10)
-    assert outcome.natural == Accuracy.of(8, 10)
-    fgsm, wider, autoattack = outcome.attacks
-    assert (fgsm.accuracy.value, fgsm.accuracy.n) == (0.6, 10)
-    assert wider.accuracy == Accuracy.of(1, 10)
-    assert autoattack.accuracy == Accuracy.of(3, 10)
-    assert autoattack.survivors == {"apgd-ce": 5, "apgd-t": 4, "fab-t": 4, "square": 3}
-    assert fgsm.survivors == {}
-    assert outcome == summarise(attacks(FGSM, WIDER, AUTO), reversed(BATCHES), 10)
-
-
-def test_an_ensemble_that_broke_everything_leaves_nothing() -> None:
-    """Parts without a batch count as none correct, also where natural accuracy is zero."""
-    broken = [Batch("natural", [True, False]), Batch("autoattack@8/255:apgd-ce", [False])]
-    (outcome,) = summarise(attacks(AUTO), broken, 2).attacks
-    assert outcome.accuracy == Accuracy.of(0, 2)
-    (outcome,) = summarise(attacks(AUTO), [Batch("natural", [False, False])], 2).attacks
-    assert outcome.accuracy == Accuracy.of(0, 2)
-
-
-def row(*asked: dict[str, str], **changes: Any) -> ReportRow:
-    given_: dict[str, Any] = {
+def row(*attacks: dict[str, str], **changes: Any) -> ReportRow:
+    given: dict[str, Any] = {
         "objective": "cross_entropy",
         "seed": 3,
         "run": "run_1",
@@ -99,20 +48,27 @@ def row(*asked: dict[str, str], **changes: Any) -> ReportRow:
         "selection": "best_fgsm",
         "train_accuracy": 0.9,
         "train_n": 20,
-        "outcome": summarise(attacks(*asked), BATCHES, 10),
+        "outcome": counted(*attacks),
     }
-    return report_row(**(given_ | changes))
+    return report_row(**(given | changes))
+
+
+def test_batches_are_counted_into_accuracies() -> None:
+    """Each attack's accuracy is its survivors over all n images, AutoAttack's what no part of it broke."""
+    outcome = counted(FGSM, WIDER, AUTO)
+    assert outcome.natural == Accuracy.of(8, 10)
+    fgsm, wider, autoattack = outcome.attacks
+    assert (fgsm.accuracy, fgsm.survivors) == (Accuracy.of(6, 10), {})
+    assert wider.accuracy == Accuracy.of(1, 10)
+    assert autoattack.accuracy == Accuracy.of(3, 10)
+    assert autoattack.survivors == {"apgd-ce": 5, "apgd-t": 4, "square": 3}
 
 
 def test_a_row_is_a_line_of_the_papers_table() -> None:
     """A row has the fractions, their n, the gap train − natural and an interval for each accuracy."""
     line = row(FGSM, AUTO)
-    assert (line.train_accuracy, line.natural_accuracy, line.fgsm_accuracy, line.autoattack_accuracy) == (
-        0.9,
-        0.8,
-        0.6,
-        0.3,
-    )
+    accuracies = (line.train_accuracy, line.natural_accuracy, line.fgsm_accuracy, line.autoattack_accuracy)
+    assert accuracies == (0.9, 0.8, 0.6, 0.3)
     assert (line.n, line.train_n) == (10, 20)
     assert line.generalisation_gap == pytest.approx(0.1)
     assert line.intervals == {
@@ -132,91 +88,63 @@ def test_a_column_nobody_asked_for_is_empty() -> None:
 
 
 def test_a_column_shows_the_first_budget_asked_for() -> None:
-    """Of two budgets the column has the first; the outcome has both."""
+    """Of two budgets the column has the first, and of two norms L∞; the outcome has all."""
     assert row(FGSM, WIDER).fgsm_accuracy == 0.6
     wider_first = row(WIDER, FGSM)
     assert wider_first.fgsm_accuracy == 0.1
     assert len(wider_first.outcome.attacks) == 2
+    assert row(ROUND, FGSM).fgsm_accuracy == 0.6
+    assert row(ROUND).fgsm_accuracy is None
 
 
-def report(**changes: Any) -> Report:
-    spec = ExperimentSpec.model_validate(
-        overlay({"preset": "quickstart", "evaluation": {"attacks": [FGSM, AUTO]}}, changes.pop("spec", {}))
-    )
-    given_: dict[str, Any] = {
-        "experiment": "exp_1",
-        "name": "digits, twice",
-        "status": "succeeded",
-        "complete": True,
-        "selected_on": spec.evaluation.select_on,
-        "spec": spec,
-        "rows": (row(FGSM, AUTO), row(FGSM, objective="policy_gradient", selection="last", train_accuracy=0.75)),
-        "warnings": (),
-    }
-    return Report(**(given_ | changes))
+def test_a_summary_is_the_mean_over_seeds() -> None:
+    """Every metric of every objective has its mean, deviation and Student interval over the seeds."""
+    report = made_up()
+    assert [(one.objective, one.seeds) for one in report.summaries] == [
+        ("cross_entropy", (0, 1, 2)),
+        ("policy_gradient", (0, 1, 2)),
+    ]
+    for summary, rows in zip(report.summaries, (report.rows[:3], report.rows[3:]), strict=True):
+        for metric in METRICS:
+            values = [getattr(line, metric) for line in rows]
+            found = getattr(summary, metric)
+            assert (found.n, found.mean) == (3, pytest.approx(sum(values) / 3))
+            assert found.interval == mean_interval(values)
+            assert found.sd is not None
 
 
-def test_markdown_has_the_table_in_per_cent() -> None:
-    """The table has a line per row: accuracies with intervals, a dash where none was asked for, the signed gap."""
-    lines = to_markdown(report()).splitlines()
-    assert lines[0] == "# digits, twice"
-    header = lines.index("| objective | seed | checkpoint | train | natural | FGSM | AutoAttack | gap |")
-    assert lines[header + 1] == "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |"
-    assert lines[header + 2] == (
-        "| cross_entropy | 3 | epoch 40 (best fgsm) | 90.0 [69.9, 97.2] | 80.0 [49.0, 94.3] | 60.0 [31.3, 83.2] "
-        "| 30.0 [10.8, 60.3] | +10.0 |"
-    )
-    second = lines[header + 3]
-    assert second.startswith("| policy_gradient | 3 | epoch 40 (last) | 75.0 ")
-    assert second.endswith("| – | -5.0 |")
+def test_a_comparison_is_paired_by_seed() -> None:
+    """Every metric of the second objective is held against the first's of the same seed."""
+    report = made_up()
+    assert [one.metric for one in report.comparisons] == list(METRICS)
+    for one in report.comparisons:
+        differences = [
+            getattr(report.rows[3 + seed], one.metric) - getattr(report.rows[seed], one.metric) for seed in range(3)
+        ]
+        assert (one.objective, one.baseline, one.seeds) == ("policy_gradient", "cross_entropy", (0, 1, 2))
+        assert one.difference.mean == pytest.approx(sum(differences) / 3)
+        assert one.p == pytest.approx(paired_p(differences))
 
 
-def test_markdown_says_how_it_was_measured() -> None:
-    """Data set, training budget, attacks with exact budgets and n are told."""
-    text = to_markdown(report())
-    for told in ("digits", "ε = 32/255", "40 epochs", "batches of 32", "rmsprop at 0.0003", "on 10 test images"):
-        assert told in text
-    assert "FGSM at ε = 8/255, AutoAttack at ε = 8/255" in text
+def test_only_seeds_that_both_have_are_compared() -> None:
+    """A run that is missing takes its partner out of the comparison, not out of the summary."""
+    whole = made_up()
+    report = made_up(rows=whole.rows[:5])
+    assert [len(one.seeds) for one in report.summaries] == [3, 2]
+    assert {one.seeds for one in report.comparisons} == {(0, 1)}
+    alone = made_up(rows=whole.rows[3:])
+    assert alone.comparisons == ()
 
 
-@pytest.mark.parametrize(
-    ("evaluation", "told"),
-    [
-        ({}, ["The best checkpoint was selected on the test set, as in the paper."]),
-        ({"select": ["last"]}, []),
-        (
-            {"select_on": "validation"},
-            [
-                "Held out for validation: a tenth of the training images.",
-                "The best checkpoint was selected on the validation set, not on the test set as in the paper.",
-            ],
-        ),
-        (
-            {"select_on": "validation", "validation_samples": 70, "select": ["last"]},
-            ["Held out for validation: 70 of the training images."],
-        ),
-    ],
-    ids=["test", "test, last only", "validation", "validation, last only"],
-)
-def test_markdown_says_what_selected_and_what_was_held_out(evaluation: dict[str, Any], told: list[str]) -> None:
-    """The set that chose the best checkpoint is named where one was chosen, held-out images wherever there are any."""
-    shown = report(spec={"evaluation": evaluation})
-    assert shown.selected_on == evaluation.get("select_on", "test")
-    text = to_markdown(shown)
-    sentences = [line for line in told if line in text]
-    assert sentences == told
-    assert text.count("selected on") + text.count("Held out") == len(told)
-
-
-def test_markdown_says_what_is_missing_or_suspect() -> None:
-    """An unfinished experiment and every warning are told, a finished one without warnings says neither."""
-    told = to_markdown(report(complete=False, status="running", rows=(), warnings=("Run 1 diverged.",)))
-    assert "The experiment is running: rows may still be missing." in told
-    assert "- Run 1 diverged." in told
-    assert "may still be missing" not in to_markdown(report())
+def test_one_seed_has_no_deviation() -> None:
+    """With a single seed there is a mean, and no deviation, interval or p."""
+    report = made_up({"seeds": [7]})
+    for summary in report.summaries:
+        assert (summary.natural_accuracy.sd, summary.natural_accuracy.interval) == (None, None)
+    assert {one.p for one in report.comparisons} == {None}
 
 
 def test_a_report_survives_json() -> None:
     """A report written as JSON and read again is the same one."""
-    whole = report()
+    whole = made_up()
     assert Report.model_validate_json(whole.model_dump_json()) == whole

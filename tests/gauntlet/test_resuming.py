@@ -12,7 +12,7 @@ from gauntlet.checkpoints import TrainingState, encode_training_state, load_trai
 from gauntlet.datasets import Dataset
 from gauntlet.events import EpochFinished, Resumed, TrainingEvent, Warned
 from gauntlet.spec import RunSpec
-from tests.gauntlet.examples import events, needs_compiler, run_spec, same_tensors, states
+from tests.gauntlet.examples import events, needs_compiler, run_spec, same_tensors, some, states
 
 CROSS_ENTROPY = {"kind": "cross_entropy"}
 # Everything that draws random numbers: dropout in both passes, actions in the attack and in the loss.
@@ -128,3 +128,17 @@ def test_compiling_is_part_of_the_environment(few: Dataset) -> None:
     """A compiled run's state resumed without compiling is told not to be bit-identical."""
     (state, *_) = states(events(spec_for(1, objective=CROSS_ENTROPY, compile="on"), few, every_state=True))
     assert events(spec_for(1, objective=CROSS_ENTROPY), few, state)[0] == Resumed(0, 1, bit_identical=False)
+
+
+def test_a_resumed_run_keeps_the_statistics_of_batch_normalisation(few: Dataset) -> None:
+    """They are state, too, and the attack's pass in train mode changes them as the update's does."""
+    data = some(few, train=48, test=16)
+    spec = spec_for(1, **RANDOM, architecture={"kind": "resnet18"})
+    whole = events(spec, data, every_state=True)
+    within, end = states(whole)
+    assert (within.epoch, within.batch, end.epoch) == (0, 1, 1)
+    assert int(end.model["bn1.num_batches_tracked"]) == 4  # two batches, each attacked and learned from
+    assert not torch.equal(within.model["bn1.running_mean"], end.model["bn1.running_mean"])
+    rest = events(spec, data, within, every_state=True)
+    assert digests(rest) == {(1, 0): digests(whole)[1, 0]}
+    assert rows(rest) == rows(whole)

@@ -112,7 +112,53 @@ def test_an_unfinished_report_says_so(api: TestClient, tiny_document: dict[str, 
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/experiments/exp_none", "/v1/experiments/exp_none/report", "/v1/runs/run_none", "/v1/checkpoints/x"]
+    ("format", "media_type", "told"),
+    [
+        ("json", "application/json", '"status":"queued"'),
+        ("html", "text/html", "&lt;b&gt;tiny"),
+        ("md", "text/markdown", "rows may still be missing"),
+        ("csv", "text/csv", "experiment,run,objective"),
+        ("tex", "application/x-tex", r"\toprule"),
+    ],
+)
+def test_a_report_has_five_forms(
+    api: TestClient, tiny_document: dict[str, Any], format: str, media_type: str, told: str
+) -> None:
+    """Each comes under its own type; the page may load and run nothing, and what a user wrote stays text in it."""
+    identifier = api.post("/v1/experiments", json=tiny_document | {"name": "<b>tiny"}).json()["id"]
+    answer = api.get(f"/v1/experiments/{identifier}/report", params={"format": format})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].split(";")[0] == media_type
+    assert told in answer.text
+    if format == "html":
+        allowed = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+        assert answer.headers["content-security-policy"] == allowed
+    unknown = api.get(f"/v1/experiments/{identifier}/report", params={"format": "pdf"})
+    assert unknown.status_code == 422
+
+
+def test_a_figure_is_drawn_where_there_is_something_to_draw(api: TestClient, trained_run: str) -> None:
+    """A trained run has its curves as SVG; what is not measured yet and an unknown name are 404 problems."""
+    experiment = api.get(f"/v1/runs/{trained_run}").json()["experiment"]
+    drawn = api.get(f"/v1/experiments/{experiment}/figures/training.svg")
+    assert (drawn.status_code, drawn.headers["content-type"]) == (200, "image/svg+xml")
+    assert "<svg " in drawn.text
+    assert drawn.headers["content-security-policy"].startswith("default-src 'none'")
+    for name, told in (("confusion", "nothing to draw"), ("pie", "training, gap, eps, cost, confusion")):
+        missing = api.get(f"/v1/experiments/{experiment}/figures/{name}.svg")
+        assert (missing.status_code, missing.headers["content-type"]) == (404, "application/problem+json")
+        assert told in missing.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/experiments/exp_none",
+        "/v1/experiments/exp_none/report",
+        "/v1/experiments/exp_none/figures/gap.svg",
+        "/v1/runs/run_none",
+        "/v1/checkpoints/x",
+    ],
 )
 def test_an_unknown_id_is_a_404_problem(api: TestClient, path: str) -> None:
     """The answer names what is missing and carries the request's id."""

@@ -7,6 +7,7 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
+from gauntlet.checkpoint_card import Trained
 from gauntlet.checkpoints import load_model
 
 
@@ -41,7 +42,8 @@ def test_weights_are_a_checkpoint_file(api: TestClient, trained_run: str, tmp_pa
     file = tmp_path / "weights.safetensors"
     file.write_bytes(answer.content)
     loaded = load_model(file, torch.device("cpu"))
-    assert (loaded.card.epoch, loaded.card.image_shape, len(loaded.card.classes)) == (4, (1, 16, 16), 10)
+    assert isinstance(loaded.card.origin, Trained)
+    assert (loaded.card.origin.epoch, loaded.card.image_shape, len(loaded.card.classes)) == (4, (1, 16, 16), 10)
 
 
 def test_missing_weights_are_a_conflict(api: TestClient, trained_run: str, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """What a worker records of a run, on both databases."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 from sqlalchemy import select
@@ -15,15 +15,23 @@ from store.files import StoredFile
 from store.jobs import Claim
 from store.models import Checkpoint, EpochMetrics, Evaluation, RunEvent
 from store.runs import EpochRecord, Note
+from tests.reports import Batch, judged
 from tests.store.kept import kept_weights
 
 EPOCHS = 4
 FGSM = {1: 0.2, 2: 0.6, 3: 0.9, 4: 0.6}
 
 
+@dataclass(frozen=True)
+class NumberedBatch(Batch):
+    """A made-up batch with its place in its stage."""
+
+    batch: int = 0
+
+
 def submit(database: Database, spec: ExperimentSpec) -> tuple[str, Claim]:
     with database.writing() as session:
-        experiment, (run,) = experiments.create(session, spec, None)
+        experiment, (run, *_) = experiments.create(session, spec, None)
         held = jobs.claim(session, "run", run, "worker", 60)
     assert held is not None
     return experiment.id, held
@@ -214,11 +222,10 @@ def test_an_evaluation_becomes_a_line_of_the_report(database: Database, tiny_spe
 
     for stage, robust in (("natural", [True, True, True, False]), ("fgsm@8/255", [True, False, False, False])):
         for batch in range(2):
-            half = slice(2 * batch, 2 * batch + 2)
+            half = judged(stage, robust[2 * batch : 2 * batch + 2], first=2 * batch)
             with database.writing() as session:
-                evaluations.record_batch(
-                    session, evaluation, stage=stage, batch=batch, images=[0, 1, 2, 3][half], robust=robust[half]
-                )
+                finished = NumberedBatch(**vars(half), batch=batch)
+                evaluations.record_batch(session, evaluation, finished, seconds=0.25)
     with database.writing() as session:
         evaluations.complete(session, evaluation)
     with database.reading() as session:
@@ -229,6 +236,27 @@ def test_an_evaluation_becomes_a_line_of_the_report(database: Database, tiny_spe
     assert (row.natural_accuracy, row.fgsm_accuracy, row.autoattack_accuracy) == (0.75, 0.25, None)
     assert (row.train_accuracy, row.train_n, row.generalisation_gap) == (0.75, 96, 0.0)
     assert report.warnings == ()
+    assert [(one.objective, one.seeds) for one in report.summaries] == [("cross_entropy", (0,))]
+
+
+def test_a_report_has_the_curves_and_costs_of_every_run(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Epochs in order with what each measured, None where it did not; seconds of epochs and of attacked batches."""
+    experiment_id, evaluation = train_and_evaluate(database, tiny_spec.model_copy(update={"seeds": (0, 1)}))
+    for batch in range(3):
+        with database.writing() as session:
+            finished = NumberedBatch("natural", [batch], [0], [0], [False], batch)
+            evaluations.record_batch(session, evaluation, finished, seconds=0.25)
+    with database.reading() as session:
+        report = reports.build(session, experiment_id)
+    (curve,) = report.curves
+    assert (curve.objective, curve.seed, curve.epochs) == ("cross_entropy", 0, (1, 2, 3, 4))
+    assert curve.train_accuracy == (0.75,) * EPOCHS
+    assert curve.test_fgsm_accuracy == tuple(FGSM.values())
+    assert curve.test_accuracy == (None,) * EPOCHS
+    trained, waiting = report.costs
+    assert (trained.seed, trained.training_seconds, trained.evaluation_seconds) == (0, 1.5 * EPOCHS, 0.75)
+    assert (waiting.seed, waiting.training_seconds, waiting.evaluation_seconds) == (1, 0.0, 0.0)
+    assert waiting.device is None
 
 
 def test_a_failed_run_is_named_in_the_report(database: Database, tiny_spec: ExperimentSpec) -> None:

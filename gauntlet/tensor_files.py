@@ -1,0 +1,111 @@
+"""Reading safetensors files that anyone may have made: bounded, and held against a network before they are read.
+
+Nothing here unpickles. What a file claims is checked before memory is spent on it: the header's length, then the number
+of tensors, then names, types and shapes, and only then are the numbers read.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from gauntlet.errors import CheckpointInvalid
+
+# ResNet-18 has 122 tensors, and a card with 10,000 classes is some 100 kB.
+_MOST_HEADER_BYTES = 4 << 20
+_MOST_TENSORS = 4_096
+_LENGTH_BYTES = 8
+_LONGEST_NAME = 80
+
+_FLOATS = ("F64", "F32", "F16", "BF16")
+_INTEGERS = ("I64", "I32")
+# The counter of batch normalisation; it says nothing about what the network computes.
+_OPTIONAL = "num_batches_tracked"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[safe_open]:
+    """The file, open, its bounds checked; tensors come to the CPU.
+
+    Raises:
+        CheckpointInvalid: it is missing, no safetensors file, damaged, or beyond the bounds; here or inside the block.
+    """
+    try:
+        _require_header(path)
+        with safe_open(path, framework="pt") as file:
+            count = len(names(file))
+            if count > _MOST_TENSORS:
+                raise CheckpointInvalid(f"{path.name} holds {count} tensors, more than {_MOST_TENSORS}.")
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise CheckpointInvalid(f"{path.name} is no checkpoint file, or is damaged: {error}.") from error
+
+
+def names(file: safe_open) -> list[str]:
+    """The names of the file's tensors."""
+    return list(file.keys())
+
+
+def read_fitting(file: safe_open, wanted: Mapping[str, Tensor], name: str, network: str) -> dict[str, Tensor]:
+    """The file's tensors, which are just those of a network, in its types and finite.
+
+    Args:
+        wanted: the network's state; only names, shapes and types are looked at, so it may be on the meta device.
+        name: the file's, for messages.
+        network: what the state is of, for messages.
+
+    Raises:
+        CheckpointInvalid: a tensor is missing, unknown, of another shape or type, or not finite.
+    """
+    found = set(names(file))
+    for tensor in [*wanted, *sorted(found)]:
+        fault = _fault(file, tensor, wanted.get(tensor), present=tensor in found)
+        if fault is not None:
+            raise CheckpointInvalid(f"The tensors in {name} do not fit a {network}: {_quoted(tensor)} {fault}.")
+    read = {}
+    for tensor, example in wanted.items():
+        values = file.get_tensor(tensor) if tensor in found else torch.zeros(example.shape)
+        read[tensor] = values.to(example.dtype)
+        # After the conversion, which may overflow.
+        if not bool(read[tensor].isfinite().all()):
+            raise CheckpointInvalid(f"The tensor {_quoted(tensor)} in {name} holds numbers that are not finite.")
+    return read
+
+
+def _fault(file: safe_open, name: str, example: Tensor | None, *, present: bool) -> str | None:
+    if example is None:
+        return "is unknown there"
+    if not present:
+        return None if name.endswith(_OPTIONAL) else "is missing"
+    described = file.get_slice(name)
+    shape, kind = list(described.get_shape()), described.get_dtype()
+    if shape != list(example.shape):
+        return f"has the shape {shape} instead of {list(example.shape)}"
+    if kind not in (_FLOATS if example.is_floating_point() else _INTEGERS):
+        return f"is of the type {kind}"
+    return None
+
+
+def _quoted(name: str) -> str:
+    return repr(name[:_LONGEST_NAME])
+
+
+def _require_header(path: Path) -> None:
+    """A safetensors file begins with its header's length, 8 bytes; say what else a file is, where that can be told."""
+    with path.open("rb") as file:
+        start = file.read(_LENGTH_BYTES)
+    if len(start) < _LENGTH_BYTES:
+        raise CheckpointInvalid(f"{path.name} is too short to be a safetensors file.")
+    if int.from_bytes(start, "little") <= _MOST_HEADER_BYTES:
+        return
+    convert = "Only safetensors files are read; safetensors.torch.save_file(model.state_dict(), file) writes one."
+    if start.startswith(b"PK"):
+        raise CheckpointInvalid(f"{path.name} is a zip archive, such as torch.save writes. {convert}")
+    if start[0] == 0x80:  # noqa: PLR2004  # pickle's PROTO opcode
+        raise CheckpointInvalid(f"{path.name} is a pickle. {convert}")
+    if start.lstrip().startswith(b"<"):
+        raise CheckpointInvalid(f"{path.name} is a web page or XML, as a failed download leaves. {convert}")
+    raise CheckpointInvalid(f"{path.name} is no safetensors file: it does not begin with a header's length.")

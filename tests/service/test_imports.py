@@ -1,0 +1,206 @@
+"""Models that were trained elsewhere, brought to the service."""
+
+import hashlib
+import io
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from fastapi.testclient import TestClient
+from PIL import Image
+from safetensors.torch import load, save
+from torch import Tensor
+
+from gauntlet.architectures import build_model, initialise
+from gauntlet.checkpoints import load_model
+from gauntlet.kinds import Cnn
+from service.app import create_app
+from service.settings import ServiceSettings
+
+CARD: dict[str, Any] = {
+    "name": "a digit reader",
+    "source": "https://example.org/digits",
+    "architecture": {"kind": "cnn"},
+    "dataset": {"name": "digits"},
+}
+
+
+@pytest.fixture(scope="module")
+def weights() -> dict[str, Tensor]:
+    model = build_model(Cnn(), (1, 16, 16), 10)
+    initialise(model, 0)
+    return {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+
+
+def post(api: TestClient, content: bytes, card: Any) -> Any:
+    text = card if isinstance(card, str | bytes) else json.dumps(card)
+    return api.post("/v1/checkpoints", files={"weights": ("weights.safetensors", content)}, data={"card": text})
+
+
+def refused(api: TestClient, settings: ServiceSettings, answer: Any) -> list[str]:
+    """Check that an answer is a 422 and that nothing was kept; the pointers of its errors."""
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert api.get("/v1/checkpoints").json()["data"] == []
+    assert not list(settings.storage.rglob("*.*"))
+    return [error["pointer"] for error in answer.json()["errors"]]
+
+
+def test_an_imported_model_is_a_checkpoint(api: TestClient, weights: dict[str, Tensor], tmp_path: Path) -> None:
+    """It is listed, shown and downloaded like one of a run, and the file says by itself what it is."""
+    answer = post(api, save(weights), CARD)
+    assert answer.status_code == 201, answer.text
+    imported = answer.json()
+    assert answer.headers["Location"] == f"/v1/checkpoints/{imported['id']}"
+    assert imported.pop("findings") == []
+    assert (imported["name"], imported["run"], imported["epoch"], imported["metrics"]) == (CARD["name"], None, None, {})
+    assert imported["card"]["classes"] == list("0123456789")
+    assert imported["card"]["origin"] == {"kind": "imported", "name": CARD["name"], "source": CARD["source"]}
+    assert api.get(answer.headers["Location"]).json() == imported
+    assert api.get("/v1/checkpoints").json()["data"] == [imported]
+
+    content = api.get(f"{answer.headers['Location']}/weights").content
+    assert (hashlib.sha256(content).hexdigest(), len(content)) == (imported["sha256"], imported["bytes"])
+    file = tmp_path / "downloaded.safetensors"
+    file.write_bytes(content)
+    assert load_model(file, torch.device("cpu")).card.model_dump(mode="json") == imported["card"]
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in load(content).items())
+
+    again = post(api, content, CARD)
+    assert again.status_code == 201
+    assert again.json()["id"] != imported["id"]
+    assert again.json()["sha256"] == imported["sha256"]
+
+
+def test_an_imported_model_classifies_with_its_normalisation(api: TestClient, weights: dict[str, Tensor]) -> None:
+    """The picture is shown in [0, 1]; the model's mean and std are applied inside."""
+    card = CARD | {"normalisation": {"mean": [0.25], "std": [0.5]}}
+    checkpoint = post(api, save(weights), card).json()["id"]
+    buffer = io.BytesIO()
+    Image.new("L", (16, 16), 51).save(buffer, "PNG")
+    answer = api.post(
+        "/v1/classifications", files={"image": ("grey.png", buffer.getvalue())}, data={"checkpoint": checkpoint}
+    )
+    model = build_model(Cnn(), (1, 16, 16), 10).eval()
+    model.load_state_dict(weights)
+    expected = model(torch.full((1, 1, 16, 16), (0.2 - 0.25) / 0.5)).softmax(dim=1)[0].tolist()
+    found = {item["label"]: item["probability"] for item in answer.json()["data"][0]["probabilities"]}
+    assert [found[str(label)] for label in range(10)] == pytest.approx(expected, abs=1e-6)
+
+
+def test_what_looks_wrong_is_told(api: TestClient, weights: dict[str, Tensor]) -> None:
+    """A model that does not depend on its input is imported with a warning."""
+    dead = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
+    (finding,) = post(api, save(dead), CARD).json()["findings"]
+    assert (finding["kind"], finding["severity"]) == ("constant_output", "warning")
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"name": ""}, "/card/name"),
+        ({"name": "a\u0000b"}, "/card/name"),
+        ({"name": None}, "/card/name"),
+        ({"source": "x" * 501}, "/card/source"),
+        ({"architecture": {"kind": "vgg"}}, "/card/architecture"),
+        ({"architecture": {}}, "/card/architecture"),
+        ({"architecture": {"kind": "resnet18", "depth": 3}}, "/card/architecture/depth"),
+        ({"dataset": {"name": "imagenet"}}, "/card/dataset"),
+        ({"dataset": {"name": "image_folder", "folder": "../etc"}}, "/card/dataset/folder"),
+        ({"dataset": {"name": "image_folder", "folder": "mine"}}, "/card/classes"),
+        ({"classes": ["a"]}, "/card/classes"),
+        ({"classes": ["a", "b"]}, "/card/classes"),
+        ({"classes": ["a"] * 10}, "/card/classes"),
+        ({"classes": ["\u0000", *"123456789"]}, "/card/classes/0"),
+        ({"image_shape": [3, 16, 16]}, "/card/image_shape"),
+        ({"image_shape": [1, 16, 10**9]}, "/card/image_shape/2"),
+        ({"normalisation": {"mean": [0.5] * 3, "std": [0.5] * 3}}, "/card/normalisation"),
+        ({"normalisation": {"mean": [0.5], "std": [0]}}, "/card/normalisation/std/0"),
+        ({"normalisation": {"mean": [float("nan")], "std": [1]}}, "/card/normalisation/mean/0"),
+        ({"origin": {"kind": "trained"}}, "/card/origin"),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_an_invalid_card_is_refused(
+    api: TestClient,
+    settings: ServiceSettings,
+    weights: dict[str, Tensor],
+    change: dict[str, Any],
+    pointer: str,
+) -> None:
+    """The pointer leads into the card."""
+    assert refused(api, settings, post(api, save(weights), CARD | change)) == [pointer]
+
+
+@pytest.mark.parametrize(
+    "card", ["", "no json", "[" * 19_000, "[]", "null", '{"name": "\\ud800"}'], ids=lambda card: card[:10]
+)
+def test_a_card_that_is_none_is_refused(
+    api: TestClient, settings: ServiceSettings, weights: dict[str, Tensor], card: str
+) -> None:
+    """Whatever it is instead, the answer is a 422."""
+    assert refused(api, settings, post(api, save(weights), card))[0].startswith("/card")
+
+
+def torch_saved(value: object) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getvalue()
+
+
+NO_WEIGHTS = {
+    "empty": b"",
+    "pickle": pickle.dumps({"a": 1}),
+    "torch": torch_saved({"a": torch.zeros(2)}),
+    "html": b"<!DOCTYPE html><html></html>",
+    "others": save({"a": torch.zeros(2)}),
+    "noise": bytes(range(256)) * 4,
+}
+
+
+@pytest.mark.parametrize("kind", NO_WEIGHTS)
+def test_a_file_that_is_no_weights_is_refused(api: TestClient, settings: ServiceSettings, kind: str) -> None:
+    """A pickle, an archive, a page, another network's: a 422 that says what it is."""
+    assert refused(api, settings, post(api, NO_WEIGHTS[kind], CARD)) == ["/weights"]
+
+
+def test_weights_that_do_not_fit_or_compute_are_refused(
+    api: TestClient, settings: ServiceSettings, weights: dict[str, Tensor]
+) -> None:
+    """A truncated file, another architecture, NaN, and finite weights whose output is not."""
+    whole = save(weights)
+    assert refused(api, settings, post(api, whole[:-1], CARD)) == ["/weights"]
+    assert refused(api, settings, post(api, whole, CARD | {"architecture": {"kind": "resnet18"}})) == ["/weights"]
+    for value in (torch.nan, 3e38):
+        broken = {name: torch.full_like(tensor, value) for name, tensor in weights.items()}
+        assert refused(api, settings, post(api, save(broken), CARD)) == ["/weights"]
+
+
+def test_a_part_that_is_missing_is_named(api: TestClient, settings: ServiceSettings) -> None:
+    """Both the file and the card are required."""
+    assert refused(api, settings, api.post("/v1/checkpoints", data={"card": json.dumps(CARD)})) == ["/weights"]
+    assert refused(api, settings, api.post("/v1/checkpoints", files={"weights": b"x"})) == ["/card"]
+
+
+def test_an_upload_beyond_the_bound_is_not_read(settings: ServiceSettings) -> None:
+    """413, whether the length is declared or the body comes in chunks."""
+    small = settings.model_copy(update={"max_weights_bytes": 50_000})
+    with TestClient(create_app(small), raise_server_exceptions=False) as api:
+        assert post(api, bytes(60_000), CARD).status_code == 413
+        chunks = (bytes(1_000) for _ in range(60))
+        headers = {"Content-Type": "multipart/form-data; boundary=x"}
+        assert api.post("/v1/checkpoints", content=chunks, headers=headers).status_code == 413
+
+
+def test_training_does_not_start_behind_a_normalisation(
+    api: TestClient, weights: dict[str, Tensor], tiny_document: dict[str, Any]
+) -> None:
+    """A plain import is a start for training; one that normalises is refused before anything is queued."""
+    for normalisation, status in ((None, 202), ({"mean": [0.5], "std": [0.5]}, 422)):
+        checkpoint = post(api, save(weights), CARD | {"normalisation": normalisation}).json()["id"]
+        training = tiny_document["training"] | {"initial_checkpoint": checkpoint}
+        answer = api.post("/v1/experiments", json=tiny_document | {"training": training})
+        assert answer.status_code == status, answer.text

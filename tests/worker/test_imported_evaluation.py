@@ -1,0 +1,75 @@
+"""Evaluating a checkpoint that no run made."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from gauntlet.architectures import build_model, initialise
+from gauntlet.checkpoint_card import CheckpointCard, ImportCard
+from gauntlet.checkpoints import encode_weights
+from gauntlet.errors import CheckpointInvalid
+from gauntlet.kinds import Cnn, DatasetSpec, Digits, ImageFolder
+from store import checkpoints, evaluations, files, jobs
+from store.database import Database, db_now
+from store.models import Evaluation
+from worker.evaluation_job import evaluate_checkpoint
+from worker.heartbeat import Heartbeat
+from worker.settings import WorkerSettings
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, sqlite_url: str) -> WorkerSettings:
+    broker = "redis+socket:///nonexistent/broker.sock"
+    return WorkerSettings(home=tmp_path, database_url=sqlite_url, broker_url=broker, device="cpu")
+
+
+def imported(settings: WorkerSettings, database: Database, card: CheckpointCard) -> None:
+    """Random weights under the id `ckpt_1`."""
+    model = build_model(card.architecture, card.image_shape, len(card.classes))
+    initialise(model, 0)
+    stored = files.write(settings.storage, "ckpt_1/weights.safetensors", encode_weights(dict(model.state_dict()), card))
+    with database.writing() as session:
+        checkpoints.add_imported(session, "ckpt_1", card, stored)
+
+
+def evaluated(settings: WorkerSettings, card: CheckpointCard) -> Evaluation:
+    """The evaluation of such a checkpoint under FGSM, after it was worked on."""
+    database = Database(settings.database_url)
+    imported(settings, database, card)
+    spec = {"attacks": [{"kind": "fgsm", "eps": "8/255"}], "samples": 8}
+    with database.writing() as session:
+        session.add(Evaluation(id="eval_1", created_at=db_now(), checkpoint_id="ckpt_1", selection=[], spec=spec))
+        session.flush()
+        held = jobs.claim(session, "evaluation", "eval_1", "worker", 60)
+    assert held is not None
+    with Heartbeat(database, held, settings) as heartbeat:
+        evaluate_checkpoint(database, held, settings, heartbeat, torch.device("cpu"))
+    with database.reading() as session:
+        return evaluations.get(session, "eval_1")
+
+
+def card_for(dataset: DatasetSpec, classes: tuple[str, ...] | None = None) -> CheckpointCard:
+    return ImportCard(name="theirs", architecture=Cnn(), dataset=dataset, classes=classes).card()
+
+
+def test_an_imported_checkpoint_is_evaluated_on_its_data_set(settings: WorkerSettings) -> None:
+    """The data set is the card's: so many of its test images are attacked, and counted over its classes."""
+    evaluation = evaluated(settings, card_for(Digits()))
+    assert evaluation.status == "succeeded"
+    assert evaluation.outcome is not None
+    assert evaluation.outcome["natural"]["n"] == 8  # the samples asked for
+    assert evaluation.outcome["classes"] == list("0123456789")
+
+
+def test_a_data_set_of_other_classes_is_refused(settings: WorkerSettings) -> None:
+    """An import lists the classes of a folder that it does not see; a wrong number of them is told."""
+    for place in ("train/a", "train/b", "test/a", "test/b"):
+        folder = settings.data_root / "pictures" / place
+        folder.mkdir(parents=True)
+        Image.new("RGB", (32, 32)).save(folder / "1.png")
+    with pytest.raises(CheckpointInvalid, match="3 classes apart, and its data set has 2"):
+        evaluated(settings, card_for(ImageFolder(folder="pictures"), ("a", "b", "c")))
