@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gauntlet import attack_specs
 from gauntlet.attack_specs import ApgdCe, ApgdT, FabT, Square
+from gauntlet.ensembles import parts_of
 
 # What these authors' code does: one of its attacks, or an ensemble of them.
 Authored = attack_specs.AutoAttack | ApgdCe | ApgdT | FabT | Square
@@ -20,26 +21,20 @@ Authored = attack_specs.AutoAttack | ApgdCe | ApgdT | FabT | Square
 # Each part's nominal cost in model passes per image, a backward pass as two: 100 steps, 9 targets × 100 steps,
 # 9 targets × 100 steps and a look at each, 5,000 queries. Used for progress only.
 _COSTS = {"apgd-ce": 300, "apgd-dlr": 300, "apgd-t": 2_700, "fab": 3_000, "fab-t": 3_600, "square": 5_000}
-_VERSIONS = {
-    "standard": ("apgd-ce", "apgd-t", "fab-t", "square"),
-    "plus": ("apgd-ce", "apgd-dlr", "fab", "square", "apgd-t", "fab-t"),
-    "rand": ("apgd-ce", "apgd-dlr"),
+# Restarts in `plus`, gradients averaged for each step in `rand`.
+_REPEATED = {
+    "plus": {"apgd-ce": 5, "apgd-dlr": 5, "fab": 5},
+    "rand": {"apgd-ce": 20, "apgd-dlr": 20},
 }
-_RESTARTS_OF_PLUS = 5
-_SAMPLES_OF_RAND = 20
 _TARGETS = 9
 
 
 def parts(attack: Authored) -> dict[str, int]:
     """The package's names of the attacks that this one is made of, in their order, with their nominal cost."""
     match attack:
-        case attack_specs.AutoAttack(version="plus"):
-            repeated = ("apgd-ce", "apgd-dlr", "fab")
-            return {part: _COSTS[part] * (_RESTARTS_OF_PLUS if part in repeated else 1) for part in _VERSIONS["plus"]}
-        case attack_specs.AutoAttack(version="rand"):
-            return {part: _COSTS[part] * _SAMPLES_OF_RAND for part in _VERSIONS["rand"]}
         case attack_specs.AutoAttack(version=version):
-            return {part: _COSTS[part] for part in _VERSIONS[version]}
+            repeated = _REPEATED.get(version, {})
+            return {part: _COSTS[part] * repeated.get(part, 1) for part in parts_of(attack)}
         case ApgdCe(restarts=restarts):
             return {"apgd-ce": _COSTS["apgd-ce"] * restarts}
         case Square(queries=queries):

@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, computed_field, model_validator
+from pydantic import BaseModel, ConfigDict, computed_field
 
 from gauntlet.attack_specs import AnyAttack, AttackSpec, FgsmAttack, Noise, PgdAttack, Transfer
 
@@ -36,11 +35,6 @@ class Protocol(BaseModel):
     batch_size: int | None
     seed: int | None
     precision: Literal["fp32"] = "fp32"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _id_follows_from_the_rest(cls, value: object) -> object:
-        return {name: item for name, item in value.items() if name != "id"} if isinstance(value, Mapping) else value
 
     @computed_field  # type: ignore[prop-decorator]  # pydantic's own way
     @property
