@@ -8,8 +8,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
+from gauntlet.attack_specs import Transfer
 from gauntlet.checkpoint_card import CheckpointCard
-from gauntlet.evaluation_spec import EvaluationSpec, Selection, SelectOn
+from gauntlet.evaluation_spec import MOST_ATTACKS, EvaluationSpec, Selection, SelectOn
 from gauntlet.kinds import dataset_title
 from gauntlet.outcome import EvaluationOutcome, Measured, summarise
 from gauntlet.progress import StageCount, attack_progress
@@ -22,6 +23,9 @@ from store.jobs import Claim
 from store.lookup import find
 from store.models import Checkpoint, Evaluation, EvaluationBatch, Run, new_id
 from store.pages import PageOf, newest_first
+
+# A few other models tell as much as many, and each costs a PGD.
+_MOST_SOURCES = 4
 
 
 class FinishedBatch(StageBatch, Protocol):
@@ -73,7 +77,10 @@ def cancel(session: Session, identifier: str) -> Evaluation:
 
 
 def create_for(session: Session, run: Run, checkpoints: Sequence[Checkpoint]) -> list[str]:
-    """Queue the evaluations that a run's spec asks for, one per selected checkpoint; returns their ids."""
+    """Queue the evaluations that a run's spec asks for, one per selected checkpoint; returns their ids.
+
+    Where masked gradients are looked for, examples made on the experiment's other checkpoints are among the attacks.
+    """
     spec = RunSpec.model_validate(run.spec).evaluation
     selected: dict[str, list[Selection]] = {}
     for selection in spec.select:
@@ -86,13 +93,38 @@ def create_for(session: Session, run: Run, checkpoints: Sequence[Checkpoint]) ->
             run_id=run.id,
             checkpoint_id=checkpoint,
             selection=list(selections),
-            spec=spec.of_one().model_dump(mode="json"),
+            spec=_with_transfers(session, run, spec.of_one(), checkpoint, checkpoints).model_dump(mode="json"),
         )
         for checkpoint, selections in selected.items()
     ]
     session.add_all(created)
     session.flush()
     return [evaluation.id for evaluation in created]
+
+
+def _with_transfers(
+    session: Session, run: Run, spec: EvaluationSpec, target: str, checkpoints: Sequence[Checkpoint]
+) -> EvaluationSpec:
+    if spec.masking is None:
+        return spec
+    first = spec.attacks[0]
+    others = [checkpoint.id for checkpoint in reversed(checkpoints) if checkpoint.id != target][:1]
+    others += _last_of_other_runs(session, run)
+    added = [Transfer(source=source, eps=first.eps, norm=first.norm) for source in others[:_MOST_SOURCES]]
+    attacks = dict.fromkeys((*spec.attacks, *added))
+    return EvaluationSpec.model_validate(spec.model_dump() | {"attacks": tuple(attacks)[:MOST_ATTACKS]})
+
+
+def _last_of_other_runs(session: Session, run: Run) -> list[str]:
+    """The last checkpoints of the experiment's runs that have been trained, in the runs' order."""
+    kept = (
+        select(Checkpoint.run_id, Checkpoint.id)
+        .join(Run, Run.id == Checkpoint.run_id)
+        .where(Run.experiment_id == run.experiment_id, Run.id != run.id, Run.status == "succeeded")
+        .order_by(Run.ordinal, Checkpoint.epoch)
+    )
+    last = {row.run_id: row.id for row in session.execute(kept)}
+    return list(last.values())
 
 
 def select_checkpoint(selection: Selection, select_on: SelectOn, checkpoints: Sequence[Checkpoint]) -> Checkpoint:

@@ -171,6 +171,33 @@ def test_the_best_checkpoint_is_that_of_the_set_it_is_selected_on(
     assert checkpoint.epoch == best
 
 
+def test_where_masking_is_looked_for_other_checkpoints_attack_too(
+    database: Database, tiny_spec: ExperimentSpec
+) -> None:
+    """Its own other checkpoint and the last of every trained run of the experiment are sources; nobody's otherwise."""
+    wanted = tiny_spec.evaluation.model_dump() | {"masking": {"samples": 8}}
+    changes = {"evaluation": ExperimentEvaluationSpec.model_validate(wanted), "seeds": (0, 1)}
+    queued = []
+    with database.writing() as session:
+        _, waiting = experiments.create(session, tiny_spec.model_copy(update=changes), None)
+    for run in waiting:
+        with database.writing() as session:
+            held = jobs.claim(session, "run", run, "worker", 60)
+        assert held is not None
+        train(database, tiny_spec, held, range(1, EPOCHS + 1))
+        with database.writing() as session:
+            queued += runs.complete(session, held)
+    with database.reading() as session:
+        kept = {run: checkpoints.page(session, run=run, after=None, limit=9).rows for run in waiting}
+        by_epoch = {run: {checkpoint.epoch: checkpoint.id for checkpoint in rows} for run, rows in kept.items()}
+        found = [evaluations.specified(evaluations.get(session, identifier)).attacks for identifier in queued]
+    first, second = waiting
+    sources = [[attack.source for attack in attacks if attack.kind == "transfer"] for attacks in found]
+    # The best is that of epoch 2, so its run's other checkpoint is the last.
+    assert sources == [[by_epoch[first][4]], [by_epoch[second][4], by_epoch[first][4]]]
+    assert {attack.eps for attacks in found for attack in attacks} == {tiny_spec.evaluation.attacks[0].eps}
+
+
 def test_progress_clears_the_count_of_crashes(database: Database, tiny_spec: ExperimentSpec) -> None:
     """Workers lost now and then over a long run, or a long epoch, do not add up to a failure."""
     _, held = submit(database, tiny_spec)
