@@ -24,6 +24,7 @@ PAPER: dict[str, Any] = {
         "select": ["best_fgsm", "last"],
         "attacks": [{"kind": "fgsm", "eps": "8/255"}, {"kind": "autoattack", "eps": "8/255"}],
         "samples": 10_000,
+        "masking": {},
     },
 }
 
@@ -44,6 +45,7 @@ QUICKSTART: dict[str, Any] = {
         "select": ["best_fgsm"],
         "attacks": [{"kind": "fgsm", "eps": "32/255"}, {"kind": "autoattack", "eps": "32/255"}],
         "samples": 50,
+        "masking": {"samples": 50},
     },
 }
 

@@ -39,19 +39,23 @@ def build(session: Session, experiment_id: str) -> Report:
         rows=rows,
         curves=_curves(session, runs),
         costs=_costs(session, runs),
-        warnings=_warnings(session, experiment_id, [(run, checkpoint) for run, checkpoint, _ in found]),
+        warnings=[
+            *_doubts(measured=[(run, checkpoint) for run, checkpoint, _ in found], rows=rows),
+            *_absences(session, experiment_id),
+        ],
     )
 
 
 def _rows(run: Run, checkpoint: Checkpoint, evaluation: Evaluation) -> list[ReportRow]:
     outcome = EvaluationOutcome.model_validate(evaluation.outcome)
+    assert checkpoint.epoch is not None  # a run's checkpoint has one
     return [
         report_row(
             objective=run.objective,
             seed=run.seed,
             run=run.id,
             checkpoint=checkpoint.id,
-            epoch=checkpoint.epoch or 0,
+            epoch=checkpoint.epoch,
             selection=selection,
             train_accuracy=checkpoint.metrics["train_accuracy"],
             train_n=int(checkpoint.metrics["train_accuracy_n"]),
@@ -106,11 +110,21 @@ def _costs(session: Session, runs: Sequence[Run]) -> Iterator[RunCost]:
         )
 
 
-def _warnings(session: Session, experiment_id: str, measured: Sequence[tuple[Run, Checkpoint]]) -> Iterator[str]:
-    """What a reader of the numbers must know of the measured checkpoints, and of what is missing among them."""
+def _doubts(measured: Sequence[tuple[Run, Checkpoint]], rows: Sequence[ReportRow]) -> Iterator[str]:
+    """What makes the numbers of the measured checkpoints suspect."""
     for run, checkpoint in measured:
         for sentence in suspicions(checkpoint.metrics).values():
             yield f"{run.objective}, seed {run.seed}, epoch {checkpoint.epoch}: {sentence}"
+    # One checkpoint may be several rows'.
+    for row in {row.checkpoint: row for row in rows}.values():
+        masking = row.outcome.masking
+        if masking is not None and masking.verdict == "SUSPECT":
+            seen = " ".join(check.sentence for check in masking.checks if check.result == "suspect")
+            yield f"{row.objective}, seed {row.seed}, epoch {row.epoch}: its gradients may be masked. {seen}"
+
+
+def _absences(session: Session, experiment_id: str) -> Iterator[str]:
+    """What a reader must know of how the runs went, and of what is missing."""
     runs = select(Run).where(Run.experiment_id == experiment_id).order_by(Run.ordinal)
     resumed = runs.join(RunEvent, RunEvent.run_id == Run.id).add_columns(RunEvent.message)
     for run, message in session.execute(resumed.where(RunEvent.kind == "resumed_elsewhere")):

@@ -266,6 +266,24 @@ def test_an_evaluation_becomes_a_line_of_the_report(database: Database, tiny_spe
     assert [(one.objective, one.seeds) for one in report.summaries] == [("cross_entropy", (0,))]
 
 
+def test_a_report_warns_of_masked_gradients(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """A checkpoint without gradients on two of four images is named, with what was seen."""
+    wanted = tiny_spec.evaluation.model_dump() | {"masking": {"samples": 4}}
+    changes = {"evaluation": ExperimentEvaluationSpec.model_validate(wanted)}
+    experiment_id, evaluation = train_and_evaluate(database, tiny_spec.model_copy(update=changes))
+    natural = replace(judged("natural", [True] * 4), zero_gradient=[True, True, False, False])
+    for batch in (natural, judged("fgsm@8/255", [True] * 4)):
+        with database.writing() as session:
+            evaluations.record_batch(session, evaluation, NumberedBatch(**vars(batch)), seconds=0.25)
+    with database.writing() as session:
+        evaluations.complete(session, evaluation)
+    with database.reading() as session:
+        report = reports.build(session, experiment_id)
+    (warning,) = report.warnings
+    assert warning.startswith("cross_entropy, seed 0, epoch 2: its gradients may be masked.")
+    assert "exactly zero at 2 of 4" in warning
+
+
 def test_a_report_has_the_curves_and_costs_of_every_run(database: Database, tiny_spec: ExperimentSpec) -> None:
     """Epochs in order with what each measured, None where it did not; seconds of epochs and of attacked batches."""
     experiment_id, evaluation = train_and_evaluate(database, tiny_spec.model_copy(update={"seeds": (0, 1)}))
