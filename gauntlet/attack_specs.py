@@ -18,7 +18,7 @@ GradientLoss = Literal["cross_entropy", "margin"]
 class Attack(Spec):
     """What all attacks share. `eps` is the largest distance in `norm` that an attacked image may have from its own."""
 
-    eps: Eps
+    eps: Eps = Field(description='Exact: "8/255" or a decimal. In a request a list stands for one attack per budget.')
     norm: Norm = "Linf"
 
     @model_validator(mode="after")
