@@ -79,7 +79,8 @@ class ImportCard(Spec):
     classes: Annotated[tuple[Label, ...], Field(min_length=2, max_length=10_000)] | None = Field(
         default=None,
         validate_default=True,
-        description="In the order of the model's outputs; required for an image folder.",
+        description="In the order of the model's outputs, which must be the data set's own (for a folder, its folders' "
+        "names, sorted); required for an image folder.",
     )
     image_shape: ImageShape | None = Field(
         default=None, description="(channels, height, width); if given, it must be the data set's."
@@ -101,6 +102,8 @@ class ImportCard(Spec):
             raise ValueError("classes lists a name more than once")
         if known is not None and len(value) != len(known):
             raise ValueError(f"the dataset has {len(known)} classes, and classes lists {len(value)}")
+        if known is not None and set(value) == set(known) and value != tuple(known):
+            raise ValueError(f"the model's outputs must be in the order of the data set's classes: {', '.join(known)}")
         return value
 
     @field_validator("image_shape")

@@ -6,7 +6,8 @@ GauntletError
 ├── TrainingDiverged       the loss left the range in which training means anything
 ├── CompilerMissing        a compiled training step is asked for where it cannot be compiled
 ├── PrecisionUnsupported   the device cannot compute in the precision a spec asks for
-└── AttackUnsupported      an attack cannot be run against this model or data set
+├── AttackUnsupported      an attack cannot be run against this model or data set
+└── OutputNotFinite        a model that is evaluated answers with infinity or NaN
 """
 
 
@@ -50,3 +51,10 @@ class PrecisionUnsupported(GauntletError):
 
 class AttackUnsupported(GauntletError):
     """An attack's reference definition does not cover this model or data set."""
+
+
+class OutputNotFinite(GauntletError):
+    """A class read off such an output would mean nothing."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__(f"The model's output is infinite or not a number on an image of stage {stage}.")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gauntlet import stages
 from gauntlet.attack_specs import AnyAttack, attack_label, fewest_classes
 from gauntlet.datasets import ImageSet, to_unit
-from gauntlet.errors import AttackUnsupported
+from gauntlet.errors import AttackUnsupported, OutputNotFinite
 from gauntlet.evaluation_spec import EvaluationSpec
 from gauntlet.events import BatchAttacked
 from gauntlet.masking import MASKING_PREFIX, masking_attacks
@@ -53,6 +53,7 @@ def evaluate(
 
     Raises:
         AttackUnsupported: an attack is not defined for so few classes.
+        OutputNotFinite: the model's output is infinite or NaN on some image.
     """
     checks = masking_attacks(spec)
     require_supported([*spec.attacks, *checks], classes)
@@ -154,6 +155,8 @@ class _Sweep:
             attacked = perturb(inputs, labels)
             with torch.no_grad():
                 logits: Tensor = self._model(attacked)
+            if not bool(logits.isfinite().all()):
+                raise OutputNotFinite(stage)
             zero_gradient = self._zero_gradient(inputs, labels) if stage == NATURAL else None
         return BatchAttacked(
             stage=stage,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from gauntlet.attack_specs import AnyAttack, AttackSpec, AutoAttack, FgsmAttack, attack_label, spread_budgets
+from gauntlet.attack_specs import AttackSpec, AutoAttack, FgsmAttack, attack_label, spread_budgets
 from gauntlet.kinds import CheckpointId, Spec
 
 Selection = Literal["best_fgsm", "last"]
@@ -28,6 +28,16 @@ class MaskingSpec(Spec):
     eps_grows_to: Annotated[int, Field(ge=2, le=255)] = Field(
         default=16, description="The unbounded-attack check multiplies the first attack's budget by this at most."
     )
+    sources: Annotated[tuple[CheckpointId, ...], Field(max_length=8)] = Field(
+        default=(),
+        description="Checkpoints on which transferred examples are made. An experiment that names none takes its own "
+        "other checkpoints, as far as they are trained by then.",
+    )
+
+    @model_validator(mode="after")
+    def _no_source_twice(self) -> Self:
+        refuse_duplicates("sources", self.sources)
+        return self
 
 
 class EvaluationSpec(Spec):
@@ -114,6 +124,7 @@ def refuse_duplicates(field: str, values: Sequence[object]) -> None:
         raise ValueError(f"{field} lists {', '.join(twice)} more than once")
 
 
-def attacks_on_other_models(attacks: Sequence[AnyAttack]) -> list[str]:
+def other_models(spec: EvaluationSpec) -> list[str]:
     """The checkpoints that transfer attacks make their examples on, without repetition."""
-    return list(dict.fromkeys(attack.source for attack in attacks if attack.kind == "transfer"))
+    named = [attack.source for attack in spec.attacks if attack.kind == "transfer"]
+    return list(dict.fromkeys([*named, *(spec.masking.sources if spec.masking else ())]))

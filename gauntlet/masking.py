@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from gauntlet.attack_specs import AnyAttack, FgsmAttack, GradientLoss, Noise, PgdAttack, Square, attack_label
+from gauntlet.attack_specs import AnyAttack, FgsmAttack, GradientLoss, Noise, PgdAttack, Square, Transfer, attack_label
 from gauntlet.evaluation_spec import EvaluationSpec, MaskingSpec
 from gauntlet.masking_checks import (
     Broken,
@@ -28,6 +28,7 @@ from gauntlet.masking_checks import (
 from gauntlet.stage_results import NATURAL, StageResult
 
 MASKING_PREFIX = "masking/"
+_FINEST = 10**30
 _STEPS = 50
 _QUERIES = 1_000
 _DRAWS = 10
@@ -52,7 +53,8 @@ def masking_attacks(spec: EvaluationSpec) -> tuple[AnyAttack, ...]:
     if spec.masking is None:
         return ()
     battery = _battery(spec.attacks[0], spec.masking)
-    return battery.fgsm, *battery.cross_entropy.values(), *battery.margin.values(), battery.square, battery.noise
+    growing = (*battery.cross_entropy.values(), *battery.margin.values())
+    return battery.fgsm, *growing, battery.square, battery.noise, *battery.transfers
 
 
 def verdict(spec: EvaluationSpec, stages: Mapping[str, StageResult]) -> MaskingVerdict | None:
@@ -76,6 +78,7 @@ def verdict(spec: EvaluationSpec, stages: Mapping[str, StageResult]) -> MaskingV
         return frozenset(image for image in right if stage.predicted[image] != stage.labels[image])
 
     transferred = [broken(attack, "") for attack in spec.attacks if _is_transfer_within(attack, first)]
+    transferred += [broken(attack) for attack in battery.transfers]
     fgsm = broken(battery.fgsm)
     cross_entropy, margin_loss = (broken(attacks[first.eps]) for attacks in (battery.cross_entropy, battery.margin))
     pgd = _union(cross_entropy, margin_loss)
@@ -103,6 +106,7 @@ class _Battery:
     margin: dict[Fraction, PgdAttack]
     square: Square
     noise: Noise
+    transfers: tuple[Transfer, ...]
 
 
 def _battery(first: AnyAttack, masking: MaskingSpec) -> _Battery:
@@ -120,13 +124,17 @@ def _battery(first: AnyAttack, masking: MaskingSpec) -> _Battery:
         margin=growing("margin"),
         square=Square(eps=eps, norm=norm, queries=_QUERIES),
         noise=Noise(eps=eps, norm=norm, draws=_DRAWS),
+        transfers=tuple(Transfer(eps=eps, norm=norm, steps=_STEPS, source=source) for source in masking.sources),
     )
 
 
 def _budgets(eps: Fraction, most: int, largest: Fraction) -> list[Fraction]:
-    """The budget times 1, 2, 4, … and last times `most`, none above `largest` and each once."""
+    """The budget times 1, 2, 4, … and last times `most`, none above `largest` and each once.
+
+    A budget of very many digits is rounded when it grows, for a spec holds no more than 40.
+    """
     factors = [*(2**power for power in range(most.bit_length()) if 2**power < most), most]
-    return sorted({min(eps * factor, largest) for factor in factors})
+    return sorted({eps} | {min((eps * factor).limit_denominator(_FINEST), largest) for factor in factors[1:]})
 
 
 def _is_transfer_within(attack: AnyAttack, first: AnyAttack) -> bool:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from gauntlet.eps import format_eps
 from gauntlet.significance import mcnemar_p, upper_tail
 
 CheckName = Literal["one_step", "black_box", "unbounded", "margin", "noise", "zero_gradient", "transfer"]
@@ -119,7 +120,7 @@ def transfer(sample: Sample, transferred: Broken, pgd: Broken) -> Check:
         transferred,
         pgd,
         subject="Transfer from other models",
-        unrun="The evaluation lists no transfer attack under this threat model.",
+        unrun="No other checkpoint was there to make transferred examples on.",
     )
 
 
@@ -168,7 +169,7 @@ def unbounded(sample: Sample, norm: str, growing: Mapping[Fraction, tuple[Broken
     largest, entropy = max(run), run[max(run)][0] or frozenset()
     together, alone = sample.accuracy(both[-1]), sample.accuracy(entropy)
     p = min(1.0, len(steps) * min(mcnemar_p(regained, lost) for regained, lost in steps))
-    evidence = {f"pgd_accuracy@{float(eps):.4f}": sample.accuracy(found) for eps, found in zip(run, both, strict=True)}
+    evidence = {f"pgd_accuracy@{format_eps(eps)}": sample.accuracy(found) for eps, found in zip(run, both, strict=True)}
     evidence |= {"largest_eps": float(largest), "cross_entropy_accuracy": alone, "p_rise": p}
     large = norm == "Linf" and largest >= _UNBOUNDED_EPS
     if p < _SIGNIFICANT:

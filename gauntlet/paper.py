@@ -1,6 +1,6 @@
 """Our numbers beside those of arXiv 2012.04353, where the spec is that paper's comparison."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from pydantic import BaseModel, ConfigDict
@@ -14,6 +14,9 @@ from gauntlet.summaries import Estimate, Summary
 _EPS = Fraction(8, 255)
 _IMAGE = (3, 32, 32)
 _TRAINING_IMAGES, _TEST_IMAGES, _EPOCHS = 50_000, 10_000, 220
+_PRESET = ExperimentSpec.model_validate({"preset": "paper"})
+# Fields of the training that have a sentence of their own, or that change no number.
+_NAMED_OTHERWISE = {"epochs", "initial_checkpoint", "checkpoint_every", "compile"}
 
 
 class _Value(BaseModel):
@@ -74,8 +77,32 @@ def _departures(spec: ExperimentSpec, n: int | None) -> Iterator[str]:
         yield f"Training is for {spec.training.epochs} epochs, not {_EPOCHS}."
     if n is not None and n != _TEST_IMAGES:
         yield f"Accuracies are of {n:,} test images, not {_TEST_IMAGES:,}."
+    if spec.training.initial_checkpoint is not None:
+        yield "Training starts from another checkpoint's weights."
+    yield from _changed_fields(spec)
     if spec.evaluation.select_on != "test":
         yield "The best checkpoint was selected on held-out training images; the paper selected on the test set."
+
+
+def _changed_fields(spec: ExperimentSpec) -> Iterator[str]:
+    """Where the way of training departs from the preset that interprets the paper."""
+    for part, ours, preset in (
+        ("training", spec.training.model_dump(mode="json"), _PRESET.training.model_dump(mode="json")),
+        ("adversary", spec.adversary.model_dump(mode="json"), _PRESET.adversary.model_dump(mode="json")),
+    ):
+        for name in ours:
+            if name not in _NAMED_OTHERWISE and ours[name] != preset[name]:
+                yield f"{part}.{name} is {_written(ours[name])}, not {_written(preset[name])}."
+    for label, objective in zip(spec.objective_labels(), spec.objectives, strict=True):
+        changed = objective.model_dump(mode="json", exclude_defaults=True, exclude={"kind"})
+        if changed:
+            yield f"The objective {label} departs from the preset's: {_written(changed)}."
+
+
+def _written(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_written(item)}" for name, item in value.items())
+    return str(value)
 
 
 def _rows(spec: ExperimentSpec, summaries: Sequence[Summary]) -> Iterator[PaperRow]:

@@ -33,6 +33,8 @@ After = Annotated[
     str | None, Query(max_length=40, pattern=ID_PATTERN, description="The cursor `next` of the page before.")
 ]
 IdFilter = Annotated[str | None, Query(max_length=40, pattern=ID_PATTERN, description="Only this object's.")]
+# No evaluation has more images than this (`EvaluationSpec.samples`).
+AfterImage = Annotated[int | None, Query(ge=0, le=1_000_000, description="The cursor `next` of the page before.")]
 AfterNumber = Annotated[int | None, Query(ge=0, le=2**31 - 1, description="The cursor `next` of the page before.")]
 IdempotencyKey = Annotated[
     str | None,

@@ -30,11 +30,19 @@ _LONGEST_MESSAGE = 300
 class ServiceError(Exception):
     """An error of the service itself, with the answer it becomes."""
 
-    def __init__(self, status: int, kind: str, detail: str, errors: Sequence[ProblemError] = ()) -> None:
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        detail: str,
+        errors: Sequence[ProblemError] = (),
+        headers: dict[str, str] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.kind = kind
         self.errors = tuple(errors)
+        self.headers = headers
 
 
 class UploadRejected(ServiceError):
@@ -143,7 +151,7 @@ async def _framework_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _service_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ServiceError)
-    return _answer(request, error.status, error.kind, str(error), error.errors)
+    return _answer(request, error.status, error.kind, str(error), error.errors, error.headers)
 
 
 async def _not_found(request: Request, error: Exception) -> JSONResponse:

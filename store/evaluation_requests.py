@@ -46,6 +46,9 @@ def create(session: Session, request: EvaluationRequest, idempotency_key: str | 
                 pointer = f"/attacks/{position}/source"
                 source = checkpoints.card_of(checkpoints.named(session, attack.source, pointer))
                 _require_alike(source, card, pointer)
+        for position, name in enumerate(spec.masking.sources if spec.masking else ()):
+            pointer = f"/masking/sources/{position}"
+            _require_alike(checkpoints.card_of(checkpoints.named(session, name, pointer)), card, pointer)
 
     return _queue_once(session, origin, [request.checkpoint], spec, require_fit)
 

@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
-from gauntlet.attack_specs import Transfer
 from gauntlet.checkpoint_card import CheckpointCard
-from gauntlet.evaluation_spec import MOST_ATTACKS, EvaluationSpec, Selection, SelectOn
+from gauntlet.evaluation_spec import EvaluationSpec, Selection, SelectOn
 from gauntlet.kinds import dataset_title
 from gauntlet.outcome import EvaluationOutcome, Measured, summarise
 from gauntlet.progress import StageCount, attack_progress
@@ -79,7 +78,7 @@ def cancel(session: Session, identifier: str) -> Evaluation:
 def create_for(session: Session, run: Run, checkpoints: Sequence[Checkpoint]) -> list[str]:
     """Queue the evaluations that a run's spec asks for, one per selected checkpoint; returns their ids.
 
-    Where masked gradients are looked for, examples made on the experiment's other checkpoints are among the attacks.
+    Where masked gradients are looked for, examples are also made on the experiment's other checkpoints.
     """
     spec = RunSpec.model_validate(run.spec).evaluation
     selected: dict[str, list[Selection]] = {}
@@ -93,7 +92,7 @@ def create_for(session: Session, run: Run, checkpoints: Sequence[Checkpoint]) ->
             run_id=run.id,
             checkpoint_id=checkpoint,
             selection=list(selections),
-            spec=_with_transfers(session, run, spec.of_one(), checkpoint, checkpoints).model_dump(mode="json"),
+            spec=_with_sources(session, run, spec.of_one(), checkpoint, checkpoints).model_dump(mode="json"),
         )
         for checkpoint, selections in selected.items()
     ]
@@ -102,17 +101,15 @@ def create_for(session: Session, run: Run, checkpoints: Sequence[Checkpoint]) ->
     return [evaluation.id for evaluation in created]
 
 
-def _with_transfers(
+def _with_sources(
     session: Session, run: Run, spec: EvaluationSpec, target: str, checkpoints: Sequence[Checkpoint]
 ) -> EvaluationSpec:
-    if spec.masking is None:
+    if spec.masking is None or spec.masking.sources:
         return spec
-    first = spec.attacks[0]
     others = [checkpoint.id for checkpoint in reversed(checkpoints) if checkpoint.id != target][:1]
     others += _last_of_other_runs(session, run)
-    added = [Transfer(source=source, eps=first.eps, norm=first.norm) for source in others[:_MOST_SOURCES]]
-    attacks = dict.fromkeys((*spec.attacks, *added))
-    return EvaluationSpec.model_validate(spec.model_dump() | {"attacks": tuple(attacks)[:MOST_ATTACKS]})
+    masking = spec.masking.model_copy(update={"sources": tuple(others[:_MOST_SOURCES])})
+    return spec.model_copy(update={"masking": masking})
 
 
 def _last_of_other_runs(session: Session, run: Run) -> list[str]:
@@ -174,12 +171,20 @@ class AttackedSet:
 
 
 def note_start(session: Session, held: Claim, attacked: AttackedSet, implementation: str) -> None:
-    """Note what is attacked, and whose code does it (`gauntlet.protocol.IMPLEMENTATIONS`).
+    """Note what is attacked, and whose code on what kind of device does it (`gauntlet.protocol.IMPLEMENTATIONS`).
+
+    Where an earlier attempt attacked something else, or otherwise, its batches are forgotten: an outcome has one
+    protocol.
 
     Raises:
         LeaseLost: the evaluation is no longer this attempt's.
     """
     jobs.hold(session, held)
+    before = session.execute(
+        select(Evaluation.dataset_sha256, Evaluation.implementation).where(Evaluation.id == held.id)
+    ).one()
+    if tuple(before) != (attacked.sha256, implementation):
+        session.execute(delete(EvaluationBatch).where(EvaluationBatch.evaluation_id == held.id))
     noted = {"dataset_sha256": attacked.sha256, "images": attacked.images, "implementation": implementation}
     session.execute(update(Evaluation).where(Evaluation.id == held.id).values(noted))
 

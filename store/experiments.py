@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import select
@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
+from gauntlet.evaluation_spec import EvaluationSpec
 from gauntlet.kinds import ArchitectureSpec
 from gauntlet.resources import Progress, Status
 from gauntlet.spec import ExperimentSpec
@@ -166,14 +167,19 @@ def _require_fit(session: Session, spec: ExperimentSpec) -> None:
             raise CheckpointUnfit(f"This checkpoint holds a {found}, but what is trained is a {wanted}.", pointer)
         if card.normalisation is not None:
             raise CheckpointUnfit("This checkpoint normalises its input, and what is trained does not.", pointer)
-    for position, attack in enumerate(spec.evaluation.attacks):
+    for source, pointer in _sources(spec.evaluation):
+        shape = checkpoints.card_of(checkpoints.named(session, source, pointer)).image_shape
+        if shape != spec.dataset.image_shape:
+            raise CheckpointUnfit("This checkpoint is for images of another shape than those it is used on.", pointer)
+
+
+def _sources(evaluation: EvaluationSpec) -> Iterator[tuple[str, str]]:
+    """The checkpoints that examples are to be made on, and where the spec names each."""
+    for position, attack in enumerate(evaluation.attacks):
         if attack.kind == "transfer":
-            pointer = f"/evaluation/attacks/{position}/source"
-            shape = checkpoints.card_of(checkpoints.named(session, attack.source, pointer)).image_shape
-            if shape != spec.dataset.image_shape:
-                raise CheckpointUnfit(
-                    "This checkpoint is for images of another shape than those it is used on.", pointer
-                )
+            yield attack.source, f"/evaluation/attacks/{position}/source"
+    for position, source in enumerate(evaluation.masking.sources if evaluation.masking else ()):
+        yield source, f"/evaluation/masking/sources/{position}"
 
 
 def _model(architecture: ArchitectureSpec, image_shape: tuple[int, int, int]) -> str:

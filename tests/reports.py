@@ -27,6 +27,7 @@ _SPEC: dict[str, Any] = {
         ],
         "samples": 500,
         "select": ["best_fgsm"],
+        "masking": None,
     },
 }
 

@@ -12,6 +12,7 @@ from gauntlet.errors import (
     CheckpointInvalid,
     CompilerMissing,
     DatasetUnavailable,
+    OutputNotFinite,
     PrecisionUnsupported,
     TrainingDiverged,
 )
@@ -34,6 +35,7 @@ _REASONS: dict[type[Exception], str] = {
     DatasetUnavailable: "dataset_unavailable",
     CheckpointInvalid: "checkpoint_invalid",
     AttackUnsupported: "attack_unsupported",
+    OutputNotFinite: "output_not_finite",
     CompilerMissing: "compiler_missing",
     PrecisionUnsupported: "precision_unsupported",
 }

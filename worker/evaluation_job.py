@@ -12,7 +12,7 @@ from gauntlet.checkpoints import LoadedModel, load_model
 from gauntlet.datasets import digest, load_split
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.evaluation import evaluate
-from gauntlet.evaluation_spec import attacks_on_other_models
+from gauntlet.evaluation_spec import other_models
 from gauntlet.events import BatchAttacked
 from gauntlet.protocol import IMPLEMENTATIONS
 from store import batches, checkpoints, evaluations, jobs
@@ -42,23 +42,20 @@ def evaluate_checkpoint(
     with database.reading() as session:
         evaluation = evaluations.get(session, held.id)
         checkpoint = checkpoints.get(session, evaluation.checkpoint_id)
-        done = [_as_event(row) for row in evaluations.batches(session, held.id)]
     spec = evaluations.specified(evaluation)
     heartbeat.tell(JobProgress("loading data", 0, 1, "data sets"))
     loaded = _load(checkpoint, settings, device)
-    sources = _sources(database, attacks_on_other_models(spec.attacks), loaded, settings, device)
+    sources = _sources(database, other_models(spec), loaded, settings, device)
     test, classes = load_split(loaded.card.dataset, "test", settings.data_root)
-    # What an import said of an image folder that it did not see.
-    if len(classes) != len(loaded.card.classes):
-        raise CheckpointInvalid(
-            f"The checkpoint tells {len(loaded.card.classes)} classes apart, and its data set has {len(classes)}."
-        )
+    _require_classes(loaded.card.classes, classes)
 
     attacked = AttackedSet(digest(test, classes), min(len(test), spec.samples))
     with database.writing() as session:
         jobs.note_device(session, held, describe_device(device))
-        evaluations.note_start(session, held, attacked, IMPLEMENTATIONS)
+        # A seed gives other random numbers on a GPU than on a CPU.
+        evaluations.note_start(session, held, attacked, f"{IMPLEMENTATIONS}, {device.type}")
     with database.reading() as session:
+        done = [_as_event(row) for row in evaluations.batches(session, held.id)]
         known = [_as_event(row) for row in batches.reusable(session, held.id)]
 
     reused = {(batch.stage, batch.images) for batch in known}
@@ -93,6 +90,21 @@ def _load(checkpoint: Checkpoint, settings: WorkerSettings, device: torch.device
     if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != checkpoint.sha256:
         raise CheckpointInvalid(f"The file of checkpoint {checkpoint.id} is missing or damaged.")
     return load_model(file, device)
+
+
+def _require_classes(told: Sequence[str], there: Sequence[str]) -> None:
+    """Check what an import said of a data set that it did not see; a label is a position in the data set's classes.
+
+    Raises:
+        CheckpointInvalid: there are more or fewer classes, or the same ones in another order.
+    """
+    if len(told) != len(there):
+        raise CheckpointInvalid(f"The checkpoint tells {len(told)} classes apart, and its data set has {len(there)}.")
+    if set(told) == set(there) and tuple(told) != tuple(there):
+        raise CheckpointInvalid(
+            f"The checkpoint's classes are the data set's in another order, which is {', '.join(there)}. Reorder the "
+            "rows of its last layer, and import it again."
+        )
 
 
 def _sources(

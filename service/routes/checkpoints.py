@@ -1,6 +1,8 @@
 """/v1/checkpoints: what training kept or a user brought, and its weights."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Response, UploadFile
@@ -34,13 +36,12 @@ def import_checkpoint(
     from service.importing import examine
 
     described = _card(card)
-    # One model is built at a time in the whole process, so that many uploads at once cannot fill the memory.
-    with _one_at_a_time:
+    identifier = new_id("ckpt")
+    with _alone():
         try:
             content, findings = examine(weights.file, described)
         except CheckpointInvalid as error:
             raise _refused(ProblemError(pointer="/weights", message=printable(str(error)))) from error
-        identifier = new_id("ckpt")
         stored = files.write(settings.storage, f"{identifier}/weights.safetensors", content)
     try:
         with database.writing() as session:
@@ -50,6 +51,22 @@ def import_checkpoint(
         raise
     response.headers["Location"] = f"/v1/checkpoints/{identifier}"
     return ImportedCheckpoint(**dict(shown), findings=findings)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One import at a time in the whole process, so that many at once fill neither the memory nor the server's threads.
+
+    Raises:
+        ServiceError: 429, another is under way.
+    """
+    if not _one_at_a_time.acquire(blocking=False):
+        detail = "Another model is being imported; try again in a few seconds."
+        raise ServiceError(429, "busy", detail, headers={"Retry-After": "5"})
+    try:
+        yield
+    finally:
+        _one_at_a_time.release()
 
 
 def _card(text: str) -> CheckpointCard:

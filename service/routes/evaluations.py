@@ -8,7 +8,7 @@ from fastapi.responses import PlainTextResponse
 from gauntlet.evaluation_spec import EvaluationRequest
 from gauntlet.image_results import image_results, to_csv
 from gauntlet.resources import Evaluation, ImageResult, Page
-from service.dependencies import After, AfterNumber, CeleryDep, DatabaseDep, IdempotencyKey, IdFilter, Limit
+from service.dependencies import After, AfterImage, CeleryDep, DatabaseDep, IdempotencyKey, IdFilter, Limit
 from service.pages import as_page
 from store import batches, checkpoints, evaluation_requests, evaluations
 from store.broker import wake
@@ -68,7 +68,7 @@ def list_images(
     evaluation_id: str,
     database: DatabaseDep,
     limit: Limit = 20,
-    after: AfterNumber = None,
+    after: AfterImage = None,
     format: Annotated[Literal["json", "csv"], Query(description="csv holds all images at once.")] = "json",
 ) -> Page[ImageResult] | PlainTextResponse:
     """What became of each image so far, in the test set's order: robust or not, and broken by which attack."""

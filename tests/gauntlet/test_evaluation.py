@@ -13,7 +13,7 @@ from gauntlet.attack_specs import AutoAttack, attack_label
 from gauntlet.attacks import fgsm
 from gauntlet.checkpoints import TrainingState
 from gauntlet.datasets import Dataset, ImageSet, to_unit
-from gauntlet.errors import AttackUnsupported
+from gauntlet.errors import AttackUnsupported, OutputNotFinite
 from gauntlet.evaluation import evaluate, nominal_cost
 from gauntlet.evaluation_spec import EvaluationSpec
 from gauntlet.events import BatchAttacked
@@ -359,3 +359,14 @@ def test_zero_gradients_are_seen(model: nn.Module, digits: Dataset) -> None:
 class _Scaled(nn.Module):
     def forward(self, logits: Tensor) -> Tensor:
         return logits * 1e4
+
+
+class _Unsure(nn.Module):
+    def forward(self, logits: Tensor) -> Tensor:
+        return logits * torch.nan
+
+
+def test_an_output_that_is_not_a_number_is_no_prediction(model: nn.Module, digits: Dataset) -> None:
+    """NaN is not counted as class 0: the evaluation says so and ends."""
+    with pytest.raises(OutputNotFinite, match="not a number on an image of stage natural"):
+        run(nn.Sequential(model, _Unsure()), digits.test, spec(FGSM))

@@ -39,6 +39,19 @@ def test_what_differs_from_the_paper_is_named() -> None:
         "Training is for 12 epochs, not 220.",
         "Accuracies are of 500 test images, not 10,000.",
     )
+    other = made_up(
+        {
+            "training": {"batch_size": 512},
+            "adversary": {"mode": "train"},
+            "objectives": [{"kind": "cross_entropy"}, {"kind": "policy_gradient", "action": "argmax"}],
+        }
+    )
+    assert other.paper is not None
+    assert {
+        "training.batch_size is 512, not 32.",
+        "adversary.mode is train, not eval.",
+        "The objective policy_gradient departs from the preset's: action argmax.",
+    } <= set(other.paper.departures)
     folder = made_up({"dataset": {"name": "image_folder", "folder": "photos"}})
     assert folder.paper is not None
     assert not folder.paper.same_dataset

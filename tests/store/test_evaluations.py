@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 
 from gauntlet.evaluation_spec import EvaluationRequest
+from gauntlet.protocol import IMPLEMENTATIONS
 from gauntlet.stage_results import NATURAL
 from gauntlet.transfers import TransferRequest
 from store import batches, comparisons, evaluation_requests, evaluations
 from store.database import Database
 from store.errors import CheckpointUnfit, IdempotencyConflict
+from store.evaluations import AttackedSet
 from store.models import Evaluation
 from tests.evaluations import FGSM, batch, begun, finished, imported, queued, recorded
 
@@ -113,6 +115,19 @@ def test_batches_are_taken_over_from_equal_protocols_only(database: Database) ->
         session.get_one(Evaluation, found[0].evaluation_id).implementation = "an older one"
     with database.reading() as session:
         assert batches.reusable(session, asked.id) == []
+
+
+def test_an_attempt_on_other_data_starts_over(database: Database) -> None:
+    """What an earlier attempt found on another test set, or by other code, is forgotten; on the same it stays."""
+    held = begun(database, queued(database, imported(database, "one")))
+    recorded(database, held, batch(NATURAL, 0, [0, 1], [0, 0]))
+    for attacked, code, left in (("d", IMPLEMENTATIONS, 1), ("e", IMPLEMENTATIONS, 0), ("e", "another", 0)):
+        with database.writing() as session:
+            evaluations.note_start(session, held, AttackedSet(attacked * 64, 4), code)
+        with database.reading() as session:
+            assert len(evaluations.batches(session, held.id)) == left
+        if not left:
+            recorded(database, held, batch(NATURAL, 0, [0, 1], [0, 0]))
 
 
 def test_the_leaderboard_ranks_like_with_like(database: Database) -> None:

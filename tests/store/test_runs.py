@@ -171,7 +171,7 @@ def test_the_best_checkpoint_is_that_of_the_set_it_is_selected_on(
     assert checkpoint.epoch == best
 
 
-def test_where_masking_is_looked_for_other_checkpoints_attack_too(
+def test_masking_is_looked_for_with_the_experiments_other_checkpoints(
     database: Database, tiny_spec: ExperimentSpec
 ) -> None:
     """Its own other checkpoint and the last of every trained run of the experiment are sources; nobody's otherwise."""
@@ -190,12 +190,12 @@ def test_where_masking_is_looked_for_other_checkpoints_attack_too(
     with database.reading() as session:
         kept = {run: checkpoints.page(session, run=run, after=None, limit=9).rows for run in waiting}
         by_epoch = {run: {checkpoint.epoch: checkpoint.id for checkpoint in rows} for run, rows in kept.items()}
-        found = [evaluations.specified(evaluations.get(session, identifier)).attacks for identifier in queued]
+        found = [evaluations.specified(evaluations.get(session, identifier)) for identifier in queued]
     first, second = waiting
-    sources = [[attack.source for attack in attacks if attack.kind == "transfer"] for attacks in found]
+    sources = [list(spec.masking.sources) for spec in found if spec.masking is not None]
     # The best is that of epoch 2, so its run's other checkpoint is the last.
     assert sources == [[by_epoch[first][4]], [by_epoch[second][4], by_epoch[first][4]]]
-    assert {attack.eps for attacks in found for attack in attacks} == {tiny_spec.evaluation.attacks[0].eps}
+    assert {spec.attacks for spec in found} == {tiny_spec.evaluation.attacks}
 
 
 def test_progress_clears_the_count_of_crashes(database: Database, tiny_spec: ExperimentSpec) -> None:
