@@ -370,3 +370,17 @@ def test_an_output_that_is_not_a_number_is_no_prediction(model: nn.Module, digit
     """NaN is not counted as class 0: the evaluation says so and ends."""
     with pytest.raises(OutputNotFinite, match="not a number on an image of stage natural"):
         run(nn.Sequential(model, _Unsure()), digits.test, spec(FGSM))
+
+
+def test_masking_is_looked_for_on_examples_of_other_models_too(
+    model: nn.Module, digits: Dataset, trained: TrainingState
+) -> None:
+    """Each source makes a stage on the first images, beside the attacks, which stay what was asked for."""
+    wanted = EvaluationSpec.model_validate(
+        {"attacks": [FGSM], "samples": 9, "masking": {"samples": 4, "eps_grows_to": 2, "sources": ["ckpt_1"]}}
+    )
+    sources = {"ckpt_1": network_with(trained)}
+    batches = list(evaluate(model, digits.test, wanted, 10, device=CPU, sources=sources))
+    assert set(flags(batches, "masking/transfer(source=ckpt_1)@32/255")) == set(range(4))
+    assert {b.stage for b in batches if not b.stage.startswith("masking/")} == {"natural", "fgsm@32/255"}
+    assert batches[-1].completed == batches[-1].total

@@ -18,6 +18,7 @@ from gauntlet.architectures import build_model, initialise
 from gauntlet.checkpoints import load_model
 from gauntlet.kinds import Cnn
 from service.app import create_app
+from service.routes import checkpoints
 from service.settings import ServiceSettings
 
 CARD: dict[str, Any] = {
@@ -75,6 +76,15 @@ def test_an_imported_model_is_a_checkpoint(api: TestClient, weights: dict[str, T
     assert again.json()["sha256"] == imported["sha256"]
 
 
+def test_one_model_is_imported_at_a_time(api: TestClient, weights: dict[str, Tensor]) -> None:
+    """While one is examined another is told to come again, instead of holding a thread of the server."""
+    with checkpoints._alone():
+        answer = post(api, save(weights), CARD)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "5")
+    assert answer.json()["type"] == "urn:gauntlet:problem:busy"
+    assert post(api, save(weights), CARD).status_code == 201
+
+
 def test_an_imported_model_classifies_with_its_normalisation(api: TestClient, weights: dict[str, Tensor]) -> None:
     """The picture is shown in [0, 1]; the model's mean and std are applied inside."""
     card = CARD | {"normalisation": {"mean": [0.25], "std": [0.5]}}
@@ -114,6 +124,7 @@ def test_what_looks_wrong_is_told(api: TestClient, weights: dict[str, Tensor]) -
         ({"classes": ["a"]}, "/card/classes"),
         ({"classes": ["a", "b"]}, "/card/classes"),
         ({"classes": ["a"] * 10}, "/card/classes"),
+        ({"classes": list("9876543210")}, "/card/classes"),
         ({"classes": ["\u0000", *"123456789"]}, "/card/classes/0"),
         ({"image_shape": [3, 16, 16]}, "/card/image_shape"),
         ({"image_shape": [1, 16, 10**9]}, "/card/image_shape/2"),
