@@ -198,7 +198,12 @@ def shown(job: Job) -> dict[str, Any]:
     progress = None
     if job.phase is not None and job.unit is not None:
         progress = resources.Progress(
-            phase=job.phase, completed=job.completed, total=job.total, unit=job.unit, eta_s=job.eta_s
+            phase=job.phase,
+            # The last heartbeat came before the end.
+            completed=job.total if job.status == "succeeded" else job.completed,
+            total=job.total,
+            unit=job.unit,
+            eta_s=None if job.finished_at is not None else job.eta_s,
         )
     return {
         "created_at": as_datetime(job.created_at),

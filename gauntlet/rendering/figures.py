@@ -150,8 +150,10 @@ def _cost(report: Report) -> Figure | None:
         )
     threat = budget(rows[0].outcome.worst_cases[0])
     panel.set(xlabel=f"{unit} of training", ylabel=f"worst case at {threat}, per cent")
-    panel.set_xlim(left=0)
-    panel.legend()
+    # Room around the outermost points, and the worst case as what it is: a share of all images.
+    panel.set_xlim(0, 1.1 * max(seconds[row.run] for row in rows) / length)
+    panel.set_ylim(0, 100)
+    panel.legend(loc="lower left")
     return figure
 
 

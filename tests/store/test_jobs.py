@@ -62,6 +62,18 @@ def test_a_heartbeat_notes_the_progress(database: Database, run_id: str) -> None
     assert (run.phase, run.completed, run.total, run.unit, run.eta_s) == ("training", 3, 12, "batches", 4.5)
 
 
+@pytest.mark.parametrize(("status", "completed"), [("succeeded", 12), ("failed", 3)])
+def test_a_job_that_succeeded_is_done(database: Database, run_id: str, status: jobs.EndStatus, completed: int) -> None:
+    """Whatever the last heartbeat said, one that succeeded shows all of its progress, and none that ended an ETA."""
+    held = claim(database, run_id)
+    with database.writing() as session:
+        jobs.renew(session, held, LONG, JobProgress("training", 3, 12, "batches", 4.5))
+        jobs.finish(session, held, status)
+    with database.reading() as session:
+        progress = jobs.shown(session.get_one(Run, run_id))["progress"]
+    assert (progress.completed, progress.total, progress.eta_s) == (completed, 12, None)
+
+
 def test_an_expired_lease_puts_the_job_back(database: Database, run_id: str) -> None:
     """The reconciler queues the run of a dead worker and leaves a living one's alone."""
     claim(database, run_id, EXPIRED)
