@@ -149,7 +149,13 @@ def classify(
         console.print(classifications_table(client.classify(images, checkpoint)))
 
 
-for _command in (evaluations.evaluate, evaluations.evaluations, evaluations.leaderboard, evaluations.transfer):
+for _command in (
+    evaluations.evaluate,
+    evaluations.extend,
+    evaluations.evaluations,
+    evaluations.leaderboard,
+    evaluations.transfer,
+):
     app.command()(_command)
 
 

@@ -41,6 +41,27 @@ def evaluate(
                 console.print(outcome_table(ended.outcome))
 
 
+def extend(
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="The experiment's id.")],
+    samples: Annotated[int, typer.Argument(metavar="SAMPLES", help="How many of the first test images.")],
+    *,
+    watch: Watch = False,
+) -> None:
+    """Attack an experiment's checkpoints on more images; what is measured already is not measured again."""
+    with open_client() as client:
+        queued = [
+            client.evaluate(
+                evaluation.spec.model_dump(mode="json") | {"checkpoint": evaluation.checkpoint, "samples": samples}
+            )
+            for evaluation in client.evaluations(experiment=experiment)
+            if evaluation.status == "succeeded"
+        ]
+        for evaluation in queued:
+            console.print(evaluation.id, highlight=False)
+        if watch and queued:
+            _follow(client, queued)
+
+
 def evaluations(
     checkpoint: Annotated[
         str | None, typer.Argument(metavar="[CHECKPOINT]", help="Only this checkpoint's evaluations.")

@@ -1,11 +1,13 @@
 """The report of an experiment, put together anew from rows each time it is read."""
 
+import json
 from collections.abc import Iterator, Sequence
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
+from gauntlet.evaluation_spec import Selection
 from gauntlet.outcome import EvaluationOutcome
 from gauntlet.report import Report, RunCost, RunCurve, assemble
 from gauntlet.report_row import ReportRow, report_row
@@ -28,7 +30,12 @@ def build(session: Session, experiment_id: str) -> Report:
         .where(Run.experiment_id == experiment_id, Evaluation.outcome.is_not(None))
         .order_by(Run.ordinal, Evaluation.id)
     ).all()
-    rows = [row for run, checkpoint, evaluation in found for row in _rows(run, checkpoint, evaluation)]
+    outcomes = _widest_outcomes(session, [evaluation for _, _, evaluation in found])
+    rows = [
+        row
+        for (run, checkpoint, evaluation), outcome in zip(found, outcomes, strict=True)
+        for row in _rows(run, checkpoint, evaluation.selection, outcome)
+    ]
     runs = session.scalars(select(Run).where(Run.experiment_id == experiment_id).order_by(Run.ordinal)).all()
     return assemble(
         experiment=shown.id,
@@ -46,8 +53,39 @@ def build(session: Session, experiment_id: str) -> Report:
     )
 
 
-def _rows(run: Run, checkpoint: Checkpoint, evaluation: Evaluation) -> list[ReportRow]:
-    outcome = EvaluationOutcome.model_validate(evaluation.outcome)
+def _widest_outcomes(session: Session, asked: Sequence[Evaluation]) -> list[EvaluationOutcome]:
+    """What each evaluation found, on as many images as have been measured alike for all of them.
+
+    An evaluation by itself of the same checkpoint, which differs in nothing but more samples, extends the experiment's
+    own; a report stays on the fewer images until every line has been extended.
+    """
+    measured = select(Evaluation).where(
+        Evaluation.checkpoint_id.in_([evaluation.checkpoint_id for evaluation in asked]),
+        Evaluation.outcome.is_not(None),
+    )
+    alike: dict[tuple[str, str], dict[int, EvaluationOutcome]] = {}
+    for evaluation in session.scalars(measured.order_by(Evaluation.id)):
+        outcome = EvaluationOutcome.model_validate(evaluation.outcome)
+        alike.setdefault(_protocols(evaluation), {})[outcome.natural.n] = outcome
+    by_images = [alike[_protocols(evaluation)] for evaluation in asked]
+    common = set[int]().union(*by_images).intersection(*by_images)
+    # Without a common number each shows its own: test sets of one experiment are equal, so this is a set that changed.
+    return [
+        found[max(common)] if common else EvaluationOutcome.model_validate(evaluation.outcome)
+        for found, evaluation in zip(by_images, asked, strict=True)
+    ]
+
+
+def _protocols(evaluation: Evaluation) -> tuple[str, str]:
+    """Equal for evaluations of one checkpoint that differ in the number of samples alone."""
+    spec = {name: value for name, value in evaluation.spec.items() if name != "samples"}
+    how = [spec, evaluation.dataset_sha256, evaluation.implementation]
+    return evaluation.checkpoint_id, json.dumps(how, sort_keys=True)
+
+
+def _rows(
+    run: Run, checkpoint: Checkpoint, selections: Sequence[Selection], outcome: EvaluationOutcome
+) -> list[ReportRow]:
     assert checkpoint.epoch is not None  # a run's checkpoint has one
     return [
         report_row(
@@ -61,7 +99,7 @@ def _rows(run: Run, checkpoint: Checkpoint, evaluation: Evaluation) -> list[Repo
             train_n=int(checkpoint.metrics["train_accuracy_n"]),
             outcome=outcome,
         )
-        for selection in evaluation.selection
+        for selection in selections
     ]
 
 

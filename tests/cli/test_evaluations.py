@@ -34,6 +34,13 @@ def test_every_attack_meets_every_budget(gauntlet: Any, system: System, database
     assert len(system.client.images_csv(identifier).splitlines()) == 5
 
 
+def test_an_experiment_without_measurements_is_not_extended(gauntlet: Any, system: System) -> None:
+    """Only what has been measured is measured on more images."""
+    experiment = system.client.submit({"preset": "quickstart"})
+    assert gauntlet("extend", experiment.id, "100").output.strip() == ""
+    assert list(system.client.evaluations()) == []
+
+
 def test_the_leaderboard_is_printed(gauntlet: Any, database: Database) -> None:
     """Ids are whole on a narrow terminal too."""
     checkpoints = [imported(database, name) for name in ("one", "two")]

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import pytest
 from sqlalchemy import select
 
-from gauntlet.evaluation_spec import ExperimentEvaluationSpec
+from gauntlet.evaluation_spec import EvaluationRequest, ExperimentEvaluationSpec
 from gauntlet.events import BatchAttacked
 from gauntlet.spec import ExperimentSpec
-from store import checkpoints, evaluations, experiments, jobs, reports, runs
+from store import checkpoints, evaluation_requests, evaluations, experiments, jobs, reports, runs
 from store.database import Database
 from store.errors import LeaseLost
 from store.files import StoredFile
@@ -282,6 +282,36 @@ def test_a_report_warns_of_masked_gradients(database: Database, tiny_spec: Exper
     (warning,) = report.warnings
     assert warning.startswith("cross_entropy, seed 0, epoch 2: its gradients may be masked.")
     assert "exactly zero at 2 of 4" in warning
+
+
+def attack(database: Database, held: Claim, robust: list[bool]) -> None:
+    """Record that FGSM leaves those images right, which all are naturally, and end the evaluation."""
+    for batch in (judged("natural", [True] * len(robust)), judged("fgsm@8/255", robust)):
+        with database.writing() as session:
+            evaluations.record_batch(session, held, NumberedBatch(**vars(batch)), seconds=0.25)
+    with database.writing() as session:
+        evaluations.complete(session, held)
+
+
+@pytest.mark.parametrize(("changes", "n"), [({"samples": 20}, 6), ({"samples": 20, "seed": 1}, 4)])
+def test_a_report_is_extended_by_an_evaluation_of_more_images(
+    database: Database, tiny_spec: ExperimentSpec, changes: dict[str, int], n: int
+) -> None:
+    """One by itself that differs in samples alone takes the place of the experiment's own; any other does not."""
+    experiment_id, own = train_and_evaluate(database, tiny_spec)
+    attack(database, own, [True] * 4)
+    with database.writing() as session:
+        row = evaluations.get(session, own.id)
+        request = EvaluationRequest.model_validate(row.spec | changes | {"checkpoint": row.checkpoint_id})
+        (wider,) = evaluation_requests.create(session, request, None).evaluations
+        held = jobs.claim(session, "evaluation", wider.id, "worker", 60)
+    assert held is not None
+    with database.reading() as session:
+        assert [row.n for row in reports.build(session, experiment_id).rows] == [4]
+    attack(database, held, [True, False, False] * 2)
+    with database.reading() as session:
+        (row,) = reports.build(session, experiment_id).rows
+    assert (row.n, row.fgsm_accuracy) == ((6, 1 / 3) if n == 6 else (4, 1.0))
 
 
 def test_a_report_has_the_curves_and_costs_of_every_run(database: Database, tiny_spec: ExperimentSpec) -> None:
