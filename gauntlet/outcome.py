@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from gauntlet.attack_specs import AnyAttack, AttackSpec, Norm, attack_label, threat_model
 from gauntlet.eps import Eps
 from gauntlet.evaluation_spec import EvaluationSpec
+from gauntlet.finding import Finding
 from gauntlet.intervals import wilson_interval
 from gauntlet.masking import MaskingVerdict, verdict
 from gauntlet.protocol import Protocol, implementation
@@ -63,7 +64,8 @@ class EvaluationOutcome(_Value):
     """One checkpoint against a list of attacks, all on the same images.
 
     `zero_gradients` counts the natural images at which cross-entropy's gradient is exactly zero in fp32.
-    `masking` is None where the spec does not ask for it.
+    `masking` is None where the spec does not ask for it. `findings` is what looks wrong with an imported model on the
+    first of these images (`gauntlet.preflight`).
     """
 
     weights_sha256: str
@@ -76,16 +78,18 @@ class EvaluationOutcome(_Value):
     attacks: tuple[AttackOutcome, ...]
     worst_cases: tuple[WorstCase, ...]
     masking: MaskingVerdict | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured: whose weights, on which data."""
+    """What was measured: whose weights, on which data, and what looked wrong with the model before it was attacked."""
 
     weights_sha256: str
     dataset: str
     dataset_sha256: str
     classes: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
 
 
 def summarise(spec: EvaluationSpec, batches: Iterable[StageBatch], measured: Measured) -> EvaluationOutcome:
@@ -135,6 +139,7 @@ def summarise(spec: EvaluationSpec, batches: Iterable[StageBatch], measured: Mea
         attacks=tuple(outcomes),
         worst_cases=tuple(_worst_cases(spec.attacks, right, robust, n)),
         masking=verdict(spec, stages),
+        findings=measured.findings,
     )
 
 

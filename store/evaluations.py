@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from gauntlet import resources
 from gauntlet.checkpoint_card import CheckpointCard
 from gauntlet.evaluation_spec import EvaluationSpec, Selection, SelectOn
+from gauntlet.finding import Finding
 from gauntlet.kinds import dataset_title
 from gauntlet.outcome import EvaluationOutcome, Measured, summarise
 from gauntlet.progress import StageCount, attack_progress
@@ -189,8 +190,8 @@ def note_start(session: Session, held: Claim, attacked: AttackedSet, implementat
     session.execute(update(Evaluation).where(Evaluation.id == held.id).values(noted))
 
 
-def complete(session: Session, held: Claim) -> None:
-    """Count the stored batches into the outcome and end the evaluation.
+def complete(session: Session, held: Claim, findings: Sequence[Finding] = ()) -> None:
+    """Count the stored batches into the outcome, with what else was found of the model, and end the evaluation.
 
     Raises:
         LeaseLost: the evaluation is no longer this attempt's.
@@ -205,6 +206,7 @@ def complete(session: Session, held: Claim) -> None:
         dataset=dataset_title(card.dataset),
         dataset_sha256=evaluation.dataset_sha256 or "",
         classes=card.classes,
+        findings=tuple(findings),
     )
     outcome = summarise(specified(evaluation), batches(session, held.id), measured)
     evaluation.outcome = outcome.model_dump(mode="json")

@@ -9,11 +9,12 @@ import torch
 from sqlalchemy import update
 
 from gauntlet.checkpoints import encode_weights
-from gauntlet.datasets import digest, load_split
+from gauntlet.datasets import digest, load_split, to_unit
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.evaluation import evaluate
 from gauntlet.kinds import Digits
 from gauntlet.outcome import EvaluationOutcome, Measured, summarise
+from gauntlet.preflight import preflight
 from store import evaluations, files
 from store.database import Database
 from store.models import EvaluationBatch
@@ -78,7 +79,9 @@ def direct(database: Database, evaluation: str, sources: dict[str, int]) -> Eval
     models = {identifier: network(seed=seed) for identifier, seed in sources.items()}
     found = list(evaluate(network(seed=0), test, spec, len(classes), device=CPU, sources=models))
     weights = hashlib.sha256(encode_weights(network(seed=0).state_dict(), card("seed-0"))).hexdigest()
-    return summarise(spec, found, Measured(weights, "digits", digest(test, classes), classes))
+    few = test.take(64)
+    findings = preflight(network(seed=0), to_unit(few.images), few.labels, len(classes))
+    return summarise(spec, found, Measured(weights, "digits", digest(test, classes), classes, findings))
 
 
 def test_an_evaluation_of_more_images_takes_over_what_is_known(database: Database, settings: WorkerSettings) -> None:

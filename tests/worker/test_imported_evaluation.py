@@ -63,6 +63,8 @@ def test_an_imported_checkpoint_is_evaluated_on_its_data_set(settings: WorkerSet
     assert evaluation.outcome is not None
     assert evaluation.outcome["natural"]["n"] == 8  # the samples asked for
     assert evaluation.outcome["classes"] == list("0123456789")
+    # Its weights are random, which shows on labelled images only.
+    assert [finding["kind"] for finding in evaluation.outcome["findings"]] == ["chance_accuracy"]
 
 
 def test_a_data_set_of_other_classes_is_refused(settings: WorkerSettings) -> None:
@@ -73,3 +75,13 @@ def test_a_data_set_of_other_classes_is_refused(settings: WorkerSettings) -> Non
         Image.new("RGB", (32, 32)).save(folder / "1.png")
     with pytest.raises(CheckpointInvalid, match="3 classes apart, and its data set has 2"):
         evaluated(settings, card_for(ImageFolder(folder="pictures"), ("a", "b", "c")))
+
+
+def test_classes_in_another_order_are_refused(settings: WorkerSettings) -> None:
+    """A label is a position among the folder's sorted names: an import that orders them otherwise is told."""
+    for place in ("train/a", "train/b", "test/a", "test/b"):
+        folder = settings.data_root / "pictures" / place
+        folder.mkdir(parents=True)
+        Image.new("RGB", (32, 32)).save(folder / "1.png")
+    with pytest.raises(CheckpointInvalid, match="in another order, which is a, b"):
+        evaluated(settings, card_for(ImageFolder(folder="pictures"), ("b", "a")))
