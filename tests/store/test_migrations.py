@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from alembic import command
-from sqlalchemy import inspect
+from sqlalchemy import func, inspect, select
 from sqlalchemy.exc import IntegrityError
 
 from store.database import Database, alembic_config, engine_for_migrations, migrate
@@ -29,6 +29,48 @@ def test_the_history_can_be_walked_back_and_forth(database_url: str) -> None:
     assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
     migrate(database_url)
     assert set(Base.metadata.tables) < set(inspect(engine).get_table_names())
+    engine.dispose()
+
+
+FIRST = "2026_11_22_first_schema"
+_JOB = "created_at, status, attempt, crashes, cancel_requested, completed, total"
+_DONE = "0, 'succeeded', 1, 0, false, 0, 0"
+# An experiment that was trained and evaluated under the first schema.
+OLD_ROWS = [
+    "experiments (id, created_at, name, spec, request_sha256) VALUES ('e', 0, 'n', '{}', 'x')",
+    f"runs (id, {_JOB}, experiment_id, ordinal, objective, seed, spec) VALUES ('r', {_DONE}, 'e', 0, 'o', 0, '{{}}')",
+    "epoch_metrics (run_id, epoch, metrics, seconds, images_per_second) VALUES ('r', 1, '{}', 1, 1)",
+    "run_events (id, run_id, created_at, attempt, kind, message) VALUES (1, 'r', 0, 1, 'k', 'm')",
+    (
+        "checkpoints (id, created_at, run_id, epoch, path, sha256, bytes, metrics) "
+        "VALUES ('c', 0, 'r', 1, 'p', 's', 1, '{}')"
+    ),
+    (
+        f"evaluations (id, {_JOB}, experiment_id, run_id, checkpoint_id, selection, spec) "
+        f"VALUES ('v', {_DONE}, 'e', 'r', 'c', '[]', '{{}}')"
+    ),
+    "evaluation_batches (evaluation_id, stage, batch, images, robust) VALUES ('v', 'natural', 0, '[]', '[]')",
+]
+
+
+def test_a_database_in_use_is_migrated(database_url: str) -> None:
+    """Experiments, runs, metrics and events stay; checkpoints and evaluations, which say too little, are dropped."""
+    config = alembic_config(database_url)
+    command.downgrade(config, FIRST)
+    engine = engine_for_migrations(database_url)
+    with engine.begin() as connection:
+        for row in OLD_ROWS:
+            connection.exec_driver_sql(f"INSERT INTO {row}")
+    command.upgrade(config, "head")
+    kept = ("experiments", "runs", "epoch_metrics", "run_events")
+    with engine.connect() as connection:
+        counts = {
+            table: connection.scalar(select(func.count()).select_from(Base.metadata.tables[table]))
+            for table in (*kept, "checkpoints", "evaluations", "evaluation_batches")
+        }
+    assert counts == dict.fromkeys(kept, 1) | {"checkpoints": 0, "evaluations": 0, "evaluation_batches": 0}
+    with pytest.raises(IntegrityError), engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM runs")
     engine.dispose()
 
 
