@@ -61,6 +61,9 @@ class Leaderboard(Resource):
     groups: tuple[LeaderboardGroup, ...]
 
 
+_MOST_GROUPS = 100
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One attack's outcome on one checkpoint."""
@@ -75,12 +78,16 @@ class Candidate:
 
 
 def rank(candidates: Iterable[Candidate], limit: int) -> Leaderboard:
-    """Put the candidates into lists of at most `limit`; of several with the same weights the first one counts."""
+    """Put the candidates into lists of at most `limit`; of several with the same weights the first one counts.
+
+    At most 100 lists are shown, those with the most checkpoints.
+    """
     groups: dict[str, dict[str, Candidate]] = {}
     for candidate in candidates:
         groups.setdefault(candidate.outcome.protocol.id, {}).setdefault(candidate.weights_sha256, candidate)
     shown = [_group(list(group.values()), limit) for group in groups.values()]
-    return Leaderboard(groups=tuple(sorted(shown, key=lambda group: (-group.count, group.title))))
+    longest_first = sorted(shown, key=lambda group: (-group.count, group.title))
+    return Leaderboard(groups=tuple(longest_first[:_MOST_GROUPS]))
 
 
 def _group(candidates: Sequence[Candidate], limit: int) -> LeaderboardGroup:

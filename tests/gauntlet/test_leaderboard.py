@@ -55,3 +55,23 @@ def test_an_exact_budget_finds_its_own_number() -> None:
     assert [reference.name for reference in group.references] == ["TRADES, WRN-34-10"]
     (group,) = board(AUTO, "digits").groups
     assert group.references == ()
+
+
+def test_a_board_has_a_hundred_lists_at_most() -> None:
+    """A sweep over many budgets does not make the answer endless; what most checkpoints share comes first."""
+    sweep = [board({"kind": "pgd", "eps": f"{level}/1000"}) for level in range(150)]
+    alone = [_candidate(group.protocol.attack, "a") for found in sweep for group in found.groups]
+    found = rank([*alone, _candidate(alone[-1].outcome.attack, "b")], 10)
+    assert len(found.groups) == 100
+    assert found.groups[0].count == 2
+
+
+def _candidate(attack: Any, weights: str) -> Candidate:
+    spec = EvaluationSpec(attacks=(attack,), samples=2)
+    stage = attack_label(attack)
+    batches = [
+        BatchAttacked(name, 0, (0, 1), (0, 1), (0, 1), (False,) * 2 if name == "natural" else None, 0, 0)
+        for name in ("natural", stage)
+    ]
+    outcome = summarise(spec, batches, Measured(weights, "digits", "d" * 64, tuple("ab")))
+    return Candidate("eval_1", f"ckpt_{weights}", "one", weights, outcome.natural, None, outcome.attacks[0])
