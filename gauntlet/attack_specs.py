@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, Self, assert_never
+from typing import Annotated, Any, Literal, Self, assert_never, get_args
 
 from pydantic import Field, model_validator
 
@@ -114,10 +114,7 @@ AnyAttack = (
 )  # what AttackSpec is told apart into
 AttackSpec = Annotated[AnyAttack, Field(discriminator="kind")]
 
-ATTACK_KINDS: frozenset[object] = frozenset(
-    model.model_fields["kind"].default
-    for model in (FgsmAttack, PgdAttack, ApgdCe, ApgdT, FabT, Square, AutoAttack, Noise, Transfer)
-)
+ATTACK_KINDS: frozenset[object] = frozenset(model.model_fields["kind"].default for model in get_args(AnyAttack))
 
 # As a reader knows them.
 TITLES: dict[str, str] = {

@@ -132,6 +132,16 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
     return others.amax(dim=1) - right
 
 
+def without_gradient(model: Model, images: Tensor, labels: Tensor) -> Tensor:
+    """Where the gradient of cross-entropy is exactly zero, bool [n]: attacks that follow it stand still there."""
+    inputs = images.detach().requires_grad_()
+    with torch.enable_grad():
+        loss = _summed("cross_entropy", model(inputs), labels)
+        # A model that cuts its graph, by rounding outside autograd for example, has no gradient to ask for.
+        gradient = torch.autograd.grad(loss, inputs)[0] if loss.requires_grad else torch.zeros_like(inputs)
+    return (gradient == 0).flatten(1).all(dim=1)
+
+
 def _summed(loss: GradientLoss, logits: Tensor, labels: Tensor) -> Tensor:
     # A sum, so that an image's gradient does not depend on how many others there are.
     match loss:

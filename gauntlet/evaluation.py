@@ -9,11 +9,11 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gauntlet import stages
 from gauntlet.attack_specs import AnyAttack, attack_label, fewest_classes
+from gauntlet.attacks import without_gradient
 from gauntlet.datasets import ImageSet, to_unit
 from gauntlet.errors import AttackUnsupported, OutputNotFinite
 from gauntlet.evaluation_spec import EvaluationSpec
@@ -157,21 +157,14 @@ class _Sweep:
                 logits: Tensor = self._model(attacked)
             if not bool(logits.isfinite().all()):
                 raise OutputNotFinite(stage)
-            zero_gradient = self._zero_gradient(inputs, labels) if stage == NATURAL else None
+            stuck = tuple(without_gradient(self._model, inputs, labels).tolist()) if stage == NATURAL else None
         return BatchAttacked(
             stage=stage,
             batch=0,
             images=tuple(positions.tolist()),
             labels=tuple(labels.tolist()),
             predicted=tuple(logits.argmax(dim=1).tolist()),
-            zero_gradient=zero_gradient,
+            zero_gradient=stuck,
             completed=0,
             total=0,
         )
-
-    def _zero_gradient(self, images: Tensor, labels: Tensor) -> tuple[bool, ...]:
-        """Of each image whether the gradient of cross-entropy is exactly zero: attacks that follow it stand still."""
-        inputs = images.detach().requires_grad_()
-        with torch.enable_grad():
-            (gradient,) = torch.autograd.grad(F.cross_entropy(self._model(inputs), labels, reduction="sum"), inputs)
-        return tuple((gradient == 0).flatten(1).all(dim=1).tolist())

@@ -5,10 +5,9 @@ pass (Carlini et al. 2019, arXiv 1902.06705, list them; AutoAttack's own code wa
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gauntlet.attacks import mode
+from gauntlet.attacks import mode, without_gradient
 from gauntlet.finding import Finding
 
 _PROBABILITY_TOLERANCE = 1e-4
@@ -87,12 +86,7 @@ def _random(logits: Tensor, again: Tensor) -> Finding | None:
 
 
 def _zero_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> Finding | None:
-    inputs = images.detach().requires_grad_()
-    with torch.enable_grad():
-        loss = F.cross_entropy(model(inputs), labels, reduction="sum")
-        # A model that cuts its graph, by rounding outside autograd for example, has no gradient to ask for.
-        gradient = torch.autograd.grad(loss, inputs)[0] if loss.requires_grad else torch.zeros_like(inputs)
-    share = (gradient == 0).flatten(1).all(dim=1).float().mean().item()
+    share = without_gradient(model, images, labels).float().mean().item()
     if share <= _MOST_ZERO_GRADIENTS:
         return None
     message = (
