@@ -14,7 +14,6 @@ from benchmarks.rounds import prepare, publish, race, random_images
 from gauntlet.architectures import build_model, initialise
 from gauntlet.datasets import Dataset, ImageSet, to_unit
 from gauntlet.epochs import Epochs
-from gauntlet.optimizers import build_optimizer
 from gauntlet.spec import RunSpec
 
 BATCH = 32
@@ -73,7 +72,7 @@ def gauntlet_training(
     model = build_model(spec.architecture, data.image_shape, len(data.classes))
     initialise(model, spec.seed)
     model.to(device)
-    epochs = Epochs(spec, data, model, build_optimizer(spec.training.optimizer, model))
+    epochs = Epochs(spec, data, model)
 
     def one_pass() -> None:
         for _ in epochs.run(1, 0):

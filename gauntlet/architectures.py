@@ -97,6 +97,19 @@ def build_model(spec: ArchitectureSpec, image_shape: tuple[int, int, int], class
     return model
 
 
+def split_head(model: nn.Module) -> tuple[nn.Module, nn.Linear]:
+    """A network of `build_model` as its features, [n, c, h, w] → [n, features], and its last layer; the same modules."""
+    if isinstance(model, nn.Sequential):
+        *layers, head = model.children()
+    else:
+        # torchvision's residual networks flatten between the last two of their children.
+        *layers, head = model.children()
+        layers.append(nn.Flatten())
+    if not isinstance(head, nn.Linear):
+        raise TypeError(f"The last layer of {type(model).__name__} is no linear one.")
+    return nn.Sequential(*layers), head
+
+
 def initialise(model: nn.Module, seed: int) -> None:
     """Keras' defaults, in place: Glorot-uniform weights and zero biases, drawn from `seed` alone.
 

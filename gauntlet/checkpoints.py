@@ -5,7 +5,7 @@ and serves resuming only. Nothing here unpickles anything.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ class TrainingState:
     """Everything that training after `epoch` and `batch` more batches depends on; tensors on the CPU.
 
     `optimizer` is keyed `<parameter index>.<entry>`. `totals` is the tally of the epoch under way, float64 [6].
-    `warnings` are the kinds in force. `environment` names what bit-identity rests on.
+    `warnings` are the kinds in force. `environment` names what bit-identity rests on. `critic` is what is trained beside
+    the model and never leaves training; most objectives have none.
     """
 
     epoch: int
@@ -40,6 +41,7 @@ class TrainingState:
     totals: Tensor
     warnings: tuple[str, ...]
     environment: str
+    critic: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,7 @@ def encode_training_state(state: TrainingState) -> bytes:
     """The training state's bytes; equal states give equal bytes."""
     tensors = {f"model/{name}": tensor for name, tensor in state.model.items()}
     tensors |= {f"optimizer/{name}": tensor for name, tensor in state.optimizer.items()}
+    tensors |= {f"critic/{name}": tensor for name, tensor in state.critic.items()}
     tensors["totals"] = state.totals
     header = {"epoch": state.epoch, "batch": state.batch, "warnings": state.warnings, "environment": state.environment}
     return save(tensors, metadata={_HEADER: json.dumps(header)})
@@ -155,6 +158,7 @@ def load_training_state(path: Path) -> TrainingState:
             totals=tensors["totals"],
             warnings=tuple(header["warnings"]),
             environment=str(header["environment"]),
+            critic=_below("critic/", tensors),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointInvalid(f"The header of {path.name} does not describe a training state.") from error
@@ -162,13 +166,17 @@ def load_training_state(path: Path) -> TrainingState:
 
 def capture(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Copies of the model's and the optimiser's tensors, on the CPU and contiguous."""
-    weights = {name: _detached(tensor) for name, tensor in model.state_dict().items()}
     moments = {
         f"{index}.{entry}": _detached(tensor)
         for index, entries in optimizer.state_dict()["state"].items()
         for entry, tensor in entries.items()
     }
-    return weights, moments
+    return copied(model), moments
+
+
+def copied(model: nn.Module) -> dict[str, Tensor]:
+    """Copies of a model's tensors, on the CPU and contiguous."""
+    return {name: _detached(tensor) for name, tensor in model.state_dict().items()}
 
 
 def restore(state: TrainingState, model: nn.Module, optimizer: torch.optim.Optimizer, totals: Tensor) -> None:

@@ -1,7 +1,6 @@
-"""Epochs of training steps over one data set: what is drawn for each batch, and which form of the step does it."""
+"""Epochs of steps that descend a loss: what is drawn for each batch, and which form of the step does it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +9,7 @@ from gauntlet import seeding, tally
 from gauntlet.compilation import accelerate, compiles
 from gauntlet.datasets import Dataset
 from gauntlet.objectives import action_noise
-from gauntlet.optimizers import learning_rate, set_learning_rate
+from gauntlet.optimizers import build_optimizer, learning_rate, set_learning_rate
 from gauntlet.precision import fp32_products
 from gauntlet.spec import RunSpec
 from gauntlet.step import Step, build_step, rows
@@ -23,22 +22,24 @@ _GUARD_EVERY = 50
 class Epochs:
     """Trains `model` in place, epoch by epoch; all that a batch leaves to chance depends on (seed, epoch, batch).
 
-    `totals` is the tally of the epoch under way, float64 on the device. `compiled` says how full batches are done; an
-    epoch's last batch, when it is smaller, is done as it is.
+    `optimizer` and `totals`, the tally of the epoch under way (float64 on the device), are the rest of its state.
+    `compiled` says how full batches are done; an epoch's last batch, when it is smaller, is done as it is.
 
     Raises:
         CompilerMissing: the spec insists on a compiled step, which needs a compiler that is not there.
     """
 
-    def __init__(self, spec: RunSpec, data: Dataset, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    critic: nn.Module | None = None
+
+    def __init__(self, spec: RunSpec, data: Dataset, model: nn.Module) -> None:
         self._spec = spec
         self._model = model
-        self._optimizer = optimizer
+        self.optimizer = build_optimizer(spec.training.optimizer, model)
         self._device = next(model.parameters()).device
         self.images = data.train.to(self._device)
         self._classes = len(data.classes)
         self.totals = tally.empty_tally(self._device)
-        self._plain = build_step(spec, model, optimizer, self.totals)
+        self._plain = build_step(spec, model, self.optimizer, self.totals)
         self.compiled = compiles(spec.training, data, self._device)
         self._fast: Step | None = None
 
@@ -46,6 +47,10 @@ class Epochs:
     def batches(self) -> int:
         """Batches in an epoch."""
         return -(-len(self.images) // self._spec.training.batch_size)
+
+    def images_after(self, batches: int) -> int:
+        """How many images of an epoch come after its first `batches`."""
+        return len(self.images) - batches * self._spec.training.batch_size
 
     def run(self, epoch: int, done: int) -> Iterator[int]:
         """Do the batches of `epoch` after the first `done`; yields how many are done after each.
@@ -59,7 +64,7 @@ class Epochs:
         chosen = order.to(self._device).split(self._spec.training.batch_size)
         self._model.train()
         for batch in range(done, self.batches):
-            set_learning_rate(self._optimizer, self.learning_rate(epoch, batch))
+            set_learning_rate(self.optimizer, self.learning_rate(epoch, batch))
             self._do(epoch, batch, chosen[batch])
             last = batch == self.batches - 1
             if last or (batch % _GUARD_EVERY == _GUARD_EVERY - 1 and self._device.type == "cpu"):
@@ -77,24 +82,16 @@ class Epochs:
         inputs = self.images.images[indices], self.images.labels[indices], noise
         with fp32_products(self._spec.training.precision):
             step = self._step_for(inputs)
-            with _random_state(self._device, seeding.derive(seed, "dropout", epoch, batch)):
+            with seeding.torch_seeded(self._device, seeding.derive(seed, "dropout", epoch, batch)):
                 step(*inputs)
 
     def _step_for(self, inputs: tuple[Tensor, Tensor, Tensor]) -> Step:
         if not self.compiled or len(inputs[0]) < self._spec.training.batch_size:
             return self._plain
         if self._fast is None:
-            moments = [tensor for state in self._optimizer.state.values() for tensor in state.values()]
+            moments = [tensor for state in self.optimizer.state.values() for tensor in state.values()]
             changed = [*self._model.parameters(), *self._model.buffers(), *moments, self.totals]
             # To be captured it is tried out, which draws random numbers.
-            with _random_state(self._device, 0):
+            with seeding.torch_seeded(self._device, 0):
                 self._fast = accelerate(self._plain, inputs, changed)
         return self._fast
-
-
-@contextmanager
-def _random_state(device: torch.device, seed: int) -> Iterator[None]:
-    """Torch's global random state, which dropout draws from, set to `seed` inside and restored afterwards."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield

@@ -1,12 +1,12 @@
-"""What a spec chooses among: data sets, architectures, objectives, adversaries, optimisers.
+"""What a spec chooses among: data sets, architectures, adversaries, optimisers; objectives and attacks are elsewhere.
 
 Each union is told apart by one tag, `kind` or, for data sets, `name`. Defaults are those of the paper (arXiv
 2012.04353) where it states a value; docs/experiments.md says what was measured where it does not.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from gauntlet.eps import PixelEps
@@ -98,64 +98,6 @@ class ResNet(Spec):
 ArchitectureSpec = Annotated[Cnn | ResNet, Field(discriminator="kind")]
 
 
-class CrossEntropy(Spec):
-    """−log P(y | x), the supervised baseline."""
-
-    model_config = tag_required("kind")
-    kind: Literal["cross_entropy"] = "cross_entropy"
-
-
-class Reward(Spec):
-    """What the environment pays for a right and for a wrong prediction."""
-
-    correct: Annotated[float, Field(ge=-100, le=100)] = 1.0
-    wrong: Annotated[float, Field(ge=-100, le=100)] = -1.0
-
-
-class PolicyGradient(Spec):
-    """Vanilla policy gradient on the predicted class (the paper's Eq. 1; Williams 1992)."""
-
-    model_config = tag_required("kind")
-    kind: Literal["policy_gradient"] = "policy_gradient"
-    action: Literal["sample", "argmax", "epsilon_greedy"] = Field(
-        default="sample",
-        description="How the class is chosen. `argmax`, the literal reading, collapses to chance.",
-    )
-    epsilon: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.1, description="Share of uniformly random actions under `epsilon_greedy`."
-    )
-    action_forward: Literal["train", "eval"] = Field(
-        default="train", description="Whether the action is chosen from the pass with dropout or one without."
-    )
-    reward: Reward = Reward()
-    baseline: Literal["none", "batch_mean"] = "none"
-    entropy_bonus: Annotated[float, Field(ge=0, le=10)] = 0.0
-    log_prob_floor: Annotated[float, Field(lt=0, ge=-1e4)] | None = Field(
-        default=None,
-        description="Least log P(a|s); below it the gradient stops. Required off-policy. Keras clips at −16.118.",
-    )
-
-    @model_validator(mode="after")
-    def _off_policy_needs_a_floor(self) -> Self:
-        if self.action == "epsilon_greedy" and self.log_prob_floor is None:
-            raise ValueError(
-                "log_prob_floor is required with action epsilon_greedy: "
-                "an unlikely random action would otherwise push its log-probability to minus infinity"
-            )
-        return self
-
-
-class ExpectedReward(Spec):
-    """The exact expectation that the sampled policy gradient estimates: −(p_y · correct + (1 − p_y) · wrong)."""
-
-    model_config = tag_required("kind")
-    kind: Literal["expected_reward"] = "expected_reward"
-    reward: Reward = Reward()
-
-
-ObjectiveSpec = Annotated[CrossEntropy | PolicyGradient | ExpectedReward, Field(discriminator="kind")]
-
-
 class FgsmAdversary(Spec):
     """FGSM inside training: one signed-gradient step on the model being trained, made anew for every batch."""
 
@@ -187,5 +129,5 @@ class RmsProp(Spec):
 # The names by which the members of unions are told apart; no field has one of them as its name.
 UNION_TAGS: frozenset[object] = frozenset(
     [model.model_fields["name"].default for model in (Digits, Cifar10, ImageFolder)]
-    + [model.model_fields["kind"].default for model in (Cnn, ResNet, CrossEntropy, PolicyGradient, ExpectedReward)]
+    + [model.model_fields["kind"].default for model in (Cnn, ResNet)]
 )

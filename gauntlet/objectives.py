@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gauntlet.kinds import CrossEntropy, ExpectedReward, ObjectiveSpec, PolicyGradient, Reward
+from gauntlet.objective_specs import CrossEntropy, ExpectedReward, LossSpec, PolicyGradient, Reward
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Loss:
 
 
 def objective_loss(
-    spec: ObjectiveSpec,
+    spec: LossSpec,
     logits: Tensor,
     labels: Tensor,
     *,

@@ -5,6 +5,8 @@ sees the same numbers as one that was never stopped.
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -18,3 +20,11 @@ def derive(seed: int, purpose: str, *position: int) -> int:
 def generator(device: torch.device | str, seed: int, purpose: str, *position: int) -> torch.Generator:
     """A fresh torch generator on `device` at the derived seed."""
     return torch.Generator(device).manual_seed(derive(seed, purpose, *position))
+
+
+@contextmanager
+def torch_seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Torch's global random state, which dropout draws from, set to `seed` inside and restored afterwards."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield

@@ -1,6 +1,6 @@
 """What a user asks for: one frozen `ExperimentSpec`, from the request body to the checkpoint's header.
 
-What it chooses among is in `gauntlet.kinds`. Defaults are those of the paper (arXiv 2012.04353) where it states a
+What it chooses among is in `gauntlet.kinds`, `gauntlet.objective_specs` and `gauntlet.attack_specs`. Defaults are those of the paper (arXiv 2012.04353) where it states a
 value; docs/experiments.md says what was measured where it does not.
 """
 
@@ -16,15 +16,12 @@ from gauntlet.kinds import (
     ArchitectureSpec,
     CheckpointId,
     Cnn,
-    CrossEntropy,
     DatasetSpec,
-    ExpectedReward,
     FgsmAdversary,
-    ObjectiveSpec,
-    PolicyGradient,
     RmsProp,
     Spec,
 )
+from gauntlet.objective_specs import AgentSpec, LossSpec, ObjectiveSpec, Ppo
 from gauntlet.presets import PRESETS, overlay
 
 MAX_RUNS = 1_000
@@ -76,6 +73,22 @@ class RunSpec(Spec):
     evaluation: ExperimentEvaluationSpec
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
 
+    @property
+    def loss(self) -> LossSpec:
+        """The objective of a run that descends a loss.
+
+        Raises:
+            TypeError: it is an agent.
+        """
+        if isinstance(self.objective, AgentSpec):
+            raise TypeError(f"The objective {self.objective.kind} is an agent and no loss.")
+        return self.objective
+
+    @model_validator(mode="after")
+    def _fit_for_an_agent(self) -> Self:
+        _refuse_unfit_for_agent(self.objective, self.adversary, self.training)
+        return self
+
 
 def _preset_or_whole(schema: JsonDict) -> None:
     required = schema.pop("required", [])
@@ -122,6 +135,12 @@ class ExperimentSpec(Spec):
         return self
 
     @model_validator(mode="after")
+    def _fit_for_agents(self) -> Self:
+        for objective in self.objectives:
+            _refuse_unfit_for_agent(objective, self.adversary, self.training)
+        return self
+
+    @model_validator(mode="after")
     def _images_remain_to_train_on(self) -> Self:
         samples = self.dataset.train_samples
         if samples is not None and self.evaluation.held_out(samples) >= samples:
@@ -159,7 +178,28 @@ class ExperimentSpec(Spec):
         )
 
 
-def _with_departures(objective: CrossEntropy | PolicyGradient | ExpectedReward) -> str:
+def _refuse_unfit_for_agent(objective: ObjectiveSpec, adversary: FgsmAdversary, training: TrainingSpec) -> None:
+    """Agents see attacked images only, and are trained by a library in its own way.
+
+    Raises:
+        ValueError: something is asked for that they cannot do; the message says what they can.
+    """
+    if not isinstance(objective, AgentSpec):
+        return
+    for field, value, possible in (
+        ("training.mix", training.mix, ("adversarial",)),
+        ("training.precision", training.precision, ("fp32",)),
+        ("training.compile", training.compile, ("off", "auto")),
+        ("adversary.loss", adversary.loss, ("true_label",)),
+        ("adversary.mode", adversary.mode, ("eval",)),
+    ):
+        if value not in possible:
+            raise ValueError(f"objective {objective.kind} cannot be trained with {field} {value}, only {possible[0]}")
+    if isinstance(objective, Ppo) and objective.normalize_advantage and training.batch_size == 1:
+        raise ValueError("objective ppo cannot normalise the advantage of a training.batch_size of 1")
+
+
+def _with_departures(objective: ObjectiveSpec) -> str:
     departures: dict[str, Any] = objective.model_dump(exclude_defaults=True, exclude={"kind"})
     if not departures:
         return objective.kind

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gauntlet import tally
 from gauntlet.attacks import LogitLoss, fgsm, mode
 from gauntlet.datasets import to_unit
-from gauntlet.kinds import PolicyGradient
+from gauntlet.objective_specs import PolicyGradient
 from gauntlet.objectives import objective_loss
 from gauntlet.precision import Model, in_precision
 from gauntlet.spec import RunSpec
@@ -43,6 +43,9 @@ def build_step(spec: RunSpec, model: nn.Module, optimizer: torch.optim.Optimizer
     """The step that `spec` describes, which adds every batch to the tally `totals`.
 
     Dropout draws from torch's global generator, everything else from `noise`.
+
+    Raises:
+        TypeError: the spec's objective is an agent.
     """
     parameters = tuple(model.parameters())
     forward = in_precision(model, spec.training.precision)
@@ -51,7 +54,7 @@ def build_step(spec: RunSpec, model: nn.Module, optimizer: torch.optim.Optimizer
         attacked, targets = training_inputs(spec, model, to_unit(images), labels, noise[0])
         chosen_from = _action_logits(spec, model, forward, attacked)
         logits = forward(attacked)
-        loss = objective_loss(spec.objective, logits, targets, noise=noise[1], action_logits=chosen_from)
+        loss = objective_loss(spec.loss, logits, targets, noise=noise[1], action_logits=chosen_from)
         tally.add_batch(totals, loss, logits, targets)
         return torch.autograd.grad(loss.value, parameters)
 
@@ -100,13 +103,13 @@ def _adversary_loss(spec: RunSpec, labels: Tensor, noise: Tensor) -> LogitLoss |
         case "predicted_label":
             return lambda logits: F.cross_entropy(logits, logits.detach().argmax(dim=1))
         case "objective":
-            return lambda logits: objective_loss(spec.objective, logits, labels, noise=noise).value
+            return lambda logits: objective_loss(spec.loss, logits, labels, noise=noise).value
         case _:
             assert_never(spec.adversary.loss)
 
 
 def _action_logits(spec: RunSpec, model: nn.Module, forward: Model, images: Tensor) -> Tensor | None:
-    if not isinstance(spec.objective, PolicyGradient) or spec.objective.action_forward == "train":
+    if not isinstance(spec.loss, PolicyGradient) or spec.loss.action_forward == "train":
         return None
     with mode(model, training=False), torch.no_grad():
         return forward(images)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gauntlet import checkpoints, tally
+from gauntlet.agents import AgentEpochs
 from gauntlet.architectures import build_model, initialise
 from gauntlet.checkpoints import TrainingState
 from gauntlet.datasets import Dataset, ImageSet, hold_out
@@ -22,9 +23,8 @@ from gauntlet.events import (
     TrainingEvent,
     Warned,
 )
-from gauntlet.kinds import CrossEntropy
 from gauntlet.measurement import Measurement, Probe, build_probe, compiled_probe, measure, natural_accuracy
-from gauntlet.optimizers import build_optimizer
+from gauntlet.objective_specs import AgentSpec, CrossEntropy
 from gauntlet.precision import fp32_products, require_precision
 from gauntlet.spec import RunSpec
 from gauntlet.suspicions import suspicions
@@ -63,19 +63,27 @@ def train(
     if initial_weights is not None:
         checkpoints.load_weights(model, initial_weights)
     model.to(device)
-    optimizer = build_optimizer(spec.training.optimizer, model)
-    epochs = Epochs(spec, data, model, optimizer)
+    epochs = _epochs(spec, data, model)
     environment = checkpoints.environment(device, compiled=epochs.compiled)
     done, batches, warnings = 0, 0, frozenset[str]()
     if resume is not None:
-        checkpoints.restore(resume, model, optimizer, epochs.totals)
+        checkpoints.restore(resume, model, epochs.optimizer, epochs.totals)
+        if epochs.critic is not None:
+            checkpoints.load_weights(epochs.critic, resume.critic)
         done, batches, warnings = resume.epoch, resume.batch, frozenset(resume.warnings)
         yield Resumed(done, batches, bit_identical=checkpoints.bit_identical(resume, device, environment))
 
     def state(epoch: int, batch: int) -> TrainingState:
-        weights, moments = checkpoints.capture(model, optimizer)
+        weights, moments = checkpoints.capture(model, epochs.optimizer)
         return TrainingState(
-            epoch, batch, weights, moments, epochs.totals.cpu().clone(), tuple(sorted(warnings)), environment
+            epoch=epoch,
+            batch=batch,
+            model=weights,
+            critic={} if epochs.critic is None else checkpoints.copied(epochs.critic),
+            optimizer=moments,
+            totals=epochs.totals.cpu().clone(),
+            warnings=tuple(sorted(warnings)),
+            environment=environment,
         )
 
     test_set, validation_set = data.test.to(device), validation.to(device)
@@ -102,8 +110,7 @@ def train(
             metrics |= _validation_metrics(model, validation_set, probe)
         if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
             raise TrainingDiverged(epoch, epochs.batches, math.inf)
-        images = len(epochs.images) - first * spec.training.batch_size
-        yield EpochFinished(epoch, metrics, seconds, images / seconds)
+        yield EpochFinished(epoch, metrics, seconds, epochs.images_after(first) / seconds)
 
         found = suspicions(metrics)
         for kind in sorted(found.keys() - warnings):
@@ -111,6 +118,12 @@ def train(
         warnings = frozenset(found)
 
         yield CheckpointReady(epoch, epoch % spec.training.checkpoint_every == 0 or epoch == last, state(epoch, 0))
+
+
+def _epochs(spec: RunSpec, data: Dataset, model: nn.Module) -> Epochs | AgentEpochs:
+    if isinstance(spec.objective, AgentSpec):
+        return AgentEpochs(spec, spec.objective, data, model)
+    return Epochs(spec, data, model)
 
 
 def _test_metrics(test: Measurement) -> dict[str, float]:

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from gauntlet.attack_specs import ATTACK_KINDS
 from gauntlet.kinds import UNION_TAGS
+from gauntlet.objective_specs import OBJECTIVE_KINDS
 from gauntlet.resources import Problem, ProblemError
 from store.errors import CheckpointUnfit, IdempotencyConflict, NotFound
 
@@ -113,7 +114,7 @@ def _message(error: Any) -> str:
 
 def _pointer(location: Iterable[object]) -> str:
     """A JSON pointer (RFC 6901). Pydantic also names the member of a union; that is no place in the document."""
-    places = [printable(str(part)) for part in location if part not in UNION_TAGS | ATTACK_KINDS]
+    places = [printable(str(part)) for part in location if part not in UNION_TAGS | OBJECTIVE_KINDS | ATTACK_KINDS]
     return "".join("/" + place.replace("~", "~0").replace("/", "~1") for place in places)
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from gauntlet import seeding
 from gauntlet.architectures import build_model, initialise
 from gauntlet.checkpoints import TrainingState
 from gauntlet.compilation import compiler_present
@@ -41,6 +42,14 @@ def run_spec(**changes: object) -> RunSpec:
 
 def some(data: Dataset, *, train: int, test: int) -> Dataset:
     return Dataset(data.train.take(train), data.test.take(test), data.classes)
+
+
+def bright_or_dark(count: int) -> ImageSet:
+    """Noise of 12 × 12 pixels that is dark (class 0) or bright (class 1)."""
+    generator = seeding.generator("cpu", 0, "bright or dark")
+    labels = torch.randint(2, (count,), generator=generator)
+    noise = torch.randint(100, (count, 1, 12, 12), generator=generator)
+    return ImageSet((noise + 120 * labels[:, None, None, None]).to(torch.uint8), labels)
 
 
 def events(

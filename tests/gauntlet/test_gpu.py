@@ -9,7 +9,6 @@ from gauntlet.architectures import build_model, initialise
 from gauntlet.datasets import Dataset
 from gauntlet.epochs import Epochs
 from gauntlet.events import EpochFinished
-from gauntlet.optimizers import build_optimizer
 from gauntlet.training import train
 from tests.gauntlet.examples import run_spec, some
 
@@ -48,7 +47,7 @@ def test_nothing_waits_for_the_device_within_an_epoch(digits: Dataset) -> None:
     model = build_model(spec.architecture, digits.image_shape, 10)
     initialise(model, 0)
     model.to(GPU)
-    epochs = Epochs(spec, digits, model, build_optimizer(spec.training.optimizer, model))
+    epochs = Epochs(spec, digits, model)
     batches = epochs.run(1, 0)
     next(batches)
     torch.cuda.set_sync_debug_mode("error")

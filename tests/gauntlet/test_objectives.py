@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gauntlet import seeding
-from gauntlet.kinds import CrossEntropy, ExpectedReward, ObjectiveSpec, PolicyGradient, Reward
+from gauntlet.objective_specs import CrossEntropy, ExpectedReward, LossSpec, PolicyGradient, Reward
 from gauntlet.objectives import Loss, action_noise, choose_actions, objective_loss, rewards_for
 
 # Two images, three classes; probabilities (1/2, 1/4, 1/4) and (1/8, 1/8, 3/4).
@@ -24,11 +24,11 @@ def noise_for(logits: Tensor, seed: int = 0) -> Tensor:
     return action_noise(logits.shape, stream(seed))
 
 
-def loss_of(spec: ObjectiveSpec, logits: Tensor = LOGITS, labels: Tensor = LABELS, seed: int = 0) -> Loss:
+def loss_of(spec: LossSpec, logits: Tensor = LOGITS, labels: Tensor = LABELS, seed: int = 0) -> Loss:
     return objective_loss(spec, logits, labels, noise=noise_for(logits, seed))
 
 
-def gradient_of(spec: ObjectiveSpec, logits: Tensor, labels: Tensor, seed: int = 0) -> Tensor:
+def gradient_of(spec: LossSpec, logits: Tensor, labels: Tensor, seed: int = 0) -> Tensor:
     leaf = logits.clone().requires_grad_()
     loss_of(spec, leaf, labels, seed).value.backward()
     assert leaf.grad is not None
@@ -100,7 +100,7 @@ def test_below_the_floor_there_is_no_gradient() -> None:
     assert torch.allclose(gradient[1], gradient_of(ARGMAX, LOGITS, LABELS)[1])
 
 
-VARIANTS: dict[str, ObjectiveSpec] = {
+VARIANTS: dict[str, LossSpec] = {
     "cross_entropy": CrossEntropy(),
     "expected_reward": ExpectedReward(reward=Reward(correct=2, wrong=-0.5)),
     "sample": PolicyGradient(),
@@ -113,7 +113,7 @@ VARIANTS: dict[str, ObjectiveSpec] = {
 
 
 @pytest.mark.parametrize("spec", VARIANTS.values(), ids=VARIANTS)
-def test_gradients_agree_with_finite_differences(spec: ObjectiveSpec) -> None:
+def test_gradients_agree_with_finite_differences(spec: LossSpec) -> None:
     """Every objective's gradient is the slope of its value, the actions held fixed."""
     logits = torch.randn(8, 4, generator=stream(1), dtype=torch.float64).mul(2).requires_grad_()
     labels = torch.randint(4, (8,), generator=stream(2))
@@ -121,7 +121,7 @@ def test_gradients_agree_with_finite_differences(spec: ObjectiveSpec) -> None:
 
 
 @pytest.mark.parametrize("spec", VARIANTS.values(), ids=VARIANTS)
-def test_huge_logits_stay_finite(spec: ObjectiveSpec) -> None:
+def test_huge_logits_stay_finite(spec: LossSpec) -> None:
     """Logits of ±1,000 give finite losses and gradients, as a log-softmax does and the log of a softmax does not."""
     logits = torch.tensor([[1000.0, -1000.0, 0.0, 0.0], [-1000.0, 1000.0, 0.0, 0.0]])
     labels = torch.tensor([1, 1])
@@ -176,7 +176,7 @@ def test_actions_may_come_from_another_pass() -> None:
 
 
 @pytest.mark.parametrize("spec", VARIANTS.values(), ids=VARIANTS)
-def test_only_the_value_has_a_graph(spec: ObjectiveSpec) -> None:
+def test_only_the_value_has_a_graph(spec: LossSpec) -> None:
     """Rewards and log-probabilities are detached; the value is a scalar to differentiate."""
     loss = loss_of(spec, LOGITS.clone().requires_grad_())
     assert loss.value.shape == ()

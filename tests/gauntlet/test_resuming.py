@@ -55,12 +55,20 @@ def digests(found: list[TrainingEvent]) -> dict[tuple[int, int], str]:
     }
 
 
+# A rollout of one step is a batch of 32 images, too.
+A2C = {"objective": {"kind": "a2c"}}
+PPO = {"objective": {"kind": "ppo", "n_steps": 1, "n_epochs": 2}}
+DQN = {"objective": {"kind": "dqn", "n_steps": 1, "gradient_steps": 2}}
+
 CASES = [
     pytest.param({"objective": CROSS_ENTROPY}, id="ce-fp32"),
     pytest.param({"objective": CROSS_ENTROPY, "precision": "bf16"}, id="ce-bf16"),
     pytest.param(RANDOM, id="random-fp32"),
     pytest.param(VALIDATED, id="validated-fp32"),
     pytest.param(RANDOM | {"precision": "bf16"}, id="random-bf16"),
+    pytest.param(A2C, id="a2c"),
+    pytest.param(PPO, id="ppo"),
+    pytest.param(DQN, id="dqn"),
     pytest.param({"objective": CROSS_ENTROPY, "compile": "on"}, id="ce-compiled-fp32", marks=needs_compiler),
     pytest.param(RANDOM | {"compile": "on", "precision": "bf16"}, id="random-compiled-bf16", marks=needs_compiler),
 ]
@@ -85,6 +93,7 @@ def test_a_resumed_run_is_an_uninterrupted_one(few: Dataset, tmp_path: Path, cas
         if states(rest):
             assert same_tensors(states(rest)[-1].model, states(whole)[-1].model)
             assert same_tensors(states(rest)[-1].optimizer, states(whole)[-1].optimizer)
+            assert same_tensors(states(rest)[-1].critic, states(whole)[-1].critic)
 
 
 def _epoch(row: Any) -> int:

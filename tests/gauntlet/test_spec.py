@@ -9,15 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from gauntlet.attack_specs import AutoAttack, FgsmAttack
-from gauntlet.kinds import (
-    Cnn,
-    CrossEntropy,
-    Digits,
-    ImageFolder,
-    PolicyGradient,
-    Reward,
-    RmsProp,
-)
+from gauntlet.kinds import Cnn, Digits, ImageFolder, RmsProp
+from gauntlet.objective_specs import CrossEntropy, PolicyGradient, Reward
 from gauntlet.presets import PRESETS, overlay
 from gauntlet.spec import ExperimentSpec, RunSpec, TrainingSpec
 
@@ -84,6 +77,12 @@ REFUSED = {
     },
     "no training samples": {"dataset": {"name": "digits", "train_samples": 0}},
     "off-policy without a floor": {"objectives": [{"kind": "policy_gradient", "action": "epsilon_greedy"}]},
+    "an agent on natural images": {"objectives": [{"kind": "ppo"}], "training": {"mix": "both"}},
+    "an agent in bf16": {"objectives": [{"kind": "a2c"}], "training": {"precision": "bf16"}},
+    "an agent compiled": {"objectives": [{"kind": "dqn"}], "training": {"compile": "on"}},
+    "an agent that attacks itself": {"objectives": [{"kind": "ppo"}], "adversary": {"loss": "objective"}},
+    "an agent with dropout in the attack": {"objectives": [{"kind": "ppo"}], "adversary": {"mode": "train"}},
+    "advantages of one image": {"objectives": [{"kind": "ppo"}], "training": {"batch_size": 1}},
     "a floor above certainty": {"objectives": [{"kind": "policy_gradient", "log_prob_floor": 0}]},
     "a control character": {"name": "a\x00b"},
     "no name": {"name": ""},

@@ -18,7 +18,7 @@ from gauntlet.measurement import natural_accuracy
 from gauntlet.objectives import objective_loss
 from gauntlet.optimizers import learning_rate
 from gauntlet.training import train
-from tests.gauntlet.examples import CPU, events, measured, network, network_with, run_spec, same_tensors, some, states
+from tests.gauntlet.examples import CPU, bright_or_dark, events, measured, network, network_with, run_spec, same_tensors, some, states
 
 POLICY_GRADIENT = {"kind": "policy_gradient"}
 EXPECTED_REWARD = {"kind": "expected_reward"}
@@ -61,13 +61,6 @@ def test_adversarial_training_makes_robust(trained: TrainingState, digits: Datas
     eps = Fraction(48, 255)
     robust = [measured(network_with(state), digits.test, eps=eps).fgsm_accuracy for state in (natural, trained)]
     assert robust[1] > robust[0] + 0.1
-
-
-def bright_or_dark(count: int) -> ImageSet:
-    generator = seeding.generator("cpu", 0, "bright or dark")
-    labels = torch.randint(2, (count,), generator=generator)
-    noise = torch.randint(100, (count, 1, 12, 12), generator=generator)
-    return ImageSet((noise + 120 * labels[:, None, None, None]).to(torch.uint8), labels)
 
 
 @pytest.mark.parametrize(

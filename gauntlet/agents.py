@@ -1,0 +1,281 @@
+"""Epochs of reinforcement learning: PPO, A2C and DQN of Stable-Baselines3 on the classification environment.
+
+The actor (for DQN the table of values) is the network itself, so what is kept, measured and attacked is a classifier
+like any other. Stable-Baselines3's own loop is run for one rollout and its updates at a time, and everything it leaves
+to chance is drawn from (seed, epoch, rollout), so that a run can be resumed after any rollout.
+"""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self, assert_never
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from gymnasium import spaces
+from stable_baselines3 import A2C, DQN, PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from torch import Tensor, nn
+
+from gauntlet import seeding, tally
+from gauntlet.architectures import split_head
+from gauntlet.attack_specs import FgsmAttack
+from gauntlet.datasets import Dataset
+from gauntlet.envs.stable_baselines import StableBaselinesVecEnv
+from gauntlet.envs.vector import ImageClassificationVectorEnv
+from gauntlet.objective_specs import A2c, AgentSpec, Dqn, Ppo, UpdateMode
+from gauntlet.objectives import Loss
+from gauntlet.optimizers import build_optimizer, learning_rate
+from gauntlet.spec import RunSpec
+
+Agent = A2C | PPO | DQN
+
+# Every episode ends with its first step, so there is no future to discount, and DQN's target network is never asked.
+_NO_FUTURE = 0.0
+_NEVER = 2**62
+
+
+class AgentEpochs:
+    """Trains `model` in place, rollout by rollout; all that one leaves to chance depends on (seed, epoch, rollout).
+
+    A batch is a rollout of `training.batch_size` × `n_steps` images, drawn anew from the training images, and the
+    updates that follow it; an epoch is as many batches as it takes to show as many images as there are. `optimizer`,
+    `critic` (None for DQN) and `totals`, the tally of the epoch under way (float64 on the device), are the rest of its
+    state. The tally's loss is what Stable-Baselines3 reports of a rollout: with several updates their mean, for PPO the
+    last one's.
+    """
+
+    compiled = False
+
+    def __init__(self, spec: RunSpec, objective: AgentSpec, data: Dataset, model: nn.Module) -> None:
+        self._spec = spec
+        self._objective = objective
+        self._model = model
+        self._device = next(model.parameters()).device
+        self.images = data.train.to(self._device)
+        self.totals = tally.empty_tally(self._device)
+        self._rate = spec.training.optimizer.lr
+        self._environments = StableBaselinesVecEnv(
+            ImageClassificationVectorEnv(
+                spec.training.batch_size,
+                dataset=data,
+                reward=objective.reward,
+                adversary=FgsmAttack(eps=spec.adversary.eps),
+                policy=model,
+                device=self._device,
+            )
+        )
+        # What is drawn here is replaced; the caller's random state is left as it was.
+        with seeding.torch_seeded(self._device, spec.seed):
+            self._agent = self._build_agent()
+        self.critic = _put_in(model, self._agent)
+        trained = [model] if self.critic is None else [model, self.critic]
+        self.optimizer = build_optimizer(spec.training.optimizer, nn.ModuleList(trained))
+        self._agent.policy.optimizer = self.optimizer
+
+    @property
+    def batches(self) -> int:
+        """Rollouts in an epoch."""
+        return -(-len(self.images) // self._images_in_a_rollout)
+
+    @property
+    def _images_in_a_rollout(self) -> int:
+        return self._spec.training.batch_size * self._objective.n_steps
+
+    def images_after(self, batches: int) -> int:
+        """How many images of an epoch come after its first `batches`."""
+        return (self.batches - batches) * self._images_in_a_rollout
+
+    def learning_rate(self, epoch: int, batch: int) -> float:
+        """Of the updates with `batch` (from 0) of `epoch` (from 1): that of the first of them."""
+        rollouts = (epoch - 1) * self.batches + batch
+        return learning_rate(self._spec.training.optimizer, rollouts * _updates(self._objective))
+
+    def run(self, epoch: int, done: int) -> Iterator[int]:
+        """Do the batches of `epoch` after the first `done`; yields how many are done after each.
+
+        Raises:
+            TrainingDiverged: a loss was not finite, or beyond ±1e3.
+        """
+        if done == 0:
+            self.totals.copy_(tally.empty_tally(self._device))
+        for batch in range(done, self.batches):
+            self._rate = self.learning_rate(epoch, batch)
+            seed = seeding.derive(self._spec.seed, "rollout", epoch, batch)
+            self._environments.seed(seed)
+            self._agent.action_space.seed(seed % 2**31)
+            with _seeded(self._device, seed):
+                self._do()
+            tally.check(self.totals, epoch, batch + 1)
+            yield batch + 1
+        self._model.train()
+
+    def _do(self) -> None:
+        watched = _Watched(self._model)
+        self._agent.learn(self._images_in_a_rollout, callback=watched, log_interval=None)
+        loss = Loss(_reported_loss(self._agent), watched.rewards, watched.log_probs)
+        tally.add_batch(self.totals, loss, watched.logits, watched.labels)
+
+    def _build_agent(self) -> Agent:
+        shared: dict[str, Any] = {
+            "env": self._environments,
+            "learning_rate": lambda _progress: self._rate,
+            "gamma": _NO_FUTURE,
+            "max_grad_norm": self._objective.max_grad_norm,
+            "device": self._device,
+        }
+        network: dict[str, Any] = {
+            "features_extractor_class": _Features,
+            "features_extractor_kwargs": {"network": self._model, "update_mode": self._objective.update_mode},
+            "net_arch": [],
+            "normalize_images": False,
+        }
+        batch_size = self._spec.training.batch_size
+        agent: Agent
+        match self._objective:
+            case A2c(n_steps=n_steps, entropy_bonus=entropy, value_weight=value) as a2c:
+                agent = A2C(
+                    "CnnPolicy",
+                    **shared,
+                    n_steps=n_steps,
+                    normalize_advantage=a2c.normalize_advantage,
+                    ent_coef=entropy,
+                    vf_coef=value,
+                    policy_kwargs=network | {"ortho_init": False},
+                )
+            case Ppo(n_steps=n_steps, entropy_bonus=entropy, value_weight=value) as ppo:
+                agent = PPO(
+                    "CnnPolicy",
+                    **shared,
+                    n_steps=n_steps,
+                    batch_size=batch_size,
+                    n_epochs=ppo.n_epochs,
+                    clip_range=ppo.clip_range,
+                    normalize_advantage=ppo.normalize_advantage,
+                    ent_coef=entropy,
+                    vf_coef=value,
+                    policy_kwargs=network | {"ortho_init": False},
+                )
+            case Dqn(n_steps=n_steps) as dqn:
+                agent = DQN(
+                    "CnnPolicy",
+                    **shared,
+                    buffer_size=self._images_in_a_rollout,
+                    learning_starts=0,
+                    batch_size=batch_size,
+                    train_freq=(n_steps, "step"),
+                    gradient_steps=dqn.gradient_steps,
+                    target_update_interval=_NEVER,
+                    exploration_initial_eps=dqn.epsilon,
+                    exploration_final_eps=dqn.epsilon,
+                    policy_kwargs=network,
+                )
+            case _:
+                assert_never(self._objective)
+        agent.set_logger(Logger(None, []))
+        return agent
+
+
+class _Features(BaseFeaturesExtractor):
+    """A network without its last layer; it goes into train mode for updates only where `update_mode` says so.
+
+    It holds a copy, for Stable-Baselines3 to build its policy on.
+    """
+
+    def __init__(self, observation_space: spaces.Box, network: nn.Module, update_mode: UpdateMode) -> None:
+        layers, head = split_head(copy.deepcopy(network))
+        super().__init__(observation_space, head.in_features)
+        self.layers = layers
+        self._update_mode = update_mode
+
+    def train(self, mode: bool = True) -> Self:
+        """Train mode, if updates are to be made in it."""
+        return super().train(mode and self._update_mode == "train")
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """From float32 [n, c, h, w] to features [n, features]."""
+        features: Tensor = self.layers(observations)
+        return features
+
+
+def _put_in(model: nn.Module, agent: Agent) -> nn.Linear | None:
+    """Make `model` the agent's network in place of the copy that it was built with; returns the critic, set to zero."""
+    layers, head = split_head(model)
+    if isinstance(agent, DQN):
+        agent.policy.q_net.features_extractor.layers = layers
+        agent.policy.q_net.q_net = nn.Sequential(head)
+        return None
+    agent.policy.features_extractor.layers = layers
+    agent.policy.action_net = head
+    critic: nn.Linear = agent.policy.value_net
+    nn.init.zeros_(critic.weight)
+    nn.init.zeros_(critic.bias)
+    return critic
+
+
+class _Watched(BaseCallback):
+    """What a rollout was made of, and what `model` makes of its images before it learns from them.
+
+    `logits` float32 [n, classes] in eval mode, `labels` int64 [n], `rewards` float32 [n], `log_probs` float32 [n] of
+    the actions taken.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self._network = model
+        self._labels: list[int] = []
+
+    def _on_step(self) -> bool:
+        self._labels += [info["label"] for info in self.locals["infos"]]
+        return True
+
+    def _on_rollout_end(self) -> None:
+        agent = self.model
+        buffer = agent.replay_buffer if isinstance(agent, DQN) else agent.rollout_buffer
+        # Both keep [steps, environments, ...].
+        with torch.no_grad():
+            logits = [self._network(torch.from_numpy(seen).to(agent.device)) for seen in buffer.observations]
+        self.logits = torch.cat(logits)
+        self.labels = torch.tensor(self._labels, device=agent.device)
+        self.rewards = torch.from_numpy(buffer.rewards.ravel()).to(agent.device)
+        actions = torch.from_numpy(buffer.actions.ravel().astype(np.int64)).to(agent.device)
+        self.log_probs = F.log_softmax(self.logits, dim=1).gather(1, actions[:, None]).squeeze(1)
+
+
+def _updates(objective: AgentSpec) -> int:
+    """How many times a rollout moves the weights."""
+    match objective:
+        case A2c():
+            return 1
+        case Ppo(n_epochs=n_epochs, n_steps=n_steps):
+            return n_epochs * n_steps
+        case Dqn(gradient_steps=gradient_steps):
+            return gradient_steps
+        case _:
+            assert_never(objective)
+
+
+def _reported_loss(agent: Agent) -> Tensor:
+    reported = agent.logger.name_to_value
+    if not isinstance(agent, A2C):
+        return torch.tensor(reported["train/loss"])
+    return torch.tensor(
+        reported["train/policy_loss"]
+        + agent.ent_coef * reported["train/entropy_loss"]
+        + agent.vf_coef * reported["train/value_loss"]
+    )
+
+
+@contextmanager
+def _seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Torch's and NumPy's global random states, which Stable-Baselines3 draws from, set inside and restored after."""
+    before = np.random.get_state()  # noqa: NPY002  it is the state that the library uses
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    try:
+        with seeding.torch_seeded(device, seed):
+            yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
