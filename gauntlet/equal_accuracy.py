@@ -37,7 +37,7 @@ class EqualAccuracy(_Value):
 
     `moments` say which epoch: its last so far, that of its highest test FGSM accuracy, of equals the earliest, or both.
     `baseline_at` is the baseline's epoch whose accuracy in `equal_in` is nearest, of equals the earliest; None where
-    the nearest is more than `TOLERANCE` away.
+    the nearest is more than `TOLERANCE` away: it was passed within an epoch, or never reached.
     """
 
     objective: str

@@ -14,8 +14,8 @@ EQUAL_HEADER = ("compared", "seed", "equal in", "epochs", "train", "natural", "F
 EQUAL_NOTE = (
     "Is an objective more robust, or does it only learn more slowly? Each stands beside the epoch at which the first "
     "objective, of the same seed, was as accurate in training or on natural test images, as if it had been stopped "
-    f"there; none where it never came within {100 * TOLERANCE:g} point. The difference in FGSM accuracy, in points, is "
-    "in brackets."
+    f"there; none where no epoch of it ended within {100 * TOLERANCE:g} point. The difference in FGSM accuracy, in "
+    "points, is in brackets."
 )
 _MATCHED: dict[Matched, str] = {"train_accuracy": "train", "test_accuracy": "natural"}
 

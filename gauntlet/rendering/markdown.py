@@ -13,8 +13,9 @@ def to_markdown(report: Report) -> str:
 
 def _lines(report: Report) -> Iterator[str]:
     yield from (f"# {_plain(report.name)}", "", wording.describe_training(report.spec))
-    yield from (wording.describe_evaluation(report), "")
+    yield wording.describe_evaluation(report)
     if report.rows:
+        yield ""
         yield from _table(wording.ROW_HEADER, map(wording.row_cells, report.rows), words=3)
     if not report.complete:
         yield from ("", f"The experiment is {report.status}: rows may still be missing.")
