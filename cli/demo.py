@@ -1,24 +1,20 @@
 """`gauntlet demo`: the main job from one command, by the same HTTP requests a user would send."""
 
-import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
 
-from cli.embedded import StartFailed, address, free_port
-from cli.processes import Child
+from cli.background import running
+from cli.embedded import StartFailed
 from cli.tables import classifications_table, print_report
 from cli.watching import watch
 from client import GauntletClient
 from gauntlet.report import Report
 from service.settings import ServiceSettings
 
-_READY_WITHIN_S = 90.0
-_STOP_WITHIN_S = 40.0
 _HELD_OUT = 0
 QUICKSTART: Final = {"preset": "quickstart"}
 
@@ -29,8 +25,7 @@ def run_demo(settings: ServiceSettings, console: Console, spec: Mapping[str, Any
     Raises:
         StartFailed: the system did not come up.
     """
-    settings = settings.model_copy(update={"port": free_port(settings.host, settings.port)})
-    with _running(settings, console), GauntletClient(address(settings)) as client:
+    with running(settings, console) as client:
         started = time.monotonic()
         experiment = client.submit(spec)
         console.print(f"\nSubmitted [bold]{experiment.name}[/] as {experiment.id}\n")
@@ -62,29 +57,3 @@ def _classify_a_digit(client: GauntletClient, home: Path, report: Report, consol
     console.print(f"\nThe held-out digit {file} is a [bold]{classes[int(test.labels[_HELD_OUT])]}[/]:")
     names = {row.checkpoint: row.objective for row in report.rows}
     console.print(classifications_table(client.classify([file], list(names)), names))
-
-
-@contextmanager
-def _running(settings: ServiceSettings, console: Console) -> Iterator[None]:
-    """`gauntlet up` as a process of its own inside the block, so that its supervision has a main thread."""
-    environment = {"GAUNTLET_HOME": str(settings.home), "GAUNTLET_PORT": str(settings.port)}
-    log = settings.home / "logs" / "up.log"
-    system = Child("system", [sys.executable, "-m", "cli", "up"], log, environment)
-    system.start()
-    try:
-        console.print("Starting broker, API and worker …")
-        _await(system, address(settings), log)
-        yield
-    finally:
-        system.stop(_STOP_WITHIN_S)
-        console.print("Stopped.")
-
-
-def _await(system: Child, url: str, log: Path) -> None:
-    deadline = time.monotonic() + _READY_WITHIN_S
-    with GauntletClient(url) as client:
-        while not client.ready():
-            if not system.is_running or time.monotonic() > deadline:
-                said = log.read_text().strip().rpartition("\n")[2]
-                raise StartFailed(f"The system did not come up: {said} (log: {log})")
-            time.sleep(0.2)

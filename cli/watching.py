@@ -14,7 +14,9 @@ _LOOK_EVERY_S = 0.5
 _STYLES = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
 
 
-def watch(client: GauntletClient, experiment_id: str, console: Console) -> Experiment:
+def watch(
+    client: GauntletClient, experiment_id: str, console: Console, *, look_every_s: float = _LOOK_EVERY_S
+) -> Experiment:
     """Show the experiment's jobs until it ends, and return it."""
     with _bars(console) as progress:
         bars: dict[str, TaskID] = {}
@@ -30,7 +32,7 @@ def watch(client: GauntletClient, experiment_id: str, console: Console) -> Exper
                 _update(progress, bars, evaluation, f"  {names.get(evaluation.run or '', '')}, {selected}")
             if experiment.status in TERMINAL:
                 return experiment
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(look_every_s)
 
 
 def watch_evaluations(client: GauntletClient, evaluations: Sequence[str], console: Console) -> list[Evaluation]:

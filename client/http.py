@@ -123,6 +123,10 @@ class GauntletClient:
         """A run's epochs in order."""
         return self._all(EpochMetrics, f"/v1/runs/{run}/metrics")
 
+    def metrics_csv(self, run: str) -> str:
+        """The same as CSV."""
+        return self._send("GET", f"/v1/runs/{run}/metrics", params={"format": "csv"}).text
+
     def events(self, run: str) -> Iterator[RunEvent]:
         """A run's events in order."""
         return self._all(RunEvent, f"/v1/runs/{run}/events")

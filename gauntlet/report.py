@@ -8,6 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from gauntlet.curves import RunCurve
+from gauntlet.equal_accuracy import EqualAccuracy, equal_accuracies
 from gauntlet.evaluation_spec import SelectOn
 from gauntlet.paper import PaperComparison, beside_the_paper
 from gauntlet.report_row import ReportRow
@@ -17,23 +19,6 @@ from gauntlet.summaries import Comparison, Summary, comparisons, summaries
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class RunCurve(_Value):
-    """A run's accuracies by epoch, fractions, one for each of `epochs`; None where an epoch lacks it.
-
-    `test_fgsm_accuracy` is under FGSM at the budget of training, `train_adversarial_accuracy` of the very batches that
-    were trained on, as they were seen.
-    """
-
-    run: str
-    objective: str
-    seed: int
-    epochs: tuple[int, ...]
-    train_accuracy: tuple[float | None, ...]
-    test_accuracy: tuple[float | None, ...]
-    test_fgsm_accuracy: tuple[float | None, ...]
-    train_adversarial_accuracy: tuple[float | None, ...]
 
 
 class RunCost(_Value):
@@ -61,6 +46,7 @@ class Report(_Value):
     rows: tuple[ReportRow, ...]
     summaries: tuple[Summary, ...]
     comparisons: tuple[Comparison, ...]
+    equal_accuracies: tuple[EqualAccuracy, ...] = ()  # an earlier service's report has none
     paper: PaperComparison | None
     curves: tuple[RunCurve, ...]
     costs: tuple[RunCost, ...]
@@ -79,8 +65,12 @@ def assemble(
     costs: Iterable[RunCost] = (),
     warnings: Iterable[str] = (),
 ) -> Report:
-    """A report with everything that follows from its rows: the first objective of the spec is the others' baseline."""
-    summed = tuple(summaries(rows))
+    """A report with everything that follows from its rows and curves.
+
+    The first objective of the spec is the others' baseline.
+    """
+    summed, drawn = tuple(summaries(rows)), tuple(curves)
+    baseline = spec.objective_labels()[0]
     return Report(
         experiment=experiment,
         name=name,
@@ -90,9 +80,10 @@ def assemble(
         spec=spec,
         rows=tuple(rows),
         summaries=summed,
-        comparisons=tuple(comparisons(rows, spec.objective_labels()[0])),
+        comparisons=tuple(comparisons(rows, baseline)),
+        equal_accuracies=tuple(equal_accuracies(drawn, baseline)),
         paper=beside_the_paper(spec, summed, rows[0].n if rows else None),
-        curves=tuple(curves),
+        curves=drawn,
         costs=tuple(costs),
         warnings=tuple(warnings),
     )

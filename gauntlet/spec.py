@@ -60,6 +60,10 @@ class TrainingSpec(Spec):
         "state starts fresh.",
     )
 
+    def keeps(self, epoch: int) -> bool:
+        """Whether the checkpoint after this epoch is kept."""
+        return epoch % self.checkpoint_every == 0 or epoch == self.epochs
+
 
 class RunSpec(Spec):
     """One training: what an experiment expands to, and what a checkpoint remembers of its origin."""

@@ -117,7 +117,7 @@ def train(
             yield Warned(epoch, kind, found[kind])
         warnings = frozenset(found)
 
-        yield CheckpointReady(epoch, epoch % spec.training.checkpoint_every == 0 or epoch == last, state(epoch, 0))
+        yield CheckpointReady(epoch, spec.training.keeps(epoch), state(epoch, 0))
 
 
 def _epochs(spec: RunSpec, data: Dataset, model: nn.Module) -> Epochs | AgentEpochs:

@@ -7,9 +7,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
+from gauntlet.curves import RunCurve
 from gauntlet.evaluation_spec import Selection
 from gauntlet.outcome import EvaluationOutcome
-from gauntlet.report import Report, RunCost, RunCurve, assemble
+from gauntlet.report import Report, RunCost, assemble
 from gauntlet.report_row import ReportRow, report_row
 from gauntlet.suspicions import suspicions
 from store import experiments

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from gauntlet.attack_specs import attack_label
+from gauntlet.curves import RunCurve
 from gauntlet.evaluation_spec import EvaluationSpec
 from gauntlet.outcome import EvaluationOutcome, Measured, summarise
 from gauntlet.presets import overlay
-from gauntlet.report import Report, RunCost, RunCurve, assemble
+from gauntlet.report import Report, RunCost, assemble
 from gauntlet.report_row import ReportRow, report_row
 from gauntlet.spec import ExperimentSpec
 

@@ -12,15 +12,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gauntlet.attack_specs import attack_title, threat_model
+from gauntlet.curves import RunCurve
 from gauntlet.outcome import Confusion
 from gauntlet.rendering import FIGURES, FigureName
 from gauntlet.rendering.svg import PALETTE, STYLE, panels, serialise
 from gauntlet.rendering.wording import NORMS, attack_name, budget, selection_title
-from gauntlet.report import Report, RunCurve
+from gauntlet.report import Report
 from gauntlet.report_row import ReportRow
 
 TITLES: Mapping[FigureName, str] = {
-    "training": "Accuracy by epoch of training",
+    "training": "Accuracy by epoch of training, with a dot for each checkpoint",
     "gap": "Generalisation gap by epoch of training",
     "eps": "Accuracy by budget of the attack",
     "cost": "Time of training and robust accuracy",
@@ -33,6 +34,8 @@ _LONGEST_NAME = 16
 _MOST_COLUMNS = 3
 _LONGEST_LINE = 44
 _LONG_S = 2 * 3600.0
+# Over hundreds of epochs accuracy jitters, and thick lines hide one another.
+_MANY_EPOCHS, _THIN = 60, 0.9
 
 # matplotlib's settings are the whole process's, and requests are answered in threads.
 _settings = threading.Lock()
@@ -64,7 +67,10 @@ def _training(report: Report) -> Figure | None:
         panel.remove()
     for panel, (objective, runs) in zip(axes, curves.items(), strict=False):
         for (field, label), colour in zip(_CURVES.items(), PALETTE, strict=False):
-            _draw_seeds(panel, [_points(run.epochs, getattr(run, field)) for run in runs], colour, label)
+            seeds = [_points(run.epochs, getattr(run, field)) for run in runs]
+            mean = _draw_seeds(panel, seeds, colour, label)
+            kept = [epoch for epoch in mean if report.spec.training.keeps(epoch)]
+            panel.plot(kept, [mean[epoch] for epoch in kept], "o", color=colour, markersize=3.2)
         panel.set(title=fill(objective, _LONGEST_LINE), xlabel="epoch")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     for first, *_ in rows:
@@ -235,13 +241,16 @@ def _minus(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one - other
 
 
-def _draw_seeds(panel: Axes, seeds: Sequence[Mapping[int, float]], colour: str, label: str) -> None:
-    """Each seed as a thin line, and their mean, over the epochs that all have reached, as a thick one."""
+def _draw_seeds(panel: Axes, seeds: Sequence[Mapping[int, float]], colour: str, label: str) -> dict[int, float]:
+    """Each seed as a thin line, and their mean, over the epochs that all have reached, as a thick one; returns it."""
     common = sorted(set.intersection(*(set(seed) for seed in seeds)))
-    panel.plot(common, [statistics.fmean(seed[epoch] for seed in seeds) for epoch in common], color=colour, label=label)
+    mean = {epoch: statistics.fmean(seed[epoch] for seed in seeds) for epoch in common}
+    width = _THIN if len(common) > _MANY_EPOCHS else None
+    panel.plot(list(mean), list(mean.values()), color=colour, label=label, linewidth=width)
     if len(seeds) > 1:
         for seed in seeds:
             panel.plot(list(seed), list(seed.values()), color=colour, alpha=0.35, linewidth=0.7)
+    return mean
 
 
 def _colours(count: int) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from gauntlet.rendering import figures, wording
+from gauntlet.rendering import figures, history, wording
 from gauntlet.rendering.svg import inline
 from gauntlet.report import Report
 
@@ -25,7 +25,9 @@ def to_html(report: Report) -> str:
         wording.paper_cells,
         wording.row_cells,
         wording.attack_name,
+        history.equal_cells,
     )
     environment.filters |= {function.__name__: function for function in cells}
     drawn = [(figures.TITLES[name], Markup(inline(document))) for name, document in figures.drawn(report)]  # noqa: S704  # matplotlib escapes text
-    return environment.get_template("report.html.jinja").render(report=report, figures=drawn, wording=wording)
+    template = environment.get_template("report.html.jinja")
+    return template.render(report=report, figures=drawn, wording=wording, history=history)

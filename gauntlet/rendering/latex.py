@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from gauntlet.rendering import wording
+from gauntlet.rendering import history, wording
 from gauntlet.report import Report
 
 _SPECIAL = {
@@ -46,6 +46,9 @@ def _lines(report: Report) -> Iterator[str]:
     if report.paper is not None and report.paper.rows:
         cells = map(wording.paper_cells, report.paper.rows)
         yield from _table("paper", " ".join(wording.paper_notes(report)), wording.PAPER_HEADER, cells, words=2)
+    if report.equal_accuracies:
+        cells = map(history.equal_cells, report.equal_accuracies)
+        yield from _table("equal", history.EQUAL_NOTE, history.EQUAL_HEADER, cells, words=3)
 
 
 def _table(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from gauntlet.rendering import wording
+from gauntlet.rendering import history, wording
 from gauntlet.report import Report
 
 
@@ -13,8 +13,10 @@ def to_markdown(report: Report) -> str:
 
 def _lines(report: Report) -> Iterator[str]:
     yield from (f"# {_plain(report.name)}", "", wording.describe_training(report.spec))
-    yield from (wording.describe_evaluation(report), "")
-    yield from _table(wording.ROW_HEADER, map(wording.row_cells, report.rows), words=3)
+    yield wording.describe_evaluation(report)
+    if report.rows:
+        yield ""
+        yield from _table(wording.ROW_HEADER, map(wording.row_cells, report.rows), words=3)
     if not report.complete:
         yield from ("", f"The experiment is {report.status}: rows may still be missing.")
     if report.summaries:
@@ -26,6 +28,17 @@ def _lines(report: Report) -> Iterator[str]:
     if report.paper is not None and report.paper.rows:
         yield from ("", "## Beside the paper", "", " ".join(wording.paper_notes(report)), "")
         yield from _table(wording.PAPER_HEADER, map(wording.paper_cells, report.paper.rows), words=2)
+    yield from _details(report)
+
+
+def _details(report: Report) -> Iterator[str]:
+    """What the tables above rest on."""
+    if report.equal_accuracies:
+        yield from ("", "## At equal accuracy", "", history.EQUAL_NOTE, "")
+        yield from _table(history.EQUAL_HEADER, map(history.equal_cells, report.equal_accuracies), words=3)
+    if report.curves:
+        yield from ("", "## By epoch", "", history.EPOCH_NOTE, "")
+        yield from _table(history.EPOCH_HEADER, history.epoch_cells(report), words=2)
     if report.rows:
         yield from ("", "## Every attack", "")
         yield from _table(wording.ATTACK_HEADER, wording.attack_cells(report), words=4)

@@ -1,5 +1,6 @@
 """The report's figures."""
 
+import re
 import subprocess
 import sys
 from xml.etree import ElementTree as ET
@@ -39,6 +40,15 @@ def test_a_figure_shows_what_it_is_about() -> None:
         assert document is not None
         text = "".join(ET.fromstring(document).itertext())
         assert all(word in text for word in told), (name, text)
+
+
+def test_a_dot_stands_for_each_checkpoint() -> None:
+    """12 epochs that keep every fifth and the last: three dots on each of three lines for each of two objectives."""
+    few = to_svg(made_up({"training": {"epochs": 12, "checkpoint_every": 5}}), "training")
+    assert few is not None
+    # The other uses are the ticks' marks.
+    dots = re.findall(r'<g clip-path="[^"]*">\s*((?:<use [^>]*/>\s*)+)</g>', few)
+    assert [group.count("<use") for group in dots] == [3] * 6
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -56,12 +56,13 @@ def test_the_page_is_whole_and_alone(text: str) -> None:
 
 
 def test_the_page_has_all_figures_and_tables(text: str) -> None:
-    """Five figures; tables over seeds, of comparisons, beside the paper, of rows, attacks, classes and cost."""
+    """Five figures; tables over seeds, of comparisons, beside the paper, of epochs, rows, attacks, classes and cost."""
     page = Page(text)
     assert page.tags.count("figure") == len(FIGURES)
-    for heading in ("Over seeds", "Objectives compared", "Beside the paper", "Every attack", "By class", "Cost"):
+    headings = ("Over seeds", "Objectives compared", "Beside the paper", "At equal accuracy", "By epoch")
+    for heading in (*headings, "Every attack", "By class", "Cost"):
         assert f"<h2>{heading}</h2>" in text
-    assert page.tags.count("details") == 6 + 1
+    assert page.tags.count("details") == 6 + 2
     assert "prefers-color-scheme: dark" in text
 
 

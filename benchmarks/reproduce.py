@@ -1,0 +1,99 @@
+"""The paper at full scale, through the product: submit its spec to a Gauntlet, wait, and keep what the service says.
+
+    python -m benchmarks.reproduce                                   # make reproduce
+    python -m benchmarks.reproduce --url URL --experiment ID --now   # results so far of one that is under way
+
+Starts the embedded system on a data folder of its own, unless --url names one that runs. The spec is submitted once:
+after an interruption, however it came about, the same command finds the experiment again and it goes on where it was.
+What is written is listed in benchmarks/record.py.
+"""
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+
+from benchmarks.record import code_commit, sizes, write_record
+from cli.background import running
+from cli.embedded import StartFailed
+from cli.watching import watch
+from client import GauntletClient, GauntletClientError
+from gauntlet.resources import Experiment
+from gauntlet.spec import ExperimentSpec
+from service.settings import ServiceSettings
+
+_FOLDER = Path(__file__).parent / "reproduction"
+# Training takes hours of every core; looking should take nothing of it.
+_LOOK_EVERY_S = 2.0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Submit or find the experiment, wait for it unless told not to, and write its record."""
+    options = _options(arguments)
+    console = Console()
+    try:
+        with _gauntlet(options, console) as client:
+            experiment = _experiment(client, options)
+            console.print(f"{experiment.name} is {experiment.id} at {client.url}", soft_wrap=True)
+            if not options.now:
+                experiment = watch(client, experiment.id, console, look_every_s=_LOOK_EVERY_S)
+            about = {"commit": options.commit or code_commit()}
+            write_record(client, experiment.id, options.out, about | (sizes(options.home) if options.home else {}))
+    except (StartFailed, GauntletClientError) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        console.print("The same command goes on from here.")
+        sys.exit(130)
+    console.print(f"{experiment.name} is {experiment.status}. Written: {options.out}", soft_wrap=True)
+    if not options.now and experiment.status != "succeeded":
+        sys.exit(1)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--spec", type=Path, default=_FOLDER / "spec.yaml", help="a YAML file")
+    parser.add_argument("--out", type=Path, default=_FOLDER / "results", help="the folder to write into")
+    parser.add_argument("--url", help="a Gauntlet that runs; without it one is started")
+    parser.add_argument("--experiment", help="an experiment that was submitted already, instead of the spec")
+    parser.add_argument("--now", action="store_true", help="do not wait: write what there is")
+    parser.add_argument("--commit", help="the commit of the service's code, where it is not this checkout's")
+    parser.add_argument(
+        "--home",
+        type=Path,
+        help="the data folder of the system that is started (default: var/reproduction), or, to state its size, of the "
+        "one that runs at --url",
+    )
+    options = parser.parse_args(arguments)
+    if options.home is None and options.url is None:
+        options.home = Path("var/reproduction")
+    return options
+
+
+@contextmanager
+def _gauntlet(options: argparse.Namespace, console: Console) -> Iterator[GauntletClient]:
+    """A client of the Gauntlet at --url, or of one that runs for as long as the block."""
+    if options.url:
+        with GauntletClient(options.url) as client:
+            yield client
+    else:
+        # Images are where any other Gauntlet started here has them, not in this one's data folder.
+        settings = ServiceSettings(home=options.home, data_root=ServiceSettings().data_root)
+        with running(settings, console) as client:
+            yield client
+
+
+def _experiment(client: GauntletClient, options: argparse.Namespace) -> Experiment:
+    if options.experiment:
+        return client.experiment(options.experiment)
+    spec = ExperimentSpec.model_validate(yaml.safe_load(options.spec.read_text()))
+    digest = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
+    return client.submit(spec, idempotency_key=f"reproduce-{digest[:32]}")
+
+
+if __name__ == "__main__":
+    main()

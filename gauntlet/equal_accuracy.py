@@ -1,0 +1,98 @@
+"""Objectives compared where they have learned as much, to tell one that is more robust from one that is only slower.
+
+An objective that learns slowly has a small generalisation gap whatever else it does. So each one is set beside the
+epoch at which the baseline had the same accuracy, as if the baseline had been stopped early there.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, get_args
+
+from pydantic import BaseModel, ConfigDict
+
+from gauntlet.curves import RunCurve
+
+Matched = Literal["train_accuracy", "test_accuracy"]
+Moment = Literal["best_fgsm", "last"]
+_MATCHED: tuple[Matched, ...] = get_args(Matched)
+# Two standard errors of an accuracy near one half on 10,000 images.
+TOLERANCE = 0.01
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EpochAccuracies(_Value):
+    """The accuracies that were measured after one epoch, fractions; `generalisation_gap` is train − test."""
+
+    epoch: int
+    train_accuracy: float
+    test_accuracy: float
+    test_fgsm_accuracy: float
+    generalisation_gap: float
+
+
+class EqualAccuracy(_Value):
+    """An objective at one epoch of its training, and the baseline of the same seed when it was equally accurate.
+
+    `moments` say which epoch: its last so far, that of its highest test FGSM accuracy, of equals the earliest, or both.
+    `baseline_at` is the baseline's epoch whose accuracy in `equal_in` is nearest, of equals the earliest; None where
+    the nearest is more than `TOLERANCE` away: it was passed within an epoch, or never reached.
+    """
+
+    objective: str
+    baseline: str
+    seed: int
+    equal_in: Matched
+    moments: tuple[Moment, ...]
+    objective_at: EpochAccuracies
+    baseline_at: EpochAccuracies | None
+
+
+def equal_accuracies(curves: Sequence[RunCurve], baseline: str) -> Iterator[EqualAccuracy]:
+    """Every other objective against `baseline`, seed by seed, at equal train and at equal test accuracy."""
+    histories = {(curve.objective, curve.seed): _history(curve) for curve in curves}
+    for (objective, seed), history in histories.items():
+        others = histories.get((baseline, seed))
+        if objective == baseline or not history or not others:
+            continue
+        best, last = max(history, key=lambda found: found.test_fgsm_accuracy), history[-1]
+        moments: dict[tuple[Moment, ...], EpochAccuracies] = (
+            {("best_fgsm", "last"): last} if best is last else {("best_fgsm",): best, ("last",): last}
+        )
+        for equal_in in _MATCHED:
+            for names, at in moments.items():
+                yield EqualAccuracy(
+                    objective=objective,
+                    baseline=baseline,
+                    seed=seed,
+                    equal_in=equal_in,
+                    moments=names,
+                    objective_at=at,
+                    baseline_at=_nearest(others, equal_in, getattr(at, equal_in)),
+                )
+
+
+def _history(curve: RunCurve) -> list[EpochAccuracies]:
+    """The epochs that have all of train, test and FGSM accuracy, in order."""
+    epochs = zip(curve.epochs, curve.train_accuracy, curve.test_accuracy, curve.test_fgsm_accuracy, strict=True)
+    return [
+        EpochAccuracies(
+            epoch=epoch,
+            train_accuracy=train,
+            test_accuracy=test,
+            test_fgsm_accuracy=fgsm,
+            generalisation_gap=train - test,
+        )
+        for epoch, train, test, fgsm in epochs
+        if train is not None and test is not None and fgsm is not None
+    ]
+
+
+def _nearest(history: Sequence[EpochAccuracies], field: Matched, accuracy: float) -> EpochAccuracies | None:
+    def distance(found: EpochAccuracies) -> float:
+        # Rounded, so that equal distances are equal in floating point too.
+        return round(abs(float(getattr(found, field)) - accuracy), 9)
+
+    nearest = min(history, key=distance)
+    return nearest if distance(nearest) <= TOLERANCE else None

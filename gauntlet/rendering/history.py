@@ -1,0 +1,55 @@
+"""What the renderings say of training, epoch by epoch. Plain text, as in `wording`."""
+
+from collections.abc import Callable, Iterator
+
+from gauntlet.equal_accuracy import TOLERANCE, EpochAccuracies, EqualAccuracy, Matched
+from gauntlet.rendering.wording import NOTHING, per_cent, points, selection_title
+from gauntlet.report import Report
+
+EPOCH_HEADER = ("objective", "seed", "epoch", "train", "natural", "FGSM", "gap")
+EPOCH_NOTE = (
+    "As measured after the epochs that kept a checkpoint, and the last so far; natural and FGSM on the test set."
+)
+EQUAL_HEADER = ("compared", "seed", "equal in", "epochs", "train", "natural", "FGSM", "gap")
+EQUAL_NOTE = (
+    "Is an objective more robust, or does it only learn more slowly? Each stands beside the epoch at which the first "
+    "objective, of the same seed, was as accurate in training or on natural test images, as if it had been stopped "
+    f"there; none where no epoch of it ended within {100 * TOLERANCE:g} point. The difference in FGSM accuracy, in "
+    "points, is in brackets."
+)
+_MATCHED: dict[Matched, str] = {"train_accuracy": "train", "test_accuracy": "natural"}
+
+
+def epoch_cells(report: Report) -> Iterator[list[str]]:
+    """For each run its accuracies at every epoch that kept a checkpoint, and at the last recorded one."""
+    for curve in report.curves:
+        accuracies = (curve.train_accuracy, curve.test_accuracy, curve.test_fgsm_accuracy)
+        for epoch, train, test, fgsm in zip(curve.epochs, *accuracies, strict=True):
+            if report.spec.training.keeps(epoch) or epoch == curve.epochs[-1]:
+                gap = NOTHING if train is None or test is None else points(train - test)
+                shown = [per_cent(value, None) for value in (train, test, fgsm)]
+                yield [curve.objective, str(curve.seed), str(epoch), *shown, gap]
+
+
+def equal_cells(found: EqualAccuracy) -> list[str]:
+    """Who is compared, in what they are equal, at which epochs, and both sides' accuracies."""
+    ours, theirs = found.objective_at, found.baseline_at
+    moments = " = ".join(map(selection_title, found.moments))
+    epochs = f"{ours.epoch} ({moments}) / {theirs.epoch if theirs else 'none'}"
+    fgsm = _beside(found, lambda at: per_cent(at.test_fgsm_accuracy, None))
+    if theirs is not None:
+        fgsm += f" ({points(ours.test_fgsm_accuracy - theirs.test_fgsm_accuracy)})"
+    return [
+        f"{found.objective} / {found.baseline}",
+        str(found.seed),
+        _MATCHED[found.equal_in],
+        epochs,
+        _beside(found, lambda at: per_cent(at.train_accuracy, None)),
+        _beside(found, lambda at: per_cent(at.test_accuracy, None)),
+        fgsm,
+        _beside(found, lambda at: points(at.generalisation_gap)),
+    ]
+
+
+def _beside(found: EqualAccuracy, show: Callable[[EpochAccuracies], str]) -> str:
+    return f"{show(found.objective_at)} / {show(found.baseline_at) if found.baseline_at else NOTHING}"

@@ -1,0 +1,95 @@
+"""The reproduction, of a tiny experiment instead of the paper's."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+import yaml
+
+from benchmarks import reproduce
+from gauntlet.presets import PAPER
+from gauntlet.rendering import FIGURES
+from gauntlet.report import Report
+from gauntlet.spec import ExperimentSpec
+from tests.e2e.system import System
+
+
+@pytest.fixture
+def spec(tmp_path: Path, tiny_document: dict[str, Any]) -> Path:
+    """The tiny experiment with both objectives, as a file."""
+    file = tmp_path / "spec.yaml"
+    objectives = [{"kind": "cross_entropy"}, {"kind": "policy_gradient"}]
+    file.write_text(yaml.safe_dump(tiny_document | {"objectives": objectives}))
+    return file
+
+
+def test_it_keeps_all_that_the_service_says_and_finds_its_experiment_again(tmp_path: Path, spec: Path) -> None:
+    """Report, figures, history and provenance are written; started again it repeats nothing and writes the same."""
+    out, again = tmp_path / "out", tmp_path / "again"
+    reproduce.main(["--spec", str(spec), "--home", str(tmp_path / "home"), "--out", str(out)])
+
+    report = Report.model_validate_json((out / "report.json").read_text())
+    assert report.complete
+    assert len(report.rows) == 2
+    for form, told in (("md", "# tiny"), ("html", "<h1>tiny</h1>"), ("csv", "fgsm@8/255"), ("tex", r"\toprule")):
+        assert told in (out / f"report.{form}").read_text()
+    drawn = {file.stem for file in (out / "figures").iterdir() if ET.parse(file).getroot().tag.endswith("svg")}
+    assert drawn == set(FIGURES) - {"eps"}
+    assert ExperimentSpec.model_validate_json((out / "spec.json").read_text()) == report.spec
+
+    about = json.loads((out / "about.json").read_text())
+    events = json.loads((out / "events.json").read_text())
+    names = ["cross_entropy-seed-0", "policy_gradient-seed-0"]
+    assert list(about["runs"]) == list(events) == names
+    for name in names:
+        history = list(csv.DictReader((out / "histories" / f"{name}.csv").read_text().splitlines()))
+        assert [row["epoch"] for row in history] == ["1", "2", "3", "4"]
+        assert {"train_accuracy", "test_accuracy", "test_fgsm_accuracy"} <= history[0].keys()
+        assert [checkpoint["epoch"] for checkpoint in about["runs"][name]["checkpoints"]] == [2, 4]
+        assert about["runs"][name]["training_seconds"] > 0
+        assert events[name][0]["kind"] == "started"
+    assert {job["attempts"] for job in (*about["runs"].values(), *about["evaluations"])} == {1}
+    assert about["evaluations"][0]["fingerprints"].keys() == {"natural", "fgsm@8/255"}
+    assert about["wall_seconds"] > 0
+    assert about["database_bytes"] > 0
+    assert about["storage_bytes"] > 0
+
+    reproduce.main(["--spec", str(spec), "--home", str(tmp_path / "home"), "--out", str(again)])
+    written = sorted(file.relative_to(out) for file in out.rglob("*") if file.is_file())
+    assert sorted(file.relative_to(again) for file in again.rglob("*") if file.is_file()) == written
+    for name in written:
+        if name.name != "about.json":
+            assert (again / name).read_text() == (out / name).read_text(), name
+    assert json.loads((again / "about.json").read_text())["experiment"] == about["experiment"]
+
+
+def test_results_so_far_can_be_had_of_a_service_that_runs(
+    tmp_path: Path, sqlite_url: str, broker_url: str, spec: Path
+) -> None:
+    """With --now nothing is waited for; an experiment may be named instead of the spec."""
+    with System(tmp_path, sqlite_url, broker_url) as system:
+        there = ["--url", system.client.url, "--out", str(tmp_path / "out"), "--now"]
+        reproduce.main([*there, "--spec", str(spec)])
+        (experiment,) = system.client.experiments()
+        reproduce.main([*there, "--experiment", experiment.id, "--commit", "abc"])
+        assert [found.id for found in system.client.experiments()] == [experiment.id]
+    about = json.loads((tmp_path / "out/about.json").read_text())
+    assert (about["status"], about["commit"], about["finished_at"]) == ("queued", "abc", None)
+    assert "database_bytes" not in about
+    assert "may still be missing" in (tmp_path / "out/report.md").read_text()
+    assert list((tmp_path / "out/figures").iterdir()) == []
+
+
+def test_the_spec_is_the_papers_but_for_what_is_told() -> None:
+    """Objectives, adversary, optimiser, epochs and selections are the preset's own."""
+    spec = ExperimentSpec.model_validate(
+        yaml.safe_load((Path(reproduce.__file__).parent / "reproduction/spec.yaml").read_text())
+    )
+    paper = ExperimentSpec.model_validate(PAPER)
+    changed = {"dataset", "training", "evaluation"}
+    assert spec.model_dump(exclude=changed) == paper.model_dump(exclude=changed)
+    for part, told in (("training", {"precision", "compile"}), ("evaluation", {"samples"})):
+        assert getattr(spec, part).model_dump(exclude=told) == getattr(paper, part).model_dump(exclude=told)

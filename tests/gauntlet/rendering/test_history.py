@@ -1,0 +1,45 @@
+"""Training epoch by epoch, as a reader meets it."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from gauntlet.rendering.html import to_html
+from gauntlet.rendering.latex import to_latex
+from gauntlet.rendering.markdown import to_markdown
+from gauntlet.report import Report
+from tests.reports import made_up
+
+
+def test_accuracies_stand_by_epoch() -> None:
+    """A line for each epoch that kept a checkpoint and for the last; the gap in signed points."""
+    report = made_up({"training": {"epochs": 12, "checkpoint_every": 5}, "seeds": [0]})
+    (section,) = re.findall(r"## By epoch\n(.*?)\n## ", to_markdown(report), re.DOTALL)
+    lines = [line for line in section.splitlines() if line.startswith("| cross_entropy")]
+    assert [line.split(" | ")[2] for line in lines] == ["5", "10", "12"]
+    assert all(re.fullmatch(r"\| cross_entropy \| 0 \| \d+( \| \d+\.\d){3} \| [+−]\d\.\d \|", line) for line in lines)
+
+
+def test_objectives_stand_at_equal_accuracy() -> None:
+    """Epochs, accuracies and gaps of both, and the difference in FGSM accuracy; a dash where there is no such epoch."""
+    report = made_up({"seeds": [0]})
+    found = report.equal_accuracies[0]
+    ours = found.objective_at.model_copy(
+        update={"epoch": 9, "train_accuracy": 0.5, "test_fgsm_accuracy": 0.33, "generalisation_gap": 0.01}
+    )
+    theirs = ours.model_copy(update={"epoch": 3, "test_fgsm_accuracy": 0.3, "generalisation_gap": -0.002})
+    both = found.model_copy(update={"moments": ("last",), "objective_at": ours, "baseline_at": theirs})
+    alone = both.model_copy(update={"moments": ("best_fgsm", "last"), "baseline_at": None})
+    text = to_markdown(report.model_copy(update={"equal_accuracies": (both, alone)}))
+    assert "| policy_gradient / cross_entropy | 0 | train | 9 (last) / 3 | 50.0 / 50.0 |" in text
+    assert "| 33.0 / 30.0 (+3.0) | +1.0 / −0.2 |" in text
+    assert "| 9 (best fgsm = last) / none | 50.0 / – |" in text
+    assert "| 33.0 / – | +1.0 / – |" in text
+
+
+@pytest.mark.parametrize("render", [to_markdown, to_html, to_latex])
+def test_every_form_compares_at_equal_accuracy(render: Callable[[Report], str]) -> None:
+    """Where two objectives have a history the comparison is there, elsewhere nothing of it."""
+    assert "it only learn more slowly" in render(made_up())
+    assert "it only learn more slowly" not in render(made_up(curves=()))

@@ -1,0 +1,64 @@
+"""Objectives compared at equal accuracy, by hand."""
+
+from gauntlet.curves import RunCurve
+from gauntlet.equal_accuracy import EpochAccuracies, equal_accuracies
+
+# Per cent: train, test, FGSM of each epoch.
+Epochs = list[tuple[float | None, float, float]]
+QUICK: Epochs = [(40, 39, 25), (50, 48, 30), (60, 54, 32), (70, 55, 28)]
+
+
+def curve(objective: str, epochs: Epochs, seed: int = 0) -> RunCurve:
+    train, test, fgsm = zip(*epochs, strict=True)
+    return RunCurve(
+        run=f"{objective}-{seed}",
+        objective=objective,
+        seed=seed,
+        epochs=tuple(range(1, len(epochs) + 1)),
+        train_accuracy=tuple(None if value is None else value / 100 for value in train),
+        test_accuracy=tuple(value / 100 for value in test),
+        test_fgsm_accuracy=tuple(value / 100 for value in fgsm),
+        train_adversarial_accuracy=(None,) * len(epochs),
+    )
+
+
+def test_the_nearest_epoch_of_the_baseline_is_found() -> None:
+    """49.2 in training is nearest to the baseline's 50 of epoch 2, 53.5 on test images to the 54 of epoch 3."""
+    slow = curve("reward", [(20, 20, 15), (49.2, 53.5, 33)])
+    train, test = equal_accuracies([curve("ce", QUICK), slow], "ce")
+    assert (train.objective, train.baseline, train.seed, train.equal_in) == ("reward", "ce", 0, "train_accuracy")
+    assert train.moments == ("best_fgsm", "last")
+    assert train.objective_at.epoch == 2
+    assert round(train.objective_at.generalisation_gap, 9) == -0.043
+    assert train.baseline_at == EpochAccuracies(
+        epoch=2, train_accuracy=0.5, test_accuracy=0.48, test_fgsm_accuracy=0.3, generalisation_gap=0.5 - 0.48
+    )
+    assert test.equal_in == "test_accuracy"
+    assert test.baseline_at is not None
+    assert test.baseline_at.epoch == 3
+
+
+def test_the_epoch_of_the_best_fgsm_accuracy_and_the_last_are_set_beside() -> None:
+    """Where they differ both are shown; of two best the earliest."""
+    slow = curve("reward", [(40, 39, 31), (50, 48, 31), (60, 54, 29)])
+    found = [
+        found for found in equal_accuracies([curve("ce", QUICK), slow], "ce") if found.equal_in == "train_accuracy"
+    ]
+    assert [(one.moments, one.objective_at.epoch) for one in found] == [(("best_fgsm",), 1), (("last",), 3)]
+    assert [one.baseline_at.epoch for one in found if one.baseline_at] == [1, 3]
+
+
+def test_a_baseline_that_was_never_as_accurate_is_none() -> None:
+    """A point away is equal still, more is not; of two epochs as near the earlier is taken."""
+    for accuracy, epoch in ((0.41, 1), (0.411, None), (0.505, 2), (0.395, 1)):
+        baseline = curve("ce", [(40, 0, 0), (50, 0, 0), (51, 0, 0)])
+        train, _ = equal_accuracies([baseline, curve("reward", [(100 * accuracy, 0, 0)])], "ce")
+        assert (train.baseline_at.epoch if train.baseline_at else None) == epoch
+
+
+def test_seeds_are_compared_with_their_own() -> None:
+    """A seed that the baseline lacks is not compared, nor is the baseline with itself, nor what was not measured."""
+    reward = [curve("reward", [(50, 48, 30)], seed) for seed in (0, 1, 2)]
+    baselines = [curve("ce", QUICK, 1), curve("ce", [(None, 48, 30)], 2)]
+    assert {found.seed for found in equal_accuracies([*reward, *baselines], "ce")} == {1}
+    assert list(equal_accuracies(baselines, "ce")) == []
