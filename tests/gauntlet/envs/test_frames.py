@@ -22,7 +22,7 @@ def test_the_border_tells_the_verdict() -> None:
         assert after is not None
         assert before[0, 0].tolist() == GREY
         assert after[0, 0].tolist() == colour
-        assert before.shape == after.shape == (308, 272, 3)
+        assert before.shape == after.shape == (328, 272, 3)
         assert before.dtype == np.uint8
 
 

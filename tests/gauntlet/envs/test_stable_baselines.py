@@ -58,10 +58,10 @@ def accuracy(model: BaseAlgorithm, digits: Dataset) -> float:
 
 
 def test_ppo_learns(digits: Dataset) -> None:
-    """After 20 passes PPO is right on most test digits."""
+    """After 20 passes PPO is right on nine test digits of ten."""
     model = ppo(vec_env(64))
     model.learn(30_000)
-    assert accuracy(model, digits) > 0.6
+    assert accuracy(model, digits) > 0.9
 
 
 def test_a_seed_decides_what_ppo_learns() -> None:
@@ -151,6 +151,6 @@ def test_frames_are_tiled() -> None:
     env.reset()
     picture = env.render()
     assert picture is not None
-    assert picture.shape == (2 * 308, 2 * 272, 3)
+    assert picture.shape == (2 * 328, 2 * 272, 3)
     assert vec_env(2).get_images() == [None, None]
     env.close()
