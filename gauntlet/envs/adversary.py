@@ -8,7 +8,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gauntlet import attacks
-from gauntlet.attack_specs import FgsmAttack, PgdAttack
+from gauntlet.attack_specs import FgsmAttack, PgdAttack, attack_label
+from gauntlet.errors import OutputNotFinite
 from gauntlet.precision import Model
 
 AdversarySpec = Annotated[FgsmAttack | PgdAttack, Field(discriminator="kind")]
@@ -28,14 +29,24 @@ def attack_policy(
         images: float32 in [0, 1], [n, c, h, w].
         labels: int64 [n].
         generator: where PGD draws its starts from, on the images' device.
+
+    Raises:
+        OutputNotFinite: a logit is infinite or not a number; an attack would stand still there, and say nothing.
     """
+
+    def finite(images: Tensor) -> Tensor:
+        logits = policy(images)
+        if not bool(logits.isfinite().all()):
+            raise OutputNotFinite(attack_label(attack))
+        return logits
+
     with _eval_mode(policy):
         match attack:
             case FgsmAttack():
-                return attacks.fgsm(policy, images, labels, attack.eps, norm=attack.norm)
+                return attacks.fgsm(finite, images, labels, attack.eps, norm=attack.norm)
             case PgdAttack():
                 return attacks.pgd(
-                    policy,
+                    finite,
                     images,
                     labels,
                     attack.eps,

@@ -15,7 +15,7 @@ from gauntlet.attack_specs import FgsmAttack
 from gauntlet.checkpoints import TrainingState
 from gauntlet.envs.environment import ImageClassificationEnv
 from gauntlet.envs.vector import ImageClassificationVectorEnv
-from gauntlet.errors import EnvironmentMisused
+from gauntlet.errors import EnvironmentMisused, OutputNotFinite
 from gauntlet.kinds import Cnn
 from tests.gauntlet.examples import network, network_with
 
@@ -125,6 +125,13 @@ def test_an_adversary_without_a_policy_is_an_error_at_reset() -> None:
         env.reset(seed=0)
     env.policy = network()
     env.reset(seed=0)
+
+
+def test_a_policy_that_has_diverged_is_an_error() -> None:
+    """Where logits are not numbers, images are not passed on as if they had been attacked."""
+    env = ImageClassificationEnv(adversary=ATTACKS[0], policy=lambda images: images.flatten(1)[:, :10] * torch.nan)
+    with pytest.raises(OutputNotFinite, match="fgsm@16/255"):
+        env.reset(seed=0)
 
 
 def test_an_attack_that_environments_do_not_have_is_refused() -> None:
