@@ -28,11 +28,12 @@ lint: install-dev ## Check style, types and the boundaries between packages
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: install-dev ## Measure speed beside a naive loop, torchattacks and ART (a quarter of an hour; the machine must be idle)
+bench: install-dev ## Measure speed beside a naive loop, torchattacks and ART (twenty minutes; the machine must be idle)
 	$(BIN)/pip install --quiet --no-deps --requirement benchmarks/requirements.txt
 	mkdir -p build/home  # ART writes into the home folder when it is imported
 	HOME=$(CURDIR)/build/home TQDM_DISABLE=1 $(BIN)/python -m benchmarks.training_step --out benchmarks/results/training_step.json
 	$(BIN)/python -m benchmarks.evaluation --out benchmarks/results/evaluation.json
+	$(BIN)/python -m benchmarks.environment --out benchmarks/results/environment.json
 
 reproduce: install ## Repeat the paper: 2 x 220 epochs, about four hours on two cores; needs CIFAR-10 in var/data/cifar10; goes on if interrupted
 	$(BIN)/python -m benchmarks.reproduce

@@ -7,6 +7,7 @@ GauntletError
 ├── CompilerMissing        a compiled training step is asked for where it cannot be compiled
 ├── PrecisionUnsupported   the device cannot compute in the precision a spec asks for
 ├── AttackUnsupported      an attack cannot be run against this model or data set
+├── EnvironmentMisused     a reinforcement-learning environment is made or used in a way that means nothing
 └── OutputNotFinite        a model that is evaluated answers with infinity or NaN
 """
 
@@ -51,6 +52,10 @@ class PrecisionUnsupported(GauntletError):
 
 class AttackUnsupported(GauntletError):
     """An attack's reference definition does not cover this model or data set."""
+
+
+class EnvironmentMisused(GauntletError):
+    """An environment's settings contradict each other, or a call comes out of order or with no valid action."""
 
 
 class OutputNotFinite(GauntletError):

@@ -1,0 +1,64 @@
+"""The environment's adversary: it attacks each image before the policy sees it."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Annotated, assert_never
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from gauntlet import attacks
+from gauntlet.attack_specs import FgsmAttack, PgdAttack, attack_label
+from gauntlet.errors import OutputNotFinite
+from gauntlet.precision import Model
+
+AdversarySpec = Annotated[FgsmAttack | PgdAttack, Field(discriminator="kind")]
+
+
+def attack_policy(
+    attack: FgsmAttack | PgdAttack, policy: Model, images: Tensor, labels: Tensor, generator: torch.Generator
+) -> Tensor:
+    """The images as `attack` leaves them, ascending the cross-entropy of the policy's logits.
+
+    A policy that is a module is attacked in eval mode, whatever mode it is in, and is back in that mode afterwards:
+    the adversary knows the policy, not the dropout mask of its next pass. Its parameters' gradients are not touched.
+
+    Args:
+        attack: what is done, and its budget.
+        policy: from images to logits [n, classes].
+        images: float32 in [0, 1], [n, c, h, w].
+        labels: int64 [n].
+        generator: where PGD draws its starts from, on the images' device.
+
+    Raises:
+        OutputNotFinite: a logit is infinite or not a number; an attack would stand still there, and say nothing.
+    """
+
+    def finite(images: Tensor) -> Tensor:
+        logits = policy(images)
+        if not bool(logits.isfinite().all()):
+            raise OutputNotFinite(attack_label(attack))
+        return logits
+
+    with _eval_mode(policy):
+        match attack:
+            case FgsmAttack():
+                return attacks.fgsm(finite, images, labels, attack.eps, norm=attack.norm)
+            case PgdAttack():
+                return attacks.pgd(
+                    finite,
+                    images,
+                    labels,
+                    attack.eps,
+                    norm=attack.norm,
+                    steps=attack.steps,
+                    restarts=attack.restarts,
+                    loss=attack.loss,
+                    generator=generator,
+                )
+            case _:
+                assert_never(attack)
+
+
+def _eval_mode(policy: Model) -> AbstractContextManager[None]:
+    return attacks.mode(policy, training=False) if isinstance(policy, nn.Module) else nullcontext()

@@ -1,0 +1,52 @@
+"""Which labelled images an environment shows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from gauntlet.datasets import Dataset, ImageSet, Split, load_split
+from gauntlet.errors import EnvironmentMisused
+from gauntlet.kinds import Cifar10, DatasetSpec, Digits, ImageFolder
+
+# A data set's name, its spec or the fields of one; or images that are loaded already.
+DatasetChoice = str | Digits | Cifar10 | ImageFolder | Mapping[str, Any] | Dataset | ImageSet
+
+_SPEC: TypeAdapter[Digits | Cifar10 | ImageFolder] = TypeAdapter(DatasetSpec)
+_FEWEST_CLASSES = 2
+
+
+@dataclass(frozen=True)
+class NamedImages:
+    """Labelled images and the names of their classes; a label is an index into `classes`."""
+
+    labelled: ImageSet
+    classes: tuple[str, ...]
+
+
+def choose_images(dataset: DatasetChoice, split: Split, data_root: Path) -> NamedImages:
+    """The images of `split`, read below `data_root` unless they are loaded.
+
+    An `ImageSet` is taken whole, whatever `split` says, and its classes are 0 to its largest label.
+
+    Raises:
+        EnvironmentMisused: there is no image, or only one class.
+        DatasetUnavailable: the data set is missing, empty or damaged below `data_root`.
+        pydantic.ValidationError: there is no data set of that name or with these fields.
+    """
+    match dataset:
+        case ImageSet():
+            found = NamedImages(dataset, tuple(map(str, range(int(dataset.labels.max()) + 1 if len(dataset) else 0))))
+        case Dataset():
+            found = NamedImages(dataset.train if split == "train" else dataset.test, dataset.classes)
+        case _:
+            spec = _SPEC.validate_python({"name": dataset} if isinstance(dataset, str) else dataset)
+            found = NamedImages(*load_split(spec, split, data_root))
+    if not len(found.labelled) or len(found.classes) < _FEWEST_CLASSES:
+        raise EnvironmentMisused(
+            f"An environment needs images of at least two classes, and was given {len(found.labelled)} images of "
+            f"{len(found.classes)}."
+        )
+    return found

@@ -1,0 +1,139 @@
+"""Attacked observations: within their budget, worse for the policy, and nothing else changed."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from gauntlet.architectures import build_model, initialise
+from gauntlet.attack_specs import FgsmAttack
+from gauntlet.checkpoints import TrainingState
+from gauntlet.envs.environment import ImageClassificationEnv
+from gauntlet.envs.vector import ImageClassificationVectorEnv
+from gauntlet.errors import EnvironmentMisused, OutputNotFinite
+from gauntlet.kinds import Cnn
+from tests.gauntlet.examples import network, network_with
+
+ATTACKS = [
+    {"kind": "fgsm", "eps": "16/255"},
+    {"kind": "pgd", "eps": "16/255", "steps": 3},
+    {"kind": "fgsm", "eps": 1, "norm": "L2"},
+    {"kind": "pgd", "eps": 1, "norm": "L2", "steps": 3},
+]
+
+
+def shown(adversary: dict[str, Any] | None, policy: nn.Module) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    env = ImageClassificationVectorEnv(64, split="test", adversary=adversary, policy=policy)
+    observations, infos = env.reset(seed=0)
+    return observations, infos["label"]
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: f"{attack['kind']} {attack.get('norm', 'Linf')}")
+def test_an_attacked_image_stays_within_its_budget_and_raises_the_loss(
+    attack: dict[str, Any], trained: TrainingState
+) -> None:
+    """The same images as without adversary, moved by eps at most, inside [0, 1], and harder for the policy."""
+    policy = network_with(trained)
+    natural, labels = shown(None, policy)
+    attacked, same_labels = shown(attack, policy)
+    assert np.array_equal(labels, same_labels)
+    assert attacked.min() >= 0
+    assert attacked.max() <= 1
+    moved = (attacked - natural).reshape(64, -1)
+    if attack.get("norm") == "L2":
+        assert np.linalg.norm(moved, axis=1).max() <= 1 + 1e-5
+    else:
+        assert np.abs(moved).max() <= 16 / 255 + 1e-6
+    assert _loss(policy, attacked, labels) > _loss(policy, natural, labels) + 0.05
+
+
+def _loss(policy: nn.Module, observations: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    with torch.no_grad():
+        return F.cross_entropy(policy(torch.from_numpy(observations)), torch.from_numpy(labels)).item()
+
+
+def test_the_policy_is_left_as_it_was() -> None:
+    """It is attacked in eval mode; its modes, and gradients that are being accumulated, stay."""
+    policy = build_model(Cnn(), (1, 16, 16), 10)
+    initialise(policy, 0)
+    eval_mode = shown(ATTACKS[0], policy.eval())[0]
+    policy.train()
+    policy[0].eval()
+    for parameter in policy.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    assert np.array_equal(shown(ATTACKS[0], policy)[0], eval_mode)
+    assert policy.training
+    assert not policy[0].training
+    assert all((parameter.grad == 1).all() for parameter in policy.parameters() if parameter.grad is not None)
+    assert all(parameter.grad is not None for parameter in policy.parameters())
+
+
+def test_a_function_is_a_policy_too() -> None:
+    """Any callable from images to logits is attacked as it is, and is shown float images on the device."""
+    seen: list[Tensor] = []
+
+    def linear(images: Tensor) -> Tensor:
+        seen.append(images)
+        return images.flatten(1)[:, :10] * torch.arange(10)
+
+    env = ImageClassificationVectorEnv(3, adversary=FgsmAttack(eps="8/255"), policy=linear)
+    env.reset(seed=0)
+    (images,) = seen
+    assert images.dtype == torch.float32
+    assert images.shape == (3, 1, 16, 16)
+
+
+def test_the_adversary_follows_the_policy_it_is_given() -> None:
+    """A policy that is set later is the one that is attacked, from the next observation on."""
+    settings: dict[str, Any] = {"adversary": ATTACKS[0], "dataset": "digits"}
+    late, first, second = (ImageClassificationEnv(**settings) for _ in range(3))
+    first.policy, second.policy = network(seed=1), network(seed=2)
+    late.policy = network(seed=1)
+    assert np.array_equal(late.reset(seed=0)[0], first.reset(seed=0)[0])
+    late.policy = network(seed=2)
+    expected, _ = second.reset(seed=0)
+    assert np.array_equal(late.reset(seed=0)[0], expected)
+    assert not np.array_equal(first.reset(seed=0)[0], expected)
+
+
+def test_random_starts_follow_the_seed_and_do_not_repeat() -> None:
+    """PGD's starts are part of what a seed decides, and are drawn anew for each batch."""
+    attack = {"kind": "pgd", "eps": "32/255", "steps": 1}
+    env = ImageClassificationVectorEnv(
+        4, dataset={"name": "digits", "train_samples": 4}, adversary=attack, policy=network()
+    )
+
+    def two_passes() -> list[NDArray[np.float32]]:
+        observations, infos = env.reset(seed=0)
+        later, *_, later_infos = env.step(np.zeros(4, dtype=np.int64))
+        return [observations[np.argsort(infos["index"])], later[np.argsort(later_infos["index"])]]
+
+    once, again = two_passes(), two_passes()
+    assert all(np.array_equal(left, right) for left, right in zip(once, again, strict=True))
+    assert not np.array_equal(once[0], once[1])
+
+
+def test_an_adversary_without_a_policy_is_an_error_at_reset() -> None:
+    """The environment can be made first and be given its policy later; then it works."""
+    env = ImageClassificationEnv(adversary=ATTACKS[0])
+    with pytest.raises(EnvironmentMisused, match="no policy to attack"):
+        env.reset(seed=0)
+    env.policy = network()
+    env.reset(seed=0)
+
+
+def test_a_policy_that_has_diverged_is_an_error() -> None:
+    """Where logits are not numbers, images are not passed on as if they had been attacked."""
+    env = ImageClassificationEnv(adversary=ATTACKS[0], policy=lambda images: images.flatten(1)[:, :10] * torch.nan)
+    with pytest.raises(OutputNotFinite, match="fgsm@16/255"):
+        env.reset(seed=0)
+
+
+def test_an_attack_that_environments_do_not_have_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        ImageClassificationEnv(adversary={"kind": "autoattack", "eps": "8/255"})
