@@ -35,6 +35,7 @@ Agent = A2C | PPO | DQN
 
 # Every episode ends with its first step, so there is no future to discount, and DQN's target network is never asked.
 _NO_FUTURE = 0.0
+# Of the target network, and of the log, which is read after every rollout instead of written.
 _NEVER = 2**62
 
 
@@ -114,8 +115,8 @@ class AgentEpochs:
         self._model.train()
 
     def _do(self) -> None:
-        watched = _Watched(self._model)
-        self._agent.learn(self._images_in_a_rollout, callback=watched, log_interval=None)
+        watched = _Watched(self._agent, self._model)
+        self._agent.learn(self._images_in_a_rollout, callback=watched, log_interval=_NEVER)
         loss = Loss(_reported_loss(self._agent), watched.rewards, watched.log_probs)
         tally.add_batch(self.totals, loss, watched.logits, watched.labels)
 
@@ -223,8 +224,9 @@ class _Watched(BaseCallback):
     the actions taken.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, agent: Agent, model: nn.Module) -> None:
         super().__init__()
+        self._agent = agent
         self._network = model
         self._labels: list[int] = []
 
@@ -233,15 +235,16 @@ class _Watched(BaseCallback):
         return True
 
     def _on_rollout_end(self) -> None:
-        agent = self.model
+        agent, device = self._agent, self._agent.device
         buffer = agent.replay_buffer if isinstance(agent, DQN) else agent.rollout_buffer
-        # Both keep [steps, environments, ...].
+        assert buffer is not None, "A rollout is over."
+        # Both kinds of buffer keep [steps, environments, …].
         with torch.no_grad():
-            logits = [self._network(torch.from_numpy(seen).to(agent.device)) for seen in buffer.observations]
+            logits = [self._network(torch.from_numpy(seen).to(device)) for seen in buffer.observations]
         self.logits = torch.cat(logits)
-        self.labels = torch.tensor(self._labels, device=agent.device)
-        self.rewards = torch.from_numpy(buffer.rewards.ravel()).to(agent.device)
-        actions = torch.from_numpy(buffer.actions.ravel().astype(np.int64)).to(agent.device)
+        self.labels = torch.tensor(self._labels, device=device)
+        self.rewards = torch.from_numpy(buffer.rewards.ravel()).to(device)
+        actions = torch.from_numpy(buffer.actions.ravel().astype(np.int64)).to(device)
         self.log_probs = F.log_softmax(self.logits, dim=1).gather(1, actions[:, None]).squeeze(1)
 
 

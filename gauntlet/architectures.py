@@ -98,7 +98,10 @@ def build_model(spec: ArchitectureSpec, image_shape: tuple[int, int, int], class
 
 
 def split_head(model: nn.Module) -> tuple[nn.Module, nn.Linear]:
-    """A network of `build_model` as its features, [n, c, h, w] → [n, features], and its last layer; the same modules."""
+    """A network of `build_model` in two: to its features, [n, c, h, w] → [n, features], and its last layer.
+
+    The modules are the network's own.
+    """
     if isinstance(model, nn.Sequential):
         *layers, head = model.children()
     else:

@@ -30,8 +30,8 @@ class TrainingState:
     """Everything that training after `epoch` and `batch` more batches depends on; tensors on the CPU.
 
     `optimizer` is keyed `<parameter index>.<entry>`. `totals` is the tally of the epoch under way, float64 [6].
-    `warnings` are the kinds in force. `environment` names what bit-identity rests on. `critic` is what is trained beside
-    the model and never leaves training; most objectives have none.
+    `warnings` are the kinds in force. `environment` names what bit-identity rests on. `critic` is what is trained
+    beside the model and never leaves training; most objectives have none.
     """
 
     epoch: int
@@ -179,7 +179,13 @@ def copied(model: nn.Module) -> dict[str, Tensor]:
     return {name: _detached(tensor) for name, tensor in model.state_dict().items()}
 
 
-def restore(state: TrainingState, model: nn.Module, optimizer: torch.optim.Optimizer, totals: Tensor) -> None:
+def restore(
+    state: TrainingState,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    totals: Tensor,
+    critic: nn.Module | None = None,
+) -> None:
     """Put a captured state back, in place.
 
     Raises:
@@ -196,6 +202,8 @@ def restore(state: TrainingState, model: nn.Module, optimizer: torch.optim.Optim
     for name, tensor in moments.items():
         tensor.copy_(state.optimizer[name])
     totals.copy_(state.totals)
+    if critic is not None:
+        load_weights(critic, state.critic)
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:

@@ -1,7 +1,7 @@
 """What a user asks for: one frozen `ExperimentSpec`, from the request body to the checkpoint's header.
 
-What it chooses among is in `gauntlet.kinds`, `gauntlet.objective_specs` and `gauntlet.attack_specs`. Defaults are those of the paper (arXiv 2012.04353) where it states a
-value; docs/experiments.md says what was measured where it does not.
+What it chooses among is in `gauntlet.kinds`, `gauntlet.objective_specs` and `gauntlet.attack_specs`. Defaults are those
+of the paper (arXiv 2012.04353) where it states a value; docs/experiments.md says what was measured where it does not.
 """
 
 from collections import Counter

@@ -67,9 +67,7 @@ def train(
     environment = checkpoints.environment(device, compiled=epochs.compiled)
     done, batches, warnings = 0, 0, frozenset[str]()
     if resume is not None:
-        checkpoints.restore(resume, model, epochs.optimizer, epochs.totals)
-        if epochs.critic is not None:
-            checkpoints.load_weights(epochs.critic, resume.critic)
+        checkpoints.restore(resume, model, epochs.optimizer, epochs.totals, epochs.critic)
         done, batches, warnings = resume.epoch, resume.batch, frozenset(resume.warnings)
         yield Resumed(done, batches, bit_identical=checkpoints.bit_identical(resume, device, environment))
 

@@ -21,7 +21,7 @@ from gauntlet.envs.images import DatasetChoice, choose_images
 from gauntlet.envs.passes import ShuffledPasses
 from gauntlet.envs.rewards import RewardChoice, reward_table
 from gauntlet.errors import EnvironmentMisused
-from gauntlet.kinds import Reward
+from gauntlet.objective_specs import Reward
 from gauntlet.precision import Model
 
 _ADVERSARY: TypeAdapter[FgsmAttack | PgdAttack | None] = TypeAdapter(AdversarySpec | None)

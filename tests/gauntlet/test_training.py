@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from gauntlet import seeding
 from gauntlet.architectures import ARCHITECTURES
 from gauntlet.attacks import fgsm
 from gauntlet.checkpoints import TrainingState, encode_training_state
@@ -18,7 +17,18 @@ from gauntlet.measurement import natural_accuracy
 from gauntlet.objectives import objective_loss
 from gauntlet.optimizers import learning_rate
 from gauntlet.training import train
-from tests.gauntlet.examples import CPU, bright_or_dark, events, measured, network, network_with, run_spec, same_tensors, some, states
+from tests.gauntlet.examples import (
+    CPU,
+    bright_or_dark,
+    events,
+    measured,
+    network,
+    network_with,
+    run_spec,
+    same_tensors,
+    some,
+    states,
+)
 
 POLICY_GRADIENT = {"kind": "policy_gradient"}
 EXPECTED_REWARD = {"kind": "expected_reward"}
