@@ -29,7 +29,8 @@ from gauntlet.envs.vector import ImageClassificationVectorEnv
 from gauntlet.objective_specs import A2c, AgentSpec, Dqn, Ppo, UpdateMode
 from gauntlet.objectives import Loss
 from gauntlet.optimizers import build_optimizer, learning_rate
-from gauntlet.spec import RunSpec
+from gauntlet.precision import fp32_products, in_precision
+from gauntlet.spec import Precision, RunSpec
 
 Agent = A2C | PPO | DQN
 
@@ -54,7 +55,7 @@ class AgentEpochs:
     def __init__(self, spec: RunSpec, objective: AgentSpec, data: Dataset, model: nn.Module) -> None:
         self._spec = spec
         self._objective = objective
-        self._model = model
+        self._model = _Precise(model, spec.training.precision)
         self._device = next(model.parameters()).device
         self.images = data.train.to(self._device)
         self.totals = tally.empty_tally(self._device)
@@ -65,7 +66,7 @@ class AgentEpochs:
                 dataset=data,
                 reward=objective.reward,
                 adversary=FgsmAttack(eps=spec.adversary.eps),
-                policy=model,
+                policy=self._model,
                 device=self._device,
             )
         )
@@ -108,11 +109,10 @@ class AgentEpochs:
             seed = seeding.derive(self._spec.seed, "rollout", epoch, batch)
             self._environments.seed(seed)
             self._agent.action_space.seed(seed % 2**31)
-            with _seeded(self._device, seed):
+            with fp32_products(self._spec.training.precision), _seeded(self._device, seed):
                 self._do()
             tally.check(self.totals, epoch, batch + 1)
             yield batch + 1
-        self._model.train()
 
     def _do(self) -> None:
         watched = _Watched(self._agent, self._model)
@@ -130,7 +130,11 @@ class AgentEpochs:
         }
         network: dict[str, Any] = {
             "features_extractor_class": _Features,
-            "features_extractor_kwargs": {"network": self._model, "update_mode": self._objective.update_mode},
+            "features_extractor_kwargs": {
+                "network": self._model.network,
+                "precision": self._spec.training.precision,
+                "update_mode": self._objective.update_mode,
+            },
             "net_arch": [],
             "normalize_images": False,
         }
@@ -180,16 +184,32 @@ class AgentEpochs:
         return agent
 
 
+class _Precise(nn.Module):
+    """A network that computes in `precision`; a module, so that it can be attacked in eval mode."""
+
+    def __init__(self, network: nn.Module, precision: Precision) -> None:
+        super().__init__()
+        self.network = network
+        self._precision = precision
+
+    def forward(self, images: Tensor) -> Tensor:
+        """From float32 [n, c, h, w] to fp32 logits [n, classes]."""
+        return in_precision(self.network, self._precision)(images)
+
+
 class _Features(BaseFeaturesExtractor):
     """A network without its last layer; it goes into train mode for updates only where `update_mode` says so.
 
-    It holds a copy, for Stable-Baselines3 to build its policy on.
+    It holds a copy, for Stable-Baselines3 to build its policy on. What comes after it computes in fp32.
     """
 
-    def __init__(self, observation_space: spaces.Box, network: nn.Module, update_mode: UpdateMode) -> None:
+    def __init__(
+        self, observation_space: spaces.Box, network: nn.Module, precision: Precision, update_mode: UpdateMode
+    ) -> None:
         layers, head = split_head(copy.deepcopy(network))
         super().__init__(observation_space, head.in_features)
         self.layers = layers
+        self._precision = precision
         self._update_mode = update_mode
 
     def train(self, mode: bool = True) -> Self:
@@ -198,8 +218,7 @@ class _Features(BaseFeaturesExtractor):
 
     def forward(self, observations: Tensor) -> Tensor:
         """From float32 [n, c, h, w] to features [n, features]."""
-        features: Tensor = self.layers(observations)
-        return features
+        return in_precision(self.layers, self._precision)(observations)
 
 
 def _put_in(model: nn.Module, agent: Agent) -> nn.Linear | None:

@@ -192,7 +192,6 @@ def _refuse_unfit_for_agent(objective: ObjectiveSpec, adversary: FgsmAdversary, 
         return
     for field, value, possible in (
         ("training.mix", training.mix, ("adversarial",)),
-        ("training.precision", training.precision, ("fp32",)),
         ("training.compile", training.compile, ("off", "auto")),
         ("adversary.loss", adversary.loss, ("true_label",)),
         ("adversary.mode", adversary.mode, ("eval",)),

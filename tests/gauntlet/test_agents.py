@@ -131,6 +131,18 @@ def test_the_learning_rate_decays_by_updates() -> None:
     assert agent.learning_rate(2, 0) == pytest.approx(0.1 / (1 + 0.5 * 4))
 
 
+def test_an_agent_computes_in_bf16() -> None:
+    """In bf16 other weights come out than in fp32, and they differ by little."""
+    data = three_shades(12)
+    after = {}
+    for precision in ("fp32", "bf16"):
+        model = small_network()
+        list(epochs_of(spec_of(A2C, batch_size=12, precision=precision), data, model).run(1, 0))
+        after[precision] = torch.cat([parameter.flatten() for parameter in model.parameters()])
+    assert not torch.equal(after["fp32"], after["bf16"])
+    assert torch.allclose(after["fp32"], after["bf16"], atol=0.02)
+
+
 @each_agent
 def test_chance_depends_on_seed_epoch_and_rollout(few: Dataset, objective: dict[str, Any]) -> None:
     """The same run twice is the same bit by bit, whatever was drawn outside it; another seed's differs."""

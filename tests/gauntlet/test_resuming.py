@@ -68,6 +68,7 @@ CASES = [
     pytest.param(RANDOM | {"precision": "bf16"}, id="random-bf16"),
     pytest.param(A2C, id="a2c"),
     pytest.param(PPO, id="ppo"),
+    pytest.param(PPO | {"precision": "bf16"}, id="ppo-bf16"),
     pytest.param(DQN, id="dqn"),
     pytest.param({"objective": CROSS_ENTROPY, "compile": "on"}, id="ce-compiled-fp32", marks=needs_compiler),
     pytest.param(RANDOM | {"compile": "on", "precision": "bf16"}, id="random-compiled-bf16", marks=needs_compiler),

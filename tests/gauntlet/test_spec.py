@@ -78,7 +78,6 @@ REFUSED = {
     "no training samples": {"dataset": {"name": "digits", "train_samples": 0}},
     "off-policy without a floor": {"objectives": [{"kind": "policy_gradient", "action": "epsilon_greedy"}]},
     "an agent on natural images": {"objectives": [{"kind": "ppo"}], "training": {"mix": "both"}},
-    "an agent in bf16": {"objectives": [{"kind": "a2c"}], "training": {"precision": "bf16"}},
     "an agent compiled": {"objectives": [{"kind": "dqn"}], "training": {"compile": "on"}},
     "an agent that attacks itself": {"objectives": [{"kind": "ppo"}], "adversary": {"loss": "objective"}},
     "an agent with dropout in the attack": {"objectives": [{"kind": "ppo"}], "adversary": {"mode": "train"}},
