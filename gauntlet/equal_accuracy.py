@@ -10,10 +10,13 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict
 
 from gauntlet.curves import RunCurve
+from gauntlet.intervals import paired_p
+from gauntlet.summaries import Estimate
 
 Matched = Literal["train_accuracy", "test_accuracy"]
 Moment = Literal["best_fgsm", "last"]
 _MATCHED: tuple[Matched, ...] = get_args(Matched)
+_MOMENTS: tuple[Moment, ...] = get_args(Moment)
 # Two standard errors of an accuracy near one half on 10,000 images.
 TOLERANCE = 0.01
 
@@ -49,6 +52,23 @@ class EqualAccuracy(_Value):
     baseline_at: EpochAccuracies | None
 
 
+class EqualAccuracySummary(_Value):
+    """What the seeds say together of an objective and the baseline at equal accuracy, at one moment of the objective.
+
+    `seeds` are those whose baseline was equally accurate somewhere. The differences are the objective's minus the
+    baseline's, fractions; `p` is of a two-sided paired t-test of the FGSM accuracies, None where there is no such test.
+    """
+
+    objective: str
+    baseline: str
+    equal_in: Matched
+    moment: Moment
+    seeds: tuple[int, ...]
+    fgsm_difference: Estimate
+    gap_difference: Estimate
+    p: float | None
+
+
 def equal_accuracies(curves: Sequence[RunCurve], baseline: str) -> Iterator[EqualAccuracy]:
     """Every other objective against `baseline`, seed by seed, at equal train and at equal test accuracy."""
     histories = {(curve.objective, curve.seed): _history(curve) for curve in curves}
@@ -70,6 +90,32 @@ def equal_accuracies(curves: Sequence[RunCurve], baseline: str) -> Iterator[Equa
                     moments=names,
                     objective_at=at,
                     baseline_at=_nearest(others, equal_in, getattr(at, equal_in)),
+                )
+
+
+def equal_accuracy_summaries(found: Sequence[EqualAccuracy]) -> Iterator[EqualAccuracySummary]:
+    """One summary for each objective, accuracy and moment at which the baseline of some seed was as accurate."""
+    for objective, equal_in in dict.fromkeys((one.objective, one.equal_in) for one in found):
+        for moment in _MOMENTS:
+            pairs = {
+                one.seed: (one.objective_at, one.baseline_at)
+                for one in found
+                if (one.objective, one.equal_in) == (objective, equal_in)
+                and moment in one.moments
+                and one.baseline_at is not None
+            }
+            if pairs:
+                fgsm = [ours.test_fgsm_accuracy - theirs.test_fgsm_accuracy for ours, theirs in pairs.values()]
+                gaps = [ours.generalisation_gap - theirs.generalisation_gap for ours, theirs in pairs.values()]
+                yield EqualAccuracySummary(
+                    objective=objective,
+                    baseline=found[0].baseline,
+                    equal_in=equal_in,
+                    moment=moment,
+                    seeds=tuple(pairs),
+                    fgsm_difference=Estimate.of(fgsm),
+                    gap_difference=Estimate.of(gaps),
+                    p=paired_p(fgsm),
                 )
 
 

@@ -9,7 +9,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from gauntlet.curves import RunCurve
-from gauntlet.equal_accuracy import EqualAccuracy, equal_accuracies
+from gauntlet.equal_accuracy import (
+    EqualAccuracy,
+    EqualAccuracySummary,
+    equal_accuracies,
+    equal_accuracy_summaries,
+)
 from gauntlet.evaluation_spec import SelectOn
 from gauntlet.paper import PaperComparison, beside_the_paper
 from gauntlet.report_row import ReportRow
@@ -47,6 +52,7 @@ class Report(_Value):
     summaries: tuple[Summary, ...]
     comparisons: tuple[Comparison, ...]
     equal_accuracies: tuple[EqualAccuracy, ...] = ()  # an earlier service's report has none
+    equal_accuracy_summaries: tuple[EqualAccuracySummary, ...] = ()  # likewise
     paper: PaperComparison | None
     curves: tuple[RunCurve, ...]
     costs: tuple[RunCost, ...]
@@ -71,6 +77,7 @@ def assemble(
     """
     summed, drawn = tuple(summaries(rows)), tuple(curves)
     baseline = spec.objective_labels()[0]
+    equal = tuple(equal_accuracies(drawn, baseline))
     return Report(
         experiment=experiment,
         name=name,
@@ -81,7 +88,8 @@ def assemble(
         rows=tuple(rows),
         summaries=summed,
         comparisons=tuple(comparisons(rows, baseline)),
-        equal_accuracies=tuple(equal_accuracies(drawn, baseline)),
+        equal_accuracies=equal,
+        equal_accuracy_summaries=tuple(equal_accuracy_summaries(equal)),
         paper=beside_the_paper(spec, summed, rows[0].n if rows else None),
         curves=drawn,
         costs=tuple(costs),

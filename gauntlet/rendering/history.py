@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from gauntlet.equal_accuracy import TOLERANCE, EpochAccuracies, EqualAccuracy, Matched
-from gauntlet.rendering.wording import NOTHING, per_cent, points, selection_title
+from gauntlet.equal_accuracy import TOLERANCE, EpochAccuracies, EqualAccuracy, EqualAccuracySummary, Matched
+from gauntlet.rendering.wording import NOTHING, p_value, per_cent, points, selection_title
 from gauntlet.report import Report
 
 EPOCH_HEADER = ("objective", "seed", "epoch", "train", "natural", "FGSM", "gap")
@@ -16,6 +16,11 @@ EQUAL_NOTE = (
     "objective, of the same seed, was as accurate in training or on natural test images, as if it had been stopped "
     f"there; none where no epoch of it ended within {100 * TOLERANCE:g} point. The difference in FGSM accuracy, in "
     "points, is in brackets."
+)
+EQUAL_SUMMARY_HEADER = ("compared", "checkpoint", "equal in", "seeds", "FGSM", "p", "gap")
+EQUAL_SUMMARY_NOTE = (
+    "The same over the seeds where there was such an epoch: the difference in FGSM accuracy, with the p of a paired "
+    "t-test, and in the generalisation gap, in points with 95 % intervals."
 )
 _MATCHED: dict[Matched, str] = {"train_accuracy": "train", "test_accuracy": "natural"}
 
@@ -48,6 +53,19 @@ def equal_cells(found: EqualAccuracy) -> list[str]:
         _beside(found, lambda at: per_cent(at.test_accuracy, None)),
         fgsm,
         _beside(found, lambda at: points(at.generalisation_gap)),
+    ]
+
+
+def equal_summary_cells(found: EqualAccuracySummary) -> list[str]:
+    """Who is compared, at which moment and in what equal, over how many seeds, and the differences."""
+    return [
+        f"{found.objective} − {found.baseline}",
+        selection_title(found.moment),
+        _MATCHED[found.equal_in],
+        str(len(found.seeds)),
+        points(found.fgsm_difference.mean, found.fgsm_difference.interval),
+        p_value(found.p),
+        points(found.gap_difference.mean, found.gap_difference.interval),
     ]
 
 

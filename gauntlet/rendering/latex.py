@@ -49,6 +49,10 @@ def _lines(report: Report) -> Iterator[str]:
     if report.equal_accuracies:
         cells = map(history.equal_cells, report.equal_accuracies)
         yield from _table("equal", history.EQUAL_NOTE, history.EQUAL_HEADER, cells, words=3)
+    if report.equal_accuracy_summaries:
+        cells = map(history.equal_summary_cells, report.equal_accuracy_summaries)
+        note = history.EQUAL_SUMMARY_NOTE
+        yield from _table("equal-seeds", note, history.EQUAL_SUMMARY_HEADER, cells, words=3)
 
 
 def _table(

@@ -1,7 +1,9 @@
 """Objectives compared at equal accuracy, by hand."""
 
+import pytest
+
 from gauntlet.curves import RunCurve
-from gauntlet.equal_accuracy import EpochAccuracies, equal_accuracies
+from gauntlet.equal_accuracy import EpochAccuracies, equal_accuracies, equal_accuracy_summaries
 
 # Per cent: train, test, FGSM of each epoch.
 Epochs = list[tuple[float | None, float, float]]
@@ -62,3 +64,22 @@ def test_seeds_are_compared_with_their_own() -> None:
     baselines = [curve("ce", QUICK, 1), curve("ce", [(None, 48, 30)], 2)]
     assert {found.seed for found in equal_accuracies([*reward, *baselines], "ce")} == {1}
     assert list(equal_accuracies(baselines, "ce")) == []
+
+
+def test_seeds_are_summed_up() -> None:
+    """The mean of the seeds' differences at equal training accuracy; a seed without an equal epoch is left out."""
+    rewards = [curve("reward", [(50, 49, fgsm)], seed) for seed, fgsm in ((0, 33), (1, 31))]
+    unequalled = curve("reward", [(10, 10, 10)], 2)
+    baselines = [curve("ce", QUICK, seed) for seed in range(3)]
+    found = list(equal_accuracy_summaries(list(equal_accuracies([*rewards, unequalled, *baselines], "ce"))))
+    assert [(one.equal_in, one.moment, one.seeds) for one in found] == [
+        ("train_accuracy", "best_fgsm", (0, 1)),
+        ("train_accuracy", "last", (0, 1)),
+        ("test_accuracy", "best_fgsm", (0, 1)),
+        ("test_accuracy", "last", (0, 1)),
+    ]
+    # The baseline had 30 at a gap of 2 points; t = 2 / (√2 / √2) with one degree of freedom.
+    assert found[0].fgsm_difference.mean == pytest.approx(0.02)
+    assert found[0].gap_difference.mean == pytest.approx(-0.01)
+    assert found[0].p == pytest.approx(0.2952, abs=1e-4)
+    assert list(equal_accuracy_summaries([])) == []

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from gauntlet.equal_accuracy import equal_accuracy_summaries
 from gauntlet.rendering.html import to_html
 from gauntlet.rendering.latex import to_latex
 from gauntlet.rendering.markdown import to_markdown
@@ -38,8 +39,29 @@ def test_objectives_stand_at_equal_accuracy() -> None:
     assert "| 33.0 / – | +1.0 / – |" in text
 
 
+def test_seeds_stand_together_at_equal_accuracy() -> None:
+    """Whose difference, when, in what equal, over how many seeds; FGSM with its p, and the gap."""
+    report = made_up({"seeds": [0]})
+    (found,) = equal_accuracy_summaries(
+        [
+            one.model_copy(
+                update={
+                    "moments": ("last",),
+                    "objective_at": one.objective_at.model_copy(update={"test_fgsm_accuracy": 0.33}),
+                    "baseline_at": one.objective_at.model_copy(update={"test_fgsm_accuracy": 0.3}),
+                }
+            )
+            for one in report.equal_accuracies[:1]
+        ]
+    )
+    text = to_markdown(report.model_copy(update={"equal_accuracy_summaries": (found,)}))
+    assert "| policy_gradient − cross_entropy | last | train | 1 | +3.0 | – | +0.0 |" in text
+
+
 @pytest.mark.parametrize("render", [to_markdown, to_html, to_latex])
 def test_every_form_compares_at_equal_accuracy(render: Callable[[Report], str]) -> None:
     """Where two objectives have a history the comparison is there, elsewhere nothing of it."""
     assert "it only learn more slowly" in render(made_up())
+    assert "The same over the seeds" in render(made_up())
     assert "it only learn more slowly" not in render(made_up(curves=()))
+    assert "The same over the seeds" not in render(made_up(curves=()))

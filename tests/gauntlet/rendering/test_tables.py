@@ -50,10 +50,10 @@ def test_latex_specials_stand_for_themselves(text: str, escaped: str) -> None:
 
 
 def test_latex_has_the_tables() -> None:
-    """Rows, means, comparisons, the paper's and those at equal accuracy, in booktabs, every line with all columns."""
+    """Rows, means, comparisons, the paper's and both at equal accuracy, in booktabs, every line with all columns."""
     text = to_latex(made_up({"name": r"50 % \ more_or_less"}))
     assert r"\caption{50 \% \textbackslash{} more\_or\_less. Data set cifar10" in text
-    assert [text.count(rf"\{rule}") for rule in ("toprule", "midrule", "bottomrule")] == [5, 5, 5]
+    assert [text.count(rf"\{rule}") for rule in ("toprule", "midrule", "bottomrule")] == [6, 6, 6]
     assert "policy_gradient" not in text
     rows = [line for line in text.splitlines() if line.startswith(r"{cross\_entropy} & {")]
     assert len(rows) == 4
