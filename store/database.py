@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, Float, create_engine, event
+from sqlalchemy import Connection, Engine, Float, create_engine, event, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
@@ -39,6 +39,27 @@ def _sqlite_now(_element: db_now, _compiler: SQLCompiler, **_kw: Any) -> str:
 @compiles(db_now, "postgresql")
 def _postgresql_now(_element: db_now, _compiler: SQLCompiler, **_kw: Any) -> str:
     return "EXTRACT(EPOCH FROM clock_timestamp())::double precision"
+
+
+class _turn(FunctionElement[Any]):  # noqa: N801  # as above
+    """A lock by name until the transaction ends; SQLite lets only one transaction write anyway."""
+
+    inherit_cache = True
+
+
+@compiles(_turn, "sqlite")
+def _sqlite_turn(_element: _turn, _compiler: SQLCompiler, **_kw: Any) -> str:
+    return "NULL"
+
+
+@compiles(_turn, "postgresql")
+def _postgresql_turn(element: _turn, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"pg_advisory_xact_lock(hashtextextended({compiler.process(element.clauses, **kw)}, 0))"
+
+
+def take_turn(session: Session, name: str) -> None:
+    """Wait for every transaction that took this turn before, and hold up those that come, until this one ends."""
+    session.execute(select(_turn(name)))
 
 
 class Database:

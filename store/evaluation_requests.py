@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from gauntlet.attack_specs import AnyAttack, attack_label, fewest_classes
@@ -15,7 +14,7 @@ from gauntlet.checkpoint_card import CheckpointCard
 from gauntlet.evaluation_spec import EvaluationRequest, EvaluationSpec
 from gauntlet.transfers import TransferRequest
 from store import checkpoints
-from store.database import db_now
+from store.database import db_now, take_turn
 from store.errors import CheckpointUnfit, IdempotencyConflict
 from store.models import Evaluation, new_id
 
@@ -109,9 +108,12 @@ def _queue_once(
     require_fit: Callable[[], None],
 ) -> Queued:
     """Queue an evaluation of each checkpoint, unless a request with the same key did."""
-    earlier = _earlier(session, origin)
-    if earlier:
-        return Queued(earlier, [])
+    if origin.idempotency_key is not None:
+        # Of requests that come at once with one key, each sees what those before it queued.
+        take_turn(session, f"evaluations {origin.idempotency_key}")
+        earlier = _earlier(session, origin.idempotency_key, origin.request_sha256)
+        if earlier:
+            return Queued(earlier, [])
     require_fit()
     now = session.scalar(select(db_now()))
     made = [
@@ -125,23 +127,13 @@ def _queue_once(
         )
         for checkpoint in checkpoint_ids
     ]
-    try:
-        with session.begin_nested():
-            session.add_all(made)
-    except IntegrityError:
-        # Another request with the same key committed between our look and our insert.
-        earlier = _earlier(session, origin)
-        if not earlier:
-            raise
-        return Queued(earlier, [])
+    session.add_all(made)
+    session.flush()
     return Queued(made, [evaluation.id for evaluation in made])
 
 
-def _earlier(session: Session, origin: _Origin) -> Sequence[Evaluation]:
-    if origin.idempotency_key is None:
-        return []
-    query = select(Evaluation).where(Evaluation.idempotency_key == origin.idempotency_key).order_by(Evaluation.id)
-    found = session.scalars(query).all()
-    if any(evaluation.request_sha256 != origin.request_sha256 for evaluation in found):
+def _earlier(session: Session, key: str, digest: str) -> Sequence[Evaluation]:
+    found = session.scalars(select(Evaluation).where(Evaluation.idempotency_key == key).order_by(Evaluation.id)).all()
+    if any(evaluation.request_sha256 != digest for evaluation in found):
         raise IdempotencyConflict("This Idempotency-Key was used before with another request.")
     return found

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
@@ -16,7 +15,7 @@ from gauntlet.kinds import ArchitectureSpec
 from gauntlet.resources import Progress, Status
 from gauntlet.spec import ExperimentSpec
 from store import checkpoints, jobs
-from store.database import db_now
+from store.database import db_now, take_turn
 from store.errors import CheckpointUnfit, IdempotencyConflict
 from store.lookup import find
 from store.models import Evaluation, Experiment, Run, new_id
@@ -43,6 +42,8 @@ def create(session: Session, spec: ExperimentSpec, idempotency_key: str | None) 
     document = spec.model_dump(mode="json")
     digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
     if idempotency_key is not None:
+        # Of requests that come at once with one key, each sees what those before it stored.
+        take_turn(session, f"experiments {idempotency_key}")
         earlier = _by_key(session, idempotency_key, digest)
         if earlier is not None:
             return earlier, []
@@ -56,15 +57,8 @@ def create(session: Session, spec: ExperimentSpec, idempotency_key: str | None) 
         idempotency_key=idempotency_key,
         request_sha256=digest,
     )
-    try:
-        with session.begin_nested():
-            session.add(experiment)
-    except IntegrityError:
-        # Another request with the same key committed between our look and our insert.
-        earlier = _by_key(session, idempotency_key or "", digest)
-        if earlier is None:
-            raise
-        return earlier, []
+    session.add(experiment)
+    session.flush()
     runs = [
         Run(
             id=new_id("run"),

@@ -1,5 +1,6 @@
 """Evaluations by themselves, on both databases: what is queued, counted, taken over and compared."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
@@ -72,6 +73,25 @@ def test_a_repeated_key_queues_nothing_more(database: Database) -> None:
             evaluation_requests.create(session, single, "a")
     with database.reading() as session:
         assert len(evaluations.page(session, after=None, limit=10).rows) == 3
+
+
+def test_one_key_serves_one_of_two_requests_that_come_at_once(database: Database) -> None:
+    """While the first is not committed the second waits, and is refused then, though it is for another checkpoint."""
+    one, two = (EvaluationRequest(checkpoint=imported(database, name)) for name in ("one", "two"))
+
+    def ask_for_the_second() -> None:
+        with database.writing() as session:
+            evaluation_requests.create(session, two, "key")
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.writing() as session:
+            evaluation_requests.create(session, one, "key")
+            second = pool.submit(ask_for_the_second)
+            assert not wait([second], timeout=0.3).done
+        with pytest.raises(IdempotencyConflict):
+            second.result()
+    with database.reading() as session:
+        assert len(evaluations.page(session, after=None, limit=10).rows) == 1
 
 
 def test_progress_is_counted_per_attack(database: Database) -> None:
