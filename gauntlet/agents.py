@@ -6,6 +6,8 @@ to chance is drawn from (seed, epoch, rollout), so that a run can be resumed aft
 """
 
 import copy
+import dataclasses
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self, assert_never
@@ -26,6 +28,7 @@ from gauntlet.attack_specs import FgsmAttack
 from gauntlet.datasets import Dataset
 from gauntlet.envs.stable_baselines import StableBaselinesVecEnv
 from gauntlet.envs.vector import ImageClassificationVectorEnv
+from gauntlet.errors import TrainingDiverged
 from gauntlet.objective_specs import A2c, AgentSpec, Dqn, Ppo, UpdateMode
 from gauntlet.objectives import Loss
 from gauntlet.optimizers import build_optimizer, learning_rate
@@ -34,9 +37,10 @@ from gauntlet.spec import Precision, RunSpec
 
 Agent = A2C | PPO | DQN
 
-# Every episode ends with its first step, so there is no future to discount, and DQN's target network is never asked.
+# Every episode ends with its first step, so nothing that follows it counts: what DQN's target network says is
+# multiplied by zero.
 _NO_FUTURE = 0.0
-# Of the target network, and of the log, which is read after every rollout instead of written.
+# When the target network is updated, and the log written, which is read after every rollout instead.
 _NEVER = 2**62
 
 
@@ -46,8 +50,7 @@ class AgentEpochs:
     A batch is a rollout of `training.batch_size` × `n_steps` images, drawn anew from the training images, and the
     updates that follow it; an epoch is as many batches as it takes to show as many images as there are. `optimizer`,
     `critic` (None for DQN) and `totals`, the tally of the epoch under way (float64 on the device), are the rest of its
-    state. The tally's loss is what Stable-Baselines3 reports of a rollout: with several updates their mean, for PPO the
-    last one's.
+    state. The tally's loss is the mean over a rollout's updates.
     """
 
     compiled = False
@@ -63,7 +66,7 @@ class AgentEpochs:
         self._environments = StableBaselinesVecEnv(
             ImageClassificationVectorEnv(
                 spec.training.batch_size,
-                dataset=data,
+                dataset=dataclasses.replace(data, train=self.images),
                 reward=objective.reward,
                 adversary=FgsmAttack(eps=spec.adversary.eps),
                 policy=self._model,
@@ -100,7 +103,7 @@ class AgentEpochs:
         """Do the batches of `epoch` after the first `done`; yields how many are done after each.
 
         Raises:
-            TrainingDiverged: a loss was not finite, or beyond ±1e3.
+            TrainingDiverged: a loss or an output was not finite, or a loss beyond ±1e3.
         """
         if done == 0:
             self.totals.copy_(tally.empty_tally(self._device))
@@ -109,14 +112,15 @@ class AgentEpochs:
             seed = seeding.derive(self._spec.seed, "rollout", epoch, batch)
             self._environments.seed(seed)
             self._agent.action_space.seed(seed % 2**31)
-            with fp32_products(self._spec.training.precision), _seeded(self._device, seed):
-                self._do()
+            with _seeded(self._device, seed), fp32_products(self._spec.training.precision):
+                self._do(epoch, batch + 1)
             tally.check(self.totals, epoch, batch + 1)
             yield batch + 1
 
-    def _do(self) -> None:
+    def _do(self, epoch: int, batch: int) -> None:
         watched = _Watched(self._agent, self._model)
-        self._agent.learn(self._images_in_a_rollout, callback=watched, log_interval=_NEVER)
+        with _finite_output(self._model.network, epoch, batch):
+            self._agent.learn(self._images_in_a_rollout, callback=watched, log_interval=_NEVER)
         loss = Loss(_reported_loss(self._agent), watched.rewards, watched.log_probs)
         tally.add_batch(self.totals, loss, watched.logits, watched.labels)
 
@@ -178,6 +182,8 @@ class AgentEpochs:
                     exploration_final_eps=dqn.epsilon,
                     policy_kwargs=network,
                 )
+                # Its schedule is asked after a step, and would leave the very first one, also of a resumed run, greedy.
+                agent.exploration_rate = dqn.epsilon
             case _:
                 assert_never(self._objective)
         agent.set_logger(Logger(None, []))
@@ -281,14 +287,36 @@ def _updates(objective: AgentSpec) -> int:
 
 
 def _reported_loss(agent: Agent) -> Tensor:
+    """The mean over a rollout's updates, float scalar."""
     reported = agent.logger.name_to_value
-    if not isinstance(agent, A2C):
+    if isinstance(agent, DQN):
         return torch.tensor(reported["train/loss"])
+    # PPO's own `train/loss` is that of its last update only.
+    policy = reported["train/policy_loss" if isinstance(agent, A2C) else "train/policy_gradient_loss"]
     return torch.tensor(
-        reported["train/policy_loss"]
-        + agent.ent_coef * reported["train/entropy_loss"]
-        + agent.vf_coef * reported["train/value_loss"]
+        policy + agent.ent_coef * reported["train/entropy_loss"] + agent.vf_coef * reported["train/value_loss"]
     )
+
+
+@contextmanager
+def _finite_output(model: nn.Module, epoch: int, batch: int) -> Iterator[None]:
+    """Inside, an output of `model` that is infinite or not a number ends the run as diverged.
+
+    It would otherwise end it under another name: the attack's, or torch's own as it makes a distribution of it.
+
+    Raises:
+        TrainingDiverged: there was one, in `batch` (from 1) of `epoch`.
+    """
+
+    def look(_head: nn.Module, _features: object, logits: Tensor) -> None:
+        if not bool(logits.isfinite().all()):
+            raise TrainingDiverged(epoch, batch, math.inf)
+
+    hook = split_head(model)[1].register_forward_hook(look)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 @contextmanager

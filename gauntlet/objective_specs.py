@@ -19,7 +19,7 @@ UpdateMode = Literal["eval", "train"]
 _N_STEPS = "Images that each of `training.batch_size` environments shows between two updates."
 _UPDATE_MODE = (
     "The network's mode in updates; it acts in eval mode. In train mode dropout is on, so that what is improved is not "
-    "quite the policy that acted, and batch normalisation goes by the batch."
+    "quite the policy that acted, and batch normalisation goes by the batch; in eval mode its statistics never change."
 )
 
 

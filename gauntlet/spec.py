@@ -5,11 +5,12 @@ of the paper (arXiv 2012.04353) where it states a value; docs/experiments.md say
 """
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self, assert_never
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pydantic.config import JsonDict
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from gauntlet.evaluation_spec import ExperimentEvaluationSpec, refuse_duplicates
 from gauntlet.kinds import (
@@ -21,7 +22,7 @@ from gauntlet.kinds import (
     RmsProp,
     Spec,
 )
-from gauntlet.objective_specs import AgentSpec, LossSpec, ObjectiveSpec, Ppo
+from gauntlet.objective_specs import A2c, AgentSpec, Dqn, LossSpec, ObjectiveSpec, Ppo
 from gauntlet.presets import PRESETS, overlay
 
 MAX_RUNS = 1_000
@@ -90,7 +91,7 @@ class RunSpec(Spec):
 
     @model_validator(mode="after")
     def _fit_for_an_agent(self) -> Self:
-        _refuse_unfit_for_agent(self.objective, self.adversary, self.training)
+        _refuse_unfit_for_agents([self.objective], self.adversary, self.training)
         return self
 
 
@@ -140,8 +141,7 @@ class ExperimentSpec(Spec):
 
     @model_validator(mode="after")
     def _fit_for_agents(self) -> Self:
-        for objective in self.objectives:
-            _refuse_unfit_for_agent(objective, self.adversary, self.training)
+        _refuse_unfit_for_agents(self.objectives, self.adversary, self.training)
         return self
 
     @model_validator(mode="after")
@@ -182,24 +182,55 @@ class ExperimentSpec(Spec):
         )
 
 
-def _refuse_unfit_for_agent(objective: ObjectiveSpec, adversary: FgsmAdversary, training: TrainingSpec) -> None:
+def _refuse_unfit_for_agents(
+    objectives: Sequence[ObjectiveSpec], adversary: FgsmAdversary, training: TrainingSpec
+) -> None:
     """Agents see attacked images only, and are trained by a library in its own way.
 
     Raises:
-        ValueError: something is asked for that they cannot do; the message says what they can.
+        ValidationError: something is asked for that they cannot do; it names the field and says what they can.
     """
-    if not isinstance(objective, AgentSpec):
-        return
-    for field, value, possible in (
-        ("training.mix", training.mix, ("adversarial",)),
-        ("training.compile", training.compile, ("off", "auto")),
-        ("adversary.loss", adversary.loss, ("true_label",)),
-        ("adversary.mode", adversary.mode, ("eval",)),
+    agents = [objective for objective in objectives if isinstance(objective, AgentSpec)]
+    faults: list[InitErrorDetails] = []
+
+    def refuse(place: tuple[str, str], value: object, message: str) -> None:
+        faults.append(
+            {"type": PydanticCustomError("unfit_for_agent", "{why}", {"why": message}), "loc": place, "input": value}
+        )
+
+    for place, value, possible in (
+        (("training", "mix"), training.mix, ("adversarial",)),
+        (("training", "compile"), training.compile, ("auto", "off")),
+        (("adversary", "loss"), adversary.loss, ("true_label",)),
+        (("adversary", "mode"), adversary.mode, ("eval",)),
     ):
-        if value not in possible:
-            raise ValueError(f"objective {objective.kind} cannot be trained with {field} {value}, only {possible[0]}")
-    if isinstance(objective, Ppo) and objective.normalize_advantage and training.batch_size == 1:
-        raise ValueError("objective ppo cannot normalise the advantage of a training.batch_size of 1")
+        if agents and value not in possible:
+            refuse(
+                place,
+                value,
+                f"objective {agents[0].kind} cannot be trained with {value}, only with {' or '.join(possible)}",
+            )
+    for agent in agents:
+        if _normalises_one_image(agent, training.batch_size):
+            refuse(
+                ("training", "batch_size"),
+                training.batch_size,
+                f"objective {agent.kind} cannot normalise the advantage of one image by itself",
+            )
+    if faults:
+        raise ValidationError.from_exception_data("spec", faults)
+
+
+def _normalises_one_image(agent: AgentSpec, batch_size: int) -> bool:
+    match agent:
+        case A2c(normalize_advantage=normalize, n_steps=n_steps):
+            return normalize and batch_size * n_steps == 1
+        case Ppo(normalize_advantage=normalize):
+            return normalize and batch_size == 1
+        case Dqn():
+            return False
+        case _:
+            assert_never(agent)
 
 
 def _with_departures(objective: ObjectiveSpec) -> str:

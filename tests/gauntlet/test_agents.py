@@ -17,7 +17,7 @@ from gauntlet.errors import TrainingDiverged
 from gauntlet.events import EpochFinished
 from gauntlet.objective_specs import AgentSpec
 from gauntlet.spec import RunSpec
-from tests.gauntlet.examples import bright_or_dark, events, finished, network, run_spec, same_tensors
+from tests.gauntlet.examples import bright_or_dark, events, finished, network, run_spec, same_tensors, some
 
 A2C = {"kind": "a2c"}
 PPO = {"kind": "ppo", "n_steps": 2, "n_epochs": 2}
@@ -166,8 +166,47 @@ def test_the_caller_s_random_state_is_left_alone(few: Dataset, objective: dict[s
     assert drawn[0] == drawn[1]
 
 
-def test_a_runaway_is_reported(few: Dataset) -> None:
-    """A loss that grows beyond bounds ends the run as diverged."""
-    spec = run_spec(objective=A2C | {"max_grad_norm": 1000.0}, training={"optimizer": {"lr": 10.0}})
+def test_the_loss_is_the_mean_over_the_updates() -> None:
+    """Where nothing moves and the critic says zero, PPO's is ½R² − R, over all images of the rollout."""
+    objective = {"kind": "ppo", "n_steps": 4, "n_epochs": 2, "normalize_advantage": False}
+    agent = epochs_of(spec_of(objective, batch_size=3, optimizer={"lr": 1e-12}), three_shades(12), small_network())
+    list(agent.run(1, 0))
+    found = tally.means(agent.totals, rewarded=True)
+    assert found["loss"] == pytest.approx(0.5 - found["mean_reward"], abs=1e-5)
+
+
+@each_agent
+def test_a_rollout_may_show_more_images_than_there_are(objective: dict[str, Any]) -> None:
+    """An epoch is then one rollout, which passes over the images more than once."""
+    agent = epochs_of(spec_of(objective | {"n_steps": 16}, batch_size=2), three_shades(12), small_network())
+    assert (agent.batches, agent.images_after(0)) == (1, 32)
+    assert list(agent.run(1, 0)) == [1]
+    assert agent.totals[0] == 32
+
+
+@each_agent
+@pytest.mark.parametrize("update_mode", ["eval", "train"])
+def test_the_mode_of_updates_decides_over_batch_normalisation(
+    few: Dataset, objective: dict[str, Any], update_mode: str
+) -> None:
+    """Its statistics follow the images where updates are made in train mode, and stay where they are in eval mode."""
+    small = some(few, train=8, test=4)
+    spec = run_spec(
+        objective=objective | {"n_steps": 1, "update_mode": update_mode},
+        architecture={"kind": "resnet18"},
+        training={"epochs": 1, "batch_size": 8},
+    )
+    state = finished(spec, small)
+    assert bool(state.model["bn1.running_mean"].any()) == (update_mode == "train")
+
+
+@each_agent
+def test_a_runaway_is_reported(objective: dict[str, Any]) -> None:
+    """An output that grows beyond all bounds ends the run as diverged, wherever it shows first."""
+    deep = [nn.Linear(144, 144, bias=False) for _ in range(16)]
+    for layer in deep:
+        nn.init.eye_(layer.weight)
+    model = nn.Sequential(nn.Flatten(), *deep, nn.Linear(144, 3))
+    agent = epochs_of(spec_of(objective, batch_size=6, optimizer={"lr": 10.0}), three_shades(24), model)
     with pytest.raises(TrainingDiverged):
-        finished(spec, few)
+        list(agent.run(1, 0))

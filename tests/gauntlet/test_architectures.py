@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gauntlet.architectures import build_model, initialise
+from gauntlet.architectures import build_model, initialise, split_head
 from gauntlet.kinds import ArchitectureSpec, Cnn, ResNet
 from tests.gauntlet.examples import network, same_tensors
 
@@ -52,6 +52,24 @@ def test_any_image_shape_gives_logits(shape: tuple[int, int, int], architecture:
         assert logits.dtype == torch.float32
         assert logits.isfinite().all()
         assert not torch.allclose(logits.sum(dim=1), torch.ones(len(images)))
+
+
+@pytest.mark.parametrize("architecture", [Cnn(), ResNet()], ids=lambda spec: spec.kind)
+def test_a_network_is_its_features_and_its_head(architecture: ArchitectureSpec) -> None:
+    """The two halves give the network's logits, one feature vector per image between them, and share its weights."""
+    model = build_model(architecture, (3, 12, 12), 2).eval()
+    layers, head = split_head(model)
+    images = torch.rand(3, 3, 12, 12)
+    assert layers(images).shape == (3, head.in_features)
+    assert torch.equal(head(layers(images)), model(images))
+    halves = {id(weights) for half in (layers, head) for weights in half.parameters()}
+    assert halves == {id(weights) for weights in model.parameters()}
+
+
+def test_a_network_without_a_linear_head_is_refused() -> None:
+    """An agent's actions are read off a linear layer."""
+    with pytest.raises(TypeError, match="no linear one"):
+        split_head(nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.ReLU()))
 
 
 def test_weights_begin_as_keras_begins_them() -> None:

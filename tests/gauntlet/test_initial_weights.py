@@ -49,14 +49,17 @@ def test_an_initial_checkpoint_is_an_id(identifier: str) -> None:
         TrainingSpec(initial_checkpoint=identifier)
 
 
-def test_training_starts_from_the_weights_of_a_file(few: Dataset, file: Path) -> None:
+@pytest.mark.parametrize("kind", ["cross_entropy", "ppo", "dqn"])
+def test_training_starts_from_the_weights_of_a_file(few: Dataset, file: Path, kind: str) -> None:
     """A run of another seed that starts from a network's weights measures what that network's own run does."""
     weights = load_initial_weights(file, Cnn(), (1, 16, 16), 10)
     assert same_tensors(weights, weights_of_a_network(3))
     still: dict[str, Any] = {"epochs": 1, "optimizer": {"lr": 1e-10}}
     told = []
     for seed, initial in ((3, None), (5, weights), (5, None)):
-        events = train(run_spec(seed=seed, training=still), few, device=CPU, initial_weights=initial)
+        events = train(
+            run_spec(objective={"kind": kind}, seed=seed, training=still), few, device=CPU, initial_weights=initial
+        )
         (epoch,) = (event for event in events if isinstance(event, EpochFinished))
         told.append({name: epoch.metrics[name] for name in ("test_accuracy", "mean_uniformity")})
     assert told[0] == pytest.approx(told[1], abs=1e-6)

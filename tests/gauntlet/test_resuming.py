@@ -58,7 +58,7 @@ def digests(found: list[TrainingEvent]) -> dict[tuple[int, int], str]:
 # A rollout of one step is a batch of 32 images, too.
 A2C = {"objective": {"kind": "a2c"}}
 PPO = {"objective": {"kind": "ppo", "n_steps": 1, "n_epochs": 2}}
-DQN = {"objective": {"kind": "dqn", "n_steps": 1, "gradient_steps": 2}}
+DQN = {"objective": {"kind": "dqn", "n_steps": 1, "gradient_steps": 2, "epsilon": 0.5}}
 
 CASES = [
     pytest.param({"objective": CROSS_ENTROPY}, id="ce-fp32"),
@@ -140,14 +140,19 @@ def test_compiling_is_part_of_the_environment(few: Dataset) -> None:
     assert events(spec_for(1, objective=CROSS_ENTROPY), few, state)[0] == Resumed(0, 1, bit_identical=False)
 
 
-def test_a_resumed_run_keeps_the_statistics_of_batch_normalisation(few: Dataset) -> None:
-    """They are state, too, and the attack's pass in train mode changes them as the update's does."""
+# Two batches, each attacked and learned from in train mode, or learned from twice.
+NORMALISED = {"loss": RANDOM, "ppo": {"objective": PPO["objective"] | {"update_mode": "train"}}}
+
+
+@pytest.mark.parametrize("case", NORMALISED.values(), ids=NORMALISED)
+def test_a_resumed_run_keeps_the_statistics_of_batch_normalisation(few: Dataset, case: dict[str, Any]) -> None:
+    """They are state, too, and every pass in train mode changes them, the attack's as well."""
     data = some(few, train=48, test=16)
-    spec = spec_for(1, **RANDOM, architecture={"kind": "resnet18"})
+    spec = spec_for(1, **case, architecture={"kind": "resnet18"})
     whole = events(spec, data, every_state=True)
     within, end = states(whole)
     assert (within.epoch, within.batch, end.epoch) == (0, 1, 1)
-    assert int(end.model["bn1.num_batches_tracked"]) == 4  # two batches, each attacked and learned from
+    assert int(end.model["bn1.num_batches_tracked"]) == 4
     assert not torch.equal(within.model["bn1.running_mean"], end.model["bn1.running_mean"])
     rest = events(spec, data, within, every_state=True)
     assert digests(rest) == {(1, 0): digests(whole)[1, 0]}

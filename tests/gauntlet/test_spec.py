@@ -82,6 +82,10 @@ REFUSED = {
     "an agent that attacks itself": {"objectives": [{"kind": "ppo"}], "adversary": {"loss": "objective"}},
     "an agent with dropout in the attack": {"objectives": [{"kind": "ppo"}], "adversary": {"mode": "train"}},
     "advantages of one image": {"objectives": [{"kind": "ppo"}], "training": {"batch_size": 1}},
+    "the advantage of one image": {
+        "objectives": [{"kind": "a2c", "normalize_advantage": True}],
+        "training": {"batch_size": 1},
+    },
     "a floor above certainty": {"objectives": [{"kind": "policy_gradient", "log_prob_floor": 0}]},
     "a control character": {"name": "a\x00b"},
     "no name": {"name": ""},

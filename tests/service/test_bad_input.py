@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from gauntlet.presets import overlay
+
 
 @pytest.fixture
 def service_database(database_url: str) -> str:
@@ -59,6 +61,25 @@ def test_an_invalid_field_is_named(
     problem = refused(api, api.post("/v1/experiments", json=tiny_document | change))
     pointers = [error["pointer"] for error in problem["errors"]]
     assert pointers == [pointer]
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "message"),
+    [
+        ({"training": {"compile": "on"}}, "/training/compile", "be trained with on, only with auto or off"),
+        ({"training": {"mix": "both"}}, "/training/mix", "be trained with both, only with adversarial"),
+        ({"training": {"batch_size": 1}}, "/training/batch_size", "normalise the advantage of one image by itself"),
+        ({"adversary": {"loss": "objective"}}, "/adversary/loss", "be trained with objective, only with true_label"),
+        ({"adversary": {"mode": "train"}}, "/adversary/mode", "be trained with train, only with eval"),
+    ],
+)
+def test_what_an_agent_cannot_do_is_named(
+    api: TestClient, tiny_document: dict[str, Any], change: dict[str, Any], pointer: str, message: str
+) -> None:
+    """The pointer leads to the field that does not go with the agent; the message names both and says what does."""
+    document = overlay(tiny_document, {"objectives": [{"kind": "cross_entropy"}, {"kind": "ppo"}]} | change)
+    (error,) = refused(api, api.post("/v1/experiments", json=document))["errors"]
+    assert (error["pointer"], error["message"]) == (pointer, f"objective ppo cannot {message}")
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
