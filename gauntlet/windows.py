@@ -1,0 +1,195 @@
+"""A convolutional network's logits where images differ from earlier ones in a small window only.
+
+Square Attack asks for the scores of thousands of images, each of which is the best one so far but for a square of at
+most a few pixels. A layer's output changes only where its input does, and a kernel's reach around it: only there is it
+computed, and the rest is what it was. Measurements: docs/experiments.md, "Speed of AutoAttack".
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Above this side a network for small images changes nearly everywhere.
+_LARGEST_SIDE = 8
+# What is remembered of an image takes 1.2 MB for the paper's network on 32 × 32 pixels.
+_MOST_IMAGES = 256
+# Convolutions of a single image differ in their last bits between a part of it and the whole.
+_FEWEST_IMAGES = 2
+
+
+class Window(NamedTuple):
+    """Rows from `top` to before `bottom`, columns from `left` to before `right`."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def of(self, values: Tensor) -> Tensor:
+        """The view of values [n, c, h, w] in this window."""
+        return values[:, :, self.top : self.bottom, self.left : self.right]
+
+    def seen_from(self, other: "Window") -> "Window":
+        """The same place, counted from the other window's corner."""
+        return Window(self.top - other.top, self.bottom - other.top, self.left - other.left, self.right - other.left)
+
+    def within(self, other: "Window") -> "Window":
+        """What the two share."""
+        return Window(
+            max(self.top, other.top),
+            min(self.bottom, other.bottom),
+            max(self.left, other.left),
+            min(self.right, other.right),
+        )
+
+
+class Windowed(nn.Module):
+    """A model in eval mode, without gradients, that remembers what it was last given.
+
+    Whatever that was, the logits are the model's: how the images differ from the remembered ones is compared pixel by
+    pixel, and where that is no small window, all is computed.
+    """
+
+    def __init__(self, model: nn.Module, spatial: list[nn.Module], head: nn.Module) -> None:
+        super().__init__()
+        self._model, self._spatial, self._head = model, spatial, head
+        # The input of each layer, and of the head: for the images in hand, and for those last tried in their place.
+        self._known: list[Tensor] = []
+        self._tried: list[tuple[Window, Tensor]] = []
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """From float32 [n, c, h, w] to logits [n, classes]."""
+        logits: Tensor
+        if not _FEWEST_IMAGES <= len(images) <= _MOST_IMAGES:
+            logits = self._model(images)
+            return logits
+        window = self._changed(images)
+        self._tried = [(window, window.of(images).clone())]
+        for layer, known in zip(self._spatial, self._known, strict=False):  # the last is the head's
+            self._tried.append(_through(layer, known, *self._tried[-1]))
+        whole = self._known[-1].clone()
+        window, values = self._tried[-1]
+        window.of(whole).copy_(values)
+        logits = self._head(whole)
+        return logits
+
+    def _changed(self, images: Tensor) -> Window:
+        """Where any of the images differs from the known one, once those tried before and kept have become known."""
+        if not self._known or self._known[0].shape[1:] != images.shape[1:]:
+            self._learn(images)
+        elif len(self._known[0]) != len(images):
+            # Square goes on with those of the images that it has not broken.
+            self._choose(torch.stack([_count(self._known[0] == image).argmax() for image in images]))
+        differs = images != self._known[0]
+        if self._tried:
+            window, tried = self._tried[0]
+            # Whichever it is more like: a wrong guess makes the window large, not the result wrong.
+            kept = _count(window.of(images) != tried) < _count(window.of(differs))
+            for known, (place, values) in zip(self._known, self._tried, strict=True):
+                place.of(known)[kept] = values[kept]
+            window.of(differs).copy_(window.of(images) != window.of(self._known[0]))
+        somewhere = differs.any(dim=0).any(dim=0)
+        rows, columns = somewhere.any(dim=1).nonzero(), somewhere.any(dim=0).nonzero()
+        if not len(rows):
+            return Window(0, 1, 0, 1)
+        window = Window(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
+        large = max(window.bottom - window.top, window.right - window.left) > _LARGEST_SIDE
+        return Window(0, images.shape[2], 0, images.shape[3]) if large else window
+
+    def _learn(self, images: Tensor) -> None:
+        self._known, self._tried = [images.clone()], []
+        for layer in self._spatial:
+            self._known.append(layer(self._known[-1]))
+
+    def _choose(self, positions: Tensor) -> None:
+        self._known = [known[positions] for known in self._known]
+        self._tried = [(window, values[positions]) for window, values in self._tried]
+
+
+def windowed(model: nn.Module) -> nn.Module:
+    """The model for images of which each is nearly the last, or as it is where its layers are not of the known kinds.
+
+    They are convolutions without stride, 2 × 2 pooling, ReLU and dropout, one after the other; then one that flattens;
+    after it any.
+    """
+    layers = list(_flat(model))
+    flattens = next((number for number, layer in enumerate(layers) if isinstance(layer, nn.Flatten)), 0)
+    spatial = [layer for layer in layers[:flattens] if not isinstance(layer, nn.Dropout)]
+    if not spatial or not all(map(_is_local, spatial)):
+        return model
+    return Windowed(model, spatial, nn.Sequential(*layers[flattens:]))
+
+
+def _flat(model: nn.Module) -> list[nn.Module]:
+    if isinstance(model, nn.Sequential):
+        return [layer for part in model for layer in _flat(part)]
+    return [model]
+
+
+def _is_local(layer: nn.Module) -> bool:
+    match layer:
+        case nn.Conv2d():
+            return layer.padding_mode == "zeros" and {*layer.stride, *layer.dilation} == {1}
+        case nn.MaxPool2d():
+            return (layer.kernel_size, layer.stride, layer.padding) == (2, 2, 0) and not layer.ceil_mode
+        case nn.ReLU():
+            return not layer.inplace
+        case _:
+            return False
+
+
+def _through(layer: nn.Module, known: Tensor, window: Window, values: Tensor) -> tuple[Window, Tensor]:
+    """Where a layer's output changes, and to what, if `values` take the place of the known input in `window`."""
+    height, width = known.shape[2:]
+    match layer:
+        case nn.Conv2d():
+            (kh, kw), (ph, pw) = layer.kernel_size, _padding(layer)
+            place = Window(
+                window.top + ph - kh + 1, window.bottom + ph, window.left + pw - kw + 1, window.right + pw
+            ).within(Window(0, height + 2 * ph - kh + 1, 0, width + 2 * pw - kw + 1))
+            reach = Window(place.top - ph, place.bottom - ph + kh - 1, place.left - pw, place.right - pw + kw - 1)
+            seen = _laid_over(known, window, values, reach)
+            return place, F.conv2d(seen, layer.weight, layer.bias, groups=layer.groups)
+        case nn.MaxPool2d():
+            place = Window(window.top // 2, (window.bottom + 1) // 2, window.left // 2, (window.right + 1) // 2).within(
+                Window(0, height // 2, 0, width // 2)
+            )
+            reach = Window(2 * place.top, 2 * place.bottom, 2 * place.left, 2 * place.right)
+            return place, layer(_laid_over(known, window, values, reach))
+        case _:
+            return window, layer(values)
+
+
+def _padding(layer: nn.Conv2d) -> tuple[int, int]:
+    """Rows of zeros above and columns of zeros on the left."""
+    match layer.padding:
+        case "same":
+            height, width = ((size - 1) // 2 for size in layer.kernel_size)
+        case "valid":
+            height = width = 0
+        case _:
+            height, width = map(int, layer.padding)
+    return height, width
+
+
+def _laid_over(known: Tensor, window: Window, values: Tensor, reach: Window) -> Tensor:
+    """The known values in `reach` (zero outside the image), with `values` over them where `window` is in it."""
+    inside = reach.within(Window(0, known.shape[2], 0, known.shape[3]))
+    seen = inside.of(known).clone(memory_format=torch.channels_last)
+    shared = window.within(inside)
+    shared.seen_from(inside).of(seen).copy_(shared.seen_from(window).of(values))
+    padding = (
+        inside.left - reach.left,
+        reach.right - inside.right,
+        inside.top - reach.top,
+        reach.bottom - inside.bottom,
+    )
+    return F.pad(seen, padding) if any(padding) else seen
+
+
+def _count(where: Tensor) -> Tensor:
+    """How often it is so for each image, int64 [n]."""
+    return where.flatten(1).sum(dim=1)
