@@ -154,8 +154,10 @@ def _through(layer: nn.Module, known: Tensor, window: Window, values: Tensor) ->
             seen = _laid_over(known, window, values, reach)
             return place, F.conv2d(seen, layer.weight, layer.bias, groups=layer.groups)
         case nn.MaxPool2d():
-            place = Window(window.top // 2, (window.bottom + 1) // 2, window.left // 2, (window.right + 1) // 2).within(
-                Window(0, height // 2, 0, width // 2)
+            # An odd last row or column is in no pool; where it alone changes, the last pool is done again.
+            top, left = min(window.top // 2, height // 2 - 1), min(window.left // 2, width // 2 - 1)
+            place = Window(
+                top, min((window.bottom + 1) // 2, height // 2), left, min((window.right + 1) // 2, width // 2)
             )
             reach = Window(2 * place.top, 2 * place.bottom, 2 * place.left, 2 * place.right)
             return place, layer(_laid_over(known, window, values, reach))
