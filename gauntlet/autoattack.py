@@ -2,7 +2,8 @@
 
 The package's own loop reports progress only to its log, cannot be stopped between batches and does not resume. Its
 attacks are therefore called one by one, in its order, on batches of its survivors, each batch from the same seed
-as there, so the flags equal those of `run_standard_evaluation` (held by a test).
+as there, so the flags equal those of `run_standard_evaluation` (held by a test). What makes them faster is the model
+they are given: `gauntlet.slices`, and for Square `gauntlet.windows`.
 """
 
 from typing import Any, assert_never

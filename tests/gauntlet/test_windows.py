@@ -121,3 +121,12 @@ def test_another_model_is_left_as_it_is(model: nn.Module) -> None:
 def test_the_papers_network_is_taken_apart() -> None:
     """Its convolutions and pooling are computed in windows."""
     assert isinstance(windowed(build_model(Cnn(), (3, 32, 32), 10).eval()), Windowed)
+
+
+def test_too_many_pixels_are_not_remembered() -> None:
+    """A batch whose layers would fill the memory is computed whole, and nothing of it is kept."""
+    model = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Flatten())
+    quick = windowed(model)
+    images = uniform(9, 1, 128, 128)
+    torch.testing.assert_close(quick(images), model(images))
+    assert not quick._known
