@@ -20,29 +20,16 @@ _FEWEST_IMAGES = 2
 
 
 class Window(NamedTuple):
-    """Rows from `top` to before `bottom`, columns from `left` to before `right`."""
+    """`height` rows from `top` and `width` columns from `left`."""
 
     top: int
-    bottom: int
     left: int
-    right: int
+    height: int
+    width: int
 
     def of(self, values: Tensor) -> Tensor:
         """The view of values [n, c, h, w] in this window."""
-        return values[:, :, self.top : self.bottom, self.left : self.right]
-
-    def seen_from(self, other: "Window") -> "Window":
-        """The same place, counted from the other window's corner."""
-        return Window(self.top - other.top, self.bottom - other.top, self.left - other.left, self.right - other.left)
-
-    def within(self, other: "Window") -> "Window":
-        """What the two share."""
-        return Window(
-            max(self.top, other.top),
-            min(self.bottom, other.bottom),
-            max(self.left, other.left),
-            min(self.right, other.right),
-        )
+        return values[:, :, self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 class Windowed(nn.Module):
@@ -93,11 +80,14 @@ class Windowed(nn.Module):
             window.of(differs).copy_(window.of(images) != window.of(self._known[0]))
         somewhere = differs.any(dim=0).any(dim=0)
         rows, columns = somewhere.any(dim=1).nonzero(), somewhere.any(dim=0).nonzero()
+        height, width = somewhere.shape
         if not len(rows):
-            return Window(0, 1, 0, 1)
-        window = Window(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
-        large = max(window.bottom - window.top, window.right - window.left) > _LARGEST_SIDE
-        return Window(0, images.shape[2], 0, images.shape[3]) if large else window
+            return Window(0, 0, 1, 1)
+        top, left = int(rows[0]), int(columns[0])
+        side = max(int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left)
+        if side > min(_LARGEST_SIDE, height, width):
+            return Window(0, 0, height, width)
+        return Window(min(top, height - side), min(left, width - side), side, side)
 
     def _learn(self, images: Tensor) -> None:
         self._known, self._tried = [images.clone()], []
@@ -124,7 +114,7 @@ def windowed(model: nn.Module) -> nn.Module:
 
 
 def _flat(model: nn.Module) -> list[nn.Module]:
-    if isinstance(model, nn.Sequential):
+    if type(model) is nn.Sequential:  # what inherits from it may do something else
         return [layer for part in model for layer in _flat(part)]
     return [model]
 
@@ -134,7 +124,12 @@ def _is_local(layer: nn.Module) -> bool:
         case nn.Conv2d():
             return layer.padding_mode == "zeros" and {*layer.stride, *layer.dilation} == {1}
         case nn.MaxPool2d():
-            return (layer.kernel_size, layer.stride, layer.padding) == (2, 2, 0) and not layer.ceil_mode
+            return (layer.kernel_size, layer.stride, layer.padding, layer.dilation) == (
+                2,
+                2,
+                0,
+                1,
+            ) and not layer.ceil_mode
         case nn.ReLU():
             return not layer.inplace
         case _:
@@ -142,27 +137,31 @@ def _is_local(layer: nn.Module) -> bool:
 
 
 def _through(layer: nn.Module, known: Tensor, window: Window, values: Tensor) -> tuple[Window, Tensor]:
-    """Where a layer's output changes, and to what, if `values` take the place of the known input in `window`."""
-    height, width = known.shape[2:]
+    """Where a layer's output may change, and what it is there, if `values` replace the known input in `window`.
+
+    The outputs' window has one size for one size of the inputs', wherever that is: oneDNN prepares a kernel for every
+    shape and keeps a thousand.
+    """
     match layer:
         case nn.Conv2d():
             (kh, kw), (ph, pw) = layer.kernel_size, _padding(layer)
-            place = Window(
-                window.top + ph - kh + 1, window.bottom + ph, window.left + pw - kw + 1, window.right + pw
-            ).within(Window(0, height + 2 * ph - kh + 1, 0, width + 2 * pw - kw + 1))
-            reach = Window(place.top - ph, place.bottom - ph + kh - 1, place.left - pw, place.right - pw + kw - 1)
-            seen = _laid_over(known, window, values, reach)
-            return place, F.conv2d(seen, layer.weight, layer.bias, groups=layer.groups)
+            top, height = _span(window.top + ph - kh + 1, window.height + kh - 1, known.shape[2] + 2 * ph - kh + 1)
+            left, width = _span(window.left + pw - kw + 1, window.width + kw - 1, known.shape[3] + 2 * pw - kw + 1)
+            seen = _laid_over(known, window, values, Window(top - ph, left - pw, height + kh - 1, width + kw - 1))
+            return Window(top, left, height, width), F.conv2d(seen, layer.weight, layer.bias, groups=layer.groups)
         case nn.MaxPool2d():
-            # An odd last row or column is in no pool; where it alone changes, the last pool is done again.
-            top, left = min(window.top // 2, height // 2 - 1), min(window.left // 2, width // 2 - 1)
-            place = Window(
-                top, min((window.bottom + 1) // 2, height // 2), left, min((window.right + 1) // 2, width // 2)
-            )
-            reach = Window(2 * place.top, 2 * place.bottom, 2 * place.left, 2 * place.right)
-            return place, layer(_laid_over(known, window, values, reach))
+            top, height = _span(window.top // 2, window.height // 2 + 1, known.shape[2] // 2)
+            left, width = _span(window.left // 2, window.width // 2 + 1, known.shape[3] // 2)
+            seen = _laid_over(known, window, values, Window(2 * top, 2 * left, 2 * height, 2 * width))
+            return Window(top, left, height, width), layer(seen)
         case _:
             return window, layer(values)
+
+
+def _span(start: int, length: int, size: int) -> tuple[int, int]:
+    """A span moved to lie within 0 and `size`, and cut where it is longer."""
+    length = min(length, size)
+    return min(max(start, 0), size - length), length
 
 
 def _padding(layer: nn.Conv2d) -> tuple[int, int]:
@@ -179,17 +178,23 @@ def _padding(layer: nn.Conv2d) -> tuple[int, int]:
 
 def _laid_over(known: Tensor, window: Window, values: Tensor, reach: Window) -> Tensor:
     """The known values in `reach` (zero outside the image), with `values` over them where `window` is in it."""
-    inside = reach.within(Window(0, known.shape[2], 0, known.shape[3]))
-    seen = inside.of(known).clone(memory_format=torch.channels_last)
-    shared = window.within(inside)
-    shared.seen_from(inside).of(seen).copy_(shared.seen_from(window).of(values))
-    padding = (
-        inside.left - reach.left,
-        reach.right - inside.right,
-        inside.top - reach.top,
-        reach.bottom - inside.bottom,
-    )
-    return F.pad(seen, padding) if any(padding) else seen
+    n, channels, height, width = known.shape
+    shape = n, reach.height, reach.width, channels
+    inside = min(reach.top, reach.left, height - reach.top - reach.height, width - reach.left - reach.width) >= 0
+    seen = (known.new_empty(shape) if inside else known.new_zeros(shape)).permute(0, 3, 1, 2)
+    _put(seen, reach, known, Window(0, 0, height, width))
+    _put(seen, reach, values, window)
+    return seen
+
+
+def _put(target: Tensor, there: Window, source: Tensor, here: Window) -> None:
+    """Copy what two windows share from the values of one, `here`, to those of the other."""
+    top, left = max(there.top, here.top), max(there.left, here.left)
+    height = min(there.top + there.height, here.top + here.height) - top
+    width = min(there.left + there.width, here.left + here.width) - left
+    if height > 0 and width > 0:
+        part = Window(top - here.top, left - here.left, height, width).of(source)
+        Window(top - there.top, left - there.left, height, width).of(target).copy_(part)
 
 
 def _count(where: Tensor) -> Tensor:
