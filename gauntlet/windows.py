@@ -142,6 +142,9 @@ def _through(layer: nn.Module, known: Tensor, window: Window, values: Tensor) ->
     The outputs' window has one size for one size of the inputs', wherever that is: oneDNN prepares a kernel for every
     shape and keeps a thousand.
     """
+    if values.shape == known.shape:
+        whole: Tensor = layer(values)
+        return Window(0, 0, *whole.shape[2:]), whole
     match layer:
         case nn.Conv2d():
             (kh, kw), (ph, pw) = layer.kernel_size, _padding(layer)
