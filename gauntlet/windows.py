@@ -45,6 +45,7 @@ class Windowed(nn.Module):
         # The input of each layer, and of the head: for the images in hand, and for those last tried in their place.
         self._known: list[Tensor] = []
         self._tried: list[tuple[Window, Tensor]] = []
+        self._last = torch.empty(0)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
@@ -53,50 +54,85 @@ class Windowed(nn.Module):
         if len(images) < _FEWEST_IMAGES or images[:, 0].numel() > _MOST_PIXELS:
             logits = self._model(images)
             return logits
-        window = self._changed(images)
-        self._tried = [(window, window.of(images).clone())]
-        for layer, known in zip(self._spatial, self._known, strict=False):  # the last is the head's
-            self._tried.append(_through(layer, known, *self._tried[-1]))
+        self._recall(images)
+        window = _bounds(self._changed(images))
+        self._tried = self._computed(window, window.of(images).clone())
+        self._last = images.clone()
         whole = self._known[-1].clone()
         window, values = self._tried[-1]
         window.of(whole).copy_(values)
         logits = self._head(whole)
         return logits
 
-    def _changed(self, images: Tensor) -> Window:
-        """Where any of the images differs from the known one, once those tried before and kept have become known."""
+    def _recall(self, images: Tensor) -> None:
+        """Have something known of each image, at first itself."""
         if not self._known or self._known[0].shape[1:] != images.shape[1:]:
-            self._learn(images)
+            self._known, self._tried, self._last = [images.clone()], [], images.clone()
+            for layer in self._spatial:
+                self._known.append(layer(self._known[-1]))
         elif len(self._known[0]) != len(images):
             # Square goes on with those of the images that it has not broken.
-            self._choose(torch.stack([_count(self._known[0] == image).argmax() for image in images]))
+            alike = torch.stack([_count(self._known[0] == image).argmax() for image in images])
+            self._known = [known[alike] for known in self._known]
+            self._tried = [(window, values[alike]) for window, values in self._tried]
+            self._last = self._last[alike]
+
+    def _changed(self, images: Tensor) -> Tensor:
+        """Which pixels differ from the known ones, bool [n, c, h, w], once what was tried and kept has become known."""
         differs = images != self._known[0]
         if self._tried:
             window, tried = self._tried[0]
-            # Whichever it is more like: a wrong guess makes the window large, not the result wrong.
+            # Whichever it is more like; where two squares overlap that can be wrong, which what follows mends.
             kept = _count(window.of(images) != tried) < _count(window.of(differs))
-            for known, (place, values) in zip(self._known, self._tried, strict=True):
-                place.of(known)[kept] = values[kept]
+            self._keep(
+                [
+                    (place, torch.where(kept[:, None, None, None], values, place.of(known)))
+                    for known, (place, values) in zip(self._known, self._tried, strict=True)
+                ]
+            )
             window.of(differs).copy_(window.of(images) != window.of(self._known[0]))
-        somewhere = differs.any(dim=0).any(dim=0)
-        rows, columns = somewhere.any(dim=1).nonzero(), somewhere.any(dim=0).nonzero()
-        height, width = somewhere.shape
-        if not len(rows):
-            return Window(0, 0, 1, 1)
-        top, left = int(rows[0]), int(columns[0])
-        side = max(int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left)
-        if side > min(_LARGEST_SIDE, height, width):
-            return Window(0, 0, height, width)
-        return Window(min(top, height - side), min(left, width - side), side, side)
+        if not _is_small(_bounds(differs)):
+            # What two batches in succession have in common, and is not known, belongs to what they start from.
+            lasting = differs & (images == self._last)
+            window = _bounds(lasting)
+            if _is_small(window):
+                values = torch.where(window.of(lasting), window.of(images), window.of(self._known[0]))
+                self._keep(self._computed(window, values))
+                differs = differs & ~lasting
+        return differs
 
-    def _learn(self, images: Tensor) -> None:
-        self._known, self._tried = [images.clone()], []
-        for layer in self._spatial:
-            self._known.append(layer(self._known[-1]))
+    def _computed(self, window: Window, values: Tensor) -> list[tuple[Window, Tensor]]:
+        """The inputs of the layers and of the head with the values in the known images' window, where they change."""
+        found = [(window, values)]
+        for layer, known in zip(self._spatial, self._known, strict=False):  # the last is the head's
+            found.append(_through(layer, known, *found[-1]))
+        return found
 
-    def _choose(self, positions: Tensor) -> None:
-        self._known = [known[positions] for known in self._known]
-        self._tried = [(window, values[positions]) for window, values in self._tried]
+    def _keep(self, computed: list[tuple[Window, Tensor]]) -> None:
+        for known, (window, values) in zip(self._known, computed, strict=True):
+            window.of(known).copy_(values)
+
+
+def _bounds(differs: Tensor) -> Window:
+    """The least square that holds all places where it is so for any image, or all where that is no small one.
+
+    Args:
+        differs: bool [n, c, h, w].
+    """
+    somewhere = differs.any(dim=0).any(dim=0)
+    height, width = somewhere.shape
+    rows, columns = somewhere.any(dim=1).nonzero(), somewhere.any(dim=0).nonzero()
+    if not len(rows):
+        return Window(0, 0, 1, 1)
+    top, left = int(rows[0]), int(columns[0])
+    side = max(int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left)
+    if side > min(_LARGEST_SIDE, height, width):
+        return Window(0, 0, height, width)
+    return Window(min(top, height - side), min(left, width - side), side, side)
+
+
+def _is_small(window: Window) -> bool:
+    return max(window.height, window.width) <= _LARGEST_SIDE
 
 
 def windowed(model: nn.Module) -> nn.Module:

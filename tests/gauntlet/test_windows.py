@@ -57,6 +57,24 @@ def test_a_small_window_alone_is_computed() -> None:
     assert max(seen) <= 10 * 10
 
 
+def test_what_was_taken_for_known_wrongly_is_mended() -> None:
+    """Where squares overlap, what was kept can be guessed wrong; soon small windows are computed again."""
+    model = network(shape=(3, 32, 32))
+    quick = windowed(model)
+    best = uniform(6, 3, 32, 32).round()
+    quick(best)
+    small = 0
+    for _ in range(100):
+        top, left = (int(uniform(1) * 29) for _axis in range(2))
+        images = best.clone()
+        images[:, :, top : top + 4, left : left + 4] = uniform(1, 3, 1, 1).round()
+        with torch.no_grad():
+            torch.testing.assert_close(quick(images), model(images), **EXACT)
+        small += quick._tried[0][0].height <= 4
+        best = torch.where((uniform(6) < 0.1)[:, None, None, None], images, best)
+    assert small >= 80
+
+
 def test_broken_images_may_go_and_others_may_come() -> None:
     """Fewer images, none at all, one, or wholly others: the logits are the model's."""
     model = network(shape=(3, 32, 32))
