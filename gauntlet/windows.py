@@ -56,8 +56,8 @@ class Windowed(nn.Module):
             return logits
         self._recall(images)
         window = _bounds(self._changed(images))
-        self._tried = self._computed(window, window.of(images).clone())
         self._last = images.clone()
+        self._tried = self._computed(window, window.of(self._last))
         whole = self._known[-1].clone()
         window, values = self._tried[-1]
         window.of(whole).copy_(values)
@@ -84,12 +84,8 @@ class Windowed(nn.Module):
             window, tried = self._tried[0]
             # Whichever it is more like; where two squares overlap that can be wrong, which what follows mends.
             kept = _count(window.of(images) != tried) < _count(window.of(differs))
-            self._keep(
-                [
-                    (place, torch.where(kept[:, None, None, None], values, place.of(known)))
-                    for known, (place, values) in zip(self._known, self._tried, strict=True)
-                ]
-            )
+            for known, (place, values) in zip(self._known, self._tried, strict=True):
+                place.of(known)[kept] = values[kept]
             window.of(differs).copy_(window.of(images) != window.of(self._known[0]))
         if not _is_small(_bounds(differs)):
             # What two batches in succession have in common, and is not known, belongs to what they start from.
