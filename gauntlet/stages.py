@@ -22,6 +22,7 @@ from gauntlet.attack_specs import (
     attack_label,
 )
 from gauntlet.autoattack import Authored, AuthoredAttack
+from gauntlet.slices import sliced
 
 # From images float32 in [0, 1], [n, c, h, w], and labels int64 [n] to attacked images.
 Perturb = Callable[[Tensor, Tensor], Tensor]
@@ -88,7 +89,7 @@ def _part(ensemble: AuthoredAttack, part: str, seed: int) -> Perturb:
 
 
 def _perturb(attack: FgsmAttack | PgdAttack | Noise | Transfer | Authored, victim: Victim, seed: int) -> Perturb:
-    model, eps, norm = victim.model, attack.eps, attack.norm
+    model, eps, norm = sliced(victim.model, victim.device), attack.eps, attack.norm
 
     def random() -> torch.Generator:
         return seeding.generator(victim.device, seed, attack.kind)
@@ -101,7 +102,7 @@ def _perturb(attack: FgsmAttack | PgdAttack | Noise | Transfer | Authored, victi
                 model, images, labels, eps, norm=norm, steps=steps, restarts=restarts, loss=loss, generator=random()
             )
         case Transfer(source=source, steps=steps, loss=loss):
-            other = victim.sources[source]
+            other = sliced(victim.sources[source], victim.device)
             return lambda images, labels: attacks.pgd(
                 other, images, labels, eps, norm=norm, steps=steps, restarts=1, loss=loss, generator=random()
             )

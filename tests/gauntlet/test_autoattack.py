@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from gauntlet import autoattack
-from gauntlet.attack_specs import AutoAttack
+from gauntlet.attack_specs import AutoAttack, Norm, Square
 from gauntlet.autoattack import AuthoredAttack, parts
 from gauntlet.checkpoints import TrainingState
 from gauntlet.datasets import Dataset, to_unit
+from gauntlet.windows import Windowed
 from tests.gauntlet.brief_autoattack import BriefAutoAttack, reference_flags
 from tests.gauntlet.examples import CPU, network, network_with
 
@@ -115,6 +116,27 @@ def test_colour_images_in_channels_last_order_are_attacked() -> None:
     stages = drive(standard(model, eps), torch.ones(COUNT, dtype=torch.bool), images, labels)
     assert 0 < int(stages[-1].sum()) < COUNT
     assert stages[-1].tolist() == reference_flags(row_major, images.contiguous(), labels, float(eps), 5)
+
+
+@pytest.mark.parametrize(("norm", "in_windows"), [("Linf", True), ("L2", False)])
+def test_square_is_computed_in_windows_where_it_replaces_squares(norm: Norm, in_windows: bool) -> None:
+    """Under Linf a query of Square is computed where it changed the image; under L2 it changes all of it."""
+    ensemble = AuthoredAttack(network(), AutoAttack(eps=EPS, norm=norm), 10, CPU)
+    assert isinstance(ensemble._attacks.square.predict, Windowed) == in_windows
+
+
+def test_square_finds_the_same_in_windows_and_whole(trained: TrainingState, images: Tensor, labels: Tensor) -> None:
+    """Through squares of every size and images that break on the way, the flags are those of the model itself."""
+    model = network_with(trained)
+    robust = []
+    for predict in (None, model):
+        attack = AuthoredAttack(model, Square(eps=EPS, queries=300), 10, CPU)
+        if predict is not None:
+            attack._attacks.square.predict = predict
+        attacked = attack.perturb("square", images, labels, 0)
+        robust.append((model(attacked).argmax(dim=1) == labels).tolist())
+    assert robust[0] == robust[1]
+    assert 0 < sum(robust[0]) < int((model(images).argmax(dim=1) == labels).sum())
 
 
 def test_the_ensemble_is_the_standard_one() -> None:
