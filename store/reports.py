@@ -151,15 +151,23 @@ def _costs(session: Session, runs: Sequence[Run]) -> Iterator[RunCost]:
 
 def _doubts(measured: Sequence[tuple[Run, Checkpoint]], rows: Sequence[ReportRow]) -> Iterator[str]:
     """What makes the numbers of the measured checkpoints suspect."""
+    suspect: dict[str, dict[tuple[str, int | None], list[int]]] = {}
     for run, checkpoint in measured:
         for sentence in suspicions(checkpoint.metrics).values():
-            yield f"{run.objective}, seed {run.seed}, epoch {checkpoint.epoch}: {sentence}"
+            suspect.setdefault(sentence, {}).setdefault((run.objective, checkpoint.epoch), []).append(run.seed)
+    for sentence, whose in suspect.items():
+        names = [f"{objective}, {_seeds(seeds)}, epoch {epoch}" for (objective, epoch), seeds in whose.items()]
+        yield f"{'; '.join(names)}: {sentence}"
     # One checkpoint may be several rows'.
     for row in {row.checkpoint: row for row in rows}.values():
         masking = row.outcome.masking
         if masking is not None and masking.verdict == "SUSPECT":
             seen = " ".join(check.sentence for check in masking.checks if check.result == "suspect")
             yield f"{row.objective}, seed {row.seed}, epoch {row.epoch}: its gradients may be masked. {seen}"
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
 
 
 def _absences(session: Session, experiment_id: str) -> Iterator[str]:

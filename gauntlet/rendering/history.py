@@ -14,13 +14,13 @@ EQUAL_HEADER = ("compared", "seed", "equal in", "epochs", "train", "natural", "F
 EQUAL_NOTE = (
     "Is an objective more robust, or does it only learn more slowly? Each stands beside the epoch at which the first "
     "objective, of the same seed, was as accurate in training or on natural test images, as if it had been stopped "
-    f"there; none where no epoch of it ended within {100 * TOLERANCE:g} point. The difference in FGSM accuracy, in "
-    "points, is in brackets."
+    f"there; none where no epoch of it ended within {100 * TOLERANCE:g} point. Seed by seed, the difference in FGSM "
+    "accuracy, in points, is in brackets."
 )
 EQUAL_SUMMARY_HEADER = ("compared", "checkpoint", "equal in", "seeds", "FGSM", "p", "gap")
 EQUAL_SUMMARY_NOTE = (
-    "The same over the seeds where there was such an epoch: the difference in FGSM accuracy, with the p of a paired "
-    "t-test, and in the generalisation gap, in points with 95 % intervals."
+    "Over the seeds where there was such an epoch: the difference in FGSM accuracy, with the p of a paired t-test, and "
+    "in the generalisation gap, in points with 95 % intervals."
 )
 _MATCHED: dict[Matched, str] = {"train_accuracy": "train", "test_accuracy": "natural"}
 

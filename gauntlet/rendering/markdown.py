@@ -35,11 +35,12 @@ def _details(report: Report) -> Iterator[str]:
     """What the tables above rest on."""
     if report.equal_accuracies:
         yield from ("", "## At equal accuracy", "", history.EQUAL_NOTE, "")
+        if report.equal_accuracy_summaries:
+            cells = map(history.equal_summary_cells, report.equal_accuracy_summaries)
+            yield from (history.EQUAL_SUMMARY_NOTE, "")
+            yield from _table(history.EQUAL_SUMMARY_HEADER, cells, words=3)
+            yield ""
         yield from _table(history.EQUAL_HEADER, map(history.equal_cells, report.equal_accuracies), words=3)
-    if report.equal_accuracy_summaries:
-        cells = map(history.equal_summary_cells, report.equal_accuracy_summaries)
-        yield from ("", history.EQUAL_SUMMARY_NOTE, "")
-        yield from _table(history.EQUAL_SUMMARY_HEADER, cells, words=3)
     if report.curves:
         yield from ("", "## By epoch", "", history.EPOCH_NOTE, "")
         yield from _table(history.EPOCH_HEADER, history.epoch_cells(report), words=2)

@@ -62,6 +62,6 @@ def test_seeds_stand_together_at_equal_accuracy() -> None:
 def test_every_form_compares_at_equal_accuracy(render: Callable[[Report], str]) -> None:
     """Where two objectives have a history the comparison is there, elsewhere nothing of it."""
     assert "it only learn more slowly" in render(made_up())
-    assert "The same over the seeds" in render(made_up())
+    assert "Over the seeds where there was" in render(made_up())
     assert "it only learn more slowly" not in render(made_up(curves=()))
-    assert "The same over the seeds" not in render(made_up(curves=()))
+    assert "Over the seeds where there was" not in render(made_up(curves=()))
