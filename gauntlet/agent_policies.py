@@ -148,12 +148,12 @@ def updates_per_rollout(objective: AgentSpec) -> int:
 
 
 def reported_loss(agent: Agent) -> Tensor:
-    """The mean over a rollout's updates, float scalar."""
+    """The mean over a rollout's updates, float32 scalar on the agent's device."""
     reported = agent.logger.name_to_value
     if isinstance(agent, DQN):
-        return torch.tensor(reported["train/loss"])
-    # PPO's own `train/loss` is that of its last update only.
-    policy = reported["train/policy_loss" if isinstance(agent, A2C) else "train/policy_gradient_loss"]
-    return torch.tensor(
-        policy + agent.ent_coef * reported["train/entropy_loss"] + agent.vf_coef * reported["train/value_loss"]
-    )
+        loss = reported["train/loss"]
+    else:
+        # PPO's own `train/loss` is that of its last update only.
+        policy = reported["train/policy_loss" if isinstance(agent, A2C) else "train/policy_gradient_loss"]
+        loss = policy + agent.ent_coef * reported["train/entropy_loss"] + agent.vf_coef * reported["train/value_loss"]
+    return torch.tensor(loss, dtype=torch.float32, device=agent.device)
