@@ -1,10 +1,11 @@
-"""The speed of the environment: batched stepping beside Gymnasium's own, and Stable-Baselines3's PPO on either.
+"""The speed of the environment: batched stepping beside Gymnasium's own, and what agents make of it.
 
     python -m benchmarks.environment --out benchmarks/results/environment.json
 
 64 environments of one image to an episode, images of CIFAR-10's shape. An image counts when it was answered; under PPO,
-when it was answered and trained on, in ten epochs. `--images` is best a multiple of 12,800, so that PPO's batches are
-full.
+when it was answered and trained on, in ten epochs. The objectives of a run, each with its defaults, train the paper's
+network under FGSM in batches of 32; an image counts when it was learned from. `--images` is best a multiple of 12,800,
+so that PPO's batches are full.
 """
 
 import argparse
@@ -13,12 +14,14 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from torch import nn
 
 from benchmarks.rounds import prepare, publish, race, random_images
+from benchmarks.training_step import gauntlet_training
 from gauntlet.architectures import build_model, initialise
 from gauntlet.datasets import ImageSet
 from gauntlet.envs import ENVIRONMENT_ID
@@ -36,6 +39,9 @@ FGSM = {"kind": "fgsm", "eps": "8/255"}
 _FEWER = 10
 # Under PPO, the images that each environment shows between updates; Stable-Baselines3's other defaults stand.
 _ROLLOUT = 20
+OBJECTIVES = ("cross_entropy", "a2c", "ppo", "dqn")
+# A rollout of PPO and DQN, sixteen of A2C: 16 batches of 32 for each of them.
+_LEARNED_FROM = 512
 
 
 def main() -> None:
@@ -54,6 +60,8 @@ def main() -> None:
     for name, (ways, images) in races.items():
         timed = race(ways, images=images, rounds=options.rounds, base="Gymnasium's")
         found |= {f"{name}: {way}": row for way, row in timed.items()}
+    objectives = race(_objectives(options), images=_LEARNED_FROM, rounds=options.rounds, base="cross_entropy")
+    found |= {f"objective of a run: {kind}": row for kind, row in objectives.items()}
     publish(options, found, {"stepping": {"wanted": WANTED, "of_sync_vector_env": found["stepping: batched"]["ratio"]}})
 
 
@@ -103,6 +111,12 @@ def _training(settings: Settings, images: int, device: str) -> dict[str, Callabl
         "Gymnasium's": run(DummyVecEnv([lambda env=env: env for env in single]), single),  # type: ignore[misc]
         "batched": run(StableBaselinesVecEnv(batched), [batched]),
     }
+
+
+def _objectives(options: argparse.Namespace) -> dict[str, Callable[[], object]]:
+    """A pass of each objective over the same images, as a run trains the paper's network."""
+    device = torch.device(options.device)
+    return {kind: gauntlet_training(*random_images(_LEARNED_FROM), device, objective=kind) for kind in OBJECTIVES}
 
 
 if __name__ == "__main__":

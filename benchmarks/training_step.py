@@ -13,8 +13,8 @@ from benchmarks import peers
 from benchmarks.rounds import prepare, publish, race, random_images
 from gauntlet.architectures import build_model, initialise
 from gauntlet.datasets import Dataset, ImageSet, to_unit
-from gauntlet.epochs import Epochs
 from gauntlet.spec import RunSpec
+from gauntlet.training import build_epochs
 
 BATCH = 32
 # What is asked of the engine, measured in one run: images/s as a multiple of each peer's.
@@ -53,14 +53,19 @@ def main() -> None:
 
 
 def gauntlet_training(
-    pixels: torch.Tensor, labels: torch.Tensor, device: torch.device, precision: str, compile_: str
+    pixels: torch.Tensor,
+    labels: torch.Tensor,
+    device: torch.device,
+    precision: str = "fp32",
+    compile_: str = "off",
+    objective: str = "cross_entropy",
 ) -> Callable[[], None]:
     """Our loop, as a run does it, over uint8 images [n, 3, 32, 32] and labels [n]; returns a pass over them."""
     spec = RunSpec.model_validate(
         {
             "dataset": {"name": "cifar10"},
             "architecture": {"kind": "cnn"},
-            "objective": {"kind": "cross_entropy"},
+            "objective": {"kind": objective},
             "adversary": {"kind": "fgsm", "eps": "8/255"},
             "training": {"batch_size": BATCH, "precision": precision, "compile": compile_},
             "evaluation": {},
@@ -72,7 +77,7 @@ def gauntlet_training(
     model = build_model(spec.architecture, data.image_shape, len(data.classes))
     initialise(model, spec.seed)
     model.to(device)
-    epochs = Epochs(spec, data, model)
+    epochs = build_epochs(spec, data, model)
 
     def one_pass() -> None:
         for _ in epochs.run(1, 0):

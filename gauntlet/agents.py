@@ -5,43 +5,31 @@ like any other. Stable-Baselines3's own loop is run for one rollout and its upda
 to chance is drawn from (seed, epoch, rollout), so that a run can be resumed after any rollout.
 """
 
-import copy
 import dataclasses
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Self, assert_never
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from gymnasium import spaces
-from stable_baselines3 import A2C, DQN, PPO
+from stable_baselines3 import DQN
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
 from gauntlet import seeding, tally
+from gauntlet.agent_policies import NEVER, Agent, build_agent, reported_loss, updates_per_rollout
 from gauntlet.architectures import split_head
 from gauntlet.attack_specs import FgsmAttack
 from gauntlet.datasets import Dataset
 from gauntlet.envs.stable_baselines import StableBaselinesVecEnv
 from gauntlet.envs.vector import ImageClassificationVectorEnv
 from gauntlet.errors import TrainingDiverged
-from gauntlet.objective_specs import A2c, AgentSpec, Dqn, Ppo, UpdateMode
+from gauntlet.objective_specs import AgentSpec
 from gauntlet.objectives import Loss
 from gauntlet.optimizers import build_optimizer, learning_rate
 from gauntlet.precision import fp32_products, in_precision
 from gauntlet.spec import Precision, RunSpec
-
-Agent = A2C | PPO | DQN
-
-# Every episode ends with its first step, so nothing that follows it counts: what DQN's target network says is
-# multiplied by zero.
-_NO_FUTURE = 0.0
-# When the target network is updated, and the log written, which is read after every rollout instead.
-_NEVER = 2**62
 
 
 class AgentEpochs:
@@ -75,8 +63,9 @@ class AgentEpochs:
         )
         # What is drawn here is replaced; the caller's random state is left as it was.
         with seeding.torch_seeded(self._device, spec.seed):
-            self._agent = self._build_agent()
-        self.critic = _put_in(model, self._agent)
+            self._agent, self.critic = build_agent(
+                objective, self._environments, model, spec.training.precision, lambda: self._rate
+            )
         trained = [model] if self.critic is None else [model, self.critic]
         self.optimizer = build_optimizer(spec.training.optimizer, nn.ModuleList(trained))
         self._agent.policy.optimizer = self.optimizer
@@ -97,7 +86,7 @@ class AgentEpochs:
     def learning_rate(self, epoch: int, batch: int) -> float:
         """Of the updates with `batch` (from 0) of `epoch` (from 1): that of the first of them."""
         rollouts = (epoch - 1) * self.batches + batch
-        return learning_rate(self._spec.training.optimizer, rollouts * _updates(self._objective))
+        return learning_rate(self._spec.training.optimizer, rollouts * updates_per_rollout(self._objective))
 
     def run(self, epoch: int, done: int) -> Iterator[int]:
         """Do the batches of `epoch` after the first `done`; yields how many are done after each.
@@ -120,74 +109,9 @@ class AgentEpochs:
     def _do(self, epoch: int, batch: int) -> None:
         watched = _Watched(self._agent, self._model)
         with _finite_output(self._model.network, epoch, batch):
-            self._agent.learn(self._images_in_a_rollout, callback=watched, log_interval=_NEVER)
-        loss = Loss(_reported_loss(self._agent), watched.rewards, watched.log_probs)
+            self._agent.learn(self._images_in_a_rollout, callback=watched, log_interval=NEVER)
+        loss = Loss(reported_loss(self._agent), watched.rewards, watched.log_probs)
         tally.add_batch(self.totals, loss, watched.logits, watched.labels)
-
-    def _build_agent(self) -> Agent:
-        shared: dict[str, Any] = {
-            "env": self._environments,
-            "learning_rate": lambda _progress: self._rate,
-            "gamma": _NO_FUTURE,
-            "max_grad_norm": self._objective.max_grad_norm,
-            "device": self._device,
-        }
-        network: dict[str, Any] = {
-            "features_extractor_class": _Features,
-            "features_extractor_kwargs": {
-                "network": self._model.network,
-                "precision": self._spec.training.precision,
-                "update_mode": self._objective.update_mode,
-            },
-            "net_arch": [],
-            "normalize_images": False,
-        }
-        batch_size = self._spec.training.batch_size
-        agent: Agent
-        match self._objective:
-            case A2c(n_steps=n_steps, entropy_bonus=entropy, value_weight=value) as a2c:
-                agent = A2C(
-                    "CnnPolicy",
-                    **shared,
-                    n_steps=n_steps,
-                    normalize_advantage=a2c.normalize_advantage,
-                    ent_coef=entropy,
-                    vf_coef=value,
-                    policy_kwargs=network | {"ortho_init": False},
-                )
-            case Ppo(n_steps=n_steps, entropy_bonus=entropy, value_weight=value) as ppo:
-                agent = PPO(
-                    "CnnPolicy",
-                    **shared,
-                    n_steps=n_steps,
-                    batch_size=batch_size,
-                    n_epochs=ppo.n_epochs,
-                    clip_range=ppo.clip_range,
-                    normalize_advantage=ppo.normalize_advantage,
-                    ent_coef=entropy,
-                    vf_coef=value,
-                    policy_kwargs=network | {"ortho_init": False},
-                )
-            case Dqn(n_steps=n_steps) as dqn:
-                agent = DQN(
-                    "CnnPolicy",
-                    **shared,
-                    buffer_size=self._images_in_a_rollout,
-                    learning_starts=0,
-                    batch_size=batch_size,
-                    train_freq=(n_steps, "step"),
-                    gradient_steps=dqn.gradient_steps,
-                    target_update_interval=_NEVER,
-                    exploration_initial_eps=dqn.epsilon,
-                    exploration_final_eps=dqn.epsilon,
-                    policy_kwargs=network,
-                )
-                # Its schedule is asked after a step, and would leave the very first one, also of a resumed run, greedy.
-                agent.exploration_rate = dqn.epsilon
-            case _:
-                assert_never(self._objective)
-        agent.set_logger(Logger(None, []))
-        return agent
 
 
 class _Precise(nn.Module):
@@ -201,45 +125,6 @@ class _Precise(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """From float32 [n, c, h, w] to fp32 logits [n, classes]."""
         return in_precision(self.network, self._precision)(images)
-
-
-class _Features(BaseFeaturesExtractor):
-    """A network without its last layer; it goes into train mode for updates only where `update_mode` says so.
-
-    It holds a copy, for Stable-Baselines3 to build its policy on. What comes after it computes in fp32.
-    """
-
-    def __init__(
-        self, observation_space: spaces.Box, network: nn.Module, precision: Precision, update_mode: UpdateMode
-    ) -> None:
-        layers, head = split_head(copy.deepcopy(network))
-        super().__init__(observation_space, head.in_features)
-        self.layers = layers
-        self._precision = precision
-        self._update_mode = update_mode
-
-    def train(self, mode: bool = True) -> Self:
-        """Train mode, if updates are to be made in it."""
-        return super().train(mode and self._update_mode == "train")
-
-    def forward(self, observations: Tensor) -> Tensor:
-        """From float32 [n, c, h, w] to features [n, features]."""
-        return in_precision(self.layers, self._precision)(observations)
-
-
-def _put_in(model: nn.Module, agent: Agent) -> nn.Linear | None:
-    """Make `model` the agent's network in place of the copy that it was built with; returns the critic, set to zero."""
-    layers, head = split_head(model)
-    if isinstance(agent, DQN):
-        agent.policy.q_net.features_extractor.layers = layers
-        agent.policy.q_net.q_net = nn.Sequential(head)
-        return None
-    agent.policy.features_extractor.layers = layers
-    agent.policy.action_net = head
-    critic: nn.Linear = agent.policy.value_net
-    nn.init.zeros_(critic.weight)
-    nn.init.zeros_(critic.bias)
-    return critic
 
 
 class _Watched(BaseCallback):
@@ -271,31 +156,6 @@ class _Watched(BaseCallback):
         self.rewards = torch.from_numpy(buffer.rewards.ravel()).to(device)
         actions = torch.from_numpy(buffer.actions.ravel().astype(np.int64)).to(device)
         self.log_probs = F.log_softmax(self.logits, dim=1).gather(1, actions[:, None]).squeeze(1)
-
-
-def _updates(objective: AgentSpec) -> int:
-    """How many times a rollout moves the weights."""
-    match objective:
-        case A2c():
-            return 1
-        case Ppo(n_epochs=n_epochs, n_steps=n_steps):
-            return n_epochs * n_steps
-        case Dqn(gradient_steps=gradient_steps):
-            return gradient_steps
-        case _:
-            assert_never(objective)
-
-
-def _reported_loss(agent: Agent) -> Tensor:
-    """The mean over a rollout's updates, float scalar."""
-    reported = agent.logger.name_to_value
-    if isinstance(agent, DQN):
-        return torch.tensor(reported["train/loss"])
-    # PPO's own `train/loss` is that of its last update only.
-    policy = reported["train/policy_loss" if isinstance(agent, A2C) else "train/policy_gradient_loss"]
-    return torch.tensor(
-        policy + agent.ent_coef * reported["train/entropy_loss"] + agent.vf_coef * reported["train/value_loss"]
-    )
 
 
 @contextmanager

@@ -188,37 +188,36 @@ def _refuse_unfit_for_agents(
     """Agents see attacked images only, and are trained by a library in its own way.
 
     Raises:
-        ValidationError: something is asked for that they cannot do; it names the field and says what they can.
+        ValidationError: something is asked for that they cannot do; it names each such field and says what they can.
     """
     agents = [objective for objective in objectives if isinstance(objective, AgentSpec)]
-    faults: list[InitErrorDetails] = []
-
-    def refuse(place: tuple[str, str], value: object, message: str) -> None:
-        faults.append(
-            {"type": PydanticCustomError("unfit_for_agent", "{why}", {"why": message}), "loc": place, "input": value}
+    if not agents:
+        return
+    faults: list[tuple[tuple[str, str], object, str]] = [
+        (place, value, f"{agents[0].kind} cannot be trained with {value}, only with {' or '.join(possible)}")
+        for place, value, possible in (
+            (("training", "mix"), training.mix, ("adversarial",)),
+            (("training", "compile"), training.compile, ("auto", "off")),
+            (("adversary", "loss"), adversary.loss, ("true_label",)),
+            (("adversary", "mode"), adversary.mode, ("eval",)),
         )
-
-    for place, value, possible in (
-        (("training", "mix"), training.mix, ("adversarial",)),
-        (("training", "compile"), training.compile, ("auto", "off")),
-        (("adversary", "loss"), adversary.loss, ("true_label",)),
-        (("adversary", "mode"), adversary.mode, ("eval",)),
-    ):
-        if agents and value not in possible:
-            refuse(
-                place,
-                value,
-                f"objective {agents[0].kind} cannot be trained with {value}, only with {' or '.join(possible)}",
-            )
-    for agent in agents:
-        if _normalises_one_image(agent, training.batch_size):
-            refuse(
-                ("training", "batch_size"),
-                training.batch_size,
-                f"objective {agent.kind} cannot normalise the advantage of one image by itself",
-            )
+        if value not in possible
+    ]
+    faults += [
+        (("training", "batch_size"), training.batch_size, f"{agent.kind} cannot normalise the advantage of one image")
+        for agent in agents
+        if _normalises_one_image(agent, training.batch_size)
+    ]
     if faults:
-        raise ValidationError.from_exception_data("spec", faults)
+        raise ValidationError.from_exception_data(
+            "spec",
+            [
+                InitErrorDetails(
+                    type=PydanticCustomError("unfit_for_agent", "objective {why}", {"why": why}), loc=place, input=value
+                )
+                for place, value, why in faults
+            ],
+        )
 
 
 def _normalises_one_image(agent: AgentSpec, batch_size: int) -> bool:

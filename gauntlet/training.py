@@ -63,7 +63,7 @@ def train(
     if initial_weights is not None:
         checkpoints.load_weights(model, initial_weights)
     model.to(device)
-    epochs = _epochs(spec, data, model)
+    epochs = build_epochs(spec, data, model)
     environment = checkpoints.environment(device, compiled=epochs.compiled)
     done, batches, warnings = 0, 0, frozenset[str]()
     if resume is not None:
@@ -118,7 +118,12 @@ def train(
         yield CheckpointReady(epoch, spec.training.keeps(epoch), state(epoch, 0))
 
 
-def _epochs(spec: RunSpec, data: Dataset, model: nn.Module) -> Epochs | AgentEpochs:
+def build_epochs(spec: RunSpec, data: Dataset, model: nn.Module) -> Epochs | AgentEpochs:
+    """What trains `model` in place on `data.train`, epoch by epoch, by the objective of the spec.
+
+    Raises:
+        CompilerMissing: the spec insists on a compiled step, which needs a compiler that is not there.
+    """
     if isinstance(spec.objective, AgentSpec):
         return AgentEpochs(spec, spec.objective, data, model)
     return Epochs(spec, data, model)

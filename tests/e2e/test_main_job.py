@@ -94,11 +94,39 @@ def test_a_folder_of_colour_images_takes_the_same_way(system: System, tiny_docum
     assert {entry.label for entry in seen.probabilities} == set(names)
 
 
-def test_a_running_experiment_can_be_cancelled(system: System, tiny_document: dict[str, Any]) -> None:
+def test_agents_take_the_same_way(system: System, tiny_document: dict[str, Any]) -> None:
+    """PPO, A2C and DQN of one experiment tell a reward each epoch, keep checkpoints, are evaluated, and classify."""
+    client = system.client
+    system.start("worker")
+    agents = {kind: {"kind": kind, "n_steps": 1} for kind in ("ppo", "a2c", "dqn")}
+    experiment = client.submit(tiny_document | {"objectives": list(agents.values())})
+    await_that(lambda: client.experiment(experiment.id).status in TERMINAL)
+    assert client.experiment(experiment.id).status == "succeeded"
+
+    for run in client.runs(experiment.id):
+        rewards = [row.metrics["mean_reward"] for row in client.metrics(run.id)]
+        assert len(rewards) == 4
+        assert all(-1 <= reward <= 1 for reward in rewards)
+        assert [checkpoint.epoch for checkpoint in client.checkpoints(run.id)] == [4, 2]
+    rows = {row.objective: row for row in client.report(experiment.id).rows}
+    assert rows.keys() == agents.keys()
+    for row in rows.values():
+        assert row.n == 16
+        assert row.fgsm_accuracy is not None
+        assert 0 <= row.fgsm_accuracy <= row.natural_accuracy
+
+    picture = system.home / "dark.png"
+    Image.new("L", (16, 16)).save(picture)
+    seen = client.classify([picture], [row.checkpoint for row in rows.values()])
+    assert all(sum(entry.probability for entry in item.probabilities) == pytest.approx(1) for item in seen)
+
+
+@pytest.mark.parametrize("kind", ["cross_entropy", "ppo"])
+def test_a_running_experiment_can_be_cancelled(system: System, tiny_document: dict[str, Any], kind: str) -> None:
     """A run in mid-training and one that waits both end as cancelled, and nothing is evaluated."""
     client = system.client
     system.start("worker", GAUNTLET_WORKER_SLOTS="1")
-    endless = tiny_document | {"training": {"epochs": 10_000}, "seeds": [0, 1]}
+    endless = tiny_document | {"objectives": [{"kind": kind}], "training": {"epochs": 10_000}, "seeds": [0, 1]}
     experiment = client.submit(endless)
     await_that(lambda: any(run.progress and run.progress.completed > 0 for run in client.runs(experiment.id)))
     client.cancel_experiment(experiment.id)

@@ -1,5 +1,6 @@
 """What only a GPU can show: the captured step, and that nothing waits for the device within an epoch."""
 
+import math
 from typing import Any
 
 import pytest
@@ -39,6 +40,15 @@ def test_a_captured_run_is_the_plain_run(digits: Dataset, kind: str, precision: 
 def test_a_captured_run_learns(digits: Dataset) -> None:
     """Five epochs of captured steps on the digits bring natural accuracy far above chance."""
     assert rows(digits, training={"epochs": 5, "compile": "on"})[-1]["test_accuracy"] > 0.8
+
+
+@pytest.mark.parametrize("kind", ["ppo", "a2c", "dqn"])
+def test_an_agent_trains(digits: Dataset, kind: str) -> None:
+    """An epoch of rollouts, whose images come from the GPU and whose rewards do not, ends with numbers."""
+    data = some(digits, train=320, test=100)
+    (found,) = rows(data, objective={"kind": kind, "n_steps": 2}, training={"epochs": 1})
+    assert math.isfinite(found["loss"])
+    assert -1 <= found["mean_reward"] <= 1
 
 
 def test_nothing_waits_for_the_device_within_an_epoch(digits: Dataset) -> None:

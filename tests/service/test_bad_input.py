@@ -68,7 +68,7 @@ def test_an_invalid_field_is_named(
     [
         ({"training": {"compile": "on"}}, "/training/compile", "be trained with on, only with auto or off"),
         ({"training": {"mix": "both"}}, "/training/mix", "be trained with both, only with adversarial"),
-        ({"training": {"batch_size": 1}}, "/training/batch_size", "normalise the advantage of one image by itself"),
+        ({"training": {"batch_size": 1}}, "/training/batch_size", "normalise the advantage of one image"),
         ({"adversary": {"loss": "objective"}}, "/adversary/loss", "be trained with objective, only with true_label"),
         ({"adversary": {"mode": "train"}}, "/adversary/mode", "be trained with train, only with eval"),
     ],

@@ -25,6 +25,15 @@ AT_ONCE = 1e-9
 NEVER = 1e9
 
 
+# One step to a rollout: as many to an epoch as there are batches of a loss.
+OBJECTIVES = {
+    "policy_gradient": {"kind": "policy_gradient"},
+    "a2c": {"kind": "a2c", "n_steps": 1},
+    "ppo": {"kind": "ppo", "n_steps": 1, "n_epochs": 2},
+    "dqn": {"kind": "dqn", "n_steps": 1, "gradient_steps": 2, "epsilon": 0.5},
+}
+
+
 @pytest.fixture
 def settings(tmp_path: Path, sqlite_url: str) -> WorkerSettings:
     """A worker that saves a state after every batch."""
@@ -54,9 +63,9 @@ class StopsAt(Heartbeat):
             self.stop("shutdown")
 
 
-def spec_with(tiny_spec: ExperimentSpec, **training: object) -> ExperimentSpec:
+def spec_with(tiny_spec: ExperimentSpec, objective: str = "policy_gradient", **training: object) -> ExperimentSpec:
     optimizer = {"kind": "rmsprop", "lr": 1e-3}
-    changes = {"objectives": [{"kind": "policy_gradient"}], "training": {"optimizer": optimizer} | training}
+    changes = {"objectives": [OBJECTIVES[objective]], "training": {"optimizer": optimizer} | training}
     return ExperimentSpec.model_validate(overlay(tiny_spec.model_dump(mode="json"), changes))
 
 
@@ -123,11 +132,12 @@ def state_files(settings: WorkerSettings) -> list[str]:
     return [str(file.relative_to(settings.storage)) for file in settings.storage.rglob("*.state.safetensors")]
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
 def test_a_run_continues_within_its_epoch(
-    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec
+    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec, objective: str
 ) -> None:
     """Only the newest state is kept, the next attempt goes on from it, and everything comes out the same."""
-    spec = spec_with(tiny_spec)
+    spec = spec_with(tiny_spec, objective)
     whole, stopped = submit(database, spec), submit(database, spec)
     train(database, settings, whole)
     assert state_files(settings) == []
