@@ -62,7 +62,7 @@ def test_the_page_has_all_figures_and_tables(text: str) -> None:
     headings = ("Over seeds", "Objectives compared", "Beside the paper", "At equal accuracy", "By epoch")
     for heading in (*headings, "Every attack", "By class", "Cost"):
         assert f"<h2>{heading}</h2>" in text
-    assert page.tags.count("details") == 6 + 2
+    assert page.tags.count("details") == 6 + 3
     assert "prefers-color-scheme: dark" in text
 
 
