@@ -20,7 +20,7 @@ up: install ## Run the embedded system until Ctrl-C
 	$(BIN)/gauntlet up
 
 test: install-dev ## Run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 lint: install-dev ## Check style, types and the boundaries between packages
 	$(BIN)/ruff check .

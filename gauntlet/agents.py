@@ -25,7 +25,7 @@ from gauntlet.datasets import Dataset
 from gauntlet.envs.stable_baselines import StableBaselinesVecEnv
 from gauntlet.envs.vector import ImageClassificationVectorEnv
 from gauntlet.errors import TrainingDiverged
-from gauntlet.objective_specs import AgentSpec
+from gauntlet.objective_specs import AgentSpec, Dqn
 from gauntlet.objectives import Loss
 from gauntlet.optimizers import build_optimizer, learning_rate
 from gauntlet.precision import fp32_products, in_precision
@@ -42,6 +42,8 @@ class AgentEpochs:
     """
 
     compiled = False
+    # Their versions decide bits, too.
+    packages = ("stable_baselines3", "gymnasium", "numpy")
 
     def __init__(self, spec: RunSpec, objective: AgentSpec, data: Dataset, model: nn.Module) -> None:
         self._spec = spec
@@ -83,6 +85,13 @@ class AgentEpochs:
         """How many images of an epoch come after its first `batches`."""
         return (self.batches - batches) * self._images_in_a_rollout
 
+    @property
+    def _largest_loss(self) -> float:
+        """What a loss may reach: a critic's error is as the square of a reward."""
+        reward = max(abs(self._objective.reward.correct), abs(self._objective.reward.wrong), 1.0)
+        weight = 1.0 if isinstance(self._objective, Dqn) else max(self._objective.value_weight, 1.0)
+        return tally.LARGEST_LOSS * weight * reward**2
+
     def learning_rate(self, epoch: int, batch: int) -> float:
         """Of the updates with `batch` (from 0) of `epoch` (from 1): that of the first of them."""
         rollouts = (epoch - 1) * self.batches + batch
@@ -92,7 +101,7 @@ class AgentEpochs:
         """Do the batches of `epoch` after the first `done`; yields how many are done after each.
 
         Raises:
-            TrainingDiverged: a loss or an output was not finite, or a loss beyond ±1e3.
+            TrainingDiverged: a loss or an output was not finite, or a loss beyond ±1e3 (for rewards within ±1).
         """
         if done == 0:
             self.totals.copy_(tally.empty_tally(self._device))
@@ -103,7 +112,7 @@ class AgentEpochs:
             self._agent.action_space.seed(seed % 2**31)
             with _seeded(self._device, seed), fp32_products(self._spec.training.precision):
                 self._do(epoch, batch + 1)
-            tally.check(self.totals, epoch, batch + 1)
+            tally.check(self.totals, epoch, batch + 1, largest=self._largest_loss)
             yield batch + 1
 
     def _do(self, epoch: int, batch: int) -> None:

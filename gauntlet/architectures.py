@@ -65,22 +65,20 @@ def resnet18(image_shape: tuple[int, int, int], classes: int) -> nn.Module:
     return network
 
 
-class Normalised(nn.Module):
-    """A network behind its normalisation: (image − mean) / std per channel, so that attacks see images in [0, 1]."""
+class Normalise(nn.Module):
+    """(image − mean) / std per channel, in front of a network, so that attacks see images in [0, 1]."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, normalisation: Normalisation) -> None:
+    def __init__(self, normalisation: Normalisation) -> None:
         super().__init__()
-        self.network = network
         for name, values in (("mean", normalisation.mean), ("std", normalisation.std)):
             self.register_buffer(name, torch.tensor(values).view(1, -1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """From float32 [n, c, h, w] in [0, 1] to logits [n, classes]."""
-        logits: Tensor = self.network((images - self.mean) / self.std)
-        return logits
+        """From float32 [n, c, h, w] in [0, 1] to the same shape."""
+        return (images - self.mean) / self.std
 
 
 ARCHITECTURES: dict[str, Builder] = {"cnn": paper_cnn, "resnet18": resnet18}
@@ -102,11 +100,9 @@ def split_head(model: nn.Module) -> tuple[nn.Module, nn.Linear]:
 
     The modules are the network's own.
     """
-    if isinstance(model, nn.Sequential):
-        *layers, head = model.children()
-    else:
+    *layers, head = model.children()
+    if not isinstance(model, nn.Sequential):
         # torchvision's residual networks flatten between the last two of their children.
-        *layers, head = model.children()
         layers.append(nn.Flatten())
     if not isinstance(head, nn.Linear):
         raise TypeError(f"The last layer of {type(model).__name__} is no linear one.")

@@ -75,8 +75,9 @@ class AuthoredAttack:
         self._attacks = AutoAttack(
             _RowMajor(sliced(model, device)), norm=attack.norm, eps=float(attack.eps), version=version, device=device
         )
-        if attack.norm == "Linf" and device.type == "cpu":
-            self._attacks.square.predict = windowed(model)
+        self._windowed = windowed(model) if attack.norm == "Linf" and device.type == "cpu" else None
+        if self._windowed is not None:
+            self._attacks.square.predict = self._windowed
         targets = min(_TARGETS, classes - 1)
         self._attacks.apgd_targeted.n_target_classes = targets
         self._attacks.fab.n_target_classes = targets
@@ -101,6 +102,8 @@ class AuthoredAttack:
         attack.seed = seed
         with torch.random.fork_rng(), torch.no_grad():
             adversarial: Tensor = attack.perturb(images.contiguous(), labels)
+        if self._windowed is not None:
+            self._windowed.forget()
         return adversarial
 
     def _prepared(self, part: str) -> Any:

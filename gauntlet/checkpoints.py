@@ -5,7 +5,9 @@ and serves resuming only. Nothing here unpickles anything.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from gauntlet.architectures import Normalised, build_model
+from gauntlet.architectures import Normalise, build_model
 from gauntlet.checkpoint_card import CheckpointCard
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.kinds import ArchitectureSpec
@@ -52,11 +54,14 @@ class LoadedModel:
     card: CheckpointCard
 
 
-def environment(device: torch.device, *, compiled: bool) -> str:
-    """What two runs must share to agree bit by bit: torch's build, device, number of threads, and compiling."""
+def environment(device: torch.device, *, compiled: bool, packages: Sequence[str] = ()) -> str:
+    """What two runs must share to agree bit by bit: torch's build, device, threads, compiling, and such packages."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
     how = "compiled" if compiled else "eager"
-    return f"torch {torch.__version__}, {device.type} {name}, {torch.get_num_threads()} threads, {how}"
+    versions = [f"{package} {version(package)}" for package in packages]
+    return ", ".join(
+        [f"torch {torch.__version__}", f"{device.type} {name}", f"{torch.get_num_threads()} threads", how, *versions]
+    )
 
 
 def bit_identical(state: "TrainingState", device: torch.device, here: str) -> bool:
@@ -89,7 +94,7 @@ def build_loaded(tensors: dict[str, Tensor], card: CheckpointCard) -> nn.Module:
     """
     network = build_model(card.architecture, card.image_shape, len(card.classes))
     load_weights(network, tensors)
-    model = network if card.normalisation is None else Normalised(network, card.normalisation)
+    model = network if card.normalisation is None else nn.Sequential(Normalise(card.normalisation), network)
     return model.eval().requires_grad_(False)
 
 

@@ -30,6 +30,7 @@ class Epochs:
     """
 
     critic: nn.Module | None = None
+    packages = ()
 
     def __init__(self, spec: RunSpec, data: Dataset, model: nn.Module) -> None:
         self._spec = spec

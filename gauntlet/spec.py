@@ -194,7 +194,7 @@ def _refuse_unfit_for_agents(
     if not agents:
         return
     faults: list[tuple[tuple[str, str], object, str]] = [
-        (place, value, f"{agents[0].kind} cannot be trained with {value}, only with {' or '.join(possible)}")
+        (place, value, f"{_kinds(agents)} cannot be trained with {value}, only with {' or '.join(possible)}")
         for place, value, possible in (
             (("training", "mix"), training.mix, ("adversarial",)),
             (("training", "compile"), training.compile, ("auto", "off")),
@@ -203,11 +203,10 @@ def _refuse_unfit_for_agents(
         )
         if value not in possible
     ]
-    faults += [
-        (("training", "batch_size"), training.batch_size, f"{agent.kind} cannot normalise the advantage of one image")
-        for agent in agents
-        if _normalises_one_image(agent, training.batch_size)
-    ]
+    lonely = [agent for agent in agents if _normalises_one_image(agent, training.batch_size)]
+    if lonely:
+        why = f"{_kinds(lonely)} cannot normalise the advantage of one image"
+        faults.append((("training", "batch_size"), training.batch_size, why))
     if faults:
         raise ValidationError.from_exception_data(
             "spec",
@@ -218,6 +217,10 @@ def _refuse_unfit_for_agents(
                 for place, value, why in faults
             ],
         )
+
+
+def _kinds(agents: Sequence[AgentSpec]) -> str:
+    return ", ".join(dict.fromkeys(agent.kind for agent in agents))
 
 
 def _normalises_one_image(agent: AgentSpec, batch_size: int) -> bool:

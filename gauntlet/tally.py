@@ -9,7 +9,7 @@ from gauntlet.errors import TrainingDiverged
 from gauntlet.objectives import Loss
 
 # A policy gradient that runs away stays finite (−1.6e11 was seen), so finiteness alone is no guard.
-_LARGEST_LOSS = 1e3
+LARGEST_LOSS = 1e3
 _IMAGES, _LOSS, _RIGHT, _REWARD, _LEAST_LOG_PROB, _WORST_LOSS = range(6)
 
 
@@ -38,14 +38,14 @@ def add_batch(tally: Tensor, loss: Loss, logits: Tensor, labels: Tensor) -> None
     tally[_WORST_LOSS] = torch.maximum(tally[_WORST_LOSS], value.abs())
 
 
-def check(tally: Tensor, epoch: int, batch: int) -> None:
+def check(tally: Tensor, epoch: int, batch: int, *, largest: float = LARGEST_LOSS) -> None:
     """Look at the losses so far, which waits for the device.
 
     Raises:
-        TrainingDiverged: one was not finite or beyond ±1e3.
+        TrainingDiverged: one was not finite or beyond ±`largest`.
     """
     worst = tally[_WORST_LOSS].item()
-    if not worst <= _LARGEST_LOSS:
+    if not worst <= largest:
         raise TrainingDiverged(epoch, batch, worst)
 
 

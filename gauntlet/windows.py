@@ -11,10 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gauntlet.architectures import Normalise
+from gauntlet.layers import Dropout, MaxPool2x2
+
 # Above this side a network for small images changes nearly everywhere.
 _LARGEST_SIDE = 8
-# What is remembered takes 1.2 KB a pixel for the paper's network: at most 150 MB.
+# What is remembered takes up to 1.5 KB a pixel for the paper's network: at most 190 MB.
 _MOST_PIXELS = 128 * 32 * 32
+_DROPOUTS = {nn.Dropout, Dropout}
+_LOCAL = {nn.Conv2d, nn.MaxPool2d, MaxPool2x2, nn.ReLU, Normalise}
 # Convolutions of a single image differ in their last bits between a part of it and the whole.
 _FEWEST_IMAGES = 2
 
@@ -63,6 +68,10 @@ class Windowed(nn.Module):
         window.of(whole).copy_(values)
         logits = self._head(whole)
         return logits
+
+    def forget(self) -> None:
+        """Let go of what is remembered; whatever comes next is computed whole."""
+        self._known, self._tried, self._last = [], [], torch.empty(0)
 
     def _recall(self, images: Tensor) -> None:
         """Have something known of each image, at first itself."""
@@ -131,27 +140,29 @@ def _is_small(window: Window) -> bool:
     return max(window.height, window.width) <= _LARGEST_SIDE
 
 
-def windowed(model: nn.Module) -> nn.Module:
-    """The model for images of which each is nearly the last, or as it is where its layers are not of the known kinds.
+def windowed(model: nn.Module) -> Windowed | None:
+    """The model for images of which each is nearly the last; None where its layers are not of the known kinds.
 
-    They are convolutions without stride, 2 × 2 pooling, ReLU and dropout, one after the other; then one that flattens;
-    after it any.
+    They are normalisation, convolutions without stride, 2 × 2 pooling, ReLU and dropout, one after the other; then one
+    that flattens; after it any.
     """
     layers = list(_flat(model))
     flattens = next((number for number, layer in enumerate(layers) if isinstance(layer, nn.Flatten)), 0)
-    spatial = [layer for layer in layers[:flattens] if not isinstance(layer, nn.Dropout)]
+    spatial = [layer for layer in layers[:flattens] if type(layer) not in _DROPOUTS]
     if not spatial or not all(map(_is_local, spatial)):
-        return model
+        return None
     return Windowed(model, spatial, nn.Sequential(*layers[flattens:]))
 
 
 def _flat(model: nn.Module) -> list[nn.Module]:
-    if type(model) is nn.Sequential:  # what inherits from it may do something else
+    if type(model) is nn.Sequential:
         return [layer for part in model for layer in _flat(part)]
     return [model]
 
 
 def _is_local(layer: nn.Module) -> bool:
+    if type(layer) not in _LOCAL:  # what inherits from them may do something else
+        return False
     match layer:
         case nn.Conv2d():
             return layer.padding_mode == "zeros" and {*layer.stride, *layer.dilation} == {1}
@@ -165,7 +176,7 @@ def _is_local(layer: nn.Module) -> bool:
         case nn.ReLU():
             return not layer.inplace
         case _:
-            return False
+            return True
 
 
 def _through(layer: nn.Module, known: Tensor, window: Window, values: Tensor) -> tuple[Window, Tensor]:
@@ -180,8 +191,11 @@ def _through(layer: nn.Module, known: Tensor, window: Window, values: Tensor) ->
     match layer:
         case nn.Conv2d():
             (kh, kw), (ph, pw) = layer.kernel_size, _padding(layer)
-            top, height = _span(window.top + ph - kh + 1, window.height + kh - 1, known.shape[2] + 2 * ph - kh + 1)
-            left, width = _span(window.left + pw - kw + 1, window.width + kw - 1, known.shape[3] + 2 * pw - kw + 1)
+            rows, columns = known.shape[2:]
+            if layer.padding != "same":  # there an even kernel has one row and one column of zeros more at the far ends
+                rows, columns = rows + 2 * ph - kh + 1, columns + 2 * pw - kw + 1
+            top, height = _span(window.top + ph - kh + 1, window.height + kh - 1, rows)
+            left, width = _span(window.left + pw - kw + 1, window.width + kw - 1, columns)
             seen = _laid_over(known, window, values, Window(top - ph, left - pw, height + kh - 1, width + kw - 1))
             return Window(top, left, height, width), F.conv2d(seen, layer.weight, layer.bias, groups=layer.groups)
         case nn.MaxPool2d():

@@ -6,7 +6,7 @@ The single and the vector environment are Gymnasium's two faces of it.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, get_args
 
 import gymnasium
 import numpy as np
@@ -99,8 +99,10 @@ class Classification:
         images_per_episode: int = 1,
         device: torch.device | str = "cpu",
     ) -> None:
-        if slots < 1 or images_per_episode < 1:
-            raise EnvironmentMisused("num_envs and images_per_episode must be at least 1.")
+        if not all(isinstance(count, int) and count >= 1 for count in (slots, images_per_episode)):
+            raise EnvironmentMisused("num_envs and images_per_episode must be whole numbers of at least 1.")
+        if split not in get_args(Split):
+            raise EnvironmentMisused(f"There is no split {split!r}: it is {' or '.join(get_args(Split))}.")
         images = choose_images(dataset, split, Path(data_root))
         self.policy = policy
         self.class_names = images.classes

@@ -15,12 +15,12 @@ EQUAL_NOTE = (
     "Is an objective more robust, or does it only learn more slowly? Each stands beside the epoch at which the first "
     "objective, of the same seed, was as accurate in training or on natural test images, as if it had been stopped "
     f"there; none where no epoch of it ended within {100 * TOLERANCE:g} point. Seed by seed, the difference in FGSM "
-    "accuracy, in points, is in brackets."
+    "accuracy, in points, is in brackets; of the best epoch it is flattered, as the highest of many."
 )
-EQUAL_SUMMARY_HEADER = ("compared", "checkpoint", "equal in", "seeds", "FGSM", "p", "gap")
+EQUAL_SUMMARY_HEADER = ("compared", "equal in", "seeds", "FGSM", "p", "gap")
 EQUAL_SUMMARY_NOTE = (
-    "Over the seeds where there was such an epoch: the difference in FGSM accuracy, with the p of a paired t-test, and "
-    "in the generalisation gap, in points with 95 % intervals."
+    "At the last epoch, over the seeds where there was one to stand beside it: the difference in FGSM accuracy, with "
+    "the p of a paired t-test, and in the generalisation gap, in points with 95 % intervals."
 )
 _MATCHED: dict[Matched, str] = {"train_accuracy": "train", "test_accuracy": "natural"}
 
@@ -57,10 +57,9 @@ def equal_cells(found: EqualAccuracy) -> list[str]:
 
 
 def equal_summary_cells(found: EqualAccuracySummary) -> list[str]:
-    """Who is compared, at which moment and in what equal, over how many seeds, and the differences."""
+    """Who is compared, in what equal, over how many seeds, and the differences."""
     return [
         f"{found.objective} − {found.baseline}",
-        selection_title(found.moment),
         _MATCHED[found.equal_in],
         str(len(found.seeds)),
         points(found.fgsm_difference.mean, found.fgsm_difference.interval),

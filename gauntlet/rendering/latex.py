@@ -52,7 +52,7 @@ def _lines(report: Report) -> Iterator[str]:
     if report.equal_accuracy_summaries:
         cells = map(history.equal_summary_cells, report.equal_accuracy_summaries)
         note = history.EQUAL_SUMMARY_NOTE
-        yield from _table("equal-seeds", note, history.EQUAL_SUMMARY_HEADER, cells, words=3)
+        yield from _table("equal-seeds", note, history.EQUAL_SUMMARY_HEADER, cells, words=2)
 
 
 def _table(

@@ -38,7 +38,7 @@ def _details(report: Report) -> Iterator[str]:
         if report.equal_accuracy_summaries:
             cells = map(history.equal_summary_cells, report.equal_accuracy_summaries)
             yield from (history.EQUAL_SUMMARY_NOTE, "")
-            yield from _table(history.EQUAL_SUMMARY_HEADER, cells, words=3)
+            yield from _table(history.EQUAL_SUMMARY_HEADER, cells, words=2)
             yield ""
         yield from _table(history.EQUAL_HEADER, map(history.equal_cells, report.equal_accuracies), words=3)
     if report.curves:

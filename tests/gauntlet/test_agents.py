@@ -131,6 +131,13 @@ def test_the_learning_rate_decays_by_updates() -> None:
     assert agent.learning_rate(2, 0) == pytest.approx(0.1 / (1 + 0.5 * 4))
 
 
+@each_agent
+def test_large_rewards_are_no_divergence(objective: dict[str, Any]) -> None:
+    """A critic's error is as the square of the reward; with the largest that a spec may ask for a run goes on."""
+    spec = spec_of(objective | {"reward": {"correct": 100.0, "wrong": -100.0}}, batch_size=12)
+    list(epochs_of(spec, three_shades(12), small_network()).run(1, 0))
+
+
 def test_an_agent_computes_in_bf16() -> None:
     """In bf16 other weights come out than in fp32, and they differ by little."""
     data = three_shades(12)

@@ -2,6 +2,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save
@@ -217,6 +218,7 @@ def test_the_environment_names_what_bits_depend_on() -> None:
     """Torch's version, the device, the number of threads and compiling are all told."""
     told = environment(CPU, compiled=True)
     assert environment(CPU, compiled=False) != told
+    assert f"numpy {np.__version__}" in environment(CPU, compiled=True, packages=("numpy",))
     assert torch.__version__ in told
     assert "cpu" in told
     assert f"{torch.get_num_threads()} threads" in told

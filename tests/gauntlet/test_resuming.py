@@ -29,12 +29,13 @@ BATCHES = 3
 def spec_for(epochs: int, **changes: Any) -> RunSpec:
     return run_spec(
         seed=5,
-        **{name: value for name, value in changes.items() if name not in {"precision", "compile"}},
+        **{name: value for name, value in changes.items() if name not in {"precision", "compile", "batch_size"}},
         training={
             "epochs": epochs,
             "optimizer": {"decay": 0.01},
             "precision": changes.get("precision", "fp32"),
             "compile": changes.get("compile", "off"),
+            "batch_size": changes.get("batch_size", 32),
         },
     )
 
@@ -70,6 +71,8 @@ CASES = [
     pytest.param(PPO, id="ppo"),
     pytest.param(PPO | {"precision": "bf16"}, id="ppo-bf16"),
     pytest.param(DQN, id="dqn"),
+    pytest.param({"objective": PPO["objective"] | {"n_steps": 2}, "batch_size": 16}, id="ppo-of-two-steps"),
+    pytest.param({"objective": DQN["objective"] | {"n_steps": 2}, "batch_size": 16}, id="dqn-of-two-steps"),
     pytest.param({"objective": CROSS_ENTROPY, "compile": "on"}, id="ce-compiled-fp32", marks=needs_compiler),
     pytest.param(RANDOM | {"compile": "on", "precision": "bf16"}, id="random-compiled-bf16", marks=needs_compiler),
 ]

@@ -2,13 +2,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gauntlet.architectures import build_model
+from gauntlet.architectures import Normalise, build_model
+from gauntlet.checkpoint_card import Normalisation
 from gauntlet.kinds import Cnn
 from gauntlet.windows import Windowed, windowed
 from tests.gauntlet.examples import network
 
 RANDOM = torch.Generator()
 EXACT = {"rtol": 0, "atol": 1e-6}  # kernels for another shape may add up in another order
+
+
+class Doubled(nn.Conv2d):
+    def forward(self, images: Tensor) -> Tensor:
+        return 2 * super().forward(images)
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +24,12 @@ def _seeded() -> None:
 
 def uniform(*shape: int) -> Tensor:
     return torch.rand(shape, generator=RANDOM)
+
+
+def taken_apart(model: nn.Module) -> Windowed:
+    quick = windowed(model)
+    assert quick is not None
+    return quick
 
 
 def queries(best: Tensor, side: int, count: int) -> list[Tensor]:
@@ -38,7 +50,7 @@ def queries(best: Tensor, side: int, count: int) -> list[Tensor]:
 def test_the_logits_are_the_models(shape: tuple[int, int, int], side: int) -> None:
     """Query after query, at the borders too and whatever was kept, each image has the model's own logits."""
     model = network(shape=shape)
-    quick = windowed(model)
+    quick = taken_apart(model)
     best = uniform(6, *shape)
     for images in (best, *queries(best, side, 30)):
         with torch.no_grad():
@@ -48,7 +60,7 @@ def test_the_logits_are_the_models(shape: tuple[int, int, int], side: int) -> No
 def test_a_small_window_alone_is_computed() -> None:
     """What is computed of a layer covers the changed square and its reach, not the image."""
     model = network(shape=(3, 32, 32))
-    quick = windowed(model)
+    quick = taken_apart(model)
     best = uniform(6, 3, 32, 32)
     for images in (best, *queries(best, 4, 10)):
         quick(images)
@@ -60,7 +72,7 @@ def test_a_small_window_alone_is_computed() -> None:
 def test_what_was_taken_for_known_wrongly_is_mended() -> None:
     """Where squares overlap, what was kept can be guessed wrong; soon small windows are computed again."""
     model = network(shape=(3, 32, 32))
-    quick = windowed(model)
+    quick = taken_apart(model)
     best = uniform(6, 3, 32, 32).round()
     quick(best)
     small = 0
@@ -78,7 +90,7 @@ def test_what_was_taken_for_known_wrongly_is_mended() -> None:
 def test_broken_images_may_go_and_others_may_come() -> None:
     """Fewer images, none at all, one, or wholly others: the logits are the model's."""
     model = network(shape=(3, 32, 32))
-    quick = windowed(model)
+    quick = taken_apart(model)
     best = uniform(6, 3, 32, 32)
     *_, last = queries(best, 4, 5)
     for images in (best, last, last[[0, 2, 3, 5]], last[[3, 5]], last[:1], last[:0], last, uniform(6, 3, 32, 32)):
@@ -89,7 +101,7 @@ def test_broken_images_may_go_and_others_may_come() -> None:
 def test_the_callers_tensors_are_its_own() -> None:
     """Images and logits may be written to afterwards, as Square does, and the next logits are right all the same."""
     model = network(shape=(3, 32, 32))
-    quick = windowed(model)
+    quick = taken_apart(model)
     best = uniform(4, 3, 32, 32)
     for images in queries(best, 4, 6):
         wanted = model(images)
@@ -99,20 +111,22 @@ def test_the_callers_tensors_are_its_own() -> None:
         images.fill_(0)
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 @pytest.mark.parametrize(
     "layers",
     [
         [nn.Conv2d(3, 4, 5, padding=(1, 2), bias=False), nn.ReLU(), nn.Conv2d(4, 4, (2, 3), groups=2)],
         [nn.Conv2d(3, 4, 3, padding="valid"), nn.MaxPool2d(2), nn.Conv2d(4, 4, (5, 1), padding="same")],
         [nn.MaxPool2d(2), nn.Conv2d(3, 4, 3, padding=2)],
+        [nn.Conv2d(3, 4, 2, padding="same"), nn.Conv2d(4, 4, (4, 3), padding="same")],
+        [Normalise(Normalisation(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))), nn.Conv2d(3, 4, 3, padding=1)],
     ],
 )
 def test_layers_of_any_size_and_padding(layers: list[nn.Module]) -> None:
     """Kernels that are even, oblong or grouped, any zero padding, and rows that pooling drops: the model's logits."""
     flat = nn.Sequential(*layers, nn.Flatten()).eval()
     model = nn.Sequential(flat, nn.Linear(flat(uniform(1, 3, 17, 19)).shape[1], 5))
-    quick = windowed(model)
-    assert isinstance(quick, Windowed)
+    quick = taken_apart(model)
     best = uniform(4, 3, 17, 19)
     for images in (best, *queries(best, 3, 40)):
         with torch.no_grad():
@@ -128,23 +142,35 @@ def test_layers_of_any_size_and_padding(layers: list[nn.Module]) -> None:
         nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Flatten()),
         nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten()),
         nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(3), nn.Flatten()),
+        nn.Sequential(Doubled(3, 4, 3), nn.Flatten()),
         nn.Conv2d(3, 4, 3),
     ],
 )
 def test_another_model_is_left_as_it_is(model: nn.Module) -> None:
     """Layers that are not known to change near a change only, or not known at all, are not taken apart."""
-    assert windowed(model) is model
+    assert windowed(model) is None
 
 
 def test_the_papers_network_is_taken_apart() -> None:
     """Its convolutions and pooling are computed in windows."""
-    assert isinstance(windowed(build_model(Cnn(), (3, 32, 32), 10).eval()), Windowed)
+    assert windowed(build_model(Cnn(), (3, 32, 32), 10).eval()) is not None
 
 
 def test_too_many_pixels_are_not_remembered() -> None:
     """A batch whose layers would fill the memory is computed whole, and nothing of it is kept."""
     model = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Flatten())
-    quick = windowed(model)
+    quick = taken_apart(model)
     images = uniform(9, 1, 128, 128)
     torch.testing.assert_close(quick(images), model(images))
     assert not quick._known
+
+
+def test_what_is_forgotten_is_computed_anew() -> None:
+    """After an attack nothing is kept, and the next batch has the model's logits."""
+    model = network(shape=(3, 32, 32))
+    quick = taken_apart(model)
+    for images in (*queries(uniform(6, 3, 32, 32), 4, 3), uniform(6, 3, 32, 32)):
+        with torch.no_grad():
+            torch.testing.assert_close(quick(images), model(images), **EXACT)
+        quick.forget()
+        assert not quick._known

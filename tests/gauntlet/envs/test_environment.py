@@ -1,5 +1,7 @@
 """The single environment: what is shown, paid and told, and when an episode ends."""
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 import pytest
@@ -128,9 +130,18 @@ def test_a_step_without_an_image_is_refused() -> None:
         env.step(0)
 
 
-def test_an_episode_of_no_image_is_refused() -> None:
-    with pytest.raises(EnvironmentMisused, match="at least 1"):
-        ImageClassificationEnv(images_per_episode=0)
+@pytest.mark.parametrize("images", [0, 1.5])
+def test_an_episode_is_a_number_of_images(images: Any) -> None:
+    """None is no episode, and one of a fraction would never end."""
+    with pytest.raises(EnvironmentMisused, match="whole numbers of at least 1"):
+        ImageClassificationEnv(images_per_episode=images)
+
+
+def test_another_split_is_refused() -> None:
+    """A name that is not one of the two must not quietly show the other's images."""
+    for split in ("val", "Train"):
+        with pytest.raises(EnvironmentMisused, match=f"no split '{split}': it is train or test"):
+            ImageClassificationEnv(split=split)  # type: ignore[arg-type]
 
 
 def test_a_returned_observation_is_the_callers_own() -> None:

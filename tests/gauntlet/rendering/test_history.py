@@ -40,7 +40,7 @@ def test_objectives_stand_at_equal_accuracy() -> None:
 
 
 def test_seeds_stand_together_at_equal_accuracy() -> None:
-    """Whose difference, when, in what equal, over how many seeds; FGSM with its p, and the gap."""
+    """Whose difference, in what equal, over how many seeds; FGSM with its p, and the gap."""
     report = made_up({"seeds": [0]})
     (found,) = equal_accuracy_summaries(
         [
@@ -55,13 +55,13 @@ def test_seeds_stand_together_at_equal_accuracy() -> None:
         ]
     )
     text = to_markdown(report.model_copy(update={"equal_accuracy_summaries": (found,)}))
-    assert "| policy_gradient − cross_entropy | last | train | 1 | +3.0 | – | +0.0 |" in text
+    assert "| policy_gradient − cross_entropy | train | 1 | +3.0 | – | +0.0 |" in text
 
 
 @pytest.mark.parametrize("render", [to_markdown, to_html, to_latex])
 def test_every_form_compares_at_equal_accuracy(render: Callable[[Report], str]) -> None:
     """Where two objectives have a history the comparison is there, elsewhere nothing of it."""
     assert "it only learn more slowly" in render(made_up())
-    assert "Over the seeds where there was" in render(made_up())
+    assert "over the seeds where there was" in render(made_up())
     assert "it only learn more slowly" not in render(made_up(curves=()))
-    assert "Over the seeds where there was" not in render(made_up(curves=()))
+    assert "over the seeds where there was" not in render(made_up(curves=()))
