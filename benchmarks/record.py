@@ -11,7 +11,7 @@ about.json         machine, versions, durations, attempts, sizes, fingerprints
 import json
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -28,11 +28,14 @@ from gauntlet.stage_results import NATURAL
 _NOT_DRAWN = 404
 
 
-def write_record(client: GauntletClient, experiment_id: str, out: Path, about: Mapping[str, Any]) -> None:
+def write_record(
+    client: GauntletClient, experiment_id: str, out: Path, about: Mapping[str, Any], leave_out: Collection[str] = ()
+) -> None:
     """Fetch all that the service has of the experiment so far and write it into the folder `out`.
 
     Args:
         about: what the service does not tell; it goes into about.json beside what it does.
+        leave_out: renderings not to keep, such as `report.html` and `figures/confusion.svg`.
     """
     experiment = client.experiment(experiment_id)
     runs = sorted(client.runs(experiment_id), key=lambda run: run.id)
@@ -41,10 +44,13 @@ def write_record(client: GauntletClient, experiment_id: str, out: Path, about: M
         (out / folder).mkdir(parents=True, exist_ok=True)
     forms = {form: client.report_text(experiment_id, form) for form in get_args(Format)}
     for form, text in forms.items():
-        _write(out / f"report.{form}", text)
+        if f"report.{form}" not in leave_out:
+            _write(out / f"report.{form}", text)
     _write_json(out / "report.json", json.loads(forms["json"]))  # a line for each value, for whoever compares two
     report = Report.model_validate_json(forms["json"])
     for name in FIGURES:
+        if f"figures/{name}.svg" in leave_out:
+            continue
         try:
             _write(out / "figures" / f"{name}.svg", client.figure(experiment_id, name))
         except Refused as refusal:

@@ -42,8 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             console.print(f"{experiment.name} is {experiment.id} at {client.url}", soft_wrap=True)
             if not options.now:
                 experiment = watch(client, experiment.id, console, look_every_s=_LOOK_EVERY_S)
-            about = {"commit": options.commit or code_commit()}
-            write_record(client, experiment.id, options.out, about | (sizes(options.home) if options.home else {}))
+            about: dict[str, object] = {"commit": options.commit or code_commit()}
+            about |= sizes(options.home) if options.home else {}
+            write_record(client, experiment.id, options.out, about, options.leave_out)
     except (StartFailed, GauntletClientError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
@@ -61,6 +62,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--url", help="a Gauntlet that runs; without it one is started")
     parser.add_argument("--experiment", help="an experiment that was submitted already, instead of the spec")
     parser.add_argument("--now", action="store_true", help="do not wait: write what there is")
+    parser.add_argument(
+        "--leave-out", nargs="*", default=[], metavar="FILE", help="renderings not to keep: report.html …"
+    )
     parser.add_argument("--commit", help="the commit of the service's code, where it is not this checkout's")
     parser.add_argument(
         "--home",

@@ -69,18 +69,22 @@ def test_it_keeps_all_that_the_service_says_and_finds_its_experiment_again(tmp_p
 def test_results_so_far_can_be_had_of_a_service_that_runs(
     tmp_path: Path, sqlite_url: str, broker_url: str, spec: Path
 ) -> None:
-    """With --now nothing is waited for; an experiment may be named instead of the spec."""
+    """With --now nothing is waited for; an experiment may be named instead of the spec, and renderings be left out."""
     with System(tmp_path, sqlite_url, broker_url) as system:
-        there = ["--url", system.client.url, "--out", str(tmp_path / "out"), "--now"]
-        reproduce.main([*there, "--spec", str(spec)])
+        there = ["--url", system.client.url, "--now", "--out"]
+        reproduce.main([*there, str(tmp_path / "first"), "--spec", str(spec)])
         (experiment,) = system.client.experiments()
-        reproduce.main([*there, "--experiment", experiment.id, "--commit", "abc"])
+        out = str(tmp_path / "out")
+        reproduce.main([*there, out, "--experiment", experiment.id, "--commit", "abc", "--leave-out", "report.html"])
         assert [found.id for found in system.client.experiments()] == [experiment.id]
     about = json.loads((tmp_path / "out/about.json").read_text())
     assert (about["status"], about["commit"], about["finished_at"]) == ("queued", "abc", None)
     assert "database_bytes" not in about
     assert "may still be missing" in (tmp_path / "out/report.md").read_text()
     assert list((tmp_path / "out/figures").iterdir()) == []
+    forms = {"report.json", "report.md", "report.csv", "report.tex"}
+    assert {file.name for file in (tmp_path / "out").glob("report.*")} == forms
+    assert (tmp_path / "first/report.html").exists()
 
 
 def test_the_spec_is_the_papers_but_for_what_is_told() -> None:
