@@ -20,3 +20,31 @@ class RunCurve(BaseModel):
     test_accuracy: tuple[float | None, ...]
     test_fgsm_accuracy: tuple[float | None, ...]
     train_adversarial_accuracy: tuple[float | None, ...]
+
+
+class EpochAccuracies(BaseModel):
+    """The accuracies that were measured after one epoch, fractions; `generalisation_gap` is train − test."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epoch: int
+    train_accuracy: float
+    test_accuracy: float
+    test_fgsm_accuracy: float
+    generalisation_gap: float
+
+
+def measured_epochs(curve: RunCurve) -> list[EpochAccuracies]:
+    """The epochs that have all of train, test and FGSM accuracy, in order."""
+    epochs = zip(curve.epochs, curve.train_accuracy, curve.test_accuracy, curve.test_fgsm_accuracy, strict=True)
+    return [
+        EpochAccuracies(
+            epoch=epoch,
+            train_accuracy=train,
+            test_accuracy=test,
+            test_fgsm_accuracy=fgsm,
+            generalisation_gap=train - test,
+        )
+        for epoch, train, test, fgsm in epochs
+        if train is not None and test is not None and fgsm is not None
+    ]

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
-from gauntlet.curves import RunCurve
+from gauntlet.curves import EpochAccuracies, RunCurve, measured_epochs
 from gauntlet.intervals import paired_p
 from gauntlet.summaries import Estimate
 
@@ -22,16 +22,6 @@ TOLERANCE = 0.01
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class EpochAccuracies(_Value):
-    """The accuracies that were measured after one epoch, fractions; `generalisation_gap` is train − test."""
-
-    epoch: int
-    train_accuracy: float
-    test_accuracy: float
-    test_fgsm_accuracy: float
-    generalisation_gap: float
 
 
 class EqualAccuracy(_Value):
@@ -71,7 +61,7 @@ class EqualAccuracySummary(_Value):
 
 def equal_accuracies(curves: Sequence[RunCurve], baseline: str) -> Iterator[EqualAccuracy]:
     """Every other objective against `baseline`, seed by seed, at equal train and at equal test accuracy."""
-    histories = {(curve.objective, curve.seed): _history(curve) for curve in curves}
+    histories = {(curve.objective, curve.seed): measured_epochs(curve) for curve in curves}
     for (objective, seed), history in histories.items():
         others = histories.get((baseline, seed))
         if objective == baseline or not history or not others:
@@ -115,22 +105,6 @@ def equal_accuracy_summaries(found: Sequence[EqualAccuracy]) -> Iterator[EqualAc
                 gap_difference=Estimate.of(gaps),
                 p=paired_p(fgsm),
             )
-
-
-def _history(curve: RunCurve) -> list[EpochAccuracies]:
-    """The epochs that have all of train, test and FGSM accuracy, in order."""
-    epochs = zip(curve.epochs, curve.train_accuracy, curve.test_accuracy, curve.test_fgsm_accuracy, strict=True)
-    return [
-        EpochAccuracies(
-            epoch=epoch,
-            train_accuracy=train,
-            test_accuracy=test,
-            test_fgsm_accuracy=fgsm,
-            generalisation_gap=train - test,
-        )
-        for epoch, train, test, fgsm in epochs
-        if train is not None and test is not None and fgsm is not None
-    ]
 
 
 def _nearest(history: Sequence[EpochAccuracies], field: Matched, accuracy: float) -> EpochAccuracies | None:

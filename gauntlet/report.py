@@ -16,6 +16,7 @@ from gauntlet.equal_accuracy import (
     equal_accuracy_summaries,
 )
 from gauntlet.evaluation_spec import SelectOn
+from gauntlet.gaps import GapOverEpochs, gaps_over_epochs
 from gauntlet.paper import PaperComparison, beside_the_paper
 from gauntlet.report_row import ReportRow
 from gauntlet.spec import ExperimentSpec
@@ -53,6 +54,7 @@ class Report(_Value):
     comparisons: tuple[Comparison, ...]
     equal_accuracies: tuple[EqualAccuracy, ...] = ()  # an earlier service's report has none
     equal_accuracy_summaries: tuple[EqualAccuracySummary, ...] = ()  # likewise
+    gaps: tuple[GapOverEpochs, ...] = ()  # likewise
     paper: PaperComparison | None
     curves: tuple[RunCurve, ...]
     costs: tuple[RunCost, ...]
@@ -90,6 +92,7 @@ def assemble(
         comparisons=tuple(comparisons(rows, baseline)),
         equal_accuracies=equal,
         equal_accuracy_summaries=tuple(equal_accuracy_summaries(equal)),
+        gaps=tuple(gaps_over_epochs(drawn)),
         paper=beside_the_paper(spec, summed, rows[0].n if rows else None),
         curves=drawn,
         costs=tuple(costs),

@@ -2,13 +2,20 @@
 
 from collections.abc import Callable, Iterator
 
-from gauntlet.equal_accuracy import TOLERANCE, EpochAccuracies, EqualAccuracy, EqualAccuracySummary, Matched
+from gauntlet.curves import EpochAccuracies
+from gauntlet.equal_accuracy import TOLERANCE, EqualAccuracy, EqualAccuracySummary, Matched
+from gauntlet.gaps import SMALL_GAP, GapOverEpochs
 from gauntlet.rendering.wording import NOTHING, p_value, per_cent, points, selection_title
 from gauntlet.report import Report
 
 EPOCH_HEADER = ("objective", "seed", "epoch", "train", "natural", "FGSM", "gap")
 EPOCH_NOTE = (
     "As measured after the epochs that kept a checkpoint, and the last so far; natural and FGSM on the test set."
+)
+GAP_HEADER = ("objective", "seed", "epochs", "small", "mean", "widest", "at epoch", "last")
+GAP_NOTE = (
+    f"Train − natural accuracy in points over all epochs so far, and in how many per cent of them it was small: below "
+    f"{100 * SMALL_GAP:g} points. A run that has learned little has a small gap for that reason alone."
 )
 EQUAL_HEADER = ("compared", "seed", "equal in", "epochs", "train", "natural", "FGSM", "gap")
 EQUAL_NOTE = (
@@ -34,6 +41,13 @@ def epoch_cells(report: Report) -> Iterator[list[str]]:
                 gap = NOTHING if train is None or test is None else points(train - test)
                 shown = [per_cent(value, None) for value in (train, test, fgsm)]
                 yield [curve.objective, str(curve.seed), str(epoch), *shown, gap]
+
+
+def gap_cells(found: GapOverEpochs) -> list[str]:
+    """Whose, over how many epochs, in how many per cent of them it was small, and the mean, widest and last gap."""
+    small = per_cent(found.small_epochs / found.epochs, None)
+    widest = (points(found.widest), str(found.widest_epoch))
+    return [found.objective, str(found.seed), str(found.epochs), small, points(found.mean), *widest, points(found.last)]
 
 
 def equal_cells(found: EqualAccuracy) -> list[str]:

@@ -27,6 +27,7 @@ def to_html(report: Report) -> str:
         wording.attack_name,
         history.equal_cells,
         history.equal_summary_cells,
+        history.gap_cells,
     )
     environment.filters |= {function.__name__: function for function in cells}
     drawn = [(figures.TITLES[name], Markup(inline(document))) for name, document in figures.drawn(report)]  # noqa: S704  # matplotlib escapes text

@@ -41,6 +41,9 @@ def _details(report: Report) -> Iterator[str]:
             yield from _table(history.EQUAL_SUMMARY_HEADER, cells, words=2)
             yield ""
         yield from _table(history.EQUAL_HEADER, map(history.equal_cells, report.equal_accuracies), words=3)
+    if report.gaps:
+        yield from ("", "## The gap over epochs", "", history.GAP_NOTE, "")
+        yield from _table(history.GAP_HEADER, map(history.gap_cells, report.gaps), words=2)
     if report.curves:
         yield from ("", "## By epoch", "", history.EPOCH_NOTE, "")
         yield from _table(history.EPOCH_HEADER, history.epoch_cells(report), words=2)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from gauntlet.curves import RunCurve
-from gauntlet.equal_accuracy import EpochAccuracies, equal_accuracies, equal_accuracy_summaries
+from gauntlet.curves import EpochAccuracies, RunCurve
+from gauntlet.equal_accuracy import equal_accuracies, equal_accuracy_summaries
 
 # Per cent: train, test, FGSM of each epoch.
 Epochs = list[tuple[float | None, float, float]]

@@ -22,6 +22,17 @@ def test_accuracies_stand_by_epoch() -> None:
     assert all(re.fullmatch(r"\| cross_entropy \| 0 \| \d+( \| \d+\.\d){3} \| [+−]\d\.\d \|", line) for line in lines)
 
 
+def test_gaps_stand_over_all_epochs() -> None:
+    """How many epochs, in how many per cent the gap was small, then mean, widest with its epoch, and last."""
+    report = made_up({"seeds": [0]})
+    first = report.gaps[0].model_copy(
+        update={"epochs": 8, "small_epochs": 3, "mean": 0.021, "widest": 0.04, "widest_epoch": 7, "last": -0.001}
+    )
+    text = to_markdown(report.model_copy(update={"gaps": (first,)}))
+    assert "| cross_entropy | 0 | 8 | 37.5 | +2.1 | +4.0 | 7 | −0.1 |" in text
+    assert "The gap over epochs" not in to_markdown(made_up(curves=()))
+
+
 def test_objectives_stand_at_equal_accuracy() -> None:
     """Epochs, accuracies and gaps of both, and the difference in FGSM accuracy; a dash where there is no such epoch."""
     report = made_up({"seeds": [0]})

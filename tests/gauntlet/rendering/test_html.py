@@ -60,7 +60,7 @@ def test_the_page_has_all_figures_and_tables(text: str) -> None:
     page = Page(text)
     assert page.tags.count("figure") == len(FIGURES)
     headings = ("Over seeds", "Objectives compared", "Beside the paper", "At equal accuracy", "By epoch")
-    for heading in (*headings, "Every attack", "By class", "Cost"):
+    for heading in (*headings, "The gap over epochs", "Every attack", "By class", "Cost"):
         assert f"<h2>{heading}</h2>" in text
     assert page.tags.count("details") == 6 + 3
     assert "prefers-color-scheme: dark" in text
