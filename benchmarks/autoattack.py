@@ -21,14 +21,14 @@ from torch import Tensor, nn
 
 from benchmarks.machine import describe_machine
 from benchmarks.peers import plain_cnn
-from gauntlet.architectures import build_model
-from gauntlet.datasets import Dataset, ImageSet, load_dataset
-from gauntlet.evaluation import evaluate
-from gauntlet.evaluation_spec import EvaluationSpec
+from gauntlet.data.datasets import Dataset, ImageSet, load_dataset
+from gauntlet.evaluation.loop import evaluate
 from gauntlet.events import CheckpointReady, EpochFinished
-from gauntlet.kinds import Cnn, ImageFolder
-from gauntlet.spec import RunSpec
-from gauntlet.training import train
+from gauntlet.models.architectures import build_model
+from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.experiment import RunSpec
+from gauntlet.spec.kinds import Cnn, ImageFolder
+from gauntlet.training.loop import train
 
 CPU = torch.device("cpu")
 EPS = "8/255"

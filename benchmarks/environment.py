@@ -22,14 +22,14 @@ from torch import nn
 
 from benchmarks.rounds import prepare, publish, race, random_images
 from benchmarks.training_step import gauntlet_training
-from gauntlet.architectures import build_model, initialise
-from gauntlet.datasets import ImageSet
+from gauntlet.data.datasets import ImageSet
 from gauntlet.envs import ENVIRONMENT_ID
 from gauntlet.envs.classification import Settings
 from gauntlet.envs.environment import ImageClassificationEnv
 from gauntlet.envs.stable_baselines import PolicyLogits, StableBaselinesVecEnv
 from gauntlet.envs.vector import ImageClassificationVectorEnv
-from gauntlet.kinds import Cnn
+from gauntlet.models.architectures import build_model, initialise
+from gauntlet.spec.kinds import Cnn
 
 # What is asked for, as a multiple of SyncVectorEnv's images/s.
 WANTED = 10.0

@@ -16,14 +16,14 @@ from typing import Any
 import torch
 
 from benchmarks.machine import describe_machine
-from gauntlet.architectures import build_model
-from gauntlet.datasets import Dataset, load_dataset
+from gauntlet.data.datasets import Dataset, load_dataset
 from gauntlet.events import CheckpointReady
-from gauntlet.intervals import wilson_interval
-from gauntlet.kinds import ImageFolder
-from gauntlet.measurement import build_probe, measure
-from gauntlet.spec import RunSpec
-from gauntlet.training import train
+from gauntlet.models.architectures import build_model
+from gauntlet.results.intervals import wilson_interval
+from gauntlet.spec.experiment import RunSpec
+from gauntlet.spec.kinds import ImageFolder
+from gauntlet.training.loop import train
+from gauntlet.training.measurement import build_probe, measure
 
 WAYS = {
     "fp32, eager": {"precision": "fp32", "compile": "off"},

@@ -22,16 +22,16 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from benchmarks.machine import describe_machine
-from gauntlet.attack_specs import AutoAttack as AutoAttackSpec
-from gauntlet.checkpoint_card import CheckpointCard, ImportCard
-from gauntlet.checkpoints import LoadedModel, encode_weights, load_model, read_foreign_weights
-from gauntlet.datasets import ImageSet, load_split, to_unit
-from gauntlet.eps import format_eps, parse_eps
-from gauntlet.evaluation import evaluate
-from gauntlet.evaluation_spec import EvaluationSpec
-from gauntlet.intervals import wilson_interval
-from gauntlet.kinds import ImageFolder, ResNet
-from gauntlet.preflight import preflight
+from gauntlet.data.datasets import ImageSet, load_split, to_unit
+from gauntlet.evaluation.loop import evaluate
+from gauntlet.evaluation.preflight import preflight
+from gauntlet.models.checkpoints import LoadedModel, encode_weights, load_model, read_foreign_weights
+from gauntlet.results.intervals import wilson_interval
+from gauntlet.spec.attacks import AutoAttack as AutoAttackSpec
+from gauntlet.spec.checkpoint_card import CheckpointCard, ImportCard
+from gauntlet.spec.eps import format_eps, parse_eps
+from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.kinds import ImageFolder, ResNet
 
 CPU = torch.device("cpu")
 _BATCH = 100

@@ -19,11 +19,11 @@ from typing import Any, get_args
 import gauntlet
 from benchmarks.machine import describe_machine
 from client import GauntletClient, Refused
-from gauntlet.attack_specs import attack_label
 from gauntlet.rendering import FIGURES, Format
-from gauntlet.report import Report
+from gauntlet.report.report import Report
 from gauntlet.resources import TERMINAL, Evaluation, Experiment, Job, Run
-from gauntlet.stage_results import NATURAL
+from gauntlet.results.stage_results import NATURAL
+from gauntlet.spec.attacks import attack_label
 
 _NOT_DRAWN = 404
 

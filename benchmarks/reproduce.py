@@ -24,7 +24,7 @@ from cli.embedded import StartFailed
 from cli.watching import watch
 from client import GauntletClient, GauntletClientError
 from gauntlet.resources import Experiment
-from gauntlet.spec import ExperimentSpec
+from gauntlet.spec.experiment import ExperimentSpec
 from service.settings import ServiceSettings
 
 _FOLDER = Path(__file__).parent / "reproduction"

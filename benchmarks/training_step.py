@@ -11,10 +11,10 @@ import torch
 
 from benchmarks import peers
 from benchmarks.rounds import prepare, publish, race, random_images
-from gauntlet.architectures import build_model, initialise
-from gauntlet.datasets import Dataset, ImageSet, to_unit
-from gauntlet.spec import RunSpec
-from gauntlet.training import build_epochs
+from gauntlet.data.datasets import Dataset, ImageSet, to_unit
+from gauntlet.models.architectures import build_model, initialise
+from gauntlet.spec.experiment import RunSpec
+from gauntlet.training.loop import build_epochs
 
 BATCH = 32
 # What is asked of the engine, measured in one run: images/s as a multiple of each peer's.

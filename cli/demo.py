@@ -12,7 +12,7 @@ from cli.embedded import StartFailed
 from cli.tables import classifications_table, print_report
 from cli.watching import watch
 from client import GauntletClient
-from gauntlet.report import Report
+from gauntlet.report.report import Report
 from service.settings import ServiceSettings
 
 _HELD_OUT = 0
@@ -49,7 +49,7 @@ def _classify_a_digit(client: GauntletClient, home: Path, report: Report, consol
     # Imported here: it loads torch, which the other commands do without.
     from PIL import Image
 
-    from gauntlet.datasets import load_split
+    from gauntlet.data.datasets import load_split
 
     test, classes = load_split(report.spec.dataset, "test", home)
     file = home / "digit.png"

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 from rich.markup import escape
 from rich.table import Table
 
-from gauntlet.attack_specs import attack_label
-from gauntlet.leaderboard import Leaderboard
-from gauntlet.outcome import Accuracy, EvaluationOutcome
+from gauntlet.report.leaderboard import Leaderboard
+from gauntlet.report.transfers import TransferMatrix
 from gauntlet.resources import Evaluation
-from gauntlet.transfers import TransferMatrix
+from gauntlet.results.outcome import Accuracy, EvaluationOutcome
+from gauntlet.spec.attacks import attack_label
 
 _MISSING = "–"
 

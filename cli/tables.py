@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gauntlet.eps import format_eps
-from gauntlet.report import Report
+from gauntlet.report.report import Report
 from gauntlet.resources import Checkpoint, Classification, Experiment, Run
+from gauntlet.spec.eps import format_eps
 
 _LIKELIEST = 3
 

@@ -13,12 +13,10 @@ import httpx2
 from pydantic import ValidationError
 
 from client.errors import GauntletClientError, Refused, Unreachable
-from gauntlet.checkpoint_card import ImportCard
-from gauntlet.evaluation_spec import EvaluationRequest
-from gauntlet.kinds import Spec
-from gauntlet.leaderboard import Leaderboard
 from gauntlet.rendering import FigureName, Format
-from gauntlet.report import Report
+from gauntlet.report.leaderboard import Leaderboard
+from gauntlet.report.report import Report
+from gauntlet.report.transfers import TransferMatrix, TransferRequest
 from gauntlet.resources import (
     Checkpoint,
     Classification,
@@ -33,8 +31,10 @@ from gauntlet.resources import (
     Run,
     RunEvent,
 )
-from gauntlet.spec import ExperimentSpec
-from gauntlet.transfers import TransferMatrix, TransferRequest
+from gauntlet.spec.checkpoint_card import ImportCard
+from gauntlet.spec.evaluation import EvaluationRequest
+from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.kinds import Spec
 
 _PAGE = 100
 # Enough for a restart of the service.

@@ -5,7 +5,7 @@ The exceptions are `StateReady` and `CheckpointReady`, whose state is tensors on
 
 from dataclasses import dataclass
 
-from gauntlet.checkpoints import TrainingState
+from gauntlet.models.checkpoints import TrainingState
 
 
 @dataclass(frozen=True)

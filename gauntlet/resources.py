@@ -8,11 +8,11 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from gauntlet.checkpoint_card import CheckpointCard
-from gauntlet.evaluation_spec import EvaluationSpec, Selection
-from gauntlet.finding import Finding
-from gauntlet.outcome import EvaluationOutcome
-from gauntlet.spec import ExperimentSpec, RunSpec
+from gauntlet.results.finding import Finding
+from gauntlet.results.outcome import EvaluationOutcome
+from gauntlet.spec.checkpoint_card import CheckpointCard
+from gauntlet.spec.evaluation import EvaluationSpec, Selection
+from gauntlet.spec.experiment import ExperimentSpec, RunSpec
 
 Status = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
 TERMINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from gauntlet.checkpoints import LoadedModel, load_model
-from gauntlet.datasets import to_tensor, to_unit
+from gauntlet.data.datasets import to_tensor, to_unit
+from gauntlet.models.checkpoints import LoadedModel, load_model
 from gauntlet.resources import Classification, ClassProbability
 
 _MODELS_KEPT = 8

@@ -15,10 +15,10 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
-from gauntlet.attack_specs import ATTACK_KINDS
-from gauntlet.kinds import UNION_TAGS
-from gauntlet.objective_specs import OBJECTIVE_KINDS
 from gauntlet.resources import Problem, ProblemError
+from gauntlet.spec.attacks import ATTACK_KINDS
+from gauntlet.spec.kinds import UNION_TAGS
+from gauntlet.spec.objectives import OBJECTIVE_KINDS
 from store.errors import CheckpointUnfit, IdempotencyConflict, NotFound
 
 logger = logging.getLogger(__name__)

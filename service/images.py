@@ -5,14 +5,14 @@ import warnings
 
 from PIL import Image, UnidentifiedImageError
 
-from gauntlet.pictures import plain
+from gauntlet.data.pictures import plain
 from service.errors import UploadRejected
 
 _FORMATS = ("PNG", "JPEG")
 
 
 def decode(content: bytes, pointer: str, *, max_pixels: int) -> Image.Image:
-    """The picture in the plain form of `gauntlet.pictures`.
+    """The picture in the plain form of `gauntlet.data.pictures`.
 
     Raises:
         UploadRejected: 415 if it is no PNG or JPEG, 422 if it is damaged, animated or has more than `max_pixels`.

@@ -8,11 +8,11 @@ from typing import BinaryIO
 import torch
 
 from gauntlet import seeding
-from gauntlet.checkpoint_card import CheckpointCard
-from gauntlet.checkpoints import build_loaded, encode_weights, read_foreign_weights
 from gauntlet.errors import CheckpointInvalid
-from gauntlet.finding import Finding
-from gauntlet.preflight import preflight
+from gauntlet.evaluation.preflight import preflight
+from gauntlet.models.checkpoints import build_loaded, encode_weights, read_foreign_weights
+from gauntlet.results.finding import Finding
+from gauntlet.spec.checkpoint_card import CheckpointCard
 
 # The service may have no images of the data set. Few, so that ResNet-18 on large images answers within seconds.
 _NOISE_IMAGES = 16

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from sqlalchemy import case, func, or_, select
 from sqlalchemy.orm import Session
 
-from gauntlet.attack_specs import attack_label
-from gauntlet.evaluation_spec import EvaluationSpec
-from gauntlet.masking import MASKING_PREFIX, masking_attacks
-from gauntlet.progress import StageCount
-from gauntlet.stage_results import NATURAL
+from gauntlet.report.progress import StageCount
+from gauntlet.results.masking import MASKING_PREFIX, masking_attacks
+from gauntlet.results.stage_results import NATURAL
+from gauntlet.spec.attacks import attack_label
+from gauntlet.spec.evaluation import EvaluationSpec
 from store.models import Checkpoint, Evaluation, EvaluationBatch
 
 

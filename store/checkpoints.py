@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from gauntlet import resources
-from gauntlet.checkpoint_card import CheckpointCard, Imported, Trained
+from gauntlet.spec.checkpoint_card import CheckpointCard, Imported, Trained
 from store.database import db_now
 from store.errors import CheckpointUnfit, NotFound
 from store.files import StoredFile

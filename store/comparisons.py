@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from gauntlet.attack_specs import GradientLoss, Norm, Transfer
-from gauntlet.leaderboard import Candidate, Leaderboard, rank
-from gauntlet.outcome import Accuracy, AttackOutcome
-from gauntlet.transfers import TransferMatrix, Transferred, transfer_matrix
+from gauntlet.report.leaderboard import Candidate, Leaderboard, rank
+from gauntlet.report.transfers import TransferMatrix, Transferred, transfer_matrix
+from gauntlet.results.outcome import Accuracy, AttackOutcome
+from gauntlet.spec.attacks import GradientLoss, Norm, Transfer
 from store import checkpoints
 from store.models import Checkpoint, Evaluation
 

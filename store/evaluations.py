@@ -8,14 +8,14 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
-from gauntlet.checkpoint_card import CheckpointCard
-from gauntlet.evaluation_spec import EvaluationSpec, Selection, SelectOn
-from gauntlet.finding import Finding
-from gauntlet.kinds import dataset_title
-from gauntlet.outcome import EvaluationOutcome, Measured, summarise
-from gauntlet.progress import StageCount, attack_progress
-from gauntlet.spec import RunSpec
-from gauntlet.stage_results import StageBatch
+from gauntlet.report.progress import StageCount, attack_progress
+from gauntlet.results.finding import Finding
+from gauntlet.results.outcome import EvaluationOutcome, Measured, summarise
+from gauntlet.results.stage_results import StageBatch
+from gauntlet.spec.checkpoint_card import CheckpointCard
+from gauntlet.spec.evaluation import EvaluationSpec, Selection, SelectOn
+from gauntlet.spec.experiment import RunSpec
+from gauntlet.spec.kinds import dataset_title
 from store import batches as stored
 from store import jobs
 from store.database import db_now
@@ -172,10 +172,10 @@ class AttackedSet:
 
 
 def note_start(session: Session, held: Claim, attacked: AttackedSet, implementation: str) -> None:
-    """Note what is attacked, and whose code on what kind of device does it (`gauntlet.protocol.IMPLEMENTATIONS`).
+    """Note what is attacked, and whose code on what kind of device does it.
 
-    Where an earlier attempt attacked something else, or otherwise, its batches are forgotten: an outcome has one
-    protocol.
+    `implementation` begins with `gauntlet.results.protocol.IMPLEMENTATIONS`. Where an earlier attempt attacked
+    something else, or otherwise, its batches are forgotten: an outcome has one protocol.
 
     Raises:
         LeaseLost: the evaluation is no longer this attempt's.

@@ -10,10 +10,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
-from gauntlet.evaluation_spec import EvaluationSpec
-from gauntlet.kinds import ArchitectureSpec
 from gauntlet.resources import Progress, Status
-from gauntlet.spec import ExperimentSpec
+from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.kinds import ArchitectureSpec
 from store import checkpoints, jobs
 from store.database import db_now, take_turn
 from store.errors import CheckpointUnfit, IdempotencyConflict

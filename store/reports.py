@@ -7,12 +7,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
-from gauntlet.curves import RunCurve
-from gauntlet.evaluation_spec import Selection
-from gauntlet.outcome import EvaluationOutcome
-from gauntlet.report import Report, RunCost, assemble
-from gauntlet.report_row import ReportRow, report_row
-from gauntlet.suspicions import suspicions
+from gauntlet.report.curves import RunCurve
+from gauntlet.report.report import Report, RunCost, assemble
+from gauntlet.report.report_row import ReportRow, report_row
+from gauntlet.results.outcome import EvaluationOutcome
+from gauntlet.results.suspicions import suspicions
+from gauntlet.spec.evaluation import Selection
 from store import experiments
 from store.models import Checkpoint, EpochMetrics, Evaluation, EvaluationBatch, Run, RunEvent
 

@@ -7,8 +7,8 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
-from gauntlet.checkpoint_card import CheckpointCard
-from gauntlet.spec import RunSpec
+from gauntlet.spec.checkpoint_card import CheckpointCard
+from gauntlet.spec.experiment import RunSpec
 from store import evaluations, jobs
 from store.database import db_now
 from store.files import StoredFile

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gauntlet.spec import ExperimentSpec
+from gauntlet.spec.experiment import ExperimentSpec
 from store.database import Database, migrate
 from tests.broker import running_broker, socket_path
 from tests.postgres import create_database, running_postgres

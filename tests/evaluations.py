@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from gauntlet.attack_specs import attack_label
-from gauntlet.checkpoint_card import CheckpointCard, Imported
-from gauntlet.evaluation_spec import EvaluationRequest
 from gauntlet.events import BatchAttacked
-from gauntlet.kinds import Cnn, Digits
-from gauntlet.protocol import IMPLEMENTATIONS
-from gauntlet.stage_results import NATURAL
+from gauntlet.results.protocol import IMPLEMENTATIONS
+from gauntlet.results.stage_results import NATURAL
+from gauntlet.spec.attacks import attack_label
+from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
+from gauntlet.spec.evaluation import EvaluationRequest
+from gauntlet.spec.kinds import Cnn, Digits
 from store import evaluation_requests, evaluations, jobs
 from store.database import Database, db_now
 from store.evaluations import AttackedSet

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gauntlet.attack_specs import attack_label
-from gauntlet.curves import RunCurve
-from gauntlet.evaluation_spec import EvaluationSpec
-from gauntlet.outcome import EvaluationOutcome, Measured, summarise
-from gauntlet.presets import overlay
-from gauntlet.report import Report, RunCost, assemble
-from gauntlet.report_row import ReportRow, report_row
-from gauntlet.spec import ExperimentSpec
+from gauntlet.report.curves import RunCurve
+from gauntlet.report.report import Report, RunCost, assemble
+from gauntlet.report.report_row import ReportRow, report_row
+from gauntlet.results.outcome import EvaluationOutcome, Measured, summarise
+from gauntlet.spec.attacks import attack_label
+from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.presets import overlay
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 DIGITS = tuple("0123456789")

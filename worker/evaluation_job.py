@@ -8,16 +8,16 @@ from functools import partial
 import torch
 from torch import nn
 
-from gauntlet.checkpoint_card import Imported
-from gauntlet.checkpoints import LoadedModel, load_model
-from gauntlet.datasets import ImageSet, digest, load_split, to_unit
+from gauntlet.data.datasets import ImageSet, digest, load_split, to_unit
 from gauntlet.errors import CheckpointInvalid
-from gauntlet.evaluation import evaluate
-from gauntlet.evaluation_spec import other_models
+from gauntlet.evaluation.loop import evaluate
+from gauntlet.evaluation.preflight import preflight
 from gauntlet.events import BatchAttacked
-from gauntlet.finding import Finding
-from gauntlet.preflight import preflight
-from gauntlet.protocol import IMPLEMENTATIONS
+from gauntlet.models.checkpoints import LoadedModel, load_model
+from gauntlet.results.finding import Finding
+from gauntlet.results.protocol import IMPLEMENTATIONS
+from gauntlet.spec.checkpoint_card import Imported
+from gauntlet.spec.evaluation import other_models
 from store import batches, checkpoints, evaluations, jobs
 from store.database import Database
 from store.errors import NotFound

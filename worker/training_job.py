@@ -11,20 +11,20 @@ import torch
 from sqlalchemy.orm import Session
 from torch import Tensor
 
-from gauntlet.checkpoint_card import CheckpointCard, Trained
-from gauntlet.checkpoints import (
+from gauntlet.data.datasets import Dataset, load_dataset
+from gauntlet.errors import CheckpointInvalid
+from gauntlet.evaluation.loop import require_supported
+from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resumed, StateReady, TrainingEvent, Warned
+from gauntlet.models.checkpoints import (
     TrainingState,
     encode_training_state,
     encode_weights,
     load_initial_weights,
     load_training_state,
 )
-from gauntlet.datasets import Dataset, load_dataset
-from gauntlet.errors import CheckpointInvalid
-from gauntlet.evaluation import require_supported
-from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resumed, StateReady, TrainingEvent, Warned
-from gauntlet.spec import RunSpec
-from gauntlet.training import train
+from gauntlet.spec.checkpoint_card import CheckpointCard, Trained
+from gauntlet.spec.experiment import RunSpec
+from gauntlet.training.loop import train
 from store import checkpoints, files, jobs, runs
 from store.database import Database
 from store.errors import NotFound

@@ -7,10 +7,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from gauntlet import attacks
-from gauntlet.attack_specs import FgsmAttack, PgdAttack, attack_label
+from gauntlet.attacks import gradient
 from gauntlet.errors import OutputNotFinite
-from gauntlet.precision import Model
+from gauntlet.models.precision import Model
+from gauntlet.spec.attacks import FgsmAttack, PgdAttack, attack_label
 
 AdversarySpec = Annotated[FgsmAttack | PgdAttack, Field(discriminator="kind")]
 
@@ -43,9 +43,9 @@ def attack_policy(
     with _eval_mode(policy):
         match attack:
             case FgsmAttack():
-                return attacks.fgsm(finite, images, labels, attack.eps, norm=attack.norm)
+                return gradient.fgsm(finite, images, labels, attack.eps, norm=attack.norm)
             case PgdAttack():
-                return attacks.pgd(
+                return gradient.pgd(
                     finite,
                     images,
                     labels,
@@ -61,4 +61,4 @@ def attack_policy(
 
 
 def _eval_mode(policy: Model) -> AbstractContextManager[None]:
-    return attacks.mode(policy, training=False) if isinstance(policy, nn.Module) else nullcontext()
+    return gradient.mode(policy, training=False) if isinstance(policy, nn.Module) else nullcontext()

@@ -14,15 +14,15 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from pydantic import TypeAdapter
 
-from gauntlet.attack_specs import FgsmAttack, PgdAttack
-from gauntlet.datasets import Split, to_unit
+from gauntlet.data.datasets import Split, to_unit
 from gauntlet.envs.adversary import AdversarySpec, attack_policy
 from gauntlet.envs.images import DatasetChoice, choose_images
 from gauntlet.envs.passes import ShuffledPasses
 from gauntlet.envs.rewards import RewardChoice, reward_table
 from gauntlet.errors import EnvironmentMisused
-from gauntlet.objective_specs import Reward
-from gauntlet.precision import Model
+from gauntlet.models.precision import Model
+from gauntlet.spec.attacks import FgsmAttack, PgdAttack
+from gauntlet.spec.objectives import Reward
 
 _ADVERSARY: TypeAdapter[FgsmAttack | PgdAttack | None] = TypeAdapter(AdversarySpec | None)
 

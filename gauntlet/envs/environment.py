@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gauntlet.envs.classification import Classification, Judged, Settings, Shown
 from gauntlet.envs.frames import FRAMES_PER_SECOND, Frame, RenderMode, draw_frames
-from gauntlet.precision import Model
+from gauntlet.models.precision import Model
 
 
 class ImageClassificationEnv(gymnasium.Env[NDArray[np.float32], np.int64]):

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gauntlet.envs.classification import Classification, Judged, Settings, Shown
 from gauntlet.envs.frames import FRAMES_PER_SECOND, Frame, RenderMode, draw_frames
-from gauntlet.precision import Model
+from gauntlet.models.precision import Model
 
 
 class ImageClassificationVectorEnv(VectorEnv[NDArray[np.float32], ArrayLike, NDArray[Any]]):

@@ -5,7 +5,7 @@ What draws or fills in templates is imported only when it is used: the API start
 
 from typing import Literal, assert_never, get_args
 
-from gauntlet.report import Report
+from gauntlet.report.report import Report
 
 Format = Literal["json", "html", "md", "csv", "tex"]
 FigureName = Literal["training", "gap", "eps", "cost", "confusion"]

@@ -4,12 +4,12 @@ import csv
 import io
 from collections.abc import Iterator
 
-from gauntlet.attack_specs import attack_label
-from gauntlet.eps import format_eps
-from gauntlet.outcome import Accuracy
-from gauntlet.report import Report
-from gauntlet.report_row import ReportRow
-from gauntlet.stage_results import NATURAL
+from gauntlet.report.report import Report
+from gauntlet.report.report_row import ReportRow
+from gauntlet.results.outcome import Accuracy
+from gauntlet.results.stage_results import NATURAL
+from gauntlet.spec.attacks import attack_label
+from gauntlet.spec.eps import format_eps
 
 HEADER = (
     "experiment",

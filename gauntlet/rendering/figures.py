@@ -11,14 +11,14 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from gauntlet.attack_specs import attack_title, threat_model
-from gauntlet.curves import RunCurve
-from gauntlet.outcome import Confusion
 from gauntlet.rendering import FIGURES, FigureName
 from gauntlet.rendering.svg import PALETTE, STYLE, panels, serialise
 from gauntlet.rendering.wording import NORMS, attack_name, budget, selection_title
-from gauntlet.report import Report
-from gauntlet.report_row import ReportRow
+from gauntlet.report.curves import RunCurve
+from gauntlet.report.report import Report
+from gauntlet.report.report_row import ReportRow
+from gauntlet.results.outcome import Confusion
+from gauntlet.spec.attacks import attack_title, threat_model
 
 TITLES: Mapping[FigureName, str] = {
     "training": "Accuracy by epoch of training, with a dot for each checkpoint",

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 
-from gauntlet.curves import EpochAccuracies
-from gauntlet.equal_accuracy import TOLERANCE, EqualAccuracy, EqualAccuracySummary, Matched
-from gauntlet.gaps import SMALL_GAP, GapOverEpochs
 from gauntlet.rendering.wording import NOTHING, p_value, per_cent, points, selection_title
-from gauntlet.report import Report
+from gauntlet.report.curves import EpochAccuracies
+from gauntlet.report.equal_accuracy import TOLERANCE, EqualAccuracy, EqualAccuracySummary, Matched
+from gauntlet.report.gaps import SMALL_GAP, GapOverEpochs
+from gauntlet.report.report import Report
 
 EPOCH_HEADER = ("objective", "seed", "epoch", "train", "natural", "FGSM", "gap")
 EPOCH_NOTE = (

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from gauntlet.rendering import figures, history, wording
 from gauntlet.rendering.svg import inline
-from gauntlet.report import Report
+from gauntlet.report.report import Report
 
 
 def to_html(report: Report) -> str:

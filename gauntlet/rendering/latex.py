@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from gauntlet.rendering import history, wording
-from gauntlet.report import Report
+from gauntlet.report.report import Report
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",

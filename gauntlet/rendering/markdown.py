@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from gauntlet.rendering import history, wording
-from gauntlet.report import Report
+from gauntlet.report.report import Report
 
 
 def to_markdown(report: Report) -> str:

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 
-from gauntlet.attack_specs import AnyAttack, attack_title
-from gauntlet.eps import format_eps
-from gauntlet.kinds import dataset_title
-from gauntlet.outcome import WorstCase
-from gauntlet.paper import Beside, PaperRow
-from gauntlet.report import Report
-from gauntlet.report_row import ReportRow
-from gauntlet.spec import ExperimentSpec
-from gauntlet.summaries import Comparison, Estimate, Metric, Summary
+from gauntlet.report.paper import Beside, PaperRow
+from gauntlet.report.report import Report
+from gauntlet.report.report_row import ReportRow
+from gauntlet.report.summaries import Comparison, Estimate, Metric, Summary
+from gauntlet.results.outcome import WorstCase
+from gauntlet.spec.attacks import AnyAttack, attack_title
+from gauntlet.spec.eps import format_eps
+from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.kinds import dataset_title
 
 NOTHING = "–"
 NORMS = {"Linf": "L∞", "L2": "L2"}

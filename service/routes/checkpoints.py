@@ -9,9 +9,9 @@ from fastapi import APIRouter, File, Form, Response, UploadFile
 from fastapi.responses import FileResponse
 from pydantic import ValidationError
 
-from gauntlet.checkpoint_card import CheckpointCard, ImportCard
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.resources import Checkpoint, ImportedCheckpoint, Page, ProblemError
+from gauntlet.spec.checkpoint_card import CheckpointCard, ImportCard
 from service.dependencies import After, DatabaseDep, IdFilter, Limit, SettingsDep
 from service.errors import ServiceError, printable, problem_errors
 from service.pages import as_page

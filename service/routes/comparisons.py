@@ -5,12 +5,12 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Response
 
-from gauntlet.attack_specs import GradientLoss, Norm
-from gauntlet.eps import Eps, format_eps
-from gauntlet.kinds import CheckpointId
-from gauntlet.leaderboard import Leaderboard
+from gauntlet.report.leaderboard import Leaderboard
+from gauntlet.report.transfers import FEWEST_CHECKPOINTS, MOST_CHECKPOINTS, TransferMatrix, TransferRequest
 from gauntlet.resources import Evaluation, Page
-from gauntlet.transfers import FEWEST_CHECKPOINTS, MOST_CHECKPOINTS, TransferMatrix, TransferRequest
+from gauntlet.spec.attacks import GradientLoss, Norm
+from gauntlet.spec.eps import Eps, format_eps
+from gauntlet.spec.kinds import CheckpointId
 from service.dependencies import CeleryDep, DatabaseDep, IdempotencyKey
 from store import comparisons, evaluation_requests, evaluations
 from store.broker import wake

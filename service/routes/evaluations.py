@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
 
-from gauntlet.evaluation_spec import EvaluationRequest
-from gauntlet.image_results import image_results, to_csv
+from gauntlet.report.image_results import image_results, to_csv
 from gauntlet.resources import Evaluation, ImageResult, Page
+from gauntlet.spec.evaluation import EvaluationRequest
 from service.dependencies import After, AfterImage, CeleryDep, DatabaseDep, IdempotencyKey, IdFilter, Limit
 from service.pages import as_page
 from store import batches, checkpoints, evaluation_requests, evaluations

@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from gauntlet.rendering import CONTENT_SECURITY_POLICY, FIGURES, MEDIA_TYPES, Format, draw, render
-from gauntlet.report import Report
+from gauntlet.report.report import Report
 from gauntlet.resources import Experiment, Page
-from gauntlet.spec import ExperimentSpec
+from gauntlet.spec.experiment import ExperimentSpec
 from service.dependencies import After, CeleryDep, DatabaseDep, IdempotencyKey, Limit
 from service.errors import ServiceError
 from service.pages import as_page

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from benchmarks import reproduce
-from gauntlet.presets import PAPER
 from gauntlet.rendering import FIGURES
-from gauntlet.report import Report
-from gauntlet.spec import ExperimentSpec
+from gauntlet.report.report import Report
+from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.presets import PAPER
 from tests.e2e.system import System
 
 

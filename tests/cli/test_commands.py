@@ -11,9 +11,9 @@ from safetensors.torch import save
 from typer.testing import CliRunner
 
 from cli.commands import app
-from gauntlet.architectures import build_model
-from gauntlet.checkpoint_card import Imported
-from gauntlet.kinds import Cnn
+from gauntlet.models.architectures import build_model
+from gauntlet.spec.checkpoint_card import Imported
+from gauntlet.spec.kinds import Cnn
 from tests.e2e.system import System
 
 

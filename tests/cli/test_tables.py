@@ -6,10 +6,10 @@ import pytest
 from rich.console import Console
 
 from cli.tables import print_report
-from gauntlet.outcome import summarise
-from gauntlet.report import Report, assemble
-from gauntlet.report_row import report_row
-from gauntlet.spec import ExperimentSpec
+from gauntlet.report.report import Report, assemble
+from gauntlet.report.report_row import report_row
+from gauntlet.results.outcome import summarise
+from gauntlet.spec.experiment import ExperimentSpec
 from tests.reports import judged, measured
 
 

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from client import Refused
-from gauntlet.datasets import load_split
-from gauntlet.kinds import Digits
+from gauntlet.data.datasets import load_split
 from gauntlet.resources import TERMINAL
+from gauntlet.spec.kinds import Digits
 from tests.e2e.system import System, await_that
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from gauntlet.checkpoints import TrainingState
-from gauntlet.datasets import Dataset, load_dataset
-from gauntlet.kinds import Digits
+from gauntlet.data.datasets import Dataset, load_dataset
+from gauntlet.models.checkpoints import TrainingState
+from gauntlet.spec.kinds import Digits
 from tests.gauntlet.examples import finished, run_spec, some
 
 torch.set_num_threads(1)

@@ -9,16 +9,16 @@ import torch
 from torch import nn
 
 from gauntlet import seeding
-from gauntlet.architectures import build_model, initialise
-from gauntlet.checkpoints import TrainingState
-from gauntlet.compilation import compiler_present
-from gauntlet.datasets import Dataset, ImageSet
+from gauntlet.data.datasets import Dataset, ImageSet
 from gauntlet.events import CheckpointReady, StateReady, TrainingEvent
-from gauntlet.kinds import Cnn
-from gauntlet.measurement import Measurement, build_probe, measure
-from gauntlet.presets import overlay
-from gauntlet.spec import Precision, RunSpec
-from gauntlet.training import train
+from gauntlet.models.architectures import build_model, initialise
+from gauntlet.models.checkpoints import TrainingState
+from gauntlet.spec.experiment import Precision, RunSpec
+from gauntlet.spec.kinds import Cnn
+from gauntlet.spec.presets import overlay
+from gauntlet.training.compilation import compiler_present
+from gauntlet.training.loop import train
+from gauntlet.training.measurement import Measurement, build_probe, measure
 
 CPU = torch.device("cpu")
 needs_compiler = pytest.mark.skipif(not compiler_present(CPU), reason="there is no C++ compiler to compile a step with")

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gauntlet import seeding
-from gauntlet.spec import MAX_SEED
+from gauntlet.spec.experiment import MAX_SEED
 
 
 def test_derived_seeds_never_change() -> None:

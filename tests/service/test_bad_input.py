@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from gauntlet.presets import overlay
+from gauntlet.spec.presets import overlay
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ import torch
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from gauntlet.checkpoints import load_model
-from gauntlet.datasets import load_split, to_unit
-from gauntlet.kinds import Digits
-from gauntlet.spec import ExperimentSpec
+from gauntlet.data.datasets import load_split, to_unit
+from gauntlet.models.checkpoints import load_model
+from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.kinds import Digits
 from service.app import create_app
 from service.settings import ServiceSettings
 from tests.service.conftest import train_a_run

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from gauntlet.leaderboard import Leaderboard
+from gauntlet.report.leaderboard import Leaderboard
+from gauntlet.report.transfers import TransferMatrix
 from gauntlet.resources import Evaluation, Page
-from gauntlet.transfers import TransferMatrix
 from service.settings import ServiceSettings
 from store.database import Database
 from tests.evaluations import FGSM, batch, begun, finished, imported, queued, recorded

@@ -14,9 +14,9 @@ from PIL import Image
 from safetensors.torch import load, save
 from torch import Tensor
 
-from gauntlet.architectures import build_model, initialise
-from gauntlet.checkpoints import load_model
-from gauntlet.kinds import Cnn
+from gauntlet.models.architectures import build_model, initialise
+from gauntlet.models.checkpoints import load_model
+from gauntlet.spec.kinds import Cnn
 from service.app import create_app
 from service.routes import checkpoints
 from service.settings import ServiceSettings

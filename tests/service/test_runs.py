@@ -7,8 +7,8 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
-from gauntlet.checkpoint_card import Trained
-from gauntlet.checkpoints import load_model
+from gauntlet.models.checkpoints import load_model
+from gauntlet.spec.checkpoint_card import Trained
 
 
 def test_metrics_come_epoch_by_epoch(api: TestClient, trained_run: str) -> None:

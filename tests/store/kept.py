@@ -1,7 +1,7 @@
 """Weights as a worker would have kept them, without a file."""
 
-from gauntlet.checkpoint_card import CheckpointCard, Trained
-from gauntlet.spec import ExperimentSpec
+from gauntlet.spec.checkpoint_card import CheckpointCard, Trained
+from gauntlet.spec.experiment import ExperimentSpec
 from store.files import StoredFile
 from store.runs import KeptWeights
 

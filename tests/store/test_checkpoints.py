@@ -1,7 +1,7 @@
 """Checkpoints that no run made, on both databases."""
 
-from gauntlet.checkpoint_card import CheckpointCard, Imported
-from gauntlet.kinds import Digits, ResNet
+from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
+from gauntlet.spec.kinds import Digits, ResNet
 from store import checkpoints
 from store.database import Database
 from store.files import StoredFile

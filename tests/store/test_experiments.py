@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import delete, func, select
 
-from gauntlet.kinds import ImageFolder
-from gauntlet.spec import ExperimentSpec
+from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.kinds import ImageFolder
 from store import checkpoints, experiments, jobs, runs
 from store.database import Database
 from store.errors import CheckpointUnfit, IdempotencyConflict, NotFound

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gauntlet.spec import ExperimentSpec
+from gauntlet.spec.experiment import ExperimentSpec
 from store import experiments, jobs, runs
 from store.database import Database
 from store.errors import LeaseLost

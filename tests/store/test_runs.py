@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import pytest
 from sqlalchemy import select
 
-from gauntlet.evaluation_spec import EvaluationRequest, ExperimentEvaluationSpec
 from gauntlet.events import BatchAttacked
-from gauntlet.spec import ExperimentSpec
+from gauntlet.spec.evaluation import EvaluationRequest, ExperimentEvaluationSpec
+from gauntlet.spec.experiment import ExperimentSpec
 from store import checkpoints, evaluation_requests, evaluations, experiments, jobs, reports, runs
 from store.database import Database
 from store.errors import LeaseLost

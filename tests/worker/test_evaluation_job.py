@@ -8,13 +8,13 @@ import pytest
 import torch
 from sqlalchemy import update
 
-from gauntlet.checkpoints import encode_weights
-from gauntlet.datasets import digest, load_split, to_unit
+from gauntlet.data.datasets import digest, load_split, to_unit
 from gauntlet.errors import CheckpointInvalid
-from gauntlet.evaluation import evaluate
-from gauntlet.kinds import Digits
-from gauntlet.outcome import EvaluationOutcome, Measured, summarise
-from gauntlet.preflight import preflight
+from gauntlet.evaluation.loop import evaluate
+from gauntlet.evaluation.preflight import preflight
+from gauntlet.models.checkpoints import encode_weights
+from gauntlet.results.outcome import EvaluationOutcome, Measured, summarise
+from gauntlet.spec.kinds import Digits
 from store import evaluations, files
 from store.database import Database
 from store.models import EvaluationBatch

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gauntlet.spec import ExperimentSpec
+from gauntlet.spec.experiment import ExperimentSpec
 from store import experiments, jobs, runs
 from store.database import Database
 from store.jobs import Claim, JobProgress

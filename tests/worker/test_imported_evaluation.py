@@ -6,11 +6,11 @@ import pytest
 import torch
 from PIL import Image
 
-from gauntlet.architectures import build_model, initialise
-from gauntlet.checkpoint_card import CheckpointCard, ImportCard
-from gauntlet.checkpoints import encode_weights
 from gauntlet.errors import CheckpointInvalid
-from gauntlet.kinds import Cnn, DatasetSpec, Digits, ImageFolder
+from gauntlet.models.architectures import build_model, initialise
+from gauntlet.models.checkpoints import encode_weights
+from gauntlet.spec.checkpoint_card import CheckpointCard, ImportCard
+from gauntlet.spec.kinds import Cnn, DatasetSpec, Digits, ImageFolder
 from store import checkpoints, evaluations, files, jobs
 from store.database import Database, db_now
 from store.models import Evaluation

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from gauntlet.spec import ExperimentSpec
+from gauntlet.spec.experiment import ExperimentSpec
 from store import experiments, jobs, runs
 from store.broker import create_celery
 from store.database import Database

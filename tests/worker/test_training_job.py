@@ -7,8 +7,8 @@ import pytest
 import torch
 from sqlalchemy import delete
 
-from gauntlet.presets import overlay
-from gauntlet.spec import ExperimentSpec
+from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.presets import overlay
 from store import checkpoints, experiments, jobs, runs
 from store.database import Database
 from store.jobs import Claim, JobProgress

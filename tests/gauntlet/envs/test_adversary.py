@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from gauntlet.architectures import build_model, initialise
-from gauntlet.attack_specs import FgsmAttack
-from gauntlet.checkpoints import TrainingState
 from gauntlet.envs.environment import ImageClassificationEnv
 from gauntlet.envs.vector import ImageClassificationVectorEnv
 from gauntlet.errors import EnvironmentMisused, OutputNotFinite
-from gauntlet.kinds import Cnn
+from gauntlet.models.architectures import build_model, initialise
+from gauntlet.models.checkpoints import TrainingState
+from gauntlet.spec.attacks import FgsmAttack
+from gauntlet.spec.kinds import Cnn
 from tests.gauntlet.examples import network, network_with
 
 ATTACKS = [

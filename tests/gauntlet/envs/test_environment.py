@@ -9,7 +9,7 @@ import torch
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_for_stable_baselines
 
-from gauntlet.datasets import Dataset, to_unit
+from gauntlet.data.datasets import Dataset, to_unit
 from gauntlet.envs import ENVIRONMENT_ID
 from gauntlet.envs.environment import ImageClassificationEnv
 from gauntlet.errors import EnvironmentMisused

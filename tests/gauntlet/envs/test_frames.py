@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from gauntlet.datasets import ImageSet
+from gauntlet.data.datasets import ImageSet
 from gauntlet.envs.environment import ImageClassificationEnv
 from gauntlet.envs.vector import ImageClassificationVectorEnv
 

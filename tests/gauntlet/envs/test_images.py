@@ -4,10 +4,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from gauntlet.datasets import Dataset, ImageSet
+from gauntlet.data.datasets import Dataset, ImageSet
 from gauntlet.envs.images import choose_images
 from gauntlet.errors import DatasetUnavailable, EnvironmentMisused
-from gauntlet.kinds import Digits
+from gauntlet.spec.kinds import Digits
 
 NOWHERE = Path("/nonexistent")
 

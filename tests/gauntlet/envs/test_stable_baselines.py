@@ -10,7 +10,7 @@ from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
-from gauntlet.datasets import Dataset, to_unit
+from gauntlet.data.datasets import Dataset, to_unit
 from gauntlet.envs.environment import ImageClassificationEnv
 from gauntlet.envs.stable_baselines import PolicyLogits, StableBaselinesVecEnv
 from gauntlet.envs.vector import ImageClassificationVectorEnv

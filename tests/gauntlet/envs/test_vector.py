@@ -8,7 +8,7 @@ import pytest
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from gauntlet.datasets import Dataset
+from gauntlet.data.datasets import Dataset
 from gauntlet.envs import ENVIRONMENT_ID
 from gauntlet.envs.environment import ImageClassificationEnv
 from gauntlet.envs.vector import ImageClassificationVectorEnv

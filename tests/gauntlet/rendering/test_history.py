@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from gauntlet.equal_accuracy import equal_accuracy_summaries
 from gauntlet.rendering.html import to_html
 from gauntlet.rendering.latex import to_latex
 from gauntlet.rendering.markdown import to_markdown
-from gauntlet.report import Report
+from gauntlet.report.equal_accuracy import equal_accuracy_summaries
+from gauntlet.report.report import Report
 from tests.reports import made_up
 
 

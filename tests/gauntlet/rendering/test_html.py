@@ -6,7 +6,7 @@ import pytest
 
 from gauntlet.rendering import FIGURES
 from gauntlet.rendering.html import to_html
-from gauntlet.report import Report
+from gauntlet.report.report import Report
 from tests.reports import CIFAR10, made_up
 
 EVIL = "<script>alert('x')</script><img src=x onerror=alert(1)>"

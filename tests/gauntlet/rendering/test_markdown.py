@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gauntlet.rendering.markdown import to_markdown
-from gauntlet.report import Report
+from gauntlet.report.report import Report
 from tests.reports import made_up
 
 _ROW = re.compile(

@@ -6,7 +6,7 @@ import pytest
 
 from gauntlet.rendering.html import to_html
 from gauntlet.rendering.markdown import to_markdown
-from gauntlet.report import Report
+from gauntlet.report.report import Report
 from tests.reports import made_up
 
 

@@ -5,9 +5,9 @@ import io
 
 import pytest
 
-from gauntlet.attack_specs import attack_label
 from gauntlet.rendering.csv import to_csv
 from gauntlet.rendering.latex import escape, to_latex
+from gauntlet.spec.attacks import attack_label
 from tests.reports import made_up
 
 

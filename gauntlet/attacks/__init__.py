@@ -1,0 +1,1 @@
+"""What changes an image so that a network takes it for something else."""

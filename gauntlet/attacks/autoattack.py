@@ -1,0 +1,125 @@
+"""AutoAttack by its authors' code (pyautoattack), driven one batch at a time.
+
+The package's own loop reports progress only to its log, cannot be stopped between batches and does not resume. Its
+attacks are therefore called one by one, in its order, on batches of its survivors, each batch from the same seed
+as there, so the flags equal those of `run_standard_evaluation` (held by a test). What makes them faster is the model
+they are given: `gauntlet.attacks.slices`, and for Square `gauntlet.attacks.windows`.
+"""
+
+from typing import Any, assert_never
+
+import torch
+from pyautoattack import AutoAttack
+from torch import Tensor, nn
+
+from gauntlet.attacks.slices import sliced
+from gauntlet.attacks.windows import windowed
+from gauntlet.spec import attacks as attack_specs
+from gauntlet.spec.attacks import ApgdCe, ApgdT, FabT, Square
+from gauntlet.spec.ensembles import parts_of
+
+# What these authors' code does: one of its attacks, or an ensemble of them.
+Authored = attack_specs.AutoAttack | ApgdCe | ApgdT | FabT | Square
+
+# Each part's nominal cost in model passes per image, a backward pass as two: 100 steps, 9 targets × 100 steps,
+# 9 targets × 100 steps and a look at each, 5,000 queries. Used for progress only.
+_COSTS = {"apgd-ce": 300, "apgd-dlr": 300, "apgd-t": 2_700, "fab": 3_000, "fab-t": 3_600, "square": 5_000}
+# Restarts in `plus`, gradients averaged for each step in `rand`.
+_REPEATED = {
+    "plus": {"apgd-ce": 5, "apgd-dlr": 5, "fab": 5},
+    "rand": {"apgd-ce": 20, "apgd-dlr": 20},
+}
+_TARGETS = 9
+
+
+def parts(attack: Authored) -> dict[str, int]:
+    """The package's names of the attacks that this one is made of, in their order, with their nominal cost."""
+    match attack:
+        case attack_specs.AutoAttack(version=version):
+            repeated = _REPEATED.get(version, {})
+            return {part: _COSTS[part] * repeated.get(part, 1) for part in parts_of(attack)}
+        case ApgdCe(restarts=restarts):
+            return {"apgd-ce": _COSTS["apgd-ce"] * restarts}
+        case Square(queries=queries):
+            return {"square": queries}
+        case ApgdT() | FabT():
+            return {attack.kind: _COSTS[attack.kind]}
+        case _:
+            assert_never(attack)
+
+
+class _RowMajor(nn.Module):
+    """The model with gradients in plain NCHW memory order.
+
+    The package reads gradients with `view`, which fails on the channels-last ones of a channels-last model. Flattening
+    costs nothing forward and copies the gradient into plain order backward.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.model(images.flatten(1).unflatten(1, images.shape[1:]))
+        return logits
+
+
+class AuthoredAttack:
+    """The package's attacks as `attack` asks for them, against one model.
+
+    With fewer than ten classes the targeted ones try every wrong class, as there are fewer than nine.
+    """
+
+    def __init__(self, model: nn.Module, attack: Authored, classes: int, device: torch.device) -> None:
+        version = attack.version if isinstance(attack, attack_specs.AutoAttack) else "standard"
+        self._attacks = AutoAttack(
+            _RowMajor(sliced(model, device)), norm=attack.norm, eps=float(attack.eps), version=version, device=device
+        )
+        self._windowed = windowed(model) if attack.norm == "Linf" and device.type == "cpu" else None
+        if self._windowed is not None:
+            self._attacks.square.predict = self._windowed
+        targets = min(_TARGETS, classes - 1)
+        self._attacks.apgd_targeted.n_target_classes = targets
+        self._attacks.fab.n_target_classes = targets
+        if isinstance(attack, ApgdCe):
+            self._attacks.apgd.n_restarts = attack.restarts
+        if isinstance(attack, Square):
+            self._attacks.square.n_queries = attack.queries
+        self._restarts_of_fab = self._attacks.fab.n_restarts
+
+    def perturb(self, part: str, images: Tensor, labels: Tensor, seed: int) -> Tensor:
+        """Attack a batch with one part.
+
+        Args:
+            part: one of `parts`.
+            images: float32 in [0, 1], [n, c, h, w]; labels: int64 [n].
+            seed: every batch of an evaluation starts from the same one, as in the reference.
+
+        Returns:
+            float32 in [0, 1], [n, c, h, w]. The caller's random state is left as it was.
+        """
+        attack = self._prepared(part)
+        attack.seed = seed
+        with torch.random.fork_rng(), torch.no_grad():
+            adversarial: Tensor = attack.perturb(images.contiguous(), labels)
+        if self._windowed is not None:
+            self._windowed.forget()
+        return adversarial
+
+    def _prepared(self, part: str) -> Any:
+        """The package's object for a part, set as its own loop sets it."""
+        package = self._attacks
+        match part:
+            case "apgd-ce" | "apgd-dlr":
+                package.apgd.loss = part.removeprefix("apgd-")
+                return package.apgd
+            case "apgd-t":
+                return package.apgd_targeted
+            case "fab" | "fab-t":
+                package.fab.targeted = part == "fab-t"
+                package.fab.n_restarts = 1 if package.fab.targeted else self._restarts_of_fab
+                return package.fab
+            case "square":
+                return package.square
+            case _:
+                raise ValueError(f"AutoAttack has no part {part}.")

@@ -1,0 +1,196 @@
+"""Attacks written here; the AutoAttack ensemble is its authors' own code, driven by `gauntlet.attacks.autoattack`.
+
+All work on float32 images in [0, 1], [n, c, h, w], and labels int64 [n], and return images of the same kind without a
+graph, each within `eps` of its own in the norm. The model's mode decides whether dropout is on; its parameters'
+gradients are not touched.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from functools import partial
+from typing import assert_never
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gauntlet.models.precision import Model
+from gauntlet.spec.attacks import GradientLoss, Norm
+
+# From logits [n, classes] to a scalar to ascend.
+LogitLoss = Callable[[Tensor], Tensor]
+
+# A step of PGD is this share of the budget, divided by the number of steps (Madry et al. 2018, §5).
+_REACH = 2.5
+_TINY = 1e-12
+
+
+def fgsm(
+    model: Model, images: Tensor, labels: Tensor, eps: Fraction, *, norm: Norm = "Linf", loss: LogitLoss | None = None
+) -> Tensor:
+    """Fast gradient (sign) method (Goodfellow et al. 2015, Eq. in §4): clip(x + eps · sign(∇ₓ loss), 0, 1).
+
+    Under L2 the step is eps along the gradient itself. `loss` is ascended instead of cross-entropy on `labels` where
+    it is given.
+    """
+    _, gradient = _gradient(model, images, (lambda logits: F.cross_entropy(logits, labels)) if loss is None else loss)
+    return ascend(images, gradient, eps, norm)
+
+
+def ascend(images: Tensor, gradient: Tensor, eps: Fraction, norm: Norm = "Linf") -> Tensor:
+    """Step by eps along a loss' gradient, as the norm measures it, and stay in [0, 1]."""
+    return (images.detach() + float(eps) * _direction(gradient, norm)).clamp_(0, 1)
+
+
+def pgd(
+    model: Model,
+    images: Tensor,
+    labels: Tensor,
+    eps: Fraction,
+    *,
+    norm: Norm,
+    steps: int,
+    restarts: int,
+    loss: GradientLoss,
+    generator: torch.Generator,
+) -> Tensor:
+    """Projected gradient ascent from uniform random points of the ball (Madry et al. 2018), 2.5 · eps / steps a step.
+
+    Of each image the last misclassified point on the way is returned, or the last point if none was. An image that is
+    broken is not attacked again by later restarts.
+    """
+    found, robust = images.detach().clone(), torch.ones_like(labels, dtype=torch.bool)
+    for _ in range(restarts):
+        left = robust.nonzero().squeeze(1)
+        if not len(left):
+            break
+        clean, target = images[left].detach(), labels[left]
+        at = (clean + random_point(clean, eps, norm, generator)).clamp_(0, 1)
+        for _ in range(steps):
+            logits, gradient = _gradient(model, at, partial(_summed, loss, labels=target))
+            _keep_broken(found, robust, left, at, logits, target)
+            moved = at + _REACH * float(eps) / steps * _direction(gradient, norm)
+            at = (clean + project(moved - clean, eps, norm)).clamp_(0, 1)
+        with torch.no_grad():
+            logits = model(at)
+        _keep_broken(found, robust, left, at, logits, target)
+        unbroken = robust[left]
+        found[left[unbroken]] = at[unbroken]
+    return found
+
+
+def noise(
+    model: Model,
+    images: Tensor,
+    labels: Tensor,
+    eps: Fraction,
+    *,
+    norm: Norm,
+    draws: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Uniform random points of the ball: of each image the first of `draws` that is misclassified, or else the last."""
+    found, robust = images.detach().clone(), torch.ones_like(labels, dtype=torch.bool)
+    for _ in range(draws):
+        drawn = (images.detach() + random_point(images, eps, norm, generator)).clamp_(0, 1)
+        found = torch.where(robust[:, None, None, None], drawn, found)
+        with torch.no_grad():
+            robust &= model(drawn).argmax(dim=1) == labels
+    return found
+
+
+def random_point(images: Tensor, eps: Fraction, norm: Norm, generator: torch.Generator) -> Tensor:
+    """A uniform point of the ball of radius eps for each image, [n, c, h, w]."""
+    match norm:
+        case "Linf":
+            return torch.empty_like(images).uniform_(-float(eps), float(eps), generator=generator)
+        case "L2":
+            # A uniform direction, and the radius that makes the volume uniform (Muller 1959).
+            direction = _direction(torch.empty_like(images).normal_(generator=generator), norm)
+            radius = torch.rand(len(images), device=images.device, generator=generator) ** (1 / images[0].numel())
+            return float(eps) * radius[:, None, None, None] * direction
+        case _:
+            assert_never(norm)
+
+
+def project(perturbation: Tensor, eps: Fraction, norm: Norm) -> Tensor:
+    """The nearest point of the ball of radius eps, for each perturbation of [n, c, h, w]."""
+    match norm:
+        case "Linf":
+            return perturbation.clamp(-float(eps), float(eps))
+        case "L2":
+            return perturbation * (float(eps) / _length(perturbation)).clamp(max=1)
+        case _:
+            assert_never(norm)
+
+
+def margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """The largest wrong logit minus the right one, [n]: positive where the model is wrong (Carlini & Wagner 2017)."""
+    right = logits.gather(1, labels[:, None]).squeeze(1)
+    others = logits.scatter(1, labels[:, None], -torch.inf)
+    return others.amax(dim=1) - right
+
+
+def without_gradient(model: Model, images: Tensor, labels: Tensor) -> Tensor:
+    """Where the gradient of cross-entropy is exactly zero, bool [n]: attacks that follow it stand still there."""
+    inputs = images.detach().requires_grad_()
+    with torch.enable_grad():
+        loss = _summed("cross_entropy", model(inputs), labels)
+        # A model that cuts its graph, by rounding outside autograd for example, has no gradient to ask for.
+        gradient = torch.autograd.grad(loss, inputs)[0] if loss.requires_grad else torch.zeros_like(inputs)
+    return (gradient == 0).flatten(1).all(dim=1)
+
+
+def _summed(loss: GradientLoss, logits: Tensor, labels: Tensor) -> Tensor:
+    # A sum, so that an image's gradient does not depend on how many others there are.
+    match loss:
+        case "cross_entropy":
+            return F.cross_entropy(logits, labels, reduction="sum")
+        case "margin":
+            return margin(logits, labels).sum()
+        case _:
+            assert_never(loss)
+
+
+def _gradient(model: Model, images: Tensor, loss: LogitLoss) -> tuple[Tensor, Tensor]:
+    inputs = images.detach().requires_grad_()
+    with torch.enable_grad():
+        logits = model(inputs)
+        (gradient,) = torch.autograd.grad(loss(logits), inputs)
+    return logits.detach(), gradient
+
+
+def _direction(gradient: Tensor, norm: Norm) -> Tensor:
+    match norm:
+        case "Linf":
+            return gradient.sign()
+        case "L2":
+            return gradient / _length(gradient)
+        case _:
+            assert_never(norm)
+
+
+def _length(perturbation: Tensor) -> Tensor:
+    """Its L2 norm for each image, [n, 1, 1, 1], and never zero."""
+    length: Tensor = torch.linalg.vector_norm(perturbation, dim=(1, 2, 3), keepdim=True)
+    return length.clamp_min(_TINY)
+
+
+def _keep_broken(found: Tensor, robust: Tensor, left: Tensor, at: Tensor, logits: Tensor, labels: Tensor) -> None:
+    """Put the misclassified points into `found` and take them from `robust`; `left` says where the batch belongs."""
+    wrong = logits.argmax(dim=1) != labels
+    found[left[wrong]] = at[wrong]
+    robust[left[wrong]] = False
+
+
+@contextmanager
+def mode(model: nn.Module, *, training: bool) -> Iterator[None]:
+    """Put the model in train or eval mode inside the block and back afterwards."""
+    before = [(module, module.training) for module in model.modules()]
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, was in before:
+            module.training = was

@@ -1,0 +1,118 @@
+"""What each attack of a spec does to a batch of images, and about what it costs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+import torch
+from torch import Tensor, nn
+
+from gauntlet import seeding
+from gauntlet.attacks import autoattack, gradient
+from gauntlet.attacks.autoattack import Authored, AuthoredAttack
+from gauntlet.attacks.slices import sliced
+from gauntlet.spec.attacks import (
+    AnyAttack,
+    ApgdCe,
+    ApgdT,
+    AutoAttack,
+    FabT,
+    FgsmAttack,
+    Noise,
+    PgdAttack,
+    Square,
+    Transfer,
+    attack_label,
+)
+
+# From images float32 in [0, 1], [n, c, h, w], and labels int64 [n] to attacked images.
+Perturb = Callable[[Tensor, Tensor], Tensor]
+
+# In model passes per image, a backward pass as two.
+_STEP_COST = 3
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One attack, or one part of an ensemble: its name, its nominal cost per image, and what it does."""
+
+    name: str
+    cost: int
+    perturb: Perturb
+
+
+@dataclass(frozen=True)
+class Victim:
+    """The model that is attacked, and what attacks need to know of it. `sources` are other models, by checkpoint."""
+
+    model: nn.Module
+    classes: int
+    device: torch.device
+    sources: Mapping[str, nn.Module]
+
+
+def stages_of(attack: AnyAttack, victim: Victim, seed: int) -> list[Stage]:
+    """The attack's stages: one, or for an ensemble one for each part, to be given what the one before left right.
+
+    Every batch starts from the same random numbers, those of `seed`.
+    """
+    label = attack_label(attack)
+    match attack:
+        case AutoAttack():
+            ensemble = AuthoredAttack(victim.model, attack, victim.classes, victim.device)
+            return [
+                Stage(f"{label}:{part}", cost, _part(ensemble, part, seed))
+                for part, cost in autoattack.parts(attack).items()
+            ]
+        case _:
+            return [Stage(label, nominal_cost(attack), _perturb(attack, victim, seed))]
+
+
+def nominal_cost(attack: AnyAttack) -> int:
+    """Model passes per image, at most; for progress and estimates."""
+    match attack:
+        case FgsmAttack():
+            return _STEP_COST + 1
+        case PgdAttack(steps=steps, restarts=restarts):
+            return restarts * (_STEP_COST * steps + 1) + 1
+        case Transfer(steps=steps):
+            return _STEP_COST * steps + 2
+        case Noise(draws=draws):
+            return draws + 1
+        case AutoAttack() | ApgdCe() | ApgdT() | FabT() | Square():
+            return sum(autoattack.parts(attack).values())
+        case _:
+            assert_never(attack)
+
+
+def _part(ensemble: AuthoredAttack, part: str, seed: int) -> Perturb:
+    return lambda images, labels: ensemble.perturb(part, images, labels, seed)
+
+
+def _perturb(attack: FgsmAttack | PgdAttack | Noise | Transfer | Authored, victim: Victim, seed: int) -> Perturb:
+    model, eps, norm = sliced(victim.model, victim.device), attack.eps, attack.norm
+
+    def random() -> torch.Generator:
+        return seeding.generator(victim.device, seed, attack.kind)
+
+    match attack:
+        case FgsmAttack():
+            return lambda images, labels: gradient.fgsm(model, images, labels, eps, norm=norm)
+        case PgdAttack(steps=steps, restarts=restarts, loss=loss):
+            return lambda images, labels: gradient.pgd(
+                model, images, labels, eps, norm=norm, steps=steps, restarts=restarts, loss=loss, generator=random()
+            )
+        case Transfer(source=source, steps=steps, loss=loss):
+            other = sliced(victim.sources[source], victim.device)
+            return lambda images, labels: gradient.pgd(
+                other, images, labels, eps, norm=norm, steps=steps, restarts=1, loss=loss, generator=random()
+            )
+        case Noise(draws=draws):
+            return lambda images, labels: gradient.noise(
+                model, images, labels, eps, norm=norm, draws=draws, generator=random()
+            )
+        case AutoAttack() | ApgdCe() | ApgdT() | FabT() | Square():
+            (part,) = autoattack.parts(attack)
+            return _part(AuthoredAttack(model, attack, victim.classes, victim.device), part, seed)
+        case _:
+            assert_never(attack)

@@ -1,0 +1,1 @@
+"""Networks, the precision they compute in, and their weights in files."""

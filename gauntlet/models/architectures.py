@@ -1,0 +1,122 @@
+"""Classifier networks. Each maps float32 images in [0, 1], [n, c, h, w], to logits [n, classes]."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from gauntlet import seeding
+from gauntlet.models.layers import Dropout, MaxPool2x2
+from gauntlet.spec.checkpoint_card import Normalisation
+from gauntlet.spec.kinds import ArchitectureSpec
+from gauntlet.torchvision_ops import declare_missing_operators
+
+Builder = Callable[[tuple[int, int, int], int], nn.Module]
+
+
+def paper_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """The "very minimal CNN" of arXiv 2012.04353, Figure 1 (Keras' cifar10_cnn example), ending in logits.
+
+    The paper ends in a softmax; here it is part of the loss, where log-softmax is exact.
+    """
+    channels, height, width = image_shape
+    features = nn.Sequential(
+        nn.Conv2d(channels, 32, 3, padding="same"),
+        nn.ReLU(),
+        nn.Conv2d(32, 32, 3),
+        nn.ReLU(),
+        MaxPool2x2(),
+        Dropout(0.25),
+        nn.Conv2d(32, 64, 3, padding="same"),
+        nn.ReLU(),
+        nn.Conv2d(64, 64, 3),
+        nn.ReLU(),
+        MaxPool2x2(),
+        Dropout(0.25),
+        nn.Flatten(),
+    )
+    return nn.Sequential(
+        features,
+        nn.Linear(64 * _after_two_blocks(height) * _after_two_blocks(width), 512),
+        nn.ReLU(),
+        Dropout(0.5),
+        nn.Linear(512, classes),
+    )
+
+
+def _after_two_blocks(side: int) -> int:
+    for _ in range(2):
+        side = (side - 2) // 2
+    return side
+
+
+def resnet18(image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """ResNet-18 (He et al. 2016) for small images: torchvision's, its names included, with the stem of CIFAR-10.
+
+    The stem is one 3 × 3 convolution without stride, and nothing is pooled after it, as in the models that CIFAR-10 is
+    commonly attacked with; torchvision's own stem would shrink 32 × 32 images to 8 × 8 before the first block.
+    """
+    declare_missing_operators()
+    from torchvision.models.resnet import BasicBlock, ResNet
+
+    network: nn.Module = ResNet(BasicBlock, [2, 2, 2, 2], num_classes=classes)
+    network.conv1 = nn.Conv2d(image_shape[0], 64, 3, padding=1, bias=False)
+    network.maxpool = nn.Identity()
+    return network
+
+
+class Normalise(nn.Module):
+    """(image − mean) / std per channel, in front of a network, so that attacks see images in [0, 1]."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, normalisation: Normalisation) -> None:
+        super().__init__()
+        for name, values in (("mean", normalisation.mean), ("std", normalisation.std)):
+            self.register_buffer(name, torch.tensor(values).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """From float32 [n, c, h, w] in [0, 1] to the same shape."""
+        return (images - self.mean) / self.std
+
+
+ARCHITECTURES: dict[str, Builder] = {"cnn": paper_cnn, "resnet18": resnet18}
+
+
+def build_model(spec: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """An untrained network for images of `image_shape` (channels, height, width), channels last in memory."""
+    # torch draws initial weights from its global state; it is left as it was, and `initialise` draws ours.
+    with torch.random.fork_rng(devices=[]):
+        model = ARCHITECTURES[spec.kind](image_shape, classes)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+    return model
+
+
+def split_head(model: nn.Module) -> tuple[nn.Module, nn.Linear]:
+    """A network of `build_model` in two: to its features, [n, c, h, w] → [n, features], and its last layer.
+
+    The modules are the network's own.
+    """
+    *layers, head = model.children()
+    if not isinstance(model, nn.Sequential):
+        # torchvision's residual networks flatten between the last two of their children.
+        layers.append(nn.Flatten())
+    if not isinstance(head, nn.Linear):
+        raise TypeError(f"The last layer of {type(model).__name__} is no linear one.")
+    return nn.Sequential(*layers), head
+
+
+def initialise(model: nn.Module, seed: int) -> None:
+    """Keras' defaults, in place: Glorot-uniform weights and zero biases, drawn from `seed` alone.
+
+    Batch normalisation stays as it is built: scale 1, shift 0, statistics of a standard normal.
+    """
+    generator = seeding.generator("cpu", seed, "initial weights")
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(module.weight, generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

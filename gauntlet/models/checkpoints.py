@@ -1,0 +1,268 @@
+"""Checkpoint files: safetensors with one JSON header entry, so that a file alone says what it is.
+
+Two kinds: weights, which are kept, served and classified with; and a training state, which also holds the optimiser
+and serves resuming only. Nothing here unpickles anything.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from gauntlet.errors import CheckpointInvalid
+from gauntlet.models.architectures import Normalise, build_model
+from gauntlet.models.tensor_files import names, opened, read_fitting
+from gauntlet.spec.checkpoint_card import CheckpointCard
+from gauntlet.spec.kinds import ArchitectureSpec
+
+# One entry only: safetensors writes several in no fixed order, and equal states must be equal bytes.
+_HEADER = "gauntlet"
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Everything that training after `epoch` and `batch` more batches depends on; tensors on the CPU.
+
+    `optimizer` is keyed `<parameter index>.<entry>`. `totals` is the tally of the epoch under way, float64 [6].
+    `warnings` are the kinds in force. `environment` names what bit-identity rests on. `critic` is what is trained
+    beside the model and never leaves training; most objectives have none.
+    """
+
+    epoch: int
+    batch: int
+    model: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    totals: Tensor
+    warnings: tuple[str, ...]
+    environment: str
+    critic: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in eval mode without parameter gradients, and its card."""
+
+    model: nn.Module
+    card: CheckpointCard
+
+
+def environment(device: torch.device, *, compiled: bool, packages: Sequence[str] = ()) -> str:
+    """What two runs must share to agree bit by bit: torch's build, device, threads, compiling, and such packages."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    how = "compiled" if compiled else "eager"
+    versions = [f"{package} {version(package)}" for package in packages]
+    return ", ".join(
+        [f"torch {torch.__version__}", f"{device.type} {name}", f"{torch.get_num_threads()} threads", how, *versions]
+    )
+
+
+def bit_identical(state: "TrainingState", device: torch.device, here: str) -> bool:
+    """Whether training on from `state` in the environment `here` gives the bits of a run that was never stopped."""
+    return device.type == "cpu" and state.environment == here
+
+
+def encode_weights(tensors: dict[str, Tensor], card: CheckpointCard) -> bytes:
+    """The weights file's bytes; equal inputs give equal bytes."""
+    # A model's own tensors may lie channels-last; the file knows one order only.
+    ordered = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    return save(ordered, metadata={_HEADER: card.model_dump_json()})
+
+
+def load_model(path: Path, device: torch.device) -> LoadedModel:
+    """Build the model that a weights file describes and load its weights.
+
+    Raises:
+        CheckpointInvalid: damaged, no checkpoint of ours, or tensors unlike the architecture's or not finite.
+    """
+    card, tensors = _read_weights(path)
+    return LoadedModel(build_loaded(tensors, card).to(device), card)
+
+
+def build_loaded(tensors: dict[str, Tensor], card: CheckpointCard) -> nn.Module:
+    """The model of `card` on the CPU, with its normalisation inside, in eval mode and without parameter gradients.
+
+    Raises:
+        CheckpointInvalid: the weights belong to another architecture.
+    """
+    network = build_model(card.architecture, card.image_shape, len(card.classes))
+    load_weights(network, tensors)
+    model = network if card.normalisation is None else nn.Sequential(Normalise(card.normalisation), network)
+    return model.eval().requires_grad_(False)
+
+
+def read_foreign_weights(
+    path: Path, architecture: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int
+) -> dict[str, Tensor]:
+    """The tensors of a safetensors file that another program wrote, for such a network, on the CPU.
+
+    Floating-point tensors come as float32, and `num_batches_tracked` may be absent: a network in eval mode, and one
+    that trains as ours do, never reads it.
+
+    Raises:
+        CheckpointInvalid: no safetensors file, damaged, or tensors unlike the network's or not finite.
+    """
+    with opened(path) as file:
+        return _fitting(file, path, architecture, image_shape, classes)
+
+
+def load_initial_weights(
+    path: Path, architecture: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int
+) -> dict[str, Tensor]:
+    """The tensors of a weights file, on the CPU, to start the training of such a model from.
+
+    Raises:
+        CheckpointInvalid: damaged, no checkpoint of ours, of a model of another kind, image shape or class count, or of
+            one that normalises its input, which what is trained does not.
+    """
+    card, tensors = _read_weights(path)
+    found = _described(card.architecture, card.image_shape, len(card.classes))
+    wanted = _described(architecture, image_shape, classes)
+    if found != wanted:
+        raise CheckpointInvalid(f"The checkpoint to start from holds a {found}, but what is trained is a {wanted}.")
+    if card.normalisation is not None:
+        raise CheckpointInvalid("The checkpoint to start from normalises its input, and what is trained does not.")
+    return tensors
+
+
+def _described(architecture: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int) -> str:
+    channels, height, width = image_shape
+    return f"{architecture.kind} for {classes} classes of {channels} × {height} × {width} images"
+
+
+def encode_training_state(state: TrainingState) -> bytes:
+    """The training state's bytes; equal states give equal bytes."""
+    tensors = {f"model/{name}": tensor for name, tensor in state.model.items()}
+    tensors |= {f"optimizer/{name}": tensor for name, tensor in state.optimizer.items()}
+    tensors |= {f"critic/{name}": tensor for name, tensor in state.critic.items()}
+    tensors["totals"] = state.totals
+    header = {"epoch": state.epoch, "batch": state.batch, "warnings": state.warnings, "environment": state.environment}
+    return save(tensors, metadata={_HEADER: json.dumps(header)})
+
+
+def load_training_state(path: Path) -> TrainingState:
+    """Read what `encode_training_state` wrote.
+
+    Raises:
+        CheckpointInvalid: damaged or no training state.
+    """
+    header, tensors = _read(path)
+    try:
+        return TrainingState(
+            epoch=int(header["epoch"]),
+            batch=int(header["batch"]),
+            model=_below("model/", tensors),
+            optimizer=_below("optimizer/", tensors),
+            totals=tensors["totals"],
+            warnings=tuple(header["warnings"]),
+            environment=str(header["environment"]),
+            critic=_below("critic/", tensors),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise CheckpointInvalid(f"The header of {path.name} does not describe a training state.") from error
+
+
+def capture(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Copies of the model's and the optimiser's tensors, on the CPU and contiguous."""
+    moments = {
+        f"{index}.{entry}": _detached(tensor)
+        for index, entries in optimizer.state_dict()["state"].items()
+        for entry, tensor in entries.items()
+    }
+    return copied(model), moments
+
+
+def copied(model: nn.Module) -> dict[str, Tensor]:
+    """Copies of a model's tensors, on the CPU and contiguous."""
+    return {name: _detached(tensor) for name, tensor in model.state_dict().items()}
+
+
+def restore(
+    state: TrainingState,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    totals: Tensor,
+    critic: nn.Module | None = None,
+) -> None:
+    """Put a captured state back, in place.
+
+    Raises:
+        CheckpointInvalid: the state belongs to another architecture.
+    """
+    load_weights(model, state.model)
+    moments = {
+        f"{index}.{entry}": tensor
+        for index, entries in enumerate(optimizer.state.values())
+        for entry, tensor in entries.items()
+    }
+    if _shapes(moments) != _shapes(state.optimizer) or totals.shape != state.totals.shape:
+        raise CheckpointInvalid("The training state's optimiser belongs to another architecture.")
+    for name, tensor in moments.items():
+        tensor.copy_(state.optimizer[name])
+    totals.copy_(state.totals)
+    if critic is not None:
+        load_weights(critic, state.critic)
+
+
+def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Put weights into a model, in place.
+
+    Raises:
+        CheckpointInvalid: they belong to another architecture.
+    """
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointInvalid("The weights belong to another architecture.") from error
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}
+
+
+def _detached(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", copy=True).contiguous()
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _read_weights(path: Path) -> tuple[CheckpointCard, dict[str, Tensor]]:
+    with opened(path) as file:
+        try:
+            card = CheckpointCard.model_validate(_header(file, path))
+        except ValidationError as error:
+            raise CheckpointInvalid(f"The header of {path.name} does not describe a checkpoint.") from error
+        return card, _fitting(file, path, card.architecture, card.image_shape, len(card.classes))
+
+
+def _fitting(
+    file: safe_open, path: Path, architecture: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int
+) -> dict[str, Tensor]:
+    # Without memory of its own: a file is not worth a network's before its shapes are known to fit.
+    with torch.device("meta"):
+        skeleton = build_model(architecture, image_shape, classes)
+    return read_fitting(file, skeleton.state_dict(), path.name, _described(architecture, image_shape, classes))
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    with opened(path) as file:
+        return _header(file, path), {name: file.get_tensor(name) for name in names(file)}
+
+
+def _header(file: safe_open, path: Path) -> dict[str, Any]:
+    try:
+        header = json.loads((file.metadata() or {})[_HEADER])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise CheckpointInvalid(f"{path.name} is no checkpoint file of ours.") from error
+    if not isinstance(header, dict):
+        raise CheckpointInvalid(f"The header of {path.name} is not an object.")
+    return header

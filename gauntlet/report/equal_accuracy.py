@@ -1,0 +1,116 @@
+"""Objectives compared where they have learned as much, to tell one that is more robust from one that is only slower.
+
+An objective that learns slowly has a small generalisation gap whatever else it does. So each one is set beside the
+epoch at which the baseline had the same accuracy, as if the baseline had been stopped early there.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, get_args
+
+from pydantic import BaseModel, ConfigDict
+
+from gauntlet.report.curves import EpochAccuracies, RunCurve, measured_epochs
+from gauntlet.report.summaries import Estimate
+from gauntlet.results.intervals import paired_p
+
+Matched = Literal["train_accuracy", "test_accuracy"]
+Moment = Literal["best_fgsm", "last"]
+_MATCHED: tuple[Matched, ...] = get_args(Matched)
+# Two standard errors of an accuracy near one half on 10,000 images.
+TOLERANCE = 0.01
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EqualAccuracy(_Value):
+    """An objective at one epoch of its training, and the baseline of the same seed when it was equally accurate.
+
+    `moments` say which epoch: its last so far, that of its highest test FGSM accuracy, of equals the earliest, or both.
+    `baseline_at` is the baseline's epoch whose accuracy in `equal_in` is nearest, of equals the earliest; None where
+    the nearest is more than `TOLERANCE` away: it was passed within an epoch, or never reached.
+    """
+
+    objective: str
+    baseline: str
+    seed: int
+    equal_in: Matched
+    moments: tuple[Moment, ...]
+    objective_at: EpochAccuracies
+    baseline_at: EpochAccuracies | None
+
+
+class EqualAccuracySummary(_Value):
+    """What the seeds say together of an objective at its last epoch, and of the baseline when it was equally accurate.
+
+    `seeds` are those whose baseline was so somewhere. The differences are the objective's minus the baseline's,
+    fractions; `p` is of a two-sided paired t-test of the FGSM accuracies, None where there is no such test. The epoch
+    of the highest FGSM accuracy is not summed up: the highest of many is flattered, and the baseline's is not chosen
+    so.
+    """
+
+    objective: str
+    baseline: str
+    equal_in: Matched
+    seeds: tuple[int, ...]
+    fgsm_difference: Estimate
+    gap_difference: Estimate
+    p: float | None
+
+
+def equal_accuracies(curves: Sequence[RunCurve], baseline: str) -> Iterator[EqualAccuracy]:
+    """Every other objective against `baseline`, seed by seed, at equal train and at equal test accuracy."""
+    histories = {(curve.objective, curve.seed): measured_epochs(curve) for curve in curves}
+    for (objective, seed), history in histories.items():
+        others = histories.get((baseline, seed))
+        if objective == baseline or not history or not others:
+            continue
+        best, last = max(history, key=lambda found: found.test_fgsm_accuracy), history[-1]
+        moments: dict[tuple[Moment, ...], EpochAccuracies] = (
+            {("best_fgsm", "last"): last} if best is last else {("best_fgsm",): best, ("last",): last}
+        )
+        for equal_in in _MATCHED:
+            for names, at in moments.items():
+                yield EqualAccuracy(
+                    objective=objective,
+                    baseline=baseline,
+                    seed=seed,
+                    equal_in=equal_in,
+                    moments=names,
+                    objective_at=at,
+                    baseline_at=_nearest(others, equal_in, getattr(at, equal_in)),
+                )
+
+
+def equal_accuracy_summaries(found: Sequence[EqualAccuracy]) -> Iterator[EqualAccuracySummary]:
+    """One summary for each objective and accuracy in which the baseline of some seed was equal."""
+    for objective, equal_in in dict.fromkeys((one.objective, one.equal_in) for one in found):
+        pairs = {
+            one.seed: (one.objective_at, one.baseline_at)
+            for one in found
+            if (one.objective, one.equal_in) == (objective, equal_in)
+            and "last" in one.moments
+            and one.baseline_at is not None
+        }
+        if pairs:
+            fgsm = [ours.test_fgsm_accuracy - theirs.test_fgsm_accuracy for ours, theirs in pairs.values()]
+            gaps = [ours.generalisation_gap - theirs.generalisation_gap for ours, theirs in pairs.values()]
+            yield EqualAccuracySummary(
+                objective=objective,
+                baseline=found[0].baseline,
+                equal_in=equal_in,
+                seeds=tuple(pairs),
+                fgsm_difference=Estimate.of(fgsm),
+                gap_difference=Estimate.of(gaps),
+                p=paired_p(fgsm),
+            )
+
+
+def _nearest(history: Sequence[EpochAccuracies], field: Matched, accuracy: float) -> EpochAccuracies | None:
+    def distance(found: EpochAccuracies) -> float:
+        # Rounded, so that equal distances are equal in floating point too.
+        return round(abs(float(getattr(found, field)) - accuracy), 9)
+
+    nearest = min(history, key=distance)
+    return nearest if distance(nearest) <= TOLERANCE else None

@@ -1,0 +1,75 @@
+"""What became of each image of an evaluation: robust or not, and broken by which attack. No torch."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+
+from gauntlet.resources import AttackedImage, ImageResult
+from gauntlet.results.stage_results import NATURAL, StageBatch
+from gauntlet.spec.attacks import AnyAttack, attack_label
+from gauntlet.spec.ensembles import parts_of
+from gauntlet.spec.evaluation import EvaluationSpec
+
+# Of one stage: position in the test set → class.
+_Seen = Mapping[int, int]
+
+
+def image_results(
+    spec: EvaluationSpec, batches: Iterable[StageBatch], classes: Sequence[str]
+) -> tuple[ImageResult, ...]:
+    """The images of these batches in order of position; those whose natural pass is not among them are left out."""
+    labels: dict[int, int] = {}
+    stages: dict[str, dict[int, int]] = {}
+    for batch in batches:
+        stages.setdefault(batch.stage, {}).update(zip(batch.images, batch.predicted, strict=True))
+        labels.update(zip(batch.images, batch.labels, strict=True))
+    found = []
+    for position, natural in sorted(stages.get(NATURAL, {}).items()):
+        label = labels[position]
+        attacked = {}
+        for attack in spec.attacks:
+            result = _under(attack, position, label, natural, stages, classes)
+            if result is not None:
+                attacked[attack_label(attack)] = result
+        found.append(ImageResult(position=position, label=classes[label], natural=classes[natural], attacks=attacked))
+    return tuple(found)
+
+
+def _under(
+    attack: AnyAttack, position: int, label: int, natural: int, stages: Mapping[str, _Seen], classes: Sequence[str]
+) -> AttackedImage | None:
+    """What an attack made of an image, or None while it is not through with it."""
+    name, parts = attack_label(attack), parts_of(attack)
+    if not parts:
+        predicted = stages.get(name, {}).get(position)
+        if predicted is None:
+            return None
+        broken = natural == label != predicted
+        return AttackedImage(
+            robust=predicted == label, predicted=classes[predicted], broken_by=attack.kind if broken else None
+        )
+    if natural != label:
+        return AttackedImage(robust=False, predicted=classes[natural], broken_by=None)
+    for part in parts:
+        predicted = stages.get(f"{name}:{part}", {}).get(position)
+        if predicted is None:
+            return None
+        if predicted != label:
+            return AttackedImage(robust=False, predicted=classes[predicted], broken_by=part)
+    return AttackedImage(robust=True, predicted=classes[label], broken_by=None)
+
+
+def to_csv(spec: EvaluationSpec, results: Iterable[ImageResult]) -> str:
+    """One line per image, three columns per attack; empty where an attack is not through with an image."""
+    names = [attack_label(attack) for attack in spec.attacks]
+    written = io.StringIO()
+    table = csv.writer(written, lineterminator="\n")
+    columns = [f"{name} {column}" for name in names for column in ("robust", "predicted", "broken_by")]
+    table.writerow(["position", "label", "natural", *columns])
+    for result in results:
+        cells: list[object] = []
+        for name in names:
+            seen = result.attacks.get(name)
+            cells += ["", "", ""] if seen is None else [int(seen.robust), seen.predicted, seen.broken_by or ""]
+        table.writerow([result.position, result.label, result.natural, *cells])
+    return written.getvalue()

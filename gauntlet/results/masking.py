@@ -1,0 +1,147 @@
+"""Masked gradients: whether a model looks robust because attacks fail on it, not because none can succeed.
+
+The further attacks that tell, and a verdict on what they found, with its evidence. `gauntlet.results.masking_checks`
+has the signs, their sources and thresholds. A pass means that no sign was found, not that there is nothing to find.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from gauntlet.results.masking_checks import (
+    Broken,
+    Check,
+    Sample,
+    black_box,
+    margin,
+    noise,
+    one_step,
+    transfer,
+    unbounded,
+    zero_gradient,
+)
+from gauntlet.results.stage_results import NATURAL, StageResult
+from gauntlet.spec.attacks import AnyAttack, FgsmAttack, GradientLoss, Noise, PgdAttack, Square, Transfer, attack_label
+from gauntlet.spec.evaluation import EvaluationSpec, MaskingSpec
+
+MASKING_PREFIX = "masking/"
+_FINEST = 10**30
+_STEPS = 50
+_QUERIES = 1_000
+_DRAWS = 10
+_LARGEST_EPS = {"Linf": Fraction(1), "L2": Fraction(1_000)}  # the most that a spec can say
+
+
+class MaskingVerdict(BaseModel):
+    """SUSPECT if any check is. `n` images were attacked for it; a check that was not measured does not accuse."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    verdict: Literal["PASS", "SUSPECT"]
+    n: int
+    checks: tuple[Check, ...]
+
+
+def masking_attacks(spec: EvaluationSpec) -> tuple[AnyAttack, ...]:
+    """The attacks that the checks need, under the first attack's threat model; none unless `spec.masking` is set.
+
+    They are stages named `MASKING_PREFIX` + their label, on the first `spec.masking.samples` of the images.
+    """
+    if spec.masking is None:
+        return ()
+    battery = _battery(spec.attacks[0], spec.masking)
+    growing = (*battery.cross_entropy.values(), *battery.margin.values())
+    return battery.fgsm, *growing, battery.square, battery.noise, *battery.transfers
+
+
+def verdict(spec: EvaluationSpec, stages: Mapping[str, StageResult]) -> MaskingVerdict | None:
+    """Judge the stages of an evaluation (`gauntlet.results.stage_results.by_stage`); None unless `spec.masking` is set.
+
+    Only images that are right naturally can be broken. A check whose stages are absent is not measured.
+    """
+    if spec.masking is None:
+        return None
+    first = spec.attacks[0]
+    battery = _battery(first, spec.masking)
+    natural = stages[NATURAL]
+    images = sorted(natural.predicted)[: spec.masking.samples]
+    right = frozenset(image for image in images if natural.predicted[image] == natural.labels[image])
+    sample = Sample(len(images), len(right))
+
+    def broken(attack: AnyAttack, prefix: str = MASKING_PREFIX) -> Broken:
+        stage = stages.get(prefix + attack_label(attack))
+        if stage is None:
+            return None
+        return frozenset(image for image in right if stage.predicted[image] != stage.labels[image])
+
+    transferred = [broken(attack, "") for attack in spec.attacks if _is_transfer_within(attack, first)]
+    transferred += [broken(attack) for attack in battery.transfers]
+    fgsm = broken(battery.fgsm)
+    cross_entropy, margin_loss = (broken(attacks[first.eps]) for attacks in (battery.cross_entropy, battery.margin))
+    pgd = _union(cross_entropy, margin_loss)
+    checks = (
+        one_step(sample, fgsm, cross_entropy, margin_loss),
+        black_box(sample, broken(battery.square), _union(fgsm, pgd)),
+        unbounded(
+            sample,
+            first.norm,
+            {eps: (broken(attack), broken(battery.margin[eps])) for eps, attack in battery.cross_entropy.items()},
+        ),
+        margin(sample, cross_entropy, margin_loss),
+        noise(sample, broken(battery.noise), pgd),
+        zero_gradient(len(natural.predicted), natural.zero_gradients),
+        transfer(sample, _union(*transferred), pgd),
+    )
+    suspect = any(check.result == "suspect" for check in checks)
+    return MaskingVerdict(verdict="SUSPECT" if suspect else "PASS", n=sample.n, checks=checks)
+
+
+@dataclass(frozen=True)
+class _Battery:
+    fgsm: FgsmAttack
+    cross_entropy: dict[Fraction, PgdAttack]
+    margin: dict[Fraction, PgdAttack]
+    square: Square
+    noise: Noise
+    transfers: tuple[Transfer, ...]
+
+
+def _battery(first: AnyAttack, masking: MaskingSpec) -> _Battery:
+    eps, norm = first.eps, first.norm
+
+    def growing(loss: GradientLoss) -> dict[Fraction, PgdAttack]:
+        return {
+            budget: PgdAttack(eps=budget, norm=norm, steps=_STEPS, loss=loss)
+            for budget in _budgets(eps, masking.eps_grows_to, _LARGEST_EPS[norm])
+        }
+
+    return _Battery(
+        fgsm=FgsmAttack(eps=eps, norm=norm),
+        cross_entropy=growing("cross_entropy"),
+        margin=growing("margin"),
+        square=Square(eps=eps, norm=norm, queries=_QUERIES),
+        noise=Noise(eps=eps, norm=norm, draws=_DRAWS),
+        transfers=tuple(Transfer(eps=eps, norm=norm, steps=_STEPS, source=source) for source in masking.sources),
+    )
+
+
+def _budgets(eps: Fraction, most: int, largest: Fraction) -> list[Fraction]:
+    """The budget times 1, 2, 4, … and last times `most`, none above `largest` and each once.
+
+    A budget of very many digits is rounded when it grows, for a spec holds no more than 40.
+    """
+    factors = [*(2**power for power in range(most.bit_length()) if 2**power < most), most]
+    return sorted({eps} | {min((eps * factor).limit_denominator(_FINEST), largest) for factor in factors[1:]})
+
+
+def _is_transfer_within(attack: AnyAttack, first: AnyAttack) -> bool:
+    return attack.kind == "transfer" and attack.norm == first.norm and attack.eps <= first.eps
+
+
+def _union(*broken: Broken) -> Broken:
+    """What any of the attacks broke; None where one of them was not run, or there is none."""
+    run = [images for images in broken if images is not None]
+    return frozenset().union(*run) if run and len(run) == len(broken) else None

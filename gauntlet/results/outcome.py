@@ -1,0 +1,181 @@
+"""What an evaluation found: its batches counted into accuracies, each with its interval and its protocol."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+from gauntlet.results.finding import Finding
+from gauntlet.results.intervals import wilson_interval
+from gauntlet.results.masking import MaskingVerdict, verdict
+from gauntlet.results.protocol import Protocol, implementation
+from gauntlet.results.stage_results import NATURAL, StageBatch, StageResult, by_stage
+from gauntlet.spec.attacks import AnyAttack, AttackSpec, Norm, attack_label, threat_model
+from gauntlet.spec.eps import Eps
+from gauntlet.spec.evaluation import EvaluationSpec
+
+# Per-class counts of more classes than this would be larger than all else that is stored of an evaluation.
+_MOST_CLASSES_COUNTED = 200
+
+# Images of each true class (row) that were taken for each class (column).
+Confusion = tuple[tuple[int, ...], ...]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Accuracy(_Value):
+    """A fraction in [0, 1] of `n` images, with its 95 % Wilson interval."""
+
+    value: float
+    n: int
+    interval: tuple[float, float]
+
+    @classmethod
+    def of(cls, right: int, n: int) -> "Accuracy":
+        return cls(value=right / n, n=n, interval=wilson_interval(right / n, n))
+
+
+class AttackOutcome(_Value):
+    """Accuracy under one attack. `survivors` counts the images that each part of an ensemble left correct.
+
+    `confusion` is None where there are more than 200 classes.
+    """
+
+    attack: AttackSpec
+    accuracy: Accuracy
+    survivors: dict[str, int]
+    confusion: Confusion | None
+    protocol: Protocol
+    fingerprint: str
+
+
+class WorstCase(_Value):
+    """Images that are right naturally and under every attack of one threat model (labels in `attacks`)."""
+
+    norm: Norm
+    eps: Eps
+    accuracy: Accuracy
+    attacks: tuple[str, ...]
+
+
+class EvaluationOutcome(_Value):
+    """One checkpoint against a list of attacks, all on the same images.
+
+    `zero_gradients` counts the natural images at which cross-entropy's gradient is exactly zero in fp32.
+    `masking` is None where the spec does not ask for it. `findings` is what looks wrong with an imported model on the
+    first of these images (`gauntlet.evaluation.preflight`).
+    """
+
+    weights_sha256: str
+    classes: tuple[str, ...]
+    natural: Accuracy
+    natural_protocol: Protocol
+    natural_fingerprint: str
+    confusion: Confusion | None
+    zero_gradients: int
+    attacks: tuple[AttackOutcome, ...]
+    worst_cases: tuple[WorstCase, ...]
+    masking: MaskingVerdict | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured: whose weights, on which data, and what looked wrong with the model before it was attacked."""
+
+    weights_sha256: str
+    dataset: str
+    dataset_sha256: str
+    classes: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
+
+
+def summarise(spec: EvaluationSpec, batches: Iterable[StageBatch], measured: Measured) -> EvaluationOutcome:
+    """Count a finished evaluation's batches.
+
+    A part of an ensemble that had no image left to attack has no batch and leaves none correct.
+    """
+    stages = by_stage(batches)
+    labels, natural = stages[NATURAL].labels, stages[NATURAL].predicted
+    n, classes = len(labels), len(measured.classes)
+    right = {image for image, predicted in natural.items() if predicted == labels[image]}
+
+    def protocol(attack: AnyAttack | None) -> Protocol:
+        return Protocol(
+            dataset=measured.dataset,
+            dataset_sha256=measured.dataset_sha256,
+            n=n,
+            attack=attack,
+            implementation=implementation(attack),
+            batch_size=None if attack is None else spec.batch_size,
+            seed=None if attack is None else spec.seed,
+        )
+
+    outcomes, robust = [], {}
+    for attack in spec.attacks:
+        label = attack_label(attack)
+        predicted, survivors = _under_attack(label, stages, natural)
+        robust[label] = {image for image, seen in predicted.items() if seen == labels[image]}
+        outcomes.append(
+            AttackOutcome(
+                attack=attack,
+                accuracy=Accuracy.of(len(robust[label]), n),
+                survivors=survivors,
+                confusion=_confusion(labels, predicted, classes),
+                protocol=protocol(attack),
+                fingerprint=protocol(attack).fingerprint(measured.weights_sha256),
+            )
+        )
+    return EvaluationOutcome(
+        weights_sha256=measured.weights_sha256,
+        classes=measured.classes,
+        natural=Accuracy.of(len(right), n),
+        natural_protocol=protocol(None),
+        natural_fingerprint=protocol(None).fingerprint(measured.weights_sha256),
+        confusion=_confusion(labels, natural, classes),
+        zero_gradients=stages[NATURAL].zero_gradients,
+        attacks=tuple(outcomes),
+        worst_cases=tuple(_worst_cases(spec.attacks, right, robust, n)),
+        masking=verdict(spec, stages),
+        findings=measured.findings,
+    )
+
+
+def _under_attack(
+    label: str, stages: Mapping[str, StageResult], natural: Mapping[int, int]
+) -> tuple[Mapping[int, int], dict[str, int]]:
+    """What each image is taken for under an attack, and the survivors of its parts, if it has some, in their order."""
+    if label in stages:
+        return stages[label].predicted, {}
+    predicted, survivors = dict(natural), {}
+    for name, stage in stages.items():
+        if name.startswith(f"{label}:"):
+            # An image that one part breaks is not given to the next, and one that a part leaves may be broken later.
+            predicted |= {image: seen for image, seen in stage.predicted.items() if seen != stage.labels[image]}
+            survivors[name.removeprefix(f"{label}:")] = sum(
+                seen == stage.labels[image] for image, seen in stage.predicted.items()
+            )
+    return predicted, survivors
+
+
+def _confusion(labels: Mapping[int, int], predicted: Mapping[int, int], classes: int) -> Confusion | None:
+    if classes > _MOST_CLASSES_COUNTED:
+        return None
+    counts = [[0] * classes for _ in range(classes)]
+    for image, label in labels.items():
+        counts[label][predicted[image]] += 1
+    return tuple(map(tuple, counts))
+
+
+def _worst_cases(
+    attacks: Sequence[AnyAttack], right: set[int], robust: Mapping[str, set[int]], n: int
+) -> Iterable[WorstCase]:
+    together: dict[str, list[AnyAttack]] = {}
+    for attack in attacks:
+        together.setdefault(threat_model(attack), []).append(attack)
+    for alike in together.values():
+        labels = tuple(attack_label(attack) for attack in alike)
+        survivors = right.intersection(*(robust[label] for label in labels))
+        yield WorstCase(norm=alike[0].norm, eps=alike[0].eps, accuracy=Accuracy.of(len(survivors), n), attacks=labels)

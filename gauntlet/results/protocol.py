@@ -1,0 +1,57 @@
+"""How a number was measured. Two accuracies may be compared only where their protocols are equal."""
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, computed_field
+
+from gauntlet.spec.attacks import AnyAttack, AttackSpec, FgsmAttack, Noise, PgdAttack, Transfer
+
+# Raised whenever a change of our own code changes what one of these attacks finds.
+_OURS = "gauntlet 1"
+_AUTOATTACK = "pyautoattack 0.2.0"
+_ID_DIGITS = 16
+
+# Noted with every evaluation: another may take over its batches only where this is the same.
+IMPLEMENTATIONS = f"{_OURS}, {_AUTOATTACK}"
+
+
+class Protocol(BaseModel):
+    """Everything but the weights that an accuracy follows from.
+
+    `dataset_sha256` is over the whole test set in its order (`gauntlet.data.datasets.digest`); the images are its first
+    `n`. `attack` is None for natural accuracy, which depends on no seed and no batch.
+    """
+
+    # Written with its id, which is not read back but computed again.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    dataset: str
+    dataset_sha256: str
+    n: int
+    attack: AttackSpec | None
+    implementation: str
+    batch_size: int | None
+    seed: int | None
+    precision: Literal["fp32"] = "fp32"
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's own way
+    @property
+    def id(self) -> str:
+        """Equal for equal protocols, and for no others."""
+        document = self.model_dump(mode="json", exclude={"id"})
+        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:_ID_DIGITS]
+
+    def fingerprint(self, weights_sha256: str) -> str:
+        """Names one number: this protocol on these weights."""
+        return hashlib.sha256(f"{self.id} {weights_sha256}".encode()).hexdigest()[:_ID_DIGITS]
+
+
+def implementation(attack: AnyAttack | None) -> str:
+    """Whose code measures it, and which version of it."""
+    match attack:
+        case None | FgsmAttack() | PgdAttack() | Noise() | Transfer():
+            return _OURS
+        case _:
+            return _AUTOATTACK

@@ -1,0 +1,181 @@
+"""The attacks a spec can list, each with its threat model: a norm and an exact budget.
+
+`eps` may be a list in a request, which stands for one attack per budget; a stored spec has one budget each.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, Self, assert_never, get_args
+
+from pydantic import Field, model_validator
+
+from gauntlet.spec.eps import Eps, format_eps
+from gauntlet.spec.kinds import CheckpointId, Spec, tag_required
+
+Norm = Literal["Linf", "L2"]
+GradientLoss = Literal["cross_entropy", "margin"]
+
+
+class Attack(Spec):
+    """What all attacks share. `eps` is the largest distance in `norm` that an attacked image may have from its own."""
+
+    eps: Eps = Field(description='Exact: "8/255" or a decimal. In a request a list stands for one attack per budget.')
+    norm: Norm = "Linf"
+
+    @model_validator(mode="after")
+    def _budget_fits_the_range(self) -> Self:
+        if self.norm == "Linf" and self.eps > 1:
+            raise ValueError("eps must lie in [0, 1] under Linf, the range of a pixel")
+        return self
+
+
+class FgsmAttack(Attack):
+    """One gradient step of the whole budget on cross-entropy (Goodfellow et al. 2015), model in eval mode."""
+
+    model_config = tag_required("kind")
+    kind: Literal["fgsm"] = "fgsm"
+
+
+class PgdAttack(Attack):
+    """Projected gradient ascent from a random start (Madry et al. 2018); step 2.5 · eps / steps."""
+
+    model_config = tag_required("kind")
+    kind: Literal["pgd"] = "pgd"
+    steps: Annotated[int, Field(ge=1, le=10_000)] = 50
+    restarts: Annotated[int, Field(ge=1, le=100)] = 1
+    loss: GradientLoss = Field(
+        default="cross_entropy",
+        description="What is ascended; `margin` (largest wrong logit − right logit) has a gradient where a confident "
+        "model's cross-entropy has none.",
+    )
+
+
+class ApgdCe(Attack):
+    """Auto-PGD on cross-entropy (Croce & Hein 2020), its authors' code."""
+
+    model_config = tag_required("kind")
+    kind: Literal["apgd-ce"] = "apgd-ce"
+    restarts: Annotated[int, Field(ge=1, le=100)] = 1
+
+
+class ApgdT(Attack):
+    """Auto-PGD on the targeted DLR loss (Croce & Hein 2020), its authors' code."""
+
+    model_config = tag_required("kind")
+    kind: Literal["apgd-t"] = "apgd-t"
+
+
+class FabT(Attack):
+    """Targeted Fast Adaptive Boundary attack (Croce & Hein 2020), its authors' code."""
+
+    model_config = tag_required("kind")
+    kind: Literal["fab-t"] = "fab-t"
+
+
+class Square(Attack):
+    """Square Attack (Andriushchenko et al. 2020), its authors' code: sees probabilities only, no gradient."""
+
+    model_config = tag_required("kind")
+    kind: Literal["square"] = "square"
+    queries: Annotated[int, Field(ge=1, le=100_000)] = 5_000
+
+
+class AutoAttack(Attack):
+    """The AutoAttack ensemble (Croce & Hein 2020), run with its authors' code.
+
+    `standard` is APGD-CE, APGD-T, FAB-T and Square; `plus` adds untargeted ones and restarts; `rand` is for models that
+    answer at random.
+    """
+
+    model_config = tag_required("kind")
+    kind: Literal["autoattack"] = "autoattack"
+    version: Literal["standard", "plus", "rand"] = "standard"
+
+
+class Noise(Attack):
+    """Uniform random points of the budget's ball; an image is robust if every draw leaves it right. No adversary."""
+
+    model_config = tag_required("kind")
+    kind: Literal["noise"] = "noise"
+    draws: Annotated[int, Field(ge=1, le=10_000)] = 10
+
+
+class Transfer(Attack):
+    """PGD's examples made on another checkpoint, `source`, shown to this one: a black-box attack."""
+
+    model_config = tag_required("kind")
+    kind: Literal["transfer"] = "transfer"
+    source: CheckpointId
+    steps: Annotated[int, Field(ge=1, le=10_000)] = 50
+    loss: GradientLoss = "cross_entropy"
+
+
+AnyAttack = (
+    FgsmAttack | PgdAttack | ApgdCe | ApgdT | FabT | Square | AutoAttack | Noise | Transfer
+)  # what AttackSpec is told apart into
+AttackSpec = Annotated[AnyAttack, Field(discriminator="kind")]
+
+ATTACK_KINDS: frozenset[object] = frozenset(model.model_fields["kind"].default for model in get_args(AnyAttack))
+
+# As a reader knows them.
+TITLES: dict[str, str] = {
+    "fgsm": "FGSM",
+    "pgd": "PGD",
+    "apgd-ce": "APGD-CE",
+    "apgd-t": "APGD-T",
+    "fab-t": "FAB-T",
+    "square": "Square",
+    "autoattack": "AutoAttack",
+    "noise": "random noise",
+    "transfer": "transfer",
+}
+
+
+def attack_label(attack: AnyAttack) -> str:
+    """A short unique name of an attack, such as `fgsm@8/255` or `pgd(steps=20)@L2:0.5`."""
+    norm = "" if attack.norm == "Linf" else f"{attack.norm}:"
+    return f"{attack.kind}{_departures(attack)}@{norm}{format_eps(attack.eps)}"
+
+
+def attack_title(attack: AnyAttack) -> str:
+    """An attack as a reader knows it, without its budget, such as `FGSM` or `PGD (steps=20)`."""
+    departures = _departures(attack)
+    return TITLES[attack.kind] + (f" {departures}" if departures else "")
+
+
+def _departures(attack: AnyAttack) -> str:
+    fields = attack.model_dump(exclude_defaults=True, exclude={"kind", "eps", "norm"})
+    return f"({', '.join(f'{name}={value}' for name, value in fields.items())})" if fields else ""
+
+
+def threat_model(attack: AnyAttack) -> str:
+    """The attack's norm and budget, such as `Linf 8/255`: what makes two attacks comparable."""
+    return f"{attack.norm} {format_eps(attack.eps)}"
+
+
+def fewest_classes(attack: AnyAttack) -> int:
+    """The least number of classes that an attack's definition covers."""
+    match attack:
+        case FgsmAttack() | PgdAttack() | ApgdCe() | Square() | FabT() | Noise() | Transfer():
+            return 2
+        case ApgdT():
+            return 4  # the targeted DLR loss compares the first, third and fourth largest logits
+        case AutoAttack(version="rand"):
+            return 3  # the DLR loss compares the first and third
+        case AutoAttack():
+            return 4
+        case _:
+            assert_never(attack)
+
+
+def spread_budgets(attacks: object) -> object:
+    """A request's attacks with every list of budgets taken apart into one attack per budget."""
+    if not isinstance(attacks, list | tuple):
+        return attacks
+    return [single for attack in attacks for single in _one_per_budget(attack)]
+
+
+def _one_per_budget(attack: object) -> Iterable[object]:
+    if isinstance(attack, Mapping) and isinstance(attack.get("eps"), list | tuple) and attack["eps"]:
+        rest: Mapping[str, Any] = attack
+        return [{**rest, "eps": eps} for eps in rest["eps"]]
+    return [attack]

@@ -1,0 +1,136 @@
+"""What a checkpoint says of itself: which network its weights are of, and where they come from. No torch."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from gauntlet.spec.experiment import Label, RunSpec
+from gauntlet.spec.kinds import ArchitectureSpec, DatasetSpec, Spec, tag_required
+
+Channels = Annotated[int, Field(ge=1, le=16)]
+Side = Annotated[int, Field(ge=10, le=128)]
+ImageShape = tuple[Channels, Side, Side]
+Source = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+# In the order of their labels; an image folder's classes are known only where its images lie.
+_KNOWN_CLASSES = {
+    "digits": tuple("0123456789"),
+    "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+}
+
+
+class Trained(Spec):
+    """Weights after `epoch` epochs of a run."""
+
+    model_config = tag_required("kind")
+    kind: Literal["trained"] = "trained"
+    spec: RunSpec
+    epoch: int = Field(ge=0)
+
+
+class Imported(Spec):
+    """Weights trained elsewhere; `name` and `source` are what whoever brought them said."""
+
+    model_config = tag_required("kind")
+    kind: Literal["imported"] = "imported"
+    name: Label
+    source: Source = ""
+
+
+class Normalisation(Spec):
+    """What a model subtracts from and divides its input by, one number for each channel; inside the model."""
+
+    mean: tuple[float, ...] = Field(min_length=1, max_length=16)
+    std: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1, max_length=16)
+
+    def require_channels(self, channels: int) -> None:
+        """Raise a ValueError unless there is one mean and one std for each channel."""
+        if not len(self.mean) == len(self.std) == channels:
+            raise ValueError(
+                f"normalisation needs one mean and one std for each channel: {channels}, "
+                f"not {len(self.mean)} and {len(self.std)}"
+            )
+
+
+class CheckpointCard(Spec):
+    """The data set is the one that the model was made for, whose test images it is evaluated on."""
+
+    architecture: ArchitectureSpec
+    dataset: DatasetSpec
+    classes: tuple[str, ...] = Field(min_length=2, max_length=10_000)
+    image_shape: ImageShape
+    normalisation: Normalisation | None = None
+    origin: Annotated[Trained | Imported, Field(discriminator="kind")]
+
+    @model_validator(mode="after")
+    def _normalises_every_channel(self) -> Self:
+        if self.normalisation is not None:
+            self.normalisation.require_channels(self.image_shape[0])
+        return self
+
+
+class ImportCard(Spec):
+    """What whoever imports weights says of them; a card without what the data set's name says already."""
+
+    name: Label
+    source: Source = Field(default="", description="Where the weights come from, such as a paper or an address.")
+    architecture: ArchitectureSpec
+    dataset: DatasetSpec
+    classes: Annotated[tuple[Label, ...], Field(min_length=2, max_length=10_000)] | None = Field(
+        default=None,
+        validate_default=True,
+        description="In the order of the model's outputs, which must be the data set's own (for a folder, its folders' "
+        "names, sorted); required for an image folder.",
+    )
+    image_shape: ImageShape | None = Field(
+        default=None, description="(channels, height, width); if given, it must be the data set's."
+    )
+    normalisation: Normalisation | None = Field(
+        default=None, description="What the network expects of images in [0, 1]; none is the default."
+    )
+
+    @field_validator("classes")
+    @classmethod
+    def _classes_are_known(cls, value: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+        dataset = info.data.get("dataset")
+        known = _KNOWN_CLASSES.get(dataset.name) if dataset is not None else None
+        if value is None:
+            if dataset is not None and known is None:
+                raise ValueError("classes must be listed for an image folder, in the order of the model's outputs")
+            return None
+        if len(set(value)) < len(value):
+            raise ValueError("classes lists a name more than once")
+        if known is not None and len(value) != len(known):
+            raise ValueError(f"the dataset has {len(known)} classes, and classes lists {len(value)}")
+        if known is not None and set(value) == set(known) and value != tuple(known):
+            raise ValueError(f"the model's outputs must be in the order of the data set's classes: {', '.join(known)}")
+        return value
+
+    @field_validator("image_shape")
+    @classmethod
+    def _images_are_the_datasets(
+        cls, value: tuple[int, int, int] | None, info: ValidationInfo
+    ) -> tuple[int, int, int] | None:
+        dataset = info.data.get("dataset")
+        if value is not None and dataset is not None and value != dataset.image_shape:
+            raise ValueError(f"the dataset's images are {' × '.join(map(str, dataset.image_shape))}")
+        return value
+
+    @field_validator("normalisation")
+    @classmethod
+    def _normalises_every_channel(cls, value: Normalisation | None, info: ValidationInfo) -> Normalisation | None:
+        dataset = info.data.get("dataset")
+        if value is not None and dataset is not None:
+            value.require_channels(dataset.image_shape[0])
+        return value
+
+    def card(self) -> CheckpointCard:
+        """The card of the checkpoint that the import makes."""
+        return CheckpointCard(
+            architecture=self.architecture,
+            dataset=self.dataset,
+            classes=self.classes or _KNOWN_CLASSES[self.dataset.name],
+            image_shape=self.dataset.image_shape,
+            normalisation=self.normalisation,
+            origin=Imported(name=self.name, source=self.source),
+        )

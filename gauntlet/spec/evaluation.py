@@ -1,0 +1,130 @@
+"""What an evaluation does: a list of attacks on test images, and which checkpoints of a run it is done to."""
+
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from gauntlet.spec.attacks import AttackSpec, AutoAttack, FgsmAttack, attack_label, spread_budgets
+from gauntlet.spec.kinds import CheckpointId, Spec
+
+Selection = Literal["best_fgsm", "last"]
+SelectOn = Literal["test", "validation"]
+# On CIFAR-10 the usual 5,000 of 50,000.
+_ONE_HELD_OUT_OF = 10
+MOST_ATTACKS = 100
+
+
+def _one_or_many(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class MaskingSpec(Spec):
+    """The checks for masked gradients: further attacks, on the first `samples` of the evaluation's images."""
+
+    samples: Annotated[int, Field(ge=1, le=10_000)] = 200
+    eps_grows_to: Annotated[int, Field(ge=2, le=255)] = Field(
+        default=16, description="The unbounded-attack check multiplies the first attack's budget by this at most."
+    )
+    sources: Annotated[tuple[CheckpointId, ...], Field(max_length=8)] = Field(
+        default=(),
+        description="Checkpoints on which transferred examples are made. An experiment that names none takes its own "
+        "other checkpoints, as far as they are trained by then.",
+    )
+
+    @model_validator(mode="after")
+    def _no_source_twice(self) -> Self:
+        refuse_duplicates("sources", self.sources)
+        return self
+
+
+class EvaluationSpec(Spec):
+    """Attacks on the first `samples` test images, the same for every checkpoint."""
+
+    attacks: Annotated[
+        tuple[AttackSpec, ...], BeforeValidator(spread_budgets), Field(min_length=1, max_length=MOST_ATTACKS)
+    ] = (
+        FgsmAttack(eps=Fraction(8, 255)),
+        AutoAttack(eps=Fraction(8, 255)),
+    )
+    samples: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    batch_size: Annotated[int, Field(ge=1, le=1_000)] = Field(
+        default=100,
+        description="Images attacked at once; part of AutoAttack's protocol, whose seed restarts per batch.",
+    )
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(
+        default=0, description="Where every batch's random numbers start from."
+    )
+    masking: MaskingSpec | None = Field(
+        default=None, description="Also look for masked gradients, and give a verdict with its evidence."
+    )
+
+    @model_validator(mode="after")
+    def _no_attack_twice(self) -> Self:
+        refuse_duplicates("attacks", [attack_label(attack) for attack in self.attacks])
+        return self
+
+
+class EvaluationRequest(EvaluationSpec):
+    """The same, of one checkpoint: the body of `POST /v1/evaluations`."""
+
+    checkpoint: CheckpointId
+
+    def spec(self) -> EvaluationSpec:
+        """What is asked for, without the checkpoint."""
+        return EvaluationSpec.model_validate(self.model_dump(exclude={"checkpoint"}))
+
+
+class ExperimentEvaluationSpec(EvaluationSpec):
+    """Which checkpoints of every run are attacked, and how."""
+
+    select: Annotated[
+        tuple[Selection, ...],
+        BeforeValidator(_one_or_many, json_schema_input_type=Selection | tuple[Selection, ...]),
+        Field(min_length=1, max_length=2),
+    ] = ("best_fgsm",)
+    select_on: SelectOn = Field(
+        default="test",
+        description="Whose FGSM accuracy `best_fgsm` goes by: the test set's, as in the paper, or that of training "
+        "images which are held out of training for it, the same ones for every run.",
+    )
+    validation_samples: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        default=None,
+        description="How many training images are held out under `select_on: validation`; by default a tenth.",
+    )
+
+    @model_validator(mode="after")
+    def _no_selection_twice(self) -> Self:
+        refuse_duplicates("select", self.select)
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_is_held_out_for_nothing(self) -> Self:
+        if self.validation_samples is not None and self.select_on == "test":
+            raise ValueError("validation_samples has no meaning without select_on validation: nothing is held out")
+        return self
+
+    def held_out(self, train_images: int) -> int:
+        """How many of so many training images are kept for validation instead of being trained on."""
+        if self.select_on == "test":
+            return 0
+        return self.validation_samples or max(1, train_images // _ONE_HELD_OUT_OF)
+
+    def of_one(self) -> EvaluationSpec:
+        """What is done to each of the selected checkpoints."""
+        return EvaluationSpec.model_validate({name: getattr(self, name) for name in EvaluationSpec.model_fields})
+
+
+def refuse_duplicates(field: str, values: Sequence[object]) -> None:
+    """Raise a ValueError that names `field` if a value occurs in it more than once."""
+    twice = [str(value) for value, count in Counter(values).items() if count > 1]
+    if twice:
+        raise ValueError(f"{field} lists {', '.join(twice)} more than once")
+
+
+def other_models(spec: EvaluationSpec) -> list[str]:
+    """The checkpoints that transfer attacks make their examples on, without repetition."""
+    named = [attack.source for attack in spec.attacks if attack.kind == "transfer"]
+    return list(dict.fromkeys([*named, *(spec.masking.sources if spec.masking else ())]))

@@ -1,0 +1,244 @@
+"""What a user asks for: one frozen `ExperimentSpec`, from the request body to the checkpoint's header.
+
+What it chooses among is in `gauntlet.spec.kinds`, `gauntlet.spec.objectives` and `gauntlet.spec.attacks`. Defaults are
+those of the paper (arXiv 2012.04353) where it states a value; docs/experiments.md says what was measured where it does
+not.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self, assert_never
+
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic.config import JsonDict
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from gauntlet.spec.evaluation import ExperimentEvaluationSpec, refuse_duplicates
+from gauntlet.spec.kinds import (
+    ArchitectureSpec,
+    CheckpointId,
+    Cnn,
+    DatasetSpec,
+    FgsmAdversary,
+    RmsProp,
+    Spec,
+)
+from gauntlet.spec.objectives import A2c, AgentSpec, Dqn, LossSpec, ObjectiveSpec, Ppo
+from gauntlet.spec.presets import PRESETS, overlay
+
+MAX_RUNS = 1_000
+MAX_SEED = 2**63 - 1
+
+# Printable in every database, terminal and page: no control characters (PostgreSQL refuses NUL in JSON).
+Label = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Precision = Literal["fp32", "tf32", "bf16"]
+
+
+class TrainingSpec(Spec):
+    """How long, in what batches, and on what mix of natural and adversarial images."""
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 220
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
+    optimizer: RmsProp = RmsProp()
+    checkpoint_every: Annotated[int, Field(ge=1, le=10_000)] = 20
+    mix: Literal["adversarial", "half", "both"] = Field(
+        default="adversarial",
+        description="Train on attacked images only, on batches attacked by half, or on both versions of each image.",
+    )
+    precision: Precision = Field(
+        default="fp32",
+        description="What training and its accuracies per epoch compute in; evaluations are always fp32. "
+        "bf16 is faster where the processor has it, and measured to be equivalent on a CPU (docs/experiments.md); tf32 "
+        "needs a GPU.",
+    )
+    compile: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Compile the training step: on a CPU with a C++ compiler, on a GPU as a CUDA graph. "
+        "`auto` does so where the run is long enough to repay it and the compiler is there.",
+    )
+    initial_checkpoint: CheckpointId | None = Field(
+        default=None,
+        description="Id of a checkpoint whose weights training starts from, instead of random ones; the optimiser's "
+        "state starts fresh.",
+    )
+
+    def keeps(self, epoch: int) -> bool:
+        """Whether the checkpoint after this epoch is kept."""
+        return epoch % self.checkpoint_every == 0 or epoch == self.epochs
+
+
+class RunSpec(Spec):
+    """One training: what an experiment expands to, and what a checkpoint remembers of its origin."""
+
+    version: Literal[1] = 1
+    dataset: DatasetSpec
+    architecture: ArchitectureSpec
+    objective: ObjectiveSpec
+    adversary: FgsmAdversary
+    training: TrainingSpec
+    evaluation: ExperimentEvaluationSpec
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
+
+    @property
+    def loss(self) -> LossSpec:
+        """The objective of a run that descends a loss.
+
+        Raises:
+            TypeError: it is an agent.
+        """
+        if isinstance(self.objective, AgentSpec):
+            raise TypeError(f"The objective {self.objective.kind} is an agent and no loss.")
+        return self.objective
+
+    @model_validator(mode="after")
+    def _fit_for_an_agent(self) -> Self:
+        _refuse_unfit_for_agents([self.objective], self.adversary, self.training)
+        return self
+
+
+def _preset_or_whole(schema: JsonDict) -> None:
+    required = schema.pop("required", [])
+    schema["anyOf"] = [{"required": ["preset"]}, {"required": required}]
+
+
+class ExperimentSpec(Spec):
+    """A comparison: objectives × seeds, everything else equal.
+
+    `preset` is a shorthand of the request: it is expanded while the spec is read, so a stored spec says everything
+    itself and a later change of a preset cannot change a past experiment.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_preset_or_whole)
+
+    version: Literal[1] = 1
+    preset: Literal["paper", "quickstart"] | None = Field(default=None, exclude=True)
+    name: Label = "experiment"
+    dataset: DatasetSpec
+    architecture: ArchitectureSpec = Cnn()
+    objectives: Annotated[tuple[ObjectiveSpec, ...], Field(min_length=1, max_length=100)]
+    adversary: FgsmAdversary
+    training: TrainingSpec = TrainingSpec()
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, le=MAX_SEED)], ...], Field(min_length=1, max_length=100)] = (0,)
+    evaluation: ExperimentEvaluationSpec = ExperimentEvaluationSpec()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_preset(cls, value: object) -> object:
+        if not isinstance(value, Mapping) or value.get("preset") is None:
+            return value
+        if isinstance(value["preset"], str) and value["preset"] in PRESETS:
+            rest = {key: item for key, item in value.items() if key != "preset"}
+            return overlay(PRESETS[value["preset"]], rest)
+        # Over some preset, so that the name is the only fault that is found.
+        return overlay(PRESETS["quickstart"], value)
+
+    @model_validator(mode="after")
+    def _runs_are_distinct_and_few(self) -> Self:
+        refuse_duplicates("objectives", self.objective_labels())
+        refuse_duplicates("seeds", self.seeds)
+        if len(self.objectives) * len(self.seeds) > MAX_RUNS:
+            raise ValueError(f"objectives × seeds is more than {MAX_RUNS} runs")
+        return self
+
+    @model_validator(mode="after")
+    def _fit_for_agents(self) -> Self:
+        _refuse_unfit_for_agents(self.objectives, self.adversary, self.training)
+        return self
+
+    @model_validator(mode="after")
+    def _images_remain_to_train_on(self) -> Self:
+        samples = self.dataset.train_samples
+        if samples is not None and self.evaluation.held_out(samples) >= samples:
+            raise ValueError(
+                f"none of the dataset's train_samples ({samples}) is left to train on: "
+                f"evaluation holds out {self.evaluation.held_out(samples)} for validation"
+            )
+        return self
+
+    def objective_labels(self) -> tuple[str, ...]:
+        """One name per objective: its kind, with the fields that set it apart where the kind occurs twice."""
+        kinds = Counter(objective.kind for objective in self.objectives)
+        return tuple(
+            objective.kind if kinds[objective.kind] == 1 else _with_departures(objective)
+            for objective in self.objectives
+        )
+
+    def runs(self) -> tuple[tuple[str, RunSpec], ...]:
+        """The runs in order, objective by objective, each with its objective's label."""
+        return tuple(
+            (
+                label,
+                RunSpec(
+                    dataset=self.dataset,
+                    architecture=self.architecture,
+                    objective=objective,
+                    adversary=self.adversary,
+                    training=self.training,
+                    evaluation=self.evaluation,
+                    seed=seed,
+                ),
+            )
+            for label, objective in zip(self.objective_labels(), self.objectives, strict=True)
+            for seed in self.seeds
+        )
+
+
+def _refuse_unfit_for_agents(
+    objectives: Sequence[ObjectiveSpec], adversary: FgsmAdversary, training: TrainingSpec
+) -> None:
+    """Agents see attacked images only, and are trained by a library in its own way.
+
+    Raises:
+        ValidationError: something is asked for that they cannot do; it names each such field and says what they can.
+    """
+    agents = [objective for objective in objectives if isinstance(objective, AgentSpec)]
+    if not agents:
+        return
+    faults: list[tuple[tuple[str, str], object, str]] = [
+        (place, value, f"{_kinds(agents)} cannot be trained with {value}, only with {' or '.join(possible)}")
+        for place, value, possible in (
+            (("training", "mix"), training.mix, ("adversarial",)),
+            (("training", "compile"), training.compile, ("auto", "off")),
+            (("adversary", "loss"), adversary.loss, ("true_label",)),
+            (("adversary", "mode"), adversary.mode, ("eval",)),
+        )
+        if value not in possible
+    ]
+    lonely = [agent for agent in agents if _normalises_one_image(agent, training.batch_size)]
+    if lonely:
+        why = f"{_kinds(lonely)} cannot normalise the advantage of one image"
+        faults.append((("training", "batch_size"), training.batch_size, why))
+    if faults:
+        raise ValidationError.from_exception_data(
+            "spec",
+            [
+                InitErrorDetails(
+                    type=PydanticCustomError("unfit_for_agent", "objective {why}", {"why": why}), loc=place, input=value
+                )
+                for place, value, why in faults
+            ],
+        )
+
+
+def _kinds(agents: Sequence[AgentSpec]) -> str:
+    return ", ".join(dict.fromkeys(agent.kind for agent in agents))
+
+
+def _normalises_one_image(agent: AgentSpec, batch_size: int) -> bool:
+    match agent:
+        case A2c(normalize_advantage=normalize, n_steps=n_steps):
+            return normalize and batch_size * n_steps == 1
+        case Ppo(normalize_advantage=normalize):
+            return normalize and batch_size == 1
+        case Dqn():
+            return False
+        case _:
+            assert_never(agent)
+
+
+def _with_departures(objective: ObjectiveSpec) -> str:
+    departures: dict[str, Any] = objective.model_dump(exclude_defaults=True, exclude={"kind"})
+    if not departures:
+        return objective.kind
+    listed = ", ".join(f"{field}={value}" for field, value in departures.items())
+    return f"{objective.kind} ({listed})"

@@ -1,0 +1,149 @@
+"""Objectives of a spec: losses of the network's output, and agents that learn on the environment.
+
+Told apart by `kind`. Defaults are those of the paper (arXiv 2012.04353) where it states a value, and of the algorithm's
+authors or Stable-Baselines3 where they do; docs/experiments.md says what was measured where neither does. No torch.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from gauntlet.spec.kinds import Spec, tag_required
+
+RolloutSteps = Annotated[int, Field(ge=1, le=1_000)]
+EntropyBonus = Annotated[float, Field(ge=0, le=10)]
+ValueWeight = Annotated[float, Field(ge=0, le=10)]
+MaxGradNorm = Annotated[float, Field(gt=0, le=1_000)]
+UpdateMode = Literal["eval", "train"]
+
+_N_STEPS = "Images that each of `training.batch_size` environments shows between two updates."
+_UPDATE_MODE = (
+    "The network's mode in updates; it acts in eval mode. In train mode dropout is on, so that what is improved is not "
+    "quite the policy that acted, and batch normalisation goes by the batch; in eval mode its statistics never change."
+)
+
+
+class CrossEntropy(Spec):
+    """−log P(y | x), the supervised baseline."""
+
+    model_config = tag_required("kind")
+    kind: Literal["cross_entropy"] = "cross_entropy"
+
+
+class Reward(Spec):
+    """What the environment pays for a right and for a wrong prediction."""
+
+    correct: Annotated[float, Field(ge=-100, le=100)] = 1.0
+    wrong: Annotated[float, Field(ge=-100, le=100)] = -1.0
+
+
+class PolicyGradient(Spec):
+    """Vanilla policy gradient on the predicted class (the paper's Eq. 1; Williams 1992)."""
+
+    model_config = tag_required("kind")
+    kind: Literal["policy_gradient"] = "policy_gradient"
+    action: Literal["sample", "argmax", "epsilon_greedy"] = Field(
+        default="sample",
+        description="How the class is chosen. `argmax`, the literal reading, collapses to chance.",
+    )
+    epsilon: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.1, description="Share of uniformly random actions under `epsilon_greedy`."
+    )
+    action_forward: Literal["train", "eval"] = Field(
+        default="train", description="Whether the action is chosen from the pass with dropout or one without."
+    )
+    reward: Reward = Reward()
+    baseline: Literal["none", "batch_mean"] = "none"
+    entropy_bonus: EntropyBonus = 0.0
+    log_prob_floor: Annotated[float, Field(lt=0, ge=-1e4)] | None = Field(
+        default=None,
+        description="Least log P(a|s); below it the gradient stops. Required off-policy. Keras clips at −16.118.",
+    )
+
+    @model_validator(mode="after")
+    def _off_policy_needs_a_floor(self) -> Self:
+        if self.action == "epsilon_greedy" and self.log_prob_floor is None:
+            raise ValueError(
+                "log_prob_floor is required with action epsilon_greedy: "
+                "an unlikely random action would otherwise push its log-probability to minus infinity"
+            )
+        return self
+
+
+class ExpectedReward(Spec):
+    """The exact expectation that the sampled policy gradient estimates: −(p_y · correct + (1 − p_y) · wrong)."""
+
+    model_config = tag_required("kind")
+    kind: Literal["expected_reward"] = "expected_reward"
+    reward: Reward = Reward()
+
+
+class A2c(Spec):
+    """Advantage actor-critic (Mnih et al. 2016): the policy gradient with a learned baseline, by Stable-Baselines3.
+
+    The actor is the network, the critic one linear layer on the features of its last.
+    """
+
+    model_config = tag_required("kind")
+    kind: Literal["a2c"] = "a2c"
+    reward: Reward = Reward()
+    n_steps: RolloutSteps = Field(default=1, description=_N_STEPS)
+    normalize_advantage: bool = False
+    entropy_bonus: EntropyBonus = Field(
+        default=0.05, description="Without it the policy settled on two of ten classes (docs/experiments.md)."
+    )
+    value_weight: ValueWeight = 0.5
+    max_grad_norm: MaxGradNorm = 0.5
+    update_mode: UpdateMode = Field(default="eval", description=_UPDATE_MODE)
+
+
+class Ppo(Spec):
+    """Proximal policy optimisation with the clipped surrogate (Schulman et al. 2017), by Stable-Baselines3.
+
+    The actor is the network, the critic one linear layer on the features of its last.
+    """
+
+    model_config = tag_required("kind")
+    kind: Literal["ppo"] = "ppo"
+    reward: Reward = Reward()
+    n_steps: RolloutSteps = Field(default=16, description=_N_STEPS)
+    n_epochs: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=4, description="Passes over each rollout, in minibatches of `training.batch_size`."
+    )
+    clip_range: Annotated[float, Field(gt=0, le=1)] = 0.2
+    normalize_advantage: bool = True
+    entropy_bonus: EntropyBonus = 0.0
+    value_weight: ValueWeight = 0.5
+    max_grad_norm: MaxGradNorm = 0.5
+    update_mode: UpdateMode = Field(default="eval", description=_UPDATE_MODE)
+
+
+class Dqn(Spec):
+    """Deep Q-learning (Mnih et al. 2015), by Stable-Baselines3: the network's outputs are the classes' values.
+
+    An episode ends with its only action, so a value is the expected reward and nothing is bootstrapped. The replay
+    memory holds the last `n_steps` of all environments: older images were attacked on an older network.
+    """
+
+    model_config = tag_required("kind")
+    kind: Literal["dqn"] = "dqn"
+    reward: Reward = Reward()
+    n_steps: RolloutSteps = Field(default=16, description=_N_STEPS)
+    gradient_steps: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=16, description="Updates after each rollout, on `training.batch_size` images each."
+    )
+    epsilon: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.1, description="Share of steps whose actions are uniformly random."
+    )
+    max_grad_norm: MaxGradNorm = 10.0
+    update_mode: UpdateMode = Field(default="eval", description=_UPDATE_MODE)
+
+
+LossSpec = CrossEntropy | PolicyGradient | ExpectedReward
+AgentSpec = A2c | Ppo | Dqn
+ObjectiveSpec = Annotated[LossSpec | AgentSpec, Field(discriminator="kind")]
+
+# By which the members are told apart; no field has one of them as its name.
+OBJECTIVE_KINDS: frozenset[object] = frozenset(
+    model.model_fields["kind"].default for model in (CrossEntropy, PolicyGradient, ExpectedReward, A2c, Ppo, Dqn)
+)

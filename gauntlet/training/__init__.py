@@ -1,0 +1,1 @@
+"""Adversarial training: objectives, the step, the loop around it, and what is measured after every epoch."""

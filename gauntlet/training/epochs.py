@@ -1,0 +1,99 @@
+"""Epochs of steps that descend a loss: what is drawn for each batch, and which form of the step does it."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from gauntlet import seeding
+from gauntlet.data.datasets import Dataset
+from gauntlet.models.precision import fp32_products
+from gauntlet.spec.experiment import RunSpec
+from gauntlet.training import tally
+from gauntlet.training.compilation import accelerate, compiles
+from gauntlet.training.objectives import action_noise
+from gauntlet.training.optimizers import build_optimizer, learning_rate, set_learning_rate
+from gauntlet.training.step import Step, build_step, rows
+
+# Reading the loss waits for the device, so it is looked at every so many batches and at the end of the epoch. On a
+# GPU, where an epoch is short and waiting is dear, only at the end.
+_GUARD_EVERY = 50
+
+
+class Epochs:
+    """Trains `model` in place, epoch by epoch; all that a batch leaves to chance depends on (seed, epoch, batch).
+
+    `optimizer` and `totals`, the tally of the epoch under way (float64 on the device), are the rest of its state.
+    `compiled` says how full batches are done; an epoch's last batch, when it is smaller, is done as it is.
+
+    Raises:
+        CompilerMissing: the spec insists on a compiled step, which needs a compiler that is not there.
+    """
+
+    critic: nn.Module | None = None
+    packages = ()
+
+    def __init__(self, spec: RunSpec, data: Dataset, model: nn.Module) -> None:
+        self._spec = spec
+        self._model = model
+        self.optimizer = build_optimizer(spec.training.optimizer, model)
+        self._device = next(model.parameters()).device
+        self.images = data.train.to(self._device)
+        self._classes = len(data.classes)
+        self.totals = tally.empty_tally(self._device)
+        self._plain = build_step(spec, model, self.optimizer, self.totals)
+        self.compiled = compiles(spec.training, data, self._device)
+        self._fast: Step | None = None
+
+    @property
+    def batches(self) -> int:
+        """Batches in an epoch."""
+        return -(-len(self.images) // self._spec.training.batch_size)
+
+    def images_after(self, batches: int) -> int:
+        """How many images of an epoch come after its first `batches`."""
+        return len(self.images) - batches * self._spec.training.batch_size
+
+    def run(self, epoch: int, done: int) -> Iterator[int]:
+        """Do the batches of `epoch` after the first `done`; yields how many are done after each.
+
+        Raises:
+            TrainingDiverged: a loss was not finite, or beyond ±1e3.
+        """
+        if done == 0:
+            self.totals.copy_(tally.empty_tally(self._device))
+        order = torch.randperm(len(self.images), generator=seeding.generator("cpu", self._spec.seed, "order", epoch))
+        chosen = order.to(self._device).split(self._spec.training.batch_size)
+        self._model.train()
+        for batch in range(done, self.batches):
+            set_learning_rate(self.optimizer, self.learning_rate(epoch, batch))
+            self._do(epoch, batch, chosen[batch])
+            last = batch == self.batches - 1
+            if last or (batch % _GUARD_EVERY == _GUARD_EVERY - 1 and self._device.type == "cpu"):
+                tally.check(self.totals, epoch, batch + 1)
+            yield batch + 1
+
+    def learning_rate(self, epoch: int, batch: int) -> float:
+        """Of the update with `batch` (from 0) of `epoch` (from 1)."""
+        return learning_rate(self._spec.training.optimizer, (epoch - 1) * self.batches + batch)
+
+    def _do(self, epoch: int, batch: int, indices: Tensor) -> None:
+        seed = self._spec.seed
+        generator = seeding.generator(self._device, seed, "actions", epoch, batch)
+        noise = action_noise((2, rows(self._spec, len(indices)), self._classes), generator)
+        inputs = self.images.images[indices], self.images.labels[indices], noise
+        with fp32_products(self._spec.training.precision):
+            step = self._step_for(inputs)
+            with seeding.torch_seeded(self._device, seeding.derive(seed, "dropout", epoch, batch)):
+                step(*inputs)
+
+    def _step_for(self, inputs: tuple[Tensor, Tensor, Tensor]) -> Step:
+        if not self.compiled or len(inputs[0]) < self._spec.training.batch_size:
+            return self._plain
+        if self._fast is None:
+            moments = [tensor for state in self.optimizer.state.values() for tensor in state.values()]
+            changed = [*self._model.parameters(), *self._model.buffers(), *moments, self.totals]
+            # To be captured it is tried out, which draws random numbers.
+            with seeding.torch_seeded(self._device, 0):
+                self._fast = accelerate(self._plain, inputs, changed)
+        return self._fast

@@ -1,0 +1,100 @@
+"""How a model behaves on a set of images, quickly: what training tells of every epoch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gauntlet.attacks import gradient
+from gauntlet.attacks.gradient import ascend
+from gauntlet.data.datasets import ImageSet, to_unit
+from gauntlet.models.precision import in_precision
+from gauntlet.spec.experiment import Precision
+from gauntlet.training.compilation import compiled
+
+# About the fastest on a CPU, where a larger batch leaves the cache.
+_MEASURED_AT_ONCE = 64
+
+# From images uint8 [n, c, h, w] and labels int64 [n] to fp32 logits [n, classes], natural and attacked.
+Probe = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """How a model behaves on a set of images: fractions in [0, 1], and how many distinct classes it predicts.
+
+    All are of the natural images but `fgsm_accuracy`.
+    """
+
+    accuracy: float
+    fgsm_accuracy: float
+    mean_confidence: float
+    mean_uniformity: float
+    predicted_classes: int
+
+
+def build_probe(model: nn.Module, eps: Fraction, precision: Precision = "fp32") -> Probe:
+    """The model's logits on natural images and under FGSM of budget `eps`, in the mode that the model is in.
+
+    The attack's gradient comes from the very pass that gives the natural logits, which saves a pass of four.
+    """
+    forward = in_precision(model, precision)
+
+    def probe(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        natural = to_unit(images).requires_grad_()
+        logits = forward(natural)
+        (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels), natural)
+        with torch.no_grad():
+            return logits.detach(), forward(ascend(natural, gradient, eps))
+
+    return probe
+
+
+def compiled_probe(probe: Probe) -> Probe:
+    """The probe compiled for the batches that `measure` makes; the last, when it is smaller, is done as it is."""
+    fast = compiled(probe)
+
+    def run(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        return (fast if len(images) == _MEASURED_AT_ONCE else probe)(images, labels)
+
+    return run
+
+
+def measure(model: nn.Module, images: ImageSet, probe: Probe) -> Measurement:
+    """Accuracy and confidence in eval mode, and accuracy under attack, as `probe` (of `model`) gives them.
+
+    `mean_uniformity` is the mean of (least / greatest class probability): 1 where the output is exactly uniform.
+    """
+    sums = torch.zeros(4, dtype=torch.float64, device=images.images.device)
+    predicted: list[Tensor] = []
+    with gradient.mode(model, training=False):
+        for pixels, labels in zip(
+            images.images.split(_MEASURED_AT_ONCE), images.labels.split(_MEASURED_AT_ONCE), strict=True
+        ):
+            logits, attacked = probe(pixels, labels)
+            probabilities = logits.softmax(dim=1)
+            greatest, classes = probabilities.max(dim=1)
+            sums += torch.stack(
+                [
+                    (classes == labels).sum(),
+                    (attacked.argmax(dim=1) == labels).sum(),
+                    greatest.sum(),
+                    (probabilities.amin(dim=1) / greatest).sum(),
+                ]
+            )
+            predicted.append(classes.unique())
+    accuracy, fgsm_accuracy, confidence, uniformity = (sums / len(images)).tolist()
+    return Measurement(accuracy, fgsm_accuracy, confidence, uniformity, len(torch.cat(predicted).unique()))
+
+
+def natural_accuracy(model: nn.Module, images: ImageSet, *, precision: Precision = "fp32") -> float:
+    """The fraction of the images that the model classifies correctly in eval mode."""
+    forward = in_precision(model, precision)
+    right = torch.zeros((), dtype=torch.int64, device=images.images.device)
+    with gradient.mode(model, training=False), torch.no_grad():
+        for natural, labels in images.batches(_MEASURED_AT_ONCE):
+            right += (forward(natural).argmax(dim=1) == labels).sum()
+    return right.item() / len(images)

@@ -1,0 +1,192 @@
+import copy
+from fractions import Fraction
+
+import pyautoattack
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gauntlet.attacks import autoattack
+from gauntlet.attacks.autoattack import AuthoredAttack, parts
+from gauntlet.attacks.windows import Windowed
+from gauntlet.data.datasets import Dataset, to_unit
+from gauntlet.models.checkpoints import TrainingState
+from gauntlet.spec.attacks import AutoAttack, Norm, Square
+from tests.gauntlet.brief_autoattack import BriefAutoAttack, reference_flags
+from tests.gauntlet.examples import CPU, network, network_with
+
+EPS = Fraction(40, 255)
+STANDARD = parts(AutoAttack(eps=EPS))
+COUNT = 24
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ensemble's parts take few steps."""
+    monkeypatch.setattr(autoattack, "AutoAttack", BriefAutoAttack)
+
+
+@pytest.fixture
+def images(digits: Dataset) -> Tensor:
+    return to_unit(digits.test.images[:COUNT])
+
+
+@pytest.fixture
+def labels(digits: Dataset) -> Tensor:
+    return digits.test.labels[:COUNT]
+
+
+def standard(model: nn.Module, eps: Fraction, classes: int = 10) -> AuthoredAttack:
+    return AuthoredAttack(model, AutoAttack(eps=eps), classes, CPU)
+
+
+def drive(ensemble: AuthoredAttack, state: Tensor, images: Tensor, labels: Tensor) -> list[Tensor]:
+    """Robust flags after each part, in batches of five of the survivors, at seed 0."""
+    found = []
+    for part in STANDARD:
+        state = state.clone()
+        for batch in state.nonzero().squeeze(1).split(5):
+            if not len(batch):  # splitting nothing gives one empty part
+                continue
+            attacked = ensemble.perturb(part, images[batch], labels[batch], 0)
+            assert (attacked - images[batch]).abs().max() <= ensemble._attacks.epsilon + 1e-6
+            assert attacked.min() >= 0
+            assert attacked.max() <= 1
+            state[batch] = ensemble._attacks.model(attacked).argmax(dim=1) == labels[batch]
+        found.append(state)
+    return found
+
+
+@pytest.mark.usefixtures("brief")
+def test_driven_batch_by_batch_the_flags_are_the_packages(
+    trained: TrainingState, images: Tensor, labels: Tensor
+) -> None:
+    """The same images stay correct as under the package's own loop, where several parts break some and none all."""
+    model = network_with(trained)
+    correct = model(images).argmax(dim=1) == labels
+    stages = drive(standard(model, EPS), correct, images, labels)
+    counts = [int(stage.sum()) for stage in (correct, *stages)]
+    assert len(set(counts)) >= 3
+    assert 5 < counts[-1] < counts[0] < COUNT
+    assert stages[-1].tolist() == reference_flags(model, images, labels, float(EPS), 5)
+
+
+@pytest.mark.usefixtures("brief")
+@pytest.mark.parametrize("part", STANDARD)
+def test_each_part_is_the_packages_attack(trained: TrainingState, images: Tensor, labels: Tensor, part: str) -> None:
+    """The images a part makes are bit by bit those of the package's attack of that name at that seed."""
+    model = network_with(trained)
+    eps = Fraction(80, 255)
+    package = BriefAutoAttack(model, norm="Linf", eps=float(eps), version="custom", attacks=[part], seed=7, device=CPU)
+    package.fab.n_target_classes = package.apgd_targeted.n_target_classes = 9
+    package.apgd.n_restarts = 1
+    with torch.random.fork_rng():
+        wanted, _ = package.run_standard_evaluation(images, labels, batch_size=COUNT)
+    broken = (wanted != images).flatten(1).any(dim=1)
+    assert broken.any()
+
+    correct = model(images).argmax(dim=1) == labels
+    ensemble = standard(model, eps)
+    attacked = images.clone()
+    attacked[correct] = ensemble.perturb(part, images[correct], labels[correct], 7)
+    assert torch.equal(attacked[broken], wanted[broken])
+    attacked[correct] = ensemble.perturb(part, images[correct], labels[correct], 7)
+    assert torch.equal(attacked[broken], wanted[broken])
+
+
+@pytest.mark.usefixtures("brief")
+def test_a_random_part_follows_its_seed(trained: TrainingState, images: Tensor, labels: Tensor) -> None:
+    """Another seed starts the random parts elsewhere."""
+    ensemble = standard(network_with(trained), Fraction(80, 255))
+    for part in ("apgd-ce", "square"):
+        first, other = (ensemble.perturb(part, images, labels, seed) for seed in (1, 2))
+        assert not torch.equal(first, other)
+
+
+@pytest.mark.usefixtures("brief")
+def test_colour_images_in_channels_last_order_are_attacked() -> None:
+    """Memory order makes no difference: flags on RGB images are the package's own on a row-major copy of the model."""
+    model = network(shape=(3, 32, 32), seed=2).requires_grad_(requires_grad=False)
+    row_major = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
+    pixels = torch.randint(256, (COUNT, 3, 32, 32), generator=torch.Generator().manual_seed(0))
+    images = to_unit(pixels.to(torch.uint8))
+    assert not images.is_contiguous()
+    labels = model(images).argmax(dim=1)
+    eps = Fraction(1, 255)
+    stages = drive(standard(model, eps), torch.ones(COUNT, dtype=torch.bool), images, labels)
+    assert 0 < int(stages[-1].sum()) < COUNT
+    assert stages[-1].tolist() == reference_flags(row_major, images.contiguous(), labels, float(eps), 5)
+
+
+@pytest.mark.parametrize(("norm", "in_windows"), [("Linf", True), ("L2", False)])
+def test_square_is_computed_in_windows_where_it_replaces_squares(norm: Norm, in_windows: bool) -> None:
+    """Under Linf a query of Square is computed where it changed the image; under L2 it changes all of it."""
+    ensemble = AuthoredAttack(network(), AutoAttack(eps=EPS, norm=norm), 10, CPU)
+    assert isinstance(ensemble._attacks.square.predict, Windowed) == in_windows
+
+
+def test_square_finds_the_same_in_windows_and_whole(trained: TrainingState, images: Tensor, labels: Tensor) -> None:
+    """Through squares of every size and images that break on the way, the flags are those of the model itself."""
+    model = network_with(trained)
+    robust = []
+    for predict in (None, model):
+        attack = AuthoredAttack(model, Square(eps=EPS, queries=300), 10, CPU)
+        if predict is not None:
+            attack._attacks.square.predict = predict
+        attacked = attack.perturb("square", images, labels, 0)
+        robust.append((model(attacked).argmax(dim=1) == labels).tolist())
+    assert robust[0] == robust[1]
+    assert 0 < sum(robust[0]) < int((model(images).argmax(dim=1) == labels).sum())
+
+
+def test_the_ensemble_is_the_standard_one() -> None:
+    """Every parameter of every part is that of the package's standard version, in its order of parts."""
+    model = network()
+    ours = standard(model, Fraction(8, 255))._attacks
+    theirs = pyautoattack.AutoAttack(model, norm="Linf", eps=8 / 255, version="standard", device=CPU)
+    assert list(STANDARD) == theirs.attacks_to_run
+    assert ours.apgd.n_iter == 100
+    assert ours.square.n_queries == 5_000
+    for name in ("apgd", "apgd_targeted", "fab", "square"):
+        assert _parameters(getattr(ours, name)) == _parameters(getattr(theirs, name))
+
+
+def _parameters(attack: object) -> dict[str, object]:
+    return {name: value for name, value in vars(attack).items() if isinstance(value, bool | int | float | str)}
+
+
+@pytest.mark.usefixtures("brief")
+@pytest.mark.parametrize("classes", [4, 5])
+def test_few_classes_are_all_targets(images: Tensor, classes: int) -> None:
+    """With four or five classes the targeted attacks try every wrong one, and the flags are the package's."""
+    model, eps = network(classes, seed=1).requires_grad_(requires_grad=False), Fraction(8, 255)
+    labels = model(images).argmax(dim=1)
+    labels[0] = (labels[0] + 1) % classes
+    ensemble = standard(model, eps, classes)
+    correct = model(images).argmax(dim=1) == labels
+    stages = drive(ensemble, correct, images, labels)
+    counts = [int(stage.sum()) for stage in stages]
+    assert COUNT - 1 > counts[-1] > 0
+    assert stages[-1].tolist() == reference_flags(model, images, labels, float(eps), 5, targets=classes - 1)
+
+
+@pytest.mark.parametrize(("classes", "targets"), [(4, 3), (5, 4), (10, 9), (43, 9)])
+def test_there_are_at_most_nine_targets(classes: int, targets: int) -> None:
+    """Nine targets as in the standard version, or every wrong class where there are fewer."""
+    attacks = standard(network(classes), EPS, classes)._attacks
+    assert (attacks.apgd_targeted.n_target_classes, attacks.fab.n_target_classes) == (targets, targets)
+
+
+@pytest.mark.usefixtures("brief")
+@pytest.mark.parametrize("part", STANDARD)
+def test_the_callers_randomness_is_left_alone(
+    trained: TrainingState, images: Tensor, labels: Tensor, part: str
+) -> None:
+    """The global random state, the images and the weights are as they were, and gradients need not be on."""
+    model, original = network_with(trained), images.clone()
+    before = torch.get_rng_state()
+    attacked = standard(model, EPS).perturb(part, images, labels, 3)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(images, original)
+    assert not attacked.requires_grad
+    assert all(torch.equal(weights, trained.model[name]) for name, weights in model.state_dict().items())

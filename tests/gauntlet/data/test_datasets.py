@@ -1,0 +1,343 @@
+import hashlib
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gauntlet.data.datasets import Dataset, ImageSet, hold_out, load_dataset, load_split, to_tensor, to_unit
+from gauntlet.errors import DatasetUnavailable
+from gauntlet.spec.kinds import Cifar10, Digits, ImageFolder
+from gauntlet.torchvision_ops import declare_missing_operators
+from tests.gauntlet.examples import CPU, NOWHERE
+
+RED, GREEN, BLUE = (250, 0, 0), (0, 250, 0), (0, 0, 250)
+SIGNS = ImageFolder(folder="signs", image_size=12)
+
+
+def paint(file: Path, colour: tuple[int, ...], *, mode: str = "RGB", size: int = 12) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (size, size), colour).convert(mode, palette=Image.Palette.ADAPTIVE).save(file)
+
+
+@pytest.fixture
+def signs(tmp_path: Path) -> Path:
+    """Three classes of one colour each, twelve images each for training and two for test."""
+    for split, count in (("train", 12), ("test", 2)):
+        for name, colour in (("blue", BLUE), ("green", GREEN), ("red", RED)):
+            for number in range(count):
+                paint(tmp_path / "signs" / split / name / f"{number}.png", colour)
+    return tmp_path
+
+
+def same(left: ImageSet, right: ImageSet) -> bool:
+    return torch.equal(left.images, right.images) and torch.equal(left.labels, right.labels)
+
+
+def test_the_digits_are_whole(digits: Dataset) -> None:
+    """1,437 digits for training and 360 for test, 8-bit, one channel, 16×16, ten classes in fair shares."""
+    assert (len(digits.train), len(digits.test)) == (1_437, 360)
+    assert digits.classes == tuple("0123456789")
+    assert digits.image_shape == (1, 16, 16)
+    for images in (digits.train, digits.test):
+        assert images.images.dtype == torch.uint8
+        assert images.labels.dtype == torch.int64
+        assert images.images.shape == (len(images), 1, 16, 16)
+        assert (images.images.min(), images.images.max()) == (0, 255)
+        shares = torch.bincount(images.labels, minlength=10) / len(images)
+        assert shares.min() > 0.07
+        assert shares.max() < 0.14
+
+
+def test_a_digits_pixel_is_doubled(digits: Dataset) -> None:
+    """Each of the 8×8 pixels is four equal ones."""
+    pixels = digits.train.images
+    assert torch.equal(pixels[:, :, ::2, ::2], pixels[:, :, 1::2, 1::2])
+    assert torch.equal(pixels[:, :, ::2, ::2], pixels[:, :, ::2, 1::2])
+    assert pixels.unique().tolist() == [round(level * 255 / 16) for level in range(17)]
+
+
+def test_the_digits_splits_share_no_more_than_chance(digits: Dataset) -> None:
+    """No test image is a training image."""
+    train = {image.numpy().tobytes() for image in digits.train.images}
+    assert not any(image.numpy().tobytes() in train for image in digits.test.images)
+
+
+def test_a_prefix_of_the_digits_has_all_classes(digits: Dataset) -> None:
+    """The images are not in class order: the first hundred hold every digit."""
+    for images in (digits.train, digits.test):
+        assert len(images.take(100).labels.unique()) == 10
+        assert (images.labels[1:] >= images.labels[:-1]).float().mean() < 0.8
+
+
+def test_a_subset_is_fixed_and_fair(digits: Dataset) -> None:
+    """`train_samples` draws the same images every time, from all over the set, and leaves the test set whole."""
+    subset = load_dataset(Digits(train_samples=200), NOWHERE)
+    again = load_dataset(Digits(train_samples=200), NOWHERE)
+    assert same(subset.train, again.train)
+    assert len(subset.train) == 200
+    assert len(subset.train.labels.unique()) == 10
+    assert not same(subset.train, digits.train.take(200))
+    assert same(subset.test, digits.test)
+    smaller = load_dataset(Digits(train_samples=50), NOWHERE)
+    assert same(smaller.train, subset.train.take(50))
+    pool = {(image.numpy().tobytes(), int(label)) for image, label in _pairs(digits.train)}
+    assert all((image.numpy().tobytes(), int(label)) in pool for image, label in _pairs(subset.train))
+
+
+def _pairs(images: ImageSet) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    return zip(images.images, images.labels, strict=True)
+
+
+def test_more_samples_than_there_are_means_all(digits: Dataset) -> None:
+    """Asking for more images than the set has gives the set."""
+    assert same(load_dataset(Digits(train_samples=10**9), NOWHERE).train, digits.train)
+
+
+def test_a_held_out_set_is_fixed_and_fair(digits: Dataset) -> None:
+    """Every training image is in exactly one part, with its label; both parts are shuffled and always the same ones."""
+    numbered = Dataset(ImageSet(torch.arange(1_437), digits.train.labels), digits.test, digits.classes)
+    rest, validation = hold_out(numbered, 143)
+    assert (len(rest.train), len(validation)) == (1_294, 143)
+    assert sorted([*rest.train.images.tolist(), *validation.images.tolist()]) == list(range(1_437))
+    for part in (rest.train, validation):
+        assert torch.equal(part.labels, digits.train.labels[part.images])
+        assert part.images.tolist() != sorted(part.images.tolist())
+        assert len(part.labels.unique()) == 10
+    assert same(rest.test, digits.test)
+    assert rest.classes == digits.classes
+    again, validation_again = hold_out(numbered, 143)
+    assert same(again.train, rest.train)
+    assert same(validation_again, validation)
+    # As drawn when this was written: with other images, results would no longer be comparable.
+    assert validation.images[:5].tolist() == [1081, 161, 1295, 1071, 72]
+
+
+def test_holding_nothing_out_changes_nothing(digits: Dataset) -> None:
+    """The data set stays in its order, and the held-out set is empty."""
+    rest, validation = hold_out(digits, 0)
+    assert same(rest.train, digits.train)
+    assert len(validation) == 0
+
+
+def test_an_image_must_be_left_to_train_on(digits: Dataset) -> None:
+    """All but one image may be held out; where none would be left the error has both numbers."""
+    three = Dataset(digits.train.take(3), digits.test, digits.classes)
+    assert [len(part) for part in (hold_out(three, 2)[0].train, hold_out(three, 2)[1])] == [1, 2]
+    for count in (3, 4):
+        with pytest.raises(DatasetUnavailable, match=f"There are 3 training images, and {count} of them"):
+            hold_out(three, count)
+
+
+def test_to_unit_is_the_pixel_over_255() -> None:
+    """Bytes become float32 in [0, 1], exactly 0 and 1 at the ends, and are not changed themselves."""
+    levels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    unit = to_unit(levels)
+    assert unit.dtype == torch.float32
+    assert torch.equal(unit.flatten(), torch.arange(256) / 255)
+    assert (unit.min(), unit.max()) == (0, 1)
+    assert levels.dtype == torch.uint8
+    assert levels.max() == 255
+
+
+def test_batches_cover_the_set_in_order(digits: Dataset) -> None:
+    """Batches are consecutive, of the size asked for but the last, with their own labels."""
+    images = digits.test.take(10)
+    batches = list(images.batches(4))
+    assert [len(labels) for _, labels in batches] == [4, 4, 2]
+    assert torch.equal(torch.cat([labels for _, labels in batches]), images.labels)
+    assert torch.equal(torch.cat([pixels for pixels, _ in batches]), to_unit(images.images))
+    assert same(images.to(CPU), images)
+    assert same(images.take(99), images)
+
+
+def test_an_image_folder_is_read_with_its_classes(signs: Path) -> None:
+    """Folder names are the classes, in alphabetical order, and every image has its folder's label."""
+    data = load_dataset(SIGNS, signs)
+    assert data.classes == ("blue", "green", "red")
+    assert (len(data.train), len(data.test)) == (36, 6)
+    assert data.image_shape == (3, 12, 12)
+    assert torch.bincount(data.train.labels).tolist() == [12, 12, 12]
+    for image, label in [*_pairs(data.train), *_pairs(data.test)]:
+        assert tuple(image[:, 0, 0].tolist()) == (BLUE, GREEN, RED)[label]
+
+
+def test_an_image_folder_is_shuffled_the_same_way_every_time(signs: Path) -> None:
+    """The order is not that of the classes, and is fixed; a subset is its beginning, from all classes."""
+    data = load_dataset(SIGNS, signs)
+    assert data.train.labels.tolist() != sorted(data.train.labels.tolist())
+    assert same(load_dataset(SIGNS, signs).train, data.train)
+    subset = load_dataset(SIGNS.model_copy(update={"train_samples": 9}), signs)
+    assert same(subset.train, data.train.take(9))
+    assert len(subset.train.labels.unique()) == 3
+    assert same(subset.test, data.test)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "size"),
+    [
+        ("a.png", "RGB", 12),
+        ("a.png", "RGBA", 12),
+        ("a.png", "P", 12),
+        ("a.png", "RGB", 31),
+        ("a.bmp", "RGB", 12),
+        ("a.JPEG", "RGB", 20),
+        ("a.jpg", "CMYK", 12),
+        ("a.webp", "RGB", 12),
+    ],
+)
+def test_pictures_of_all_kinds_become_rgb(tmp_path: Path, name: str, mode: str, size: int) -> None:
+    """Whatever its format, colour mode and size, a picture is read as RGB at the size asked for."""
+    for label in ("red", "red too"):
+        paint(tmp_path / "signs" / "train" / label / name, RED, mode=mode, size=size)
+    image, twin = load_split(SIGNS, "train", tmp_path)[0].images
+    assert torch.equal(image, twin)
+    assert image.shape == (3, 12, 12)
+    error = (image.to(torch.int64) - torch.tensor(RED)[:, None, None]).abs().max()
+    assert error <= (0 if name.endswith(("png", "bmp")) else 12)
+
+
+def test_a_grey_picture_has_three_equal_channels(tmp_path: Path) -> None:
+    """Grey pictures are read as RGB with the same level in each channel."""
+    for label, level in (("dark", 7), ("grey", 77)):
+        paint(tmp_path / "signs" / "train" / label / "a.png", (level, level, level), mode="L")
+    found, _ = load_split(SIGNS, "train", tmp_path)
+    assert (found.images[found.labels == 1] == 77).all()
+    assert found.images.shape == (2, 3, 12, 12)
+
+
+def test_a_picture_becomes_a_models_input() -> None:
+    """A coloured picture is turned grey for a model of one channel, keeps height and width apart, and is not scaled."""
+    pixels = np.arange(24, dtype=np.uint8).reshape(4, 6)
+    grey = to_tensor(Image.fromarray(pixels), channels=1, height=4, width=6)
+    assert torch.equal(grey, torch.from_numpy(pixels)[None])
+    coloured = Image.new("RGB", (6, 4), (255, 255, 255))
+    assert to_tensor(coloured, channels=1, height=4, width=6).unique().tolist() == [255]
+    assert to_tensor(coloured, channels=3, height=10, width=20).shape == (3, 10, 20)
+
+
+def test_the_splits_must_have_the_same_classes(signs: Path) -> None:
+    """A class that only one split has is refused, though each split can be read."""
+    paint(signs / "signs" / "test" / "yellow" / "a.png", RED)
+    assert load_split(SIGNS, "test", signs)[1] == ("blue", "green", "red", "yellow")
+    with pytest.raises(DatasetUnavailable, match="same classes"):
+        load_dataset(SIGNS, signs)
+
+
+@pytest.mark.parametrize("missing", ["signs", "signs/train", "signs/test"])
+def test_a_missing_folder_is_named(signs: Path, missing: str) -> None:
+    """Where a folder is missing, the error says which."""
+    (signs / missing).rename(signs / "elsewhere")
+    with pytest.raises(DatasetUnavailable, match="signs/t"):
+        load_dataset(SIGNS, signs)
+
+
+def test_a_folder_without_classes_or_images_is_refused(signs: Path) -> None:
+    """No class folder at all, or one without an image, is an unavailable data set."""
+    (signs / "signs" / "train" / "empty").mkdir()
+    with pytest.raises(DatasetUnavailable, match="empty"):
+        load_dataset(SIGNS, signs)
+    paint(signs / "lone" / "train" / "only" / "a.png", RED)
+    with pytest.raises(DatasetUnavailable, match="only one class"):
+        load_dataset(ImageFolder(folder="lone"), signs)
+    (signs / "bare" / "train").mkdir(parents=True)
+    with pytest.raises(DatasetUnavailable, match="bare"):
+        load_dataset(ImageFolder(folder="bare"), signs)
+
+
+@pytest.mark.parametrize("damage", ["empty", "text", "half"])
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_a_damaged_picture_is_named(signs: Path, name: str, damage: str) -> None:
+    """A file that is no picture, or half of one, is refused by its name."""
+    file = signs / "signs" / "train" / "red" / name
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(file)
+    load_dataset(SIGNS, signs)
+    whole = file.read_bytes()
+    file.write_bytes({"empty": b"", "text": b"no picture", "half": whole[: len(whole) // 2]}[damage])
+    with pytest.raises(DatasetUnavailable, match=name):
+        load_dataset(SIGNS, signs)
+
+
+def _cifar10_class() -> Any:
+    declare_missing_operators()
+    from torchvision.datasets import CIFAR10
+
+    return CIFAR10
+
+
+@pytest.fixture
+def cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """CIFAR-10's files in their layout with few images each; their checksums take the real ones' place."""
+    archive, folder = _cifar10_class(), tmp_path / "torchvision" / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+
+    def write(name: str, content: dict[str, object]) -> list[str]:
+        data = pickle.dumps(content)
+        (folder / name).write_bytes(data)
+        return [name, hashlib.md5(data, usedforsecurity=False).hexdigest()]
+
+    def batch(name: str, first: int) -> list[str]:
+        pixels = rng.integers(0, 256, (4, 3072), dtype=np.uint8)
+        pixels[:, 0] = range(first, first + 4)  # the red level of the top left pixel numbers the image
+        return write(name, {"data": pixels, "labels": [number % 10 for number in range(first, first + 4)]})
+
+    train = [batch(f"data_batch_{number}", 4 * number - 4) for number in range(1, 6)]
+    test = [batch("test_batch", 100)]
+    meta = write("batches.meta", {"label_names": list("abcdefghij")})
+    monkeypatch.setattr(archive, "train_list", train)
+    monkeypatch.setattr(archive, "test_list", test)
+    monkeypatch.setattr(archive, "meta", {"filename": meta[0], "key": "label_names", "md5": meta[1]})
+    return tmp_path
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The archive's address leads to a closed port of this machine."""
+    monkeypatch.setattr(_cifar10_class(), "url", "http://127.0.0.1:9/cifar-10-python.tar.gz")
+    monkeypatch.setenv("no_proxy", "*")
+
+
+@pytest.mark.usefixtures("no_network")
+def test_cifar10_is_read_from_its_files(cifar10: Path) -> None:
+    """All training files and the test file are read, pixels with their labels, channels first."""
+    data = load_dataset(Cifar10(), cifar10)
+    assert data.classes == tuple("abcdefghij")
+    assert data.image_shape == (3, 32, 32)
+    numbers = data.train.images[:, 0, 0, 0].tolist()
+    assert sorted(numbers) == list(range(20))
+    assert [number % 10 for number in numbers] == data.train.labels.tolist()
+    assert data.test.images[:, 0, 0, 0].tolist() == [100, 101, 102, 103]
+    raw = pickle.loads((cifar10 / "torchvision/cifar-10-batches-py/test_batch").read_bytes())  # written by this test
+    assert np.array_equal(data.test.images.numpy().reshape(4, 3072), raw["data"])
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_cifar10_subset_is_fixed(cifar10: Path) -> None:
+    """`train_samples` draws the same images every time, not the first ones."""
+    subset = load_dataset(Cifar10(train_samples=8), cifar10).train
+    assert same(subset, load_dataset(Cifar10(train_samples=8), cifar10).train)
+    assert subset.images[:, 0, 0, 0].tolist() != list(range(8))
+    assert [number % 10 for number in subset.images[:, 0, 0, 0].tolist()] == subset.labels.tolist()
+
+
+@pytest.mark.usefixtures("no_network")
+def test_cifar10_that_cannot_be_fetched_is_unavailable(tmp_path: Path) -> None:
+    """Without files and without a network the error says where to put them."""
+    with pytest.raises(DatasetUnavailable, match="cifar-10-batches-py"):
+        load_dataset(Cifar10(), tmp_path)
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("name", ["data_batch_3", "test_batch"])
+def test_damaged_cifar10_is_unavailable(cifar10: Path, name: str) -> None:
+    """A file that fails its checksum is not read."""
+    file = cifar10 / "torchvision" / "cifar-10-batches-py" / name
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(DatasetUnavailable, match="CIFAR-10"):
+        load_dataset(Cifar10(), cifar10)

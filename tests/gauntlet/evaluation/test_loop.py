@@ -1,0 +1,319 @@
+import itertools
+import random
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gauntlet.attacks import autoattack
+from gauntlet.attacks.gradient import fgsm
+from gauntlet.data.datasets import Dataset, ImageSet, to_unit
+from gauntlet.errors import AttackUnsupported, OutputNotFinite
+from gauntlet.evaluation import loop
+from gauntlet.evaluation.loop import evaluate, nominal_cost
+from gauntlet.events import BatchAttacked
+from gauntlet.models.checkpoints import TrainingState
+from gauntlet.spec.attacks import AutoAttack, attack_label
+from gauntlet.spec.evaluation import EvaluationSpec
+from tests.gauntlet.brief_autoattack import BriefAutoAttack, reference_flags
+from tests.gauntlet.examples import CPU, network, network_with
+
+FGSM, AUTO = {"kind": "fgsm", "eps": "32/255"}, {"kind": "autoattack", "eps": "48/255"}
+PARTS = [f"autoattack@48/255:{part}" for part in autoattack.parts(AutoAttack(eps=Fraction(48, 255)))]
+
+
+def spec(*attacks: dict[str, str], samples: int = 15, batch_size: int = 5) -> EvaluationSpec:
+    return EvaluationSpec.model_validate({"attacks": attacks, "samples": samples, "batch_size": batch_size})
+
+
+BOTH = spec(FGSM, AUTO)
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AutoAttack takes few steps."""
+    monkeypatch.setattr(autoattack, "AutoAttack", BriefAutoAttack)
+
+
+@pytest.fixture
+def model(trained: TrainingState) -> nn.Module:
+    return network_with(trained)
+
+
+def run(
+    model: nn.Module, images: ImageSet, wanted: EvaluationSpec, done: Iterable[BatchAttacked] = ()
+) -> list[BatchAttacked]:
+    return list(evaluate(model, images, wanted, 10, device=CPU, done=done))
+
+
+def flags(batches: Iterable[BatchAttacked], stage: str) -> dict[int, bool]:
+    """Position in the test set → still correct, of one stage."""
+    found: dict[int, bool] = {}
+    for batch in batches:
+        if batch.stage == stage:
+            assert found.keys().isdisjoint(batch.images)
+            found |= dict(zip(batch.images, batch.robust, strict=True))
+    return found
+
+
+def test_every_image_meets_the_natural_pass_and_fgsm(model: nn.Module, digits: Dataset) -> None:
+    """Natural and FGSM flags are those of a plain loop over the first `samples` images."""
+    batches = run(model, digits.test, spec(FGSM, samples=23))
+    test = digits.test.take(23)
+    images = to_unit(test.images)
+    attacked = fgsm(model, images, test.labels, Fraction(32, 255))
+    for stage, inputs in (("natural", images), ("fgsm@32/255", attacked)):
+        wanted = (model(inputs).argmax(dim=1) == test.labels).tolist()
+        assert flags(batches, stage) == dict(enumerate(wanted))
+        assert 0 < sum(wanted) < 23
+
+
+def test_autoattack_is_the_references(model: nn.Module, digits: Dataset) -> None:
+    """The images that survive all parts are those that survive the package's own loop at the same batch size."""
+    batches = run(model, digits.test, spec(AUTO))
+    test = digits.test.take(15)
+    wanted = reference_flags(model, to_unit(test.images), test.labels, 48 / 255, 5)
+    survivors = {image for image, robust in flags(batches, PARTS[-1]).items() if robust}
+    assert survivors == {image for image, robust in enumerate(wanted) if robust}
+    assert 0 < len(survivors) < 15
+
+
+def test_only_survivors_go_on(model: nn.Module, digits: Dataset) -> None:
+    """Each part of AutoAttack is given what the one before left, the first what is classified correctly."""
+    batches = run(model, digits.test, BOTH)
+    before = flags(batches, "natural")
+    for part in PARTS:
+        given = flags(batches, part)
+        assert set(given) == {image for image, robust in before.items() if robust}
+        before = given
+    assert len(flags(batches, PARTS[-1])) < len(flags(batches, PARTS[0])) < 15
+
+
+def test_batches_are_numbered_within_their_stage(model: nn.Module, digits: Dataset) -> None:
+    """A stage's batches count from 0, have the size asked for but the last, and stages come in order."""
+    batches = run(model, digits.test, BOTH)
+    stages = list(dict.fromkeys(batch.stage for batch in batches))
+    assert stages == ["natural", "fgsm@32/255", *PARTS]
+    for stage in stages:
+        mine = [batch for batch in batches if batch.stage == stage]
+        assert [batch.batch for batch in mine] == list(range(len(mine)))
+        assert all(len(batch.images) == 5 for batch in mine[:-1])
+        assert all(type(flag) is bool for batch in mine for flag in batch.robust)
+
+
+def test_progress_rises_to_its_end(model: nn.Module, digits: Dataset) -> None:
+    """Progress rises with every batch, in the nominal cost of all images, and ends at the total."""
+    batches = run(model, digits.test, BOTH)
+    completed = [batch.completed for batch in batches]
+    assert completed == sorted(set(completed))
+    assert {batch.total for batch in batches} == {15 * nominal_cost(BOTH.attacks)}
+    assert completed[-1] == batches[-1].total
+
+
+def test_the_nominal_cost_adds_up() -> None:
+    """The natural pass and each attack have their cost, and a budget makes no difference."""
+    one, both = nominal_cost(spec(FGSM).attacks), nominal_cost(BOTH.attacks)
+    none = nominal_cost(())
+    assert 0 < none < one
+    assert both - one == sum(autoattack.parts(AutoAttack(eps=Fraction(48, 255))).values())
+    assert nominal_cost(spec(FGSM, {"kind": "fgsm", "eps": "1/255"}).attacks) == 2 * one - none
+
+
+def test_a_resumed_evaluation_is_an_uninterrupted_one(model: nn.Module, digits: Dataset) -> None:
+    """Stopped after any batch and continued, an evaluation yields just the batches that were missing, and the same."""
+    wanted = spec(FGSM, AUTO, samples=9, batch_size=3)
+    whole = run(model, digits.test, wanted)
+    assert len(whole) > 12
+    for cut in range(len(whole) + 1):
+        assert run(model, digits.test, wanted, done=whole[:cut]) == whole[cut:]
+
+
+def test_done_batches_may_come_in_any_order(model: nn.Module, digits: Dataset) -> None:
+    """Whatever batches are done, in whatever order they are told, together with the rest they are the whole."""
+    whole = run(model, digits.test, BOTH)
+    done = random.Random(0).sample(whole, len(whole) // 2)
+    rest = run(model, digits.test, BOTH, done=iter(done))
+    assert rest == [batch for batch in whole if batch not in done]
+
+
+def test_done_batches_are_taken_as_they_are(model: nn.Module, digits: Dataset) -> None:
+    """A batch that is done is not computed again: its flags decide what goes on."""
+    positions = tuple(range(15))
+    done = [
+        BatchAttacked(
+            stage="natural",
+            batch=0,
+            images=positions,
+            labels=(1,) * 15,
+            predicted=(0,) * 14 + (1,),
+            zero_gradient=(False,) * 15,
+            completed=0,
+            total=0,
+        )
+    ]
+    batches = run(model, digits.test, spec(AUTO, batch_size=15), done=done)
+    assert [batch.images for batch in batches if batch.stage == PARTS[0]] == [(14,)]
+
+
+def test_an_evaluation_repeats_itself(model: nn.Module, digits: Dataset) -> None:
+    """Two evaluations agree, whatever the global random state, and leave it as it was."""
+    wanted = spec(AUTO, samples=6)
+    first = run(model, digits.test, wanted)
+    torch.rand(10)
+    before = torch.get_rng_state()
+    assert run(model, digits.test, wanted) == first
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_there_are_no_more_samples_than_images(model: nn.Module, digits: Dataset) -> None:
+    """Asking for more images than the test set has evaluates the test set."""
+    batches = run(model, digits.test.take(7), spec(FGSM, samples=1_000))
+    assert len(flags(batches, "natural")) == 7
+    assert batches[-1].completed == batches[-1].total
+
+
+def test_the_model_is_put_in_eval_mode(model: nn.Module, digits: Dataset) -> None:
+    """A model left in train mode is evaluated without dropout."""
+    wanted = run(model.eval(), digits.test, spec(FGSM))
+    assert run(model.train(), digits.test, spec(FGSM)) == wanted
+    assert not model.training
+
+
+def test_an_ensemble_may_break_everything(model: nn.Module, digits: Dataset) -> None:
+    """With a budget of the whole range no image survives and no later part is run."""
+    everything: dict[str, Any] = {"kind": "autoattack", "eps": 1}
+    batches = run(model, digits.test, spec(everything, samples=5))
+    natural, first = batches
+    assert (natural.stage, first.stage) == ("natural", "autoattack@1:apgd-ce")
+    assert any(natural.robust)
+    assert not any(first.robust)
+
+
+def test_autoattack_needs_four_classes(digits: Dataset) -> None:
+    """Against too few classes an attack is refused by name, before anything is computed."""
+    for attack, fewest in ((AUTO, 4), ({"kind": "apgd-t", "eps": "1/255"}, 4), (AUTO | {"version": "rand"}, 3)):
+        few = fewest - 1
+        with pytest.raises(AttackUnsupported, match=f"{attack['kind']}.* at least {fewest} classes.* has {few}"):
+            next(evaluate(network(few), digits.test, spec(attack), few, device=CPU))
+
+
+@pytest.fixture
+def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "SEGMENT", 6)
+
+
+@pytest.mark.usefixtures("short_segments")
+def test_more_images_change_nothing_about_the_first(model: nn.Module, digits: Dataset) -> None:
+    """What 12 images show of themselves is a part of what 15 show, and what 6 do of what 12 do."""
+    wholes = [run(model, digits.test, spec(FGSM, AUTO, samples=samples)) for samples in (6, 12, 15)]
+    for fewer, more in itertools.pairwise(wholes):
+        for stage in ("natural", "fgsm@32/255", *PARTS):
+            assert flags(fewer, stage).items() <= flags(more, stage).items()
+    numbers = [(batch.stage, batch.batch) for batch in wholes[-1]]
+    assert len(set(numbers)) == len(numbers)
+
+
+@pytest.mark.usefixtures("short_segments")
+def test_what_is_known_of_the_first_images_is_not_computed_again(model: nn.Module, digits: Dataset) -> None:
+    """An evaluation of 15 images that knows one of 12 yields the whole, and shows the model only the other three."""
+    first = run(model, digits.test, spec(FGSM, AUTO, samples=12))
+    whole = run(model, digits.test, spec(FGSM, AUTO, samples=15))
+    seen = set()
+    model.register_forward_pre_hook(lambda _, inputs: seen.add(len(inputs[0])))
+    extended = list(evaluate(model, digits.test, spec(FGSM, AUTO, samples=15), 10, device=CPU, known=first))
+    assert extended == whole
+    assert max(seen) <= 3
+    assert extended[-1].completed == extended[-1].total
+
+
+@pytest.mark.parametrize("norm", ["Linf", "L2"])
+@pytest.mark.parametrize(
+    "kind", ["fgsm", "pgd", "apgd-ce", "apgd-t", "fab-t", "square", "noise", "autoattack", "transfer"]
+)
+def test_every_attack_finds_its_images(
+    model: nn.Module, digits: Dataset, trained: TrainingState, kind: str, norm: str
+) -> None:
+    """Each attack in each norm yields its stages over the same images, and breaks some but for noise."""
+    budget = "96/255" if norm == "Linf" else 3
+    attack: dict[str, Any] = {"kind": kind, "norm": norm, "eps": budget}
+    attack |= {"pgd": {"steps": 5}, "square": {"queries": 100}, "transfer": {"source": "ckpt_1", "steps": 5}}.get(
+        kind, {}
+    )
+    wanted = spec(attack, samples=10)
+    sources = {"ckpt_1": network_with(trained)}
+    batches = list(evaluate(model, digits.test, wanted, 10, device=CPU, sources=sources))
+    label = attack_label(wanted.attacks[0])
+    if kind == "autoattack":
+        assert {batch.stage for batch in batches} - {"natural"} <= {f"{label}:{part.split(':')[1]}" for part in PARTS}
+    else:
+        assert set(flags(batches, label)) == set(range(10))
+        broken = sum(flags(batches, "natural").values()) - sum(flags(batches, label).values())
+        assert kind in {"noise", "fab-t", "square"} or broken > 0
+        assert batches[-1].completed == batches[-1].total
+
+
+@pytest.mark.parametrize(
+    ("version", "wanted"),
+    [
+        ("plus", ["apgd-ce", "apgd-dlr", "fab", "square", "apgd-t", "fab-t"]),
+        ("rand", ["apgd-ce", "apgd-dlr"]),
+    ],
+)
+def test_other_versions_of_autoattack_are_the_references(
+    model: nn.Module, digits: Dataset, version: str, wanted: list[str]
+) -> None:
+    """The parts are the package's in its order, and the survivors those of its own loop on the same batches."""
+    eps = 24 / 255
+    batches = run(model, digits.test, spec(AUTO | {"eps": "24/255", "version": version}, samples=10))
+    label = f"autoattack(version={version})@24/255"
+    assert list(dict.fromkeys(b.stage for b in batches))[1:] == [f"{label}:{part}" for part in wanted]
+    package = BriefAutoAttack(model, norm="Linf", eps=eps, version=version, seed=0, device=CPU)
+    test = digits.test.take(10)
+    with torch.random.fork_rng():
+        _, predicted = package.run_standard_evaluation(to_unit(test.images).contiguous(), test.labels, batch_size=5)
+    robust = {int(image) for image in (predicted == test.labels).nonzero()}
+    assert {image for image, flag in flags(batches, f"{label}:{wanted[-1]}").items() if flag} == robust
+
+
+def test_zero_gradients_are_seen(model: nn.Module, digits: Dataset) -> None:
+    """Scaled logits saturate the softmax: where it is certain of the label cross-entropy has no gradient at all."""
+    (healthy,) = (b for b in run(model, digits.test, spec(FGSM, batch_size=15)) if b.stage == "natural")
+    assert healthy.zero_gradient == (False,) * 15
+    scaled = nn.Sequential(model, _Scaled())
+    (saturated,) = (b for b in run(scaled, digits.test, spec(FGSM, batch_size=15)) if b.stage == "natural")
+    assert saturated.zero_gradient is not None
+    assert saturated.predicted == healthy.predicted
+    assert saturated.zero_gradient == saturated.robust
+
+
+class _Scaled(nn.Module):
+    def forward(self, logits: Tensor) -> Tensor:
+        return logits * 1e4
+
+
+class _Unsure(nn.Module):
+    def forward(self, logits: Tensor) -> Tensor:
+        return logits * torch.nan
+
+
+def test_an_output_that_is_not_a_number_is_no_prediction(model: nn.Module, digits: Dataset) -> None:
+    """NaN is not counted as class 0: the evaluation says so and ends."""
+    with pytest.raises(OutputNotFinite, match="not a number on an image of stage natural"):
+        run(nn.Sequential(model, _Unsure()), digits.test, spec(FGSM))
+
+
+def test_masking_is_looked_for_on_examples_of_other_models_too(
+    model: nn.Module, digits: Dataset, trained: TrainingState
+) -> None:
+    """Each source makes a stage on the first images, beside the attacks, which stay what was asked for."""
+    wanted = EvaluationSpec.model_validate(
+        {"attacks": [FGSM], "samples": 9, "masking": {"samples": 4, "eps_grows_to": 2, "sources": ["ckpt_1"]}}
+    )
+    sources = {"ckpt_1": network_with(trained)}
+    batches = list(evaluate(model, digits.test, wanted, 10, device=CPU, sources=sources))
+    assert set(flags(batches, "masking/transfer(source=ckpt_1)@32/255")) == set(range(4))
+    assert {b.stage for b in batches if not b.stage.startswith("masking/")} == {"natural", "fgsm@32/255"}
+    assert batches[-1].completed == batches[-1].total

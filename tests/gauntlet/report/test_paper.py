@@ -1,0 +1,89 @@
+"""Our numbers beside published ones."""
+
+from typing import Any
+
+import pytest
+
+from gauntlet.report.published import ANCHORS, PAPER
+from gauntlet.spec.eps import parse_eps
+from tests.reports import made_up
+
+
+def test_the_papers_numbers_stand_beside_ours() -> None:
+    """Each line finds the paper's: the best RL 220 and CE 60, the last both 220, one without FGSM."""
+    report = made_up({"evaluation": {"select": ["best_fgsm", "last"]}})
+    assert report.paper is not None
+    assert report.paper.same_dataset
+    found = {(row.objective, row.selection): row for row in report.paper.rows}
+    assert {key: row.published.name for key, row in found.items()} == {
+        ("cross_entropy", "best_fgsm"): "CE, epoch 60",
+        ("cross_entropy", "last"): "CE, epoch 220",
+        ("policy_gradient", "best_fgsm"): "RL, epoch 220",
+        ("policy_gradient", "last"): "RL, epoch 220",
+    }
+    best = found["policy_gradient", "best_fgsm"]
+    ours = report.summaries[2]
+    assert (ours.objective, ours.selection) == ("policy_gradient", "best_fgsm")
+    assert best.natural is not None
+    assert best.natural.difference_points == pytest.approx(100 * ours.natural_accuracy.mean - 52.85)
+    assert best.autoattack is not None
+    assert (best.autoattack.ours, best.autoattack.published) == (ours.autoattack_accuracy, 0.3041)
+    assert found["cross_entropy", "last"].fgsm is None
+
+
+def test_what_differs_from_the_paper_is_named() -> None:
+    """Fewer epochs and images are departures; so is another data set of the same shape."""
+    report = made_up()
+    assert report.paper is not None
+    assert report.paper.departures == (
+        "Training is for 12 epochs, not 220.",
+        "Accuracies are of 500 test images, not 10,000.",
+    )
+    other = made_up(
+        {
+            "training": {"batch_size": 512},
+            "adversary": {"mode": "train"},
+            "objectives": [{"kind": "cross_entropy"}, {"kind": "policy_gradient", "action": "argmax"}],
+        }
+    )
+    assert other.paper is not None
+    assert {
+        "training.batch_size is 512, not 32.",
+        "adversary.mode is train, not eval.",
+        "The objective policy_gradient departs from the preset's: action argmax.",
+    } <= set(other.paper.departures)
+    folder = made_up({"dataset": {"name": "image_folder", "folder": "photos"}})
+    assert folder.paper is not None
+    assert not folder.paper.same_dataset
+    assert folder.paper.departures[0].startswith("The data set is image_folder photos")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"dataset": {"name": "digits"}}, {"adversary": {"eps": "4/255"}}, {"adversary": {"eps": 0.031}}],
+    ids=["digits", "half the budget", "nearly the budget"],
+)
+def test_another_experiment_is_not_held_against_the_paper(changes: dict[str, Any]) -> None:
+    """Other images or another adversary are no reproduction: there is no comparison."""
+    assert made_up(changes).paper is None
+
+
+def test_an_accuracy_at_another_budget_is_not_held_against_the_papers() -> None:
+    """Where the column shows another budget than 8/255, or not AutoAttack's standard, only natural accuracy stays."""
+    attacks = [{"kind": "fgsm", "eps": "4/255"}, {"kind": "autoattack", "eps": "8/255", "version": "rand"}]
+    report = made_up({"evaluation": {"attacks": attacks}})
+    assert report.paper is not None
+    for row in report.paper.rows:
+        assert row.natural is not None
+        assert (row.fgsm, row.autoattack) == (None, None)
+
+
+def test_published_numbers_are_fractions_with_a_source() -> None:
+    """Anchors are ordered by robust accuracy, each with a budget that can be read."""
+    for published in (*ANCHORS, *PAPER.values()):
+        assert published.source
+        assert parse_eps(published.eps) > 0
+        assert all(value is None or 0 <= value < 1 for value in (published.natural, published.fgsm, published.robust))
+    robust = [anchor.robust for anchor in ANCHORS if anchor.robust is not None]
+    assert robust == sorted(robust)
+    assert len({anchor.name for anchor in ANCHORS}) == len(ANCHORS)

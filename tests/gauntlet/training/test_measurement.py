@@ -1,0 +1,82 @@
+from fractions import Fraction
+
+import pytest
+from torch import Tensor, nn
+
+from gauntlet.attacks.gradient import fgsm
+from gauntlet.data.datasets import Dataset, to_unit
+from gauntlet.models.checkpoints import TrainingState
+from gauntlet.training.measurement import Measurement, natural_accuracy
+from tests.gauntlet.examples import measured, network, network_with
+
+EPS = Fraction(32, 255)
+
+
+@pytest.fixture
+def model(trained: TrainingState) -> nn.Module:
+    return network_with(trained)
+
+
+def naive(model: nn.Module, images: Tensor, labels: Tensor, eps: Fraction) -> Measurement:
+    """Image by image, in plain Python."""
+    right, right_attacked, confidence, uniformity, classes = 0, 0, 0.0, 0.0, set()
+    for image, label in zip(images, labels, strict=True):
+        attacked = fgsm(model, image[None], label[None], eps)
+        right_attacked += int(model(attacked).argmax()) == int(label)
+        probabilities = model(image[None]).detach()[0].double().softmax(dim=0).tolist()
+        predicted = probabilities.index(max(probabilities))
+        right += predicted == int(label)
+        confidence += max(probabilities)
+        uniformity += min(probabilities) / max(probabilities)
+        classes.add(predicted)
+    count = len(labels)
+    return Measurement(right / count, right_attacked / count, confidence / count, uniformity / count, len(classes))
+
+
+@pytest.mark.parametrize("eps", [Fraction(0), Fraction(24, 255)], ids=str)
+def test_measuring_is_counting(model: nn.Module, digits: Dataset, eps: Fraction) -> None:
+    """Accuracies, confidence, uniformity and the number of classes equal a plain count, over several batches."""
+    test = digits.test.take(150)
+    wanted, found = naive(model, to_unit(test.images), test.labels, eps), measured(model, test, eps=eps)
+    assert found.accuracy == wanted.accuracy == natural_accuracy(model, test)
+    assert found.fgsm_accuracy == wanted.fgsm_accuracy
+    assert found.mean_confidence == pytest.approx(wanted.mean_confidence, abs=1e-5)
+    assert found.mean_uniformity == pytest.approx(wanted.mean_uniformity, abs=1e-5)
+    assert found.predicted_classes == wanted.predicted_classes
+    assert 0.1 < found.accuracy < 1
+
+
+def test_an_attack_lowers_the_measured_accuracy(model: nn.Module, digits: Dataset) -> None:
+    """Accuracy under FGSM falls with its budget, and a budget of zero changes nothing."""
+    none, small, large = (measured(model, digits.test, eps=Fraction(level, 255)) for level in (0, 16, 64))
+    assert none.fgsm_accuracy == none.accuracy == small.accuracy
+    assert none.accuracy > small.fgsm_accuracy > large.fgsm_accuracy
+
+
+def test_measuring_in_bf16_is_nearly_the_same(model: nn.Module, digits: Dataset) -> None:
+    """In bf16 some confidences differ and few predictions do."""
+    exact = measured(model, digits.test, eps=EPS)
+    rounded = measured(model, digits.test, eps=EPS, precision="bf16")
+    assert rounded.mean_confidence != exact.mean_confidence
+    assert rounded.accuracy == pytest.approx(exact.accuracy, abs=0.02)
+    assert rounded.fgsm_accuracy == pytest.approx(exact.fgsm_accuracy, abs=0.04)
+    assert natural_accuracy(model, digits.test, precision="bf16") == rounded.accuracy
+
+
+def test_a_uniform_output_is_seen(digits: Dataset) -> None:
+    """A model that knows nothing has uniformity 1, confidence 1/10 and predicts one class."""
+    model = network()
+    for parameter in model.parameters():
+        parameter.data.zero_()
+    found = measured(model, digits.test, eps=EPS)
+    assert found.mean_uniformity == pytest.approx(1)
+    assert found.mean_confidence == pytest.approx(0.1)
+    assert found.predicted_classes == 1
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_measuring_is_done_without_dropout(model: nn.Module, digits: Dataset, *, training: bool) -> None:
+    """Measuring uses eval mode and leaves the model in the mode it was in."""
+    wanted = measured(model.eval(), digits.test.take(40), eps=EPS)
+    assert measured(model.train(training), digits.test.take(40), eps=EPS) == wanted
+    assert model.training is training

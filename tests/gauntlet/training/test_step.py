@@ -1,0 +1,80 @@
+"""The compiled step computes what the plain one does."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gauntlet import seeding
+from gauntlet.data.datasets import Dataset
+from gauntlet.spec.experiment import RunSpec
+from gauntlet.training.compilation import accelerate
+from gauntlet.training.objectives import action_noise
+from gauntlet.training.optimizers import build_optimizer
+from gauntlet.training.step import build_step, rows
+from gauntlet.training.tally import empty_tally
+from tests.gauntlet.examples import CPU, needs_compiler, network, run_spec
+
+
+def after_one_step(
+    spec: RunSpec, data: Dataset, *, compiled: bool = False, model: nn.Module | None = None
+) -> tuple[list[Tensor], dict[str, Tensor], Tensor]:
+    """Gradients, weights and tally after one step from the weights of seed 3."""
+    model = (model or network(seed=3)).train()
+    optimizer, totals = build_optimizer(spec.training.optimizer, model), empty_tally(CPU)
+    step = build_step(spec, model, optimizer, totals)
+    noise = action_noise((2, rows(spec, 32), 10), seeding.generator("cpu", 0, "test"))
+    inputs = data.train.images[:32], data.train.labels[:32], noise
+    torch.manual_seed(0)
+    (accelerate(step, inputs, ()) if compiled else step)(*inputs)
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    return gradients, model.state_dict(), totals
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "policy": {
+        "objective": {"kind": "policy_gradient", "action_forward": "eval", "entropy_bonus": 0.1},
+        "adversary": {"loss": "objective", "mode": "train"},
+        "training": {"mix": "both"},
+    },
+    "expected": {
+        "objective": {"kind": "expected_reward"},
+        "adversary": {"loss": "predicted_label"},
+        "training": {"mix": "half"},
+    },
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_compiled_gradients_are_the_plain_ones(digits: Dataset, case: dict[str, Any]) -> None:
+    """In fp32 gradients agree within 1e-6, and so do the weights after the update and the tally."""
+    plain, compiled = (after_one_step(run_spec(**case), digits, compiled=compiled) for compiled in (False, True))
+    assert max(gradient.abs().max() for gradient in plain[0]) > 1e-2
+    for one, other in zip(plain[0], compiled[0], strict=True):
+        assert torch.allclose(one, other, rtol=0, atol=1e-6)
+    assert torch.allclose(plain[2], compiled[2], rtol=1e-6)
+
+
+def test_the_layers_change_no_gradient(digits: Dataset) -> None:
+    """With torch's own pooling, and no dropout, in place of ours the gradients are equal to the bit."""
+    found = []
+    for pool in (None, nn.MaxPool2d(2)):
+        model = network(seed=3)
+        for parent in list(model.modules()):
+            for name, child in list(parent.named_children()):
+                if isinstance(child, nn.Dropout):
+                    setattr(parent, name, nn.Identity())
+                elif pool is not None and isinstance(child, nn.MaxPool2d):
+                    setattr(parent, name, pool)
+        found.append(after_one_step(run_spec(), digits, model=model)[0])
+    assert all(map(torch.equal, *found))
+
+
+def test_the_tally_counts_what_the_update_saw(digits: Dataset) -> None:
+    """Twice the images where each is seen natural and attacked."""
+    for mix, images in (("adversarial", 32), ("half", 32), ("both", 64)):
+        totals = after_one_step(run_spec(training={"mix": mix}), digits)[2]
+        assert totals[0] == images
