@@ -162,13 +162,17 @@ def _cifar10(split: Split, data_root: Path) -> tuple[ImageSet, tuple[str, ...]]:
     declare_missing_operators()
     from torchvision.datasets import CIFAR10
 
-    root = data_root / "torchvision"
+    root, train = data_root / "torchvision", split == "train"
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        # Runs that start together must not fetch into the same file.
-        with (root / "cifar10.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            archive = CIFAR10(root, train=split == "train", download=True)
+        try:
+            # What is there is only read: the folder may be mounted read-only.
+            archive = CIFAR10(root, train=train)
+        except RuntimeError:
+            root.mkdir(parents=True, exist_ok=True)
+            # Runs that start together must not fetch into the same file.
+            with (root / "cifar10.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                archive = CIFAR10(root, train=train, download=True)
     except (OSError, RuntimeError) as error:
         raise DatasetUnavailable(
             f"CIFAR-10 is not below {root} and could not be fetched ({error}). Put the folder "

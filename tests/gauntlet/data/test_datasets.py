@@ -318,6 +318,14 @@ def test_cifar10_is_read_from_its_files(cifar10: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_network")
+def test_cifar10_that_is_there_is_only_read(cifar10: Path) -> None:
+    """Nothing is written beside the files: their folder may be mounted read-only."""
+    before = sorted(cifar10.rglob("*"))
+    load_dataset(Cifar10(), cifar10)
+    assert sorted(cifar10.rglob("*")) == before
+
+
+@pytest.mark.usefixtures("no_network")
 def test_a_cifar10_subset_is_fixed(cifar10: Path) -> None:
     """`train_samples` draws the same images every time, not the first ones."""
     subset = load_dataset(Cifar10(train_samples=8), cifar10).train
