@@ -119,7 +119,7 @@ def import_weights(
         str | None, typer.Option(help="digits, cifar10, or a folder of images, whose classes need a --card.")
     ] = None,
 ) -> None:
-    """Import a model trained elsewhere; options go before what the card says."""
+    """Import a model trained elsewhere; an option overrides what the card says."""
     said = {
         "name": name,
         "source": source,

@@ -21,7 +21,7 @@ Watch = Annotated[bool, typer.Option("--watch", help="Stay and show the progress
 def evaluate(
     checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="The checkpoint's id.")],
     *,
-    attack: Annotated[list[str], typer.Option(help="fgsm, pgd, autoattack, square, …; may be repeated.")],
+    attack: Annotated[list[str], typer.Option(help="fgsm, pgd, apgd-ce, apgd-t, fab-t, square, autoattack or noise, with its defaults; may be repeated.")],
     eps: Annotated[list[str], typer.Option(help="A budget such as 8/255; may be repeated.")],
     norm: Norm = "Linf",
     samples: Samples = 1_000,
@@ -47,7 +47,7 @@ def extend(
     *,
     watch: Watch = False,
 ) -> None:
-    """Attack an experiment's checkpoints on more images; what is measured already is not measured again."""
+    """Attack an experiment's checkpoints on more images; full batches that were attacked are not attacked again."""
     with open_client() as client:
         queued = [
             client.evaluate(

@@ -1,4 +1,4 @@
-"""Classifying pictures with stored checkpoints. The only module of the service that loads torch, on its first use."""
+"""Classifying pictures with stored checkpoints. Loads torch, on its first use, as `service.importing` does."""
 
 from collections import OrderedDict
 from pathlib import Path
