@@ -21,7 +21,12 @@ Watch = Annotated[bool, typer.Option("--watch", help="Stay and show the progress
 def evaluate(
     checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="The checkpoint's id.")],
     *,
-    attack: Annotated[list[str], typer.Option(help="fgsm, pgd, apgd-ce, apgd-t, fab-t, square, autoattack or noise, with its defaults; may be repeated.")],
+    attack: Annotated[
+        list[str],
+        typer.Option(
+            help="fgsm, pgd, apgd-ce, apgd-t, fab-t, square, autoattack or noise, with its defaults; may be repeated."
+        ),
+    ],
     eps: Annotated[list[str], typer.Option(help="A budget such as 8/255; may be repeated.")],
     norm: Norm = "Linf",
     samples: Samples = 1_000,
