@@ -16,7 +16,7 @@ from client.errors import GauntletClientError, Refused, Unreachable
 from gauntlet.rendering import FigureName, Format
 from gauntlet.report.leaderboard import Leaderboard
 from gauntlet.report.report import Report
-from gauntlet.report.transfers import TransferMatrix, TransferRequest
+from gauntlet.report.transfers import TransferMatrix
 from gauntlet.resources import (
     Checkpoint,
     Classification,
@@ -35,6 +35,7 @@ from gauntlet.spec.checkpoint_card import ImportCard
 from gauntlet.spec.evaluation import EvaluationRequest
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import Spec
+from gauntlet.spec.transfers import TransferRequest
 
 _PAGE = 100
 # Enough for a restart of the service.

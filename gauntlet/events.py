@@ -34,7 +34,8 @@ class BatchFinished:
 class EpochFinished:
     """One epoch's measurements.
 
-    `metrics` are functions of spec and data alone, equal on every repetition; accuracies are fractions in [0, 1].
+    `metrics` are functions of spec and data alone, on a CPU equal on every repetition; accuracies are fractions in
+    [0, 1].
     `seconds` and `images_per_second` are of the training part, since the epoch's beginning or the last resume.
     """
 

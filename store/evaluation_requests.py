@@ -9,10 +9,10 @@ from pydantic import BaseModel
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from gauntlet.report.transfers import TransferRequest
 from gauntlet.spec.attacks import AnyAttack, attack_label, fewest_classes
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.evaluation import EvaluationRequest, EvaluationSpec
+from gauntlet.spec.transfers import TransferRequest
 from store import checkpoints
 from store.database import db_now, take_turn
 from store.errors import CheckpointUnfit, IdempotencyConflict

@@ -34,7 +34,7 @@ def fgsm(
     Under L2 the step is eps along the gradient itself. `loss` is ascended instead of cross-entropy on `labels` where
     it is given.
     """
-    _, gradient = _gradient(model, images, (lambda logits: F.cross_entropy(logits, labels)) if loss is None else loss)
+    _, gradient = _gradient(model, images, partial(summed, "cross_entropy", labels=labels) if loss is None else loss)
     return ascend(images, gradient, eps, norm)
 
 
@@ -68,7 +68,7 @@ def pgd(
         clean, target = images[left].detach(), labels[left]
         at = (clean + random_point(clean, eps, norm, generator)).clamp_(0, 1)
         for _ in range(steps):
-            logits, gradient = _gradient(model, at, partial(_summed, loss, labels=target))
+            logits, gradient = _gradient(model, at, partial(summed, loss, labels=target))
             _keep_broken(found, robust, left, at, logits, target)
             moved = at + _REACH * float(eps) / steps * _direction(gradient, norm)
             at = (clean + project(moved - clean, eps, norm)).clamp_(0, 1)
@@ -132,18 +132,11 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
     return others.amax(dim=1) - right
 
 
-def without_gradient(model: Model, images: Tensor, labels: Tensor) -> Tensor:
-    """Where the gradient of cross-entropy is exactly zero, bool [n]: attacks that follow it stand still there."""
-    inputs = images.detach().requires_grad_()
-    with torch.enable_grad():
-        loss = _summed("cross_entropy", model(inputs), labels)
-        # A model that cuts its graph, by rounding outside autograd for example, has no gradient to ask for.
-        gradient = torch.autograd.grad(loss, inputs)[0] if loss.requires_grad else torch.zeros_like(inputs)
-    return (gradient == 0).flatten(1).all(dim=1)
+def summed(loss: GradientLoss, logits: Tensor, labels: Tensor) -> Tensor:
+    """The loss of all images together, a scalar: a sum, so that none's gradient depends on how many others there are.
 
-
-def _summed(loss: GradientLoss, logits: Tensor, labels: Tensor) -> Tensor:
-    # A sum, so that an image's gradient does not depend on how many others there are.
+    In the mean over a batch the gradients of a confident model vanish sooner.
+    """
     match loss:
         case "cross_entropy":
             return F.cross_entropy(logits, labels, reduction="sum")
@@ -151,6 +144,16 @@ def _summed(loss: GradientLoss, logits: Tensor, labels: Tensor) -> Tensor:
             return margin(logits, labels).sum()
         case _:
             assert_never(loss)
+
+
+def without_gradient(model: Model, images: Tensor, labels: Tensor) -> Tensor:
+    """Where the gradient of cross-entropy is exactly zero, bool [n]: attacks that follow it stand still there."""
+    inputs = images.detach().requires_grad_()
+    with torch.enable_grad():
+        loss = summed("cross_entropy", model(inputs), labels)
+        # A model that cuts its graph, by rounding outside autograd for example, has no gradient to ask for.
+        gradient = torch.autograd.grad(loss, inputs)[0] if loss.requires_grad else torch.zeros_like(inputs)
+    return (gradient == 0).flatten(1).all(dim=1)
 
 
 def _gradient(model: Model, images: Tensor, loss: LogitLoss) -> tuple[Tensor, Tensor]:
@@ -166,7 +169,10 @@ def _direction(gradient: Tensor, norm: Norm) -> Tensor:
         case "Linf":
             return gradient.sign()
         case "L2":
-            return gradient / _length(gradient)
+            # Scaled first: the squares of a confident model's gradient are too small for fp32.
+            largest = gradient.abs().amax(dim=(1, 2, 3), keepdim=True)
+            scaled = gradient / largest.clamp_min(torch.finfo(gradient.dtype).tiny)
+            return scaled / _length(scaled)
         case _:
             assert_never(norm)
 

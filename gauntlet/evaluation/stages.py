@@ -113,6 +113,6 @@ def _perturb(attack: FgsmAttack | PgdAttack | Noise | Transfer | Authored, victi
             )
         case AutoAttack() | ApgdCe() | ApgdT() | FabT() | Square():
             (part,) = autoattack.parts(attack)
-            return _part(AuthoredAttack(model, attack, victim.classes, victim.device), part, seed)
+            return _part(AuthoredAttack(victim.model, attack, victim.classes, victim.device), part, seed)
         case _:
             assert_never(attack)

@@ -22,12 +22,13 @@ EQUAL_NOTE = (
     "Is an objective more robust, or does it only learn more slowly? Each stands beside the epoch at which the first "
     "objective, of the same seed, was as accurate in training or on natural test images, as if it had been stopped "
     f"there; none where no epoch of it ended within {100 * TOLERANCE:g} point. Seed by seed, the difference in FGSM "
-    "accuracy, in points, is in brackets; of the best epoch it is flattered, as the highest of many."
+    "accuracy, in points, is in brackets. The epoch of the highest FGSM accuracy is found on the test set, among all "
+    "epochs, so that difference is flattered."
 )
 EQUAL_SUMMARY_HEADER = ("compared", "equal in", "seeds", "FGSM", "p", "gap")
 EQUAL_SUMMARY_NOTE = (
-    "At the last epoch, over the seeds where there was one to stand beside it: the difference in FGSM accuracy, with "
-    "the p of a paired t-test, and in the generalisation gap, in points with 95 % intervals."
+    "At the last epoch of whole runs, over the seeds where there was one to stand beside it: the difference in FGSM "
+    "accuracy, with the p of a paired t-test, and in the generalisation gap, in points with 95 % intervals."
 )
 _MATCHED: dict[Matched, str] = {"train_accuracy": "train", "test_accuracy": "natural"}
 

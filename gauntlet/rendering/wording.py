@@ -86,7 +86,8 @@ def row_cells(row: ReportRow) -> list[str]:
         per_cent(getattr(row, metric), row.intervals.get(metric)) for metric in COLUMNS if metric.endswith("accuracy")
     ]
     checkpoint = f"epoch {row.epoch} ({selection_title(row.selection)})"
-    return [row.objective, str(row.seed), checkpoint, *accuracies, points(row.generalisation_gap)]
+    gap = points(row.generalisation_gap, row.intervals.get("generalisation_gap"))
+    return [row.objective, str(row.seed), checkpoint, *accuracies, gap]
 
 
 def summary_cells(summary: Summary) -> list[str]:
@@ -199,9 +200,11 @@ def describe_evaluation(report: Report) -> str:
             "validation": " The best checkpoint was selected on the validation set, not on the test set as in the "
             "paper.",
         }[report.selected_on]
+        if report.selected_on == "validation" and report.spec.training.initial_checkpoint is not None:
+            selected += " The weights that training began with may have seen images of the validation set."
     return (
         f"Evaluated{images} under {budgets}. Accuracies in per cent with 95 % Wilson intervals; gap is train − "
-        f"natural, in points.{selected}"
+        f"natural, in points, with Newcombe's interval.{selected}"
     )
 
 

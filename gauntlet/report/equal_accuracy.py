@@ -14,7 +14,7 @@ from gauntlet.report.summaries import Estimate
 from gauntlet.results.intervals import paired_p
 
 Matched = Literal["train_accuracy", "test_accuracy"]
-Moment = Literal["best_fgsm", "last"]
+Moment = Literal["highest_fgsm", "last"]
 _MATCHED: tuple[Matched, ...] = get_args(Matched)
 # Two standard errors of an accuracy near one half on 10,000 images.
 TOLERANCE = 0.01
@@ -28,6 +28,7 @@ class EqualAccuracy(_Value):
     """An objective at one epoch of its training, and the baseline of the same seed when it was equally accurate.
 
     `moments` say which epoch: its last so far, that of its highest test FGSM accuracy, of equals the earliest, or both.
+    The latter is chosen among all epochs and on the test set, whichever checkpoint the experiment selects.
     `baseline_at` is the baseline's epoch whose accuracy in `equal_in` is nearest, of equals the earliest; None where
     the nearest is more than `TOLERANCE` away: it was passed within an epoch, or never reached.
     """
@@ -68,7 +69,7 @@ def equal_accuracies(curves: Sequence[RunCurve], baseline: str) -> Iterator[Equa
             continue
         best, last = max(history, key=lambda found: found.test_fgsm_accuracy), history[-1]
         moments: dict[tuple[Moment, ...], EpochAccuracies] = (
-            {("best_fgsm", "last"): last} if best is last else {("best_fgsm",): best, ("last",): last}
+            {("highest_fgsm", "last"): last} if best is last else {("highest_fgsm",): best, ("last",): last}
         )
         for equal_in in _MATCHED:
             for names, at in moments.items():
@@ -83,14 +84,18 @@ def equal_accuracies(curves: Sequence[RunCurve], baseline: str) -> Iterator[Equa
                 )
 
 
-def equal_accuracy_summaries(found: Sequence[EqualAccuracy]) -> Iterator[EqualAccuracySummary]:
-    """One summary for each objective and accuracy in which the baseline of some seed was equal."""
+def equal_accuracy_summaries(found: Sequence[EqualAccuracy], epochs: int) -> Iterator[EqualAccuracySummary]:
+    """One summary for each objective and accuracy in which the baseline of some seed was equal.
+
+    Only runs that were trained for all their `epochs` are summed up: one that ended early is at another effort.
+    """
     for objective, equal_in in dict.fromkeys((one.objective, one.equal_in) for one in found):
         pairs = {
             one.seed: (one.objective_at, one.baseline_at)
             for one in found
             if (one.objective, one.equal_in) == (objective, equal_in)
             and "last" in one.moments
+            and one.objective_at.epoch == epochs
             and one.baseline_at is not None
         }
         if pairs:

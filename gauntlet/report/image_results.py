@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 
 from gauntlet.resources import AttackedImage, ImageResult
-from gauntlet.results.stage_results import NATURAL, StageBatch
+from gauntlet.results.stage_results import NATURAL, StageBatch, by_stage
 from gauntlet.spec.attacks import AnyAttack, attack_label
 from gauntlet.spec.ensembles import parts_of
 from gauntlet.spec.evaluation import EvaluationSpec
@@ -18,14 +18,13 @@ def image_results(
     spec: EvaluationSpec, batches: Iterable[StageBatch], classes: Sequence[str]
 ) -> tuple[ImageResult, ...]:
     """The images of these batches in order of position; those whose natural pass is not among them are left out."""
-    labels: dict[int, int] = {}
-    stages: dict[str, dict[int, int]] = {}
-    for batch in batches:
-        stages.setdefault(batch.stage, {}).update(zip(batch.images, batch.predicted, strict=True))
-        labels.update(zip(batch.images, batch.labels, strict=True))
+    gathered = by_stage(batches)
+    if NATURAL not in gathered:
+        return ()
+    stages = {name: stage.predicted for name, stage in gathered.items()}
     found = []
-    for position, natural in sorted(stages.get(NATURAL, {}).items()):
-        label = labels[position]
+    for position, natural in sorted(stages[NATURAL].items()):
+        label = gathered[NATURAL].labels[position]
         attacked = {}
         for attack in spec.attacks:
             result = _under(attack, position, label, natural, stages, classes)

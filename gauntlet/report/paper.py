@@ -16,7 +16,7 @@ _IMAGE = (3, 32, 32)
 _TRAINING_IMAGES, _TEST_IMAGES, _EPOCHS = 50_000, 10_000, 220
 _PRESET = ExperimentSpec.model_validate({"preset": "paper"})
 # Fields of the training that have a sentence of their own, or that change no number.
-_NAMED_OTHERWISE = {"epochs", "initial_checkpoint", "checkpoint_every", "compile"}
+_NAMED_OTHERWISE = {"epochs", "initial_checkpoint", "compile"}
 
 
 class _Value(BaseModel):
@@ -70,8 +70,9 @@ def beside_the_paper(spec: ExperimentSpec, summaries: Sequence[Summary], n: int 
 def _departures(spec: ExperimentSpec, n: int | None) -> Iterator[str]:
     if spec.dataset.name != "cifar10":
         yield f"The data set is {dataset_title(spec.dataset)}, not CIFAR-10 as torchvision has it."
-    samples = spec.dataset.train_samples
-    if samples is not None and samples < _TRAINING_IMAGES:
+    samples = min(spec.dataset.train_samples or _TRAINING_IMAGES, _TRAINING_IMAGES)
+    samples -= spec.evaluation.held_out(samples)
+    if samples < _TRAINING_IMAGES:
         yield f"Training is on {samples:,} images, not {_TRAINING_IMAGES:,}."
     if spec.training.epochs != _EPOCHS:
         yield f"Training is for {spec.training.epochs} epochs, not {_EPOCHS}."

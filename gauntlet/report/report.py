@@ -91,7 +91,7 @@ def assemble(
         summaries=summed,
         comparisons=tuple(comparisons(rows, baseline)),
         equal_accuracies=equal,
-        equal_accuracy_summaries=tuple(equal_accuracy_summaries(equal)),
+        equal_accuracy_summaries=tuple(equal_accuracy_summaries(equal, spec.training.epochs)),
         gaps=tuple(gaps_over_epochs(drawn)),
         paper=beside_the_paper(spec, summed, rows[0].n if rows else None),
         curves=drawn,

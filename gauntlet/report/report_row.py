@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from gauntlet.results.intervals import wilson_interval
+from gauntlet.results.intervals import difference_interval, wilson_interval
 from gauntlet.results.outcome import AttackOutcome, EvaluationOutcome
 from gauntlet.spec.evaluation import Selection
 
@@ -11,8 +11,8 @@ class ReportRow(BaseModel):
     """One line of the paper's table. Accuracies are fractions: of `n` test images, `train_accuracy` of `train_n`.
 
     `generalisation_gap` is train_accuracy − natural_accuracy. `intervals` holds the 95 % Wilson interval of each
-    accuracy. `fgsm_accuracy` and `autoattack_accuracy` are under L∞ at the first budget that was asked for, None where
-    the experiment did not ask for that attack; `outcome` has all attacks.
+    accuracy, and Newcombe's of the gap. `fgsm_accuracy` and `autoattack_accuracy` are under L∞ at the first budget that
+    was asked for, None where the experiment did not ask for that attack; `outcome` has all attacks.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,6 +54,9 @@ def report_row(
         "autoattack_accuracy": autoattack.accuracy if autoattack else None,
     }
     intervals = {name: accuracy.interval for name, accuracy in measured.items() if accuracy is not None}
+    natural = outcome.natural
+    intervals["train_accuracy"] = wilson_interval(train_accuracy, train_n)
+    intervals["generalisation_gap"] = difference_interval(train_accuracy, train_n, natural.value, natural.n)
     return ReportRow(
         objective=objective,
         seed=seed,
@@ -61,14 +64,14 @@ def report_row(
         checkpoint=checkpoint,
         epoch=epoch,
         selection=selection,
-        n=outcome.natural.n,
+        n=natural.n,
         train_n=train_n,
         train_accuracy=train_accuracy,
-        natural_accuracy=outcome.natural.value,
+        natural_accuracy=natural.value,
         fgsm_accuracy=fgsm.accuracy.value if fgsm else None,
         autoattack_accuracy=autoattack.accuracy.value if autoattack else None,
-        generalisation_gap=train_accuracy - outcome.natural.value,
-        intervals=intervals | {"train_accuracy": wilson_interval(train_accuracy, train_n)},
+        generalisation_gap=train_accuracy - natural.value,
+        intervals=intervals,
         outcome=outcome,
     )
 

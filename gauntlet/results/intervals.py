@@ -15,6 +15,18 @@ def wilson_interval(fraction: float, n: int) -> tuple[float, float]:
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
+def difference_interval(first: float, first_n: int, second: float, second_n: int) -> tuple[float, float]:
+    """The 95 % interval of first − second, proportions of two samples (Newcombe 1998, Stat. Med. 17, method 10)."""
+    (first_low, first_high), (second_low, second_high) = (
+        wilson_interval(first, first_n),
+        wilson_interval(second, second_n),
+    )
+    return (
+        first - second - math.hypot(first - first_low, second_high - second),
+        first - second + math.hypot(first_high - first, second - second_low),
+    )
+
+
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """The 95 % interval of the mean (Student 1908), mean ± t(n − 1) · sd / √n; None for fewer than two values."""
     n = len(values)
@@ -32,6 +44,8 @@ def paired_p(differences: Sequence[float]) -> float | None:
 
     None where there is no such test: for fewer than two pairs, or where all differ by the same.
     """
+    # Rounded, so that equal differences of fractions are equal in floating point too.
+    differences = [round(difference, 9) for difference in differences]
     n = len(differences)
     deviation = statistics.stdev(differences) if n > 1 else 0.0
     if deviation == 0:

@@ -11,6 +11,7 @@ from gauntlet.results.masking import MaskingVerdict, verdict
 from gauntlet.results.protocol import Protocol, implementation
 from gauntlet.results.stage_results import NATURAL, StageBatch, StageResult, by_stage
 from gauntlet.spec.attacks import AnyAttack, AttackSpec, Norm, attack_label, threat_model
+from gauntlet.spec.ensembles import parts_of
 from gauntlet.spec.eps import Eps
 from gauntlet.spec.evaluation import EvaluationSpec
 
@@ -116,7 +117,7 @@ def summarise(spec: EvaluationSpec, batches: Iterable[StageBatch], measured: Mea
     outcomes, robust = [], {}
     for attack in spec.attacks:
         label = attack_label(attack)
-        predicted, survivors = _under_attack(label, stages, natural)
+        predicted, survivors = _under_attack(attack, stages, natural)
         robust[label] = {image for image, seen in predicted.items() if seen == labels[image]}
         outcomes.append(
             AttackOutcome(
@@ -144,19 +145,18 @@ def summarise(spec: EvaluationSpec, batches: Iterable[StageBatch], measured: Mea
 
 
 def _under_attack(
-    label: str, stages: Mapping[str, StageResult], natural: Mapping[int, int]
+    attack: AnyAttack, stages: Mapping[str, StageResult], natural: Mapping[int, int]
 ) -> tuple[Mapping[int, int], dict[str, int]]:
     """What each image is taken for under an attack, and the survivors of its parts, if it has some, in their order."""
-    if label in stages:
+    label, parts = attack_label(attack), parts_of(attack)
+    if not parts:
         return stages[label].predicted, {}
     predicted, survivors = dict(natural), {}
-    for name, stage in stages.items():
-        if name.startswith(f"{label}:"):
-            # An image that one part breaks is not given to the next, and one that a part leaves may be broken later.
-            predicted |= {image: seen for image, seen in stage.predicted.items() if seen != stage.labels[image]}
-            survivors[name.removeprefix(f"{label}:")] = sum(
-                seen == stage.labels[image] for image, seen in stage.predicted.items()
-            )
+    for part in parts:
+        stage = stages.get(f"{label}:{part}", StageResult({}, {}))
+        # An image that one part breaks is not given to the next, and one that a part leaves may be broken later.
+        predicted |= {image: seen for image, seen in stage.predicted.items() if seen != stage.labels[image]}
+        survivors[part] = sum(seen == stage.labels[image] for image, seen in stage.predicted.items())
     return predicted, survivors
 
 

@@ -36,6 +36,11 @@ class Reward(Spec):
     correct: Annotated[float, Field(ge=-100, le=100)] = 1.0
     wrong: Annotated[float, Field(ge=-100, le=100)] = -1.0
 
+    @property
+    def largest(self) -> float:
+        """The larger of the two, whatever its sign, and at least 1: the scale of losses made of it."""
+        return max(abs(self.correct), abs(self.wrong), 1.0)
+
 
 class PolicyGradient(Spec):
     """Vanilla policy gradient on the predicted class (the paper's Eq. 1; Williams 1992)."""

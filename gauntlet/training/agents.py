@@ -89,9 +89,8 @@ class AgentEpochs:
     @property
     def _largest_loss(self) -> float:
         """What a loss may reach: a critic's error is as the square of a reward."""
-        reward = max(abs(self._objective.reward.correct), abs(self._objective.reward.wrong), 1.0)
         weight = 1.0 if isinstance(self._objective, Dqn) else max(self._objective.value_weight, 1.0)
-        return tally.LARGEST_LOSS * weight * reward**2
+        return tally.LARGEST_LOSS * weight * self._objective.reward.largest**2
 
     def learning_rate(self, epoch: int, batch: int) -> float:
         """Of the updates with `batch` (from 0) of `epoch` (from 1): that of the first of them."""

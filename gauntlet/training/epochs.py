@@ -9,6 +9,7 @@ from gauntlet import seeding
 from gauntlet.data.datasets import Dataset
 from gauntlet.models.precision import fp32_products
 from gauntlet.spec.experiment import RunSpec
+from gauntlet.spec.objectives import CrossEntropy
 from gauntlet.training import tally
 from gauntlet.training.compilation import accelerate, compiles
 from gauntlet.training.objectives import action_noise
@@ -58,7 +59,7 @@ class Epochs:
         """Do the batches of `epoch` after the first `done`; yields how many are done after each.
 
         Raises:
-            TrainingDiverged: a loss was not finite, or beyond ±1e3.
+            TrainingDiverged: a loss was not finite, or beyond ±1e3 times the largest reward.
         """
         if done == 0:
             self.totals.copy_(tally.empty_tally(self._device))
@@ -70,8 +71,13 @@ class Epochs:
             self._do(epoch, batch, chosen[batch])
             last = batch == self.batches - 1
             if last or (batch % _GUARD_EVERY == _GUARD_EVERY - 1 and self._device.type == "cpu"):
-                tally.check(self.totals, epoch, batch + 1)
+                tally.check(self.totals, epoch, batch + 1, largest=self._largest_loss)
             yield batch + 1
+
+    @property
+    def _largest_loss(self) -> float:
+        loss = self._spec.loss
+        return tally.LARGEST_LOSS * (1.0 if isinstance(loss, CrossEntropy) else loss.reward.largest)
 
     def learning_rate(self, epoch: int, batch: int) -> float:
         """Of the update with `batch` (from 0) of `epoch` (from 1)."""

@@ -51,7 +51,8 @@ def train(
         wants_state: asked after every batch but an epoch's last; where it says yes, a `StateReady` follows.
 
     Raises:
-        TrainingDiverged: the loss or the weights are no longer finite, or the loss is beyond ±1e3.
+        TrainingDiverged: the loss or the weights are no longer finite, or the loss is beyond ±1e3, more where rewards
+            are larger than 1.
         CheckpointInvalid: `resume` or `initial_weights` belong to another architecture.
         PrecisionUnsupported: the device cannot compute in the precision that the spec asks for.
         CompilerMissing: the spec insists on a compiled step, which needs a compiler that is not there.

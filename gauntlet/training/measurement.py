@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gauntlet.attacks import gradient
-from gauntlet.attacks.gradient import ascend
+from gauntlet.attacks.gradient import ascend, summed
 from gauntlet.data.datasets import ImageSet, to_unit
 from gauntlet.models.precision import in_precision
 from gauntlet.spec.experiment import Precision
@@ -46,7 +45,7 @@ def build_probe(model: nn.Module, eps: Fraction, precision: Precision = "fp32") 
     def probe(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         natural = to_unit(images).requires_grad_()
         logits = forward(natural)
-        (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels), natural)
+        (gradient,) = torch.autograd.grad(summed("cross_entropy", logits, labels), natural)
         with torch.no_grad():
             return logits.detach(), forward(ascend(natural, gradient, eps))
 

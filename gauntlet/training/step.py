@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import assert_never
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gauntlet.attacks.gradient import LogitLoss, fgsm, mode
+from gauntlet.attacks.gradient import LogitLoss, fgsm, mode, summed
 from gauntlet.data.datasets import to_unit
 from gauntlet.models.precision import Model, in_precision
 from gauntlet.spec.experiment import RunSpec
@@ -101,7 +100,7 @@ def _adversary_loss(spec: RunSpec, labels: Tensor, noise: Tensor) -> LogitLoss |
         case "true_label":
             return None
         case "predicted_label":
-            return lambda logits: F.cross_entropy(logits, logits.detach().argmax(dim=1))
+            return lambda logits: summed("cross_entropy", logits, logits.detach().argmax(dim=1))
         case "objective":
             return lambda logits: objective_loss(spec.loss, logits, labels, noise=noise).value
         case _:

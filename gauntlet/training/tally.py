@@ -38,7 +38,7 @@ def add_batch(tally: Tensor, loss: Loss, logits: Tensor, labels: Tensor) -> None
     tally[_WORST_LOSS] = torch.maximum(tally[_WORST_LOSS], value.abs())
 
 
-def check(tally: Tensor, epoch: int, batch: int, *, largest: float = LARGEST_LOSS) -> None:
+def check(tally: Tensor, epoch: int, batch: int, *, largest: float) -> None:
     """Look at the losses so far, which waits for the device.
 
     Raises:

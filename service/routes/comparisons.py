@@ -6,11 +6,12 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Response
 
 from gauntlet.report.leaderboard import Leaderboard
-from gauntlet.report.transfers import FEWEST_CHECKPOINTS, MOST_CHECKPOINTS, TransferMatrix, TransferRequest
+from gauntlet.report.transfers import TransferMatrix
 from gauntlet.resources import Evaluation, Page
 from gauntlet.spec.attacks import GradientLoss, Norm
 from gauntlet.spec.eps import Eps, format_eps
 from gauntlet.spec.kinds import CheckpointId
+from gauntlet.spec.transfers import FEWEST_CHECKPOINTS, MOST_CHECKPOINTS, TransferRequest
 from service.dependencies import CeleryDep, DatabaseDep, IdempotencyKey
 from store import comparisons, evaluation_requests, evaluations
 from store.broker import wake

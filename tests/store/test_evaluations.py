@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from gauntlet.report.transfers import TransferRequest
 from gauntlet.results.protocol import IMPLEMENTATIONS
 from gauntlet.results.stage_results import NATURAL
 from gauntlet.spec.evaluation import EvaluationRequest
+from gauntlet.spec.transfers import TransferRequest
 from store import batches, comparisons, evaluation_requests, evaluations
 from store.database import Database
 from store.errors import CheckpointUnfit, IdempotencyConflict

@@ -49,6 +49,32 @@ def test_fgsm_is_exact_on_a_linear_model() -> None:
         assert torch.allclose(attacked, wanted)
 
 
+class _Confident(nn.Module):
+    """A linear model of two classes whose logits lie `gap` apart at the image of halves."""
+
+    def __init__(self, gap: float) -> None:
+        super().__init__()
+        self.gap = gap
+        self.slope = torch.tensor([[3.0, -2.0], [1.0, -4.0]])
+
+    def forward(self, images: Tensor) -> Tensor:
+        apart = ((images - 0.5) * self.slope).sum(dim=(1, 2, 3)) + self.gap
+        return torch.stack([apart / 2, -apart / 2], dim=1)
+
+
+@pytest.mark.parametrize("gap", [1.0, 30.0, 70.0, 100.0])
+def test_a_confident_model_is_attacked_with_the_whole_budget(gap: float) -> None:
+    """However small the gradient is, as long as there is one: under L2 the step is eps, and no other image matters."""
+    model, images = _Confident(gap), torch.full((100, 1, 2, 2), 0.5)
+    labels = torch.zeros(100, dtype=torch.int64)
+    moved = fgsm(model, images, labels, Fraction(1, 10), norm="L2") - images
+    assert torch.allclose(moved[0, 0], -0.1 * model.slope / model.slope.norm(), atol=1e-6)
+    assert torch.equal(
+        fgsm(model, images, labels, Fraction(1, 10))[:1], fgsm(model, images[:1], labels[:1], Fraction(1, 10))
+    )
+    assert not torch.equal(fgsm(model, images, labels, Fraction(1, 10)), images)
+
+
 def test_a_pixel_without_gradient_stays() -> None:
     """Where the loss does not depend on a pixel, the pixel is not touched."""
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))

@@ -14,6 +14,7 @@ from gauntlet.data.datasets import Dataset, ImageSet, to_unit
 from gauntlet.errors import AttackUnsupported, OutputNotFinite
 from gauntlet.evaluation import loop
 from gauntlet.evaluation.loop import evaluate, nominal_cost
+from gauntlet.evaluation.stages import Victim, stages_of
 from gauntlet.events import BatchAttacked
 from gauntlet.models.checkpoints import TrainingState
 from gauntlet.spec.attacks import AutoAttack, attack_label
@@ -276,6 +277,22 @@ def test_other_versions_of_autoattack_are_the_references(
         _, predicted = package.run_standard_evaluation(to_unit(test.images).contiguous(), test.labels, batch_size=5)
     robust = {int(image) for image in (predicted == test.labels).nonzero()}
     assert {image for image, flag in flags(batches, f"{label}:{wanted[-1]}").items() if flag} == robust
+
+
+@pytest.mark.parametrize("attack", [{"kind": "square", "queries": 200}, AUTO], ids=["alone", "in AutoAttack"])
+def test_square_computes_its_queries_in_windows(model: nn.Module, digits: Dataset, attack: dict[str, Any]) -> None:
+    """Only few of its queries go through the whole network, whether it is asked for by itself or as a part."""
+    seen = {"images": 0}
+
+    def count(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+        seen["images"] += len(given[0])
+
+    wanted = EvaluationSpec.model_validate({"attacks": [{"eps": "8/255"} | attack]}).attacks[0]
+    images, labels = to_unit(digits.test.images[:5]), digits.test.labels[:5]
+    *_, square = stages_of(wanted, Victim(model, 10, CPU, {}), 0)
+    with model.register_forward_pre_hook(count):
+        square.perturb(images, labels)
+    assert seen["images"] < 50
 
 
 def test_zero_gradients_are_seen(model: nn.Module, digits: Dataset) -> None:

@@ -42,29 +42,26 @@ def test_objectives_stand_at_equal_accuracy() -> None:
     )
     theirs = ours.model_copy(update={"epoch": 3, "test_fgsm_accuracy": 0.3, "generalisation_gap": -0.002})
     both = found.model_copy(update={"moments": ("last",), "objective_at": ours, "baseline_at": theirs})
-    alone = both.model_copy(update={"moments": ("best_fgsm", "last"), "baseline_at": None})
+    alone = both.model_copy(update={"moments": ("highest_fgsm", "last"), "baseline_at": None})
     text = to_markdown(report.model_copy(update={"equal_accuracies": (both, alone)}))
     assert "| policy_gradient / cross_entropy | 0 | train | 9 (last) / 3 | 50.0 / 50.0 |" in text
     assert "| 33.0 / 30.0 (+3.0) | +1.0 / −0.2 |" in text
-    assert "| 9 (best fgsm = last) / none | 50.0 / – |" in text
+    assert "| 9 (highest fgsm = last) / none | 50.0 / – |" in text
     assert "| 33.0 / – | +1.0 / – |" in text
 
 
 def test_seeds_stand_together_at_equal_accuracy() -> None:
     """Whose difference, in what equal, over how many seeds; FGSM with its p, and the gap."""
     report = made_up({"seeds": [0]})
-    (found,) = equal_accuracy_summaries(
-        [
-            one.model_copy(
-                update={
-                    "moments": ("last",),
-                    "objective_at": one.objective_at.model_copy(update={"test_fgsm_accuracy": 0.33}),
-                    "baseline_at": one.objective_at.model_copy(update={"test_fgsm_accuracy": 0.3}),
-                }
-            )
-            for one in report.equal_accuracies[:1]
-        ]
+    one = report.equal_accuracies[0]
+    last = one.model_copy(
+        update={
+            "moments": ("last",),
+            "objective_at": one.objective_at.model_copy(update={"test_fgsm_accuracy": 0.33}),
+            "baseline_at": one.objective_at.model_copy(update={"test_fgsm_accuracy": 0.3}),
+        }
     )
+    (found,) = equal_accuracy_summaries([last], one.objective_at.epoch)
     text = to_markdown(report.model_copy(update={"equal_accuracy_summaries": (found,)}))
     assert "| policy_gradient − cross_entropy | train | 1 | +3.0 | – | +0.0 |" in text
 

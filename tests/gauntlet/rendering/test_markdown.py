@@ -10,7 +10,8 @@ from gauntlet.report.report import Report
 from tests.reports import made_up
 
 _ROW = re.compile(
-    r"\| cross_entropy \| 0 \| epoch 12 \(best fgsm\) \| \d+\.\d \[\d+\.\d, \d+\.\d\] \|.* \| [+−]\d\.\d \|"
+    r"\| cross_entropy \| 0 \| epoch 12 \(best fgsm\) \| \d+\.\d \[\d+\.\d, \d+\.\d\] \|.*"
+    r" \| [+−]\d\.\d \[[+−]\d\.\d, [+−]\d\.\d\] \|"
 )
 
 
@@ -27,7 +28,7 @@ def test_markdown_has_the_papers_table_in_per_cent() -> None:
 def test_a_column_nobody_asked_for_is_a_dash() -> None:
     """Without AutoAttack its column has nothing to show."""
     text = to_markdown(made_up({"evaluation": {"attacks": [{"kind": "fgsm", "eps": "8/255"}]}}))
-    assert re.search(r"\| – \| [+−]\d\.\d \|\n", text)
+    assert re.search(r"\| – \| [+−]\d\.\d \[[^]]+\] \|\n", text)
 
 
 def test_markdown_says_how_it_was_measured() -> None:
@@ -74,6 +75,18 @@ def test_markdown_says_what_selected_and_what_was_held_out(evaluation: dict[str,
 def test_markdown_is_honest_about_the_number_of_seeds(seeds: list[int], told: str) -> None:
     """One seed shows nothing of seeds, a few show little, and it is said in words."""
     assert told in to_markdown(made_up({"seeds": seeds}))
+
+
+def test_markdown_doubts_a_validation_set_that_weights_have_seen() -> None:
+    """Where training began with another run's weights, what is held out now may have been trained on then."""
+    began, doubt = (
+        {"initial_checkpoint": "ckpt_01jqzv7m4t8x2c5n9p0r3s6w1y"},
+        "may have seen images of the validation set",
+    )
+    validation = {"select_on": "validation"}
+    assert doubt in to_markdown(made_up({"training": began, "evaluation": validation}))
+    assert doubt not in to_markdown(made_up({"training": began}))
+    assert doubt not in to_markdown(made_up({"evaluation": validation}))
 
 
 def test_markdown_sets_our_numbers_beside_the_papers() -> None:

@@ -30,7 +30,7 @@ def test_the_nearest_epoch_of_the_baseline_is_found() -> None:
     slow = curve("reward", [(20, 20, 15), (49.2, 53.5, 33)])
     train, test = equal_accuracies([curve("ce", QUICK), slow], "ce")
     assert (train.objective, train.baseline, train.seed, train.equal_in) == ("reward", "ce", 0, "train_accuracy")
-    assert train.moments == ("best_fgsm", "last")
+    assert train.moments == ("highest_fgsm", "last")
     assert train.objective_at.epoch == 2
     assert round(train.objective_at.generalisation_gap, 9) == -0.043
     assert train.baseline_at == EpochAccuracies(
@@ -47,7 +47,7 @@ def test_the_epoch_of_the_best_fgsm_accuracy_and_the_last_are_set_beside() -> No
     found = [
         found for found in equal_accuracies([curve("ce", QUICK), slow], "ce") if found.equal_in == "train_accuracy"
     ]
-    assert [(one.moments, one.objective_at.epoch) for one in found] == [(("best_fgsm",), 1), (("last",), 3)]
+    assert [(one.moments, one.objective_at.epoch) for one in found] == [(("highest_fgsm",), 1), (("last",), 3)]
     assert [one.baseline_at.epoch for one in found if one.baseline_at] == [1, 3]
 
 
@@ -72,13 +72,13 @@ def test_seeds_are_summed_up() -> None:
     rewards = [curve("reward", [(50, 49, fgsm)], seed) for seed, fgsm in ((0, 33), (1, 31))]
     unequalled = curve("reward", [(10, 10, 10)], 2)
     baselines = [curve("ce", QUICK, seed) for seed in range(3)]
-    found = list(equal_accuracy_summaries(list(equal_accuracies([*rewards, unequalled, *baselines], "ce"))))
+    found = list(equal_accuracy_summaries(list(equal_accuracies([*rewards, unequalled, *baselines], "ce")), 1))
     assert [(one.equal_in, one.seeds) for one in found] == [("train_accuracy", (0, 1)), ("test_accuracy", (0, 1))]
     # The baseline had 30 at a gap of 2 points; t = 2 / (√2 / √2) with one degree of freedom.
     assert found[0].fgsm_difference.mean == pytest.approx(0.02)
     assert found[0].gap_difference.mean == pytest.approx(-0.01)
     assert found[0].p == pytest.approx(0.2952, abs=1e-4)
-    assert list(equal_accuracy_summaries([])) == []
+    assert list(equal_accuracy_summaries([], 1)) == []
 
 
 def test_equal_objectives_are_seldom_told_apart() -> None:
@@ -93,7 +93,7 @@ def test_equal_objectives_are_seldom_told_apart() -> None:
     rejected = 0
     for _ in range(100):
         curves = [noisy(objective, seed) for objective in ("ce", "twin") for seed in range(5)]
-        for found in equal_accuracy_summaries(list(equal_accuracies(curves, "ce"))):
+        for found in equal_accuracy_summaries(list(equal_accuracies(curves, "ce")), 120):
             if found.equal_in == "train_accuracy":
                 assert found.p is not None
                 rejected += found.p < 0.05
@@ -103,5 +103,13 @@ def test_equal_objectives_are_seldom_told_apart() -> None:
 def test_the_best_of_many_epochs_is_not_summed_up() -> None:
     """Where the best epoch is not the last, the last alone is compared."""
     reward = curve("reward", [(50, 48, 40), (60, 54, 33)])
-    found = list(equal_accuracy_summaries(list(equal_accuracies([curve("ce", QUICK), reward], "ce"))))
+    found = list(equal_accuracy_summaries(list(equal_accuracies([curve("ce", QUICK), reward], "ce")), 2))
     assert [round(one.fgsm_difference.mean, 9) for one in found] == [0.01, 0.01]
+
+
+def test_a_run_that_ended_early_is_not_summed_up() -> None:
+    """A seed that was stopped at epoch 1 of 2 has had another effort; the whole one alone is compared."""
+    whole, stopped = curve("reward", [(20, 20, 15), (50, 48, 33)], 0), curve("reward", [(50, 48, 40)], 1)
+    baselines = [curve("ce", QUICK, seed) for seed in range(2)]
+    for found in equal_accuracy_summaries(list(equal_accuracies([whole, stopped, *baselines], "ce")), 2):
+        assert found.seeds == (0,)

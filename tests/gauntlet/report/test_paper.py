@@ -32,12 +32,13 @@ def test_the_papers_numbers_stand_beside_ours() -> None:
 
 
 def test_what_differs_from_the_paper_is_named() -> None:
-    """Fewer epochs and images are departures; so is another data set of the same shape."""
+    """Fewer epochs, images and checkpoints to choose among are departures; so is another data set of the same shape."""
     report = made_up()
     assert report.paper is not None
     assert report.paper.departures == (
         "Training is for 12 epochs, not 220.",
         "Accuracies are of 500 test images, not 10,000.",
+        "training.checkpoint_every is 2, not 20.",
     )
     other = made_up(
         {
@@ -52,6 +53,12 @@ def test_what_differs_from_the_paper_is_named() -> None:
         "adversary.mode is train, not eval.",
         "The objective policy_gradient departs from the preset's: action argmax.",
     } <= set(other.paper.departures)
+    sparser = made_up({"training": {"checkpoint_every": 3}, "evaluation": {"select_on": "validation"}})
+    assert sparser.paper is not None
+    assert {
+        "training.checkpoint_every is 3, not 20.",
+        "Training is on 45,000 images, not 50,000.",
+    } <= set(sparser.paper.departures)
     folder = made_up({"dataset": {"name": "image_folder", "folder": "photos"}})
     assert folder.paper is not None
     assert not folder.paper.same_dataset

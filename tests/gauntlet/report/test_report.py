@@ -7,7 +7,7 @@ import pytest
 from gauntlet.report.report import Report
 from gauntlet.report.report_row import ReportRow, report_row
 from gauntlet.report.summaries import METRICS
-from gauntlet.results.intervals import mean_interval, paired_p, wilson_interval
+from gauntlet.results.intervals import difference_interval, mean_interval, paired_p, wilson_interval
 from gauntlet.results.outcome import Accuracy, EvaluationOutcome, summarise
 from gauntlet.spec.evaluation import EvaluationSpec
 from tests.reports import judged, made_up, measured
@@ -30,6 +30,7 @@ BATCHES = [
     *halves("fgsm@L2:0.5", 7),
     *halves("autoattack@8/255:apgd-ce", 5),
     judged("autoattack@8/255:apgd-t", [True] * 4 + [False]),
+    judged("autoattack@8/255:fab-t", [True] * 4),
     judged("autoattack@8/255:square", [True] * 3 + [False]),
 ]
 
@@ -61,11 +62,19 @@ def test_batches_are_counted_into_accuracies() -> None:
     assert (fgsm.accuracy, fgsm.survivors) == (Accuracy.of(6, 10), {})
     assert wider.accuracy == Accuracy.of(1, 10)
     assert autoattack.accuracy == Accuracy.of(3, 10)
-    assert autoattack.survivors == {"apgd-ce": 5, "apgd-t": 4, "square": 3}
+    assert autoattack.survivors == {"apgd-ce": 5, "apgd-t": 4, "fab-t": 4, "square": 3}
+
+
+def test_a_part_that_had_no_image_left_leaves_none() -> None:
+    """Once all are broken, later parts have no batch; they are there with 0 survivors, in their order."""
+    batches = [*halves("natural", 8), *halves("autoattack@8/255:apgd-ce", 0)]
+    (found,) = summarise(EvaluationSpec.model_validate({"attacks": [AUTO]}), batches, measured()).attacks
+    assert list(found.survivors.items()) == [("apgd-ce", 0), ("apgd-t", 0), ("fab-t", 0), ("square", 0)]
+    assert found.accuracy == Accuracy.of(0, 10)
 
 
 def test_a_row_is_a_line_of_the_papers_table() -> None:
-    """A row has the fractions, their n, the gap train − natural and an interval for each accuracy."""
+    """A row has the fractions, their n, the gap train − natural and an interval for each of them."""
     line = row(FGSM, AUTO)
     accuracies = (line.train_accuracy, line.natural_accuracy, line.fgsm_accuracy, line.autoattack_accuracy)
     assert accuracies == (0.9, 0.8, 0.6, 0.3)
@@ -76,6 +85,7 @@ def test_a_row_is_a_line_of_the_papers_table() -> None:
         "natural_accuracy": wilson_interval(0.8, 10),
         "fgsm_accuracy": wilson_interval(0.6, 10),
         "autoattack_accuracy": wilson_interval(0.3, 10),
+        "generalisation_gap": difference_interval(0.9, 20, 0.8, 10),
     }
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gauntlet.results.intervals import mean_interval, paired_p, wilson_interval
+from gauntlet.results.intervals import difference_interval, mean_interval, paired_p, wilson_interval
 from gauntlet.results.outcome import Accuracy
 
 
@@ -34,6 +34,18 @@ def test_an_interval_holds_its_fraction(counted: tuple[int, int]) -> None:
     assert wilson_interval(1 - right / n, n) == pytest.approx((1 - high, 1 - low), abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("first", "first_n", "second", "second_n", "low", "high"),
+    [(56, 70, 48, 80, 0.0524, 0.3339), (9, 10, 3, 10, 0.1705, 0.8090), (10, 10, 0, 10, 0.6075, 1.0)],
+)
+def test_intervals_of_differences_are_newcombes(
+    first: int, first_n: int, second: int, second_n: int, low: float, high: float
+) -> None:
+    """Three of the paper's own examples, of its Table II."""
+    found = difference_interval(first / first_n, first_n, second / second_n, second_n)
+    assert found == pytest.approx((low, high), abs=5e-5)
+
+
 def test_the_interval_of_a_mean_is_students() -> None:
     """Of 1, 2, 3: mean 2, sd 1, and t(2) is 4.30265 in every table; of 0, 1: t(1) is 12.7062."""
     assert mean_interval([1, 2, 3]) == pytest.approx((2 - 2.484138, 2 + 2.484138), abs=1e-5)
@@ -54,3 +66,4 @@ def test_one_seed_says_nothing_of_seeds() -> None:
     assert paired_p([0.5]) is None
     assert paired_p([]) is None
     assert paired_p([0.25, 0.25, 0.25]) is None
+    assert paired_p([0.6 - 0.5, 0.52 - 0.42]) is None  # 5.6e-17 apart in floating point

@@ -9,8 +9,9 @@ import torch
 
 from gauntlet.data.datasets import Dataset
 from gauntlet.errors import TrainingDiverged
+from gauntlet.events import EpochFinished
 from gauntlet.training.loop import train
-from tests.gauntlet.examples import CPU, events, run_spec, some, states
+from tests.gauntlet.examples import CPU, events, finished, run_spec, some, states
 
 POLICY_GRADIENT = {"kind": "policy_gradient"}
 EXPLORING = {"kind": "policy_gradient", "action": "epsilon_greedy", "log_prob_floor": -16.118}
@@ -29,6 +30,18 @@ def test_a_runaway_is_stopped(few: Dataset, objective: dict[str, Any], lr: float
         found.extend(iterator)
     assert (caught.value.epoch, caught.value.batch) == (1, 3)
     assert caught.value.worst_loss > 1e3
+
+
+def test_large_rewards_are_no_runaway(few: Dataset) -> None:
+    """Off-policy, log P is near its floor of −16.118: with rewards of ±100 a loss of 1,600 is usual."""
+    spec = run_spec(
+        objective=EXPLORING | {"epsilon": 1.0, "reward": {"correct": 100, "wrong": -100}},
+        training={"epochs": 1, "optimizer": {"lr": 1e-6}},
+    )
+    confident = {name: 30 * tensor for name, tensor in finished(run_spec(), few).model.items()}
+    found = list(train(spec, few, device=CPU, initial_weights=confident))
+    (epoch,) = (event for event in found if isinstance(event, EpochFinished))
+    assert abs(epoch.metrics["loss"]) > 1e3
 
 
 def test_a_runaway_is_stopped_within_an_epoch(digits: Dataset) -> None:
