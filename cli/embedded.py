@@ -39,9 +39,13 @@ def run_embedded(settings: ServiceSettings, console: Console) -> None:
     """
     _require_free_port(settings.host, settings.port)
     settings.home.mkdir(parents=True, exist_ok=True)
-    with _only_system_of(settings.home), _asked_to_stop() as stop:
+    with (
+        _only_system_of(settings.home),
+        _broker_socket(settings.home) as broker_socket,
+        _asked_to_stop() as stop,
+    ):
         migrate(settings.database_url)
-        children = _children(settings)
+        children = _children(settings, broker_socket)
         try:
             for child in children:
                 child.start()
@@ -71,10 +75,9 @@ def free_port(host: str, wanted: int) -> int:
         return port
 
 
-def _children(settings: ServiceSettings) -> list[Child]:
+def _children(settings: ServiceSettings, broker_socket: Path) -> list[Child]:
     """Broker, API and worker, in the order they start; the worker, last, is the first to stop."""
     logs = settings.home / "logs"
-    broker_socket = _broker_socket(settings.home)
     environment = {
         "GAUNTLET_HOME": str(settings.home),
         "GAUNTLET_DATABASE_URL": settings.database_url,
@@ -91,10 +94,15 @@ def _children(settings: ServiceSettings) -> list[Child]:
     ]
 
 
-def _broker_socket(home: Path) -> Path:
-    """In the data folder, or in a private temporary one where the path would be too long for a socket."""
+@contextmanager
+def _broker_socket(home: Path) -> Iterator[Path]:
+    """In the data folder, or where the path would be too long in a private one that goes with the block."""
     path = home / "broker.sock"
-    return path if socket_path_fits(path) else Path(tempfile.mkdtemp(prefix="gauntlet-")) / "broker.sock"
+    if socket_path_fits(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="gauntlet-") as folder:
+        yield Path(folder) / path.name
 
 
 def broker_command(path: Path) -> list[str]:

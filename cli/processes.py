@@ -15,6 +15,7 @@ _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 # A child that stayed up this long has recovered, and its next fall is a first one again.
 _STEADY_S = 60.0
+_LONGEST_LOG = 10 << 20
 
 
 @dataclass
@@ -31,8 +32,10 @@ class Child:
     _restart_at: float | None = None
 
     def start(self) -> None:
-        """Start the process; its output is appended to the log."""
+        """Start the process; its output is appended to the log, of which one that is long becomes `<name>.1` first."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        if self.log.exists() and self.log.stat().st_size > _LONGEST_LOG:
+            self.log.replace(f"{self.log}.1")
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  # our own commands
                 self.command,

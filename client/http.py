@@ -5,6 +5,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -40,6 +41,10 @@ from gauntlet.spec.transfers import TransferRequest
 _PAGE = 100
 # Enough for a restart of the service.
 _PAUSES_S = (0.2, 0.5, 1.5)
+_TRY_AGAIN = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+_LONGEST_PAUSE_S = 30.0
+# A host that drops every packet is told of after the pauses, and should be within a minute.
+_CONNECT_WITHIN_S = 10.0
 # The service builds the model and tries it before it answers.
 _IMPORT_TIMEOUT_S = 600
 
@@ -57,7 +62,7 @@ class GauntletClient:
         self.url = (url or os.environ.get("GAUNTLET_URL") or _local_url()).rstrip("/")
         self._http = httpx2.Client(
             base_url=self.url,
-            timeout=timeout_s,
+            timeout=httpx2.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_WITHIN_S)),
             headers={"Authorization": f"Bearer {token}"} if token else {},
         )
 
@@ -252,13 +257,26 @@ class GauntletClient:
             raise GauntletClientError(f"{self.url} answered {answer.status_code}, which is no Gauntlet's.") from error
 
     def _request(self, method: str, path: str, pauses_s: Sequence[float], **request: Any) -> httpx2.Response:
-        """Send, and send again after each pause where the answer did not come; none for what is not safe to repeat."""
+        """Send, and send again after each pause where no answer came, or one that says to come again.
+
+        There are no pauses for what is not safe to repeat.
+        """
         for pause_s in pauses_s:
             try:
-                return self._http.request(method, path, **request)
-            except (httpx2.NetworkError, httpx2.RemoteProtocolError):
+                answer = self._http.request(method, path, **request)
+            except (httpx2.NetworkError, httpx2.RemoteProtocolError, httpx2.TimeoutException):
                 time.sleep(pause_s)
+                continue
+            if answer.status_code not in _TRY_AGAIN:
+                return answer
+            time.sleep(max(pause_s, _asked_for_s(answer)))
         return self._http.request(method, path, **request)
+
+
+def _asked_for_s(answer: httpx2.Response) -> float:
+    """How long the answer asks to wait, within bounds; 0 where it does not say so in seconds."""
+    asked = answer.headers.get("Retry-After", "")
+    return min(float(asked), _LONGEST_PAUSE_S) if asked.isdecimal() else 0
 
 
 def _submission(document: Spec | Mapping[str, Any], idempotency_key: str | None) -> dict[str, Any]:

@@ -7,4 +7,5 @@ from service.settings import ServiceSettings
 
 if __name__ == "__main__":
     settings = ServiceSettings()
-    uvicorn.run(create_app(settings), host=settings.host, port=settings.port, log_level="info")
+    # Whoever watches a job asks several times a second, for hours. What fails is logged under its request's id.
+    uvicorn.run(create_app(settings), host=settings.host, port=settings.port, log_level="info", access_log=False)

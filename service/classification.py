@@ -7,17 +7,18 @@ import torch
 from PIL import Image
 
 from gauntlet.data.datasets import to_tensor, to_unit
+from gauntlet.errors import OutputNotFinite
 from gauntlet.models.checkpoints import LoadedModel, load_model
 from gauntlet.resources import Classification, ClassProbability
 
-_MODELS_KEPT = 8
 _CPU = torch.device("cpu")
 
 
 class Classifier:
     """Keeps the models used last, by their weights' sha256. For one thread at a time: its caller sees to that."""
 
-    def __init__(self) -> None:
+    def __init__(self, models_kept: int) -> None:
+        self._models_kept = models_kept
         self._models: OrderedDict[str, LoadedModel] = OrderedDict()
 
     def classify(self, image: Image.Image, name: str, *, checkpoint: str, sha256: str, file: Path) -> Classification:
@@ -25,12 +26,16 @@ class Classifier:
 
         Raises:
             CheckpointInvalid: the file is missing or damaged.
+            OutputNotFinite: the model answers this picture with infinity or NaN.
         """
         loaded = self._model(sha256, file)
         channels, height, width = loaded.card.image_shape
         pixels = to_tensor(image, channels=channels, height=height, width=width)
         with torch.inference_mode():
-            probabilities = loaded.model(to_unit(pixels[None])).softmax(dim=1)[0].tolist()
+            logits = loaded.model(to_unit(pixels[None]))[0]
+        if not logits.isfinite().all():
+            raise OutputNotFinite("classification")
+        probabilities = logits.softmax(dim=0).tolist()
         ranked = sorted(zip(loaded.card.classes, probabilities, strict=True), key=lambda item: -item[1])
         return Classification(
             image=name,
@@ -43,6 +48,6 @@ class Classifier:
     def _model(self, sha256: str, file: Path) -> LoadedModel:
         loaded = self._models.pop(sha256, None) or load_model(file, _CPU)
         self._models[sha256] = loaded
-        while len(self._models) > _MODELS_KEPT:
+        while len(self._models) > self._models_kept:
             self._models.popitem(last=False)
         return loaded

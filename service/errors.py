@@ -1,7 +1,7 @@
 """The only place that knows HTTP errors: every one becomes RFC 9457 `application/problem+json`.
 
-An answer names the field and the fault and never repeats the input: NaN cannot be written as JSON, and a lone
-surrogate not as UTF-8.
+An answer names the field and the fault and never holds the body: NaN cannot be written as JSON, and a lone surrogate
+not as UTF-8. What it repeats of it, such as an id, a `kind` or a field's name, is text, and bounded.
 """
 
 import http

@@ -22,6 +22,9 @@ T = TypeVar("T")
 
 _READ_ONLY = "gauntlet_read_only"
 _RETRY_EVERY_S = 1.0
+# SQLite copies the log into the database at about this length. Readers can hold that up; what it grows to meanwhile
+# would stay on the disk.
+_LONGEST_WAL = 4 << 20
 
 
 class db_now(FunctionElement[float]):  # noqa: N801  # reads as the SQL function it is
@@ -125,7 +128,13 @@ def _with_psycopg(url: str) -> str:
 def _configure_sqlite(connection: Any, _: object) -> None:
     # The driver's own transaction handling would begin in deferred mode, which deadlocks into "database is locked".
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=15000", "foreign_keys=ON"):
+    for pragma in (
+        "journal_mode=WAL",
+        f"journal_size_limit={_LONGEST_WAL}",
+        "synchronous=FULL",
+        "busy_timeout=15000",
+        "foreign_keys=ON",
+    ):
         connection.execute(f"PRAGMA {pragma}")
 
 

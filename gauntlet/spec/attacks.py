@@ -3,16 +3,17 @@
 `eps` may be a list in a request, which stands for one attack per budget; a stored spec has one budget each.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, Self, assert_never, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeGuard, assert_never, get_args
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, TypeAdapter, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from gauntlet.spec.eps import Eps, format_eps
 from gauntlet.spec.kinds import CheckpointId, Spec, tag_required
 
 Norm = Literal["Linf", "L2"]
 GradientLoss = Literal["cross_entropy", "margin"]
+MOST_ATTACKS = 100
 
 
 class Attack(Spec):
@@ -167,15 +168,38 @@ def fewest_classes(attack: AnyAttack) -> int:
             assert_never(attack)
 
 
+class _Sweep(BaseModel):
+    """The budgets of an attack that lists them; the rest of it is not looked at."""
+
+    eps: tuple[Eps, ...]
+
+
+def _one_per_budget(attack: object, validate: ValidatorFunctionWrapHandler) -> list[AnyAttack]:
+    if not _lists_budgets(attack):
+        return [validate(attack)]
+    budgets = _Sweep.model_validate(attack).eps
+    # What else is wrong with the attack is found at its first budget, and told once.
+    return [validate({**attack, "eps": eps}) for eps in budgets]
+
+
+def _lists_budgets(attack: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(attack, Mapping) and isinstance(attack.get("eps"), list | tuple) and len(attack["eps"]) > 0
+
+
+_SWEEPS = TypeAdapter(list[Annotated[AttackSpec, WrapValidator(_one_per_budget)]])
+
+
 def spread_budgets(attacks: object) -> object:
-    """A request's attacks with every list of budgets taken apart into one attack per budget."""
+    """A request's attacks with every list of budgets taken apart into one attack per budget.
+
+    Each is validated where it stands in the request, so a fault is told at that place.
+
+    Raises:
+        ValueError: they are more than `MOST_ATTACKS`.
+        ValidationError: one of them is faulty.
+    """
     if not isinstance(attacks, list | tuple):
         return attacks
-    return [single for attack in attacks for single in _one_per_budget(attack)]
-
-
-def _one_per_budget(attack: object) -> Iterable[object]:
-    if isinstance(attack, Mapping) and isinstance(attack.get("eps"), list | tuple) and attack["eps"]:
-        rest: Mapping[str, Any] = attack
-        return [{**rest, "eps": eps} for eps in rest["eps"]]
-    return [attack]
+    if sum(len(attack["eps"]) if _lists_budgets(attack) else 1 for attack in attacks) > MOST_ATTACKS:
+        raise ValueError(f"attacks must be at most {MOST_ATTACKS}, counting one per budget")
+    return [single for sweep in _SWEEPS.validate_python(attacks) for single in sweep]

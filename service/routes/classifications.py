@@ -1,14 +1,18 @@
 """/v1/classifications: pictures in, predictions out."""
 
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, File, Form, UploadFile
 from PIL import Image
+from pydantic import AfterValidator
 
-from gauntlet.errors import CheckpointInvalid
+from gauntlet.errors import CheckpointInvalid, OutputNotFinite
 from gauntlet.resources import Classification, Page, ProblemError
+from gauntlet.spec.evaluation import refuse_duplicates
 from service import images
 from service.dependencies import DatabaseDep, SettingsDep
 from service.errors import ServiceError, printable
@@ -21,36 +25,86 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/v1/classifications", tags=["classifications"])
 
+# As many models stay loaded, so that a request reads each of its files once.
+_MOST_CHECKPOINTS = 8
+# Measured: an answer of so many takes 70 MB to put together and write.
+_MOST_PROBABILITIES = 100_000
+_MOST_IN_HAND = 4
+
+_in_hand = threading.BoundedSemaphore(_MOST_IN_HAND)
 _one_at_a_time = threading.Lock()
+
+
+def _no_checkpoint_twice(identifiers: list[str]) -> list[str]:
+    refuse_duplicates("checkpoint", identifiers)
+    return identifiers
 
 
 @router.post("")
 def classify(
     image: Annotated[list[UploadFile], File(min_length=1, max_length=16, description="PNG or JPEG.")],
-    checkpoint: Annotated[list[str], Form(min_length=1, max_length=16, description="Ids of checkpoints.")],
+    checkpoint: Annotated[
+        list[str],
+        AfterValidator(_no_checkpoint_twice),
+        Form(min_length=1, max_length=_MOST_CHECKPOINTS, description="Ids of checkpoints, each once."),
+    ],
     database: DatabaseDep,
     settings: SettingsDep,
 ) -> Page[Classification]:
     """Each image seen by each checkpoint, in the order given; an image is resized to what the model was trained on."""
     with database.reading() as session:
         chosen = [checkpoints.get(session, identifier) for identifier in checkpoint]
+    _require_a_short_answer(len(image), chosen)
     seen: list[Classification] = []
-    # One picture is decoded at a time in the whole process, so that many uploads at once cannot fill the memory.
-    with _one_at_a_time:
+    with _in_turn():
         for position, upload in enumerate(image):
-            picture = images.decode(upload.file.read(), f"/image/{position}", max_pixels=settings.max_image_pixels)
+            pointer = f"/image/{position}"
+            picture = images.decode(upload.file.read(), pointer, max_pixels=settings.max_image_pixels)
             name = printable(upload.filename or "image")
-            seen += [_classify(picture, name, row, settings) for row in chosen]
+            seen += [_classify(picture, name, pointer, row, settings) for row in chosen]
     return Page(data=tuple(seen), has_more=False, next=None)
 
 
-def _classify(picture: Image.Image, name: str, row: Checkpoint, settings: ServiceSettings) -> Classification:
+def _require_a_short_answer(pictures: int, chosen: Sequence[Checkpoint]) -> None:
+    probabilities = pictures * sum(len(checkpoints.card_of(row).classes) for row in chosen)
+    if probabilities > _MOST_PROBABILITIES:
+        detail = (
+            f"The answer would hold more than {_MOST_PROBABILITIES} probabilities; send fewer images or checkpoints."
+        )
+        raise ServiceError(422, "invalid-request", detail, [ProblemError(pointer="/image", message=detail)])
+
+
+@contextmanager
+def _in_turn() -> Iterator[None]:
+    """One request at a time in the whole process, so that many uploads at once cannot fill the memory.
+
+    A few wait for their turn; more of them would leave the server no thread for other requests.
+
+    Raises:
+        ServiceError: 429, enough are waiting.
+    """
+    if not _in_hand.acquire(blocking=False):
+        detail = "Other pictures are being classified; try again in a few seconds."
+        raise ServiceError(429, "busy", detail, headers={"Retry-After": "2"})
+    try:
+        with _one_at_a_time:
+            yield
+    finally:
+        _in_hand.release()
+
+
+def _classify(
+    picture: Image.Image, name: str, pointer: str, row: Checkpoint, settings: ServiceSettings
+) -> Classification:
     file = checkpoints.file_of(row, settings.storage)
     try:
         return _classifier().classify(picture, name, checkpoint=row.id, sha256=row.sha256, file=file)
     except CheckpointInvalid as error:
         fault = ProblemError(pointer="/checkpoint", message=str(error))
         raise ServiceError(409, "weights-missing", str(error), [fault]) from error
+    except OutputNotFinite as error:
+        detail = f"What the checkpoint {row.id} makes of this picture is infinite or not a number."
+        raise ServiceError(422, "output-not-finite", detail, [ProblemError(pointer=pointer, message=detail)]) from error
 
 
 @cache
@@ -58,4 +112,4 @@ def _classifier() -> "Classifier":
     # Imported on the first classification: torch takes seconds to load and the API starts in about one.
     from service.classification import Classifier
 
-    return Classifier()
+    return Classifier(_MOST_CHECKPOINTS)

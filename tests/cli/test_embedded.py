@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -34,9 +35,9 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def start(tmp_path: Path) -> tuple[subprocess.Popen[str], GauntletClient]:
+def start(tmp_path: Path, **environment: str) -> tuple[subprocess.Popen[str], GauntletClient]:
     port = free_port("127.0.0.1", 0)
-    environment = os.environ | {"GAUNTLET_HOME": str(tmp_path / "home"), "GAUNTLET_PORT": str(port)}
+    environment = os.environ | {"GAUNTLET_HOME": str(tmp_path / "home"), "GAUNTLET_PORT": str(port)} | environment
     process = subprocess.Popen(
         [sys.executable, "-m", "cli", "up"], env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -47,7 +48,10 @@ def start(tmp_path: Path) -> tuple[subprocess.Popen[str], GauntletClient]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_all_of_it(tmp_path: Path, number: signal.Signals) -> None:
-    """Broker, API, worker and fork server are gone, the exit status is 0, and nothing was left behind."""
+    """Broker, API, worker and fork server are gone, the exit status is 0, and nothing was left behind.
+
+    What was asked of the API meanwhile is in no log.
+    """
     process, client = start(tmp_path)
     await_that(lambda: "ready." in (tmp_path / "home/logs/worker.log").read_text())
     below = descendants(process.pid)
@@ -60,6 +64,21 @@ def test_a_signal_ends_all_of_it(tmp_path: Path, number: signal.Signals) -> None
     client.close()
     await_that(lambda: not any(map(is_alive, below)), patience_s=5)
     assert not (tmp_path / "home/broker.sock").exists()
+    log = (tmp_path / "home/logs/api.log").read_text()
+    assert "Uvicorn running" in log
+    assert "/readyz" not in log
+
+
+def test_a_long_path_leaves_nothing_behind(tmp_path: Path) -> None:
+    """The broker's socket lies in a temporary folder where its own path would be too long; it goes with the system."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as elsewhere:
+        process, client = start(tmp_path / ("long" * 30), TMPDIR=elsewhere)
+        client.close()
+        assert list(Path(elsewhere).glob("gauntlet-*/broker.sock"))
+        process.terminate()
+        process.communicate(timeout=30)
+        assert process.returncode == 0
+        assert not list(Path(elsewhere).glob("gauntlet-*"))
 
 
 def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:

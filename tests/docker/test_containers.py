@@ -152,6 +152,15 @@ def test_workers_scale_and_stop_cleanly(name: str) -> None:
     assert compose_spec.parse_duration(worker["stop_grace_period"]) > _WORKER_GRACE_S
 
 
+@pytest.mark.parametrize("name", WORKERS)
+def test_workers_share_their_machine(name: str) -> None:
+    """However many there are, each takes one core unless it is told to take more, and never all that it sees."""
+    keys = ("GAUNTLET_WORKER_SLOTS", "GAUNTLET_THREADS")
+    assert [_services()[name]["environment"][key] for key in keys] == ["1", "1"]
+    environment = _services(GAUNTLET_WORKER_SLOTS="2", GAUNTLET_THREADS="8")[name]["environment"]
+    assert [environment[key] for key in keys] == ["2", "8"]
+
+
 def test_gpu_worker_is_asked_for() -> None:
     """The worker with a GPU starts by its profile only, and is the worker but for the GPU and its device."""
     services = _services()

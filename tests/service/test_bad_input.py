@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
@@ -91,6 +92,18 @@ def test_a_number_that_is_none_is_refused(api: TestClient, tiny_document: dict[s
     problem = refused(api, answer)
     assert problem["errors"][0]["pointer"] == "/training/optimizer/lr"
     assert number not in answer.text
+
+
+@pytest.mark.parametrize("word", ["x" * 10_000, "\ud800", "\u0000"], ids=["long", "surrogate", "nul"])
+def test_what_an_error_repeats_is_bounded_text(api: TestClient, tiny_document: dict[str, Any], word: str) -> None:
+    """A kind, a field or an id that is not understood may be named: cut, and as what UTF-8 can hold."""
+    headers = {"Content-Type": "application/json"}
+    for change in ({"objectives": [{"kind": word}]}, {word: 1}):
+        body = json.dumps(tiny_document | change)
+        refused(api, answer := api.post("/v1/experiments", content=body, headers=headers))
+        assert len(answer.content) < 1_000
+    refused(api, answer := api.get(f"/v1/runs/{quote(word, errors='replace')}"), 404)
+    assert len(answer.content) < 1_000
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """Uploaded pictures and the checkpoints that classify them."""
 
 import io
+import json
 import shutil
 import struct
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,19 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 from PIL import Image
+from safetensors.torch import save
 
 from gauntlet.data.datasets import load_split, to_unit
+from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import load_model
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.kinds import Digits
+from gauntlet.spec.kinds import Cnn, Digits
 from service.app import create_app
+from service.routes import classifications
 from service.settings import ServiceSettings
+from store.database import Database
+from tests.e2e.system import await_that
+from tests.evaluations import imported
 from tests.service.conftest import train_a_run
 
 
@@ -194,15 +202,64 @@ def test_a_name_is_only_a_name(api: TestClient, checkpoints: list[str], digit: I
     [
         ({}, [("image", ("a.png", b"x"))]),
         ({"checkpoint": "ckpt_none"}, []),
-        ({"checkpoint": ["c"] * 17}, [("image", ("a.png", b"x"))]),
+        ({"checkpoint": [f"ckpt_{number}" for number in range(9)]}, [("image", ("a.png", b"x"))]),
+        ({"checkpoint": ["ckpt_1", "ckpt_2", "ckpt_1"]}, [("image", ("a.png", b"x"))]),
     ],
-    ids=["no-checkpoint", "no-image", "too-many"],
+    ids=["no-checkpoint", "no-image", "too-many", "one-twice"],
 )
 def test_an_incomplete_form_is_refused(api: TestClient, data: dict[str, Any], files: list[Any]) -> None:
-    """Both parts are needed, within bounds."""
+    """Both parts are needed, within bounds, and no checkpoint twice."""
     answer = api.post("/v1/classifications", data=data, files=files)
     assert answer.status_code == 422
-    assert answer.json()["errors"]
+    (error,) = answer.json()["errors"]
+    assert error["pointer"] in ("/image", "/checkpoint")
+
+
+def test_an_answer_is_bounded(api: TestClient, settings: ServiceSettings, digit: Image.Image) -> None:
+    """Images × checkpoints × classes has a bound, which is looked at before any picture is."""
+    database = Database(settings.database_url)
+    many = imported(database, "many", classes=10_000)
+    database.close()
+    answer = post(api, [many], *[b"no picture"] * 11)
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/image"]
+    assert post(api, [many], *[encoded(digit)] * 10).status_code == 409  # the row has no file
+
+
+def test_waiting_pictures_leave_threads_for_others(api: TestClient, checkpoints: list[str], digit: Image.Image) -> None:
+    """A few requests wait for the one before them, the next is told to come again, and other routes answer."""
+
+    def send(_: int = 0) -> Any:
+        return post(api, checkpoints[:1], encoded(digit))
+
+    with ThreadPoolExecutor() as senders:
+        with classifications._one_at_a_time:
+            waiting = senders.map(send, range(classifications._MOST_IN_HAND))
+            await_that(lambda: classifications._in_hand._value == 0)
+            refused = send()
+            assert (refused.status_code, refused.headers["Retry-After"]) == (429, "2")
+            assert refused.json()["type"] == "urn:gauntlet:problem:busy"
+            assert api.get("/healthz").status_code == 200
+        assert [answer.status_code for answer in waiting] == [200] * classifications._MOST_IN_HAND
+    assert send().status_code == 200
+
+
+def test_a_picture_that_overflows_a_model_is_refused(api: TestClient, digit: Image.Image) -> None:
+    """Finite on noise, and so imported, a model may still have no finite output on a bright picture: 422, no NaN."""
+    model = build_model(Cnn(), (1, 16, 16), 10).eval()
+    initialise(model, 0)
+    # Without a negative weight and without biases the output is proportional to the brightness.
+    weights = {name: tensor.abs().contiguous() for name, tensor in model.state_dict().items()}
+    model.load_state_dict(weights)
+    white = model(torch.ones(1, 1, 16, 16)).max().item()
+    last = list(weights)[-2]
+    weights[last] *= 1.2 * torch.finfo().max / white
+    card = {"name": "bright", "architecture": {"kind": "cnn"}, "dataset": {"name": "digits"}}
+    sent = api.post("/v1/checkpoints", files={"weights": ("w", save(weights))}, data={"card": json.dumps(card)})
+    assert sent.status_code == 201, sent.text
+    answer = post(api, [sent.json()["id"]], encoded(digit), encoded(Image.new("L", (16, 16), 255)))
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:gauntlet:problem:output-not-finite"), answer.text
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/image/1"]
 
 
 def test_an_unknown_checkpoint_is_not_found(api: TestClient, digit: Image.Image) -> None:

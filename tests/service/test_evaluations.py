@@ -58,6 +58,9 @@ def test_a_faulty_request_names_its_field(api: TestClient, database: Database) -
     transfer = {"kind": "transfer", "eps": "8/255"}
     assert post(checkpoint="ckpt_none") == ["/checkpoint"]
     assert post(checkpoint="nonsense") == ["/checkpoint"]
+    sweep = FGSM | {"eps": ["2/255", "4/255"]}
+    assert post(checkpoint=checkpoint, attacks=[sweep, FGSM | {"eps": "x"}]) == ["/attacks/1/eps"]
+    assert post(checkpoint=checkpoint, attacks=[AUTO, sweep | {"eps": ["2/255", "x"]}]) == ["/attacks/1/eps/1"]
     assert post(checkpoint=checkpoint, attacks=[FGSM, transfer | {"source": "ckpt_none"}]) == ["/attacks/1/source"]
     assert post(checkpoint=checkpoint, attacks=[transfer | {"source": two}]) == ["/attacks/0/source"]
     assert post(checkpoint=two, attacks=[AUTO]) == ["/attacks/0"]

@@ -1,3 +1,6 @@
+import pytest
+from pydantic import ValidationError
+
 from gauntlet.spec.attacks import AutoAttack, FgsmAttack, PgdAttack, attack_label, attack_title
 from gauntlet.spec.evaluation import EvaluationRequest, EvaluationSpec
 
@@ -36,3 +39,38 @@ def test_a_request_names_its_checkpoint() -> None:
     assert EvaluationRequest.model_validate(body).spec() == EvaluationSpec.model_validate(
         {"attacks": body["attacks"], "samples": 7}
     )
+
+
+def test_a_faulty_attack_is_named_where_it_was_written() -> None:
+    """A list of budgets before it moves no place, and a faulty budget is named within its list."""
+    sweep = {"kind": "pgd", "eps": ["2/255", "4/255", "8/255"]}
+    faulty = [{"kind": "fgsm", "eps": "x"}, sweep | {"eps": [1, "8/0"]}, sweep | {"steps": 0}, {"kind": "magic"}]
+    with pytest.raises(ValidationError) as refused:
+        EvaluationSpec.model_validate({"attacks": [sweep, *faulty]})
+    assert [error["loc"] for error in refused.value.errors()] == [
+        ("attacks", 1, "fgsm", "eps"),
+        ("attacks", 2, "eps", 1),
+        ("attacks", 3, "pgd", "steps"),
+        ("attacks", 4),
+    ]
+
+
+def test_budgets_count_as_attacks() -> None:
+    """A list of budgets takes as much of the bound as it has attacks."""
+    budgets = [f"{level}/255" for level in range(1, 101)]
+    sweep = {"kind": "pgd", "eps": budgets}
+    assert len(EvaluationSpec.model_validate({"attacks": [sweep]}).attacks) == 100
+    for attacks in ([sweep, {"kind": "fgsm", "eps": "1/255"}], [sweep | {"eps": [*budgets, "101/255"]}]):
+        with pytest.raises(ValidationError, match="at most 100") as refused:
+            EvaluationSpec.model_validate({"attacks": attacks})
+        assert [error["loc"] for error in refused.value.errors()] == [("attacks",)]
+
+
+@pytest.mark.parametrize("budgets", [100, 1_000])
+def test_a_faulty_sweep_is_told_once(budgets: int) -> None:
+    """Unknown fields beside a list of budgets are not multiplied by it, so a short request costs little."""
+    junk = {f"field{number}": 0 for number in range(1_000)}
+    sweep = {"kind": "pgd", "eps": [f"{level}/1000" for level in range(budgets)]} | junk
+    with pytest.raises(ValidationError) as refused:
+        EvaluationSpec.model_validate({"attacks": [sweep]})
+    assert refused.value.error_count() <= len(junk)

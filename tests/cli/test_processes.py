@@ -1,0 +1,28 @@
+"""Supervised child processes and their logs."""
+
+import sys
+from pathlib import Path
+
+from cli.processes import _LONGEST_LOG, Child
+from tests.e2e.system import await_that
+
+
+def say(word: str, log: Path) -> None:
+    child = Child("child", [sys.executable, "-c", f"print({word!r})"], log)
+    child.start()
+    await_that(lambda: not child.is_running)
+
+
+def test_a_long_log_is_set_aside(tmp_path: Path) -> None:
+    """Output is appended from start to start, until the log is long; of those set aside the last one is kept."""
+    log, before = tmp_path / "logs/child.log", tmp_path / "logs/child.log.1"
+    for word in ("one", "two"):
+        say(word, log)
+    assert log.read_text() == "one\ntwo\n"
+    for word in ("three", "four"):
+        with log.open("ab") as file:
+            file.truncate(_LONGEST_LOG + 1)
+        say(word, log)
+        assert log.read_text() == f"{word}\n"
+        assert before.read_bytes().startswith({"three": b"one", "four": b"three"}[word])
+    assert sorted(tmp_path.rglob("*.log*")) == [log, before]
