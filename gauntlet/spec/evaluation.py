@@ -7,14 +7,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from gauntlet.spec.attacks import AttackSpec, AutoAttack, FgsmAttack, attack_label, spread_budgets
+from gauntlet.spec.attacks import MOST_ATTACKS, AttackSpec, AutoAttack, FgsmAttack, attack_label, spread_budgets
 from gauntlet.spec.kinds import CheckpointId, Spec
 
 Selection = Literal["best_fgsm", "last"]
 SelectOn = Literal["test", "validation"]
 # On CIFAR-10 the usual 5,000 of 50,000.
 _ONE_HELD_OUT_OF = 10
-MOST_ATTACKS = 100
 
 
 def _one_or_many(value: object) -> object:
