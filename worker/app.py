@@ -1,5 +1,6 @@
 """The Celery worker: thin tasks that hand a job's id to a process of its own."""
 
+from functools import partial
 from typing import Any
 
 from celery import Celery, signals
@@ -7,7 +8,8 @@ from celery import Celery, signals
 from store.broker import TASKS, create_celery
 from store.database import Database
 from worker.processes import JobProcesses
-from worker.reconciler import Reconciler
+from worker.reconciler import reconcile
+from worker.rounds import Rounds
 from worker.settings import WorkerSettings
 
 
@@ -16,7 +18,7 @@ def create_worker(settings: WorkerSettings) -> Celery:
     app = create_celery(settings.broker_url)
     database = Database(settings.database_url)
     processes = JobProcesses(settings, database)
-    reconciler = Reconciler(app, database, processes, settings)
+    reconciler = Rounds("reconciler", partial(reconcile, database, processes), settings.reconcile_s)
 
     @app.task(name=TASKS["run"])
     def train(run_id: str) -> None:
@@ -26,7 +28,8 @@ def create_worker(settings: WorkerSettings) -> Celery:
     def evaluate(evaluation_id: str) -> None:
         processes.run("evaluation", evaluation_id)
 
-    @signals.worker_ready.connect(weak=False)
+    # Not `worker_ready`: that waits for the broker.
+    @signals.worker_init.connect(weak=False)
     def start(**_: Any) -> None:
         reconciler.start()
 

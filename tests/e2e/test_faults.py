@@ -165,12 +165,17 @@ def test_an_orderly_stop_puts_a_run_back(system: System, tiny_document: dict[str
 def test_a_lost_broker_delays_a_run_but_does_not_lose_it(
     tmp_path: Path, sqlite_url: str, tiny_document: dict[str, Any]
 ) -> None:
-    """Runs submitted before the broker is up, or between two brokers, start once a worker's reconciler looks."""
+    """Runs submitted while no broker was ever up, or between two brokers, start once a worker's reconciler looks."""
     with socket_path() as path, System(tmp_path, sqlite_url, f"redis+socket://{path}") as system:
         early = system.client.submit(tiny_document).id
+        worker = system.start("worker")
+        finish(system.client, early)
+        worker.terminate()
+        assert worker.wait(30) == 0
+        system.start("worker")
         with running_broker(path):
-            system.start("worker")
-            finish(system.client, early)
+            before = system.client.submit(tiny_document).id
+            finish(system.client, before)
         between = system.client.submit(tiny_document).id
         with running_broker(path):
             finish(system.client, between)
