@@ -18,7 +18,8 @@ def create_worker(settings: WorkerSettings) -> Celery:
     app = create_celery(settings.broker_url)
     database = Database(settings.database_url)
     processes = JobProcesses(settings, database)
-    reconciler = Rounds("reconciler", partial(reconcile, database, processes), settings.reconcile_s)
+    look = partial(reconcile, database, processes, retry_s=settings.retry_s)
+    reconciler = Rounds("reconciler", look, settings.reconcile_s)
 
     @app.task(name=TASKS["run"])
     def train(run_id: str) -> None:

@@ -43,7 +43,8 @@ def evaluate_checkpoint(
     Raises:
         Stopped: the job was told to stop.
         LeaseLost: another attempt has it.
-        GauntletError: the data or the checkpoint is missing or damaged, or an attack does not apply.
+        GauntletError: the data is missing, the checkpoint is damaged, or an attack does not apply.
+        OSError: the storage cannot be read.
     """
     with database.reading() as session:
         evaluation = evaluations.get(session, held.id)
@@ -94,9 +95,15 @@ def evaluate_checkpoint(
 
 
 def _load(checkpoint: Checkpoint, settings: WorkerSettings, device: torch.device) -> LoadedModel:
+    """The checkpoint's model.
+
+    Raises:
+        CheckpointInvalid: its file is damaged.
+        OSError: it cannot be read; a storage that is away must not be taken for a checkpoint that is lost.
+    """
     file = checkpoints.file_of(checkpoint, settings.storage)
-    if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != checkpoint.sha256:
-        raise CheckpointInvalid(f"The file of checkpoint {checkpoint.id} is missing or damaged.")
+    if hashlib.sha256(file.read_bytes()).hexdigest() != checkpoint.sha256:
+        raise CheckpointInvalid(f"The file of checkpoint {checkpoint.id} is damaged.")
     return load_model(file, device)
 
 

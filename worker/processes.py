@@ -108,7 +108,7 @@ class JobProcesses:
                 # It was told to stop before it could listen; that is no crash of its own.
                 jobs.release(session, held, "worker_shutdown")
             else:
-                jobs.abandon(session, held, "worker_lost")
+                jobs.abandon(session, held, retry_s=self._settings.retry_s)
 
 
 def _enter(settings: WorkerSettings, held: Claim) -> None:

@@ -9,7 +9,7 @@ from worker.processes import JobProcesses
 logger = logging.getLogger(__name__)
 
 
-def reconcile(database: Database, processes: JobProcesses) -> None:
+def reconcile(database: Database, processes: JobProcesses, *, retry_s: float) -> None:
     """Queue what dead workers held; and if this worker has room although jobs wait, start them.
 
     A job that waits beside a worker with room lost its message, or the broker is down, so it is started without one. A
@@ -17,7 +17,7 @@ def reconcile(database: Database, processes: JobProcesses) -> None:
     """
     with database.writing() as session:
         for model in jobs.JOB_MODELS.values():
-            for identifier in jobs.reclaim_expired(session, model):
+            for identifier in jobs.reclaim_expired(session, model, retry_s=retry_s):
                 logger.warning("The lease of %s ran out; its worker is lost.", identifier)
     free = processes.free_slots
     if free <= 0:

@@ -59,14 +59,14 @@ def test_an_idle_worker_starts_forgotten_runs_one_per_slot(
 ) -> None:
     """A run whose message was lost, or could not be sent, is done all the same, and the next one in the next look."""
     first, second = submit(database, tiny_spec, runs=2)
-    reconcile(database, processes)
+    reconcile(database, processes, retry_s=60)
     await_that(lambda: found(database, first).status == "failed")
     await_that(lambda: processes.free_slots == 1)
     assert found(database, first).status_reason == "dataset_unavailable"
     assert found(database, second).status == "queued"
 
     def look_again() -> bool:
-        reconcile(database, processes)
+        reconcile(database, processes, retry_s=60)
         return found(database, second).status == "failed"
 
     await_that(look_again)
@@ -75,7 +75,7 @@ def test_an_idle_worker_starts_forgotten_runs_one_per_slot(
 def test_a_message_waits_for_a_slot(database: Database, processes: JobProcesses, tiny_spec: ExperimentSpec) -> None:
     """A job that comes by the broker while the reconciler's takes the only slot is done after it, not beside it."""
     first, second = submit(database, tiny_spec, runs=2)
-    reconcile(database, processes)
+    reconcile(database, processes, retry_s=60)
     await_that(lambda: processes.free_slots == 0)
     processes.run("run", second)
     assert (found(database, first).status, found(database, second).status) == ("failed", "failed")
@@ -89,7 +89,7 @@ def test_a_dead_workers_run_is_queued_and_started(
     (run_id,) = submit(database, tiny_spec)
     with database.writing() as session:
         jobs.claim(session, "run", run_id, "dead", lease_s=-1)
-    reconcile(database, processes)
+    reconcile(database, processes, retry_s=60)
     await_that(lambda: found(database, run_id).status == "failed")
     assert (found(database, run_id).attempt, found(database, run_id).crashes) == (2, 1)
 
@@ -100,6 +100,6 @@ def test_a_worker_that_shuts_down_starts_nothing(
     """It has no room, so it leaves the waiting run to others."""
     (run_id,) = submit(database, tiny_spec)
     processes.shut_down()
-    reconcile(database, processes)
+    reconcile(database, processes, retry_s=60)
     processes.run("run", run_id)
     assert found(database, run_id).status == "queued"

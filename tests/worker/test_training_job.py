@@ -265,14 +265,20 @@ def test_a_lost_initial_checkpoint_fails_the_run(
 def test_a_storage_that_is_away_does_not_fail_the_run(
     database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec, source: Checkpoint
 ) -> None:
-    """The attempt ends with an error, so that another one tries."""
+    """The run waits in the queue, and trains once the storage is back."""
+    soon = settings.model_copy(update={"retry_s": AT_ONCE})
     run = submit(database, starting_from(tiny_spec, source))
-    settings.storage.rename(settings.storage.with_name("away"))
+    away = settings.storage.with_name("away")
+    settings.storage.rename(away)
     held = claim(database, run)
-    with pytest.raises(OSError, match="safetensors"):
-        _work(database, held, settings, Heartbeat(database, held, settings))
+    _work(database, held, soon, Heartbeat(database, held, soon))
     with database.reading() as session:
-        assert runs.get(session, run).status == "running"
+        row = runs.get(session, run)
+    assert (row.status, row.status_reason, row.crashes) == ("queued", "storage", 1)
+    assert "safetensors" in str(row.status_detail)
+    away.rename(settings.storage)
+    train(database, settings, run)
+    assert len(kept(database, run)) == 1
 
 
 def test_a_missing_compiler_is_named(
