@@ -124,6 +124,17 @@ def recorded_files(session: Session, run_id: str) -> set[str]:
     return paths | ({state} if state else set())
 
 
+def forget_states_of_ended(session: Session) -> None:
+    """Take the training states from runs that will not go on."""
+    ended = update(Run).where(Run.status.not_in(jobs.ACTIVE), Run.resume_path.is_not(None))
+    session.execute(ended.values(resume_path=None, resume_sha256=None))
+
+
+def ended(session: Session) -> set[str]:
+    """The ids of all runs that have ended."""
+    return set(session.scalars(select(Run.id).where(Run.status.not_in(jobs.ACTIVE))))
+
+
 def record_epoch(session: Session, held: Claim, record: EpochRecord) -> str | None:
     """Store an epoch's metrics, notes and files in one transaction; returns the path of a state file it replaces.
 

@@ -11,6 +11,7 @@ from worker.processes import JobProcesses
 from worker.reconciler import reconcile
 from worker.rounds import Rounds
 from worker.settings import WorkerSettings
+from worker.sweeper import sweep
 
 
 def create_worker(settings: WorkerSettings) -> Celery:
@@ -20,6 +21,8 @@ def create_worker(settings: WorkerSettings) -> Celery:
     processes = JobProcesses(settings, database)
     look = partial(reconcile, database, processes, retry_s=settings.retry_s)
     reconciler = Rounds("reconciler", look, settings.reconcile_s)
+    # Apart from the reconciler, which a storage that hangs must not hold up.
+    sweeper = Rounds("sweeper", partial(sweep, database, settings.storage), settings.sweep_s)
 
     @app.task(name=TASKS["run"])
     def train(run_id: str) -> None:
@@ -33,10 +36,12 @@ def create_worker(settings: WorkerSettings) -> Celery:
     @signals.worker_init.connect(weak=False)
     def start(**_: Any) -> None:
         reconciler.start()
+        sweeper.start()
 
     @signals.worker_shutting_down.connect(weak=False)
     def stop(**_: Any) -> None:
         reconciler.stop()
+        sweeper.stop()
         processes.shut_down()
 
     processes.prepare()

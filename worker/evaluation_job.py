@@ -18,13 +18,12 @@ from gauntlet.results.finding import Finding
 from gauntlet.results.protocol import IMPLEMENTATIONS
 from gauntlet.spec.checkpoint_card import Imported
 from gauntlet.spec.evaluation import other_models
-from store import batches, checkpoints, evaluations, jobs
+from store import batches, checkpoints, evaluations, failpoints, jobs
 from store.database import Database
 from store.errors import NotFound
 from store.evaluations import AttackedSet
 from store.jobs import Claim, JobProgress
 from store.models import Checkpoint, EvaluationBatch
-from worker import failpoints
 from worker.devices import describe_device
 from worker.heartbeat import Heartbeat
 from worker.settings import WorkerSettings

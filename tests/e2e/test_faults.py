@@ -64,7 +64,7 @@ def test_a_run_survives_the_death_of_its_worker_bit_by_bit(
     assert [event.kind for event in client.events(run.id) if event.epoch is None] == ["started", "resumed"]
     assert run.attempt == 2
     assert result(client, killed) == result(client, undisturbed)
-    assert list((system.home / "checkpoints").rglob("*.partial")) == []
+    await_that(system.leaves_no_orphan)
 
 
 @needs_compiler
@@ -94,13 +94,15 @@ def test_a_compiled_run_survives_a_kill_within_an_epoch_bit_by_bit(
     assert events[1].message.endswith(" continues after epoch 2 and 2 batches.")
     assert run.attempt == 2
     assert result(client, killed) == result(client, undisturbed)
-    assert list((system.home / "checkpoints").rglob("*.state.safetensors")) == []
+    await_that(system.leaves_no_orphan)
 
 
 # Each place is reached once by the first attempt, and by its successor less often than it takes to kill again.
-@pytest.mark.parametrize("place", ["state_written:5", "files_written:3", "epoch_recorded:3", "batch_recorded:3"])
+@pytest.mark.parametrize(
+    "place", ["partial_written:9", "state_written:5", "files_written:3", "epoch_recorded:3", "batch_recorded:3"]
+)
 def test_a_job_survives_a_kill_at_any_point(system: System, tiny_document: dict[str, Any], place: str) -> None:
-    """Killed within an epoch, between files and row, after the row, or in an evaluation: the result is the same."""
+    """Killed in writing a file, between files and row, after the row, or in an evaluation: the result is the same."""
     client = system.client
     fragile = system.start("worker", GAUNTLET_FAILPOINT=place)
     killed = client.submit(tiny_document).id
@@ -114,8 +116,7 @@ def test_a_job_survives_a_kill_at_any_point(system: System, tiny_document: dict[
     (evaluation,) = client.evaluations(experiment=killed)
     assert (only_run(client, killed).attempt, evaluation.attempt) == ((1, 2) if place == "batch_recorded:3" else (2, 1))
     assert result(client, killed) == result(client, undisturbed)
-    left = {file.suffixes[-1] for file in (system.home / "checkpoints").rglob("*") if file.is_file()}
-    assert left == {".safetensors"}
+    await_that(system.leaves_no_orphan)
 
 
 def test_an_evaluation_by_itself_is_woken_and_survives_a_kill(system: System, tiny_document: dict[str, Any]) -> None:
@@ -138,14 +139,18 @@ def test_an_evaluation_by_itself_is_woken_and_survives_a_kill(system: System, ti
     assert list(client.images(killed)) == list(client.images(longer))[:24]
 
 
-def test_a_run_that_kills_its_process_each_time_fails(system: System, tiny_document: dict[str, Any]) -> None:
-    """Three crashes without a state in between are enough: the run fails and does not circle."""
+@pytest.mark.parametrize("place", ["batch:1", "partial_written:1"])
+def test_a_run_that_kills_its_process_each_time_fails(
+    system: System, tiny_document: dict[str, Any], place: str
+) -> None:
+    """Three crashes without a state in between are enough: the run fails, does not circle, and leaves no file."""
     client = system.client
-    system.start("worker", GAUNTLET_FAILPOINT="batch:1")
+    system.start("worker", GAUNTLET_FAILPOINT=place)
     experiment = client.submit(tiny_document).id
     await_that(lambda: client.experiment(experiment).status in TERMINAL)
     run = only_run(client, experiment)
     assert (run.status, run.status_reason, run.attempt) == ("failed", "worker_lost", 3)
+    await_that(system.leaves_no_orphan)
 
 
 def test_an_orderly_stop_puts_a_run_back(system: System, tiny_document: dict[str, Any]) -> None:
