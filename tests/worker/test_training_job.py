@@ -13,6 +13,7 @@ from store import checkpoints, experiments, jobs, runs
 from store.database import Database
 from store.jobs import Claim, JobProgress
 from store.models import Checkpoint, Run
+from tests.evaluations import queued
 from worker.child import _work
 from worker.heartbeat import Heartbeat, Stopped
 from worker.settings import WorkerSettings
@@ -193,6 +194,25 @@ def test_a_resume_under_other_threads_is_noted(
     finally:
         torch.set_num_threads(1)
     assert messages(database, run)["resumed_elsewhere"].startswith("Resumed after epoch 0 and 1 batch on a GPU, or ")
+
+
+def test_a_damaged_state_starts_the_run_over(
+    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec
+) -> None:
+    """A checkpoint that is being evaluated meanwhile stays as it is; all else is done again, with the same numbers."""
+    spec = spec_with(tiny_spec)
+    whole, stopped = submit(database, spec), submit(database, spec)
+    train(database, settings, whole)
+    train_until(database, settings, stopped, batches=8)
+    (evaluated,) = kept(database, stopped)
+    queued(database, evaluated.id)
+    (settings.storage / str(resume_path(database, stopped))).write_bytes(b"damaged")
+    train(database, settings, stopped)
+    assert messages(database, stopped)["restarted"].endswith(" the saved training state is damaged.")
+    assert kept(database, stopped)[-1].id == evaluated.id
+    assert result(database, stopped) == result(database, whole)
+    stored = {str(file.relative_to(settings.storage)) for file in settings.storage.rglob("*.safetensors")}
+    assert stored == {checkpoint.path for run in (whole, stopped) for checkpoint in kept(database, run)}
 
 
 @pytest.fixture
