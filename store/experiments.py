@@ -110,8 +110,8 @@ def show(session: Session, experiments: Sequence[Experiment]) -> list[resources.
     for model in (Run, Evaluation):
         place = (model.experiment_id, model.status, model.status_reason)
         query = select(*place, func.count()).where(model.experiment_id.in_(identifiers)).group_by(*place)
-        for identifier, *standing in session.execute(query):
-            by_experiment[identifier or ""].append(Standing(*standing))
+        for identifier, status, reason, count in session.execute(query):
+            by_experiment[identifier or ""].append(Standing(status, reason, count))
     return [_show(experiment, by_experiment[experiment.id]) for experiment in experiments]
 
 

@@ -188,6 +188,18 @@ def test_a_lost_broker_delays_a_run_but_does_not_lose_it(
             finish(system.client, after)
 
 
+def test_a_broker_that_hangs_holds_up_nothing(tmp_path: Path, sqlite_url: str, tiny_document: dict[str, Any]) -> None:
+    """One that takes connections and never answers: the submission is accepted, and the worker finds it by itself."""
+    with socket_path() as path, socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(path))
+        silent.listen()
+        with System(tmp_path, sqlite_url, f"redis+socket://{path}") as system:
+            system.start("worker")
+            finish(system.client, system.client.submit(tiny_document).id)
+            # The worker's connection fails once nobody listens, which lets it end.
+            silent.close()
+
+
 def test_a_huge_chunked_body_is_refused_long_before_its_end(system: System) -> None:
     """Of 100 MB sent in chunks the service takes a few and answers 413."""
     address = urlsplit(system.client.url)

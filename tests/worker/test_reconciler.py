@@ -79,7 +79,10 @@ def test_a_message_waits_for_a_slot(database: Database, processes: JobProcesses,
     await_that(lambda: processes.free_slots == 0)
     processes.run("run", second)
     assert (found(database, first).status, found(database, second).status) == ("failed", "failed")
-    assert found(database, first).finished_at <= found(database, second).started_at
+    ended, began = found(database, first).finished_at, found(database, second).started_at
+    assert ended is not None
+    assert began is not None
+    assert ended <= began
 
 
 def test_a_dead_workers_run_is_queued_and_started(
