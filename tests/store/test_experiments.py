@@ -156,7 +156,7 @@ def test_an_experiment_shows_the_commonest_reason(database: Database, tiny_spec:
     """Of the jobs that stand where it stands: the reason of most of them, and how many there are of all."""
     with database.writing() as session:
         experiment, waiting = experiments.create(session, tiny_spec.model_copy(update={"seeds": tuple(range(5))}), None)
-    ends = (("failed", "storage"), ("failed", "diverged"), ("failed", "diverged"), ("succeeded", None), (None, None))
+    ends = (("failed", "diverged"), ("failed", "storage"), ("failed", "storage"), ("succeeded", None), (None, None))
     for run, (status, reason) in zip(waiting, ends, strict=True):
         with database.writing() as session:
             session.get_one(Run, run).status_reason = reason
@@ -171,7 +171,7 @@ def test_an_experiment_shows_the_commonest_reason(database: Database, tiny_spec:
         session.get_one(Run, waiting[-1]).status = "succeeded"
     with database.reading() as session:
         (ended,) = experiments.show(session, [experiments.get(session, experiment.id)])
-    assert (ended.status, ended.status_reason) == ("failed", "diverged")
+    assert (ended.status, ended.status_reason) == ("failed", "storage")
 
 
 def test_an_unknown_experiment_is_not_found(database: Database) -> None:
