@@ -31,7 +31,8 @@ _POSTGRESQL_CONNECTION = {
     "keepalives_interval": 5,
     "keepalives_count": 2,
 }
-_POSTGRESQL_STATEMENTS = "-c lock_timeout=15s -c statement_timeout=60s"
+# The last is for a process that is stopped in a transaction, whose locks nobody else would get.
+_POSTGRESQL_STATEMENTS = "-c lock_timeout=15s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
 
 
 class db_now(FunctionElement[float]):  # noqa: N801  # reads as the SQL function it is

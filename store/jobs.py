@@ -179,10 +179,14 @@ def abandon(session: Session, held: Claim, *, retry_s: float) -> None:
 
 
 def reclaim_expired(session: Session, model: JobModel, *, retry_s: float) -> list[str]:
-    """Take back every job whose lease ran out by the database's clock; returns their ids."""
-    expired = update(model).where(model.status == "running", model.lease_expires_at < db_now())
+    """Take back every job whose lease ran out by the database's clock; returns their ids.
+
+    One whose row is locked is left for the next time: its worker may be stopped in the middle of a write.
+    """
+    expired = select(model.id).where(model.status == "running", model.lease_expires_at < db_now())
     values = _crashed(model, "worker_lost", retry_s, _AFTER_A_LOSS)
-    return list(session.scalars(expired.values(values).returning(model.id)))
+    taken = update(model).where(model.id.in_(expired.with_for_update(skip_locked=True))).values(values)
+    return list(session.scalars(taken.returning(model.id)))
 
 
 def longest_waiting(session: Session, limit: int) -> list[tuple[JobKind, str]]:

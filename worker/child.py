@@ -5,7 +5,7 @@ import logging
 import signal
 
 import torch
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, InternalError, OperationalError
 
 from gauntlet.errors import (
     AttackUnsupported,
@@ -71,9 +71,9 @@ def _work(database: Database, held: Claim, settings: WorkerSettings, heartbeat: 
         logger.info("%s", error)
     except tuple(_REASONS) as error:
         _fail(database, held, _REASONS[type(error)], str(error))
-    except (OperationalError, IntegrityError):
-        # The database stayed away, or a commit went through whose answer was lost. The process ends with an error, so
-        # that another attempt continues from what is recorded.
+    except (OperationalError, IntegrityError, InternalError):
+        # The database stayed away, a commit went through whose answer was lost, or PostgreSQL ended a transaction while
+        # this process was stopped. It ends with an error, so that another attempt continues from what is recorded.
         raise
     except OSError as error:
         logger.exception("The %s %s failed.", held.kind, held.id)

@@ -4,6 +4,8 @@ import pytest
 
 from store.database import Database, engine_for_migrations
 
+BOUNDS = {"lock_timeout": "15s", "statement_timeout": "1min", "idle_in_transaction_session_timeout": "1min"}
+
 
 @pytest.fixture
 def url(postgres_server: str) -> str:
@@ -11,10 +13,10 @@ def url(postgres_server: str) -> str:
 
 
 def test_a_statement_does_not_wait_for_ever(url: str) -> None:
-    """Locks and statements are bounded for the application, and for a migration they are not."""
+    """Locks, statements and pauses between them are bounded for the application, and for a migration they are not."""
     database, engine = Database(url), engine_for_migrations(url)
     with database.reading() as session, engine.connect() as connection:
-        for name, bound in (("lock_timeout", "15s"), ("statement_timeout", "1min")):
+        for name, bound in BOUNDS.items():
             assert session.connection().exec_driver_sql(f"SHOW {name}").scalar() == bound
             assert connection.exec_driver_sql(f"SHOW {name}").scalar() == "0"
     database.close()

@@ -89,6 +89,21 @@ def test_an_expired_lease_puts_the_job_back(database: Database, run_id: str) -> 
         assert jobs.reclaim_expired(session, Run, retry_s=NEVER) == []
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_job_whose_row_is_locked_holds_up_no_other(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """A worker stopped in a transaction keeps its own job until that ends; the other lost ones are taken back."""
+    with database.writing() as session:
+        _, (locked, other) = experiments.create(session, tiny_spec.model_copy(update={"seeds": (0, 1)}), None)
+    held = claim(database, locked, EXPIRED)
+    claim(database, other, EXPIRED)
+    with database.writing() as stopped:
+        jobs.hold(stopped, held)
+        with database.writing() as session:
+            assert jobs.reclaim_expired(session, Run, retry_s=NEVER) == [other]
+    with database.writing() as session:
+        assert jobs.reclaim_expired(session, Run, retry_s=NEVER) == [locked]
+
+
 def test_a_worker_that_lost_its_lease_writes_nothing_more(database: Database, run_id: str) -> None:
     """Every guarded write of the first attempt fails once a second one holds the job, and changes nothing."""
     first = claim(database, run_id, EXPIRED)
