@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from starlette.exceptions import HTTPException
 
 from gauntlet.resources import Problem, ProblemError
@@ -63,6 +64,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(IdempotencyConflict, _idempotency_conflict)
     app.add_exception_handler(CheckpointUnfit, _checkpoint_unfit)
     app.add_exception_handler(OperationalError, _database_unavailable)
+    app.add_exception_handler(NoConnectionFree, _database_unavailable)
 
 
 def problem(

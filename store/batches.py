@@ -27,7 +27,8 @@ def reusable(session: Session, identifier: str) -> Sequence[EvaluationBatch]:
     """Batches of other evaluations that are as good as this one's own.
 
     They are of the same weights, test set, seed, batch size and code, and of its natural pass, its attacks or its
-    checks for masked gradients. The evaluation's test set has been noted.
+    checks for masked gradients. Of each there is what was measured, not the copies that others took of it. The
+    evaluation's test set has been noted.
     """
     evaluation = session.get_one(Evaluation, identifier)
     checkpoint = session.get_one(Checkpoint, evaluation.checkpoint_id)
@@ -49,6 +50,7 @@ def reusable(session: Session, identifier: str) -> Sequence[EvaluationBatch]:
             Evaluation.spec["batch_size"].as_integer() == spec.batch_size,
             or_(stage.in_([NATURAL, *labels, *checks]), *parts),
             EvaluationBatch.first_image < spec.samples,
+            EvaluationBatch.seconds > 0,
         )
     )
     return session.scalars(query).all()

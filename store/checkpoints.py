@@ -1,5 +1,6 @@
 """Checkpoints: queries, and what the API shows of them."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import assert_never
 
@@ -61,6 +62,16 @@ def add_imported(session: Session, identifier: str, card: CheckpointCard, weight
     session.add(checkpoint)
     session.flush()
     return checkpoint
+
+
+def paths(session: Session) -> set[str]:
+    """Where all checkpoints' weights lie, below the storage's root."""
+    return set(session.scalars(select(Checkpoint.path)))
+
+
+def existing(session: Session, identifiers: Iterable[str]) -> set[str]:
+    """Those of the ids that are checkpoints'."""
+    return set(session.scalars(select(Checkpoint.id).where(Checkpoint.id.in_(identifiers))))
 
 
 def file_of(checkpoint: Checkpoint, storage: Path) -> Path:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, Float, create_engine, event, select
+from sqlalchemy import Connection, Engine, Float, create_engine, event, make_url, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
@@ -25,6 +25,17 @@ _RETRY_EVERY_S = 1.0
 # SQLite copies the log into the database at about this length. Readers can hold that up; what it grows to meanwhile
 # would stay on the disk.
 _LONGEST_WAL = 4 << 20
+# Bounds, so that a database that does not answer costs a request seconds. libpq's own are minutes or none.
+_POOL_PATIENCE_S = 5
+_POSTGRESQL_CONNECTION = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 15_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+}
+# The last is for a process that is stopped in a transaction, whose locks nobody else would get.
+_POSTGRESQL_STATEMENTS = "-c lock_timeout=15s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
 
 
 class db_now(FunctionElement[float]):  # noqa: N801  # reads as the SQL function it is
@@ -69,7 +80,7 @@ class Database:
     """One process's access to the database. Create it where it is used, never before a fork."""
 
     def __init__(self, url: str) -> None:
-        self._engine = _create_engine(url)
+        self._engine = _create_engine(url, statement_bounds=_POSTGRESQL_STATEMENTS)
         self._write = sessionmaker(self._engine, expire_on_commit=False)
         reading: dict[str, Any] = {_READ_ONLY: True}
         if self._engine.dialect.name == "postgresql":
@@ -111,11 +122,14 @@ class Database:
         self._engine.dispose()
 
 
-def _create_engine(url: str) -> Engine:
+def _create_engine(url: str, *, statement_bounds: str = "") -> Engine:
     if not url.startswith("sqlite"):
-        return create_engine(_with_psycopg(url), pool_pre_ping=True)
+        ours = _POSTGRESQL_CONNECTION | {"options": statement_bounds}
+        # What the URL itself says stands.
+        added = {name: value for name, value in ours.items() if name not in make_url(url).query}
+        return create_engine(_with_psycopg(url), connect_args=added, pool_pre_ping=True, pool_timeout=_POOL_PATIENCE_S)
     Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": 15, "check_same_thread": False})
+    engine = create_engine(url, connect_args={"timeout": 15, "check_same_thread": False}, pool_timeout=_POOL_PATIENCE_S)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -157,5 +171,5 @@ def migrate(url: str) -> None:
 
 
 def engine_for_migrations(url: str) -> Engine:
-    """An engine that sees the database exactly as the application does."""
+    """An engine that sees the database as the application does, but whose statements may take their time."""
     return _create_engine(url)

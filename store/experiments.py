@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
@@ -23,11 +23,12 @@ from store.pages import PageOf, newest_first
 from store.times import as_datetime
 
 
-class JobEnd(NamedTuple):
-    """Where one of an experiment's jobs stands."""
+class Standing(NamedTuple):
+    """How many of an experiment's jobs stand where."""
 
     status: str
     reason: str | None
+    jobs: int
 
 
 def create(session: Session, spec: ExperimentSpec, idempotency_key: str | None) -> tuple[Experiment, list[str]]:
@@ -105,25 +106,31 @@ def cancel(session: Session, identifier: str) -> Experiment:
 def show(session: Session, experiments: Sequence[Experiment]) -> list[resources.Experiment]:
     """The experiments as the API shows them, with status and progress counted from their jobs."""
     identifiers = [experiment.id for experiment in experiments]
-    by_experiment: dict[str, list[JobEnd]] = {identifier: [] for identifier in identifiers}
+    by_experiment: dict[str, list[Standing]] = {identifier: [] for identifier in identifiers}
     for model in (Run, Evaluation):
-        query = select(model.experiment_id, model.status, model.status_reason)
-        for identifier, status, reason in session.execute(query.where(model.experiment_id.in_(identifiers))):
-            by_experiment[identifier or ""].append(JobEnd(status, reason))
+        place = (model.experiment_id, model.status, model.status_reason)
+        query = select(*place, func.count()).where(model.experiment_id.in_(identifiers)).group_by(*place)
+        for identifier, status, reason, count in session.execute(query):
+            by_experiment[identifier or ""].append(Standing(status, reason, count))
     return [_show(experiment, by_experiment[experiment.id]) for experiment in experiments]
 
 
-def _show(experiment: Experiment, jobs_: Sequence[JobEnd]) -> resources.Experiment:
-    status = overall_status([job.status for job in jobs_])
-    reasons = [job.reason for job in jobs_ if job.status == status and job.reason]
-    ended = sum(job.status in resources.TERMINAL for job in jobs_)
+def _show(experiment: Experiment, standings: Sequence[Standing]) -> resources.Experiment:
+    """The status of all with its commonest reason."""
+    status = overall_status([standing.status for standing in standings])
+    reasons: Counter[str] = Counter()
+    for standing in standings:
+        if standing.status == status and standing.reason:
+            reasons[standing.reason] += standing.jobs
+    ended = sum(standing.jobs for standing in standings if standing.status in resources.TERMINAL)
+    total = sum(standing.jobs for standing in standings)
     return resources.Experiment(
         id=experiment.id,
         created_at=as_datetime(experiment.created_at),
         name=experiment.name,
         status=status,
-        status_reason=reasons[0] if reasons else None,
-        progress=Progress(phase=status, completed=ended, total=len(jobs_), unit="jobs", eta_s=None),
+        status_reason=max(sorted(reasons), key=reasons.__getitem__, default=None),
+        progress=Progress(phase=status, completed=ended, total=total, unit="jobs", eta_s=None),
         spec=_spec(experiment.spec),
     )
 

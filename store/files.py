@@ -1,14 +1,19 @@
 """Checkpoint files: written aside, synced, renamed; a reader sees a whole file or none."""
 
+import contextlib
 import hashlib
 import os
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from store import failpoints
 from store.jobs import Claim
 
 _PARTIAL = ".partial"
 _ATTEMPT = "attempt-"
+_UNRECORDED = "unrecorded"
 
 
 @dataclass(frozen=True)
@@ -21,17 +26,58 @@ class StoredFile:
 
 
 def write(root: Path, path: str, content: bytes) -> StoredFile:
-    """Store `content` durably at `path` below `root`, replacing what an earlier try left there."""
+    """Store `content` durably at `path` below `root`, replacing what an earlier try left there.
+
+    Raises:
+        OSError: it cannot be written; nothing is left of it.
+    """
     target = root / path
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(target.name + _PARTIAL)
-    with aside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(target)
+    try:
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        failpoints.reach("partial_written")
+        aside.rename(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            aside.unlink()
+        raise
     _sync_folder(target.parent)
     return StoredFile(path, hashlib.sha256(content).hexdigest(), len(content))
+
+
+def write_import(root: Path, identifier: str, content: bytes) -> StoredFile:
+    """Store weights whose row is yet to be committed; call `settle_import` when it is."""
+    mark = root / identifier / _UNRECORDED
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+    return write(root, f"{identifier}/weights.safetensors", content)
+
+
+def settle_import(root: Path, identifier: str) -> None:
+    """Note that an import's row is there to stay."""
+    # Where it cannot be noted, `unsettled_imports` names it, and its row is found.
+    with contextlib.suppress(OSError):
+        (root / identifier / _UNRECORDED).unlink()
+
+
+def unsettled_imports(root: Path, older_than_s: float) -> list[str]:
+    """The imports that were begun so long ago and not settled, whether or not they have a row."""
+    before = time.time() - older_than_s
+    return [mark.parent.name for mark in root.glob(f"*/{_UNRECORDED}") if mark.stat().st_mtime < before]
+
+
+def delete_import(root: Path, identifier: str) -> None:
+    """Delete what an import that came to nothing left, its mark last."""
+    folder = root / identifier
+    # Another worker may be doing the same.
+    with contextlib.suppress(FileNotFoundError):
+        for file in sorted(folder.iterdir(), key=lambda file: file.name == _UNRECORDED):
+            file.unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def attempt_folder(held: Claim) -> str:
@@ -44,11 +90,30 @@ def sweep(root: Path, held: Claim, recorded: set[str]) -> None:
 
     Later attempts' folders are left alone: this one may have been overtaken without knowing it.
     """
-    for folder in (root / held.id).glob(f"{_ATTEMPT}*"):
+    for folder in _attempt_folders(root, held.id):
         if int(folder.name.removeprefix(_ATTEMPT)) <= held.token:
-            for file in folder.iterdir():
-                if str(file.relative_to(root)) not in recorded:
-                    file.unlink(missing_ok=True)
+            _delete_unrecorded(root, folder, recorded)
+
+
+def sweep_ended(root: Path, run_id: str, recorded: set[str]) -> None:
+    """Delete files of a run's attempts that no row knows. There will be no other attempt."""
+    for folder in _attempt_folders(root, run_id):
+        _delete_unrecorded(root, folder, recorded)
+
+
+def runs_with_files(root: Path) -> list[str]:
+    """The ids of the runs that ever stored a file."""
+    return [folder.name for folder in root.glob("run_*")]
+
+
+def _attempt_folders(root: Path, run_id: str) -> Iterator[Path]:
+    return (root / run_id).glob(f"{_ATTEMPT}*")
+
+
+def _delete_unrecorded(root: Path, folder: Path, recorded: set[str]) -> None:
+    for file in folder.iterdir():
+        if str(file.relative_to(root)) not in recorded:
+            file.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

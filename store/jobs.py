@@ -4,10 +4,11 @@ Each function is one conditional UPDATE. A worker's writes name the attempt that
 moved on, they touch nothing and raise `LeaseLost`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Update, case, false, func, null, or_, select, true, update
+from sqlalchemy import ColumnElement, Update, case, false, func, null, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
@@ -22,6 +23,10 @@ JobModel = type[Run] | type[Evaluation]
 JOB_MODELS: dict[JobKind, JobModel] = {"run": Run, "evaluation": Evaluation}
 
 MOST_CRASHES = 3
+# How long a job waits after its first and its second crash, in units of `retry_s`. What a dead worker held is taken up
+# at once, as the fault is likely its own; one that an attempt lived to tell of may be there for a while.
+_AFTER_A_LOSS = (0, 1)
+_AFTER_A_FAULT = (1, 2)
 ACTIVE = ("queued", "running", "paused")
 
 
@@ -54,11 +59,12 @@ def claim(session: Session, kind: JobKind, identifier: str, worker: str, lease_s
     model = JOB_MODELS[kind]
     token = session.scalar(
         update(model)
-        .where(model.id == identifier, model.status == "queued")
+        .where(model.id == identifier, *_waiting(model))
         .values(
             status="running",
             status_reason=None,
             status_detail=None,
+            not_before=None,
             attempt=model.attempt + 1,
             worker=worker,
             started_at=func.coalesce(model.started_at, db_now()),
@@ -147,32 +153,49 @@ def release(session: Session, held: Claim, reason: str) -> None:
     Raises:
         LeaseLost: the job is no longer this attempt's.
     """
-    row = session.execute(_held(held).values(_requeued(held.model, reason, crashed=0)).returning(held.model.id))
+    row = session.execute(_held(held).values(_requeued(held.model, reason, false())).returning(held.model.id))
     if row.one_or_none() is None:
         raise _lost(held)
 
 
-def abandon(session: Session, held: Claim, reason: str) -> None:
+def give_up(session: Session, held: Claim, reason: str, detail: str, *, retry_s: float) -> None:
+    """End an attempt by a fault that may go away: back to the queue for a later one, or failed after too many.
+
+    Raises:
+        LeaseLost: the job is no longer this attempt's.
+    """
+    model = held.model
+    values = _crashed(model, reason, retry_s, _AFTER_A_FAULT) | {"status_detail": detail}
+    if session.execute(_held(held).values(values).returning(model.id)).one_or_none() is None:
+        raise _lost(held)
+
+
+def abandon(session: Session, held: Claim, *, retry_s: float) -> None:
     """Record that the attempt ended without a word: back to the queue, or failed once it crashed too often.
 
     Nothing happens where the job is no longer this attempt's.
     """
-    session.execute(_held(held).values(_requeued(held.model, reason, crashed=1)))
+    session.execute(_held(held).values(_crashed(held.model, "worker_lost", retry_s, _AFTER_A_LOSS)))
 
 
-def reclaim_expired(session: Session, model: JobModel) -> list[str]:
-    """Take back every job whose lease ran out by the database's clock; returns their ids."""
-    expired = update(model).where(model.status == "running", model.lease_expires_at < db_now())
-    return list(session.scalars(expired.values(_requeued(model, "worker_lost", crashed=1)).returning(model.id)))
+def reclaim_expired(session: Session, model: JobModel, *, retry_s: float) -> list[str]:
+    """Take back every job whose lease ran out by the database's clock; returns their ids.
+
+    One whose row is locked is left for the next time: its worker may be stopped in the middle of a write.
+    """
+    expired = select(model.id).where(model.status == "running", model.lease_expires_at < db_now())
+    values = _crashed(model, "worker_lost", retry_s, _AFTER_A_LOSS)
+    taken = update(model).where(model.id.in_(expired.with_for_update(skip_locked=True))).values(values)
+    return list(session.scalars(taken.returning(model.id)))
 
 
 def longest_waiting(session: Session, limit: int) -> list[tuple[JobKind, str]]:
-    """The jobs that have waited longest; evaluations first, since they complete an experiment."""
+    """The jobs that may be claimed and waited longest; evaluations first, since they complete an experiment."""
     order: tuple[JobKind, ...] = ("evaluation", "run")
     waiting: list[tuple[JobKind, str]] = []
     for kind in order:
         model = JOB_MODELS[kind]
-        query = select(model.id).where(model.status == "queued").order_by(model.id).limit(limit - len(waiting))
+        query = select(model.id).where(*_waiting(model)).order_by(model.id).limit(limit - len(waiting))
         waiting += [(kind, identifier) for identifier in session.scalars(query)]
     return waiting
 
@@ -223,19 +246,32 @@ def _held(held: Claim) -> Update:
     return update(model).where(model.id == held.id, model.attempt == held.token, model.status == "running")
 
 
-def _requeued(model: JobModel, reason: str, *, crashed: int) -> dict[str, Any]:
-    """Values that queue a running job again, unless it was asked to cancel or has crashed too often."""
+def _waiting(model: JobModel) -> tuple[ColumnElement[bool], ...]:
+    """Conditions of a job that may be claimed now."""
+    return model.status == "queued", or_(model.not_before.is_(None), model.not_before <= db_now())
+
+
+def _requeued(model: JobModel, reason: str, exhausted: ColumnElement[bool]) -> dict[str, Any]:
+    """Values that queue a running job again, unless it was asked to cancel or is exhausted."""
     cancelled = model.cancel_requested.is_(true())
-    exhausted = model.crashes + crashed >= MOST_CRASHES if crashed else false()
     return {
         "status": case((cancelled, "cancelled"), (exhausted, "failed"), else_="queued"),
         "status_reason": case((cancelled, "user"), else_=reason),
         "finished_at": case((or_(cancelled, exhausted), db_now()), else_=null()),
-        "crashes": model.crashes + crashed,
         "lease_expires_at": None,
         "worker": None,
         "eta_s": None,
     }
+
+
+def _crashed(model: JobModel, reason: str, retry_s: float, pauses: Sequence[int]) -> dict[str, Any]:
+    """Values that count a crash and queue a running job again, after a pause that grows with the crashes before."""
+    pause = case(
+        *((model.crashes == crashes, db_now() + pause * retry_s) for crashes, pause in enumerate(pauses) if pause),
+        else_=null(),
+    )
+    exhausted = model.crashes + 1 >= MOST_CRASHES
+    return _requeued(model, reason, exhausted) | {"crashes": model.crashes + 1, "not_before": pause}
 
 
 def _lost(held: Claim) -> LeaseLost:

@@ -64,7 +64,7 @@ class Job:
     """A row that is its own queue entry: who works on it, until when, and how it ended.
 
     `attempt` is the fencing token: it grows with every claim, and every write of a worker names its own. `crashes`
-    counts the attempts that ended without a word and is capped.
+    counts the attempts that were lost or gave up and is capped; the next one may be made from `not_before` on.
     """
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
@@ -76,6 +76,7 @@ class Job:
     status_detail: Mapped[str | None] = mapped_column(Text)
     attempt: Mapped[int] = mapped_column(Integer, default=0)
     crashes: Mapped[int] = mapped_column(Integer, default=0)
+    not_before: Mapped[float | None] = mapped_column(Float)
     worker: Mapped[str | None] = mapped_column(String(200))
     device: Mapped[str | None] = mapped_column(String(200))
     lease_expires_at: Mapped[float | None] = mapped_column(Float)
@@ -133,8 +134,10 @@ class EpochMetrics(Base):
 
 
 class RunEvent(Base):
+    """Something that happened to a run. An id is never given twice, for readers ask for what came after one."""
+
     __tablename__ = "run_events"
-    __table_args__ = (Index(None, "run_id", "id"),)
+    __table_args__ = (Index(None, "run_id", "id"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
@@ -14,7 +14,7 @@ from store.database import db_now
 from store.files import StoredFile
 from store.jobs import Claim
 from store.lookup import find
-from store.models import Checkpoint, EpochMetrics, Run, RunEvent, new_id
+from store.models import Checkpoint, EpochMetrics, Evaluation, Run, RunEvent, new_id
 from store.pages import PageOf, newest_first, oldest_first
 from store.times import as_datetime
 
@@ -108,12 +108,15 @@ def note(session: Session, held: Claim, notes: Iterable[Note]) -> None:
 def rewind(session: Session, held: Claim, *, to_epoch: int) -> None:
     """Forget what lies after `to_epoch`, which this attempt will do again.
 
+    A checkpoint that somebody had evaluated stays, and stands for that epoch from then on too.
+
     Raises:
         LeaseLost: the run is no longer this attempt's.
     """
     jobs.hold(session, held)
     session.execute(delete(EpochMetrics).where(EpochMetrics.run_id == held.id, EpochMetrics.epoch > to_epoch))
-    session.execute(delete(Checkpoint).where(Checkpoint.run_id == held.id, Checkpoint.epoch > to_epoch))
+    evaluated = exists().where(Evaluation.checkpoint_id == Checkpoint.id)
+    session.execute(delete(Checkpoint).where(Checkpoint.run_id == held.id, Checkpoint.epoch > to_epoch, ~evaluated))
     session.execute(delete(RunEvent).where(RunEvent.run_id == held.id, RunEvent.epoch > to_epoch))
 
 
@@ -122,6 +125,17 @@ def recorded_files(session: Session, run_id: str) -> set[str]:
     paths = set(session.scalars(select(Checkpoint.path).where(Checkpoint.run_id == run_id)))
     state = session.scalar(select(Run.resume_path).where(Run.id == run_id))
     return paths | ({state} if state else set())
+
+
+def forget_states_of_ended(session: Session) -> None:
+    """Take the training states from runs that will not go on."""
+    ended = update(Run).where(Run.status.not_in(jobs.ACTIVE), Run.resume_path.is_not(None))
+    session.execute(ended.values(resume_path=None, resume_sha256=None))
+
+
+def ended(session: Session) -> set[str]:
+    """The ids of all runs that have ended."""
+    return set(session.scalars(select(Run.id).where(Run.status.not_in(jobs.ACTIVE))))
 
 
 def record_epoch(session: Session, held: Claim, record: EpochRecord) -> str | None:
@@ -141,7 +155,7 @@ def record_epoch(session: Session, held: Claim, record: EpochRecord) -> str | No
         )
     )
     note(session, held, record.notes)
-    if record.weights is not None:
+    if record.weights is not None and not _has_checkpoint(session, held.id, record.epoch):
         session.add(
             Checkpoint(
                 id=new_id("ckpt"),
@@ -156,6 +170,11 @@ def record_epoch(session: Session, held: Claim, record: EpochRecord) -> str | No
             )
         )
     return None if record.state is None else _replace_state(session, held, record.state)
+
+
+def _has_checkpoint(session: Session, run_id: str, epoch: int) -> bool:
+    query = select(Checkpoint.id).where(Checkpoint.run_id == run_id, Checkpoint.epoch == epoch)
+    return session.scalar(query) is not None
 
 
 def record_state(session: Session, held: Claim, stored: StoredFile) -> str | None:

@@ -1,5 +1,6 @@
 """The Celery worker: thin tasks that hand a job's id to a process of its own."""
 
+from functools import partial
 from typing import Any
 
 from celery import Celery, signals
@@ -7,8 +8,10 @@ from celery import Celery, signals
 from store.broker import TASKS, create_celery
 from store.database import Database
 from worker.processes import JobProcesses
-from worker.reconciler import Reconciler
+from worker.reconciler import reconcile
+from worker.rounds import Rounds
 from worker.settings import WorkerSettings
+from worker.sweeper import sweep
 
 
 def create_worker(settings: WorkerSettings) -> Celery:
@@ -16,7 +19,10 @@ def create_worker(settings: WorkerSettings) -> Celery:
     app = create_celery(settings.broker_url)
     database = Database(settings.database_url)
     processes = JobProcesses(settings, database)
-    reconciler = Reconciler(app, database, processes, settings)
+    look = partial(reconcile, database, processes, retry_s=settings.retry_s)
+    reconciler = Rounds("reconciler", look, settings.reconcile_s)
+    # Apart from the reconciler, which a storage that hangs must not hold up.
+    sweeper = Rounds("sweeper", partial(sweep, database, settings.storage), settings.sweep_s)
 
     @app.task(name=TASKS["run"])
     def train(run_id: str) -> None:
@@ -26,13 +32,16 @@ def create_worker(settings: WorkerSettings) -> Celery:
     def evaluate(evaluation_id: str) -> None:
         processes.run("evaluation", evaluation_id)
 
-    @signals.worker_ready.connect(weak=False)
+    # Not `worker_ready`: that waits for the broker.
+    @signals.worker_init.connect(weak=False)
     def start(**_: Any) -> None:
         reconciler.start()
+        sweeper.start()
 
     @signals.worker_shutting_down.connect(weak=False)
     def stop(**_: Any) -> None:
         reconciler.stop()
+        sweeper.stop()
         processes.shut_down()
 
     processes.prepare()

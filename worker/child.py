@@ -5,7 +5,7 @@ import logging
 import signal
 
 import torch
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, InternalError, OperationalError
 
 from gauntlet.errors import (
     AttackUnsupported,
@@ -71,20 +71,21 @@ def _work(database: Database, held: Claim, settings: WorkerSettings, heartbeat: 
         logger.info("%s", error)
     except tuple(_REASONS) as error:
         _fail(database, held, _REASONS[type(error)], str(error))
-    except (OperationalError, IntegrityError):
-        # The database stayed away, or a commit went through whose answer was lost. The process ends with an error, so
-        # that another attempt continues from what is recorded.
+    except (OperationalError, IntegrityError, InternalError):
+        # The database stayed away, a commit went through whose answer was lost, or PostgreSQL ended a transaction while
+        # this process was stopped. It ends with an error, so that another attempt continues from what is recorded.
         raise
     except OSError as error:
-        if error.errno not in _STORAGE_FULL:
-            raise
         logger.exception("The %s %s failed.", held.kind, held.id)
-        _fail(database, held, "storage", str(error))
+        if error.errno in _STORAGE_FULL:
+            _fail(database, held, "storage", str(error))
+        else:
+            # Files that are away, as when a network does not answer, may come back.
+            _give_up(database, held, settings, "storage", str(error))
     except Exception as error:
         logger.exception("The %s %s failed.", held.kind, held.id)
         if _is_out_of_memory(error):
-            with database.writing() as session:
-                jobs.abandon(session, held, "out_of_memory")
+            _give_up(database, held, settings, "out_of_memory", str(error))
         else:
             _fail(database, held, "internal_error", f"{type(error).__name__}: {error}")
 
@@ -98,6 +99,14 @@ def _fail(database: Database, held: Claim, reason: str, detail: str) -> None:
     try:
         with database.writing() as session:
             jobs.finish(session, held, "failed", reason, detail)
+    except LeaseLost as error:
+        logger.info("%s", error)
+
+
+def _give_up(database: Database, held: Claim, settings: WorkerSettings, reason: str, detail: str) -> None:
+    try:
+        with database.writing() as session:
+            jobs.give_up(session, held, reason, detail, retry_s=settings.retry_s)
     except LeaseLost as error:
         logger.info("%s", error)
 

@@ -18,13 +18,12 @@ from gauntlet.results.finding import Finding
 from gauntlet.results.protocol import IMPLEMENTATIONS
 from gauntlet.spec.checkpoint_card import Imported
 from gauntlet.spec.evaluation import other_models
-from store import batches, checkpoints, evaluations, jobs
+from store import batches, checkpoints, evaluations, failpoints, jobs
 from store.database import Database
 from store.errors import NotFound
 from store.evaluations import AttackedSet
 from store.jobs import Claim, JobProgress
 from store.models import Checkpoint, EvaluationBatch
-from worker import failpoints
 from worker.devices import describe_device
 from worker.heartbeat import Heartbeat
 from worker.settings import WorkerSettings
@@ -43,7 +42,8 @@ def evaluate_checkpoint(
     Raises:
         Stopped: the job was told to stop.
         LeaseLost: another attempt has it.
-        GauntletError: the data or the checkpoint is missing or damaged, or an attack does not apply.
+        GauntletError: the data is missing, the checkpoint is damaged, or an attack does not apply.
+        OSError: the storage cannot be read.
     """
     with database.reading() as session:
         evaluation = evaluations.get(session, held.id)
@@ -94,9 +94,15 @@ def evaluate_checkpoint(
 
 
 def _load(checkpoint: Checkpoint, settings: WorkerSettings, device: torch.device) -> LoadedModel:
+    """The checkpoint's model.
+
+    Raises:
+        CheckpointInvalid: its file is damaged.
+        OSError: it cannot be read; a storage that is away must not be taken for a checkpoint that is lost.
+    """
     file = checkpoints.file_of(checkpoint, settings.storage)
-    if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != checkpoint.sha256:
-        raise CheckpointInvalid(f"The file of checkpoint {checkpoint.id} is missing or damaged.")
+    if hashlib.sha256(file.read_bytes()).hexdigest() != checkpoint.sha256:
+        raise CheckpointInvalid(f"The file of checkpoint {checkpoint.id} is damaged.")
     return load_model(file, device)
 
 

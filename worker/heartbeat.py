@@ -44,6 +44,7 @@ class Heartbeat:
         self._progress: JobProgress | None = None
         self._reason: StopReason | None = None
         self._stop_since: float | None = None
+        self._renewed = time.monotonic()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -89,14 +90,22 @@ class Heartbeat:
         except LeaseLost:
             self.stop("lease_lost")
         except OperationalError as error:
+            # Whoever could take the job over cannot reach the database either; if it is this machine alone that cannot,
+            # the job's next write finds out.
             logger.warning("The database did not take a heartbeat of %s: %s", self._held.id, error)
+        except Exception:
+            logger.exception("A heartbeat of %s failed.", self._held.id)
+            if time.monotonic() - self._renewed > self._settings.lease_s:
+                self.stop("lease_lost")
+        else:
+            self._renewed = time.monotonic()
 
     def _end_in_its_stead(self) -> None:
         try:
             if self._reason is not None:
                 end(self._database, self._held, self._reason)
-        except OperationalError as error:
-            logger.warning("The end of %s could not be written; its lease will run out: %s", self._held.id, error)
+        except Exception:
+            logger.exception("The end of %s could not be written; its lease will run out.", self._held.id)
         os._exit(0)
 
 

@@ -12,7 +12,7 @@ from multiprocessing.context import ForkServerProcess
 from store import jobs
 from store.database import Database
 from store.errors import LeaseLost
-from store.jobs import Claim
+from store.jobs import Claim, JobKind
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -23,12 +23,13 @@ class DeviceUnusable(Exception):
 
 
 class JobProcesses:
-    """The processes of the jobs that this worker holds. Thread-safe: each of the worker's threads runs one."""
+    """The processes of the jobs that this worker holds, at most one per slot. Thread-safe."""
 
     def __init__(self, settings: WorkerSettings, database: Database) -> None:
         self._settings = settings
         self._database = database
         self._context = multiprocessing.get_context("forkserver")
+        self._slots = threading.BoundedSemaphore(settings.worker_slots)
         self._running: dict[Claim, ForkServerProcess] = {}
         self._lock = threading.Lock()
         self._closing = False
@@ -51,8 +52,30 @@ class JobProcesses:
         """How many more jobs could start now."""
         return 0 if self._closing else self._settings.worker_slots - len(self._running)
 
-    def run(self, kind: jobs.JobKind, identifier: str) -> None:
-        """Claim the job and do it in a process of its own; returns when that ends. Nothing if it cannot be claimed."""
+    def run(self, kind: JobKind, identifier: str) -> None:
+        """Once a slot is free, claim the job and do it in a process of its own; returns when that ends.
+
+        Nothing happens if it cannot be claimed.
+        """
+        with self._slots:
+            self._do(kind, identifier)
+
+    def start(self, kind: JobKind, identifier: str) -> None:
+        """The same in a thread of its own, and only if a slot is free now."""
+        # No daemon: the worker's end waits until what its jobs leave behind is written down.
+        threading.Thread(target=self._run_at_once, args=(kind, identifier), name=identifier).start()
+
+    def _run_at_once(self, kind: JobKind, identifier: str) -> None:
+        if not self._slots.acquire(blocking=False):
+            return
+        try:
+            self._do(kind, identifier)
+        except Exception:
+            logger.exception("The %s %s could not be started or put back.", kind, identifier)
+        finally:
+            self._slots.release()
+
+    def _do(self, kind: JobKind, identifier: str) -> None:
         if self._closing:
             return
         with self._database.writing() as session:
@@ -85,7 +108,7 @@ class JobProcesses:
                 # It was told to stop before it could listen; that is no crash of its own.
                 jobs.release(session, held, "worker_shutdown")
             else:
-                jobs.abandon(session, held, "worker_lost")
+                jobs.abandon(session, held, retry_s=self._settings.retry_s)
 
 
 def _enter(settings: WorkerSettings, held: Claim) -> None:

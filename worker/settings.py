@@ -27,6 +27,10 @@ class WorkerSettings(StoreSettings):
     lease_s: PositiveSeconds = 15
     heartbeat_s: PositiveSeconds = 1
     reconcile_s: PositiveSeconds = 5
+    # After a fault that may go away a job waits this long for its next attempt, and twice as long for the one after.
+    retry_s: PositiveSeconds = 30
+    # How often files that no row needs any more are looked for.
+    sweep_s: PositiveSeconds = 600
     # Between kept checkpoints, within an epoch too, a training state is saved this often: what a crash costs at most.
     state_every_s: PositiveSeconds = 30
     # How long a job waits for a database that is away before it gives itself up to the next attempt.

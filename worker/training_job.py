@@ -25,13 +25,12 @@ from gauntlet.models.checkpoints import (
 from gauntlet.spec.checkpoint_card import CheckpointCard, Trained
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.training.loop import train
-from store import checkpoints, files, jobs, runs
+from store import checkpoints, failpoints, files, jobs, runs
 from store.database import Database
 from store.errors import NotFound
 from store.files import StoredFile
 from store.jobs import Claim, JobProgress
 from store.runs import EpochRecord, KeptWeights, Note
-from worker import failpoints
 from worker.devices import describe_device
 from worker.heartbeat import Heartbeat
 from worker.settings import WorkerSettings

@@ -42,13 +42,11 @@ def import_checkpoint(
             content, findings = examine(weights.file, described)
         except CheckpointInvalid as error:
             raise _refused(ProblemError(pointer="/weights", message=printable(str(error)))) from error
-        stored = files.write(settings.storage, f"{identifier}/weights.safetensors", content)
-    try:
-        with database.writing() as session:
-            shown = checkpoints.show(checkpoints.add_imported(session, identifier, described, stored))
-    except BaseException:
-        (settings.storage / stored.path).unlink(missing_ok=True)
-        raise
+        stored = files.write_import(settings.storage, identifier, content)
+    # If this fails the file stays, for a commit may go through whose answer is lost. A worker deletes what has no row.
+    with database.writing() as session:
+        shown = checkpoints.show(checkpoints.add_imported(session, identifier, described, stored))
+    files.settle_import(settings.storage, identifier)
     response.headers["Location"] = f"/v1/checkpoints/{identifier}"
     return ImportedCheckpoint(**dict(shown), findings=findings)
 

@@ -11,17 +11,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from client import GauntletClient
+from gauntlet.resources import TERMINAL
 from store.database import Database, migrate
-from store.models import Evaluation
+from store.models import Checkpoint, Evaluation, Run
 
 # Short leases, so that a test of a dead worker does not wait long for its lease to run out.
 _FAST = {
     "GAUNTLET_LEASE_S": "3",
     "GAUNTLET_HEARTBEAT_S": "0.2",
     "GAUNTLET_RECONCILE_S": "0.5",
+    "GAUNTLET_RETRY_S": "0.5",
+    "GAUNTLET_SWEEP_S": "0.5",
     "GAUNTLET_STATE_EVERY_S": "0.001",
     "GAUNTLET_THREADS": "1",
 }
@@ -75,6 +78,17 @@ class System:
             )
         self._processes.append(process)
         return process
+
+    def leaves_no_orphan(self) -> bool:
+        """Whether the stored files are exactly those that rows name, and runs that ended keep no training state."""
+        storage = self.home / "checkpoints"
+        stored = {str(file.relative_to(storage)) for file in storage.rglob("*") if file.is_file()}
+        database = Database(self._database_url)
+        with database.reading() as session:
+            states = session.execute(select(Run.status, Run.resume_path).where(Run.resume_path.is_not(None))).all()
+            recorded = set(session.scalars(select(Checkpoint.path))) | {path for _, path in states}
+        database.close()
+        return stored == recorded and not any(status in TERMINAL for status, _ in states)
 
     def forget_measurements(self) -> None:
         """Keep later evaluations of the same weights from taking over what was measured so far."""

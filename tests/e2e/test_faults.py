@@ -64,7 +64,7 @@ def test_a_run_survives_the_death_of_its_worker_bit_by_bit(
     assert [event.kind for event in client.events(run.id) if event.epoch is None] == ["started", "resumed"]
     assert run.attempt == 2
     assert result(client, killed) == result(client, undisturbed)
-    assert list((system.home / "checkpoints").rglob("*.partial")) == []
+    await_that(system.leaves_no_orphan)
 
 
 @needs_compiler
@@ -94,13 +94,15 @@ def test_a_compiled_run_survives_a_kill_within_an_epoch_bit_by_bit(
     assert events[1].message.endswith(" continues after epoch 2 and 2 batches.")
     assert run.attempt == 2
     assert result(client, killed) == result(client, undisturbed)
-    assert list((system.home / "checkpoints").rglob("*.state.safetensors")) == []
+    await_that(system.leaves_no_orphan)
 
 
 # Each place is reached once by the first attempt, and by its successor less often than it takes to kill again.
-@pytest.mark.parametrize("place", ["state_written:5", "files_written:3", "epoch_recorded:3", "batch_recorded:3"])
+@pytest.mark.parametrize(
+    "place", ["partial_written:9", "state_written:5", "files_written:3", "epoch_recorded:3", "batch_recorded:3"]
+)
 def test_a_job_survives_a_kill_at_any_point(system: System, tiny_document: dict[str, Any], place: str) -> None:
-    """Killed within an epoch, between files and row, after the row, or in an evaluation: the result is the same."""
+    """Killed in writing a file, between files and row, after the row, or in an evaluation: the result is the same."""
     client = system.client
     fragile = system.start("worker", GAUNTLET_FAILPOINT=place)
     killed = client.submit(tiny_document).id
@@ -114,8 +116,7 @@ def test_a_job_survives_a_kill_at_any_point(system: System, tiny_document: dict[
     (evaluation,) = client.evaluations(experiment=killed)
     assert (only_run(client, killed).attempt, evaluation.attempt) == ((1, 2) if place == "batch_recorded:3" else (2, 1))
     assert result(client, killed) == result(client, undisturbed)
-    left = {file.suffixes[-1] for file in (system.home / "checkpoints").rglob("*") if file.is_file()}
-    assert left == {".safetensors"}
+    await_that(system.leaves_no_orphan)
 
 
 def test_an_evaluation_by_itself_is_woken_and_survives_a_kill(system: System, tiny_document: dict[str, Any]) -> None:
@@ -138,14 +139,18 @@ def test_an_evaluation_by_itself_is_woken_and_survives_a_kill(system: System, ti
     assert list(client.images(killed)) == list(client.images(longer))[:24]
 
 
-def test_a_run_that_kills_its_process_each_time_fails(system: System, tiny_document: dict[str, Any]) -> None:
-    """Three crashes without a state in between are enough: the run fails and does not circle."""
+@pytest.mark.parametrize("place", ["batch:1", "partial_written:1"])
+def test_a_run_that_kills_its_process_each_time_fails(
+    system: System, tiny_document: dict[str, Any], place: str
+) -> None:
+    """Three crashes without a state in between are enough: the run fails, does not circle, and leaves no file."""
     client = system.client
-    system.start("worker", GAUNTLET_FAILPOINT="batch:1")
+    system.start("worker", GAUNTLET_FAILPOINT=place)
     experiment = client.submit(tiny_document).id
     await_that(lambda: client.experiment(experiment).status in TERMINAL)
     run = only_run(client, experiment)
     assert (run.status, run.status_reason, run.attempt) == ("failed", "worker_lost", 3)
+    await_that(system.leaves_no_orphan)
 
 
 def test_an_orderly_stop_puts_a_run_back(system: System, tiny_document: dict[str, Any]) -> None:
@@ -165,17 +170,34 @@ def test_an_orderly_stop_puts_a_run_back(system: System, tiny_document: dict[str
 def test_a_lost_broker_delays_a_run_but_does_not_lose_it(
     tmp_path: Path, sqlite_url: str, tiny_document: dict[str, Any]
 ) -> None:
-    """Runs submitted before the broker is up, or between two brokers, start once a worker's reconciler looks."""
+    """Runs submitted while no broker was ever up, or between two brokers, start once a worker's reconciler looks."""
     with socket_path() as path, System(tmp_path, sqlite_url, f"redis+socket://{path}") as system:
         early = system.client.submit(tiny_document).id
+        worker = system.start("worker")
+        finish(system.client, early)
+        worker.terminate()
+        assert worker.wait(30) == 0
+        system.start("worker")
         with running_broker(path):
-            system.start("worker")
-            finish(system.client, early)
+            before = system.client.submit(tiny_document).id
+            finish(system.client, before)
         between = system.client.submit(tiny_document).id
         with running_broker(path):
             finish(system.client, between)
             after = system.client.submit(tiny_document).id
             finish(system.client, after)
+
+
+def test_a_broker_that_hangs_holds_up_nothing(tmp_path: Path, sqlite_url: str, tiny_document: dict[str, Any]) -> None:
+    """One that takes connections and never answers: the submission is accepted, and the worker finds it by itself."""
+    with socket_path() as path, socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(path))
+        silent.listen()
+        with System(tmp_path, sqlite_url, f"redis+socket://{path}") as system:
+            system.start("worker")
+            finish(system.client, system.client.submit(tiny_document).id)
+            # The worker's connection fails once nobody listens, which lets it end.
+            silent.close()
 
 
 def test_a_huge_chunked_body_is_refused_long_before_its_end(system: System) -> None:

@@ -123,7 +123,7 @@ def test_agents_take_the_same_way(system: System, tiny_document: dict[str, Any])
 
 @pytest.mark.parametrize("kind", ["cross_entropy", "ppo"])
 def test_a_running_experiment_can_be_cancelled(system: System, tiny_document: dict[str, Any], kind: str) -> None:
-    """A run in mid-training and one that waits both end as cancelled, and nothing is evaluated."""
+    """A run in mid-training and one that waits both end as cancelled; nothing is evaluated, and no state stays."""
     client = system.client
     system.start("worker", GAUNTLET_WORKER_SLOTS="1")
     endless = tiny_document | {"objectives": [{"kind": kind}], "training": {"epochs": 10_000}, "seeds": [0, 1]}
@@ -133,6 +133,7 @@ def test_a_running_experiment_can_be_cancelled(system: System, tiny_document: di
     await_that(lambda: client.experiment(experiment.id).status == "cancelled")
     assert {(run.status, run.status_reason) for run in client.runs(experiment.id)} == {("cancelled", "user")}
     assert list(client.evaluations(experiment=experiment.id)) == []
+    await_that(system.leaves_no_orphan)
 
 
 def test_a_missing_data_set_fails_the_run_with_its_reason(system: System, tiny_document: dict[str, Any]) -> None:
@@ -176,6 +177,7 @@ def test_a_diverging_run_ends_as_diverged(system: System, tiny_document: dict[st
     await_that(lambda: client.experiment(experiment.id).status in TERMINAL)
     (run,) = client.runs(experiment.id)
     assert (run.status, run.status_reason, run.attempt) == ("failed", "diverged", 1)
+    await_that(system.leaves_no_orphan)
 
 
 def test_the_client_says_what_was_refused(system: System, tiny_document: dict[str, Any]) -> None:

@@ -5,13 +5,16 @@ import io
 import json
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 from safetensors.torch import load, save
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 from torch import Tensor
 
 from gauntlet.models.architectures import build_model, initialise
@@ -83,6 +86,26 @@ def test_one_model_is_imported_at_a_time(api: TestClient, weights: dict[str, Ten
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "5")
     assert answer.json()["type"] == "urn:gauntlet:problem:busy"
     assert post(api, save(weights), CARD).status_code == 201
+
+
+def test_an_import_whose_answer_was_lost_is_whole(
+    api: TestClient, settings: ServiceSettings, weights: dict[str, Tensor]
+) -> None:
+    """The commit went through and the database did not live to say so: a 503, and a checkpoint with its file."""
+
+    def fall(_: object) -> None:
+        raise OperationalError("COMMIT", {}, Exception("the server closed the connection"))
+
+    sessions = cast("FastAPI", api.app).state.database._write.class_
+    event.listen(sessions, "after_commit", fall)
+    try:
+        assert post(api, save(weights), CARD).status_code == 503
+    finally:
+        event.remove(sessions, "after_commit", fall)
+    (imported,) = api.get("/v1/checkpoints").json()["data"]
+    content = api.get(f"/v1/checkpoints/{imported['id']}/weights").content
+    assert hashlib.sha256(content).hexdigest() == imported["sha256"]
+    assert (settings.storage / imported["id"] / "unrecorded").exists()
 
 
 def test_an_imported_model_classifies_with_its_normalisation(api: TestClient, weights: dict[str, Tensor]) -> None:

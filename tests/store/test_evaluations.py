@@ -137,6 +137,16 @@ def test_batches_are_taken_over_from_equal_protocols_only(database: Database) ->
         assert batches.reusable(session, asked.id) == []
 
 
+def test_of_batches_that_were_taken_over_the_first_serves(database: Database) -> None:
+    """However often the same was evaluated, the next one reads one batch, and not every copy of it."""
+    checkpoint = imported(database, "one")
+    first, second, third = (begun(database, queued(database, checkpoint)) for _ in range(3))
+    recorded(database, first, batch(LABEL, 0, [0, 1], [0, 0]), seconds=0.5)
+    recorded(database, second, batch(LABEL, 0, [0, 1], [0, 0]), seconds=0)
+    with database.reading() as session:
+        assert [row.evaluation_id for row in batches.reusable(session, third.id)] == [first.id]
+
+
 def test_an_attempt_on_other_data_starts_over(database: Database) -> None:
     """What an earlier attempt found on another test set, or by other code, is forgotten; on the same it stays."""
     held = begun(database, queued(database, imported(database, "one")))

@@ -152,6 +152,28 @@ def test_cancelling_an_experiment_cancels_its_waiting_runs(database: Database, t
         assert (shown.status, shown.status_reason, shown.progress.completed) == ("cancelled", "user", 2)
 
 
+def test_an_experiment_shows_the_commonest_reason(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Of the jobs that stand where it stands: the reason of most of them, and how many there are of all."""
+    with database.writing() as session:
+        experiment, waiting = experiments.create(session, tiny_spec.model_copy(update={"seeds": tuple(range(5))}), None)
+    ends = (("failed", "diverged"), ("failed", "storage"), ("failed", "storage"), ("succeeded", None), (None, None))
+    for run, (status, reason) in zip(waiting, ends, strict=True):
+        with database.writing() as session:
+            session.get_one(Run, run).status_reason = reason
+            if status:
+                session.get_one(Run, run).status = status
+    with database.reading() as session:
+        (running,) = experiments.show(session, [experiments.get(session, experiment.id)])
+    assert (running.status, running.status_reason) == ("running", None)
+    assert running.progress is not None
+    assert (running.progress.completed, running.progress.total) == (4, 5)
+    with database.writing() as session:
+        session.get_one(Run, waiting[-1]).status = "succeeded"
+    with database.reading() as session:
+        (ended,) = experiments.show(session, [experiments.get(session, experiment.id)])
+    assert (ended.status, ended.status_reason) == ("failed", "storage")
+
+
 def test_an_unknown_experiment_is_not_found(database: Database) -> None:
     """Looking and cancelling say so."""
     for call in (experiments.get, experiments.cancel):

@@ -3,6 +3,8 @@
 import hashlib
 from pathlib import Path
 
+import pytest
+
 from store import files
 from store.jobs import Claim
 
@@ -22,6 +24,14 @@ def test_writing_again_replaces_the_file(tmp_path: Path) -> None:
     files.write(tmp_path, "weights", b"new")
     assert (tmp_path / "weights").read_bytes() == b"new"
     assert [file.name for file in tmp_path.iterdir()] == ["weights"]
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    """What was written aside is gone, and what lay in the way is as it was."""
+    files.write(tmp_path, "weights/in the way", b"content")
+    with pytest.raises(OSError, match="irectory"):
+        files.write(tmp_path, "weights", b"new")
+    assert [str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*")] == ["weights", "weights/in the way"]
 
 
 def test_a_sweep_deletes_what_no_row_knows(tmp_path: Path) -> None:

@@ -3,16 +3,19 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import select
 
 from gauntlet.spec.experiment import ExperimentSpec
 from store import experiments, jobs, runs
-from store.database import Database
+from store.database import Database, db_now
 from store.errors import LeaseLost
 from store.jobs import Claim, JobProgress
 from store.models import Run
 
 EXPIRED = -1.0
 LONG = 60.0
+AT_ONCE = 1e-9
+NEVER = 1e9
 
 
 @pytest.fixture
@@ -78,19 +81,34 @@ def test_an_expired_lease_puts_the_job_back(database: Database, run_id: str) -> 
     """The reconciler queues the run of a dead worker and leaves a living one's alone."""
     claim(database, run_id, EXPIRED)
     with database.writing() as session:
-        assert jobs.reclaim_expired(session, Run) == [run_id]
+        assert jobs.reclaim_expired(session, Run, retry_s=NEVER) == [run_id]
     run = read(database, run_id)
     assert (run.status, run.status_reason, run.crashes) == ("queued", "worker_lost", 1)
     claim(database, run_id)
     with database.writing() as session:
-        assert jobs.reclaim_expired(session, Run) == []
+        assert jobs.reclaim_expired(session, Run, retry_s=NEVER) == []
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_job_whose_row_is_locked_holds_up_no_other(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """A worker stopped in a transaction keeps its own job until that ends; the other lost ones are taken back."""
+    with database.writing() as session:
+        _, (locked, other) = experiments.create(session, tiny_spec.model_copy(update={"seeds": (0, 1)}), None)
+    held = claim(database, locked, EXPIRED)
+    claim(database, other, EXPIRED)
+    with database.writing() as stopped:
+        jobs.hold(stopped, held)
+        with database.writing() as session:
+            assert jobs.reclaim_expired(session, Run, retry_s=NEVER) == [other]
+    with database.writing() as session:
+        assert jobs.reclaim_expired(session, Run, retry_s=NEVER) == [locked]
 
 
 def test_a_worker_that_lost_its_lease_writes_nothing_more(database: Database, run_id: str) -> None:
     """Every guarded write of the first attempt fails once a second one holds the job, and changes nothing."""
     first = claim(database, run_id, EXPIRED)
     with database.writing() as session:
-        jobs.reclaim_expired(session, Run)
+        jobs.reclaim_expired(session, Run, retry_s=NEVER)
     second = claim(database, run_id)
     assert second.token == first.token + 1
     for write in (
@@ -98,25 +116,59 @@ def test_a_worker_that_lost_its_lease_writes_nothing_more(database: Database, ru
         lambda session: jobs.hold(session, first),
         lambda session: jobs.finish(session, first, "succeeded"),
         lambda session: jobs.release(session, first, "worker_shutdown"),
+        lambda session: jobs.give_up(session, first, "storage", "A sentence.", retry_s=NEVER),
     ):
         with pytest.raises(LeaseLost), database.writing() as session:
             write(session)
     with database.writing() as session:
-        jobs.abandon(session, first, "worker_lost")
+        jobs.abandon(session, first, retry_s=NEVER)
     assert read(database, run_id).status == "running"
     with database.writing() as session:
         jobs.finish(session, second, "succeeded")
 
 
-def test_a_job_that_crashes_three_times_fails(database: Database, run_id: str) -> None:
+@pytest.mark.parametrize("reason", ["worker_lost", "out_of_memory"])
+def test_a_job_that_crashes_three_times_fails(database: Database, run_id: str, reason: str) -> None:
     """Attempts are capped, so a poisonous job does not circle for ever."""
     for status in ("queued", "queued", "failed"):
-        held = claim(database, run_id)
-        with database.writing() as session:
-            jobs.abandon(session, held, "out_of_memory")
+        crash(database, claim(database, run_id), reason, AT_ONCE)
         run = read(database, run_id)
-        assert (run.status, run.status_reason) == (status, "out_of_memory")
+        assert (run.status, run.status_reason) == (status, reason)
     assert run.finished_at is not None
+
+
+@pytest.mark.parametrize(("reason", "pauses"), [("worker_lost", (0, 1)), ("storage", (1, 2))])
+def test_a_job_that_crashed_waits_before_it_is_tried_again(
+    database: Database, run_id: str, reason: str, pauses: tuple[int, int]
+) -> None:
+    """A lost worker's job is taken up at once, the second time later; a fault that may last is given time to go away.
+
+    Until then nobody may claim it, and afterwards anybody.
+    """
+    hour = 3600.0
+    for pause in pauses:
+        crash(database, claim(database, run_id), reason, hour)
+        with database.writing() as session:
+            run = session.get_one(Run, run_id)
+            wait = 0.0 if run.not_before is None else run.not_before - session.scalars(select(db_now())).one()
+            assert wait == pytest.approx(pause * hour, abs=60)
+            if pause:
+                assert jobs.longest_waiting(session, 1) == []
+                assert jobs.claim(session, "run", run_id, "worker", LONG) is None
+                run.not_before = EXPIRED
+        with database.reading() as session:
+            assert jobs.longest_waiting(session, 1) == [("run", run_id)]
+    claim(database, run_id)
+    assert read(database, run_id).not_before is None
+
+
+def crash(database: Database, held: Claim, reason: str, retry_s: float) -> None:
+    """End an attempt without a word, or with one of a fault that may go away."""
+    with database.writing() as session:
+        if reason == "worker_lost":
+            jobs.abandon(session, held, retry_s=retry_s)
+        else:
+            jobs.give_up(session, held, reason, "A sentence.", retry_s=retry_s)
 
 
 def test_an_orderly_shutdown_is_no_crash(database: Database, run_id: str) -> None:
@@ -148,7 +200,7 @@ def test_a_running_job_hears_of_its_cancel(database: Database, run_id: str) -> N
     assert read(database, run_id).status_reason == "user"
 
 
-@pytest.mark.parametrize("ending", ["release", "abandon", "expire"])
+@pytest.mark.parametrize("ending", ["release", "abandon", "give up", "expire"])
 def test_a_cancelled_job_is_not_queued_again(database: Database, run_id: str, ending: str) -> None:
     """A worker that stops or dies after the cancel leaves the job cancelled."""
     held = claim(database, run_id, EXPIRED)
@@ -158,9 +210,11 @@ def test_a_cancelled_job_is_not_queued_again(database: Database, run_id: str, en
             case "release":
                 jobs.release(session, held, "worker_shutdown")
             case "abandon":
-                jobs.abandon(session, held, "worker_lost")
+                jobs.abandon(session, held, retry_s=NEVER)
+            case "give up":
+                jobs.give_up(session, held, "storage", "A sentence.", retry_s=NEVER)
             case _:
-                jobs.reclaim_expired(session, Run)
+                jobs.reclaim_expired(session, Run, retry_s=NEVER)
     run = read(database, run_id)
     assert (run.status, run.status_reason) == ("cancelled", "user")
 
@@ -174,7 +228,7 @@ def test_a_terminal_status_never_changes(database: Database, run_id: str, status
     before = read(database, run_id)
     cancel(database, run_id)
     with database.writing() as session:
-        jobs.reclaim_expired(session, Run)
+        jobs.reclaim_expired(session, Run, retry_s=NEVER)
         assert jobs.claim(session, "run", run_id, "worker", LONG) is None
     after = read(database, run_id)
     assert (after.status, after.status_reason, after.finished_at) == (status, "reason", before.finished_at)

@@ -129,6 +129,19 @@ def test_rewinding_forgets_what_will_be_done_again(database: Database, tiny_spec
     assert epochs == [1, 2, 3, 4]
 
 
+def test_an_event_id_is_never_given_twice(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Whoever has seen the newest events, which a rewind then forgets, is shown what comes instead."""
+    _, held = submit(database, tiny_spec)
+    train(database, tiny_spec, held, range(1, EPOCHS + 1))
+    with database.reading() as session:
+        seen = runs.events_page(session, held.id, after=None, limit=10).rows[-1].id
+    with database.writing() as session:
+        runs.rewind(session, held, to_epoch=2)
+        runs.note(session, held, [Note("resumed", "It goes on.")])
+    with database.reading() as session:
+        assert [row.kind for row in runs.events_page(session, held.id, after=seen, limit=10).rows] == ["resumed"]
+
+
 def test_a_finished_run_queues_an_evaluation_per_selected_checkpoint(
     database: Database, tiny_spec: ExperimentSpec
 ) -> None:
@@ -208,7 +221,7 @@ def test_progress_clears_the_count_of_crashes(database: Database, tiny_spec: Exp
             with database.writing() as session:
                 runs.record_state(session, held, StoredFile(f"state-batch-{place}", "0" * 64, 10))
         with database.writing() as session:
-            jobs.abandon(session, held, "worker_lost")
+            jobs.abandon(session, held, retry_s=60)
         with database.writing() as session:
             again = jobs.claim(session, "run", held.id, "worker", 60)
         assert again is not None

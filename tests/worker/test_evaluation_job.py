@@ -20,6 +20,7 @@ from store.database import Database
 from store.models import EvaluationBatch
 from tests.evaluations import FGSM, card, claimed, imported, queued
 from tests.gauntlet.examples import network
+from worker.child import _work
 from worker.evaluation_job import evaluate_checkpoint
 from worker.heartbeat import Heartbeat
 from worker.settings import WorkerSettings
@@ -135,3 +136,19 @@ def test_a_damaged_source_fails_the_evaluation(database: Database, settings: Wor
     (settings.storage / "seed-1.safetensors").write_bytes(b"damaged")
     with pytest.raises(CheckpointInvalid, match=source):
         evaluated(database, settings, target, {"kind": "transfer", "eps": "8/255", "source": source}, samples=8)
+
+
+def test_a_storage_that_is_away_does_not_fail_the_evaluation(database: Database, settings: WorkerSettings) -> None:
+    """It waits in the queue, and is done once the storage is back."""
+    soon = settings.model_copy(update={"retry_s": 1e-9})
+    evaluation = queued(database, stored(database, settings, 0), samples=8, batch_size=4)
+    away = settings.storage.with_name("away")
+    settings.storage.rename(away)
+    for status in ("queued", "succeeded"):
+        held = claimed(database, evaluation)
+        _work(database, held, soon, Heartbeat(database, held, soon))
+        with database.reading() as session:
+            row = evaluations.get(session, evaluation)
+        assert (row.status, row.status_reason) == (status, "storage" if status == "queued" else None)
+        if status == "queued":
+            away.rename(settings.storage)

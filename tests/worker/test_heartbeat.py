@@ -70,7 +70,35 @@ def test_a_lost_lease_stops_the_job(database: Database, held: Claim, settings: W
     """Once another attempt may have the run, this one ends."""
     with Heartbeat(database, held, settings) as heartbeat:
         with database.writing() as session:
-            jobs.abandon(session, held, "worker_lost")
+            jobs.abandon(session, held, retry_s=60)
+        await_that(lambda: stop_reason(heartbeat) == "lease_lost")
+
+
+BEYOND_ANY_COLUMN = JobProgress("training", 2**63, 2**63, "batches")
+
+
+def test_a_beat_that_fails_is_not_the_last(
+    database: Database, held: Claim, settings: WorkerSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever the error, it is logged, and the next beat renews the lease."""
+
+    def completed() -> int:
+        with database.reading() as session:
+            return runs.get(session, held.id).completed
+
+    with Heartbeat(database, held, settings) as heartbeat:
+        heartbeat.tell(BEYOND_ANY_COLUMN)
+        await_that(lambda: "A heartbeat of" in caplog.text)
+        heartbeat.tell(JobProgress("training", 7, 9, "batches"))
+        await_that(lambda: completed() == 7)
+        assert stop_reason(heartbeat) is None
+
+
+def test_a_job_does_not_go_on_without_its_lease(database: Database, held: Claim, settings: WorkerSettings) -> None:
+    """If no beat renewed it until it ran out, the job stops as if another attempt had it, which may be so."""
+    short = settings.model_copy(update={"lease_s": 0.3})
+    with Heartbeat(database, held, short) as heartbeat:
+        heartbeat.tell(BEYOND_ANY_COLUMN)
         await_that(lambda: stop_reason(heartbeat) == "lease_lost")
 
 

@@ -1,78 +1,108 @@
-"""The reconciler wakes what was forgotten, and only when there is room for it."""
+"""The reconciler starts what was forgotten, without a broker, and only when there is room for it."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
 
 from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.kinds import ImageFolder
 from store import experiments, jobs, runs
-from store.broker import create_celery
 from store.database import Database
-from tests.broker import running_broker, socket_path
+from store.models import Run
+from tests.e2e.system import await_that
 from worker.processes import JobProcesses
-from worker.reconciler import Reconciler
+from worker.reconciler import reconcile
 from worker.settings import WorkerSettings
 
 
 @pytest.fixture
-def settings(tmp_path: Path, sqlite_url: str) -> Iterator[WorkerSettings]:
-    """A worker with one slot and a broker of its own."""
-    with socket_path() as path, running_broker(path) as url:
-        yield WorkerSettings(home=tmp_path, database_url=sqlite_url, broker_url=url, worker_slots=1)
+def settings(tmp_path: Path, sqlite_url: str) -> WorkerSettings:
+    """A worker with one slot whose broker is down."""
+    return WorkerSettings(
+        home=tmp_path,
+        database_url=sqlite_url,
+        broker_url="redis+socket:///nonexistent/broker.sock",
+        device="cpu",
+        worker_slots=1,
+    )
 
 
 @pytest.fixture
-def reconciler(settings: WorkerSettings) -> Reconciler:
-    """A reconciler whose worker is idle; it is not started, its looks are called."""
-    database = Database(settings.database_url)
+def database(settings: WorkerSettings) -> Database:
+    return Database(settings.database_url)
+
+
+@pytest.fixture
+def processes(settings: WorkerSettings, database: Database) -> Iterator[JobProcesses]:
+    """An idle worker's."""
     processes = JobProcesses(settings, database)
-    return Reconciler(create_celery(settings.broker_url), database, processes, settings)
+    processes.prepare()
+    yield processes
+    processes.shut_down()
 
 
-def messages(settings: WorkerSettings) -> int:
-    with redis.Redis(unix_socket_path=settings.broker_url.removeprefix("redis+socket://")) as broker:
-        length = broker.llen("gauntlet")
-        assert isinstance(length, int)
-        return length
+def submit(database: Database, spec: ExperimentSpec, *, runs: int = 1) -> list[str]:
+    """Runs that fail as soon as they look for their images; nobody is told of them."""
+    changes = {"dataset": ImageFolder(folder="nowhere", image_size=16), "seeds": tuple(range(runs))}
+    with database.writing() as session:
+        return experiments.create(session, spec.model_copy(update=changes), None)[1]
 
 
-def submit(settings: WorkerSettings, spec: ExperimentSpec) -> str:
-    with Database(settings.database_url).writing() as session:
-        return experiments.create(session, spec, None)[1][0]
+def found(database: Database, run_id: str) -> Run:
+    with database.reading() as session:
+        return runs.get(session, run_id)
 
 
-def test_an_idle_worker_wakes_itself_for_a_forgotten_run(
-    settings: WorkerSettings, reconciler: Reconciler, tiny_spec: ExperimentSpec
+def test_an_idle_worker_starts_forgotten_runs_one_per_slot(
+    database: Database, processes: JobProcesses, tiny_spec: ExperimentSpec
 ) -> None:
-    """A run whose message was lost gets a new one; with nothing waiting there is none."""
-    reconciler.reconcile()
-    assert messages(settings) == 0
-    submit(settings, tiny_spec)
-    reconciler.reconcile()
-    assert messages(settings) == 1
+    """A run whose message was lost, or could not be sent, is done all the same, and the next one in the next look."""
+    first, second = submit(database, tiny_spec, runs=2)
+    reconcile(database, processes, retry_s=60)
+    await_that(lambda: found(database, first).status == "failed")
+    await_that(lambda: processes.free_slots == 1)
+    assert found(database, first).status_reason == "dataset_unavailable"
+    assert found(database, second).status == "queued"
+
+    def look_again() -> bool:
+        reconcile(database, processes, retry_s=60)
+        return found(database, second).status == "failed"
+
+    await_that(look_again)
 
 
-def test_a_dead_workers_run_is_queued_and_woken(
-    settings: WorkerSettings, reconciler: Reconciler, tiny_spec: ExperimentSpec
+def test_a_message_waits_for_a_slot(database: Database, processes: JobProcesses, tiny_spec: ExperimentSpec) -> None:
+    """A job that comes by the broker while the reconciler's takes the only slot is done after it, not beside it."""
+    first, second = submit(database, tiny_spec, runs=2)
+    reconcile(database, processes, retry_s=60)
+    await_that(lambda: processes.free_slots == 0)
+    processes.run("run", second)
+    assert (found(database, first).status, found(database, second).status) == ("failed", "failed")
+    ended, began = found(database, first).finished_at, found(database, second).started_at
+    assert ended is not None
+    assert began is not None
+    assert ended <= began
+
+
+def test_a_dead_workers_run_is_queued_and_started(
+    database: Database, processes: JobProcesses, tiny_spec: ExperimentSpec
 ) -> None:
     """Both happen in one look."""
-    run_id = submit(settings, tiny_spec)
-    database = Database(settings.database_url)
+    (run_id,) = submit(database, tiny_spec)
     with database.writing() as session:
         jobs.claim(session, "run", run_id, "dead", lease_s=-1)
-    reconciler.reconcile()
-    with database.reading() as session:
-        assert runs.get(session, run_id).status == "queued"
-    assert messages(settings) == 1
+    reconcile(database, processes, retry_s=60)
+    await_that(lambda: found(database, run_id).status == "failed")
+    assert (found(database, run_id).attempt, found(database, run_id).crashes) == (2, 1)
 
 
-def test_a_worker_that_shuts_down_wakes_nobody(
-    settings: WorkerSettings, reconciler: Reconciler, tiny_spec: ExperimentSpec
+def test_a_worker_that_shuts_down_starts_nothing(
+    database: Database, processes: JobProcesses, tiny_spec: ExperimentSpec
 ) -> None:
     """It has no room, so it leaves the waiting run to others."""
-    submit(settings, tiny_spec)
-    reconciler._processes.shut_down()
-    reconciler.reconcile()
-    assert messages(settings) == 0
+    (run_id,) = submit(database, tiny_spec)
+    processes.shut_down()
+    reconcile(database, processes, retry_s=60)
+    processes.run("run", run_id)
+    assert found(database, run_id).status == "queued"

@@ -13,6 +13,7 @@ from store import checkpoints, experiments, jobs, runs
 from store.database import Database
 from store.jobs import Claim, JobProgress
 from store.models import Checkpoint, Run
+from tests.evaluations import queued
 from worker.child import _work
 from worker.heartbeat import Heartbeat, Stopped
 from worker.settings import WorkerSettings
@@ -195,6 +196,25 @@ def test_a_resume_under_other_threads_is_noted(
     assert messages(database, run)["resumed_elsewhere"].startswith("Resumed after epoch 0 and 1 batch on a GPU, or ")
 
 
+def test_a_damaged_state_starts_the_run_over(
+    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec
+) -> None:
+    """A checkpoint that is being evaluated meanwhile stays as it is; all else is done again, with the same numbers."""
+    spec = spec_with(tiny_spec)
+    whole, stopped = submit(database, spec), submit(database, spec)
+    train(database, settings, whole)
+    train_until(database, settings, stopped, batches=8)
+    (evaluated,) = kept(database, stopped)
+    queued(database, evaluated.id)
+    (settings.storage / str(resume_path(database, stopped))).write_bytes(b"damaged")
+    train(database, settings, stopped)
+    assert messages(database, stopped)["restarted"].endswith(" the saved training state is damaged.")
+    assert kept(database, stopped)[-1].id == evaluated.id
+    assert result(database, stopped) == result(database, whole)
+    stored = {str(file.relative_to(settings.storage)) for file in settings.storage.rglob("*.safetensors")}
+    assert stored == {checkpoint.path for run in (whole, stopped) for checkpoint in kept(database, run)}
+
+
 @pytest.fixture
 def source(database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec) -> Checkpoint:
     """The last checkpoint of a trained run."""
@@ -265,14 +285,20 @@ def test_a_lost_initial_checkpoint_fails_the_run(
 def test_a_storage_that_is_away_does_not_fail_the_run(
     database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec, source: Checkpoint
 ) -> None:
-    """The attempt ends with an error, so that another one tries."""
+    """The run waits in the queue, and trains once the storage is back."""
+    soon = settings.model_copy(update={"retry_s": AT_ONCE})
     run = submit(database, starting_from(tiny_spec, source))
-    settings.storage.rename(settings.storage.with_name("away"))
+    away = settings.storage.with_name("away")
+    settings.storage.rename(away)
     held = claim(database, run)
-    with pytest.raises(OSError, match="safetensors"):
-        _work(database, held, settings, Heartbeat(database, held, settings))
+    _work(database, held, soon, Heartbeat(database, held, soon))
     with database.reading() as session:
-        assert runs.get(session, run).status == "running"
+        row = runs.get(session, run)
+    assert (row.status, row.status_reason, row.crashes) == ("queued", "storage", 1)
+    assert "safetensors" in str(row.status_detail)
+    away.rename(settings.storage)
+    train(database, settings, run)
+    assert len(kept(database, run)) == 1
 
 
 def test_a_missing_compiler_is_named(

@@ -1,0 +1,91 @@
+"""What no row needs is deleted, and nothing else, on both databases."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from gauntlet.spec.experiment import ExperimentSpec
+from store import checkpoints, experiments, files, jobs, runs
+from store.database import Database
+from store.files import StoredFile
+from store.jobs import Claim
+from tests.evaluations import card
+from worker.sweeper import sweep
+
+HOURS_AGO = time.time() - 7200
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Path:
+    return tmp_path / "checkpoints"
+
+
+def begun(database: Database, spec: ExperimentSpec, storage: Path) -> Claim:
+    """A claimed run with a training state and two files that it has not recorded."""
+    with database.writing() as session:
+        _, (run,) = experiments.create(session, spec, None)
+        held = jobs.claim(session, "run", run, "worker", 60)
+    assert held is not None
+    folder = files.attempt_folder(held)
+    state = files.write(storage, f"{folder}/state", b"content")
+    with database.writing() as session:
+        runs.record_state(session, held, state)
+    for name in ("weights", "weights.partial"):
+        files.write(storage, f"{folder}/{name}", b"content")
+    return held
+
+
+def left(storage: Path) -> set[str]:
+    return {str(file.relative_to(storage)) for file in storage.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_a_run_that_ended_leaves_its_checkpoints_only(
+    database: Database, tiny_spec: ExperimentSpec, storage: Path, end: jobs.EndStatus
+) -> None:
+    """Its training state and what its attempts left are deleted; a run that goes on, or is unknown, keeps all."""
+    ended, running = begun(database, tiny_spec, storage), begun(database, tiny_spec, storage)
+    unknown = files.write(storage, "run_of_another_database/attempt-1/weights", b"content")
+    folder = files.attempt_folder(ended)
+    with database.writing() as session:
+        kept_file = StoredFile(f"{folder}/weights", "0" * 64, 7)
+        checkpoints.add_imported(session, "ckpt_kept", card("kept"), kept_file)
+        jobs.finish(session, ended, end)
+    kept = {f"{folder}/weights", unknown.path}
+    kept |= {f"{files.attempt_folder(running)}/{name}" for name in ("state", "weights", "weights.partial")}
+    for _ in range(2):
+        sweep(database, storage)
+        assert left(storage) == kept
+    with database.reading() as session:
+        assert runs.get(session, ended.id).resume_path is None
+        assert runs.get(session, running.id).resume_path is not None
+
+
+def test_an_import_that_was_never_recorded_is_deleted(database: Database, storage: Path) -> None:
+    """After an hour without a row its file goes; one with a row, of this minute, or of another database stays."""
+    for name in ("ckpt_orphan", "ckpt_recorded", "ckpt_fresh"):
+        stored = files.write_import(storage, name, b"content")
+        if name == "ckpt_recorded":
+            with database.writing() as session:
+                checkpoints.add_imported(session, name, card(name), stored)
+        if name != "ckpt_fresh":
+            for file in (storage / name).iterdir():
+                os.utime(file, (HOURS_AGO, HOURS_AGO))
+    files.write_import(storage, "ckpt_of_another_database", b"content")
+    files.settle_import(storage, "ckpt_of_another_database")
+    for _ in range(2):
+        sweep(database, storage)
+        assert left(storage) == {
+            "ckpt_recorded/weights.safetensors",
+            "ckpt_fresh/unrecorded",
+            "ckpt_fresh/weights.safetensors",
+            "ckpt_of_another_database/weights.safetensors",
+        }
+    assert not (storage / "ckpt_orphan").exists()
+
+
+def test_there_may_be_no_storage_yet(database: Database, storage: Path) -> None:
+    """Before the first file there is nothing to sweep."""
+    sweep(database, storage)

@@ -1,0 +1,34 @@
+"""Deletes files that no row needs. Every worker does it; all of it is idempotent."""
+
+import logging
+from pathlib import Path
+
+from store import checkpoints, files, runs
+from store.database import Database
+
+logger = logging.getLogger(__name__)
+
+# Long after the request that brought the weights has been answered.
+_IMPORT_GRACE_S = 3600.0
+
+
+def sweep(database: Database, storage: Path) -> None:
+    """Delete the training states of runs that ended, what their attempts left, and imports that came to nothing.
+
+    What this database never knew is left alone, so that another one on the same storage loses nothing.
+    """
+    with database.writing() as session:
+        runs.forget_states_of_ended(session)
+    unsettled = files.unsettled_imports(storage, older_than_s=_IMPORT_GRACE_S)
+    with database.reading() as session:
+        ended, recorded = runs.ended(session), checkpoints.paths(session)
+        imported = checkpoints.existing(session, unsettled)
+    for run_id in files.runs_with_files(storage):
+        if run_id in ended:
+            files.sweep_ended(storage, run_id, recorded)
+    for identifier in unsettled:
+        if identifier in imported:
+            files.settle_import(storage, identifier)
+        else:
+            logger.warning("The import %s was never recorded; its file is deleted.", identifier)
+            files.delete_import(storage, identifier)
