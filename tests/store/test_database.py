@@ -1,4 +1,4 @@
-"""What the connections to a database are set to; on PostgreSQL, that access is bounded unless the URL says otherwise."""
+"""What the connections to a database are set to: on PostgreSQL bounds, unless the URL says otherwise."""
 
 from pathlib import Path
 
