@@ -27,6 +27,8 @@ MOST_CRASHES = 3
 # at once, as the fault is likely its own; one that an attempt lived to tell of may be there for a while.
 _AFTER_A_LOSS = (0, 1)
 _AFTER_A_FAULT = (1, 2)
+# Room on a disk is made by somebody, and until then every attempt is in vain.
+_WHILE_FULL = 10
 ACTIVE = ("queued", "running", "paused")
 
 
@@ -167,6 +169,18 @@ def give_up(session: Session, held: Claim, reason: str, detail: str, *, retry_s:
     model = held.model
     values = _crashed(model, reason, retry_s, _AFTER_A_FAULT) | {"status_detail": detail}
     if session.execute(_held(held).values(values).returning(model.id)).one_or_none() is None:
+        raise _lost(held)
+
+
+def postpone(session: Session, held: Claim, reason: str, detail: str, *, retry_s: float) -> None:
+    """End an attempt that came to nothing for want of room: back to the queue, however often that happens.
+
+    Raises:
+        LeaseLost: the job is no longer this attempt's.
+    """
+    values = _requeued(held.model, reason, false())
+    values |= {"status_detail": detail, "not_before": db_now() + _WHILE_FULL * retry_s}
+    if session.execute(_held(held).values(values).returning(held.model.id)).one_or_none() is None:
         raise _lost(held)
 
 

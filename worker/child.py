@@ -3,6 +3,7 @@
 import errno
 import logging
 import signal
+from collections.abc import Callable
 
 import torch
 from sqlalchemy.exc import IntegrityError, InternalError, OperationalError
@@ -77,15 +78,14 @@ def _work(database: Database, held: Claim, settings: WorkerSettings, heartbeat: 
         raise
     except OSError as error:
         logger.exception("The %s %s failed.", held.kind, held.id)
-        if error.errno in _STORAGE_FULL:
-            _fail(database, held, "storage", str(error))
-        else:
-            # Files that are away, as when a network does not answer, may come back.
-            _give_up(database, held, settings, "storage", str(error))
+        # Of a full storage it is known that the fault is not the job's, so it waits for as long as it takes. Files that
+        # are away, as when a network does not answer, may come back.
+        put_back = jobs.postpone if error.errno in _STORAGE_FULL else jobs.give_up
+        _put_back(put_back, database, held, settings, "storage", str(error))
     except Exception as error:
         logger.exception("The %s %s failed.", held.kind, held.id)
         if _is_out_of_memory(error):
-            _give_up(database, held, settings, "out_of_memory", str(error))
+            _put_back(jobs.give_up, database, held, settings, "out_of_memory", str(error))
         else:
             _fail(database, held, "internal_error", f"{type(error).__name__}: {error}")
 
@@ -103,10 +103,12 @@ def _fail(database: Database, held: Claim, reason: str, detail: str) -> None:
         logger.info("%s", error)
 
 
-def _give_up(database: Database, held: Claim, settings: WorkerSettings, reason: str, detail: str) -> None:
+def _put_back(
+    put_back: Callable[..., None], database: Database, held: Claim, settings: WorkerSettings, reason: str, detail: str
+) -> None:
     try:
         with database.writing() as session:
-            jobs.give_up(session, held, reason, detail, retry_s=settings.retry_s)
+            put_back(session, held, reason, detail, retry_s=settings.retry_s)
     except LeaseLost as error:
         logger.info("%s", error)
 
