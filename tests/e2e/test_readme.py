@@ -1,0 +1,28 @@
+"""The README's Python, as it stands there; only the training is cut short."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.gauntlet.examples import network
+
+PAGE = Path(__file__).parents[2] / "README.md"
+QUICKSTART, ONE_EPOCH = '{"preset": "quickstart"}', '{"preset": "quickstart", "training": {"epochs": 1}}'
+
+
+def blocks() -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def test_the_library_trains_and_attacks(capsys: pytest.CaptureFixture[str]) -> None:
+    """The first block tells each epoch with its accuracies; the second, after it, what a model withstands."""
+    training, attacking = blocks()
+    assert training.count(QUICKSTART) == 1
+    known = {"model": network()}
+    exec(training.replace(QUICKSTART, ONE_EPOCH), known)
+    epoch, *accuracies = capsys.readouterr().out.split()
+    assert epoch == "1"
+    assert all(0 <= float(accuracy) <= 1 for accuracy in accuracies)
+    exec(attacking, known)
+    assert capsys.readouterr().out.count("n=100 ") == 2
