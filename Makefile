@@ -35,7 +35,7 @@ bench: install-dev ## Measure speed beside a naive loop, torchattacks and ART (t
 	$(BIN)/python -m benchmarks.evaluation --out benchmarks/results/evaluation.json
 	$(BIN)/python -m benchmarks.environment --out benchmarks/results/environment.json
 
-reproduce: install ## Repeat the paper: 2 x 220 epochs, about four hours on two cores; needs CIFAR-10 in var/data/cifar10; goes on if interrupted
+reproduce: install ## Repeat the paper: 2 x 220 epochs, three to four hours of two idle cores; needs CIFAR-10 in var/data/cifar10; goes on if interrupted
 	$(BIN)/python -m benchmarks.reproduce
 
 lock: ## Pin anew what a fresh install brings, after a change of pyproject.toml
