@@ -4,7 +4,7 @@ Each function is one conditional UPDATE. A worker's writes name the attempt that
 moved on, they touch nothing and raise `LeaseLost`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -100,10 +100,7 @@ def hold(session: Session, held: Claim, *, progressed: bool = False) -> None:
     Raises:
         LeaseLost: the job is no longer this attempt's.
     """
-    model = held.model
-    crashes = 0 if progressed else model.crashes
-    if session.execute(_held(held).values(crashes=crashes).returning(model.id)).one_or_none() is None:
-        raise _lost(held)
+    _write(session, held, {"crashes": 0 if progressed else held.model.crashes})
 
 
 def note_device(session: Session, held: Claim, device: str) -> None:
@@ -112,9 +109,7 @@ def note_device(session: Session, held: Claim, device: str) -> None:
     Raises:
         LeaseLost: the job is no longer this attempt's.
     """
-    model = held.model
-    if session.execute(_held(held).values(device=device).returning(model.id)).one_or_none() is None:
-        raise _lost(held)
+    _write(session, held, {"device": device})
 
 
 def finish(
@@ -155,9 +150,7 @@ def release(session: Session, held: Claim, reason: str) -> None:
     Raises:
         LeaseLost: the job is no longer this attempt's.
     """
-    row = session.execute(_held(held).values(_requeued(held.model, reason, false())).returning(held.model.id))
-    if row.one_or_none() is None:
-        raise _lost(held)
+    _write(session, held, _requeued(held.model, reason, false()))
 
 
 def give_up(session: Session, held: Claim, reason: str, detail: str, *, retry_s: float) -> None:
@@ -166,10 +159,7 @@ def give_up(session: Session, held: Claim, reason: str, detail: str, *, retry_s:
     Raises:
         LeaseLost: the job is no longer this attempt's.
     """
-    model = held.model
-    values = _crashed(model, reason, retry_s, _AFTER_A_FAULT) | {"status_detail": detail}
-    if session.execute(_held(held).values(values).returning(model.id)).one_or_none() is None:
-        raise _lost(held)
+    _write(session, held, _crashed(held.model, reason, retry_s, _AFTER_A_FAULT) | {"status_detail": detail})
 
 
 def postpone(session: Session, held: Claim, reason: str, detail: str, *, retry_s: float) -> None:
@@ -178,10 +168,8 @@ def postpone(session: Session, held: Claim, reason: str, detail: str, *, retry_s
     Raises:
         LeaseLost: the job is no longer this attempt's.
     """
-    values = _requeued(held.model, reason, false())
-    values |= {"status_detail": detail, "not_before": db_now() + _WHILE_FULL * retry_s}
-    if session.execute(_held(held).values(values).returning(held.model.id)).one_or_none() is None:
-        raise _lost(held)
+    pause = {"status_detail": detail, "not_before": db_now() + _WHILE_FULL * retry_s}
+    _write(session, held, _requeued(held.model, reason, false()) | pause)
 
 
 def abandon(session: Session, held: Claim, *, retry_s: float) -> None:
@@ -263,6 +251,11 @@ def _held(held: Claim) -> Update:
 def _waiting(model: JobModel) -> tuple[ColumnElement[bool], ...]:
     """Conditions of a job that may be claimed now."""
     return model.status == "queued", or_(model.not_before.is_(None), model.not_before <= db_now())
+
+
+def _write(session: Session, held: Claim, values: Mapping[str, Any]) -> None:
+    if session.execute(_held(held).values(values).returning(held.model.id)).one_or_none() is None:
+        raise _lost(held)
 
 
 def _requeued(model: JobModel, reason: str, exhausted: ColumnElement[bool]) -> dict[str, Any]:

@@ -85,3 +85,7 @@ def measured(model: nn.Module, images: ImageSet, *, eps: Fraction, precision: Pr
 
 def same_tensors(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def same_images(left: ImageSet, right: ImageSet) -> bool:
+    return torch.equal(left.images, right.images) and torch.equal(left.labels, right.labels)

@@ -1,150 +1,31 @@
 """A run's files and rows: states within an epoch, and starting from a checkpoint's weights."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 import torch
 from sqlalchemy import delete
 
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
-from store import checkpoints, experiments, files, jobs, runs
+from store import checkpoints
 from store.database import Database
-from store.jobs import Claim, JobProgress
-from store.models import Checkpoint, Run
+from store.models import Checkpoint
 from tests.evaluations import queued
-from worker.child import _work
-from worker.heartbeat import Heartbeat, Stopped
+from tests.worker.attempts import (
+    NEVER,
+    OBJECTIVES,
+    fail,
+    kept,
+    messages,
+    result,
+    resume_path,
+    spec_with,
+    starting_from,
+    state_files,
+    submit,
+    train,
+    train_until,
+)
 from worker.settings import WorkerSettings
-from worker.training_job import train_run
-
-torch.set_num_threads(1)
-
-CPU = torch.device("cpu")
-AT_ONCE = 1e-9
-NEVER = 1e9
-
-
-# One step to a rollout: as many to an epoch as there are batches of a loss.
-OBJECTIVES = {
-    "policy_gradient": {"kind": "policy_gradient"},
-    "a2c": {"kind": "a2c", "n_steps": 1},
-    "ppo": {"kind": "ppo", "n_steps": 1, "n_epochs": 2},
-    "dqn": {"kind": "dqn", "n_steps": 1, "gradient_steps": 2, "epsilon": 0.5},
-}
-
-
-@pytest.fixture
-def settings(tmp_path: Path, sqlite_url: str) -> WorkerSettings:
-    """A worker that saves a state after every batch."""
-    return WorkerSettings(
-        home=tmp_path,
-        database_url=sqlite_url,
-        broker_url="redis+socket:///nonexistent/broker.sock",
-        device="cpu",
-        state_every_s=AT_ONCE,
-    )
-
-
-@pytest.fixture
-def database(settings: WorkerSettings) -> Database:
-    return Database(settings.database_url)
-
-
-class StopsAt(Heartbeat):
-    """Is told to stop once the job has done so many batches of the run."""
-
-    def __init__(self, database: Database, held: Claim, settings: WorkerSettings, batches: int) -> None:
-        super().__init__(database, held, settings)
-        self._batches = batches
-
-    def tell(self, progress: JobProgress) -> None:
-        if progress.phase == "training" and progress.completed == self._batches:
-            self.stop("shutdown")
-
-
-class FillsTheDisk(Heartbeat):
-    """Once the job has begun, its state after two batches of the second epoch has nowhere to go."""
-
-    def __init__(self, database: Database, held: Claim, settings: WorkerSettings) -> None:
-        super().__init__(database, held, settings)
-        self._folder = settings.storage / files.attempt_folder(held)
-
-    def tell(self, progress: JobProgress) -> None:
-        full = self._folder / "epoch-00002-batch-00002.state.safetensors.partial"
-        if progress.phase == "training" and not full.is_symlink():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            full.symlink_to("/dev/full")
-
-
-def spec_with(tiny_spec: ExperimentSpec, objective: str = "policy_gradient", **training: object) -> ExperimentSpec:
-    optimizer = {"kind": "rmsprop", "lr": 1e-3}
-    changes = {"objectives": [OBJECTIVES[objective]], "training": {"optimizer": optimizer} | training}
-    return ExperimentSpec.model_validate(overlay(tiny_spec.model_dump(mode="json"), changes))
-
-
-def submit(database: Database, spec: ExperimentSpec) -> str:
-    with database.writing() as session:
-        return experiments.create(session, spec, None)[1][0]
-
-
-def claim(database: Database, run: str) -> Claim:
-    with database.writing() as session:
-        held = jobs.claim(session, "run", run, "worker", 60)
-    assert held is not None
-    return held
-
-
-def train(database: Database, settings: WorkerSettings, run: str) -> None:
-    held = claim(database, run)
-    train_run(database, held, settings, Heartbeat(database, held, settings), CPU)
-
-
-def train_until(database: Database, settings: WorkerSettings, run: str, batches: int) -> None:
-    """An attempt that is told to stop in that batch of the run, counted from 1, and puts the run back."""
-    held = claim(database, run)
-    with pytest.raises(Stopped):
-        train_run(database, held, settings, StopsAt(database, held, settings, batches), CPU)
-    with database.writing() as session:
-        jobs.release(session, held, "worker_shutdown")
-
-
-def fail(database: Database, settings: WorkerSettings, run: str) -> tuple[str | None, str | None]:
-    """An attempt that fails; why, as a word and as a sentence."""
-    held = claim(database, run)
-    _work(database, held, settings, Heartbeat(database, held, settings))
-    with database.reading() as session:
-        row = runs.get(session, run)
-    assert row.status == "failed"
-    return row.status_reason, row.status_detail
-
-
-def kept(database: Database, run: str) -> list[Checkpoint]:
-    """A run's checkpoints, newest first."""
-    with database.reading() as session:
-        return list(checkpoints.page(session, run=run, after=None, limit=10).rows)
-
-
-def result(database: Database, run: str) -> tuple[list[Any], list[Any]]:
-    """Everything of a run that must be reproducible: metric rows and weights' digests."""
-    with database.reading() as session:
-        metrics = [(row.epoch, row.metrics) for row in runs.metrics_page(session, run, after=None, limit=10).rows]
-    return metrics, [(checkpoint.epoch, checkpoint.sha256) for checkpoint in kept(database, run)]
-
-
-def messages(database: Database, run: str) -> dict[str, str]:
-    with database.reading() as session:
-        return {event.kind: event.message for event in runs.events_page(session, run, after=None, limit=50).rows}
-
-
-def resume_path(database: Database, run: str) -> str | None:
-    with database.reading() as session:
-        return session.get_one(Run, run).resume_path
-
-
-def state_files(settings: WorkerSettings) -> list[str]:
-    return [str(file.relative_to(settings.storage)) for file in settings.storage.rglob("*.state.safetensors")]
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -229,22 +110,6 @@ def test_a_damaged_state_starts_the_run_over(
     assert stored == {checkpoint.path for run in (whole, stopped) for checkpoint in kept(database, run)}
 
 
-@pytest.fixture
-def source(database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec) -> Checkpoint:
-    """The last checkpoint of a trained run."""
-    run = submit(database, spec_with(tiny_spec))
-    train(database, settings, run)
-    return kept(database, run)[0]
-
-
-def starting_from(tiny_spec: ExperimentSpec, checkpoint: Checkpoint | None, **training: object) -> ExperimentSpec:
-    """A spec of another seed that learns next to nothing."""
-    initial = None if checkpoint is None else checkpoint.id
-    still: dict[str, object] = {"optimizer": {"lr": 1e-10}, "epochs": 1, "initial_checkpoint": initial}
-    spec = spec_with(tiny_spec, **still | training)
-    return spec.model_copy(update={"seeds": (9,)})
-
-
 def test_a_run_starts_from_a_checkpoint(
     database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec, source: Checkpoint
 ) -> None:
@@ -294,46 +159,6 @@ def test_a_lost_initial_checkpoint_fails_the_run(
     assert reason == "checkpoint_invalid"
     assert detail in str(told)
     assert result(database, run) == ([], [])
-
-
-def test_a_storage_that_is_away_does_not_fail_the_run(
-    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec, source: Checkpoint
-) -> None:
-    """The run waits in the queue, and trains once the storage is back."""
-    soon = settings.model_copy(update={"retry_s": AT_ONCE})
-    run = submit(database, starting_from(tiny_spec, source))
-    away = settings.storage.with_name("away")
-    settings.storage.rename(away)
-    held = claim(database, run)
-    _work(database, held, soon, Heartbeat(database, held, soon))
-    with database.reading() as session:
-        row = runs.get(session, run)
-    assert (row.status, row.status_reason, row.crashes) == ("queued", "storage", 1)
-    assert "safetensors" in str(row.status_detail)
-    away.rename(settings.storage)
-    train(database, settings, run)
-    assert len(kept(database, run)) == 1
-
-
-def test_on_a_full_disk_the_run_waits_for_room(
-    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec
-) -> None:
-    """However often there is none, it keeps what it has, uses up no attempt, and in the end comes out the same."""
-    soon = settings.model_copy(update={"retry_s": AT_ONCE})
-    spec = spec_with(tiny_spec)
-    whole, hindered = submit(database, spec), submit(database, spec)
-    train(database, settings, whole)
-    for _ in range(jobs.MOST_CRASHES + 1):
-        held = claim(database, hindered)
-        _work(database, held, soon, FillsTheDisk(database, held, soon))
-        with database.reading() as session:
-            row = runs.get(session, hindered)
-        assert (row.status, row.status_reason, row.crashes) == ("queued", "storage", 0)
-        assert "No space left" in str(row.status_detail)
-        assert resume_path(database, hindered) == f"{hindered}/attempt-1/epoch-00002-batch-00001.state.safetensors"
-        assert [Path(path).name for path in state_files(settings)] == ["epoch-00002-batch-00001.state.safetensors"]
-    train(database, settings, hindered)
-    assert result(database, hindered) == result(database, whole)
 
 
 def test_a_missing_compiler_is_named(
