@@ -10,7 +10,7 @@ from store import checkpoints
 from store.database import Database
 from store.models import Checkpoint
 from tests.evaluations import queued
-from tests.worker.attempts import (
+from tests.worker.training_job.attempts import (
     NEVER,
     OBJECTIVES,
     fail,

@@ -7,7 +7,7 @@ from store import files, jobs, runs
 from store.database import Database
 from store.jobs import Claim, JobProgress
 from store.models import Checkpoint
-from tests.worker.attempts import (
+from tests.worker.training_job.attempts import (
     AT_ONCE,
     claim,
     kept,

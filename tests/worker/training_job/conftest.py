@@ -7,7 +7,7 @@ import pytest
 from gauntlet.spec.experiment import ExperimentSpec
 from store.database import Database
 from store.models import Checkpoint
-from tests.worker.attempts import (
+from tests.worker.training_job.attempts import (
     AT_ONCE,
     kept,
     spec_with,
