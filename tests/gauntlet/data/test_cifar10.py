@@ -2,20 +2,17 @@
 
 import hashlib
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from PIL import Image
 
-from gauntlet.data.datasets import Dataset, ImageSet, hold_out, load_dataset, load_split, to_tensor, to_unit
+from gauntlet.data.datasets import load_dataset
 from gauntlet.errors import DatasetUnavailable
-from gauntlet.spec.kinds import Cifar10, Digits, ImageFolder
+from gauntlet.spec.kinds import Cifar10
 from gauntlet.torchvision_ops import declare_missing_operators
-from tests.gauntlet.examples import CPU, NOWHERE, same_images
+from tests.gauntlet.examples import same_images
 
 
 def _cifar10_class() -> Any:

@@ -1,8 +1,5 @@
-import hashlib
-import pickle
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +8,7 @@ from PIL import Image
 
 from gauntlet.data.datasets import Dataset, ImageSet, hold_out, load_dataset, load_split, to_tensor, to_unit
 from gauntlet.errors import DatasetUnavailable
-from gauntlet.spec.kinds import Cifar10, Digits, ImageFolder
-from gauntlet.torchvision_ops import declare_missing_operators
+from gauntlet.spec.kinds import Digits, ImageFolder
 from tests.gauntlet.examples import CPU, NOWHERE, same_images
 
 RED, GREEN, BLUE = (250, 0, 0), (0, 250, 0), (0, 0, 250)
