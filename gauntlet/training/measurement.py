@@ -14,8 +14,8 @@ from gauntlet.models.precision import in_precision
 from gauntlet.spec.experiment import Precision
 from gauntlet.training.compilation import compiled
 
-# About the fastest on a CPU, where a larger batch leaves the cache.
-_MEASURED_AT_ONCE = 64
+# About the fastest on a CPU, where a larger batch leaves the cache; a GPU is kept waiting by small ones.
+_AT_ONCE_ON_CPU, _AT_ONCE_ON_GPU = 64, 1_000
 
 # From images uint8 [n, c, h, w] and labels int64 [n] to fp32 logits [n, classes], natural and attacked.
 Probe = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -53,11 +53,11 @@ def build_probe(model: nn.Module, eps: Fraction, precision: Precision = "fp32") 
 
 
 def compiled_probe(probe: Probe) -> Probe:
-    """The probe compiled for the batches that `measure` makes; the last, when it is smaller, is done as it is."""
+    """The probe compiled for the batches that `measure` makes on a CPU; the last, if smaller, is done as it is."""
     fast = compiled(probe)
 
     def run(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        return (fast if len(images) == _MEASURED_AT_ONCE else probe)(images, labels)
+        return (fast if len(images) == _AT_ONCE_ON_CPU else probe)(images, labels)
 
     return run
 
@@ -69,10 +69,9 @@ def measure(model: nn.Module, images: ImageSet, probe: Probe) -> Measurement:
     """
     sums = torch.zeros(4, dtype=torch.float64, device=images.images.device)
     predicted: list[Tensor] = []
+    at_once = _at_once(images)
     with gradient.mode(model, training=False):
-        for pixels, labels in zip(
-            images.images.split(_MEASURED_AT_ONCE), images.labels.split(_MEASURED_AT_ONCE), strict=True
-        ):
+        for pixels, labels in zip(images.images.split(at_once), images.labels.split(at_once), strict=True):
             logits, attacked = probe(pixels, labels)
             probabilities = logits.softmax(dim=1)
             greatest, classes = probabilities.max(dim=1)
@@ -94,6 +93,10 @@ def natural_accuracy(model: nn.Module, images: ImageSet, *, precision: Precision
     forward = in_precision(model, precision)
     right = torch.zeros((), dtype=torch.int64, device=images.images.device)
     with gradient.mode(model, training=False), torch.no_grad():
-        for natural, labels in images.batches(_MEASURED_AT_ONCE):
+        for natural, labels in images.batches(_at_once(images)):
             right += (forward(natural).argmax(dim=1) == labels).sum()
     return right.item() / len(images)
+
+
+def _at_once(images: ImageSet) -> int:
+    return _AT_ONCE_ON_CPU if images.images.device.type == "cpu" else _AT_ONCE_ON_GPU

@@ -4,8 +4,6 @@ import torch
 from pyautoattack import AutoAttack
 from torch import Tensor, nn
 
-from tests.gauntlet.examples import CPU
-
 
 class BriefAutoAttack(AutoAttack):
     """So few steps that each part leaves work for the next, as the standard ensemble does on harder images."""
@@ -21,7 +19,7 @@ def reference_flags(
     model: nn.Module, images: Tensor, labels: Tensor, eps: float, batch_size: int, targets: int = 9
 ) -> list[bool]:
     """Which images the package's own loop leaves correct, seed 0."""
-    package = BriefAutoAttack(model, norm="Linf", eps=eps, version="standard", seed=0, device=CPU)
+    package = BriefAutoAttack(model, norm="Linf", eps=eps, version="standard", seed=0, device=images.device)
     package.apgd_targeted.n_target_classes = package.fab.n_target_classes = targets
     with torch.random.fork_rng():
         _, predicted = package.run_standard_evaluation(images, labels, batch_size=batch_size)

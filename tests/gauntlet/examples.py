@@ -20,7 +20,12 @@ from gauntlet.training.compilation import compiler_present
 from gauntlet.training.loop import train
 from gauntlet.training.measurement import Measurement, build_probe, measure
 
-CPU = torch.device("cpu")
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+needs_gpu = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here"),
+]
+every_device = pytest.mark.parametrize("device", [CPU, pytest.param(GPU, marks=needs_gpu)], ids=str)
 needs_compiler = pytest.mark.skipif(not compiler_present(CPU), reason="there is no C++ compiler to compile a step with")
 NOWHERE = Path("/nonexistent")
 

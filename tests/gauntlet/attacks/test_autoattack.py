@@ -13,7 +13,7 @@ from gauntlet.data.datasets import Dataset, to_unit
 from gauntlet.models.checkpoints import TrainingState
 from gauntlet.spec.attacks import AutoAttack, Norm, Square
 from tests.gauntlet.brief_autoattack import BriefAutoAttack, reference_flags
-from tests.gauntlet.examples import CPU, network, network_with
+from tests.gauntlet.examples import CPU, every_device, network, network_with
 
 EPS = Fraction(40, 255)
 STANDARD = parts(AutoAttack(eps=EPS))
@@ -37,7 +37,7 @@ def labels(digits: Dataset) -> Tensor:
 
 
 def standard(model: nn.Module, eps: Fraction, classes: int = 10) -> AuthoredAttack:
-    return AuthoredAttack(model, AutoAttack(eps=eps), classes, CPU)
+    return AuthoredAttack(model, AutoAttack(eps=eps), classes, next(model.parameters()).device)
 
 
 def drive(ensemble: AuthoredAttack, state: Tensor, images: Tensor, labels: Tensor) -> list[Tensor]:
@@ -58,11 +58,12 @@ def drive(ensemble: AuthoredAttack, state: Tensor, images: Tensor, labels: Tenso
 
 
 @pytest.mark.usefixtures("brief")
+@every_device
 def test_driven_batch_by_batch_the_flags_are_the_packages(
-    trained: TrainingState, images: Tensor, labels: Tensor
+    trained: TrainingState, images: Tensor, labels: Tensor, device: torch.device
 ) -> None:
     """The same images stay correct as under the package's own loop, where several parts break some and none all."""
-    model = network_with(trained)
+    model, images, labels = network_with(trained).to(device), images.to(device), labels.to(device)
     correct = model(images).argmax(dim=1) == labels
     stages = drive(standard(model, EPS), correct, images, labels)
     counts = [int(stage.sum()) for stage in (correct, *stages)]
