@@ -21,9 +21,9 @@ EQUAL_HEADER = ("compared", "seed", "equal in", "epochs", "train", "natural", "F
 EQUAL_NOTE = (
     "Is an objective more robust, or does it only learn more slowly? Each stands beside the epoch at which the first "
     "objective, of the same seed, was as accurate in training or on natural test images, as if it had been stopped "
-    f"there; none where no epoch of it ended within {100 * TOLERANCE:g} point. Seed by seed, the difference in FGSM "
-    "accuracy, in points, is in brackets. The epoch of the highest FGSM accuracy is found on the test set, among all "
-    "epochs, so that difference is flattered."
+    f"there, before it was most accurate; none where no such epoch ended within {100 * TOLERANCE:g} point. Seed by "
+    "seed, the difference in FGSM accuracy, in points, is in brackets. The epoch of the highest FGSM accuracy is found "
+    "on the test set, among all epochs, so that difference is flattered."
 )
 EQUAL_SUMMARY_HEADER = ("compared", "equal in", "seeds", "FGSM", "p", "gap")
 EQUAL_SUMMARY_NOTE = (

@@ -29,8 +29,9 @@ class EqualAccuracy(_Value):
 
     `moments` say which epoch: its last so far, that of its highest test FGSM accuracy, of equals the earliest, or both.
     The latter is chosen among all epochs and on the test set, whichever checkpoint the experiment selects.
-    `baseline_at` is the baseline's epoch whose accuracy in `equal_in` is nearest, of equals the earliest; None where
-    the nearest is more than `TOLERANCE` away: it was passed within an epoch, or never reached.
+    `baseline_at` is the epoch, of those until the baseline was most accurate in `equal_in`, whose accuracy is nearest,
+    of equals the earliest; None where the nearest is more than `TOLERANCE` away: it was passed within an epoch, or
+    never reached. An epoch at which a noisy baseline has fallen back to it since is none that stopped early.
     """
 
     objective: str
@@ -113,9 +114,12 @@ def equal_accuracy_summaries(found: Sequence[EqualAccuracy], epochs: int) -> Ite
 
 
 def _nearest(history: Sequence[EpochAccuracies], field: Matched, accuracy: float) -> EpochAccuracies | None:
+    accuracies = [float(getattr(found, field)) for found in history]
+    rise = history[: accuracies.index(max(accuracies)) + 1]
+
     def distance(found: EpochAccuracies) -> float:
         # Rounded, so that equal distances are equal in floating point too.
         return round(abs(float(getattr(found, field)) - accuracy), 9)
 
-    nearest = min(history, key=distance)
+    nearest = min(rise, key=distance)
     return nearest if distance(nearest) <= TOLERANCE else None

@@ -4,7 +4,6 @@ import os
 import shutil
 import sysconfig
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, assert_never
 
@@ -48,11 +47,9 @@ def compiles(spec: TrainingSpec, data: Dataset, device: torch.device) -> bool:
 
 def compiler_present(device: torch.device) -> bool:
     """Whether a step can be compiled for `device` on this machine."""
-    return device.type == "cuda" or _generates_code()
-
-
-def _generates_code() -> bool:
-    # What torch's compiler calls, and the header that its code includes.
+    if device.type == "cuda":
+        return True
+    # What torch's compiler for CPUs calls, and the header that its code includes.
     compiler = shutil.which(os.environ.get("CXX", "g++"))
     return compiler is not None and (Path(sysconfig.get_path("include")) / "Python.h").exists()
 
@@ -64,15 +61,12 @@ def accelerate(step: StepParts, example: tuple[Tensor, Tensor, Tensor], changed:
     back afterwards. On a CPU it is compiled at its first call.
     """
     if example[0].is_cuda:
-        # The update alone is compiled, where there is a compiler: one kernel of 7 µs instead of nine of 87. Of the
-        # gradients the compiler makes a slower step (docs/experiments.md, "Training speed").
-        faster = replace(step, update=compiled(step.update, whole=False)) if _generates_code() else step
-        return CapturedStep(faster, example, changed)
+        return CapturedStep(step, example, changed)
     return StepParts(compiled(step.gradients), compiled(step.update, whole=False), step.parameters)
 
 
 def compiled(function: Callable[P, T], *, whole: bool = True) -> Callable[P, T]:
-    """The function compiled at its first call, for the shapes of that call; `whole` in one piece, or raises.
+    """The function compiled for a CPU at its first call, for the shapes of that call; `whole` in one piece, or raises.
 
     Random numbers come from torch's own generator as without compiling, so that both draw the same.
     """

@@ -59,6 +59,15 @@ def test_a_baseline_that_was_never_as_accurate_is_none() -> None:
         assert (train.baseline_at.epoch if train.baseline_at else None) == epoch
 
 
+def test_a_baseline_that_fell_back_was_not_stopped_early() -> None:
+    """Epoch 4, at 41 after 70, is nearest to 41.2 but late: of the rise epoch 1 is near enough, or none."""
+    late = (41, 40, 20)
+    for first, epoch in ((40.5, 1), (40, None)):
+        baseline = curve("ce", [(first, 39, 25), (55, 50, 30), (70, 55, 28), late])
+        train, _ = equal_accuracies([baseline, curve("reward", [(41.2, 0, 0)])], "ce")
+        assert (train.baseline_at.epoch if train.baseline_at else None) == epoch
+
+
 def test_seeds_are_compared_with_their_own() -> None:
     """A seed that the baseline lacks is not compared, nor is the baseline with itself, nor what was not measured."""
     reward = [curve("reward", [(50, 48, 30)], seed) for seed in (0, 1, 2)]

@@ -61,17 +61,13 @@ def distance(one: Tensor, other: Tensor) -> float:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_a_captured_step_is_the_plain_one(digits: Dataset, case: dict[str, Any], precision: str) -> None:
-    """Its gradients are the plain step's, to rounding, for three steps: the same attack, masks, actions and update.
-
-    With other masks they are ten times as far away and more.
-    """
+    """Its gradients are the plain step's for three steps: the same attack, masks, actions and update; others differ."""
     case = {**case, "training": {**case.get("training", {}), "precision": precision}}
     plain, captured = (gradients(case, digits, captured=way) for way in (False, True))
     other = gradients(case, digits, captured=False, dropout=7)
     for one, same, different in zip(plain, captured, other, strict=True):
-        print(precision, case, distance(one, same), distance(one, different))
-        assert distance(one, same) < 0.05
-        assert distance(one, different) > 10 * distance(one, same)
+        assert distance(one, same) < 0.01
+        assert distance(one, different) > 0.5
 
 
 def test_a_captured_run_learns(digits: Dataset) -> None:
