@@ -67,6 +67,11 @@ class Heartbeat:
         if self._reason is None:
             self._reason, self._stop_since = reason, time.monotonic()
 
+    @property
+    def shutting_down(self) -> bool:
+        """Whether the job must stop because its worker does, so that what it has done so far is worth saving."""
+        return self._reason == "shutdown"
+
     def checkpoint(self) -> None:
         """Raise `Stopped` if the job must stop. Call between batches."""
         if self._reason is not None:

@@ -71,7 +71,9 @@ def train_run(
     events = train(spec, data, device=device, resume=state, initial_weights=initial, wants_state=recorder.state_is_due)
     for event in events:
         recorder.take(event)
-        heartbeat.checkpoint()
+        # On a shutdown the state is saved first: until the next is due, a GPU does many epochs.
+        if isinstance(event, StateReady | CheckpointReady) or not heartbeat.shutting_down:
+            heartbeat.checkpoint()
     waiting = database.write(lambda session: runs.complete(session, held), patience_s=settings.database_patience_s)
     _sweep(database, held, settings)
     return waiting
@@ -123,8 +125,8 @@ class _Recorder:
                 assert_never(event)
 
     def state_is_due(self) -> bool:
-        """Whether the last state is as old as the settings let it become."""
-        return time.monotonic() - self._state_saved >= self.settings.state_every_s
+        """Whether the last state is as old as the settings let it become, or there will be no later one."""
+        return self.heartbeat.shutting_down or time.monotonic() - self._state_saved >= self.settings.state_every_s
 
     def _tell(self, event: BatchFinished) -> None:
         completed = (event.epoch - 1) * event.batches + event.batch

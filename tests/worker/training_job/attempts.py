@@ -12,7 +12,7 @@ from store.database import Database
 from store.jobs import Claim, JobProgress
 from store.models import Checkpoint, Run
 from worker.child import _work
-from worker.heartbeat import Heartbeat, Stopped
+from worker.heartbeat import Heartbeat, Stopped, StopReason
 from worker.settings import WorkerSettings
 from worker.training_job import train_run
 
@@ -35,13 +35,16 @@ OBJECTIVES = {
 class StopsAt(Heartbeat):
     """Is told to stop once the job has done so many batches of the run."""
 
-    def __init__(self, database: Database, held: Claim, settings: WorkerSettings, batches: int) -> None:
+    def __init__(
+        self, database: Database, held: Claim, settings: WorkerSettings, batches: int, why: StopReason
+    ) -> None:
         super().__init__(database, held, settings)
         self._batches = batches
+        self._why: StopReason = why
 
     def tell(self, progress: JobProgress) -> None:
         if progress.phase == "training" and progress.completed == self._batches:
-            self.stop("shutdown")
+            self.stop(self._why)
 
 
 def spec_with(tiny_spec: ExperimentSpec, objective: str = "policy_gradient", **training: object) -> ExperimentSpec:
@@ -67,11 +70,13 @@ def train(database: Database, settings: WorkerSettings, run: str) -> None:
     train_run(database, held, settings, Heartbeat(database, held, settings), CPU)
 
 
-def train_until(database: Database, settings: WorkerSettings, run: str, batches: int) -> None:
-    """An attempt that is told to stop in that batch of the run, counted from 1, and puts the run back."""
+def train_until(
+    database: Database, settings: WorkerSettings, run: str, batches: int, why: StopReason = "lease_lost"
+) -> None:
+    """An attempt that is told to stop in that batch of the run, counted from 1; the run is put back."""
     held = claim(database, run)
     with pytest.raises(Stopped):
-        train_run(database, held, settings, StopsAt(database, held, settings, batches), CPU)
+        train_run(database, held, settings, StopsAt(database, held, settings, batches, why), CPU)
     with database.writing() as session:
         jobs.release(session, held, "worker_shutdown")
 

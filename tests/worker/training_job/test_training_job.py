@@ -65,6 +65,21 @@ def test_epochs_after_a_state_within_one_are_done_again(
     assert result(database, stopped) == result(database, whole)
 
 
+@pytest.mark.parametrize(("batches", "state"), [(5, "epoch-00002-batch-00002"), (6, "epoch-00002")])
+def test_a_shutdown_saves_the_state(
+    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec, batches: int, state: str
+) -> None:
+    """A worker that stops loses no batch of its run, although no state was due; within an epoch or at its end."""
+    spec = spec_with(tiny_spec, checkpoint_every=4)
+    seldom = settings.model_copy(update={"state_every_s": NEVER})
+    whole, stopped = submit(database, spec), submit(database, spec)
+    train(database, settings, whole)
+    train_until(database, seldom, stopped, batches, "shutdown")
+    assert state_files(settings) == [f"{stopped}/attempt-1/{state}.state.safetensors"]
+    train(database, seldom, stopped)
+    assert result(database, stopped) == result(database, whole)
+
+
 def test_no_state_is_saved_before_its_time(
     database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec
 ) -> None:
