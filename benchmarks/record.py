@@ -5,7 +5,7 @@ figures/*.svg      its figures, as far as there is something to draw
 spec.json          the spec as the service understood it
 histories/*.csv    every metric of every epoch, a file for each run
 events.json        what happened to each run: starts, resumes, warnings
-about.json         machine, versions, durations, attempts, sizes, fingerprints
+about.json         devices, durations, attempts, sizes, fingerprints, and the machine that wrote this
 """
 
 import json
@@ -103,7 +103,7 @@ def _about(
         "started_at": _written(started),
         "finished_at": _written(finished),
         "wall_seconds": (finished - started).total_seconds() if finished and started else None,
-        "machine": describe_machine(),
+        "recorded_on": describe_machine(),
         "version": gauntlet.__version__,
         "runs": {
             names[run.id]: _job(run)

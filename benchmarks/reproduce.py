@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spec", type=Path, default=_FOLDER / "spec.yaml", help="a YAML file")
-    parser.add_argument("--out", type=Path, default=_FOLDER / "results", help="the folder to write into")
+    parser.add_argument("--out", type=Path, default=_FOLDER / "results" / "cpu", help="the folder to write into")
     parser.add_argument("--url", help="a Gauntlet that runs; without it one is started")
     parser.add_argument("--experiment", help="an experiment that was submitted already, instead of the spec")
     parser.add_argument("--now", action="store_true", help="do not wait: write what there is")
