@@ -98,6 +98,7 @@ def _rows(
             selection=selection,
             train_accuracy=checkpoint.metrics["train_accuracy"],
             train_n=int(checkpoint.metrics["train_accuracy_n"]),
+            test_accuracy=checkpoint.metrics["test_accuracy"],
             outcome=outcome,
         )
         for selection in selections

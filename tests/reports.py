@@ -116,6 +116,7 @@ def made_up(changes: dict[str, Any] | None = None, **given: Any) -> Report:
                 selection=selection,
                 train_accuracy=curve.train_accuracy[-1] or 0,
                 train_n=50_000,
+                test_accuracy=natural,
                 outcome=outcome(spec.evaluation.of_one(), natural, dice, classes),
             )
             for selection in spec.evaluation.select

@@ -203,8 +203,8 @@ def describe_evaluation(report: Report) -> str:
         if report.selected_on == "validation" and report.spec.training.initial_checkpoint is not None:
             selected += " The weights that training began with may have seen images of the validation set."
     return (
-        f"Evaluated{images} under {budgets}. Accuracies in per cent with 95 % Wilson intervals; gap is train − "
-        f"natural, in points, with Newcombe's interval.{selected}"
+        f"Evaluated{images} under {budgets}. Accuracies in per cent with 95 % Wilson intervals; gap is train − natural "
+        f"accuracy of the whole test set, in points, with Newcombe's interval.{selected}"
     )
 
 

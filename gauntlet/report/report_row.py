@@ -8,11 +8,13 @@ from gauntlet.spec.evaluation import Selection
 
 
 class ReportRow(BaseModel):
-    """One line of the paper's table. Accuracies are fractions: of `n` test images, `train_accuracy` of `train_n`.
+    """One line of the paper's table. Accuracies are fractions of `n` test images, those that were attacked.
 
-    `generalisation_gap` is train_accuracy − natural_accuracy. `intervals` holds the 95 % Wilson interval of each
-    accuracy, and Newcombe's of the gap. `fgsm_accuracy` and `autoattack_accuracy` are under L∞ at the first budget that
-    was asked for, None where the experiment did not ask for that attack; `outcome` has all attacks.
+    But for `train_accuracy` and `test_accuracy`, which training measured after the epoch: natural accuracies of
+    `train_n` training images and of the whole test set. `generalisation_gap` is their difference. `intervals` holds the
+    95 % Wilson interval of each accuracy, and Newcombe's of the gap. `fgsm_accuracy` and `autoattack_accuracy` are
+    under L∞ at the first budget that was asked for, None where the experiment did not ask for that attack; `outcome`
+    has all attacks.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -26,6 +28,7 @@ class ReportRow(BaseModel):
     n: int
     train_n: int
     train_accuracy: float
+    test_accuracy: float | None = None  # an earlier service's report has none
     natural_accuracy: float
     fgsm_accuracy: float | None
     autoattack_accuracy: float | None
@@ -44,9 +47,10 @@ def report_row(
     selection: Selection,
     train_accuracy: float,
     train_n: int,
+    test_accuracy: float,
     outcome: EvaluationOutcome,
 ) -> ReportRow:
-    """Assemble a row from a checkpoint's training accuracy and its evaluation."""
+    """Assemble a row from what training measured of a checkpoint, and its evaluation."""
     fgsm, autoattack = headline(outcome, "fgsm"), headline(outcome, "autoattack")
     measured = {
         "natural_accuracy": outcome.natural,
@@ -54,9 +58,9 @@ def report_row(
         "autoattack_accuracy": autoattack.accuracy if autoattack else None,
     }
     intervals = {name: accuracy.interval for name, accuracy in measured.items() if accuracy is not None}
-    natural = outcome.natural
     intervals["train_accuracy"] = wilson_interval(train_accuracy, train_n)
-    intervals["generalisation_gap"] = difference_interval(train_accuracy, train_n, natural.value, natural.n)
+    # Training takes as many images of its own as there are for test.
+    intervals["generalisation_gap"] = difference_interval(train_accuracy, train_n, test_accuracy, train_n)
     return ReportRow(
         objective=objective,
         seed=seed,
@@ -64,13 +68,14 @@ def report_row(
         checkpoint=checkpoint,
         epoch=epoch,
         selection=selection,
-        n=natural.n,
+        n=outcome.natural.n,
         train_n=train_n,
         train_accuracy=train_accuracy,
-        natural_accuracy=natural.value,
+        test_accuracy=test_accuracy,
+        natural_accuracy=outcome.natural.value,
         fgsm_accuracy=fgsm.accuracy.value if fgsm else None,
         autoattack_accuracy=autoattack.accuracy.value if autoattack else None,
-        generalisation_gap=train_accuracy - natural.value,
+        generalisation_gap=train_accuracy - test_accuracy,
         intervals=intervals,
         outcome=outcome,
     )

@@ -25,6 +25,7 @@ def report(tiny_spec: ExperimentSpec) -> Report:
         selection="best_fgsm",
         train_accuracy=0.9,
         train_n=96,
+        test_accuracy=0.5,
         outcome=summarise(
             tiny_spec.evaluation.of_one(),
             [judged("natural", [True, False] * 8), judged("fgsm@8/255", [True] + [False] * 15)],

@@ -48,7 +48,8 @@ def test_one_request_becomes_a_report_and_a_classified_image(
             assert row.n == 3
             assert row.autoattack_accuracy is not None
             assert 0 <= row.autoattack_accuracy <= row.natural_accuracy <= 1
-            assert row.generalisation_gap == pytest.approx(row.train_accuracy - row.natural_accuracy)
+            assert row.test_accuracy is not None
+            assert row.generalisation_gap == pytest.approx(row.train_accuracy - row.test_accuracy)
         assert "| policy_gradient | 0 | epoch" in client.report_text(experiment.id, "md")
 
         for run in client.runs(experiment.id):

@@ -41,7 +41,7 @@ def test_an_evaluation_becomes_a_line_of_the_report(database: Database, tiny_spe
     assert (report.complete, report.status) == (True, "succeeded")
     assert (row.objective, row.seed, row.epoch, row.selection, row.n) == ("cross_entropy", 0, 2, "best_fgsm", 4)
     assert (row.natural_accuracy, row.fgsm_accuracy, row.autoattack_accuracy) == (0.75, 0.25, None)
-    assert (row.train_accuracy, row.train_n, row.generalisation_gap) == (0.75, 96, 0.0)
+    assert (row.train_accuracy, row.train_n, row.generalisation_gap) == (0.75, 96, 0.125)
     assert report.warnings == ()
     assert [(one.objective, one.seeds) for one in report.summaries] == [("cross_entropy", (0,))]
 
@@ -107,7 +107,8 @@ def test_a_report_has_the_curves_and_costs_of_every_run(database: Database, tiny
     assert (curve.objective, curve.seed, curve.epochs) == ("cross_entropy", 0, (1, 2, 3, 4))
     assert curve.train_accuracy == (0.75,) * EPOCHS
     assert curve.test_fgsm_accuracy == tuple(FGSM.values())
-    assert curve.test_accuracy == (None,) * EPOCHS
+    assert curve.test_accuracy == (0.625,) * EPOCHS
+    assert curve.train_adversarial_accuracy == (None,) * EPOCHS
     trained, waiting = report.costs
     assert (trained.seed, trained.training_seconds, trained.evaluation_seconds) == (0, 1.5 * EPOCHS, 0.75)
     assert (waiting.seed, waiting.training_seconds, waiting.evaluation_seconds) == (1, 0.0, 0.0)
