@@ -108,7 +108,7 @@ def _training(settings: Settings, images: int, device: str) -> dict[str, Callabl
         return lambda: model.learn(images)
 
     return {
-        "Gymnasium's": run(DummyVecEnv([lambda env=env: env for env in single]), single),  # type: ignore[misc]
+        "Gymnasium's": run(DummyVecEnv([lambda env=env: env for env in single]), single),  # type: ignore[misc]  # a lambda's default
         "batched": run(StableBaselinesVecEnv(batched), [batched]),
     }
 

@@ -15,9 +15,7 @@ from gauntlet.training import compilation, cuda_graph, epochs
 from gauntlet.training.compilation import compiler_present, compiles
 from gauntlet.training.cuda_graph import CapturedStep, unchanged
 from gauntlet.training.loop import train
-from tests.gauntlet.examples import CPU, events, run_spec, same_tensors, states
-
-GPU = torch.device("cuda")
+from tests.gauntlet.examples import CPU, GPU, events, run_spec, same_tensors, states
 
 
 def data(images: int, side: int) -> Dataset:

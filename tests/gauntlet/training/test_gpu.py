@@ -45,7 +45,8 @@ def gradients(case: dict[str, Any], data: Dataset, *, captured: bool, dropout: i
         for number, batch in enumerate(batches):
             torch.manual_seed(dropout + number)
             do(*batch)
-            found.append(torch.cat([parameter.grad.flatten().clone() for parameter in model.parameters()]))  # type: ignore[union-attr]
+            known = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+            found.append(torch.cat([gradient.flatten() for gradient in known]))
     return found
 
 
