@@ -1,6 +1,7 @@
 """What can go wrong in the library. Each message is a full sentence that a user can act on.
 
 GauntletError
+├── DocumentInvalid        a JSON or YAML document cannot be read as it stands
 ├── DatasetUnavailable     the images a spec names cannot be read
 ├── CheckpointInvalid      a file is no checkpoint of ours, or is damaged
 ├── TrainingDiverged       the loss left the range in which training means anything
@@ -14,6 +15,17 @@ GauntletError
 
 class GauntletError(Exception):
     """Root of all errors that the library raises on purpose."""
+
+
+class DocumentInvalid(GauntletError):
+    """A document is not what its format allows, or has a key twice.
+
+    `pointer` is the JSON pointer of the field that is at fault; it is empty where the document as a whole is.
+    """
+
+    def __init__(self, message: str, pointer: str = "") -> None:
+        super().__init__(message)
+        self.pointer = pointer
 
 
 class DatasetUnavailable(GauntletError):
