@@ -3,6 +3,7 @@
 GauntletError
 ├── DocumentInvalid        a JSON or YAML document cannot be read as it stands
 ├── DatasetUnavailable     the images a spec names cannot be read
+├── ImagesInvalid          images or labels that a caller brings are not what the library works on
 ├── CheckpointInvalid      a file is no checkpoint of ours, or is damaged
 ├── TrainingDiverged       the loss left the range in which training means anything
 ├── CompilerMissing        a compiled training step is asked for where it cannot be compiled
@@ -30,6 +31,10 @@ class DocumentInvalid(GauntletError):
 
 class DatasetUnavailable(GauntletError):
     """The data set a spec names is missing, empty or damaged on this machine."""
+
+
+class ImagesInvalid(GauntletError):
+    """Images or labels of the caller's own are of another type, shape or range than images and labels have."""
 
 
 class CheckpointInvalid(GauntletError):

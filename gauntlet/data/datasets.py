@@ -11,10 +11,12 @@ from typing import Literal, assert_never
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from PIL import Image
 from torch import Tensor
 
 from gauntlet import seeding
+from gauntlet.data.own_images import as_labels, as_pixels, refuse_unless_kept_so
 from gauntlet.data.pictures import UNREADABLE, plain
 from gauntlet.errors import DatasetUnavailable
 from gauntlet.spec.kinds import Cifar10, DatasetSpec, Digits, ImageFolder
@@ -31,10 +33,31 @@ _ORDER_SEED = 0
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Labelled images: `images` uint8 [n, channels, height, width], `labels` int64 [n]."""
+    """Labelled images: `images` uint8 [n, channels, height, width], `labels` int64 [n].
+
+    Raises:
+        ImagesInvalid: they are of another type or shape; `of` takes more.
+    """
 
     images: Tensor
     labels: Tensor
+
+    def __post_init__(self) -> None:
+        refuse_unless_kept_so(self.images, self.labels)
+
+    @classmethod
+    def of(cls, images: Tensor | ArrayLike, labels: Tensor | ArrayLike) -> "ImageSet":
+        """An image set of tensors or arrays of one's own.
+
+        Args:
+            images: uint8, or floats in [0, 1], [n, channels, height, width]; floats are rounded to whole 255ths.
+            labels: whole numbers from 0, [n].
+
+        Raises:
+            ImagesInvalid: another type or shape, or values out of range.
+        """
+        pixels = as_pixels(images)
+        return cls(pixels, as_labels(labels, pixels))
 
     def __len__(self) -> int:
         return len(self.labels)

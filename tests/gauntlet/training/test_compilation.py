@@ -19,7 +19,8 @@ from tests.gauntlet.examples import CPU, GPU, events, run_spec, same_tensors, st
 
 
 def data(images: int, side: int) -> Dataset:
-    some = ImageSet(torch.zeros(images, 3, 1, 1, dtype=torch.uint8).expand(-1, -1, side, side), torch.zeros(images))
+    pixels = torch.zeros(images, 3, 1, 1, dtype=torch.uint8).expand(-1, -1, side, side)
+    some = ImageSet(pixels, torch.zeros(images, dtype=torch.int64))
     return Dataset(some, some, ("a", "b"))
 
 
