@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install install-dev demo up test lint bench reproduce lock help
+.PHONY: install install-dev demo up test lint bench reproduce claim lock help
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -37,6 +37,9 @@ bench: install-dev ## Measure speed beside a naive loop, torchattacks and ART (t
 
 reproduce: install ## Repeat the paper: 2 x 220 epochs, three to four hours of two idle cores; needs CIFAR-10 in var/data/cifar10; goes on if interrupted
 	$(BIN)/python -m benchmarks.reproduce
+
+claim: install ## Settle the paper's claim over seeds as benchmarks/claim/PLAN.md says; for a GPU; goes on if interrupted
+	$(BIN)/python -m benchmarks.claim
 
 lock: ## Pin anew what a fresh install brings, after a change of pyproject.toml
 	$(PYTHON) -m venv build/lock

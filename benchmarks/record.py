@@ -4,14 +4,17 @@ report.json report.md report.html report.csv report.tex   the report, in every f
 figures/*.svg      its figures, as far as there is something to draw
 spec.json          the spec as the service understood it
 histories/*.csv    every metric of every epoch, a file for each run
+evaluations.csv    every accuracy under attack of its checkpoints, those that were asked for by themselves too
 events.json        what happened to each run: starts, resumes, warnings
 about.json         devices, durations, attempts, sizes, fingerprints, and the machine that wrote this
 """
 
+import csv
+import io
 import json
 import re
 import subprocess
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -26,6 +29,20 @@ from gauntlet.results.stage_results import NATURAL
 from gauntlet.spec.attacks import attack_label
 
 _NOT_DRAWN = 404
+EVALUATION_COLUMNS = (
+    "run",
+    "epoch",
+    "selection",
+    "attack",
+    "n",
+    "natural_accuracy",
+    "accuracy",
+    "masking",
+    "device",
+    "fingerprint",
+    "checkpoint",
+    "evaluation",
+)
 
 
 def write_record(
@@ -59,6 +76,7 @@ def write_record(
     _write_json(out / "spec.json", experiment.spec.model_dump(mode="json"))
     for run in runs:
         _write(out / "histories" / f"{_file_name(run)}.csv", client.metrics_csv(run.id))
+    _write(out / "evaluations.csv", _evaluations_csv(client, runs))
     _write_json(out / "events.json", {_file_name(run): _events(client, run.id) for run in runs})
     _write_json(out / "about.json", _about(client, experiment, report, runs, evaluations) | dict(about))
 
@@ -108,6 +126,8 @@ def _about(
         "runs": {
             names[run.id]: _job(run)
             | {
+                "objective": run.spec.objective.model_dump(mode="json"),
+                "seed": run.seed,
                 "training_seconds": round(costs[run.id].training_seconds, 1),
                 "evaluation_seconds": round(costs[run.id].evaluation_seconds, 1),
                 "checkpoints": _checkpoints(client, run.id),
@@ -150,6 +170,36 @@ def _fingerprints(evaluation: Evaluation) -> dict[str, str] | None:
         return None
     attacks = {attack_label(found.attack): found.fingerprint for found in evaluation.outcome.attacks}
     return {NATURAL: evaluation.outcome.natural_fingerprint} | attacks
+
+
+def _evaluations_csv(client: GauntletClient, runs: Sequence[Run]) -> str:
+    text = io.StringIO()
+    rows = csv.DictWriter(text, EVALUATION_COLUMNS, lineterminator="\n")
+    rows.writeheader()
+    for run in runs:
+        for checkpoint in sorted(client.checkpoints(run.id), key=lambda kept: kept.epoch or 0):
+            of_run = {"run": _file_name(run), "epoch": checkpoint.epoch}
+            for evaluation in sorted(client.evaluations(checkpoint=checkpoint.id), key=lambda one: one.id):
+                rows.writerows(of_run | measured for measured in _accuracies(evaluation))
+    return text.getvalue()
+
+
+def _accuracies(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
+    if (outcome := evaluation.outcome) is None:
+        return
+    for found in outcome.attacks:
+        yield {
+            "selection": "+".join(evaluation.selection),
+            "attack": attack_label(found.attack),
+            "n": found.accuracy.n,
+            "natural_accuracy": outcome.natural.value,
+            "accuracy": found.accuracy.value,
+            "masking": outcome.masking.verdict if outcome.masking else "",
+            "device": evaluation.device,
+            "fingerprint": found.fingerprint,
+            "checkpoint": evaluation.checkpoint,
+            "evaluation": evaluation.id,
+        }
 
 
 def _events(client: GauntletClient, run: str) -> list[dict[str, Any]]:

@@ -9,23 +9,17 @@ What is written is listed in benchmarks/record.py.
 """
 
 import argparse
-import hashlib
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 
 from benchmarks.record import code_commit, sizes, write_record
-from cli.background import running
+from benchmarks.systems import gauntlet_at, submitted
 from cli.embedded import StartFailed
 from cli.watching import watch
-from client import GauntletClient, GauntletClientError
-from gauntlet.resources import Experiment
-from gauntlet.spec.experiment import ExperimentSpec
-from service.settings import ServiceSettings
+from client import GauntletClientError
 
 _FOLDER = Path(__file__).parent / "reproduction"
 # Training takes hours of every core; looking should take nothing of it.
@@ -37,8 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     console = Console()
     try:
-        with _gauntlet(options, console) as client:
-            experiment = _experiment(client, options)
+        with gauntlet_at(options.url, options.home, console) as client:
+            experiment = (
+                client.experiment(options.experiment) if options.experiment else submitted(client, options.spec)
+            )
             console.print(f"{experiment.name} is {experiment.id} at {client.url}", soft_wrap=True)
             if not options.now:
                 experiment = watch(client, experiment.id, console, look_every_s=_LOOK_EVERY_S)
@@ -76,27 +72,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     if options.home is None and options.url is None:
         options.home = Path("var/reproduction")
     return options
-
-
-@contextmanager
-def _gauntlet(options: argparse.Namespace, console: Console) -> Iterator[GauntletClient]:
-    """A client of the Gauntlet at --url, or of one that runs for as long as the block."""
-    if options.url:
-        with GauntletClient(options.url) as client:
-            yield client
-    else:
-        # Images are where any other Gauntlet started here has them, not in this one's data folder.
-        settings = ServiceSettings(home=options.home, data_root=ServiceSettings().data_root)
-        with running(settings, console) as client:
-            yield client
-
-
-def _experiment(client: GauntletClient, options: argparse.Namespace) -> Experiment:
-    if options.experiment:
-        return client.experiment(options.experiment)
-    spec = ExperimentSpec.model_validate(yaml.safe_load(options.spec.read_text()))
-    digest = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
-    return client.submit(spec, idempotency_key=f"reproduce-{digest[:32]}")
 
 
 if __name__ == "__main__":

@@ -53,6 +53,12 @@ def test_it_keeps_all_that_the_service_says_and_finds_its_experiment_again(tmp_p
         assert events[name][0]["kind"] == "started"
     assert {job["attempts"] for job in (*about["runs"].values(), *about["evaluations"])} == {1}
     assert about["evaluations"][0]["fingerprints"].keys() == {"natural", "fgsm@8/255"}
+    assert about["runs"][names[1]]["objective"]["kind"] == "policy_gradient"
+    evaluated = list(csv.DictReader((out / "evaluations.csv").read_text().splitlines()))
+    assert [(row["run"], row["epoch"], row["attack"]) for row in evaluated] == [
+        (names[row.objective != "cross_entropy"], str(row.epoch), "fgsm@8/255") for row in report.rows
+    ]
+    assert [float(row["natural_accuracy"]) for row in evaluated] == [row.natural_accuracy for row in report.rows]
     assert about["wall_seconds"] > 0
     assert about["database_bytes"] > 0
     assert about["storage_bytes"] > 0

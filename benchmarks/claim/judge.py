@@ -1,0 +1,262 @@
+"""The judgement that PLAN.md describes, made of the records alone.
+
+What has no record yet is left out, and the verdict says that it is missing.
+"""
+
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from benchmarks.claim.records import Attacked, Epoch, RunRecord, read_runs
+from gauntlet.report.published import PAPER
+from gauntlet.results.intervals import mean_interval, paired_p
+
+AUTOATTACK, APGD_T = "autoattack@8/255", "apgd-t@8/255"
+# In the trial one run swung by two to three points between neighbouring epochs.
+TOLERANCE = 0.03
+_ALPHA = 0.05
+_SAMPLED, _WHOLE_TEST_SET = 1_000, 10_000
+_SMALL_GAP = 0.02
+_EPOCHS = 220
+_BASELINE, _REWARD = "cross_entropy", "policy_gradient"
+_BEST = "at each one's best checkpoint by FGSM, AutoAttack"
+_LAST = "at the last epoch, AutoAttack"
+_EQUAL_NATURAL = "at equal natural accuracy, APGD-T"
+_EQUAL_TRAIN = "at equal training accuracy, APGD-T"
+Answer = Literal["it holds", "it holds at equal accuracy only", "it does not hold", "not decided yet"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Reward minus cross-entropy in robust accuracy, a fraction of the same images, for each seed that has both.
+
+    `interval` is Student's t at 95 %, None for one seed; `p` is of the two-sided paired t-test, `adjusted_p` Holm's
+    over the primary comparisons. `suspect` are the seeds whose verdict on masked gradients is SUSPECT on the reward's.
+    """
+
+    name: str
+    differences: dict[int, float]
+    mean: float
+    interval: tuple[float, float] | None
+    p: float | None
+    suspect: tuple[int, ...]
+    adjusted_p: float | None = None
+
+    @property
+    def positive(self) -> bool:
+        """Whether the reward is the more robust one, and no chance or masked gradient explains it."""
+        return self.mean > 0 and self.adjusted_p is not None and self.adjusted_p < _ALPHA and not self.suspect
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Something that the paper states: the figure that decides it for each seed, and the seeds of which it is true."""
+
+    name: str
+    figures: dict[int, float]
+    true_of: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A number of the paper's Table 1, a fraction, beside ours: by seed, of `n` images each, and their mean."""
+
+    name: str
+    published: float
+    n: int
+    by_seed: dict[int, float]
+    mean: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All that the plan asks for, as far as it is measured; `missing` names the rest."""
+
+    answer: Answer
+    primary: tuple[Comparison, ...]
+    held_out: Comparison | None
+    statements: tuple[Statement, ...]
+    table: tuple[TableRow, ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Both objectives' runs of one seed; `early` are cross-entropy's first epochs, each with a checkpoint."""
+
+    reward: RunRecord
+    baseline: RunRecord
+    early: RunRecord | None
+
+
+@dataclass(frozen=True)
+class _Robust:
+    reward: float
+    baseline: float
+    suspect: bool = False
+
+
+def judge(results: Path) -> Verdict:
+    """Judge the records `main`, `early` and `held-out` below `results`."""
+    early = {run.seed: run for run in read_runs(results / "early")}
+    main, held_out = (_pairs(read_runs(results / name), early) for name in ("main", "held-out"))
+    ways: dict[str, Callable[[_Pair], _Robust | None]] = {
+        _BEST: lambda pair: _selected(pair, "best_fgsm"),
+        _LAST: lambda pair: _selected(pair, "last"),
+        _EQUAL_NATURAL: lambda pair: _equally_accurate(pair, lambda epoch: epoch.natural),
+        _EQUAL_TRAIN: lambda pair: _equally_accurate(pair, lambda epoch: epoch.train),
+    }
+    found = {name: _compared(name, main, way) for name, way in ways.items()}
+    outside = _compared("checkpoints chosen on held-out images, AutoAttack", held_out, ways[_BEST])
+    missing = [name for name, comparison in found.items() if comparison is None]
+    primary = _holm([comparison for comparison in found.values() if comparison is not None])
+    return Verdict(
+        answer=_answer({comparison.name: comparison for comparison in primary}),
+        primary=tuple(primary),
+        held_out=outside,
+        statements=tuple(_statements(main)),
+        table=tuple(_table(main)),
+        missing=tuple(missing if outside else [*missing, "checkpoints chosen on held-out images"]),
+    )
+
+
+def _pairs(runs: Sequence[RunRecord], early: Mapping[int, RunRecord]) -> dict[int, _Pair]:
+    by_kind = {(run.kind, run.seed): run for run in runs}
+    seeds = sorted({run.seed for run in runs if {(_REWARD, run.seed), (_BASELINE, run.seed)} <= by_kind.keys()})
+    return {seed: _Pair(by_kind[_REWARD, seed], by_kind[_BASELINE, seed], early.get(seed)) for seed in seeds}
+
+
+def _selected(pair: _Pair, selection: str) -> _Robust | None:
+    reward, baseline = (_attacked(run, run.selected(selection), AUTOATTACK) for run in (pair.reward, pair.baseline))
+    if reward is None or baseline is None:
+        return None
+    return _Robust(reward.accuracy, baseline.accuracy, reward.masking == "SUSPECT")
+
+
+def _attacked(run: RunRecord, epoch: Epoch | None, attack: str, n: int = _SAMPLED) -> Attacked | None:
+    return None if epoch is None else run.under(attack, epoch.epoch, n)
+
+
+def _equally_accurate(pair: _Pair, accuracy: Callable[[Epoch], float]) -> _Robust | None:
+    """The reward's best checkpoint, and cross-entropy's robust accuracy where its own accuracy passed the reward's."""
+    at = pair.reward.selected("best_fgsm")
+    best = pair.baseline.selected("best_fgsm")
+    reward, masked = _attacked(pair.reward, at, APGD_T), _attacked(pair.reward, at, AUTOATTACK)
+    if at is None or best is None or reward is None:
+        return None
+    rise: list[tuple[float, float]] = []
+    for run in filter(None, (pair.early, pair.baseline)):
+        for epoch in run.history[: best.epoch]:
+            measured = _attacked(run, epoch, APGD_T)
+            if measured and (not rise or accuracy(epoch) > rise[-1][0]):
+                rise.append((accuracy(epoch), measured.accuracy))
+    if not rise or not rise[0][0] <= accuracy(at) <= rise[-1][0]:
+        return None
+    accuracies, robust = zip(*rise, strict=True)
+    baseline = float(np.interp(accuracy(at), accuracies, robust))
+    return _Robust(reward.accuracy, baseline, masked is not None and masked.masking == "SUSPECT")
+
+
+def _compared(
+    name: str, pairs: Mapping[int, _Pair], robustness: Callable[[_Pair], _Robust | None]
+) -> Comparison | None:
+    found = {seed: robust for seed, pair in pairs.items() if (robust := robustness(pair)) is not None}
+    if not found:
+        return None
+    differences = {seed: robust.reward - robust.baseline for seed, robust in found.items()}
+    return Comparison(
+        name=name,
+        differences=differences,
+        mean=statistics.fmean(differences.values()),
+        interval=mean_interval(list(differences.values())),
+        p=paired_p(list(differences.values())),
+        suspect=tuple(seed for seed, robust in found.items() if robust.suspect),
+    )
+
+
+def _holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """The same with p adjusted (Holm 1979, Scand. J. Stat. 6): each times how many are not smaller, never falling."""
+    tested = sorted((one.p, position) for position, one in enumerate(comparisons) if one.p is not None)
+    adjusted: dict[int, float] = {}
+    least = 0.0
+    for rank, (p, position) in enumerate(tested):
+        least = max(least, min(1.0, (len(tested) - rank) * p))
+        adjusted[position] = least
+    return [replace(one, adjusted_p=adjusted.get(position)) for position, one in enumerate(comparisons)]
+
+
+def _answer(primary: Mapping[str, Comparison]) -> Answer:
+    best, equal = primary.get(_BEST), primary.get(_EQUAL_NATURAL)
+    if best is None or equal is None or best.p is None or equal.p is None:
+        return "not decided yet"
+    if not equal.positive:
+        return "it does not hold"
+    return "it holds" if best.positive else "it holds at equal accuracy only"
+
+
+def _statements(pairs: Mapping[int, _Pair]) -> Iterator[Statement]:
+    whole = {
+        seed: pair
+        for seed, pair in pairs.items()
+        if all(run.history[-1].epoch == _EPOCHS for run in (pair.reward, pair.baseline))
+    }
+    if not whole:
+        return
+    rises = {
+        seed: _mean_fgsm(pair.reward, 200, 220) - _mean_fgsm(pair.reward, 100, 120) for seed, pair in whole.items()
+    }
+    yield _statement("the reward's FGSM accuracy rises to the end (epochs 201–220 minus 101–120)", rises, above=0)
+    small = {seed: 1 - _share_of_wide_gaps(pair.reward) for seed, pair in whole.items()}
+    yield _statement("the reward's gap is below 2 points most of the time (share of epochs)", small, above=0.5)
+    wide = {seed: _share_of_wide_gaps(pair.baseline) for seed, pair in whole.items()}
+    yield _statement("cross-entropy's gap is above 2 points most of the time (share of epochs)", wide, above=0.5)
+    falls = {
+        seed: best.accuracy - last.accuracy
+        for seed, pair in whole.items()
+        if (best := _attacked(pair.baseline, pair.baseline.selected("best_fgsm"), AUTOATTACK))
+        and (last := _attacked(pair.baseline, pair.baseline.selected("last"), AUTOATTACK))
+    }
+    if falls:
+        yield _statement("cross-entropy loses robustness as it trains on (AutoAttack, best minus last)", falls, above=0)
+
+
+def _statement(name: str, figures: dict[int, float], *, above: float) -> Statement:
+    return Statement(name, figures, tuple(seed for seed, figure in figures.items() if figure > above))
+
+
+def _mean_fgsm(run: RunRecord, after: int, until: int) -> float:
+    return statistics.fmean(epoch.fgsm for epoch in run.history if after < epoch.epoch <= until)
+
+
+def _share_of_wide_gaps(run: RunRecord) -> float:
+    # Rounded, so that a gap of exactly two points is none above two.
+    return statistics.fmean(round(epoch.train - epoch.natural, 9) > _SMALL_GAP for epoch in run.history)
+
+
+def _table(pairs: Mapping[int, _Pair]) -> Iterator[TableRow]:
+    for (kind, selection), published in PAPER.items():
+        runs = {seed: pair.reward if kind == _REWARD else pair.baseline for seed, pair in pairs.items()}
+        at = {seed: epoch for seed, run in runs.items() if (epoch := run.selected(selection)) is not None}
+        name = f"{kind.replace('_', ' ')}, {selection.replace('_', ' ')}"
+        natural = {seed: epoch.natural for seed, epoch in at.items()}
+        yield from _row(f"{name}, natural", published.natural, _WHOLE_TEST_SET, natural)
+        fgsm = {seed: epoch.fgsm for seed, epoch in at.items()}
+        yield from _row(f"{name}, FGSM", published.fgsm, _WHOLE_TEST_SET, fgsm)
+        for n in (_WHOLE_TEST_SET, _SAMPLED):
+            robust = {
+                seed: found.accuracy
+                for seed, epoch in at.items()
+                if (found := _attacked(runs[seed], epoch, AUTOATTACK, n))
+            }
+            yield from _row(f"{name}, AutoAttack", published.robust, n, robust)
+
+
+def _row(name: str, published: float | None, n: int, by_seed: dict[int, float]) -> Iterator[TableRow]:
+    if published is not None and by_seed:
+        mean = statistics.fmean(by_seed.values())
+        yield TableRow(name, published, n, by_seed, mean, passed=round(abs(mean - published), 9) <= TOLERANCE)

@@ -1,0 +1,88 @@
+"""A record (benchmarks/record.py) read back: what was measured of each run, for the judgement."""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Accuracies after an epoch, as fractions; natural and FGSM accuracy are of the whole test set."""
+
+    epoch: int
+    train: float
+    natural: float
+    fgsm: float
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """A checkpoint's accuracy, a fraction of `n` images, under one attack.
+
+    `selection` says why the experiment attacked it, empty where it was asked for by itself; `masking` is PASS, SUSPECT
+    or empty.
+    """
+
+    epoch: int
+    selection: tuple[str, ...]
+    attack: str
+    n: int
+    accuracy: float
+    masking: str
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run: its objective's kind, its epochs in order, and what was measured of its checkpoints."""
+
+    kind: str
+    seed: int
+    history: tuple[Epoch, ...]
+    attacked: tuple[Attacked, ...]
+
+    def selected(self, selection: str) -> Epoch | None:
+        """The epoch of the checkpoint that the experiment selected so; None while it has not."""
+        chosen = next((one.epoch for one in self.attacked if selection in one.selection), None)
+        return next((epoch for epoch in self.history if epoch.epoch == chosen), None)
+
+    def under(self, attack: str, epoch: int, n: int) -> Attacked | None:
+        """What the checkpoint of that epoch kept under that attack on so many images."""
+        return next((one for one in self.attacked if (one.attack, one.epoch, one.n) == (attack, epoch, n)), None)
+
+
+def read_runs(record: Path) -> list[RunRecord]:
+    """The runs of a record's folder, those without a finished epoch left out; none where there is no record."""
+    if not (record / "about.json").exists():
+        return []
+    about = json.loads((record / "about.json").read_text(encoding="utf-8"))
+    rows = list(csv.DictReader((record / "evaluations.csv").read_text(encoding="utf-8").splitlines()))
+    runs = []
+    for name, run in about["runs"].items():
+        history = tuple(_epochs(record / "histories" / f"{name}.csv"))
+        attacked = tuple(
+            Attacked(
+                epoch=int(row["epoch"]),
+                selection=tuple(filter(None, row["selection"].split("+"))),
+                attack=row["attack"],
+                n=int(row["n"]),
+                accuracy=float(row["accuracy"]),
+                masking=row["masking"],
+            )
+            for row in rows
+            if row["run"] == name
+        )
+        if history:
+            runs.append(RunRecord(run["objective"]["kind"], run["seed"], history, attacked))
+    return runs
+
+
+def _epochs(file: Path) -> Iterator[Epoch]:
+    for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines()):
+        yield Epoch(
+            epoch=int(row["epoch"]),
+            train=float(row["train_accuracy"]),
+            natural=float(row["test_accuracy"]),
+            fgsm=float(row["test_fgsm_accuracy"]),
+        )

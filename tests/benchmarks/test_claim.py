@@ -1,0 +1,193 @@
+"""The judgement of the paper's claim: on records written by hand, and what it measures beyond the specs."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from benchmarks.claim.judge import Verdict, judge
+from benchmarks.claim.measurements import measure
+from benchmarks.claim.tables import markdown
+from benchmarks.record import EVALUATION_COLUMNS, write_record
+from gauntlet.spec.experiment import ExperimentSpec
+from tests.e2e.system import System, await_that
+
+_PLAN = Path(__file__).parents[2] / "benchmarks/claim"
+_KINDS = {"cross_entropy": "cross_entropy", "reward": "policy_gradient"}
+
+
+def _record(folder: Path, runs: dict[str, tuple[list[dict[str, float]], list[dict[str, object]]]]) -> None:
+    """A record with these runs, `reward-0` say: their epochs, and rows of evaluations.csv."""
+    (folder / "histories").mkdir(parents=True)
+    about = {}
+    rows = []
+    for name, (epochs, attacked) in runs.items():
+        kind, seed = name.rsplit("-", 1)
+        about[name] = {"objective": {"kind": _KINDS[kind]}, "seed": int(seed)}
+        rows += [{"run": name, "selection": "", "masking": "", "n": 1000} | row for row in attacked]
+        with (folder / "histories" / f"{name}.csv").open("w", newline="") as file:
+            history = csv.DictWriter(file, ["epoch", "train_accuracy", "test_accuracy", "test_fgsm_accuracy"])
+            history.writeheader()
+            history.writerows(epochs)
+    (folder / "about.json").write_text(json.dumps({"runs": about}))
+    with (folder / "evaluations.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, EVALUATION_COLUMNS)
+        table.writeheader()
+        table.writerows(rows)
+
+
+def _epochs(
+    train: float, natural: float, fgsm: float, *, rise: float = 0.0, until: int = 220
+) -> list[dict[str, float]]:
+    """Constant accuracies, but for `rise`, by which FGSM's is higher from epoch 121 on."""
+    return [
+        {
+            "epoch": epoch,
+            "train_accuracy": train,
+            "test_accuracy": natural,
+            "test_fgsm_accuracy": fgsm + rise * (epoch > 120),
+        }
+        for epoch in range(1, until + 1)
+    ]
+
+
+def _attacked(epoch: int, attack: str, accuracy: float, **more: object) -> dict[str, object]:
+    return {"epoch": epoch, "attack": f"{attack}@8/255", "accuracy": accuracy} | more
+
+
+def _early(natural: list[float], robust: list[float]) -> tuple[list[dict[str, float]], list[dict[str, object]]]:
+    """Cross-entropy's first epochs: after each, its natural accuracy (train: 2 points more) and APGD-T accuracy."""
+    epochs = [
+        {"epoch": epoch, "train_accuracy": value + 0.02, "test_accuracy": value, "test_fgsm_accuracy": 0.3}
+        for epoch, value in enumerate(natural, 1)
+    ]
+    return epochs, [_attacked(epoch, "apgd-t", value) for epoch, value in enumerate(robust, 1)]
+
+
+def _written(folder: Path, *, masking: str = "PASS") -> Verdict:
+    """Three seeds: the reward is 2, 3 and 4 points ahead at best, 10 at the end, and 5.5 at equal natural accuracy."""
+    runs: dict[str, tuple[list[dict[str, float]], list[dict[str, object]]]] = {}
+    early = {}
+    for seed in range(3):
+        ahead = 0.02 + 0.01 * seed
+        runs[f"reward-{seed}"] = (
+            _epochs(0.54, 0.53, 0.36, rise=0.02),
+            [
+                _attacked(220, "autoattack", 0.26 + ahead, selection="best_fgsm+last", masking=masking),
+                _attacked(220, "apgd-t", 0.30 + 0.001 * seed),
+            ],
+        )
+        runs[f"cross_entropy-{seed}"] = (
+            _epochs(0.60, 0.55, 0.33),
+            [
+                _attacked(60, "autoattack", 0.26, selection="best_fgsm"),
+                _attacked(60, "apgd-t", 0.27),
+                _attacked(220, "autoattack", 0.16 + ahead, selection="last"),
+            ],
+        )
+        # At 0.53 half-way between 0.52 (0.24) and 0.54 (0.25); a fall in between does not count.
+        early[f"cross_entropy-{seed}"] = _early([0.40, 0.52, 0.50, 0.54], [0.20, 0.24, 0.10, 0.25])
+    runs["reward-0"][1].append(_attacked(220, "autoattack", 0.31, n=10_000))
+    _record(folder / "main", runs)
+    _record(folder / "early", early)
+    return judge(folder)
+
+
+def test_it_compares_seed_by_seed_and_adjusts_for_all_four_comparisons(tmp_path: Path) -> None:
+    """Differences, Student's interval and Holm's p are those worked out by hand."""
+    verdict = _written(tmp_path)
+    best, last, natural, train = verdict.primary
+    assert best.differences == pytest.approx({0: 0.02, 1: 0.03, 2: 0.04})
+    assert best.mean == pytest.approx(0.03)
+    # t(2, 0.975) = 4.3027; the standard error is 0.01 / √3.
+    assert best.interval == pytest.approx((0.03 - 0.024841, 0.03 + 0.024841), abs=1e-6)
+    # t = 0.03 · √3 / 0.01 = 5.196 on two degrees of freedom.
+    assert best.p == pytest.approx(0.03511, abs=1e-4)
+    assert (last.mean, last.p) == (pytest.approx(0.10), None)
+    assert natural.differences == pytest.approx({0: 0.055, 1: 0.056, 2: 0.057})
+    assert train.differences == pytest.approx({0: 0.06, 1: 0.061, 2: 0.062})
+    assert natural.p is not None
+    assert train.p is not None
+    assert [train.adjusted_p, natural.adjusted_p, best.adjusted_p] == pytest.approx(
+        [3 * train.p, max(3 * train.p, 2 * natural.p), best.p]
+    )
+    assert verdict.answer == "it holds"
+    assert verdict.missing == ("checkpoints chosen on held-out images",)
+
+
+def test_a_masked_gradient_is_no_robustness(tmp_path: Path) -> None:
+    """The same numbers with a SUSPECT verdict do not make the claim hold."""
+    verdict = _written(tmp_path, masking="SUSPECT")
+    assert verdict.answer == "it does not hold"
+    assert verdict.primary[0].suspect == (0, 1, 2)
+    assert "SUSPECT, seeds 0, 1, 2" in markdown(verdict)
+
+
+def test_what_the_paper_states_is_counted_over_seeds(tmp_path: Path) -> None:
+    """Rise, both gaps, and the fall of cross-entropy."""
+    rises, small, wide, falls = _written(tmp_path).statements
+    assert rises.figures == pytest.approx(dict.fromkeys(range(3), 0.02))
+    assert small.figures == dict.fromkeys(range(3), 1.0)
+    assert wide.figures == dict.fromkeys(range(3), 1.0)
+    assert falls.figures == pytest.approx({0: 0.08, 1: 0.07, 2: 0.06})
+    assert [len(said.true_of) for said in (rises, small, wide, falls)] == [3, 3, 3, 3]
+
+
+def test_a_number_of_table_1_passes_within_three_points(tmp_path: Path) -> None:
+    """Natural and FGSM accuracy are of the whole test set; AutoAttack is shown for both numbers of images."""
+    rows = {(row.name, row.n): row for row in _written(tmp_path).table}
+    assert rows["policy gradient, last, natural", 10_000].mean == pytest.approx(0.53)
+    assert rows["policy gradient, last, natural", 10_000].passed
+    assert rows["policy gradient, best fgsm, AutoAttack", 10_000].by_seed == {0: 0.31}
+    assert rows["policy gradient, best fgsm, AutoAttack", 1_000].mean == pytest.approx(0.29)
+    assert rows["cross entropy, best fgsm, natural", 10_000].passed is False  # 55 against 50.96
+    assert "| cross entropy, best fgsm, natural | 50.96 | 55.0 |" in markdown(_written(tmp_path / "again"))
+
+
+def test_nothing_is_decided_before_it_is_measured(tmp_path: Path) -> None:
+    """Without records, and with histories alone, the verdict says what is missing."""
+    assert judge(tmp_path).answer == "not decided yet"
+    _record(tmp_path / "main", {"reward-0": (_epochs(0.5, 0.5, 0.3, until=9), []), "cross_entropy-0": ([], [])})
+    verdict = judge(tmp_path)
+    assert (verdict.answer, verdict.primary, verdict.table, verdict.statements) == ("not decided yet", (), (), ())
+    assert len(verdict.missing) == 5
+    assert "Not measured yet:" in markdown(verdict)
+
+
+def test_the_specs_are_those_of_the_plan() -> None:
+    """Seeds, batches and epochs are what PLAN.md says, and seed 7 is nowhere."""
+    specs = {
+        file.stem: ExperimentSpec.model_validate(yaml.safe_load(file.read_text())) for file in _PLAN.glob("*.yaml")
+    }
+    assert {name: (spec.training.batch_size, spec.training.epochs, spec.seeds) for name, spec in specs.items()} == {
+        "main": (128, 220, (0, 1, 2)),
+        "early": (128, 20, (0, 1, 2)),
+        "held-out": (128, 220, (0, 1, 2)),
+        "batch-64": (64, 60, (0,)),
+        "batch-256": (256, 60, (0,)),
+    }
+    assert specs["held-out"].evaluation.held_out(50_000) == 5_000
+
+
+def test_every_checkpoint_is_measured_once(
+    tmp_path: Path, sqlite_url: str, broker_url: str, tiny_document: dict[str, Any]
+) -> None:
+    """APGD-T at every kept checkpoint, AutoAttack on more images at the selected ones, transfer between the best."""
+    objectives = [{"kind": "cross_entropy"}, {"kind": "policy_gradient"}]
+    with System(tmp_path, sqlite_url, broker_url) as system:
+        system.start("worker")
+        experiment = system.client.submit(tiny_document | {"objectives": objectives}).id
+        await_that(lambda: system.client.experiment(experiment).status == "succeeded")
+        first, again = (measure(system.client, experiment, sampled=4, whole_test_set=6) for _ in range(2))
+        write_record(system.client, experiment, tmp_path / "record", {})
+    assert {one.status for one in first} == {"succeeded"}
+    assert [one.id for one in again] == [one.id for one in first]
+    rows = list(csv.DictReader((tmp_path / "record/evaluations.csv").read_text().splitlines()))
+    asked = [(row["run"].partition("-")[0], row["epoch"], row["attack"].partition("@")[0], row["n"]) for row in rows]
+    for kind in ("cross_entropy", "policy_gradient"):
+        assert {(kind, epoch, "apgd-t", "4") for epoch in ("2", "4")} <= set(asked)
+        assert len([one for one in asked if one[0] == kind and one[2:] == ("autoattack", "6")]) == 1
+        assert len([one for one in asked if one[0] == kind and one[2].startswith("transfer")]) == 2
