@@ -4,12 +4,13 @@
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, TypeGuard, assert_never, get_args
+from typing import Annotated, Any, Literal, Self, TypeGuard, assert_never
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
-from gauntlet.spec.eps import Eps, format_eps
-from gauntlet.spec.kinds import CheckpointId, Spec, tag_required
+from gauntlet.spec.eps import Eps, format_eps, in_levels
+from gauntlet.spec.kinds import Spec, faulty_fields, tag_required
+from gauntlet.spec.texts import CheckpointId
 
 Norm = Literal["Linf", "L2"]
 GradientLoss = Literal["cross_entropy", "margin"]
@@ -25,7 +26,8 @@ class Attack(Spec):
     @model_validator(mode="after")
     def _budget_fits_the_range(self) -> Self:
         if self.norm == "Linf" and self.eps > 1:
-            raise ValueError("eps must lie in [0, 1] under Linf, the range of a pixel")
+            why = f"eps must lie in [0, 1] under Linf, the range of a pixel{in_levels(self.eps)}"
+            raise faulty_fields([(("eps",), format_eps(self.eps), why)])
         return self
 
 
@@ -115,8 +117,6 @@ AnyAttack = (
 )  # what AttackSpec is told apart into
 AttackSpec = Annotated[AnyAttack, Field(discriminator="kind")]
 
-ATTACK_KINDS: frozenset[object] = frozenset(model.model_fields["kind"].default for model in get_args(AnyAttack))
-
 # As a reader knows them.
 TITLES: dict[str, str] = {
     "fgsm": "FGSM",
@@ -182,6 +182,10 @@ def _one_per_budget(attack: object, validate: ValidatorFunctionWrapHandler) -> l
     return [validate({**attack, "eps": eps}) for eps in budgets]
 
 
+def _budgets(attack: object) -> int:
+    return len(attack["eps"]) if _lists_budgets(attack) else 1
+
+
 def _lists_budgets(attack: object) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(attack, Mapping) and isinstance(attack.get("eps"), list | tuple) and len(attack["eps"]) > 0
 
@@ -200,6 +204,6 @@ def spread_budgets(attacks: object) -> object:
     """
     if not isinstance(attacks, list | tuple):
         return attacks
-    if sum(len(attack["eps"]) if _lists_budgets(attack) else 1 for attack in attacks) > MOST_ATTACKS:
+    if len(attacks) > MOST_ATTACKS or sum(map(_budgets, attacks)) > MOST_ATTACKS:
         raise ValueError(f"attacks must be at most {MOST_ATTACKS}, counting one per budget")
     return [single for sweep in _SWEEPS.validate_python(attacks) for single in sweep]

@@ -4,13 +4,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from gauntlet.spec.experiment import Label, RunSpec
+from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.kinds import ArchitectureSpec, DatasetSpec, Spec, tag_required
+from gauntlet.spec.lists import Listed
+from gauntlet.spec.texts import Label, Source
 
 Channels = Annotated[int, Field(ge=1, le=16)]
 Side = Annotated[int, Field(ge=10, le=128)]
-ImageShape = tuple[Channels, Side, Side]
-Source = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
+ImageShape = Annotated[tuple[Channels, Side, Side], Listed(3, 3)]
 
 # In the order of their labels; an image folder's classes are known only where its images lie.
 _KNOWN_CLASSES = {
@@ -40,8 +41,8 @@ class Imported(Spec):
 class Normalisation(Spec):
     """What a model subtracts from and divides its input by, one number for each channel; inside the model."""
 
-    mean: tuple[float, ...] = Field(min_length=1, max_length=16)
-    std: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1, max_length=16)
+    mean: Annotated[tuple[float, ...], Listed(1, 16)]
+    std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Listed(1, 16)]
 
     def require_channels(self, channels: int) -> None:
         """Raise a ValueError unless there is one mean and one std for each channel."""
@@ -57,7 +58,7 @@ class CheckpointCard(Spec):
 
     architecture: ArchitectureSpec
     dataset: DatasetSpec
-    classes: tuple[str, ...] = Field(min_length=2, max_length=10_000)
+    classes: Annotated[tuple[str, ...], Listed(2, 10_000, first_fault_only=True)]
     image_shape: ImageShape
     normalisation: Normalisation | None = None
     origin: Annotated[Trained | Imported, Field(discriminator="kind")]
@@ -76,7 +77,7 @@ class ImportCard(Spec):
     source: Source = Field(default="", description="Where the weights come from, such as a paper or an address.")
     architecture: ArchitectureSpec
     dataset: DatasetSpec
-    classes: Annotated[tuple[Label, ...], Field(min_length=2, max_length=10_000)] | None = Field(
+    classes: Annotated[tuple[Label, ...], Listed(2, 10_000, first_fault_only=True)] | None = Field(
         default=None,
         validate_default=True,
         description="In the order of the model's outputs, which must be the data set's own (for a folder, its folders' "

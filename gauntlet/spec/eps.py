@@ -75,9 +75,14 @@ def _within_any_image(eps: Fraction) -> Fraction:
 
 
 def _within_pixel_range(eps: Fraction) -> Fraction:
-    if not 0 <= eps <= 1:
-        raise ValueError("eps must lie in [0, 1], the range of a pixel")
+    if eps > 1:
+        raise ValueError(f"eps must lie in [0, 1], the range of a pixel{in_levels(eps)}")
     return eps
+
+
+def in_levels(eps: Fraction) -> str:
+    """The question to whoever wrote a budget in pixel levels, such as 8 for 8/255."""
+    return f"; did you mean {eps}/{_PIXEL_LEVELS}?" if eps.denominator == 1 and eps <= _PIXEL_LEVELS else ""
 
 
 def _schema(largest: int, what: str) -> WithJsonSchema:

@@ -8,7 +8,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from gauntlet.spec.attacks import MOST_ATTACKS, AttackSpec, AutoAttack, FgsmAttack, attack_label, spread_budgets
-from gauntlet.spec.kinds import CheckpointId, Spec
+from gauntlet.spec.kinds import Spec
+from gauntlet.spec.lists import Listed
+from gauntlet.spec.texts import CheckpointId
 
 Selection = Literal["best_fgsm", "last"]
 SelectOn = Literal["test", "validation"]
@@ -27,7 +29,7 @@ class MaskingSpec(Spec):
     eps_grows_to: Annotated[int, Field(ge=2, le=255)] = Field(
         default=16, description="The unbounded-attack check multiplies the first attack's budget by this at most."
     )
-    sources: Annotated[tuple[CheckpointId, ...], Field(max_length=8)] = Field(
+    sources: Annotated[tuple[CheckpointId, ...], Listed(0, 8)] = Field(
         default=(),
         description="Checkpoints on which transferred examples are made. An experiment that names none takes its own "
         "other checkpoints, as far as they are trained by then.",
@@ -42,9 +44,7 @@ class MaskingSpec(Spec):
 class EvaluationSpec(Spec):
     """Attacks on the first `samples` test images, the same for every checkpoint."""
 
-    attacks: Annotated[
-        tuple[AttackSpec, ...], BeforeValidator(spread_budgets), Field(min_length=1, max_length=MOST_ATTACKS)
-    ] = (
+    attacks: Annotated[tuple[AttackSpec, ...], Listed(1, MOST_ATTACKS), BeforeValidator(spread_budgets)] = (
         FgsmAttack(eps=Fraction(8, 255)),
         AutoAttack(eps=Fraction(8, 255)),
     )
@@ -81,8 +81,8 @@ class ExperimentEvaluationSpec(EvaluationSpec):
 
     select: Annotated[
         tuple[Selection, ...],
+        Listed(1, 2),
         BeforeValidator(_one_or_many, json_schema_input_type=Selection | tuple[Selection, ...]),
-        Field(min_length=1, max_length=2),
     ] = ("best_fgsm",)
     select_on: SelectOn = Field(
         default="test",

@@ -9,29 +9,30 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, assert_never
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from gauntlet.spec.evaluation import ExperimentEvaluationSpec, refuse_duplicates
 from gauntlet.spec.kinds import (
     ArchitectureSpec,
-    CheckpointId,
     Cnn,
     DatasetSpec,
     FgsmAdversary,
     RmsProp,
     Spec,
+    faulty_fields,
 )
+from gauntlet.spec.lists import Listed
 from gauntlet.spec.objectives import A2c, AgentSpec, Dqn, LossSpec, ObjectiveSpec, Ppo
 from gauntlet.spec.presets import PRESETS, overlay
+from gauntlet.spec.texts import CheckpointId, Label
 
 MAX_RUNS = 1_000
 MAX_SEED = 2**63 - 1
 
-# Printable in every database, terminal and page: no control characters (PostgreSQL refuses NUL in JSON).
-Label = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Precision = Literal["fp32", "tf32", "bf16"]
+# No Literal: true is equal to 1.
+SpecVersion = Annotated[int, Field(ge=1, le=1)]
 
 
 class TrainingSpec(Spec):
@@ -70,7 +71,7 @@ class TrainingSpec(Spec):
 class RunSpec(Spec):
     """One training: what an experiment expands to, and what a checkpoint remembers of its origin."""
 
-    version: Literal[1] = 1
+    version: SpecVersion = 1
     dataset: DatasetSpec
     architecture: ArchitectureSpec
     objective: ObjectiveSpec
@@ -110,15 +111,15 @@ class ExperimentSpec(Spec):
 
     model_config = ConfigDict(json_schema_extra=_preset_or_whole)
 
-    version: Literal[1] = 1
+    version: SpecVersion = 1
     preset: Literal["paper", "quickstart"] | None = Field(default=None, exclude=True)
     name: Label = "experiment"
     dataset: DatasetSpec
     architecture: ArchitectureSpec = Cnn()
-    objectives: Annotated[tuple[ObjectiveSpec, ...], Field(min_length=1, max_length=100)]
+    objectives: Annotated[tuple[ObjectiveSpec, ...], Listed(1, 100)]
     adversary: FgsmAdversary
     training: TrainingSpec = TrainingSpec()
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0, le=MAX_SEED)], ...], Field(min_length=1, max_length=100)] = (0,)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, le=MAX_SEED)], ...], Listed(1, 100)] = (0,)
     evaluation: ExperimentEvaluationSpec = ExperimentEvaluationSpec()
 
     @model_validator(mode="before")
@@ -209,15 +210,7 @@ def _refuse_unfit_for_agents(
         why = f"{_kinds(lonely)} cannot normalise the advantage of one image"
         faults.append((("training", "batch_size"), training.batch_size, why))
     if faults:
-        raise ValidationError.from_exception_data(
-            "spec",
-            [
-                InitErrorDetails(
-                    type=PydanticCustomError("unfit_for_agent", "objective {why}", {"why": why}), loc=place, input=value
-                )
-                for place, value, why in faults
-            ],
-        )
+        raise faulty_fields((place, value, f"objective {why}") for place, value, why in faults)
 
 
 def _kinds(agents: Sequence[AgentSpec]) -> str:

@@ -4,22 +4,55 @@ Each union is told apart by one tag, `kind` or, for data sets, `name`. Defaults 
 2012.04353) where it states a value; docs/experiments.md says what was measured where it does not.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.config import JsonDict
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from gauntlet.spec.eps import PixelEps
+from gauntlet.spec.texts import FolderName
 
-CheckpointId = Annotated[str, Field(max_length=40, pattern=r"^ckpt_[0-9a-z]+$")]
-# One folder below the data root; never a path.
-FolderName = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+_MOST_UNKNOWN = 20
 
 
 class Spec(BaseModel):
-    """Base of every part of a spec: frozen, no unknown fields, no NaN or infinity."""
+    """Base of every part of a spec: frozen, no unknown fields, no NaN or infinity.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    Nothing is taken for what it is not: a number is neither text nor true or false. A whole number may stand for one
+    with a fraction, and a list is a tuple (`gauntlet.spec.lists`).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_unknown_fields(cls, value: Any) -> Any:
+        """Tell the first of very many unknown fields; pydantic would look at all of them and tell each."""
+        if not isinstance(value, dict) or len(value) <= len(cls.model_fields) + _MOST_UNKNOWN:
+            return value
+        unknown = (name for name in value if name not in cls.model_fields)
+        raise ValidationError.from_exception_data(
+            cls.__name__,
+            [
+                InitErrorDetails(type="extra_forbidden", loc=(str(name),), input=None)
+                for name, _ in zip(unknown, range(_MOST_UNKNOWN), strict=False)
+            ],
+        )
+
+
+def faulty_fields(faults: Iterable[tuple[tuple[str, ...], object, str]]) -> ValidationError:
+    """What a validator of a whole model raises to tell each fault, (place, value, sentence), at its own field."""
+    return ValidationError.from_exception_data(
+        "spec",
+        [
+            InitErrorDetails(
+                type=PydanticCustomError("faulty_field", "{sentence}", {"sentence": sentence}), loc=place, input=value
+            )
+            for place, value, sentence in faults
+        ],
+    )
 
 
 def tag_required(tag: str) -> ConfigDict:
@@ -124,10 +157,3 @@ class RmsProp(Spec):
     decay: Annotated[float, Field(ge=0, le=1)] = 1e-6
     rho: Annotated[float, Field(ge=0, lt=1)] = 0.9
     epsilon: Annotated[float, Field(gt=0, le=1)] = 1e-7
-
-
-# The names by which the members of unions are told apart; no field has one of them as its name.
-UNION_TAGS: frozenset[object] = frozenset(
-    [model.model_fields["name"].default for model in (Digits, Cifar10, ImageFolder)]
-    + [model.model_fields["kind"].default for model in (Cnn, ResNet)]
-)

@@ -147,8 +147,3 @@ class Dqn(Spec):
 LossSpec = CrossEntropy | PolicyGradient | ExpectedReward
 AgentSpec = A2c | Ppo | Dqn
 ObjectiveSpec = Annotated[LossSpec | AgentSpec, Field(discriminator="kind")]
-
-# By which the members are told apart; no field has one of them as its name.
-OBJECTIVE_KINDS: frozenset[object] = frozenset(
-    model.model_fields["kind"].default for model in (CrossEntropy, PolicyGradient, ExpectedReward, A2c, Ppo, Dqn)
-)

@@ -8,7 +8,9 @@ from pydantic import AfterValidator, Field, model_validator
 from gauntlet.spec.attacks import GradientLoss, Norm, Transfer
 from gauntlet.spec.eps import Eps
 from gauntlet.spec.evaluation import EvaluationSpec, refuse_duplicates
-from gauntlet.spec.kinds import CheckpointId, Spec
+from gauntlet.spec.kinds import Spec
+from gauntlet.spec.lists import Listed
+from gauntlet.spec.texts import CheckpointId
 
 FEWEST_CHECKPOINTS = 2
 MOST_CHECKPOINTS = 20
@@ -24,7 +26,7 @@ class TransferRequest(Spec):
 
     checkpoints: Annotated[
         tuple[CheckpointId, ...],
-        Field(min_length=FEWEST_CHECKPOINTS, max_length=MOST_CHECKPOINTS),
+        Listed(FEWEST_CHECKPOINTS, MOST_CHECKPOINTS),
         AfterValidator(_each_once),
     ]
     eps: Eps = Fraction(8, 255)

@@ -10,7 +10,7 @@ from gauntlet.report.transfers import TransferMatrix
 from gauntlet.resources import Evaluation, Page
 from gauntlet.spec.attacks import GradientLoss, Norm
 from gauntlet.spec.eps import Eps, format_eps
-from gauntlet.spec.kinds import CheckpointId
+from gauntlet.spec.texts import CheckpointId
 from gauntlet.spec.transfers import FEWEST_CHECKPOINTS, MOST_CHECKPOINTS, TransferRequest
 from service.dependencies import CeleryDep, DatabaseDep, IdempotencyKey
 from store import comparisons, evaluation_requests, evaluations

@@ -1,0 +1,50 @@
+"""Texts of a certain form, with the sentence that says which. No torch."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+
+@dataclass(frozen=True)
+class Form:
+    """Annotates a text that must match a pattern as a whole; `words` tells whoever wrote another what it must be."""
+
+    pattern: str
+    words: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        compiled = re.compile(self.pattern)
+
+        def check(text: str) -> str:
+            if compiled.fullmatch(text) is None:
+                raise ValueError(self.words)
+            return text
+
+        return core_schema.no_info_after_validator_function(check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(schema) | {"pattern": self.pattern}
+
+
+CheckpointId = Annotated[
+    str,
+    Field(max_length=40),
+    Form(r"^ckpt_[0-9a-z]+$", "This must be the id of a checkpoint: ckpt_, and small letters and digits."),
+]
+# One folder below the data root; never a path.
+FolderName = Annotated[
+    str,
+    Field(max_length=100),
+    Form(
+        r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        'This must be the name of one folder, of letters, digits, ".", "_" and "-"; the first a letter or a digit.',
+    ),
+]
+_NO_CONTROLS = "This text must not hold line breaks, tabs or other control characters."
+# Printable in every database, terminal and page (PostgreSQL refuses NUL in JSON).
+Label = Annotated[str, Field(min_length=1, max_length=200), Form(r"^[^\x00-\x1f\x7f]+$", _NO_CONTROLS)]
+Source = Annotated[str, Field(max_length=500), Form(r"^[^\x00-\x1f\x7f]*$", _NO_CONTROLS)]

@@ -1,0 +1,56 @@
+"""Nothing in a document is taken for what it is not."""
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from gauntlet.spec.experiment import ExperimentSpec
+from tests.gauntlet.spec.documents import changed, places, whole_documents
+
+_OF_OTHER_TYPES: dict[type, list[Any]] = {
+    bool: [0, 1, 1.0, "true", "yes", "1", [True]],
+    int: [True, False, "1", "1.0", "", [1], {}, 1.5],
+    float: [True, False, "1", "0.5", "1e-3", "", [0.5], {}],
+    str: [True, 1, 0.5, [1], {}, {"kind": "fgsm"}],
+    list: ["1", 1, True, {}],
+    dict: ["digits", 1, True, [], [1]],
+}
+
+
+@pytest.mark.parametrize(("model", "document"), whole_documents(), ids=lambda value: getattr(value, "__name__", ""))
+def test_a_value_of_another_type_is_refused(model: type[BaseModel], document: dict[str, Any]) -> None:
+    """Every field of every kind: a number is neither text nor true or false, and neither is a number."""
+    changes = [
+        (place, value, other)
+        for place, value in places(document)
+        # A budget may be a number or a list, a selection one text.
+        if "select" not in place and place[-1:] != ("eps",)
+        for other in _OF_OTHER_TYPES.get(type(value), [])
+    ]
+    assert len(changes) > 50
+    assert [change for change in changes if _is_sound(model, changed(document, change[0], change[2]))] == []
+
+
+def _is_sound(model: type[BaseModel], document: Any) -> bool:
+    try:
+        model.model_validate(document)
+    except ValidationError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("eps", [True, False, [True], ["8/255", False], None, {}, [[1]]])
+def test_a_budget_is_a_number_or_text(eps: Any) -> None:
+    """In both places where a spec has one."""
+    for change in ({"adversary": {"eps": eps}}, {"evaluation": {"attacks": [{"kind": "fgsm", "eps": eps}]}}):
+        with pytest.raises(ValidationError):
+            ExperimentSpec.model_validate({"preset": "quickstart"} | change)
+
+
+def test_a_whole_number_may_stand_for_one_with_a_fraction() -> None:
+    """JSON writers drop a fraction of zero."""
+    change = {"training": {"optimizer": {"kind": "rmsprop", "lr": 1, "decay": 0}}}
+    optimizer = ExperimentSpec.model_validate({"preset": "quickstart"} | change).training.optimizer
+    assert (optimizer.lr, optimizer.decay) == (1.0, 0.0)
+    assert isinstance(optimizer.lr, float)
