@@ -12,21 +12,18 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from starlette.exceptions import HTTPException
 
 from gauntlet.resources import Problem, ProblemError
-from gauntlet.spec.attacks import ATTACK_KINDS
-from gauntlet.spec.kinds import UNION_TAGS
-from gauntlet.spec.objectives import OBJECTIVE_KINDS
+from gauntlet.spec.messages import faults, printable
 from store.errors import CheckpointUnfit, IdempotencyConflict, NotFound
 
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-_MOST_ERRORS = 20
-_LONGEST_MESSAGE = 300
 
 
 class ServiceError(Exception):
@@ -94,35 +91,9 @@ def _answer(
     return JSONResponse(body, status, headers, MEDIA_TYPE)
 
 
-def problem_errors(found: Sequence[Any]) -> list[ProblemError]:
-    """Pydantic's errors as pointers and messages, without the input."""
-    told = [error for error in found if not _follows_from_another(error, found)]
-    return [ProblemError(pointer=_pointer(error["loc"]), message=_message(error)) for error in told[:_MOST_ERRORS]]
-
-
-def _follows_from_another(error: Any, found: Sequence[Any]) -> bool:
-    """A list that is too short only because its items are faulty needs no mention of its own."""
-    place = error["loc"]
-    return error["type"] == "too_short" and any(
-        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in found
-    )
-
-
-def _message(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "There is no such field."
-    return printable(str(error["msg"]).removeprefix("Value error, "))
-
-
-def _pointer(location: Iterable[object]) -> str:
-    """A JSON pointer (RFC 6901). Pydantic also names the member of a union; that is no place in the document."""
-    places = [printable(str(part)) for part in location if part not in UNION_TAGS | OBJECTIVE_KINDS | ATTACK_KINDS]
-    return "".join("/" + place.replace("~", "~0").replace("/", "~1") for place in places)
-
-
-def printable(text: str) -> str:
-    """The text cut to a bounded length, without what UTF-8 cannot hold."""
-    return text.encode("utf-8", "replace").decode()[:_LONGEST_MESSAGE]
+def problem_errors(found: Sequence[Any], model: type[BaseModel] | None = None, within: str = "") -> list[ProblemError]:
+    """Pydantic's errors in a document of that model, which is itself the field `within` of the request."""
+    return [ProblemError(pointer=within + fault.pointer, message=fault.message) for fault in faults(found, model)]
 
 
 async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
@@ -131,8 +102,10 @@ async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     if any(item["type"] == "json_invalid" for item in found):
         return _answer(request, 422, "invalid-json", "The body is not valid JSON.")
     # The first part of a location is where the field was: body, query, path or header. Bodies are the common case.
+    body = request.scope["route"].body_field
+    model = body.field_info.annotation if body is not None and body.name != "body" else None
     errors = problem_errors(
-        [{**item, "loc": item["loc"][1:] if item["loc"][:1] == ("body",) else item["loc"]} for item in found]
+        [{**item, "loc": item["loc"][1:] if item["loc"][:1] == ("body",) else item["loc"]} for item in found], model
     )
     return _invalid_fields(request, errors)
 

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.resources import Checkpoint, ImportedCheckpoint, Page, ProblemError
 from gauntlet.spec.checkpoint_card import CheckpointCard, ImportCard
+from gauntlet.spec.messages import printable
 from service.dependencies import After, DatabaseDep, IdFilter, Limit, SettingsDep
-from service.errors import ServiceError, printable, problem_errors
+from service.errors import ServiceError, problem_errors
 from service.pages import as_page
 from store import checkpoints, files
 from store.models import new_id
@@ -71,8 +72,7 @@ def _card(text: str) -> CheckpointCard:
     try:
         return ImportCard.model_validate_json(text).card()
     except ValidationError as error:
-        found = [{**item, "loc": ("card", *item["loc"])} for item in error.errors()]
-        raise _refused(*problem_errors(found)) from error
+        raise _refused(*problem_errors(error.errors(), ImportCard, within="/card")) from error
 
 
 def _refused(*faults: ProblemError) -> ServiceError:

@@ -13,9 +13,10 @@ from pydantic import AfterValidator
 from gauntlet.errors import CheckpointInvalid, OutputNotFinite
 from gauntlet.resources import Classification, Page, ProblemError
 from gauntlet.spec.evaluation import refuse_duplicates
+from gauntlet.spec.messages import printable
 from service import images
 from service.dependencies import DatabaseDep, SettingsDep
-from service.errors import ServiceError, printable
+from service.errors import ServiceError
 from service.settings import ServiceSettings
 from store import checkpoints
 from store.models import Checkpoint
