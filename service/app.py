@@ -10,7 +10,17 @@ import gauntlet
 from gauntlet.resources import Problem
 from service import errors
 from service.edge import Edge
-from service.routes import checkpoints, classifications, comparisons, evaluations, experiments, health, runs
+from service.routes import (
+    checkpoints,
+    classifications,
+    comparisons,
+    evaluations,
+    experiments,
+    guide,
+    health,
+    index,
+    runs,
+)
 from service.settings import ServiceSettings
 from store.broker import create_celery
 from store.database import Database
@@ -29,20 +39,23 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
         app.state.celery.close()
         app.state.database.close()
 
-    # The interactive guide at /docs carries its JavaScript, for machines without a way out.
+    # Brings the guide's JavaScript, for machines without a way out; the page itself is `service.routes.guide`.
     app = FastAPIOffline(
+        docs_url=None,
         redoc_url=None,
         title="Gauntlet",
         version=gauntlet.__version__,
         summary="Train image classifiers on adversarial examples and measure how robust they are.",
         lifespan=lifespan,
+        # A redirect would name the host that the request named.
+        redirect_slashes=False,
         responses={422: _PROBLEM | {"description": "The request has invalid fields; `errors` names them."}},
     )
     app.state.settings = settings
     app.state.database = Database(settings.database_url)
     app.state.celery = create_celery(settings.broker_url, socket_timeout_s=_BROKER_PATIENCE_S)
     errors.install(app)
-    for routes in (experiments, runs, checkpoints, evaluations, comparisons, classifications, health):
+    for routes in (experiments, runs, checkpoints, evaluations, comparisons, classifications, guide, health, index):
         app.include_router(routes.router)
     app.add_middleware(Edge, settings=settings)
     return app

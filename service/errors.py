@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 
 from gauntlet.resources import Problem, ProblemError
 from gauntlet.spec.messages import faults, printable
+from service.paths import methods_of
 from store.errors import CheckpointUnfit, IdempotencyConflict, NotFound
 
 logger = logging.getLogger(__name__)
@@ -119,8 +120,17 @@ async def _framework_error(request: Request, error: Exception) -> JSONResponse:
     kind = {404: "not-found", 405: "method-not-allowed", 415: "unsupported-media-type"}.get(
         error.status_code, "http-error"
     )
-    if error.status_code == http.HTTPStatus.BAD_REQUEST:
-        return _answer(request, 422, "invalid-request", "The body cannot be read as what its type says.")
+    match error.status_code:
+        case http.HTTPStatus.BAD_REQUEST:
+            return _answer(request, 422, "invalid-request", "The body cannot be read as what its type says.")
+        case http.HTTPStatus.NOT_FOUND:
+            detail = "There is nothing at this path. /docs is the guide to all there is"
+            slash = ", none of which ends with a slash." if request.url.path.endswith("/") else "."
+            return _answer(request, 404, kind, detail + slash)
+        case http.HTTPStatus.METHOD_NOT_ALLOWED:
+            methods = ", ".join(methods_of(request))
+            detail = f"This path takes {methods}."
+            return _answer(request, 405, kind, detail, headers={"Allow": methods})
     headers = dict(error.headers or {})
     return _answer(request, error.status_code, kind, printable(str(error.detail)), headers=headers)
 

@@ -49,6 +49,7 @@ def settings(tmp_path: Path, service_database: str, broker_url: str) -> ServiceS
         home=tmp_path,
         database_url=service_database,
         broker_url=broker_url,
+        allowed_hosts=("testserver",),
         max_json_bytes=20_000,
         max_upload_bytes=200_000,
         max_image_pixels=250_000,

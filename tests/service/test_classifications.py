@@ -42,7 +42,13 @@ def settings(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path, br
     """One service for all tests of this module, which only read."""
     home = tmp_path_factory.mktemp("service")
     shutil.copy(migrated_sqlite, home / "gauntlet.db")
-    return ServiceSettings(home=home, broker_url=broker_url, max_upload_bytes=200_000, max_image_pixels=250_000)
+    return ServiceSettings(
+        home=home,
+        broker_url=broker_url,
+        allowed_hosts=("testserver",),
+        max_upload_bytes=200_000,
+        max_image_pixels=250_000,
+    )
 
 
 @pytest.fixture(scope="module")
