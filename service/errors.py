@@ -18,9 +18,9 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from starlette.exceptions import HTTPException
 
 from gauntlet.resources import Problem, ProblemError
-from gauntlet.spec.messages import faults, printable
+from gauntlet.spec.messages import MOST_FAULTS, faults, printable
 from service.paths import methods_of
-from store.errors import CheckpointUnfit, IdempotencyConflict, NotFound
+from store.errors import IdempotencyConflict, NotFound, RequestUnfit
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(NotFound, _not_found)
     app.add_exception_handler(IdempotencyConflict, _idempotency_conflict)
-    app.add_exception_handler(CheckpointUnfit, _checkpoint_unfit)
+    app.add_exception_handler(RequestUnfit, _request_unfit)
     app.add_exception_handler(OperationalError, _database_unavailable)
     app.add_exception_handler(NoConnectionFree, _database_unavailable)
 
@@ -148,9 +148,11 @@ async def _idempotency_conflict(request: Request, error: Exception) -> JSONRespo
     return _answer(request, 422, "idempotency-conflict", str(error))
 
 
-async def _checkpoint_unfit(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, CheckpointUnfit)
-    return _invalid_fields(request, [ProblemError(pointer=error.pointer, message=printable(str(error)))])
+async def _request_unfit(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestUnfit)
+    told = error.faults[:MOST_FAULTS]
+    errors = [ProblemError(pointer=fault.pointer, message=printable(fault.message)) for fault in told]
+    return _invalid_fields(request, errors)
 
 
 async def _database_unavailable(request: Request, error: Exception) -> JSONResponse:

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session, joinedload
 from gauntlet import resources
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported, Trained
 from store.database import db_now
-from store.errors import CheckpointUnfit, NotFound
 from store.files import StoredFile
 from store.lookup import find
 from store.models import Checkpoint
@@ -27,16 +26,12 @@ def get(session: Session, identifier: str) -> Checkpoint:
     return find(session, Checkpoint, "checkpoint", identifier, joinedload(Checkpoint.run))
 
 
-def named(session: Session, identifier: str, pointer: str) -> Checkpoint:
-    """The checkpoint that the field at `pointer` of a request names.
-
-    Raises:
-        CheckpointUnfit: there is none.
-    """
-    try:
-        return get(session, identifier)
-    except NotFound as error:
-        raise CheckpointUnfit(str(error), pointer) from error
+def cards(session: Session, identifiers: Iterable[str]) -> dict[str, CheckpointCard | None]:
+    """What each of these checkpoints says of itself; None where there is none with that id."""
+    wanted = set(identifiers)
+    found = select(Checkpoint.id, Checkpoint.card).where(Checkpoint.id.in_(wanted))
+    known = {row.id: CheckpointCard.model_validate(row.card) for row in session.execute(found)}
+    return {identifier: known.get(identifier) for identifier in wanted}
 
 
 def page(session: Session, *, run: str | None, after: str | None, limit: int) -> PageOf[Checkpoint]:

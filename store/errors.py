@@ -3,9 +3,13 @@
 StoreError
 ├── NotFound              no object with that id
 ├── IdempotencyConflict   the key was used before with another request
-├── CheckpointUnfit       a request names a checkpoint that is not there or does not fit
+├── RequestUnfit          a request does not fit its data or the checkpoints it names
 └── LeaseLost             another attempt, or a cancel, has taken the job over
 """
+
+from collections.abc import Sequence
+
+from gauntlet.checks.faults import Fault
 
 
 class StoreError(Exception):
@@ -23,15 +27,12 @@ class IdempotencyConflict(StoreError):
     """The Idempotency-Key belongs to a different request."""
 
 
-class CheckpointUnfit(StoreError):
-    """A checkpoint that a request names is not there, or is of another kind of model than is needed.
+class RequestUnfit(StoreError):
+    """A request does not fit what is there: its data, or the checkpoints it names. `faults` are all that was found."""
 
-    `pointer` is the JSON pointer of the field that is at fault.
-    """
-
-    def __init__(self, message: str, pointer: str) -> None:
-        super().__init__(message)
-        self.pointer = pointer
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__(" ".join(fault.message for fault in faults))
+        self.faults = tuple(faults)
 
 
 class LeaseLost(StoreError):

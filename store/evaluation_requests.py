@@ -3,19 +3,21 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pydantic import BaseModel
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from gauntlet.spec.attacks import AnyAttack, attack_label, fewest_classes
-from gauntlet.spec.checkpoint_card import CheckpointCard
-from gauntlet.spec.evaluation import EvaluationRequest, EvaluationSpec
+from gauntlet.checks.description import DatasetDescription
+from gauntlet.checks.faults import Fault
+from gauntlet.checks.requests import Descriptions, evaluation_faults, transfer_faults
+from gauntlet.spec.evaluation import EvaluationRequest, EvaluationSpec, other_models
 from gauntlet.spec.transfers import TransferRequest
 from store import checkpoints
 from store.database import db_now, take_turn
-from store.errors import CheckpointUnfit, IdempotencyConflict
+from store.errors import IdempotencyConflict, RequestUnfit
 from store.models import Evaluation, new_id
 
 
@@ -26,67 +28,46 @@ class Queued(NamedTuple):
     waiting: Sequence[str]
 
 
-def create(session: Session, request: EvaluationRequest, idempotency_key: str | None) -> Queued:
-    """Queue an evaluation of one checkpoint.
+def create(
+    session: Session, request: EvaluationRequest, idempotency_key: str | None, found: DatasetDescription | None = None
+) -> Queued:
+    """Queue an evaluation of one checkpoint, whose test images `found` describes if they could be looked at.
 
     Raises:
         IdempotencyConflict: the key was used with another request.
-        CheckpointUnfit: the checkpoint or the source of a transfer attack is not there, they are of unlike models, or
-            the checkpoint has too few classes for an attack.
+        RequestUnfit: the checkpoint or the source of a transfer attack is not there, they are of unlike models, the
+            checkpoint has too few classes for an attack, or its test images are not there.
     """
     spec = request.spec()
+
+    def faults() -> Sequence[Fault]:
+        cards = checkpoints.cards(session, [request.checkpoint, *other_models(spec)])
+        return evaluation_faults(request.checkpoint, spec, found, cards)
+
     origin = _Origin(idempotency_key, _digest(request))
-
-    def require_fit() -> None:
-        card = checkpoints.card_of(checkpoints.named(session, request.checkpoint, "/checkpoint"))
-        for position, attack in enumerate(spec.attacks):
-            _require_classes(attack, card, f"/attacks/{position}")
-            if attack.kind == "transfer":
-                pointer = f"/attacks/{position}/source"
-                source = checkpoints.card_of(checkpoints.named(session, attack.source, pointer))
-                _require_alike(source, card, pointer)
-        for position, name in enumerate(spec.masking.sources if spec.masking else ()):
-            pointer = f"/masking/sources/{position}"
-            _require_alike(checkpoints.card_of(checkpoints.named(session, name, pointer)), card, pointer)
-
-    return _queue_once(session, origin, [request.checkpoint], spec, require_fit)
+    return _queue_once(session, origin, [request.checkpoint], spec, faults)
 
 
-def create_transfers(session: Session, request: TransferRequest, idempotency_key: str | None) -> Queued:
+def create_transfers(
+    session: Session,
+    request: TransferRequest,
+    idempotency_key: str | None,
+    found: Descriptions = MappingProxyType({}),
+) -> Queued:
     """Queue one evaluation per checkpoint, under the attacks that transfer from each of them.
+
+    `found` describes the test images of the checkpoints, as far as they could be looked at.
 
     Raises:
         IdempotencyConflict: the key was used with another request.
-        CheckpointUnfit: one of the checkpoints is not there, or they are of unlike models.
+        RequestUnfit: one of the checkpoints or its test images are not there, or they are of unlike models.
     """
+
+    def faults() -> Sequence[Fault]:
+        return transfer_faults(request, found, checkpoints.cards(session, request.checkpoints))
+
     origin = _Origin(idempotency_key, _digest(request))
-
-    def require_fit() -> None:
-        pointers = [f"/checkpoints/{position}" for position in range(len(request.checkpoints))]
-        named = zip(request.checkpoints, pointers, strict=True)
-        cards = [checkpoints.card_of(checkpoints.named(session, *each)) for each in named]
-        for card, pointer in zip(cards, pointers, strict=True):
-            _require_alike(card, cards[0], pointer)
-
-    return _queue_once(session, origin, request.checkpoints, request.spec(), require_fit)
-
-
-def _require_classes(attack: AnyAttack, card: CheckpointCard, pointer: str) -> None:
-    fewest, classes = fewest_classes(attack), len(card.classes)
-    if classes < fewest:
-        message = f"{attack_label(attack)} needs at least {fewest} classes; this checkpoint has {classes}."
-        raise CheckpointUnfit(message, pointer)
-
-
-def _require_alike(card: CheckpointCard, other: CheckpointCard, pointer: str) -> None:
-    found, wanted = _described(card), _described(other)
-    if found != wanted:
-        raise CheckpointUnfit(f"This checkpoint is for {found}, but the one it is used on is for {wanted}.", pointer)
-
-
-def _described(card: CheckpointCard) -> str:
-    channels, height, width = card.image_shape
-    return f"{channels} × {height} × {width} images of {len(card.classes)} classes"
+    return _queue_once(session, origin, request.checkpoints, request.spec(), faults)
 
 
 class _Origin(NamedTuple):
@@ -105,7 +86,7 @@ def _queue_once(
     origin: _Origin,
     checkpoint_ids: Sequence[str],
     spec: EvaluationSpec,
-    require_fit: Callable[[], None],
+    find_faults: Callable[[], Sequence[Fault]],
 ) -> Queued:
     """Queue an evaluation of each checkpoint, unless a request with the same key did."""
     if origin.idempotency_key is not None:
@@ -114,7 +95,8 @@ def _queue_once(
         earlier = _earlier(session, origin.idempotency_key, origin.request_sha256)
         if earlier:
             return Queued(earlier, [])
-    require_fit()
+    if faults := find_faults():
+        raise RequestUnfit(faults)
     now = session.scalar(select(db_now()))
     made = [
         Evaluation(

@@ -3,20 +3,20 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
+from gauntlet.checks.description import DatasetDescription
+from gauntlet.checks.requests import experiment_faults, named_checkpoints
 from gauntlet.resources import Progress, Status
-from gauntlet.spec.evaluation import EvaluationSpec
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.kinds import ArchitectureSpec
 from store import checkpoints, jobs
 from store.database import db_now, take_turn
-from store.errors import CheckpointUnfit, IdempotencyConflict
+from store.errors import IdempotencyConflict, RequestUnfit
 from store.lookup import find
 from store.models import Evaluation, Experiment, Run, new_id
 from store.pages import PageOf, newest_first
@@ -31,14 +31,25 @@ class Standing(NamedTuple):
     jobs: int
 
 
-def create(session: Session, spec: ExperimentSpec, idempotency_key: str | None) -> tuple[Experiment, list[str]]:
+def create(
+    session: Session,
+    spec: ExperimentSpec,
+    idempotency_key: str | None,
+    found: DatasetDescription | None = None,
+    *,
+    gpu: bool | None = None,
+) -> tuple[Experiment, list[str]]:
     """Store an experiment and its runs; returns it with the ids of the runs to wake.
 
     With a key that was used before, nothing is stored and the earlier experiment comes back, with no run to wake.
 
+    Args:
+        found: what was seen of the data, if it could be looked at.
+        gpu: whether runs are trained on one, None if that is not known.
+
     Raises:
         IdempotencyConflict: the key was used with another spec.
-        CheckpointUnfit: its runs cannot start from, or be attacked by, a checkpoint it names.
+        RequestUnfit: its runs cannot be made of the data, or of the checkpoints it names.
     """
     document = spec.model_dump(mode="json")
     digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
@@ -48,7 +59,9 @@ def create(session: Session, spec: ExperimentSpec, idempotency_key: str | None) 
         earlier = _by_key(session, idempotency_key, digest)
         if earlier is not None:
             return earlier, []
-    _require_fit(session, spec)
+    cards = checkpoints.cards(session, named_checkpoints(spec))
+    if faults := experiment_faults(spec, found, cards, gpu=gpu):
+        raise RequestUnfit(faults)
     now = session.scalar(select(db_now()))
     experiment = Experiment(
         id=new_id("exp"),
@@ -155,37 +168,6 @@ def _by_key(session: Session, key: str, digest: str) -> Experiment | None:
     if earlier is not None and earlier.request_sha256 != digest:
         raise IdempotencyConflict("This Idempotency-Key was used before with another request.")
     return earlier
-
-
-def _require_fit(session: Session, spec: ExperimentSpec) -> None:
-    """Refuse checkpoints by what rows tell; how many classes are trained for is known once a worker has the data."""
-    if spec.training.initial_checkpoint is not None:
-        pointer = "/training/initial_checkpoint"
-        card = checkpoints.card_of(checkpoints.named(session, spec.training.initial_checkpoint, pointer))
-        found = _model(card.architecture, card.image_shape)
-        wanted = _model(spec.architecture, spec.dataset.image_shape)
-        if found != wanted:
-            raise CheckpointUnfit(f"This checkpoint holds a {found}, but what is trained is a {wanted}.", pointer)
-        if card.normalisation is not None:
-            raise CheckpointUnfit("This checkpoint normalises its input, and what is trained does not.", pointer)
-    for source, pointer in _sources(spec.evaluation):
-        shape = checkpoints.card_of(checkpoints.named(session, source, pointer)).image_shape
-        if shape != spec.dataset.image_shape:
-            raise CheckpointUnfit("This checkpoint is for images of another shape than those it is used on.", pointer)
-
-
-def _sources(evaluation: EvaluationSpec) -> Iterator[tuple[str, str]]:
-    """The checkpoints that examples are to be made on, and where the spec names each."""
-    for position, attack in enumerate(evaluation.attacks):
-        if attack.kind == "transfer":
-            yield attack.source, f"/evaluation/attacks/{position}/source"
-    for position, source in enumerate(evaluation.masking.sources if evaluation.masking else ()):
-        yield source, f"/evaluation/masking/sources/{position}"
-
-
-def _model(architecture: ArchitectureSpec, image_shape: tuple[int, int, int]) -> str:
-    channels, height, width = image_shape
-    return f"{architecture.kind} for {channels} × {height} × {width} images"
 
 
 def _spec(document: Mapping[str, Any]) -> ExperimentSpec:

@@ -1,13 +1,11 @@
 """Image data sets as tensors: read once, kept as the 8-bit values they are, and never in class order."""
 
-import fcntl
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
-from typing import Literal, assert_never
+from typing import assert_never
 
 import numpy as np
 import torch
@@ -16,16 +14,16 @@ from PIL import Image
 from torch import Tensor
 
 from gauntlet import seeding
+from gauntlet.checks.description import DatasetDescription
+from gauntlet.checks.requests import none_left, too_many_asked_for
+from gauntlet.data.archives import Archive, cifar10_is_there, read_digits
+from gauntlet.data.cifar10 import read_cifar10
+from gauntlet.data.folders import FolderListing, list_folder
 from gauntlet.data.own_images import as_labels, as_pixels, refuse_unless_kept_so
-from gauntlet.data.pictures import UNREADABLE, plain
+from gauntlet.data.reading import SeenSplit, Tally, describe_seen, read_pictures
+from gauntlet.data.survey import count_classes, survey_cifar10
 from gauntlet.errors import DatasetUnavailable
-from gauntlet.spec.kinds import Cifar10, DatasetSpec, Digits, ImageFolder
-from gauntlet.torchvision_ops import declare_missing_operators
-
-_DIGITS_FOR_TRAINING = 1_437
-_DIGIT_LEVELS = 16
-_FEWEST_CLASSES = 2
-Split = Literal["train", "test"]
+from gauntlet.spec.kinds import SPLITS, Cifar10, DatasetSpec, Digits, ImageFolder, Split, dataset_title
 
 # Which images make up a subset is part of the protocol, so it does not follow the run's seed.
 _ORDER_SEED = 0
@@ -105,13 +103,52 @@ def load_dataset(spec: DatasetSpec, data_root: Path) -> Dataset:
     """Read the data set that `spec` names; image folders and torchvision's archives lie below `data_root`.
 
     Raises:
-        DatasetUnavailable: it is missing, empty or damaged there.
+        DatasetUnavailable: it is missing, empty or damaged there, or smaller than `spec.train_samples`.
     """
-    train, classes = load_split(spec, "train", data_root)
-    test, test_classes = load_split(spec, "test", data_root)
-    if classes != test_classes:
-        raise DatasetUnavailable(f"The training and the test set of {spec.name} do not have the same classes.")
-    return Dataset(train, test, classes)
+    return read_dataset(spec, data_root)[0]
+
+
+def read_dataset(spec: DatasetSpec, data_root: Path) -> tuple[Dataset, DatasetDescription]:
+    """The same, and what was seen on the way.
+
+    Raises:
+        DatasetUnavailable: as `load_dataset` says.
+    """
+    found = _read(spec, SPLITS, data_root)
+    train, test = found.sets["train"], found.sets["test"]
+    return Dataset(train, test, found.classes), found.description
+
+
+def load_split(spec: DatasetSpec, split: Split, data_root: Path) -> tuple[ImageSet, tuple[str, ...]]:
+    """One of a data set's two sets, and its classes. `spec.train_samples` draws a fixed subset of the training set.
+
+    Raises:
+        DatasetUnavailable: as `load_dataset` says, of this one set.
+    """
+    found = _read(spec, (split,), data_root)
+    return found.sets[split], found.classes
+
+
+def describe_dataset(spec: DatasetSpec, data_root: Path) -> DatasetDescription:
+    """All that reading the data set shows, with every fault, and nothing kept or fetched.
+
+    It reads what a run would read: of a training set no more than `spec.train_samples`.
+    """
+    match spec:
+        case Digits():
+            return _of_archives(spec, {split: read_digits(split) for split in SPLITS}).description
+        case Cifar10():
+            if not cifar10_is_there(data_root):
+                return survey_cifar10(data_root)
+            try:
+                archives = {split: read_cifar10(split, data_root, fetch=False) for split in SPLITS}
+            except DatasetUnavailable as error:
+                return DatasetDescription(dataset=dataset_title(spec), faults=(str(error),))
+            return _of_archives(spec, archives).description
+        case ImageFolder():
+            return _of_folder(spec, list_folder(data_root, spec.folder), keep=False).description
+        case _:
+            assert_never(spec)
 
 
 def digest(images: ImageSet, classes: Sequence[str]) -> str:
@@ -133,103 +170,89 @@ def hold_out(data: Dataset, count: int) -> tuple[Dataset, ImageSet]:
     """
     if count == 0:
         return data, data.train.take(0)
-    if count >= len(data.train):
-        raise DatasetUnavailable(
-            f"There are {len(data.train)} training images, and {count} of them are to be held out for validation: "
-            "none is left to train on."
-        )
+    if message := none_left(count, len(data.train)):
+        raise DatasetUnavailable(message)
     order = _shuffled(len(data.train))
     return replace(data, train=data.train.at(order[count:])), data.train.at(order[:count])
 
 
-def load_split(spec: DatasetSpec, split: Split, data_root: Path) -> tuple[ImageSet, tuple[str, ...]]:
-    """One of a data set's two sets, and its classes. `spec.train_samples` draws a fixed subset of the training set.
+@dataclass(frozen=True)
+class _Found:
+    """What was read: one set for each split, over the same classes."""
 
-    Raises:
-        DatasetUnavailable: it is missing, empty or damaged below `data_root`.
-    """
-    samples = spec.train_samples if split == "train" else None
+    sets: Mapping[Split, ImageSet]
+    classes: tuple[str, ...]
+    description: DatasetDescription
+
+
+def _read(spec: DatasetSpec, splits: Sequence[Split], data_root: Path) -> _Found:
+    """Raises DatasetUnavailable with all that is at fault; of a folder that lacks something no picture is read."""
     match spec:
         case Digits():
-            return _drawn(_digits(split), samples), tuple(map(str, range(10)))
+            found = _of_archives(spec, {split: read_digits(split) for split in splits})
         case Cifar10():
-            images, classes = _cifar10(split, data_root)
-            return _drawn(images, samples), classes
+            found = _of_archives(spec, {split: read_cifar10(split, data_root) for split in splits})
         case ImageFolder():
-            return _image_folder(data_root / spec.folder / split, spec.image_size, samples)
+            listing = list_folder(data_root, spec.folder, splits)
+            _refuse(spec, listing.describe(dataset_title(spec)))
+            found = _of_folder(spec, listing)
         case _:
             assert_never(spec)
+    _refuse(spec, found.description)
+    return found
 
 
-def _drawn(images: ImageSet, samples: int | None) -> ImageSet:
-    if samples is None or samples >= len(images):
-        return images
-    return images.at(_shuffled(len(images))[:samples])
+def _refuse(spec: DatasetSpec, found: DatasetDescription) -> None:
+    too_many = None if found.train is None else too_many_asked_for(spec.train_samples, found.train.images)
+    if faults := [*found.faults, *([too_many] if too_many else [])]:
+        raise DatasetUnavailable(" ".join(faults))
+
+
+def _of_archives(spec: Digits | Cifar10, archives: Mapping[Split, Archive]) -> _Found:
+    sets: dict[Split, ImageSet] = {}
+    seen: dict[Split, SeenSplit] = {}
+    for split, archive in archives.items():
+        tally = Tally()
+        chosen = _drawn(len(archive.labels), spec, split)
+        for position in range(len(archive.labels)) if chosen is None else chosen.tolist():
+            tally.add(f"{split} image {position}", archive.images[position].data)
+        whole = ImageSet(torch.from_numpy(archive.images), torch.from_numpy(archive.labels))
+        sets[split] = whole if chosen is None else whole.at(chosen)
+        seen[split] = SeenSplit(count_classes(archive.labels, archive.classes), tally)
+    (classes, *_) = (archive.classes for archive in archives.values())
+    return _Found(sets, classes, describe_seen(dataset_title(spec), seen))
+
+
+def _of_folder(spec: ImageFolder, listing: FolderListing, *, keep: bool = True) -> _Found:
+    """The pictures of the splits that are there; without `keep` they are read and not kept."""
+    sets: dict[Split, ImageSet] = {}
+    seen: dict[Split, SeenSplit] = {}
+    for split, files in listing.splits.items():
+        # The files are listed class by class; shuffled once, every prefix is a fair sample.
+        order = _shuffled(len(files.files))[: spec.train_samples if split == "train" else None]
+        chosen = [files.files[position] for position in order.tolist()]
+        images = torch.empty(len(chosen) if keep else 0, *spec.image_shape, dtype=torch.uint8)
+        tally = Tally()
+        for position, picture in read_pictures(files.folder, split, [path for path, _ in chosen], tally):
+            if keep:
+                images[position] = to_tensor(picture, channels=3, height=spec.image_size, width=spec.image_size)
+        labels = torch.tensor([label for _, label in chosen[: len(images)]], dtype=torch.int64)
+        sets[split] = ImageSet(images, labels)
+        seen[split] = SeenSplit(files.describe(), tally)
+    classes = next((files.classes for files in listing.splits.values()), ())
+    described = describe_seen(dataset_title(spec), seen, unused=listing.unused, faults=listing.faults)
+    return _Found(sets, classes, described)
+
+
+def _drawn(count: int, spec: DatasetSpec, split: Split) -> Tensor | None:
+    """The positions that `spec.train_samples` draws of so many images; None where it takes all, in their order."""
+    if split == "test" or spec.train_samples is None or spec.train_samples >= count:
+        return None
+    return _shuffled(count)[: spec.train_samples]
 
 
 def _shuffled(count: int) -> Tensor:
     return torch.randperm(count, generator=seeding.generator("cpu", _ORDER_SEED, "data order"))
-
-
-def _digits(split: Split) -> ImageSet:
-    with resources.files("gauntlet.data").joinpath("digits.npz").open("rb") as file, np.load(file) as arrays:
-        levels, labels = arrays["images"], arrays["labels"]
-    pixels = np.rint(levels * (255 / _DIGIT_LEVELS)).astype(np.uint8)
-    doubled = torch.from_numpy(pixels.repeat(2, axis=1).repeat(2, axis=2)[:, None])
-    targets = torch.from_numpy(labels.astype(np.int64))
-    part = slice(None, _DIGITS_FOR_TRAINING) if split == "train" else slice(_DIGITS_FOR_TRAINING, None)
-    return ImageSet(doubled[part], targets[part])
-
-
-def _cifar10(split: Split, data_root: Path) -> tuple[ImageSet, tuple[str, ...]]:
-    declare_missing_operators()
-    from torchvision.datasets import CIFAR10
-
-    root, train = data_root / "torchvision", split == "train"
-    try:
-        try:
-            # What is there is only read: the folder may be mounted read-only.
-            archive = CIFAR10(root, train=train)
-        except RuntimeError:
-            root.mkdir(parents=True, exist_ok=True)
-            # Runs that start together must not fetch into the same file.
-            with (root / "cifar10.lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                archive = CIFAR10(root, train=train, download=True)
-    except (OSError, RuntimeError) as error:
-        raise DatasetUnavailable(
-            f"CIFAR-10 is not below {root} and could not be fetched ({error}). Put the folder "
-            "cifar-10-batches-py there, or use an image_folder data set."
-        ) from error
-    images = torch.from_numpy(archive.data).permute(0, 3, 1, 2).contiguous()
-    return ImageSet(images, torch.tensor(archive.targets, dtype=torch.int64)), tuple(archive.classes)
-
-
-def _image_folder(folder: Path, image_size: int, samples: int | None) -> tuple[ImageSet, tuple[str, ...]]:
-    declare_missing_operators()
-    from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
-
-    try:
-        classes, index = find_classes(folder)
-        files = make_dataset(folder, index, extensions=IMG_EXTENSIONS)
-    except OSError as error:
-        raise DatasetUnavailable(f"No image folder can be read at {folder}: {error}.") from error
-    if len(classes) < _FEWEST_CLASSES:
-        raise DatasetUnavailable(f"There is only one class below {folder}; a classifier needs at least two.")
-    # The files are listed class by class; shuffled once, every prefix is a fair sample.
-    chosen = [files[position] for position in _shuffled(len(files))[:samples]]
-    images = torch.empty(len(chosen), 3, image_size, image_size, dtype=torch.uint8)
-    for position, (path, _) in enumerate(chosen):
-        try:
-            images[position] = _read_image(Path(path), image_size)
-        except UNREADABLE as error:
-            raise DatasetUnavailable(f"The image {path} cannot be read: {error}.") from error
-    return ImageSet(images, torch.tensor([label for _, label in chosen], dtype=torch.int64)), tuple(classes)
-
-
-def _read_image(path: Path, size: int) -> Tensor:
-    with Image.open(path) as image:
-        return to_tensor(plain(image), channels=3, height=size, width=size)
 
 
 def to_tensor(image: Image.Image, *, channels: int, height: int, width: int) -> Tensor:

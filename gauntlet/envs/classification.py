@@ -6,7 +6,7 @@ The single and the vector environment are Gymnasium's two faces of it.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict, get_args
+from typing import Any, TypedDict
 
 import gymnasium
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from pydantic import TypeAdapter
 
-from gauntlet.data.datasets import Split, to_unit
+from gauntlet.data.datasets import to_unit
 from gauntlet.envs.adversary import AdversarySpec, attack_policy
 from gauntlet.envs.images import DatasetChoice, choose_images
 from gauntlet.envs.passes import ShuffledPasses
@@ -22,6 +22,7 @@ from gauntlet.envs.rewards import RewardChoice, reward_table
 from gauntlet.errors import EnvironmentMisused
 from gauntlet.models.precision import Model
 from gauntlet.spec.attacks import FgsmAttack, PgdAttack
+from gauntlet.spec.kinds import SPLITS, Split
 from gauntlet.spec.objectives import Reward
 
 _ADVERSARY: TypeAdapter[FgsmAttack | PgdAttack | None] = TypeAdapter(AdversarySpec | None)
@@ -101,8 +102,8 @@ class Classification:
     ) -> None:
         if not all(isinstance(count, int) and count >= 1 for count in (slots, images_per_episode)):
             raise EnvironmentMisused("num_envs and images_per_episode must be whole numbers of at least 1.")
-        if split not in get_args(Split):
-            raise EnvironmentMisused(f"There is no split {split!r}: it is {' or '.join(get_args(Split))}.")
+        if split not in SPLITS:
+            raise EnvironmentMisused(f"There is no split {split!r}: it is {' or '.join(SPLITS)}.")
         images = choose_images(dataset, split, Path(data_root))
         self.policy = policy
         self.class_names = images.classes

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from gauntlet.data.datasets import Dataset, ImageSet, Split, load_split
+from gauntlet.data.datasets import Dataset, ImageSet, load_split
 from gauntlet.errors import EnvironmentMisused
-from gauntlet.spec.kinds import Cifar10, DatasetSpec, Digits, ImageFolder
+from gauntlet.spec.kinds import Cifar10, DatasetSpec, Digits, ImageFolder, Split
 
 # A data set's name, its spec or the fields of one; or images that are loaded already.
 DatasetChoice = str | Digits | Cifar10 | ImageFolder | Mapping[str, Any] | Dataset | ImageSet

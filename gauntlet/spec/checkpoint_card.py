@@ -12,9 +12,10 @@ from gauntlet.spec.texts import Label, Source
 Channels = Annotated[int, Field(ge=1, le=16)]
 Side = Annotated[int, Field(ge=10, le=128)]
 ImageShape = Annotated[tuple[Channels, Side, Side], Listed(3, 3)]
+MOST_CLASSES = 10_000
 
 # In the order of their labels; an image folder's classes are known only where its images lie.
-_KNOWN_CLASSES = {
+KNOWN_CLASSES = {
     "digits": tuple("0123456789"),
     "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
 }
@@ -58,7 +59,7 @@ class CheckpointCard(Spec):
 
     architecture: ArchitectureSpec
     dataset: DatasetSpec
-    classes: Annotated[tuple[str, ...], Listed(2, 10_000, first_fault_only=True)]
+    classes: Annotated[tuple[str, ...], Listed(2, MOST_CLASSES, first_fault_only=True)]
     image_shape: ImageShape
     normalisation: Normalisation | None = None
     origin: Annotated[Trained | Imported, Field(discriminator="kind")]
@@ -77,7 +78,7 @@ class ImportCard(Spec):
     source: Source = Field(default="", description="Where the weights come from, such as a paper or an address.")
     architecture: ArchitectureSpec
     dataset: DatasetSpec
-    classes: Annotated[tuple[Label, ...], Listed(2, 10_000, first_fault_only=True)] | None = Field(
+    classes: Annotated[tuple[Label, ...], Listed(2, MOST_CLASSES, first_fault_only=True)] | None = Field(
         default=None,
         validate_default=True,
         description="In the order of the model's outputs, which must be the data set's own (for a folder, its folders' "
@@ -94,7 +95,7 @@ class ImportCard(Spec):
     @classmethod
     def _classes_are_known(cls, value: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
         dataset = info.data.get("dataset")
-        known = _KNOWN_CLASSES.get(dataset.name) if dataset is not None else None
+        known = KNOWN_CLASSES.get(dataset.name) if dataset is not None else None
         if value is None:
             if dataset is not None and known is None:
                 raise ValueError("classes must be listed for an image folder, in the order of the model's outputs")
@@ -130,7 +131,7 @@ class ImportCard(Spec):
         return CheckpointCard(
             architecture=self.architecture,
             dataset=self.dataset,
-            classes=self.classes or _KNOWN_CLASSES[self.dataset.name],
+            classes=self.classes or KNOWN_CLASSES[self.dataset.name],
             image_shape=self.dataset.image_shape,
             normalisation=self.normalisation,
             origin=Imported(name=self.name, source=self.source),

@@ -5,7 +5,7 @@ Each union is told apart by one tag, `kind` or, for data sets, `name`. Defaults 
 """
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.config import JsonDict
@@ -13,6 +13,9 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from gauntlet.spec.eps import PixelEps
 from gauntlet.spec.texts import FolderName
+
+Split = Literal["train", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 _MOST_UNKNOWN = 20
 

@@ -11,7 +11,7 @@ from gauntlet.spec.evaluation import EvaluationRequest
 from gauntlet.spec.transfers import TransferRequest
 from store import batches, comparisons, evaluation_requests, evaluations
 from store.database import Database
-from store.errors import CheckpointUnfit, IdempotencyConflict
+from store.errors import IdempotencyConflict, RequestUnfit
 from store.evaluations import AttackedSet
 from store.models import Evaluation
 from tests.evaluations import FGSM, batch, begun, finished, imported, queued, recorded
@@ -45,14 +45,14 @@ def test_what_does_not_fit_is_refused_by_the_field(database: Database) -> None:
     refused: list[tuple[str, list[dict[str, Any]], str, str]] = [
         ("ckpt_none", [FGSM], "/checkpoint", "There is no checkpoint"),
         (ten, [FGSM, transfer("ckpt_none")], "/attacks/1/source", "There is no checkpoint"),
-        (ten, [transfer(two)], "/attacks/0/source", "of 2 classes"),
+        (ten, [transfer(two)], "/attacks/0/source", "only the attacked checkpoint has 2, 3, 4, 5, 6 and 3 more"),
         (ten, [transfer(large)], "/attacks/0/source", "1 × 32 × 32"),
         (two, [FGSM, AUTO], "/attacks/1", "needs at least 4 classes"),
     ]
     for checkpoint, attacks, pointer, told in refused:
-        with pytest.raises(CheckpointUnfit, match=told) as caught:
+        with pytest.raises(RequestUnfit, match=told) as caught:
             queued(database, checkpoint, *attacks)
-        assert caught.value.pointer == pointer
+        assert [fault.pointer for fault in caught.value.faults] == [pointer]
     queued(database, two, FGSM, transfer(two))
 
 
@@ -214,8 +214,8 @@ def test_a_transfer_matrix_needs_models_alike(database: Database) -> None:
     """The one that differs from the first is named, and nothing is queued."""
     one, two = imported(database, "one"), imported(database, "two", classes=2)
     request = TransferRequest.model_validate({"checkpoints": [one, two]})
-    with pytest.raises(CheckpointUnfit) as caught, database.writing() as session:
+    with pytest.raises(RequestUnfit) as caught, database.writing() as session:
         evaluation_requests.create_transfers(session, request, None)
-    assert caught.value.pointer == "/checkpoints/1"
+    assert [fault.pointer for fault in caught.value.faults] == ["/checkpoints/1"]
     with database.reading() as session:
         assert evaluations.page(session, after=None, limit=10).rows == []

@@ -9,7 +9,7 @@ from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import ImageFolder
 from store import checkpoints, experiments, jobs, runs
 from store.database import Database
-from store.errors import CheckpointUnfit, IdempotencyConflict, NotFound
+from store.errors import IdempotencyConflict, NotFound, RequestUnfit
 from store.experiments import overall_status
 from store.models import Checkpoint, Experiment, Run
 from store.runs import EpochRecord
@@ -109,7 +109,7 @@ def test_an_unfit_initial_checkpoint_is_refused(database: Database, tiny_spec: E
         ("ckpt_none", "no checkpoint with the id 'ckpt_none'"),
         (checkpoint, r"holds a cnn for 3 × 24 × 24 images, but what is trained is a cnn for 1 × 16 × 16 images\."),
     ):
-        with pytest.raises(CheckpointUnfit, match=told), database.writing() as session:
+        with pytest.raises(RequestUnfit, match=told), database.writing() as session:
             experiments.create(session, starting_from(tiny_spec, identifier), None)
     assert count(database, Experiment) == 1
 

@@ -85,9 +85,11 @@ def _pairs(images: ImageSet) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     return zip(images.images, images.labels, strict=True)
 
 
-def test_more_samples_than_there_are_means_all(digits: Dataset) -> None:
-    """Asking for more images than the set has gives the set."""
-    assert same_images(load_dataset(Digits(train_samples=10**9), NOWHERE).train, digits.train)
+def test_more_samples_than_there_are_are_refused(digits: Dataset) -> None:
+    """As many as there are is the whole set; one more is not silently cut."""
+    assert same_images(load_dataset(Digits(train_samples=1_437), NOWHERE).train, digits.train)
+    with pytest.raises(DatasetUnavailable, match="asks for 1,438 images, and there are 1,437 training images"):
+        load_dataset(Digits(train_samples=1_438), NOWHERE)
 
 
 def test_a_held_out_set_is_fixed_and_fair(digits: Dataset) -> None:
@@ -219,16 +221,17 @@ def test_the_splits_must_have_the_same_classes(signs: Path) -> None:
     """A class that only one split has is refused, though each split can be read."""
     paint(signs / "signs" / "test" / "yellow" / "a.png", RED)
     assert load_split(SIGNS, "test", signs)[1] == ("blue", "green", "red", "yellow")
-    with pytest.raises(DatasetUnavailable, match="same classes"):
+    with pytest.raises(DatasetUnavailable, match="signs/train and of signs/test differ: only signs/test has yellow"):
         load_dataset(SIGNS, signs)
 
 
-@pytest.mark.parametrize("missing", ["signs", "signs/train", "signs/test"])
-def test_a_missing_folder_is_named(signs: Path, missing: str) -> None:
-    """Where a folder is missing, the error says which."""
+@pytest.mark.parametrize(("missing", "told"), [("signs", "signs among"), ("signs/test", "test in signs")])
+def test_a_missing_folder_is_named(signs: Path, missing: str, told: str) -> None:
+    """Where a folder is missing, the error says which, and no path of the machine."""
     (signs / missing).rename(signs / "elsewhere")
-    with pytest.raises(DatasetUnavailable, match="signs/t"):
+    with pytest.raises(DatasetUnavailable, match=f"There is no folder {told}") as caught:
         load_dataset(SIGNS, signs)
+    assert str(signs) not in str(caught.value)
 
 
 def test_a_folder_without_classes_or_images_is_refused(signs: Path) -> None:
@@ -247,12 +250,13 @@ def test_a_folder_without_classes_or_images_is_refused(signs: Path) -> None:
 @pytest.mark.parametrize("damage", ["empty", "text", "half"])
 @pytest.mark.parametrize("name", ["a.png", "a.jpg"])
 def test_a_damaged_picture_is_named(signs: Path, name: str, damage: str) -> None:
-    """A file that is no picture, or half of one, is refused by its name."""
+    """A file that is no picture, or half of one, is refused by its name, with all the others that are."""
     file = signs / "signs" / "train" / "red" / name
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(file)
     load_dataset(SIGNS, signs)
     whole = file.read_bytes()
     file.write_bytes({"empty": b"", "text": b"no picture", "half": whole[: len(whole) // 2]}[damage])
-    with pytest.raises(DatasetUnavailable, match=name):
+    (signs / "signs" / "test" / "blue" / "other.png").write_bytes(b"no picture")
+    with pytest.raises(DatasetUnavailable, match=rf"train/red/{name}.* test/blue/other\.png"):
         load_dataset(SIGNS, signs)

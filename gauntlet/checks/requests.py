@@ -1,0 +1,234 @@
+"""All that is wrong with a request, by what was seen of its data and of the checkpoints it names.
+
+What was not looked at is not judged: a description or a card may be missing, and the worker looks again.
+"""
+
+from collections.abc import Generator, Iterable, Iterator, Mapping
+
+from gauntlet.checks.classes import unlike_classes
+from gauntlet.checks.description import DatasetDescription
+from gauntlet.checks.faults import Fault
+from gauntlet.checks.names import counted
+from gauntlet.spec.attacks import AnyAttack, attack_label, fewest_classes
+from gauntlet.spec.checkpoint_card import CheckpointCard
+from gauntlet.spec.evaluation import EvaluationSpec, ExperimentEvaluationSpec
+from gauntlet.spec.experiment import ExperimentSpec, Precision, RunSpec
+from gauntlet.spec.kinds import ArchitectureSpec, DatasetSpec, ImageFolder
+from gauntlet.spec.transfers import TransferRequest
+
+# By id: what a checkpoint says of itself, or None where there is none. Ids that were not looked up are absent.
+Cards = Mapping[str, CheckpointCard | None]
+Descriptions = Mapping[str, DatasetDescription]
+
+# Image shape, classes (None if unknown), and what has them.
+_UsedOn = tuple[tuple[int, int, int], tuple[str, ...] | None, str]
+
+_DATA_SET, _CHECKPOINT, _ATTACKED = "the data set", "the checkpoint", "the attacked checkpoint"
+
+
+def experiment_faults(
+    spec: ExperimentSpec | RunSpec, found: DatasetDescription | None, cards: Cards, *, gpu: bool | None
+) -> tuple[Fault, ...]:
+    """What is wrong with an experiment or a run. `gpu` says whether it will be trained on one, None if unknown."""
+    return tuple(_experiment_faults(spec, found, cards, gpu))
+
+
+def _experiment_faults(
+    spec: ExperimentSpec | RunSpec, found: DatasetDescription | None, cards: Cards, gpu: bool | None
+) -> Iterator[Fault]:
+    classes = None if found is None else _classes(found)
+    if found is not None:
+        yield from _unusable(found, _pointer_of(spec.dataset))
+        yield from _counts(spec.dataset, spec.evaluation, found)
+    if classes is not None:
+        yield from attack_faults(spec.evaluation.attacks, len(classes), "/evaluation/attacks")
+    yield from precision_faults(spec.training.precision, gpu=gpu)
+    yield from _initial_checkpoint(spec, classes, cards)
+    for identifier, pointer in sources(spec.evaluation, "/evaluation"):
+        card = yield from _card(identifier, pointer, cards)
+        if card is not None:
+            yield from _source(identifier, card, pointer, (spec.dataset.image_shape, classes, _DATA_SET))
+
+
+def evaluation_faults(
+    checkpoint: str, spec: EvaluationSpec, found: DatasetDescription | None, cards: Cards
+) -> tuple[Fault, ...]:
+    """What is wrong with an evaluation of that checkpoint on its test images, which `found` describes."""
+    return tuple(_evaluation_faults(checkpoint, spec, found, cards))
+
+
+def _evaluation_faults(
+    checkpoint: str, spec: EvaluationSpec, found: DatasetDescription | None, cards: Cards
+) -> Iterator[Fault]:
+    card = yield from _card(checkpoint, "/checkpoint", cards)
+    if card is not None:
+        yield from _own_data(card, found, "/checkpoint")
+        yield from attack_faults(spec.attacks, len(card.classes), "/attacks")
+    for identifier, pointer in sources(spec, ""):
+        source = yield from _card(identifier, pointer, cards)
+        if source is not None and card is not None:
+            yield from _source(identifier, source, pointer, (card.image_shape, card.classes, _ATTACKED))
+
+
+def transfer_faults(request: TransferRequest, found: Descriptions, cards: Cards) -> tuple[Fault, ...]:
+    """What is wrong with a transfer matrix; `found` describes the test images of each checkpoint."""
+    return tuple(_transfer_faults(request, found, cards))
+
+
+def _transfer_faults(request: TransferRequest, found: Descriptions, cards: Cards) -> Iterator[Fault]:
+    first: CheckpointCard | None = None
+    for position, identifier in enumerate(request.checkpoints):
+        pointer = f"/checkpoints/{position}"
+        card = yield from _card(identifier, pointer, cards)
+        if card is None:
+            continue
+        yield from _own_data(card, found.get(identifier), pointer)
+        if first is None:
+            first = card
+        else:
+            yield from _source(identifier, card, pointer, (first.image_shape, first.classes, "the first checkpoint"))
+
+
+def import_faults(card: CheckpointCard, found: DatasetDescription | None) -> tuple[Fault, ...]:
+    """What is wrong with what an import says of its classes, where its test images are there."""
+    if found is None or found.faults:
+        # Pictures can be classified without any data set; an evaluation tells what is wrong with it.
+        return ()
+    return tuple(_own_data(card, found, "/card/classes"))
+
+
+def attack_faults(attacks: Iterable[AnyAttack], classes: int, pointer: str) -> Iterator[Fault]:
+    """Attacks that are not defined for so few classes; the list of them is at `pointer`."""
+    for position, attack in enumerate(attacks):
+        fewest = fewest_classes(attack)
+        if classes < fewest:
+            message = f"{attack_label(attack)} needs at least {fewest} classes, and here are {classes}."
+            yield Fault(kind="attack_unsupported", pointer=f"{pointer}/{position}", message=message)
+
+
+def precision_faults(precision: Precision, *, gpu: bool | None) -> Iterator[Fault]:
+    """A precision that the machine has not."""
+    if precision == "tf32" and gpu is False:
+        message = "training.precision tf32 needs a GPU, and training is on a CPU here: take fp32 or bf16."
+        yield Fault(kind="precision_unsupported", pointer="/training/precision", message=message)
+
+
+def sources(spec: EvaluationSpec, pointer: str) -> Iterator[tuple[str, str]]:
+    """The checkpoints that examples are to be made on, and where each is named; the evaluation is at `pointer`."""
+    for position, attack in enumerate(spec.attacks):
+        if attack.kind == "transfer":
+            yield attack.source, f"{pointer}/attacks/{position}/source"
+    for position, source in enumerate(spec.masking.sources if spec.masking else ()):
+        yield source, f"{pointer}/masking/sources/{position}"
+
+
+def named_checkpoints(spec: ExperimentSpec | RunSpec) -> list[str]:
+    """All checkpoints that an experiment or a run names."""
+    initial = spec.training.initial_checkpoint
+    return [*([initial] if initial else []), *(identifier for identifier, _ in sources(spec.evaluation, ""))]
+
+
+def _classes(found: DatasetDescription) -> tuple[str, ...] | None:
+    split = found.train or found.test
+    return None if split is None else split.names
+
+
+def _pointer_of(dataset: DatasetSpec) -> str:
+    return "/dataset/folder" if isinstance(dataset, ImageFolder) else "/dataset"
+
+
+def _unusable(found: DatasetDescription, pointer: str) -> Iterator[Fault]:
+    for message in found.faults:
+        yield Fault(kind="dataset_unavailable", pointer=pointer, message=message)
+
+
+def _counts(dataset: DatasetSpec, evaluation: ExperimentEvaluationSpec, found: DatasetDescription) -> Iterator[Fault]:
+    """More training images asked for, or held out, than there are."""
+    if found.train is None or not found.train.images:
+        return
+    images, asked = found.train.images, dataset.train_samples
+    if message := too_many_asked_for(asked, images):
+        yield Fault(kind="dataset_unavailable", pointer="/dataset/train_samples", message=message)
+    trained_on = min(asked or images, images)
+    if message := none_left(evaluation.held_out(trained_on), trained_on):
+        yield Fault(kind="dataset_unavailable", pointer="/evaluation/validation_samples", message=message)
+
+
+def too_many_asked_for(samples: int | None, images: int) -> str | None:
+    """A sentence where `train_samples` is more than there are."""
+    if samples is None or samples <= images:
+        return None
+    there = counted(images, "training image")
+    return f"train_samples asks for {samples:,} images, and there are {there}: ask for fewer, or leave it out for all."
+
+
+def none_left(held_out: int, images: int) -> str | None:
+    """A sentence where no training image is left beside those held out for validation."""
+    if held_out == 0 or held_out < images:
+        return None
+    return (
+        f"There are {counted(images, 'training image')}, and {held_out:,} of them are to be held out for validation: "
+        "none is left to train on."
+    )
+
+
+def _card(identifier: str, pointer: str, cards: Cards) -> Generator[Fault, None, CheckpointCard | None]:
+    """The card of a named checkpoint, None where it was not looked up; a fault where there is none."""
+    if identifier in cards and cards[identifier] is None:
+        message = f"There is no checkpoint with the id {identifier!r}."
+        yield Fault(kind="checkpoint_invalid", pointer=pointer, message=message)
+    return cards.get(identifier)
+
+
+def _initial_checkpoint(
+    spec: ExperimentSpec | RunSpec, classes: tuple[str, ...] | None, cards: Cards
+) -> Iterator[Fault]:
+    identifier, pointer = spec.training.initial_checkpoint, "/training/initial_checkpoint"
+    if identifier is None:
+        return
+    card = yield from _card(identifier, pointer, cards)
+    if card is None:
+        return
+    held, wanted = _model(card.architecture, card.image_shape), _model(spec.architecture, spec.dataset.image_shape)
+    faults = []
+    if held != wanted:
+        faults.append(f"The initial checkpoint holds a {held}, but what is trained is a {wanted}.")
+    if card.normalisation is not None:
+        faults.append("The initial checkpoint normalises its input, and what is trained does not.")
+    if classes is not None and (unlike := unlike_classes("the initial checkpoint", card.classes, _DATA_SET, classes)):
+        faults.append(unlike)
+    for message in faults:
+        yield Fault(kind="checkpoint_invalid", pointer=pointer, message=message)
+
+
+def _model(architecture: ArchitectureSpec, image_shape: tuple[int, int, int]) -> str:
+    return f"{architecture.kind} for {_images(image_shape)}"
+
+
+def _images(image_shape: tuple[int, int, int]) -> str:
+    channels, height, width = image_shape
+    return f"{channels} × {height} × {width} images"
+
+
+def _own_data(card: CheckpointCard, found: DatasetDescription | None, pointer: str) -> Iterator[Fault]:
+    """What keeps a checkpoint from being measured on the test images that it was made for."""
+    if found is None:
+        return
+    yield from _unusable(found, pointer)
+    if found.test is None or found.faults:
+        return
+    if unlike := unlike_classes(_CHECKPOINT, card.classes, _DATA_SET, found.test.names):
+        yield Fault(kind="checkpoint_invalid", pointer=pointer, message=unlike)
+
+
+def _source(identifier: str, card: CheckpointCard, pointer: str, used_on: _UsedOn) -> Iterator[Fault]:
+    """What keeps examples made on a checkpoint from being shown to another: its images or its classes."""
+    image_shape, classes, owner = used_on
+    faults = []
+    if card.image_shape != image_shape:
+        held, wanted = _images(card.image_shape), _images(image_shape)
+        faults.append(f"Checkpoint {identifier} is for {held}, but {owner} is for {wanted}.")
+    if classes is not None and (unlike := unlike_classes(f"checkpoint {identifier}", card.classes, owner, classes)):
+        faults.append(unlike)
+    for message in faults:
+        yield Fault(kind="checkpoint_invalid", pointer=pointer, message=message)

@@ -1,0 +1,195 @@
+"""A request held against what was seen of its data and checkpoints: every fault at once, each at its field."""
+
+from typing import Any
+
+import pytest
+
+from gauntlet.checks.description import ClassImages, DatasetDescription, SplitDescription
+from gauntlet.checks.faults import Fault, refuse
+from gauntlet.checks.requests import (
+    evaluation_faults,
+    experiment_faults,
+    import_faults,
+    named_checkpoints,
+    transfer_faults,
+)
+from gauntlet.errors import AttackUnsupported, DatasetUnavailable
+from gauntlet.spec.checkpoint_card import CheckpointCard, Imported, Normalisation
+from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.kinds import Cnn, ImageFolder, ResNet
+from gauntlet.spec.presets import overlay
+from gauntlet.spec.transfers import TransferRequest
+
+FGSM = {"kind": "fgsm", "eps": "8/255"}
+AUTO = {"kind": "autoattack", "eps": "8/255"}
+PETS = ImageFolder(folder="pets", image_size=32)
+
+
+def split(*classes: str, images: int = 10) -> SplitDescription:
+    return SplitDescription(classes=tuple(ClassImages(name=name, images=images) for name in classes))
+
+
+def seen(*classes: str, images: int = 10, **fields: Any) -> DatasetDescription:
+    return DatasetDescription(
+        dataset="image_folder pets", train=split(*classes, images=images), test=split(*classes), **fields
+    )
+
+
+def spec(**changes: Any) -> ExperimentSpec:
+    whole = {
+        "dataset": {"name": "image_folder", "folder": "pets"},
+        "objectives": [{"kind": "cross_entropy"}],
+        "adversary": FGSM,
+        "evaluation": {"attacks": [FGSM]},
+    }
+    return ExperimentSpec.model_validate(overlay(whole, changes))
+
+
+def card(*classes: str, **fields: Any) -> CheckpointCard:
+    whole = {"architecture": Cnn(), "dataset": PETS, "image_shape": PETS.image_shape, "origin": Imported(name="x")}
+    return CheckpointCard.model_validate(whole | {"classes": classes} | fields)
+
+
+def told(faults: tuple[Fault, ...]) -> list[tuple[str, str]]:
+    return [(fault.pointer, fault.message) for fault in faults]
+
+
+def test_a_request_that_fits_has_no_fault() -> None:
+    """Nor has one of which nothing was seen."""
+    starting = spec(training={"initial_checkpoint": "ckpt_1", "precision": "bf16"})
+    for found, cards in ((seen("cat", "dog"), {"ckpt_1": card("cat", "dog")}), (None, {})):
+        assert experiment_faults(starting, found, cards, gpu=False) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "found", "gpu", "pointer", "message"),
+    [
+        ({}, seen("a", "b", faults=("Not there.",)), None, "/dataset/folder", "Not there."),
+        ({"dataset": {"train_samples": 21}}, seen("a", "b"), None, "/dataset/train_samples", "there are 20 training"),
+        (
+            {"evaluation": {"select_on": "validation", "validation_samples": 20}},
+            seen("a", "b"),
+            None,
+            "/evaluation/validation_samples",
+            "There are 20 training images, and 20 of them are to be held out",
+        ),
+        (
+            {"evaluation": {"attacks": [FGSM, AUTO]}},
+            seen("a", "b", "c"),
+            None,
+            "/evaluation/attacks/1",
+            "autoattack@8/255 needs at least 4 classes, and here are 3.",
+        ),
+        ({"training": {"precision": "tf32"}}, None, False, "/training/precision", "needs a GPU"),
+        ({"training": {"precision": "tf32"}}, None, True, None, ""),
+        ({"training": {"precision": "tf32"}}, None, None, None, ""),
+    ],
+)
+def test_what_does_not_fit_the_data_is_told_at_its_field(
+    changes: dict[str, Any], found: DatasetDescription | None, gpu: bool | None, pointer: str | None, message: str
+) -> None:
+    """Counts, classes, precision, and all that is wrong with the data itself; what is not known is not judged."""
+    faults = told(experiment_faults(spec(**changes), found, {}, gpu=gpu))
+    assert [place for place, _ in faults] == ([] if pointer is None else [pointer])
+    assert all(message in sentence for _, sentence in faults)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    """One look is enough to mend everything."""
+    transfer = {"kind": "transfer", "eps": "8/255", "source": "ckpt_3"}
+    asked = spec(
+        dataset={"train_samples": 100},
+        training={"initial_checkpoint": "ckpt_none", "precision": "tf32"},
+        evaluation={"attacks": [AUTO, transfer], "masking": {"sources": ["ckpt_2"]}},
+    )
+    cards = {"ckpt_none": None, "ckpt_2": card("cat", "cow"), "ckpt_3": card("cat", "dog", image_shape=(1, 32, 32))}
+    assert sorted(named_checkpoints(asked)) == sorted(cards)
+    faults = told(experiment_faults(asked, seen("cat", "dog"), cards, gpu=False))
+    assert [place for place, _ in faults] == [
+        "/dataset/train_samples",
+        "/evaluation/attacks/0",
+        "/training/precision",
+        "/training/initial_checkpoint",
+        "/evaluation/attacks/1/source",
+        "/evaluation/masking/sources/0",
+    ]
+    assert faults[3][1] == "There is no checkpoint with the id 'ckpt_none'."
+    assert faults[4][1] == "Checkpoint ckpt_3 is for 1 × 32 × 32 images, but the data set is for 3 × 32 × 32 images."
+    assert faults[5][1].endswith("differ: only checkpoint ckpt_2 has cow; only the data set has dog.")
+
+
+@pytest.mark.parametrize(
+    ("initial", "message"),
+    [
+        (card("cat", "dog", architecture=ResNet()), "holds a resnet18 for 3 × 32 × 32 images, but what is trained is"),
+        (card("cat", "dog", image_shape=(3, 16, 16)), "holds a cnn for 3 × 16 × 16 images, but"),
+        (card("cat", "dog", normalisation=Normalisation(mean=(0,) * 3, std=(1,) * 3)), "normalises its input"),
+        (card("cat", "cow"), "only the initial checkpoint has cow; only the data set has dog."),
+        (card("dog", "cat"), "in another order, which is cat, dog."),
+    ],
+)
+def test_an_initial_checkpoint_is_of_the_same_model_and_classes(initial: CheckpointCard, message: str) -> None:
+    """Its last layer's rows are classes by position, so as many others in their place would mean something else."""
+    asked = spec(training={"initial_checkpoint": "ckpt_1"})
+    ((pointer, sentence),) = told(experiment_faults(asked, seen("cat", "dog"), {"ckpt_1": initial}, gpu=None))
+    assert pointer == "/training/initial_checkpoint"
+    assert message in sentence
+
+
+def test_an_evaluation_is_of_the_classes_that_are_there() -> None:
+    """A folder renamed since training shifts every label: it is refused, and the class is named."""
+    asked = EvaluationSpec.model_validate({"attacks": [FGSM]})
+    cards = {"ckpt_1": card(*"abcd")}
+    assert evaluation_faults("ckpt_1", asked, seen(*"abcd"), cards) == ()
+    assert evaluation_faults("ckpt_1", asked, None, cards) == ()
+    ((pointer, message),) = told(evaluation_faults("ckpt_1", asked, seen(*"bcde"), cards))
+    assert pointer == "/checkpoint"
+    assert message.endswith("differ: only the checkpoint has a; only the data set has e.")
+    gone = DatasetDescription(dataset="image_folder pets", faults=("There is no folder pets.",))
+    assert told(evaluation_faults("ckpt_1", asked, gone, cards)) == [("/checkpoint", "There is no folder pets.")]
+    assert told(evaluation_faults("ckpt_0", asked, None, {"ckpt_0": None}))[0][0] == "/checkpoint"
+
+
+def test_examples_are_made_on_models_of_the_same_classes() -> None:
+    """As many other classes are not enough: the label that is attacked would be another one on the source."""
+    attacks = [FGSM, {"kind": "transfer", "eps": "8/255", "source": "ckpt_2"}, AUTO]
+    asked = EvaluationSpec.model_validate({"attacks": attacks, "masking": {"sources": ["ckpt_3"]}})
+    cards = {"ckpt_1": card(*"abc"), "ckpt_2": card(*"abd"), "ckpt_3": None}
+    faults = told(evaluation_faults("ckpt_1", asked, None, cards))
+    assert [place for place, _ in faults] == ["/attacks/2", "/attacks/1/source", "/masking/sources/0"]
+    assert "only checkpoint ckpt_2 has d; only the attacked checkpoint has c." in faults[1][1]
+
+
+def test_a_transfer_matrix_is_of_the_same_classes_and_data() -> None:
+    """Each checkpoint is held against its own test images and against the first."""
+    request = TransferRequest.model_validate({"checkpoints": ["ckpt_1", "ckpt_2", "ckpt_3"]})
+    cards = {"ckpt_1": card(*"ab"), "ckpt_2": card(*"ac"), "ckpt_3": None}
+    found = {"ckpt_1": seen(*"ab"), "ckpt_2": seen(*"ab")}
+    faults = told(transfer_faults(request, found, cards))
+    assert [place for place, _ in faults] == ["/checkpoints/1", "/checkpoints/1", "/checkpoints/2"]
+    assert "only the data set has b" in faults[0][1]
+    assert "only the first checkpoint has b" in faults[1][1]
+
+
+def test_an_import_lists_the_classes_that_are_there() -> None:
+    """Where its images are not there it may still classify pictures, and is taken."""
+    assert import_faults(card("cat", "dog"), seen("cat", "dog")) == ()
+    assert import_faults(card("cat", "dog"), None) == ()
+    assert import_faults(card("cat", "dog"), DatasetDescription(dataset="pets", faults=("Not there.",))) == ()
+    ((pointer, message),) = told(import_faults(card("cat", "cow"), seen("cat", "dog")))
+    assert (pointer, "cow" in message) == ("/card/classes", True)
+
+
+def test_a_job_ends_with_all_faults_in_one_error() -> None:
+    """Of the kind of the first; a sentence that two fields share is said once."""
+    faults = [
+        Fault(kind="attack_unsupported", pointer="/a", message="Too few classes."),
+        Fault(kind="dataset_unavailable", pointer="/b", message="Not there."),
+        Fault(kind="attack_unsupported", pointer="/c", message="Too few classes."),
+    ]
+    refuse([])
+    with pytest.raises(AttackUnsupported, match=r"^Too few classes\. Not there\.$"):
+        refuse(faults)
+    with pytest.raises(DatasetUnavailable):
+        refuse(faults[1:])
