@@ -39,6 +39,9 @@ def run_embedded(settings: ServiceSettings, console: Console) -> None:
     """
     _require_free_port(settings.host, settings.port)
     settings.home.mkdir(parents=True, exist_ok=True)
+    if settings.home in settings.data_root.parents:
+        # So that the API can tell a folder that is not there from data that it cannot see.
+        settings.data_root.mkdir(parents=True, exist_ok=True)
     with (
         _only_system_of(settings.home),
         _broker_socket(settings.home) as broker_socket,

@@ -9,6 +9,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # sockaddr_un holds 108 bytes with its terminator.
 _LONGEST_SOCKET_PATH = 107
+# NVIDIA's and AMD's.
+GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))
 
 
 class StoreSettings(BaseSettings):
@@ -40,6 +42,12 @@ class StoreSettings(BaseSettings):
         if not self.storage_url.startswith("file://"):
             raise ValueError("GAUNTLET_STORAGE_URL must be a folder as file:///path: checkpoints are kept in files.")
         return self
+
+    @property
+    def gpu(self) -> bool | None:
+        """Whether jobs have a GPU: False where all workers are on this machine, which has none, None if unknown."""
+        alone = self.database_url.startswith("sqlite")
+        return False if alone and not any(driver.exists() for driver in GPU_DRIVERS) else None
 
     @property
     def storage(self) -> Path:

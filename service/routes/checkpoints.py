@@ -9,14 +9,17 @@ from fastapi import APIRouter, File, Form, Response, UploadFile
 from fastapi.responses import FileResponse
 from pydantic import ValidationError
 
+from gauntlet.checks.requests import import_faults
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.resources import Checkpoint, ImportedCheckpoint, Page, ProblemError
 from gauntlet.spec.checkpoint_card import CheckpointCard, ImportCard
 from gauntlet.spec.messages import printable
+from service.data import look
 from service.dependencies import After, DatabaseDep, IdFilter, Limit, SettingsDep
 from service.errors import ServiceError, problem_errors
 from service.pages import as_page
 from store import checkpoints, files
+from store.errors import RequestUnfit
 from store.models import new_id
 
 router = APIRouter(prefix="/v1/checkpoints", tags=["checkpoints"])
@@ -37,6 +40,9 @@ def import_checkpoint(
     from service.importing import examine
 
     described = _card(card)
+    found = look(settings, described.dataset, ("test",))
+    if faults := import_faults(described, found):
+        raise RequestUnfit(faults)
     identifier = new_id("ckpt")
     with _alone():
         try:

@@ -12,8 +12,9 @@ from gauntlet.spec.attacks import GradientLoss, Norm
 from gauntlet.spec.eps import Eps, format_eps
 from gauntlet.spec.texts import CheckpointId
 from gauntlet.spec.transfers import FEWEST_CHECKPOINTS, MOST_CHECKPOINTS, TransferRequest
-from service.dependencies import CeleryDep, DatabaseDep, IdempotencyKey
-from store import comparisons, evaluation_requests, evaluations
+from service.data import look_at_tests
+from service.dependencies import CeleryDep, DatabaseDep, IdempotencyKey, SettingsDep
+from store import checkpoints, comparisons, evaluation_requests, evaluations
 from store.broker import wake
 
 router = APIRouter(prefix="/v1", tags=["comparisons"])
@@ -37,11 +38,15 @@ def submit_transfers(
     response: Response,
     database: DatabaseDep,
     celery: CeleryDep,
+    settings: SettingsDep,
     idempotency_key: IdempotencyKey = None,
 ) -> Page[Evaluation]:
     """Queue one evaluation per checkpoint: attacked with examples made on each of them, itself too."""
+    with database.reading() as session:
+        cards = checkpoints.cards(session, request.checkpoints)
+    found = look_at_tests(settings, cards)
     with database.writing() as session:
-        queued = evaluation_requests.create_transfers(session, request, idempotency_key)
+        queued = evaluation_requests.create_transfers(session, request, idempotency_key, found)
         shown = evaluations.show(session, queued.evaluations)
     wake(celery, "evaluation", queued.waiting)
     filters = [("checkpoint", identifier) for identifier in request.checkpoints]

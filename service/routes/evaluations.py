@@ -8,7 +8,17 @@ from fastapi.responses import PlainTextResponse
 from gauntlet.report.image_results import image_results, to_csv
 from gauntlet.resources import Evaluation, ImageResult, Page
 from gauntlet.spec.evaluation import EvaluationRequest
-from service.dependencies import After, AfterImage, CeleryDep, DatabaseDep, IdempotencyKey, IdFilter, Limit
+from service.data import look_at_tests
+from service.dependencies import (
+    After,
+    AfterImage,
+    CeleryDep,
+    DatabaseDep,
+    IdempotencyKey,
+    IdFilter,
+    Limit,
+    SettingsDep,
+)
 from service.pages import as_page
 from store import batches, checkpoints, evaluation_requests, evaluations
 from store.broker import wake
@@ -22,11 +32,15 @@ def submit_evaluation(
     response: Response,
     database: DatabaseDep,
     celery: CeleryDep,
+    settings: SettingsDep,
     idempotency_key: IdempotencyKey = None,
 ) -> Evaluation:
     """Queue an evaluation of one checkpoint. What others measured of the same weights alike is not measured again."""
+    with database.reading() as session:
+        cards = checkpoints.cards(session, [request.checkpoint])
+    found = look_at_tests(settings, cards).get(request.checkpoint)
     with database.writing() as session:
-        queued = evaluation_requests.create(session, request, idempotency_key)
+        queued = evaluation_requests.create(session, request, idempotency_key, found)
         (shown,) = evaluations.show(session, queued.evaluations)
     wake(celery, "evaluation", queued.waiting)
     response.headers["Location"] = f"/v1/evaluations/{shown.id}"

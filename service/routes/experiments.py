@@ -8,7 +8,8 @@ from gauntlet.rendering import CONTENT_SECURITY_POLICY, FIGURES, MEDIA_TYPES, Fo
 from gauntlet.report.report import Report
 from gauntlet.resources import Experiment, Page
 from gauntlet.spec.experiment import ExperimentSpec
-from service.dependencies import After, CeleryDep, DatabaseDep, IdempotencyKey, Limit
+from service.data import look
+from service.dependencies import After, CeleryDep, DatabaseDep, IdempotencyKey, Limit, SettingsDep
 from service.errors import ServiceError
 from service.pages import as_page
 from store import experiments, reports
@@ -28,11 +29,13 @@ def submit(
     response: Response,
     database: DatabaseDep,
     celery: CeleryDep,
+    settings: SettingsDep,
     idempotency_key: IdempotencyKey = None,
 ) -> Experiment:
     """Queue an experiment: a whole spec, or a preset with any field overridden."""
+    found = look(settings, spec.dataset)
     with database.writing() as session:
-        experiment, waiting = experiments.create(session, spec, idempotency_key)
+        experiment, waiting = experiments.create(session, spec, idempotency_key, found, gpu=settings.gpu)
     wake(celery, "run", waiting)
     response.headers["Location"] = f"/v1/experiments/{experiment.id}"
     return _read(database, experiment.id)

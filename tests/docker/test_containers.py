@@ -130,12 +130,11 @@ def test_migrate_runs_a_command_that_exists() -> None:
 
 
 def test_files_are_shared() -> None:
-    """Service and workers see the same checkpoints where GAUNTLET_STORAGE_URL says; workers only read the data."""
+    """Service and workers see the same checkpoints where GAUNTLET_STORAGE_URL says, and only read the data."""
     services = _services(GAUNTLET_DATA_ROOT="/srv/images")
     for name in ("service", *WORKERS):
         storage = services[name]["environment"]["GAUNTLET_STORAGE_URL"].removeprefix("file://")
         assert f"checkpoints:{storage}" in services[name]["volumes"]
-    for name in WORKERS:
         (data,) = [volume for volume in services[name]["volumes"] if isinstance(volume, dict)]
         assert data["target"] == services[name]["environment"]["GAUNTLET_DATA_ROOT"]
         assert data["source"] == "/srv/images"

@@ -62,9 +62,10 @@ def test_an_experiment_may_start_from_a_checkpoint_that_fits(
     problem = refused.json()
     assert (refused.status_code, problem["type"]) == (422, "urn:gauntlet:problem:invalid-request")
     assert refused.headers["content-type"] == "application/problem+json"
-    ((pointer, message),) = ((error["pointer"], error["message"]) for error in problem["errors"])
-    assert pointer == "/training/initial_checkpoint"
-    assert message.endswith("what is trained is a cnn for 3 × 32 × 32 images.")
+    assert {error["pointer"] for error in problem["errors"]} == {"/training/initial_checkpoint"}
+    model, classes = (error["message"] for error in problem["errors"])
+    assert model.endswith("what is trained is a cnn for 3 × 32 × 32 images.")
+    assert "only the initial checkpoint has 0, 1, 2, 3, 4 and 5 more; only the data set has airplane" in classes
 
 
 def test_without_a_broker_an_experiment_is_still_accepted(
