@@ -10,6 +10,7 @@ GauntletError
 ├── PrecisionUnsupported   the device cannot compute in the precision a spec asks for
 ├── AttackUnsupported      an attack cannot be run against this model or data set
 ├── EnvironmentMisused     a reinforcement-learning environment is made or used in a way that means nothing
+├── ModelUnfit             a model that is evaluated fails, or answers with something else than logits
 └── OutputNotFinite        a model that is evaluated answers with infinity or NaN
 """
 
@@ -73,6 +74,10 @@ class AttackUnsupported(GauntletError):
 
 class EnvironmentMisused(GauntletError):
     """An environment's settings contradict each other, or a call comes out of order or with no valid action."""
+
+
+class ModelUnfit(GauntletError):
+    """No class can be read off what a model does with images; nothing was attacked."""
 
 
 class OutputNotFinite(GauntletError):

@@ -6,6 +6,7 @@ The exceptions are `StateReady` and `CheckpointReady`, whose state is tensors on
 from dataclasses import dataclass
 
 from gauntlet.models.checkpoints import TrainingState
+from gauntlet.results.finding import Finding
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class BatchAttacked:
     `stage` is `natural`, an attack (`fgsm@8/255`) or a part of one (`autoattack@8/255:apgd-ce`). `images` are positions
     in the test set; `labels` and `predicted` are class indices. `zero_gradient`, of the natural stage only, says where
     cross-entropy's gradient is exactly zero. `completed` of `total` model passes per the stages' nominal cost are done
-    with this batch.
+    with this batch. `findings`, the same with every batch, are what looks wrong with the model.
     """
 
     stage: str
@@ -94,6 +95,7 @@ class BatchAttacked:
     zero_gradient: tuple[bool, ...] | None
     completed: int
     total: int
+    findings: tuple[Finding, ...] = ()
 
     @property
     def robust(self) -> tuple[bool, ...]:

@@ -8,15 +8,12 @@ from functools import partial
 import torch
 from torch import nn
 
-from gauntlet.data.datasets import ImageSet, digest, load_split, to_unit
+from gauntlet.data.datasets import digest, load_split
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.evaluation.loop import evaluate
-from gauntlet.evaluation.preflight import preflight
 from gauntlet.events import BatchAttacked
 from gauntlet.models.checkpoints import LoadedModel, load_model
-from gauntlet.results.finding import Finding
 from gauntlet.results.protocol import IMPLEMENTATIONS
-from gauntlet.spec.checkpoint_card import Imported
 from gauntlet.spec.evaluation import other_models
 from store import batches, checkpoints, evaluations, failpoints, jobs
 from store.database import Database
@@ -27,9 +24,6 @@ from store.models import Checkpoint, EvaluationBatch
 from worker.devices import describe_device
 from worker.heartbeat import Heartbeat
 from worker.settings import WorkerSettings
-
-# Images for a first look at an imported model: enough to tell a tenth from chance, and no more than fits the memory.
-_TRIED, _TRIED_PIXELS = 64, 16 * 128 * 128
 
 
 def evaluate_checkpoint(
@@ -55,7 +49,6 @@ def evaluate_checkpoint(
     test, classes = load_split(loaded.card.dataset, "test", settings.data_root)
     _require_classes(loaded.card.classes, classes)
 
-    findings = _findings(loaded, test.to(device))
     attacked = AttackedSet(digest(test, classes), min(len(test), spec.samples))
     with database.writing() as session:
         jobs.note_device(session, held, describe_device(device))
@@ -89,7 +82,7 @@ def evaluate_checkpoint(
         )
         heartbeat.checkpoint()
         since = time.monotonic()
-    finish = partial(evaluations.complete, held=held, findings=findings)
+    finish = partial(evaluations.complete, held=held, findings=found.findings)
     database.write(finish, patience_s=settings.database_patience_s)
 
 
@@ -119,23 +112,6 @@ def _require_classes(told: Sequence[str], there: Sequence[str]) -> None:
             f"The checkpoint's classes are the data set's in another order, which is {', '.join(there)}. Reorder the "
             "rows of its last layer, and import it again."
         )
-
-
-def _findings(loaded: LoadedModel, test: ImageSet) -> Sequence[Finding]:
-    """What looks wrong with a model from elsewhere on images that it was made for; its import had none of them.
-
-    Raises:
-        CheckpointInvalid: so much that no number of it would mean anything.
-    """
-    if not isinstance(loaded.card.origin, Imported):
-        return ()
-    _, height, width = loaded.card.image_shape
-    few = test.take(min(_TRIED, _TRIED_PIXELS // (height * width)))
-    findings = preflight(loaded.model, to_unit(few.images), few.labels, len(loaded.card.classes))
-    for finding in findings:
-        if finding.severity == "error":
-            raise CheckpointInvalid(finding.message)
-    return findings
 
 
 def _sources(

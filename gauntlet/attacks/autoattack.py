@@ -6,6 +6,7 @@ as there, so the flags equal those of `run_standard_evaluation` (held by a test)
 they are given: `gauntlet.attacks.slices`, and for Square `gauntlet.attacks.windows`.
 """
 
+from collections.abc import Callable
 from typing import Any, assert_never
 
 import torch
@@ -17,6 +18,9 @@ from gauntlet.attacks.windows import windowed
 from gauntlet.spec import attacks as attack_specs
 from gauntlet.spec.attacks import ApgdCe, ApgdT, FabT, Square
 from gauntlet.spec.ensembles import parts_of
+
+# From images and labels to Square's margins and losses, [n] each.
+_Judge = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 # What these authors' code does: one of its attacks, or an ensemble of them.
 Authored = attack_specs.AutoAttack | ApgdCe | ApgdT | FabT | Square
@@ -49,32 +53,56 @@ def parts(attack: Authored) -> dict[str, int]:
 
 
 class _RowMajor(nn.Module):
-    """The model with gradients in plain NCHW memory order.
+    """The model with gradients in plain NCHW memory order, and its logits times `scale`.
 
     The package reads gradients with `view`, which fails on the channels-last ones of a channels-last model. Flattening
     costs nothing forward and copies the gradient into plain order backward.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, scale: float) -> None:
         super().__init__()
         self.model = model
+        self.scale = scale
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.model(images.flatten(1).unflatten(1, images.shape[1:]))
-        return logits
+        return logits if self.scale == 1 else logits * self.scale
+
+
+def _without_ties(judge: _Judge) -> _Judge:
+    """Square's judge, which puts margins that are all broken but for exact ties below zero.
+
+    A tie counts as broken when Square looks whom to go on with, but not when it looks, before its first query, whether
+    everyone is. Between the two it would go on with nobody, which fails under L2 (github.com/fra31/auto-attack, #81).
+    """
+
+    def judged(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        margins, losses = judge(images, labels)
+        return margins - 1 if bool((margins <= 0).all()) else margins, losses
+
+    return judged
 
 
 class AuthoredAttack:
     """The package's attacks as `attack` asks for them, against one model.
 
-    With fewer than ten classes the targeted ones try every wrong class, as there are fewer than nine.
+    With fewer than ten classes the targeted ones try every wrong class, as there are fewer than nine. `scale`, a power
+    of two, multiplies the logits of a model whose own are so small that the package's constants (1e-12 beside a
+    divisor, 1e-8 for the least slope) would decide instead.
     """
 
-    def __init__(self, model: nn.Module, attack: Authored, classes: int, device: torch.device) -> None:
+    def __init__(
+        self, model: nn.Module, attack: Authored, classes: int, device: torch.device, *, scale: float = 1
+    ) -> None:
         version = attack.version if isinstance(attack, attack_specs.AutoAttack) else "standard"
         self._attacks = AutoAttack(
-            _RowMajor(sliced(model, device)), norm=attack.norm, eps=float(attack.eps), version=version, device=device
+            _RowMajor(sliced(model, device), scale),
+            norm=attack.norm,
+            eps=float(attack.eps),
+            version=version,
+            device=device,
         )
+        self._attacks.square.margin_and_loss = _without_ties(self._attacks.square.margin_and_loss)
         self._windowed = windowed(model) if attack.norm == "Linf" and device.type == "cpu" else None
         if self._windowed is not None:
             self._attacks.square.predict = self._windowed

@@ -29,6 +29,19 @@ class Sliced(nn.Module):
         return logits
 
 
+class Together(nn.Module):
+    """A model that must be given a batch as it is: an image's logits depend on the others in it."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """From float [n, c, h, w] to logits [n, classes]."""
+        logits: Tensor = self.model(images)
+        return logits
+
+
 def slice_sizes(count: int) -> list[int]:
     """How many images each slice takes; they differ by at most one."""
     slices = -(-count // _LARGEST)
@@ -38,4 +51,4 @@ def slice_sizes(count: int) -> list[int]:
 
 def sliced(model: nn.Module, device: torch.device) -> nn.Module:
     """The model as it is fastest for attacks on `device`: a GPU takes a batch whole."""
-    return Sliced(model) if device.type == "cpu" else model
+    return Sliced(model) if device.type == "cpu" and not isinstance(model, Together) else model

@@ -1,4 +1,4 @@
-"""Evaluations: a model attacked image by image, batch by batch, as a generator that can go on where it stopped.
+"""Evaluations: a model looked at, then attacked image by image, batch by batch, as a generator that can go on.
 
 The images are attacked in segments of at most `SEGMENT`, each through all attacks before the next. What becomes of an
 image therefore depends on its segment alone, and the results of 1,000 images are a part of those of 10,000.
@@ -9,26 +9,46 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gauntlet.attacks.gradient import without_gradient
 from gauntlet.data.datasets import ImageSet, to_unit
-from gauntlet.errors import AttackUnsupported, OutputNotFinite
+from gauntlet.errors import AttackUnsupported, ImagesInvalid, ModelUnfit, OutputNotFinite
 from gauntlet.evaluation import stages
+from gauntlet.evaluation.borrowing import borrowed
+from gauntlet.evaluation.preflight import Examination, examine
 from gauntlet.evaluation.stages import Perturb, Stage, Victim, stages_of
 from gauntlet.events import BatchAttacked
-from gauntlet.models.precision import fp32_products
+from gauntlet.models.precision import Model, fp32_products
+from gauntlet.results.finding import Finding
 from gauntlet.results.masking import MASKING_PREFIX, masking_attacks
 from gauntlet.results.stage_results import NATURAL
 from gauntlet.spec.attacks import AnyAttack, attack_label, fewest_classes
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluation import EvaluationSpec, other_models
 
 SEGMENT = 1_000
 _NATURAL_COST = 3
+# Images for the first look at a model: enough to tell a tenth from chance, and no more than fits the memory.
+_TRIED, _TRIED_PIXELS = 64, 16 * 128 * 128
+
+
+class Evaluation(Iterator[BatchAttacked]):
+    """An evaluation's batches, each attacked as it is asked for; `findings` are there from the start."""
+
+    def __init__(self, findings: tuple[Finding, ...], batches: Generator[BatchAttacked, None, None]) -> None:
+        self.findings = findings
+        self._batches = batches
+
+    def __next__(self) -> BatchAttacked:
+        return next(self._batches)
+
+    def close(self) -> None:
+        """Attack nothing more."""
+        self._batches.close()
 
 
 def evaluate(
-    model: nn.Module,
+    model: Model,
     test: ImageSet,
     spec: EvaluationSpec,
     classes: int,
@@ -36,36 +56,48 @@ def evaluate(
     device: torch.device,
     done: Iterable[BatchAttacked] = (),
     known: Iterable[BatchAttacked] = (),
-    sources: Mapping[str, nn.Module] = MappingProxyType({}),
-) -> Iterator[BatchAttacked]:
+    sources: Mapping[str, Model] = MappingProxyType({}),
+) -> Evaluation:
     """Attack the first `spec.samples` test images, segment by segment, attack by attack, batch by batch.
+
+    At once the model is tried on the first test images, however many are to be attacked
+    (`gauntlet.evaluation.preflight`); what looks wrong with it is in `findings`, of the evaluation and of each batch.
 
     The natural pass comes first. An attack by itself is tried on every image; an ensemble, as its definition says, only
     on those still classified correctly, and an image that one part breaks is not given to the next. The checks for
     masked gradients come last, on the first `spec.masking.samples` images.
 
     Args:
-        model: maps float32 [n, c, h, w] in [0, 1] to logits [n, classes]; put in eval mode.
+        model: a module or a function that maps float32 [n, c, h, w] in [0, 1] to logits [n, classes]. A module is tried
+            and attacked in eval mode, with frozen parameters, in fp32; between two batches, and after an error, it and
+            the caller's gradient mode are as they were.
         done: batches that an earlier attempt finished, in any order; they are taken as they are and not yielded again.
         known: batches of other evaluations of these weights on this test set from the same seed; where one has just the
             images of a batch of this evaluation, it is yielded as its result.
-        sources: the models, in eval mode, that transfer attacks make their examples on, by checkpoint.
+        sources: the models that transfer attacks make their examples on, by checkpoint; treated likewise.
 
     Raises:
-        AttackUnsupported: an attack is not defined for so few classes.
+        AttackUnsupported: an attack is not defined for so few classes, or a source is missing.
+        ImagesInvalid: there is no image, or a label beyond the classes.
+        ModelUnfit: the model or a source fails on images, or answers with something else than logits.
         OutputNotFinite: the model's output is infinite or NaN on some image.
     """
-    checks = masking_attacks(spec)
-    require_supported([*spec.attacks, *checks], classes)
-    model.eval()
-    victim = Victim(model, classes, device, sources)
+    require_supported([*spec.attacks, *masking_attacks(spec)], classes)
+    _require_labels(test, classes)
+    _require_sources(spec, sources)
+    examined = _examined(model, test, classes, device)
+    others = {name: _examined(source, test, classes, device).model for name, source in sources.items()}
+    victim = Victim(examined.model, classes, device, others, examined.scale)
+    sweep = _Sweep(victim, examined.findings, test.take(spec.samples).to(device), spec, done, known)
+    return Evaluation(examined.findings, _batches(sweep, victim, spec))
+
+
+def _batches(sweep: "_Sweep", victim: Victim, spec: EvaluationSpec) -> Generator[BatchAttacked, None, None]:
     plans = [stages_of(attack, victim, spec.seed) for attack in spec.attacks]
-    checked = [stages_of(attack, victim, spec.seed) for attack in checks]
+    checked = [stages_of(attack, victim, spec.seed) for attack in masking_attacks(spec)]
     checked_images = spec.masking.samples if spec.masking else 0
-    images = test.take(spec.samples).to(device)
-    sweep = _Sweep(model, images, spec, done, known)
-    for start in range(0, len(images), SEGMENT):
-        segment = torch.arange(start, min(start + SEGMENT, len(images)))
+    for start in range(0, sweep.images, SEGMENT):
+        segment = torch.arange(start, min(start + SEGMENT, sweep.images))
         right = yield from sweep.run(NATURAL, segment, lambda x, _: x, cost=_NATURAL_COST)
         for plan in plans:
             yield from _attack_segment(sweep, plan, segment, segment[right])
@@ -85,6 +117,38 @@ def require_supported(attacks_: Iterable[AnyAttack], classes: int) -> None:
             raise AttackUnsupported(
                 f"{attack_label(attack)} needs at least {fewest_classes(attack)} classes; this model has {classes}."
             )
+
+
+def _require_labels(test: ImageSet, classes: int) -> None:
+    if not len(test):
+        raise ImagesInvalid("There is no image to evaluate the model on.")
+    least, greatest = int(test.labels.min()), int(test.labels.max())
+    if least < 0 or greatest >= classes:
+        raise ImagesInvalid(
+            f"The images' labels are {least} to {greatest}, and those of {classes} classes are 0 to {classes - 1}."
+        )
+
+
+def _require_sources(spec: EvaluationSpec, sources: Mapping[str, Model]) -> None:
+    missing = [source for source in other_models(spec) if source not in sources]
+    if missing:
+        raise AttackUnsupported(
+            f"Examples are to be made on {', '.join(missing)}: the model of each must be among the sources given."
+        )
+
+
+def _examined(model: Model, test: ImageSet, classes: int, device: torch.device) -> Examination:
+    count = max(1, min(len(test), _TRIED, _TRIED_PIXELS // test.images[0, 0].numel()))
+    # Nothing that is made in inference mode can have a gradient later.
+    with torch.inference_mode(mode=False), fp32_products("fp32"):
+        few = test.at(torch.arange(count, device=test.images.device)).to(device)
+        found = examine(model, to_unit(few.images), few.labels, classes)
+    for finding in found.findings:
+        if finding.kind == "non_finite_output":
+            raise OutputNotFinite(NATURAL)
+        if finding.severity == "error":
+            raise ModelUnfit(finding.message)
+    return found
 
 
 def nominal_cost(attacks: Iterable[AnyAttack]) -> int:
@@ -111,13 +175,15 @@ class _Sweep:
 
     def __init__(
         self,
-        model: nn.Module,
+        victim: Victim,
+        findings: tuple[Finding, ...],
         images: ImageSet,
         spec: EvaluationSpec,
         done: Iterable[BatchAttacked],
         known: Iterable[BatchAttacked],
     ) -> None:
-        self._model = model
+        self._victim = victim
+        self._findings = findings
         self._images = images
         self._batch_size = spec.batch_size
         self._batches_in_a_segment = -(-SEGMENT // spec.batch_size)
@@ -126,6 +192,11 @@ class _Sweep:
         if spec.masking is not None:
             self._total += min(len(images), spec.masking.samples) * sum(map(stages.nominal_cost, masking_attacks(spec)))
         self._completed = 0
+
+    @property
+    def images(self) -> int:
+        """How many there are."""
+        return len(self._images)
 
     def skip(self, images: int, *, cost: int) -> None:
         """Count images that a stage had not to attack."""
@@ -143,21 +214,27 @@ class _Sweep:
             if finished is None:
                 found = self._known.get(key) or self._attack(stage, batch, perturb)
                 first = int(batch[0]) // SEGMENT * self._batches_in_a_segment
-                finished = replace(found, batch=first + number, completed=self._completed, total=self._total)
+                finished = replace(
+                    found,
+                    batch=first + number,
+                    completed=self._completed,
+                    total=self._total,
+                    findings=self._findings,
+                )
                 yield finished
             robust += finished.robust
         return torch.tensor(robust, dtype=torch.bool)
 
     def _attack(self, stage: str, positions: Tensor, perturb: Perturb) -> BatchAttacked:
-        inputs = to_unit(self._images.images[positions])
-        labels = self._images.labels[positions]
-        with fp32_products("fp32"):
+        model = self._victim.model
+        with borrowed(model, *self._victim.sources.values()), fp32_products("fp32"):
+            inputs = to_unit(self._images.images[positions])
+            labels = self._images.labels[positions]
             attacked = perturb(inputs, labels)
-            with torch.no_grad():
-                logits: Tensor = self._model(attacked)
+            logits: Tensor = model(attacked)
             if not bool(logits.isfinite().all()):
                 raise OutputNotFinite(stage)
-            stuck = tuple(without_gradient(self._model, inputs, labels).tolist()) if stage == NATURAL else None
+            stuck = tuple(without_gradient(model, inputs, labels).tolist()) if stage == NATURAL else None
         return BatchAttacked(
             stage=stage,
             batch=0,

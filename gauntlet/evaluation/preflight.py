@@ -1,99 +1,249 @@
-"""Checks of a model that was trained elsewhere, before anything is measured of it.
+"""Checks of a model before anything is measured of it.
 
 Most ways to get robustness wrong are wrong models: a softmax inside, another normalisation, randomness in the forward
 pass (Carlini et al. 2019, arXiv 1902.06705, list them; AutoAttack's own code warns of the same). Each is cheap to see.
 """
 
+import math
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
-from gauntlet.attacks.gradient import mode, without_gradient
-from gauntlet.results.finding import Finding
+from gauntlet.attacks.gradient import summed
+from gauntlet.attacks.slices import Together
+from gauntlet.errors import ModelUnfit
+from gauntlet.evaluation.borrowing import borrowed
+from gauntlet.evaluation.classifier import Classifier
+from gauntlet.evaluation.output_form import answer, malformed
+from gauntlet.models.precision import Model
+from gauntlet.results.finding import Finding, FindingKind
 
 _PROBABILITY_TOLERANCE = 1e-4
 # Images whose gradient vanishes stand still under attack and count as robust: as many as this blur the first digit.
 _MOST_ZERO_GRADIENTS = 0.03
 # Beyond so many standard errors accuracy is no longer chance.
 _STANDARD_ERRORS = 3
+# Of the logits' range. Kernels for another shape differ by a millionth of it, a batch's own statistics by a tenth.
+_LARGEST_INFLUENCE, _LARGEST_COARSE_INFLUENCE = 1e-3, 3e-2
+# AutoAttack's code adds 1e-12 to what it divides by and takes slopes below 1e-8 for none.
+_SMALL_SPREAD = 2.0**-10
+_LARGEST_EXPONENT = 126
+_HALF_PRECISIONS = (torch.float16, torch.bfloat16)
 
 
-def preflight(model: nn.Module, images: Tensor, labels: Tensor | None, classes: int) -> tuple[Finding, ...]:
-    """Try the model in eval mode on some images; it is left in the mode it was in.
+@dataclass(frozen=True)
+class Examination:
+    """What a first look at a model tells.
+
+    `findings` begin with errors; after one nothing else was looked at. `model` is what attacks are made on: the very
+    module where that can be used as it is. `scale` is 1, and for a model of very small logits the power of two that
+    makes them differ by about 1.
+    """
+
+    findings: tuple[Finding, ...]
+    model: nn.Module
+    scale: float = 1.0
+
+
+def preflight(model: Model, images: Tensor, labels: Tensor | None, classes: int) -> tuple[Finding, ...]:
+    """What `examine` finds: errors first; empty for a healthy model.
+
+    Raises:
+        ModelUnfit: as `examine` says.
+    """
+    return examine(model, images, labels, classes).findings
+
+
+def examine(model: Model, images: Tensor, labels: Tensor | None, classes: int) -> Examination:
+    """Try the model in eval mode on some images; it, its gradients and all random states are left as they were.
 
     Args:
-        model: maps images to logits.
+        model: a module or a function from images to logits.
         images: float32 in [0, 1], [n, c, h, w].
         labels: int64 [n], or None where they are unknown; then accuracy is not looked at.
         classes: how many logits there should be.
 
-    Returns:
-        What was found, errors first; empty for a healthy model. After an error nothing else is looked at.
+    Raises:
+        ModelUnfit: it fails on the images, or changes them.
     """
-    with mode(model, training=False):
-        with torch.no_grad():
-            logits, again = model(images), model(images)
-        broken = _broken(logits, len(images), classes)
-        if broken is not None:
-            return (broken,)
-        constant = _constant(logits)
-        checks = (
-            constant,
-            _probabilities(logits),
-            _random(logits, again),
-            # An output that never changes has no gradient: that is said already.
-            None if constant else _zero_gradient(model, images, logits.argmax(dim=1) if labels is None else labels),
-            None if labels is None else _chance(logits, labels, classes),
-        )
-    return tuple(finding for finding in checks if finding is not None)
+    module = model if isinstance(model, nn.Module) else Classifier(model)
+    cuda = [images.device] if images.device.type == "cuda" else []
+    with borrowed(module), torch.random.fork_rng(devices=cuda):
+        return _examined(module, images, labels, classes)
 
 
-def _broken(logits: Tensor, images: int, classes: int) -> Finding | None:
-    if logits.shape != (images, classes):
-        message = f"The model gives an output of shape {list(logits.shape)} for {images} images of {classes} classes."
-        return Finding(kind="class_count", severity="error", message=message)
-    if not bool(logits.isfinite().all()):
-        message = "The model's output is not finite: a weight, a variance or the normalisation is out of range."
-        return Finding(kind="non_finite_output", severity="error", message=message)
-    return None
+def _examined(model: nn.Module, images: Tensor, labels: Tensor | None, classes: int) -> Examination:
+    given = images.clone()
+    first = answer(model, given)
+    if not torch.equal(given, images):
+        raise ModelUnfit("The model changes the images it is given; what it does to them must make new ones.")
+    broken = malformed(first, len(images), classes)
+    if broken is not None:
+        return Examination((broken,), model)
+    # Nothing here needs a gradient but what a module hides from its parameters.
+    with torch.enable_grad():
+        second = answer(model, images)
+    assert isinstance(first, Tensor)
+    assert isinstance(second, Tensor)
+    logits, random = first.float(), not torch.equal(first, second)
+    alone = _alone(model, images, classes)
+    if isinstance(alone, Finding) and alone.severity == "error":
+        return Examination((alone,), model)
+    gradient = _gradient(model, images, logits.argmax(dim=1) if labels is None else labels)
+    constant, probabilities = _constant(logits), _probabilities(logits)
+    coarse = None if constant or probabilities else _coarse(first)
+    dependent = None if random else _batch_dependent(model, images, logits, alone, coarse=coarse is not None)
+    checks = (
+        constant,
+        probabilities,
+        coarse,
+        _small(logits),
+        _random_output() if random else None,
+        dependent,
+        # An output that never changes has no gradient: that is said already.
+        None if constant else _zero_gradient(gradient),
+        None if labels is None else _chance(logits, labels, classes),
+    )
+    usable = (
+        (first.dtype, first.device) == (torch.float32, images.device)
+        and not second.requires_grad
+        and gradient is not None
+        # The same memory twice is the model's own, and attacks write to what they get.
+        and first.data_ptr() != second.data_ptr()
+    )
+    fit = model if usable or isinstance(model, Classifier) else Classifier(model)
+    return Examination(
+        findings=tuple(finding for finding in checks if finding is not None),
+        model=fit if dependent is None else Together(fit),
+        scale=_scale(logits),
+    )
+
+
+def _alone(model: nn.Module, images: Tensor, classes: int) -> Tensor | Finding:
+    """The logits of the first image by itself, [1, classes], or what is wrong with them."""
+    try:
+        single = answer(model, images[:1])
+    except ModelUnfit as error:
+        return _warning("batch_dependent", f"{error} With others in its batch it does not fail on that image.")
+    broken = malformed(single, 1, classes)
+    if broken is not None:
+        return broken
+    assert isinstance(single, Tensor)
+    return single.float()
+
+
+def _gradient(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor | None:
+    """Of cross-entropy, for each image; None where the model's graph does not reach the images."""
+    given = images.detach().requires_grad_()
+    with torch.enable_grad():
+        logits = answer(model, given)
+        assert isinstance(logits, Tensor)
+        loss = summed("cross_entropy", logits.float(), labels)
+    return torch.autograd.grad(loss, given, allow_unused=True)[0] if loss.requires_grad else None
+
+
+def _warning(kind: FindingKind, message: str) -> Finding:
+    return Finding(kind=kind, severity="warning", message=message)
 
 
 def _constant(logits: Tensor) -> Finding | None:
     if len(logits) == 1 or not bool((logits == logits[0]).all()):
         return None
-    message = "The model's output is the same for every image: it does not depend on its input."
-    return Finding(kind="constant_output", severity="warning", message=message)
+    return _warning(
+        "constant_output", "The model's output is the same for every image: it does not depend on its input."
+    )
 
 
 def _probabilities(logits: Tensor) -> Finding | None:
     sums = (logits.sum(dim=1) - 1).abs().max()
     if bool((logits < 0).any()) or bool(sums > _PROBABILITY_TOLERANCE):
         return None
-    message = (
+    return _warning(
+        "probabilities",
         "The model's outputs are probabilities, so it ends in a softmax: attacks that follow the gradient of "
-        "cross-entropy see it masked. Leave the softmax out."
+        "cross-entropy see it masked. Leave the softmax out.",
     )
-    return Finding(kind="probabilities", severity="warning", message=message)
 
 
-def _random(logits: Tensor, again: Tensor) -> Finding | None:
-    if torch.equal(logits, again):
+def _coarse(logits: Tensor) -> Finding | None:
+    if not any(torch.equal(logits.to(half).to(logits.dtype), logits) for half in _HALF_PRECISIONS):
         return None
-    message = (
-        "Two passes over the same images differ: the model draws random numbers. AutoAttack's standard version takes "
-        "a model for deterministic, and its numbers overstate such a one's robustness."
+    return _warning(
+        "coarse_output",
+        "The model's logits have no more digits than half precision: they come from float16 or bfloat16, or are "
+        "rounded. Small changes of an image are lost, and with them what attacks follow. Let the model compute in "
+        "float32.",
     )
-    return Finding(kind="random_output", severity="warning", message=message)
 
 
-def _zero_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> Finding | None:
-    share = without_gradient(model, images, labels).float().mean().item()
+def _spread(logits: Tensor) -> float:
+    """How far an image's logits lie apart, at the median."""
+    return (logits.amax(dim=1) - logits.amin(dim=1)).median().item()
+
+
+def _scale(logits: Tensor) -> float:
+    spread = _spread(logits)
+    if not 0 < spread < _SMALL_SPREAD:
+        return 1.0
+    return 2.0 ** min(-math.floor(math.log2(spread)), _LARGEST_EXPONENT)
+
+
+def _small(logits: Tensor) -> Finding | None:
+    if _scale(logits) == 1:
+        return None
+    return _warning(
+        "small_logits",
+        f"The model's logits differ by {_spread(logits):.1e} only. AutoAttack's parts would lose them among their own "
+        "constants (1e-8, 1e-12), so these are given the logits times a power of two that brings them to about 1. FGSM "
+        "and PGD on cross-entropy see them as they are, close to uniform: what they find is not what they would find "
+        "of the same model at another scale.",
+    )
+
+
+def _random_output() -> Finding:
+    return _warning(
+        "random_output",
+        "Two passes over the same images differ: the model draws random numbers. AutoAttack's standard version takes "
+        "a model for deterministic, and its numbers overstate such a one's robustness.",
+    )
+
+
+def _batch_dependent(
+    model: nn.Module, images: Tensor, logits: Tensor, alone: Tensor | Finding, *, coarse: bool
+) -> Finding | None:
+    """Whether an image's logits depend on which others are in its batch, how many, or where it stands among them."""
+    if isinstance(alone, Finding):
+        return alone
+    influence = [(alone - logits[:1]).abs().max()]
+    half = len(images) // 2
+    if half:
+        mixed = answer(model, torch.cat([1 - images[half:], images[:half]]))
+        assert isinstance(mixed, Tensor)
+        influence.append((mixed[-half:].float() - logits[:half]).abs().max())
+    allowed = (_LARGEST_COARSE_INFLUENCE if coarse else _LARGEST_INFLUENCE) * (logits.max() - logits.min())
+    if all(bool(difference <= allowed) for difference in influence):
+        return None
+    return _warning(
+        "batch_dependent",
+        "An image's output depends on what else is in its batch, as with batch normalisation that keeps no running "
+        "statistics: its accuracy, attacked or not, is that of this batch size and this order of the images.",
+    )
+
+
+def _zero_gradient(gradient: Tensor | None) -> Finding | None:
+    share = 1.0 if gradient is None else (gradient == 0).flatten(1).all(dim=1).float().mean().item()
     if share <= _MOST_ZERO_GRADIENTS:
         return None
-    message = (
-        f"For {share:.0%} of the images the gradient of cross-entropy is exactly zero: attacks that follow it stand "
-        "still there."
+    everywhere = (
+        " That is so of a model that rounds, detaches its input or computes under no_grad; only Square, random noise "
+        "and transfer say anything of it."
     )
-    return Finding(kind="zero_gradient", severity="warning", message=message)
+    return _warning(
+        "zero_gradient",
+        f"For {share:.0%} of the images the gradient of cross-entropy is exactly zero: attacks that follow it stand "
+        f"still there.{everywhere if share == 1 else ''}",
+    )
 
 
 def _chance(logits: Tensor, labels: Tensor, classes: int) -> Finding | None:
@@ -101,8 +251,8 @@ def _chance(logits: Tensor, labels: Tensor, classes: int) -> Finding | None:
     chance = 1 / classes
     if accuracy > chance + _STANDARD_ERRORS * (chance * (1 - chance) / len(labels)) ** 0.5:
         return None
-    message = (
+    return _warning(
+        "chance_accuracy",
         f"The model classifies {accuracy:.0%} of {len(labels)} images correctly, which is no better than chance: is "
-        "the normalisation another, the range of the images, or the order of the classes?"
+        "the normalisation another, the range of the images, or the order of the classes?",
     )
-    return Finding(kind="chance_accuracy", severity="warning", message=message)

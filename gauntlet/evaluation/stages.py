@@ -43,12 +43,16 @@ class Stage:
 
 @dataclass(frozen=True)
 class Victim:
-    """The model that is attacked, and what attacks need to know of it. `sources` are other models, by checkpoint."""
+    """The model that is attacked, and what attacks need to know of it. `sources` are other models, by checkpoint.
+
+    `scale` is what AutoAttack's parts see its logits times (`gauntlet.evaluation.preflight`).
+    """
 
     model: nn.Module
     classes: int
     device: torch.device
     sources: Mapping[str, nn.Module]
+    scale: float = 1.0
 
 
 def stages_of(attack: AnyAttack, victim: Victim, seed: int) -> list[Stage]:
@@ -59,7 +63,7 @@ def stages_of(attack: AnyAttack, victim: Victim, seed: int) -> list[Stage]:
     label = attack_label(attack)
     match attack:
         case AutoAttack():
-            ensemble = AuthoredAttack(victim.model, attack, victim.classes, victim.device)
+            ensemble = _authored(attack, victim)
             return [
                 Stage(f"{label}:{part}", cost, _part(ensemble, part, seed))
                 for part, cost in autoattack.parts(attack).items()
@@ -83,6 +87,10 @@ def nominal_cost(attack: AnyAttack) -> int:
             return sum(autoattack.parts(attack).values())
         case _:
             assert_never(attack)
+
+
+def _authored(attack: Authored, victim: Victim) -> AuthoredAttack:
+    return AuthoredAttack(victim.model, attack, victim.classes, victim.device, scale=victim.scale)
 
 
 def _part(ensemble: AuthoredAttack, part: str, seed: int) -> Perturb:
@@ -113,6 +121,6 @@ def _perturb(attack: FgsmAttack | PgdAttack | Noise | Transfer | Authored, victi
             )
         case AutoAttack() | ApgdCe() | ApgdT() | FabT() | Square():
             (part,) = autoattack.parts(attack)
-            return _part(AuthoredAttack(victim.model, attack, victim.classes, victim.device), part, seed)
+            return _part(_authored(attack, victim), part, seed)
         case _:
             assert_never(attack)

@@ -1,4 +1,4 @@
-"""What the checks of a foreign model found. No torch: the API shows it."""
+"""What the checks of a model found. No torch: the API shows it."""
 
 from typing import Literal
 
@@ -6,10 +6,14 @@ from gauntlet.spec.kinds import Spec
 
 FindingKind = Literal[
     "class_count",
+    "output_form",
     "non_finite_output",
     "constant_output",
     "probabilities",
+    "coarse_output",
+    "small_logits",
     "random_output",
+    "batch_dependent",
     "zero_gradient",
     "chance_accuracy",
 ]

@@ -9,7 +9,7 @@ from gauntlet.results.finding import Finding
 from gauntlet.results.intervals import wilson_interval
 from gauntlet.results.masking import MaskingVerdict, verdict
 from gauntlet.results.protocol import Protocol, implementation
-from gauntlet.results.stage_results import NATURAL, StageBatch, StageResult, by_stage
+from gauntlet.results.stage_results import NATURAL, ModelLookedAt, StageBatch, StageResult, by_stage
 from gauntlet.spec.attacks import AnyAttack, AttackSpec, Norm, attack_label, threat_model
 from gauntlet.spec.ensembles import parts_of
 from gauntlet.spec.eps import Eps
@@ -65,8 +65,8 @@ class EvaluationOutcome(_Value):
     """One checkpoint against a list of attacks, all on the same images.
 
     `zero_gradients` counts the natural images at which cross-entropy's gradient is exactly zero in fp32.
-    `masking` is None where the spec does not ask for it. `findings` is what looks wrong with an imported model on the
-    first of these images (`gauntlet.evaluation.preflight`).
+    `masking` is None where the spec does not ask for it. `findings` is what looks wrong with the model on the first
+    test images (`gauntlet.evaluation.preflight`).
     """
 
     weights_sha256: str
@@ -84,7 +84,7 @@ class EvaluationOutcome(_Value):
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured: whose weights, on which data, and what looked wrong with the model before it was attacked."""
+    """What was measured: whose weights, on which data, and what looked wrong with the model if no batch tells it."""
 
     weights_sha256: str
     dataset: str
@@ -94,11 +94,14 @@ class Measured:
 
 
 def summarise(spec: EvaluationSpec, batches: Iterable[StageBatch], measured: Measured) -> EvaluationOutcome:
-    """Count a finished evaluation's batches.
+    """Count a finished evaluation's batches, and hand on what was found wrong with the model before they were made.
 
     A part of an ensemble that had no image left to attack has no batch and leaves none correct.
     """
-    stages = by_stage(batches)
+    everything = list(batches)
+    told = (finding for batch in everything if isinstance(batch, ModelLookedAt) for finding in batch.findings)
+    findings = tuple(dict.fromkeys([*measured.findings, *told]))
+    stages = by_stage(everything)
     labels, natural = stages[NATURAL].labels, stages[NATURAL].predicted
     n, classes = len(labels), len(measured.classes)
     right = {image for image, predicted in natural.items() if predicted == labels[image]}
@@ -140,7 +143,7 @@ def summarise(spec: EvaluationSpec, batches: Iterable[StageBatch], measured: Mea
         attacks=tuple(outcomes),
         worst_cases=tuple(_worst_cases(spec.attacks, right, robust, n)),
         masking=verdict(spec, stages),
-        findings=measured.findings,
+        findings=findings,
     )
 
 

