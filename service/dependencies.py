@@ -4,7 +4,9 @@ from typing import Annotated
 
 from celery import Celery
 from fastapi import Depends, Header, Query, Request
+from pydantic import Field
 
+from gauntlet.spec.texts import Matching
 from service.settings import ServiceSettings
 from store.database import Database
 from store.lookup import ID_PATTERN
@@ -29,16 +31,19 @@ DatabaseDep = Annotated[Database, Depends(_database)]
 CeleryDep = Annotated[Celery, Depends(_celery)]
 
 Limit = Annotated[int, Query(ge=1, le=100, description="How many objects a page holds at most.")]
-After = Annotated[
-    str | None, Query(max_length=40, pattern=ID_PATTERN, description="The cursor `next` of the page before.")
+_Id = Annotated[
+    str,
+    Field(max_length=40),
+    Matching(ID_PATTERN, "This must be an id: small letters, an underscore, and small letters and digits."),
 ]
-IdFilter = Annotated[str | None, Query(max_length=40, pattern=ID_PATTERN, description="Only this object's.")]
+After = Annotated[_Id | None, Query(description="The cursor `next` of the page before.")]
+IdFilter = Annotated[_Id | None, Query(description="Only this object's.")]
 # No evaluation has more images than this (`EvaluationSpec.samples`).
 AfterImage = Annotated[int | None, Query(ge=0, le=1_000_000, description="The cursor `next` of the page before.")]
 AfterNumber = Annotated[int | None, Query(ge=0, le=2**31 - 1, description="The cursor `next` of the page before.")]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$", description="A repeat returns what the first one made."
-    ),
+_Key = Annotated[
+    str,
+    Field(min_length=1, max_length=255),
+    Matching(r"^[\x21-\x7e]+$", "This must be of letters, digits and marks of ASCII, without spaces."),
 ]
+IdempotencyKey = Annotated[_Key | None, Header(description="A repeat returns what the first one made.")]

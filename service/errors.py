@@ -20,7 +20,9 @@ from starlette.exceptions import HTTPException
 from gauntlet.resources import Problem, ProblemError
 from gauntlet.spec.messages import MOST_FAULTS, faults, printable
 from service.paths import methods_of
+from store.database import says_full
 from store.errors import IdempotencyConflict, NotFound, RequestUnfit
+from store.files import STORAGE_FULL
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +55,11 @@ class UploadRejected(ServiceError):
         super().__init__(status, kind, message, [ProblemError(pointer=pointer, message=message)])
 
 
+def invalid_fields(errors: Sequence[ProblemError]) -> ServiceError:
+    """A request whose fields, parameters or headers are at fault: 422."""
+    return ServiceError(422, "invalid-request", "The request has invalid fields.", errors)
+
+
 def install(app: FastAPI) -> None:
     """Register the handlers."""
     app.add_exception_handler(RequestValidationError, _invalid_request)
@@ -61,6 +68,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(NotFound, _not_found)
     app.add_exception_handler(IdempotencyConflict, _idempotency_conflict)
     app.add_exception_handler(RequestUnfit, _request_unfit)
+    app.add_exception_handler(OSError, _storage_fault)
     app.add_exception_handler(OperationalError, _database_unavailable)
     app.add_exception_handler(NoConnectionFree, _database_unavailable)
 
@@ -100,19 +108,9 @@ def problem_errors(found: Sequence[Any], model: type[BaseModel] | None = None, w
 async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     found = error.errors()
-    if any(item["type"] == "json_invalid" for item in found):
-        return _answer(request, 422, "invalid-json", "The body is not valid JSON.")
     # The first part of a location is where the field was: body, query, path or header. Bodies are the common case.
-    body = request.scope["route"].body_field
-    model = body.field_info.annotation if body is not None and body.name != "body" else None
-    errors = problem_errors(
-        [{**item, "loc": item["loc"][1:] if item["loc"][:1] == ("body",) else item["loc"]} for item in found], model
-    )
-    return _invalid_fields(request, errors)
-
-
-def _invalid_fields(request: Request, errors: Sequence[ProblemError]) -> JSONResponse:
-    return _answer(request, 422, "invalid-request", "The request has invalid fields.", errors)
+    told = [{**item, "loc": item["loc"][1:] if item["loc"][:1] == ("body",) else item["loc"]} for item in found]
+    return await _service_error(request, invalid_fields(problem_errors(told)))
 
 
 async def _framework_error(request: Request, error: Exception) -> JSONResponse:
@@ -152,10 +150,25 @@ async def _request_unfit(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestUnfit)
     told = error.faults[:MOST_FAULTS]
     errors = [ProblemError(pointer=fault.pointer, message=printable(fault.message)) for fault in told]
-    return _invalid_fields(request, errors)
+    return await _service_error(request, invalid_fields(errors))
+
+
+async def _storage_fault(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, OSError)
+    if error.errno not in STORAGE_FULL:
+        raise error
+    return _storage_full(request, error)
+
+
+def _storage_full(request: Request, error: Exception) -> JSONResponse:
+    logger.error("The storage is full: %s", error)
+    detail = "The service has no room to store this; its operator must free some. Nothing of the request was kept."
+    return _answer(request, 507, "storage-full", detail)
 
 
 async def _database_unavailable(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, OperationalError) and says_full(error):
+        return _storage_full(request, error)
     logger.error("The database is unavailable: %s", error)
     detail = "The database is not available at the moment; try again."
     return _answer(request, 503, "database-unavailable", detail, headers={"Retry-After": "2"})

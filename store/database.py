@@ -1,6 +1,7 @@
 """The database: SQLite in WAL mode or PostgreSQL, behind short explicit transactions."""
 
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -155,6 +156,12 @@ def _configure_sqlite(connection: Any, _: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     read_only = connection.get_execution_options().get(_READ_ONLY, False)
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def says_full(error: OperationalError) -> bool:
+    """Whether the database has no room left, rather than being away."""
+    code, state = getattr(error.orig, "sqlite_errorcode", None), getattr(error.orig, "sqlstate", None)
+    return code == sqlite3.SQLITE_FULL or state == "53100"
 
 
 def alembic_config(url: str) -> Config:

@@ -1,6 +1,7 @@
 """Checkpoint files: written aside, synced, renamed; a reader sees a whole file or none."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 from store import failpoints
 from store.jobs import Claim
 
+# What an OSError says where there is no room, or none may be taken.
+STORAGE_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 _PARTIAL = ".partial"
 _ATTEMPT = "attempt-"
 _UNRECORDED = "unrecorded"

@@ -1,6 +1,5 @@
 """A job's own process: everything that touches torch or the GPU happens here and ends with it."""
 
-import errno
 import logging
 import signal
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from store import jobs
 from store.broker import create_celery, wake
 from store.database import Database
 from store.errors import LeaseLost
+from store.files import STORAGE_FULL
 from store.jobs import Claim
 from worker.devices import choose_device
 from worker.evaluation_job import evaluate_checkpoint
@@ -44,9 +44,6 @@ _REASONS: dict[type[Exception], str] = {
     CompilerMissing: "compiler_missing",
     PrecisionUnsupported: "precision_unsupported",
 }
-
-
-_STORAGE_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def main(settings: WorkerSettings, held: Claim) -> None:
@@ -84,7 +81,7 @@ def _work(database: Database, held: Claim, settings: WorkerSettings, heartbeat: 
         logger.exception("The %s %s failed.", held.kind, held.id)
         # Of a full storage it is known that the fault is not the job's, so it waits for as long as it takes. Files that
         # are away, as when a network does not answer, may come back.
-        put_back = jobs.postpone if error.errno in _STORAGE_FULL else jobs.give_up
+        put_back = jobs.postpone if error.errno in STORAGE_FULL else jobs.give_up
         _put_back(put_back, database, held, settings, "storage", str(error))
     except Exception as error:
         logger.exception("The %s %s failed.", held.kind, held.id)

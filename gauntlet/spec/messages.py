@@ -44,11 +44,19 @@ def nearest(word: str, names: Iterable[object]) -> str | None:
     return known[close[0]] if close else None
 
 
+def no_such(what: str, name: str, names: Sequence[str]) -> str:
+    """The sentence for a field or a parameter that is none of those that are known where it stands."""
+    close = nearest(name, names)
+    if close:
+        return f"There is no such {what}; did you mean {close}?"
+    return f"There is no such {what}; there {_are(names)}." if names else f"There is no such {what}, nor another."
+
+
 def unknown(what: str, word: str, names: Sequence[object]) -> str:
     """The sentence for a word that is none of the names that are known where it stands."""
     close = nearest(word, names)
     hint = f" Did you mean {close}?" if close else ""
-    return f"There is no {what} {_piece(word)}; there {'is' if len(names) == 1 else 'are'} {_listed(names)}.{hint}"
+    return f"There is no {what} {_piece(word)}; there {_are(names)}.{hint}"
 
 
 def printable(text: str) -> str:
@@ -136,8 +144,7 @@ def _no_such_field(location: Sequence[str | int], model: type[BaseModel] | None)
     elsewhere = find_field(model, str(name))
     if elsewhere is not None:
         return f"There is no such field here; did you mean {'.'.join(elsewhere)}?"
-    close = nearest(str(name), names)
-    return "There is no such field" + (f"; did you mean {close}?" if close else f"; there are {_listed(names)}.")
+    return no_such("field", str(name), names)
 
 
 def _none_of(given: object, names: Sequence[object]) -> str:
@@ -174,6 +181,10 @@ def _piece(text: str) -> str:
 def _quoted(names: str) -> list[str]:
     """The names in one of pydantic's lists, such as `'a', 'b' or 'c'`."""
     return re.findall(r"'([^']*)'", names)
+
+
+def _are(names: Sequence[object]) -> str:
+    return f"{'is' if len(names) == 1 else 'are'} {_listed(names)}"
 
 
 def _listed(names: Sequence[object], joint: str = "and") -> str:

@@ -10,8 +10,8 @@ from pydantic_core import CoreSchema, core_schema
 
 
 @dataclass(frozen=True)
-class Form:
-    """Annotates a text that must match a pattern as a whole; `words` tells whoever wrote another what it must be."""
+class Matching:
+    """Annotates a text that a pattern must match as a whole; `words` tells whoever wrote another what it must be."""
 
     pattern: str
     words: str
@@ -33,18 +33,18 @@ class Form:
 CheckpointId = Annotated[
     str,
     Field(max_length=40),
-    Form(r"^ckpt_[0-9a-z]+$", "This must be the id of a checkpoint: ckpt_, and small letters and digits."),
+    Matching(r"^ckpt_[0-9a-z]+$", "This must be the id of a checkpoint: ckpt_, and small letters and digits."),
 ]
 # One folder below the data root; never a path.
 FolderName = Annotated[
     str,
     Field(max_length=100),
-    Form(
+    Matching(
         r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
         'This must be the name of one folder, of letters, digits, ".", "_" and "-"; the first a letter or a digit.',
     ),
 ]
 _NO_CONTROLS = "This text must not hold line breaks, tabs or other control characters."
 # Printable in every database, terminal and page (PostgreSQL refuses NUL in JSON).
-Label = Annotated[str, Field(min_length=1, max_length=200), Form(r"^[^\x00-\x1f\x7f]+$", _NO_CONTROLS)]
-Source = Annotated[str, Field(max_length=500), Form(r"^[^\x00-\x1f\x7f]*$", _NO_CONTROLS)]
+Label = Annotated[str, Field(min_length=1, max_length=200), Matching(r"^[^\x00-\x1f\x7f]+$", _NO_CONTROLS)]
+Source = Annotated[str, Field(max_length=500), Matching(r"^[^\x00-\x1f\x7f]*$", _NO_CONTROLS)]

@@ -1,33 +1,33 @@
 """/v1/checkpoints: what training kept or a user brought, and its weights."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
 from fastapi.responses import FileResponse
-from pydantic import ValidationError
 
 from gauntlet.checks.requests import import_faults
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.resources import Checkpoint, ImportedCheckpoint, Page, ProblemError
-from gauntlet.spec.checkpoint_card import CheckpointCard, ImportCard
+from gauntlet.spec.checkpoint_card import ImportCard
 from gauntlet.spec.messages import printable
+from service.admission import Gate
+from service.bodies import understand
 from service.data import look
 from service.dependencies import After, DatabaseDep, IdFilter, Limit, SettingsDep
-from service.errors import ServiceError, problem_errors
+from service.errors import ServiceError, invalid_fields
 from service.pages import as_page
+from service.routing import Route
 from store import checkpoints, files
 from store.errors import RequestUnfit
 from store.models import new_id
 
-router = APIRouter(prefix="/v1/checkpoints", tags=["checkpoints"])
+router = APIRouter(prefix="/v1/checkpoints", tags=["checkpoints"], route_class=Route)
 
-_one_at_a_time = threading.Lock()
+# Its weights may fill 512 MiB of the disk, and trying it takes a thread and as much memory.
+IMPORTS = Gate(1, "Another model is being imported; try again in a few seconds.", retry_after_s=5)
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, dependencies=[Depends(IMPORTS)])
 def import_checkpoint(
     weights: Annotated[UploadFile, File(description="A safetensors file: the state of the network that `card` names.")],
     card: Annotated[str, Form(description="JSON: name, source, architecture, dataset, classes, normalisation.")],
@@ -39,50 +39,22 @@ def import_checkpoint(
     # Imported on the first import: torch takes seconds to load and the API starts in about one.
     from service.importing import examine
 
-    described = _card(card)
+    described = understand(card, ImportCard, within="/card").card()
     found = look(settings, described.dataset, ("test",))
     if faults := import_faults(described, found):
         raise RequestUnfit(faults)
     identifier = new_id("ckpt")
-    with _alone():
-        try:
-            content, findings = examine(weights.file, described)
-        except CheckpointInvalid as error:
-            raise _refused(ProblemError(pointer="/weights", message=printable(str(error)))) from error
-        stored = files.write_import(settings.storage, identifier, content)
+    try:
+        content, findings = examine(weights.file, described)
+    except CheckpointInvalid as error:
+        raise invalid_fields([ProblemError(pointer="/weights", message=printable(str(error)))]) from error
+    stored = files.write_import(settings.storage, identifier, content)
     # If this fails the file stays, for a commit may go through whose answer is lost. A worker deletes what has no row.
     with database.writing() as session:
         shown = checkpoints.show(checkpoints.add_imported(session, identifier, described, stored))
     files.settle_import(settings.storage, identifier)
     response.headers["Location"] = f"/v1/checkpoints/{identifier}"
     return ImportedCheckpoint(**dict(shown), findings=findings)
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """One import at a time in the whole process, so that many at once fill neither the memory nor the server's threads.
-
-    Raises:
-        ServiceError: 429, another is under way.
-    """
-    if not _one_at_a_time.acquire(blocking=False):
-        detail = "Another model is being imported; try again in a few seconds."
-        raise ServiceError(429, "busy", detail, headers={"Retry-After": "5"})
-    try:
-        yield
-    finally:
-        _one_at_a_time.release()
-
-
-def _card(text: str) -> CheckpointCard:
-    try:
-        return ImportCard.model_validate_json(text).card()
-    except ValidationError as error:
-        raise _refused(*problem_errors(error.errors(), ImportCard, within="/card")) from error
-
-
-def _refused(*faults: ProblemError) -> ServiceError:
-    return ServiceError(422, "invalid-request", "The request has invalid fields.", faults)
 
 
 @router.get("")

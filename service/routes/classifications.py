@@ -1,12 +1,11 @@
 """/v1/classifications: pictures in, predictions out."""
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, File, Form, UploadFile
+from fastapi import APIRouter, Depends, File, Form, UploadFile
 from PIL import Image
 from pydantic import AfterValidator
 
@@ -15,8 +14,10 @@ from gauntlet.resources import Classification, Page, ProblemError
 from gauntlet.spec.evaluation import refuse_duplicates
 from gauntlet.spec.messages import printable
 from service import images
+from service.admission import Gate
 from service.dependencies import DatabaseDep, SettingsDep
 from service.errors import ServiceError
+from service.routing import Route
 from service.settings import ServiceSettings
 from store import checkpoints
 from store.models import Checkpoint
@@ -24,15 +25,16 @@ from store.models import Checkpoint
 if TYPE_CHECKING:
     from service.classification import Classifier
 
-router = APIRouter(prefix="/v1/classifications", tags=["classifications"])
+router = APIRouter(prefix="/v1/classifications", tags=["classifications"], route_class=Route)
 
 # As many models stay loaded, so that a request reads each of its files once.
 _MOST_CHECKPOINTS = 8
 # Measured: an answer of so many takes 70 MB to put together and write.
 _MOST_PROBABILITIES = 100_000
-_MOST_IN_HAND = 4
 
-_in_hand = threading.BoundedSemaphore(_MOST_IN_HAND)
+# One request is worked on at a time in the whole process, so that many uploads at once cannot fill the memory; a few
+# wait for their turn.
+CLASSIFICATIONS = Gate(4, "Other pictures are being classified; try again in a few seconds.", retry_after_s=2)
 _one_at_a_time = threading.Lock()
 
 
@@ -41,7 +43,7 @@ def _no_checkpoint_twice(identifiers: list[str]) -> list[str]:
     return identifiers
 
 
-@router.post("")
+@router.post("", dependencies=[Depends(CLASSIFICATIONS)])
 def classify(
     image: Annotated[list[UploadFile], File(min_length=1, max_length=16, description="PNG or JPEG.")],
     checkpoint: Annotated[
@@ -57,7 +59,7 @@ def classify(
         chosen = [checkpoints.get(session, identifier) for identifier in checkpoint]
     _require_a_short_answer(len(image), chosen)
     seen: list[Classification] = []
-    with _in_turn():
+    with _one_at_a_time:
         for position, upload in enumerate(image):
             pointer = f"/image/{position}"
             picture = images.decode(upload.file.read(), pointer, max_pixels=settings.max_image_pixels)
@@ -73,25 +75,6 @@ def _require_a_short_answer(pictures: int, chosen: Sequence[Checkpoint]) -> None
             f"The answer would hold more than {_MOST_PROBABILITIES} probabilities; send fewer images or checkpoints."
         )
         raise ServiceError(422, "invalid-request", detail, [ProblemError(pointer="/image", message=detail)])
-
-
-@contextmanager
-def _in_turn() -> Iterator[None]:
-    """One request at a time in the whole process, so that many uploads at once cannot fill the memory.
-
-    A few wait for their turn; more of them would leave the server no thread for other requests.
-
-    Raises:
-        ServiceError: 429, enough are waiting.
-    """
-    if not _in_hand.acquire(blocking=False):
-        detail = "Other pictures are being classified; try again in a few seconds."
-        raise ServiceError(429, "busy", detail, headers={"Retry-After": "2"})
-    try:
-        with _one_at_a_time:
-            yield
-    finally:
-        _in_hand.release()
 
 
 def _classify(

@@ -14,10 +14,11 @@ from gauntlet.spec.texts import CheckpointId
 from gauntlet.spec.transfers import FEWEST_CHECKPOINTS, MOST_CHECKPOINTS, TransferRequest
 from service.data import look_at_tests
 from service.dependencies import CeleryDep, DatabaseDep, IdempotencyKey, SettingsDep
+from service.routing import Route
 from store import checkpoints, comparisons, evaluation_requests, evaluations
 from store.broker import wake
 
-router = APIRouter(prefix="/v1", tags=["comparisons"])
+router = APIRouter(prefix="/v1", tags=["comparisons"], route_class=Route)
 
 
 @router.get("/leaderboard")

@@ -20,10 +20,11 @@ from service.dependencies import (
     SettingsDep,
 )
 from service.pages import as_page
+from service.routing import Route
 from store import batches, checkpoints, evaluation_requests, evaluations
 from store.broker import wake
 
-router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"])
+router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"], route_class=Route)
 
 
 @router.post("", status_code=202)

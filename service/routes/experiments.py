@@ -12,6 +12,7 @@ from service.data import look
 from service.dependencies import After, CeleryDep, DatabaseDep, IdempotencyKey, Limit, SettingsDep
 from service.errors import ServiceError
 from service.pages import as_page
+from service.routing import Route
 from store import experiments, reports
 from store.broker import wake
 
@@ -20,7 +21,7 @@ _RENDERED = [media_type for name, media_type in MEDIA_TYPES.items() if name != "
 # A name that is none of these is a 404, as a path that leads nowhere should be, and no invalid field.
 FigureParameter = Annotated[str, Path(json_schema_extra={"enum": list(FIGURES)})]
 
-router = APIRouter(prefix="/v1/experiments", tags=["experiments"])
+router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=Route)
 
 
 @router.post("", status_code=202)

@@ -7,7 +7,9 @@ import re
 from fastapi import APIRouter, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 
-router = APIRouter(include_in_schema=False)
+from service.routing import Route
+
+router = APIRouter(include_in_schema=False, route_class=Route)
 
 _FILES = "/static-offline-docs"
 _INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)

@@ -7,9 +7,10 @@ from pydantic import BaseModel
 from sqlalchemy import select
 
 from service.dependencies import DatabaseDep
+from service.routing import Route
 from store.models import Experiment
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=Route)
 
 
 class Health(BaseModel):

@@ -7,8 +7,9 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
 import gauntlet
+from service.routing import Route
 
-router = APIRouter(tags=["index"])
+router = APIRouter(tags=["index"], route_class=Route)
 
 _COLLECTIONS = ("experiments", "runs", "checkpoints", "evaluations", "leaderboard")
 

@@ -10,9 +10,10 @@ from fastapi.responses import PlainTextResponse
 from gauntlet.resources import EpochMetrics, Page, Run, RunEvent
 from service.dependencies import After, AfterNumber, DatabaseDep, IdFilter, Limit
 from service.pages import as_page
+from service.routing import Route
 from store import runs
 
-router = APIRouter(prefix="/v1/runs", tags=["runs"])
+router = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=Route)
 
 # A run has at most this many epochs, so one CSV holds all of them.
 _ALL_EPOCHS = 10_000

@@ -240,13 +240,13 @@ def test_waiting_pictures_leave_threads_for_others(api: TestClient, checkpoints:
 
     with ThreadPoolExecutor() as senders:
         with classifications._one_at_a_time:
-            waiting = senders.map(send, range(classifications._MOST_IN_HAND))
-            await_that(lambda: classifications._in_hand._value == 0)
+            waiting = senders.map(send, range(4))
+            await_that(lambda: classifications.CLASSIFICATIONS._places._value == 0)
             refused = send()
             assert (refused.status_code, refused.headers["Retry-After"]) == (429, "2")
             assert refused.json()["type"] == "urn:gauntlet:problem:busy"
             assert api.get("/healthz").status_code == 200
-        assert [answer.status_code for answer in waiting] == [200] * classifications._MOST_IN_HAND
+        assert [answer.status_code for answer in waiting] == [200] * 4
     assert send().status_code == 200
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,8 @@ def test_an_evaluation_is_held_against_the_classes_that_are_there(
     ]
 
 
-def test_an_import_lists_the_classes_that_are_there(api: TestClient, settings: ServiceSettings, pets: Path) -> None:
+@pytest.mark.usefixtures("pets")
+def test_an_import_lists_the_classes_that_are_there(api: TestClient) -> None:
     """Others, or in another order, are refused; where the folder is not there the model may still classify."""
     card = CheckpointCard(
         architecture=Cnn(),
@@ -160,14 +162,11 @@ def test_an_import_lists_the_classes_that_are_there(api: TestClient, settings: S
 def test_few_requests_look_at_once(settings: ServiceSettings, document: dict[str, Any]) -> None:
     """A file system that hangs holds so many threads; further requests about folders come again, others go on."""
     with TestClient(create_app(settings)) as api:
-        for _ in range(data._MOST_AT_ONCE):
-            assert data._looking.acquire(blocking=False)
-        try:
+        with ExitStack() as taken:
+            for _ in range(4):
+                taken.enter_context(data._LOOKING.admit())
             answer = api.post("/v1/experiments", json=document)
             assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
             digits = document | {"dataset": {"name": "digits"}}
             assert api.post("/v1/experiments", json=digits).status_code == 202
-        finally:
-            for _ in range(data._MOST_AT_ONCE):
-                data._looking.release()
         assert api.post("/v1/experiments", json=document).status_code == 202

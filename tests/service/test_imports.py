@@ -81,7 +81,7 @@ def test_an_imported_model_is_a_checkpoint(api: TestClient, weights: dict[str, T
 
 def test_one_model_is_imported_at_a_time(api: TestClient, weights: dict[str, Tensor]) -> None:
     """While one is examined another is told to come again, instead of holding a thread of the server."""
-    with checkpoints._alone():
+    with checkpoints.IMPORTS.admit():
         answer = post(api, save(weights), CARD)
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "5")
     assert answer.json()["type"] == "urn:gauntlet:problem:busy"

@@ -1,0 +1,173 @@
+"""A request's body, read as what its route declares: UTF-8 only, and off the loop in which every request waits."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+from fastapi import Request, params
+from fastapi.concurrency import run_in_threadpool
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData
+from starlette.requests import ClientDisconnect
+
+from gauntlet.errors import DocumentInvalid
+from gauntlet.resources import ProblemError
+from gauntlet.spec.documents import read_json
+from gauntlet.spec.messages import printable
+from service import forms
+from service.errors import ServiceError, invalid_fields, problem_errors
+from service.multipart import MultipartReader
+from service.parameters import read_pairs
+
+T = TypeVar("T", bound=BaseModel)
+
+_PATIENCE_S = 30.0
+_SLOWEST = 65_536  # bytes a second, once the patience is used up
+
+
+class ReadRequest(Request):
+    """A request whose body has been read. The framework is given what it means, and reads nothing itself."""
+
+    def __init__(self, request: Request, meaning: Any) -> None:
+        super().__init__(request.scope, request.receive)
+        self._meaning = meaning
+
+    async def body(self) -> bytes:
+        """What tells the framework that there is a body."""
+        return b"read"
+
+    async def json(self) -> Any:
+        return self._meaning
+
+    def form(self, **_limits: Any) -> Any:
+        return self.json()
+
+
+def reader(route: APIRoute) -> Callable[[Request], Awaitable[Request]]:
+    """What reads the body of a route's requests."""
+    field = route.body_field
+    if field is None:
+        return _require_none
+    if isinstance(field.field_info, params.Form):
+        fields = forms.declared(route.dependant)
+
+        async def read_form(request: Request) -> Request:
+            require_plain(request)
+            form = forms.Form(fields, most_text_bytes=request.app.state.settings.max_json_bytes)
+            try:
+                await _fill(form, request)
+            except BaseException:
+                form.close()
+                raise
+            return ReadRequest(request, FormData(form.items))
+
+        return read_form
+    model = field.field_info.annotation
+    assert isinstance(model, type)
+    assert issubclass(model, BaseModel)
+
+    async def read_document(request: Request) -> Request:
+        require_plain(request)
+        _require_json(request.headers.get("content-type", ""))
+        content = b"".join([piece async for piece in arriving(request)])
+        return ReadRequest(request, await run_in_threadpool(understand, content, model))
+
+    return read_document
+
+
+def understand(content: bytes | str, model: type[T], within: str = "") -> T:
+    """The value of a JSON document, which is the whole request or its field `within`.
+
+    Raises:
+        ServiceError: 422, it is no such document; the answer says where and why.
+    """
+    try:
+        return model.model_validate(read_json(content))
+    except DocumentInvalid as error:
+        if error.pointer or within:
+            fault = ProblemError(pointer=within + printable(error.pointer), message=printable(str(error)))
+            raise invalid_fields([fault]) from error
+        raise ServiceError(422, "invalid-json", f"The body cannot be read. {printable(str(error))}") from error
+    except ValidationError as error:
+        raise invalid_fields(problem_errors(error.errors(include_url=False), model, within)) from error
+
+
+async def arriving(request: Request) -> AsyncIterator[bytes]:
+    """The body's pieces, as long as they come.
+
+    Raises:
+        ServiceError: 408, they come more slowly than `_SLOWEST`, or no longer.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _PATIENCE_S
+    pieces = aiter(request.stream())
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline):
+                piece = await anext(pieces, None)
+        except (TimeoutError, ClientDisconnect) as error:
+            raise ServiceError(408, "request-timeout", "The body did not arrive in time.") from error
+        if piece is None:
+            return
+        deadline += len(piece) / _SLOWEST
+        yield piece
+
+
+def require_plain(request: Request) -> None:
+    """Refuse a compressed body.
+
+    Raises:
+        ServiceError: 415.
+    """
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise ServiceError(415, "unsupported-media-type", "The body must not be compressed.")
+
+
+def _require_json(content_type: str) -> None:
+    kind, options = parse_options_header(content_type)
+    if not (kind.startswith(b"application/") and kind.removeprefix(b"application/").split(b"+")[-1] == b"json"):
+        raise ServiceError(415, "unsupported-media-type", "The body must be sent as application/json.")
+    forms.require_utf8(options)
+
+
+async def _fill(form: forms.Form, request: Request) -> None:
+    """Read a form.
+
+    Raises:
+        ServiceError: 415 if the body is no form, or says that it is not UTF-8; 422 if it is broken or holds what is not
+            declared.
+        OSError: there is no room for its files.
+    """
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    forms.require_utf8(options)
+    match kind:
+        case b"multipart/form-data":
+            reader = MultipartReader(options.get(b"boundary", b""), form)
+            async for piece in arriving(request):
+                await run_in_threadpool(reader.feed, piece)
+            reader.require_end()
+        case b"application/x-www-form-urlencoded":
+            content = bytearray()
+            async for piece in arriving(request):
+                form.require_room(len(content) + len(piece))
+                content += piece
+            await run_in_threadpool(_read_urlencoded, bytes(content), form)
+        case _:
+            raise ServiceError(415, "unsupported-media-type", "The body must be sent as multipart/form-data.")
+
+
+def _read_urlencoded(content: bytes, form: forms.Form) -> None:
+    for name, text in read_pairs("form", content):
+        form.expect(name)
+        form.add_text(name, text)
+
+
+async def _require_none(request: Request) -> Request:
+    headers = request.headers
+    if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
+        async for piece in arriving(request):
+            if piece:
+                raise ServiceError(422, "invalid-request", "This request takes no body.")
+    return request

@@ -1,0 +1,190 @@
+"""A body is read as what its route declares, bounded in what it may cost, and not before there is room for it."""
+
+import asyncio
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.testclient import TestClient
+from pydantic import BaseModel, field_validator
+
+from service import bodies
+from service.admission import Gate
+from service.app import create_app
+from service.routes.checkpoints import IMPORTS
+from service.routes.classifications import CLASSIFICATIONS
+from service.routing import Route
+from service.settings import ServiceSettings
+from tests.service.test_parameters import faults
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ('{"preset": "quickstart", "seeds": [1], "seeds": [0]}', "/seeds"),
+        ('{"preset": "quickstart", "training": {"epochs": 1, "batch_size": 8, "epochs": 3}}', "/training/epochs"),
+        ('{"preset": "quickstart", "objectives": [{"kind": "ppo", "kind": "ppo"}]}', "/objectives/0/kind"),
+    ],
+)
+def test_a_key_given_twice_is_refused(api: TestClient, body: str, pointer: str) -> None:
+    """At any depth, though its values be equal."""
+    assert faults(api.post("/v1/experiments", content=body, headers=JSON)) == {pointer: "The field is given twice."}
+    assert api.get("/v1/experiments").json()["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [({"seeds": [False]}, "/seeds/0"), ({"training": {"epochs": "1"}}, "/training/epochs")],
+)
+def test_nothing_is_taken_for_what_it_is_not(api: TestClient, change: dict[str, Any], pointer: str) -> None:
+    """As `gauntlet.spec` says, through the framework too."""
+    assert list(faults(api.post("/v1/experiments", json={"preset": "quickstart"} | change))) == [pointer]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "latin-1"])
+def test_json_is_utf8(api: TestClient, tiny_document: dict[str, Any], encoding: str) -> None:
+    """Nothing else is guessed from the bytes, and a mark in front is no fault."""
+    body = json.dumps(tiny_document | {"name": "naïve"}, ensure_ascii=False).encode(encoding)
+    answer = api.post("/v1/experiments", content=body, headers=JSON)
+    if encoding in {"utf-8", "utf-8-sig"}:
+        assert answer.json()["name"] == "naïve"
+    else:
+        assert (answer.status_code, answer.json()["type"]) == (422, "urn:gauntlet:problem:invalid-json")
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "status"),
+    [
+        ("Content-Type", "application/json; charset=UTF-8", 202),
+        ("Content-Type", "application/problem+json", 202),
+        ("Content-Type", "application/json; charset=punycode", 415),
+        ("Content-Type", "application/json; charset=latin-1", 415),
+        ("Content-Type", "application/yaml", 415),
+        ("Content-Type", "", 415),
+        ("Content-Encoding", "gzip", 415),
+        ("Content-Encoding", "identity", 202),
+    ],
+)
+def test_a_body_says_that_it_is_json(
+    api: TestClient, tiny_document: dict[str, Any], header: str, value: str, status: int
+) -> None:
+    """As UTF-8 and not compressed; anything else is told so, and not tried."""
+    answer = api.post("/v1/experiments", content=json.dumps(tiny_document), headers=JSON | {header: value})
+    assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize("path", ["/v1/experiments/exp_1/cancel", "/v1/runs/run_1/cancel"])
+def test_a_body_where_none_is_taken_is_refused(api: TestClient, path: str) -> None:
+    """Nobody is left to think that it was read."""
+    for body in (b'{"reason": "dear"}', iter([b"", b"x"])):
+        answer = api.post(path, content=body, headers=JSON)
+        assert (answer.status_code, answer.json()["detail"]) == (422, "This request takes no body.")
+    assert api.post(path, content=b"").status_code == 404
+    assert api.post(path, content=iter([b""])).status_code == 404
+
+
+def test_others_are_answered_while_a_body_is_understood() -> None:
+    """A document is decoded and checked off the loop, and the function is given what came of it."""
+    another_was_answered = threading.Event()
+
+    class Slow(BaseModel):
+        word: str
+
+        @field_validator("word")
+        @classmethod
+        def _wait(cls, value: str) -> str:
+            return value if another_was_answered.wait(timeout=20) else "nobody else was answered"
+
+    app = FastAPI()
+    router = APIRouter(route_class=Route)
+
+    @router.post("/slow")
+    def take(slow: Slow) -> str:
+        return slow.word
+
+    @router.get("/quick")
+    async def answer() -> None:
+        another_was_answered.set()
+
+    app.include_router(router)
+    with TestClient(app) as api, ThreadPoolExecutor() as senders:
+        waiting = senders.submit(api.post, "/slow", json={"word": "understood"})
+        assert api.get("/quick").status_code == 200
+        assert waiting.result().json() == "understood"
+
+
+class Body:
+    """A request's body as a server hands it to the app, which notes what was asked for."""
+
+    def __init__(self, *pieces: bytes, then_waits: bool = False) -> None:
+        self.asked = 0
+        self._pieces = list(pieces)
+        self._then_waits = then_waits
+
+    async def receive(self) -> dict[str, Any]:
+        self.asked += 1
+        if not self._pieces and self._then_waits:
+            await asyncio.Event().wait()
+        piece = self._pieces.pop(0)
+        return {"type": "http.request", "body": piece, "more_body": bool(self._pieces) or self._then_waits}
+
+
+def status(settings: ServiceSettings, path: str, content_type: str, body: Body) -> tuple[int, dict[str, Any]]:
+    """Post a body to the app itself, without a server; its answer's status and problem."""
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        await asyncio.sleep(0)
+        sent.append(message)
+
+    headers = {"host": "testserver", "content-type": content_type, "transfer-encoding": "chunked"}
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "POST",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+    }
+    scope |= {"headers": [(name.encode(), value.encode()) for name, value in headers.items()], "root_path": ""}
+    scope |= {"query_string": b"", "http_version": "1.1", "client": ("127.0.0.1", 1), "server": ("testserver", 80)}
+    asyncio.run(create_app(settings)(scope, body.receive, send))
+    return sent[0]["status"], json.loads(sent[1]["body"])
+
+
+@pytest.mark.parametrize(
+    ("path", "gate"),
+    [("/v1/checkpoints", IMPORTS), ("/v1/classifications", CLASSIFICATIONS)],
+    ids=["import", "picture"],
+)
+def test_who_must_come_again_is_told_before_the_body_is_read(settings: ServiceSettings, path: str, gate: Gate) -> None:
+    """So that what is refused fills neither disk nor memory; of many that come at once, few are read at all."""
+    body = Body(b"x" * 1_000_000)
+    with ExitStack() as taken:
+        while True:
+            try:
+                taken.enter_context(gate.admit())
+            except Exception:  # noqa: BLE001  # it is full
+                break
+        code, problem = status(settings, path, "multipart/form-data; boundary=b", body)
+    assert (code, problem["type"], body.asked) == (429, "urn:gauntlet:problem:busy", 0)
+    with gate.admit():
+        pass
+
+
+@pytest.mark.parametrize("path", ["/v1/experiments", "/v1/checkpoints", "/v1/runs/run_1/cancel"])
+def test_a_body_that_does_not_arrive_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, settings: ServiceSettings, path: str
+) -> None:
+    """After a while without a piece of it the request is a 408, and its place is free again."""
+    monkeypatch.setattr(bodies, "_PATIENCE_S", 0.01)
+    content_type = "multipart/form-data; boundary=b" if "checkpoints" in path else "application/json"
+    code, _ = status(settings, path, content_type, Body(b"", then_waits=True))
+    assert code == 408
+    with IMPORTS.admit():
+        pass
