@@ -89,6 +89,8 @@ class Job:
 
 
 class Run(Job, Base):
+    """A training; `data` describes the data set as the last attempt read it."""
+
     __tablename__ = "runs"
     __table_args__ = (
         UniqueConstraint("experiment_id", "ordinal"),
@@ -101,6 +103,7 @@ class Run(Job, Base):
     objective: Mapped[str] = mapped_column(Text)
     seed: Mapped[int] = mapped_column(BigInteger)
     spec: Mapped[dict[str, Any]] = mapped_column(Json)
+    data: Mapped[dict[str, Any] | None] = mapped_column(Json)
     resume_path: Mapped[str | None] = mapped_column(String(300))
     resume_sha256: Mapped[str | None] = mapped_column(String(64))
 

@@ -7,6 +7,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
+from gauntlet.checks.description import DatasetDescription
+from gauntlet.checks.sentences import doubts
 from gauntlet.report.curves import RunCurve
 from gauntlet.report.report import Report, RunCost, assemble
 from gauntlet.report.report_row import ReportRow, report_row
@@ -15,6 +17,9 @@ from gauntlet.results.suspicions import suspicions
 from gauntlet.spec.evaluation import Selection
 from store import experiments
 from store.models import Checkpoint, EpochMetrics, Evaluation, EvaluationBatch, Run, RunEvent
+
+# What happened to a run that a reader of its numbers must know.
+_TOLD_EVENTS = ("resumed_elsewhere", "data_changed")
 
 
 def build(session: Session, experiment_id: str) -> Report:
@@ -38,16 +43,19 @@ def build(session: Session, experiment_id: str) -> Report:
         for row in _rows(run, checkpoint, evaluation.selection, outcome)
     ]
     runs = session.scalars(select(Run).where(Run.experiment_id == experiment_id).order_by(Run.ordinal)).all()
+    read = [(run, DatasetDescription.model_validate(run.data)) for run in runs if run.data is not None]
     return assemble(
         experiment=shown.id,
         name=shown.name,
         status=shown.status,
         complete=shown.status in resources.TERMINAL,
         spec=shown.spec,
+        dataset=read[0][1] if read else None,
         rows=rows,
         curves=_curves(session, runs),
         costs=_costs(session, runs),
         warnings=[
+            *_doubts_of_data(read),
             *_doubts(measured=[(run, checkpoint) for run, checkpoint, _ in found], rows=rows),
             *_absences(session, experiment_id),
         ],
@@ -167,6 +175,20 @@ def _doubts(measured: Sequence[tuple[Run, Checkpoint]], rows: Sequence[ReportRow
             yield f"{row.objective}, seed {row.seed}, epoch {row.epoch}: its gradients may be masked. {seen}"
 
 
+def _doubts_of_data(read: Sequence[tuple[Run, DatasetDescription]]) -> Iterator[str]:
+    """What makes the data suspect, as the first run read it; and which runs read other data than that one."""
+    if not read:
+        return
+    (first, found), *others = read
+    yield from doubts(found)
+    for run, other in others:
+        if other.content != found.content:
+            yield (
+                f"{run.objective}, seed {run.seed}, did not read the same data as {first.objective}, seed "
+                f"{first.seed}: their numbers do not compare."
+            )
+
+
 def _seeds(seeds: Sequence[int]) -> str:
     return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
 
@@ -175,7 +197,7 @@ def _absences(session: Session, experiment_id: str) -> Iterator[str]:
     """What a reader must know of how the runs went, and of what is missing."""
     runs = select(Run).where(Run.experiment_id == experiment_id).order_by(Run.ordinal)
     resumed = runs.join(RunEvent, RunEvent.run_id == Run.id).add_columns(RunEvent.message)
-    for run, message in session.execute(resumed.where(RunEvent.kind == "resumed_elsewhere")):
+    for run, message in session.execute(resumed.where(RunEvent.kind.in_(_TOLD_EVENTS))):
         yield f"{run.objective}, seed {run.seed}: {message}"
     for run in session.scalars(runs.where(Run.status == "failed")):
         yield f"{run.objective}, seed {run.seed}: training failed. {run.status_detail or run.status_reason}"

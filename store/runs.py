@@ -7,6 +7,8 @@ from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
+from gauntlet.checks.description import DatasetDescription
+from gauntlet.checks.sentences import describe
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.experiment import RunSpec
 from store import evaluations, jobs
@@ -118,6 +120,22 @@ def rewind(session: Session, held: Claim, *, to_epoch: int) -> None:
     evaluated = exists().where(Evaluation.checkpoint_id == Checkpoint.id)
     session.execute(delete(Checkpoint).where(Checkpoint.run_id == held.id, Checkpoint.epoch > to_epoch, ~evaluated))
     session.execute(delete(RunEvent).where(RunEvent.run_id == held.id, RunEvent.epoch > to_epoch))
+
+
+def record_data(session: Session, held: Claim, described: DatasetDescription, *, resumed: bool) -> None:
+    """Note what was read of the data set: at the first attempt, and where its pictures are not what they were.
+
+    `resumed` says whether earlier epochs stay. The caller holds the job in this transaction.
+    """
+    before, read = session.get_one(Run, held.id).data, " ".join(describe(described))
+    if before is not None and DatasetDescription.model_validate(before).content == described.content:
+        return
+    session.execute(update(Run).where(Run.id == held.id).values(data=described.model_dump(mode="json")))
+    if before is not None and resumed:
+        told = Note("data_changed", f"The data set is not what earlier epochs were trained on. It is now: {read}")
+    else:
+        told = Note("data", read)
+    note(session, held, [told])
 
 
 def recorded_files(session: Session, run_id: str) -> set[str]:

@@ -8,7 +8,10 @@ from functools import partial
 import torch
 from torch import nn
 
+from gauntlet.checks.faults import refuse
+from gauntlet.checks.requests import evaluation_faults
 from gauntlet.data.datasets import digest, load_split
+from gauntlet.data.survey import survey
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.evaluation.loop import evaluate
 from gauntlet.events import BatchAttacked
@@ -17,7 +20,6 @@ from gauntlet.results.protocol import IMPLEMENTATIONS
 from gauntlet.spec.evaluation import other_models
 from store import batches, checkpoints, evaluations, failpoints, jobs
 from store.database import Database
-from store.errors import NotFound
 from store.evaluations import AttackedSet
 from store.jobs import Claim, JobProgress
 from store.models import Checkpoint, EvaluationBatch
@@ -42,12 +44,15 @@ def evaluate_checkpoint(
     with database.reading() as session:
         evaluation = evaluations.get(session, held.id)
         checkpoint = checkpoints.get(session, evaluation.checkpoint_id)
-    spec = evaluations.specified(evaluation)
+        spec = evaluations.specified(evaluation)
+        cards = checkpoints.cards(session, [checkpoint.id, *other_models(spec)])
     heartbeat.tell(JobProgress("loading data", 0, 1, "data sets"))
+    dataset = checkpoints.card_of(checkpoint).dataset
+    seen = survey(dataset, settings.data_root, ("test",))
+    refuse(evaluation_faults(checkpoint.id, spec, seen, cards))
     loaded = _load(checkpoint, settings, device)
-    sources = _sources(database, other_models(spec), loaded, settings, device)
-    test, classes = load_split(loaded.card.dataset, "test", settings.data_root)
-    _require_classes(loaded.card.classes, classes)
+    sources = _sources(database, other_models(spec), settings, device)
+    test, classes = load_split(dataset, "test", settings.data_root)
 
     attacked = AttackedSet(digest(test, classes), min(len(test), spec.samples))
     with database.writing() as session:
@@ -99,41 +104,13 @@ def _load(checkpoint: Checkpoint, settings: WorkerSettings, device: torch.device
     return load_model(file, device)
 
 
-def _require_classes(told: Sequence[str], there: Sequence[str]) -> None:
-    """Check what an import said of a data set that it did not see; a label is a position in the data set's classes.
-
-    Raises:
-        CheckpointInvalid: there are more or fewer classes, or the same ones in another order.
-    """
-    if len(told) != len(there):
-        raise CheckpointInvalid(f"The checkpoint tells {len(told)} classes apart, and its data set has {len(there)}.")
-    if set(told) == set(there) and tuple(told) != tuple(there):
-        raise CheckpointInvalid(
-            f"The checkpoint's classes are the data set's in another order, which is {', '.join(there)}. Reorder the "
-            "rows of its last layer, and import it again."
-        )
-
-
 def _sources(
-    database: Database,
-    identifiers: Sequence[str],
-    target: LoadedModel,
-    settings: WorkerSettings,
-    device: torch.device,
+    database: Database, identifiers: Sequence[str], settings: WorkerSettings, device: torch.device
 ) -> Mapping[str, nn.Module]:
     """The models that transfer attacks make their examples on, by checkpoint."""
-    models: dict[str, nn.Module] = {}
-    for identifier in identifiers:
-        try:
-            with database.reading() as session:
-                checkpoint = checkpoints.get(session, identifier)
-        except NotFound as error:
-            raise CheckpointInvalid(str(error)) from error
-        source = _load(checkpoint, settings, device)
-        if (source.card.image_shape, len(source.card.classes)) != (target.card.image_shape, len(target.card.classes)):
-            raise CheckpointInvalid(f"Checkpoint {identifier} is for other images or classes than the attacked one.")
-        models[identifier] = source.model
-    return models
+    with database.reading() as session:
+        rows = [checkpoints.get(session, identifier) for identifier in identifiers]
+    return {row.id: _load(row, settings, device).model for row in rows}
 
 
 def _as_event(row: EvaluationBatch) -> BatchAttacked:

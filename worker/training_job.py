@@ -11,9 +11,12 @@ import torch
 from sqlalchemy.orm import Session
 from torch import Tensor
 
-from gauntlet.data.datasets import Dataset, load_dataset
+from gauntlet.checks.description import DatasetDescription
+from gauntlet.checks.faults import refuse
+from gauntlet.checks.requests import Cards, experiment_faults, named_checkpoints
+from gauntlet.data.datasets import Dataset, read_dataset
+from gauntlet.data.survey import survey
 from gauntlet.errors import CheckpointInvalid
-from gauntlet.evaluation.loop import require_supported
 from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resumed, StateReady, TrainingEvent, Warned
 from gauntlet.models.checkpoints import (
     TrainingState,
@@ -52,14 +55,18 @@ def train_run(
     """
     with database.reading() as session:
         run = runs.get(session, held.id)
-    spec = RunSpec.model_validate(run.spec)
+        spec = RunSpec.model_validate(run.spec)
+        cards = checkpoints.cards(session, named_checkpoints(spec))
+    if run.resume_path is not None and spec.training.initial_checkpoint is not None:
+        # All that training depends on is in its state.
+        del cards[spec.training.initial_checkpoint]
     heartbeat.tell(JobProgress("loading data", 0, 1, "data sets"))
-    data = load_dataset(spec.dataset, settings.data_root)
-    require_supported(spec.evaluation.attacks, len(data.classes))
+    data, described = _read_data(spec, settings, cards, device)
     state = _resume_state(settings.storage, run.resume_path, run.resume_sha256)
     initial = _initial_weights(database, settings.storage, spec, data) if state is None else None
     with database.writing() as session:
         runs.rewind(session, held, to_epoch=state.epoch if state else 0)
+        runs.record_data(session, held, described, resumed=state is not None)
         jobs.note_device(session, held, describe_device(device))
         where = f"Attempt {held.token} on {settings.worker_name} ({device})"
         runs.note(session, held, [_start_note(where, spec, state, had_state=run.resume_path is not None)])
@@ -77,6 +84,21 @@ def train_run(
     waiting = database.write(lambda session: runs.complete(session, held), patience_s=settings.database_patience_s)
     _sweep(database, held, settings)
     return waiting
+
+
+def _read_data(
+    spec: RunSpec, settings: WorkerSettings, cards: Cards, device: torch.device
+) -> tuple[Dataset, DatasetDescription]:
+    """The run's data, after a look at all that could keep it from being trained on, and another once it is read.
+
+    Raises:
+        GauntletError: with all that is wrong.
+    """
+    gpu = device.type == "cuda"
+    refuse(experiment_faults(spec, survey(spec.dataset, settings.data_root), cards, gpu=gpu))
+    data, described = read_dataset(spec.dataset, settings.data_root)
+    refuse(experiment_faults(spec, described, cards, gpu=gpu))
+    return data, described
 
 
 def _sweep(database: Database, held: Claim, settings: WorkerSettings) -> None:

@@ -217,8 +217,10 @@ def _own_data(card: CheckpointCard, found: DatasetDescription | None, pointer: s
     yield from _unusable(found, pointer)
     if found.test is None or found.faults:
         return
-    if unlike := unlike_classes(_CHECKPOINT, card.classes, _DATA_SET, found.test.names):
-        yield Fault(kind="checkpoint_invalid", pointer=pointer, message=unlike)
+    names = found.test.names
+    if unlike := unlike_classes(_CHECKPOINT, card.classes, _DATA_SET, names):
+        ordered = " Reorder the rows of its last layer, and import it so." if set(card.classes) == set(names) else ""
+        yield Fault(kind="checkpoint_invalid", pointer=pointer, message=unlike + ordered)
 
 
 def _source(identifier: str, card: CheckpointCard, pointer: str, used_on: _UsedOn) -> Iterator[Fault]:

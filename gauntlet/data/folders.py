@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gauntlet.checks.classes import unlike_classes
 from gauntlet.checks.description import ClassImages, DatasetDescription, Skipped, SplitDescription
-from gauntlet.checks.names import listed, shown
+from gauntlet.checks.names import is_text, listed, shown
 from gauntlet.checks.sentences import passed_over
 from gauntlet.data.walk import Walk
 from gauntlet.spec.checkpoint_card import MOST_CLASSES
@@ -46,7 +46,7 @@ class SplitListing:
             images[label] += 1
         pairs = zip(self.classes, images, strict=True)
         return SplitDescription(
-            classes=tuple(ClassImages(name=shown(name), images=count) for name, count in pairs), skipped=self.skipped
+            classes=tuple(ClassImages(name=_text(name), images=count) for name, count in pairs), skipped=self.skipped
         )
 
 
@@ -112,10 +112,14 @@ def _faults(name: str, classes: dict[str, list[str]], skipped: Sequence[Skipped]
     if empty := [each for each, files in classes.items() if not files]:
         why = f" Passed over: {passed_over(skipped)}." if skipped else ""
         yield f"There is no picture of {_class(empty)} in {name}.{why}"
-    if unprintable := [each for each in classes if shown(each) != each]:
+    if unprintable := [each for each in classes if not is_text(each)]:
         yield (
             f"The name of {_class(unprintable)} in {name} is not UTF-8 or holds a control character: rename the folder."
         )
+
+
+def _text(name: str) -> str:
+    return name if is_text(name) else shown(name)
 
 
 def _class(names: Sequence[str]) -> str:
@@ -132,7 +136,9 @@ def _folders(root: Path) -> list[str] | None:
 
 
 def _no_such_folder(data_root: Path, folder: str) -> str:
-    there = _folders(data_root) or []
+    there = _folders(data_root)
+    if there is None:
+        return f"There is no data root, so no folder {folder}: put it below HOME/data, or set GAUNTLET_DATA_ROOT."
     if alike := nearest(folder, there):
         return f"There is no folder {folder} among the data sets; did you mean {shown(alike)}?"
     return f"There is no folder {folder} among the data sets; there {_are(there)}."

@@ -14,6 +14,8 @@ def to_markdown(report: Report) -> str:
 def _lines(report: Report) -> Iterator[str]:
     yield from (f"# {_plain(report.name)}", "", wording.describe_training(report.spec))
     yield wording.describe_evaluation(report)
+    if report.dataset is not None:
+        yield _plain(wording.describe_data(report))
     if report.rows:
         yield ""
         yield from _table(wording.ROW_HEADER, map(wording.row_cells, report.rows), words=3)

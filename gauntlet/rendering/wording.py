@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from gauntlet.checks.sentences import describe
 from gauntlet.report.paper import Beside, PaperRow
 from gauntlet.report.report import Report
 from gauntlet.report.report_row import ReportRow
@@ -59,6 +60,11 @@ def points(value: float, interval: tuple[float, float] | None = None) -> str:
     """A difference of fractions in signed percentage points with its interval."""
     written = _signed(100 * value)
     return written if interval is None else f"{written} [{_signed(100 * interval[0])}, {_signed(100 * interval[1])}]"
+
+
+def describe_data(report: Report) -> str:
+    """What was read of the data set, in sentences; nothing before a run has read it."""
+    return "" if report.dataset is None else " ".join(describe(report.dataset))
 
 
 def _signed(value: float) -> str:

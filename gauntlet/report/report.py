@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from gauntlet.checks.description import DatasetDescription
 from gauntlet.report.curves import RunCurve
 from gauntlet.report.equal_accuracy import (
     EqualAccuracy,
@@ -49,6 +50,7 @@ class Report(_Value):
     complete: bool
     selected_on: SelectOn
     spec: ExperimentSpec
+    dataset: DatasetDescription | None = None  # None before a run has read it, and in an earlier service's report
     rows: tuple[ReportRow, ...]
     summaries: tuple[Summary, ...]
     comparisons: tuple[Comparison, ...]
@@ -68,6 +70,7 @@ def assemble(
     status: str,
     complete: bool,
     spec: ExperimentSpec,
+    dataset: DatasetDescription | None = None,
     rows: Sequence[ReportRow],
     curves: Iterable[RunCurve] = (),
     costs: Iterable[RunCost] = (),
@@ -87,6 +90,7 @@ def assemble(
         complete=complete,
         selected_on=spec.evaluation.select_on,
         spec=spec,
+        dataset=dataset,
         rows=tuple(rows),
         summaries=summed,
         comparisons=tuple(comparisons(rows, baseline)),

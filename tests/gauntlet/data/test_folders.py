@@ -168,6 +168,15 @@ def test_a_name_that_is_not_utf8_is_told_escaped(pets: Callable[..., FolderListi
     assert ("cat/" + os.fsdecode(b"\xff\x1b.png"), 1) in pets().splits["train"].files
 
 
+def test_a_class_may_have_any_text_as_its_name(pets: Callable[..., FolderListing]) -> None:
+    """Also one with signs that are not seen, as Persian has within words; sentences show them as escapes."""
+    name = "می‌روم"
+    assert not name.isprintable()
+    listing = pets(f"train/{name}/1.png", f"test/{name}/1.png")
+    assert listing.faults == ()
+    assert name in listing.splits["train"].describe().names
+
+
 def test_a_folder_that_is_not_there_is_told_with_those_that_are(
     pets: Callable[..., FolderListing], tmp_path: Path
 ) -> None:
