@@ -9,7 +9,7 @@ from rich.table import Table
 
 from gauntlet.report.report import Report
 from gauntlet.resources import Checkpoint, Classification, Experiment, Run
-from gauntlet.spec.eps import format_eps
+from gauntlet.spec.objective_labels import objective_title
 
 _LIKELIEST = 3
 
@@ -50,17 +50,15 @@ def checkpoints_table(checkpoints: Iterable[Checkpoint]) -> Table:
 
 def report_table(report: Report) -> Table:
     """The paper's table: per cent, with 95 % Wilson intervals."""
-    eps = {attack.kind: format_eps(attack.eps) for attack in reversed(report.spec.evaluation.attacks)}
     table = Table(title=f"{escape(report.name)}: accuracy in per cent, with 95 % intervals", title_justify="left")
     for heading in ("objective", "checkpoint"):
         table.add_column(heading, no_wrap=True)
-    attacked = (f"FGSM\n{eps.get('fgsm', '')}", f"AutoAttack\n{eps.get('autoattack', '')}")
-    for heading in ("train", "natural", *attacked, "gap"):
+    for heading in ("train", "natural", *(column.heading.replace(" ", "\n") for column in report.columns), "gap"):
         table.add_column(heading, justify="right")
     for row in report.rows:
-        accuracies = ("train_accuracy", "natural_accuracy", "fgsm_accuracy", "autoattack_accuracy")
-        cells = [_cell(getattr(row, name), row.intervals.get(name)) for name in accuracies]
-        objective = f"{escape(row.objective)}\n[dim]seed {row.seed}[/]"
+        found = {"train_accuracy": row.train_accuracy, "natural_accuracy": row.natural_accuracy} | row.accuracies
+        cells = [_cell(value, row.intervals.get(name)) for name, value in found.items()]
+        objective = f"{escape(objective_title(row.objective))}\n[dim]seed {row.seed}[/]"
         checkpoint = f"epoch {row.epoch}\n[dim]{row.selection.replace('_', ' ')}[/]"
         table.add_row(objective, checkpoint, *cells, f"{100 * row.generalisation_gap:+.1f}")
     return table
@@ -70,6 +68,7 @@ def print_report(report: Report, console: Console) -> None:
     """The table, what makes its numbers suspect or is missing from it, and how the experiment stands."""
     if report.rows:
         console.print(report_table(report))
+        console.print(escape(report.result), soft_wrap=True)
     for warning in report.warnings:
         console.print(f"[yellow]![/] {escape(warning)}")
     named = f"{escape(report.name)} ({report.experiment})"

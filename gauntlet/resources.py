@@ -8,6 +8,7 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from gauntlet.results.doubts import Doubt
 from gauntlet.results.finding import Finding
 from gauntlet.results.outcome import EvaluationOutcome
 from gauntlet.spec.checkpoint_card import CheckpointCard
@@ -88,7 +89,10 @@ class AttackProgress(Resource):
 
 
 class Evaluation(Job):
-    """One checkpoint under attack. `experiment` and `run` are None where a request of its own asked for it."""
+    """One checkpoint under attack. `experiment` and `run` are None where a request of its own asked for it.
+
+    `doubts` are all reasons not to take the outcome's numbers at their word; none before there is one.
+    """
 
     object: Literal["evaluation"] = "evaluation"
     experiment: str | None
@@ -98,6 +102,7 @@ class Evaluation(Job):
     spec: EvaluationSpec
     attacks: tuple[AttackProgress, ...] = ()
     outcome: EvaluationOutcome | None
+    doubts: tuple[Doubt, ...] = ()
 
 
 class AttackedImage(Resource):
@@ -175,6 +180,12 @@ class Page(Resource, Generic[T]):
     data: tuple[T, ...]
     has_more: bool
     next: str | None
+
+
+class ImagePage(Page[ImageResult]):
+    """Images of an evaluation; `doubts` are those about all of its numbers, none before it has an outcome."""
+
+    doubts: tuple[Doubt, ...] = ()
 
 
 class ClassProbability(Resource):

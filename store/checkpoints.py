@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from gauntlet import resources
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported, Trained
+from gauntlet.spec.objective_labels import objective_title
 from store.database import db_now
 from store.files import StoredFile
 from store.lookup import find
@@ -106,6 +107,6 @@ def name_of(checkpoint: Checkpoint) -> str:
             return name
         case Trained(spec=spec, epoch=epoch):
             objective = run.objective if run else spec.objective.kind
-            return f"{objective}, seed {spec.seed}, epoch {epoch}"
+            return f"{objective_title(objective)}, seed {spec.seed}, epoch {epoch}"
         case _:
             assert_never(card.origin)

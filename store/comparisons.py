@@ -9,6 +9,9 @@ from sqlalchemy.orm import Session, joinedload
 
 from gauntlet.report.leaderboard import Candidate, Leaderboard, rank
 from gauntlet.report.transfers import TransferMatrix, Transferred, transfer_matrix
+from gauntlet.results.doubts import doubts
+from gauntlet.results.finding import Finding
+from gauntlet.results.masking import MaskingVerdict
 from gauntlet.results.outcome import Accuracy, AttackOutcome
 from gauntlet.spec.attacks import GradientLoss, Norm, Transfer
 from store import checkpoints
@@ -21,7 +24,7 @@ _AT_ONCE = 100
 
 def leaderboard(session: Session, *, attack: str | None, dataset: str | None, limit: int) -> Leaderboard:
     """Everything measured so far, like with like; of one kind of attack or one data set if it is named."""
-    return rank(_candidates(session, attack, dataset), limit)
+    return rank(list(_candidates(session, attack, dataset)), limit)
 
 
 def transfers(
@@ -52,19 +55,21 @@ def transfers(
 
 
 def _candidates(session: Session, attack: str | None, dataset: str | None) -> Iterator[Candidate]:
+    """Every evaluation: one that has nothing to be ranked may have found something against the weights."""
     for evaluation, checkpoint in _succeeded(session):
         outcome = evaluation.outcome or {}
-        for found in _attacked(outcome, attack):
-            if dataset in (None, found.protocol.dataset):
-                yield Candidate(
-                    evaluation=evaluation.id,
-                    checkpoint=checkpoint.id,
-                    name=checkpoints.name_of(checkpoint),
-                    weights_sha256=outcome["weights_sha256"],
-                    natural=Accuracy.model_validate(outcome["natural"]),
-                    masking=(outcome["masking"] or {}).get("verdict"),
-                    outcome=found,
-                )
+        masking = MaskingVerdict.model_validate(outcome["masking"]) if outcome["masking"] else None
+        findings = [Finding.model_validate(found) for found in outcome.get("findings", ())]
+        yield Candidate(
+            evaluation=evaluation.id,
+            checkpoint=checkpoint.id,
+            name=checkpoints.name_of(checkpoint),
+            weights_sha256=outcome["weights_sha256"],
+            natural=Accuracy.model_validate(outcome["natural"]),
+            masking=masking.verdict if masking else None,
+            doubts=doubts(findings, masking, checkpoint.metrics),
+            outcomes=tuple(found for found in _attacked(outcome, attack) if dataset in (None, found.protocol.dataset)),
+        )
 
 
 def _transferred(session: Session, targets: tuple[str, ...]) -> Iterator[Transferred]:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from gauntlet import resources
 from gauntlet.report.progress import StageCount, attack_progress
+from gauntlet.results.doubts import doubts
 from gauntlet.results.finding import Finding
 from gauntlet.results.outcome import EvaluationOutcome, Measured, summarise
 from gauntlet.results.stage_results import StageBatch
@@ -220,11 +221,17 @@ def specified(evaluation: Evaluation) -> EvaluationSpec:
 def show(session: Session, shown: Sequence[Evaluation]) -> list[resources.Evaluation]:
     """The evaluations as the API shows them, with the progress of each attack counted from the batches."""
     counts = stored.stage_counts(session, [evaluation.id for evaluation in shown])
-    return [_show(evaluation, counts[evaluation.id]) for evaluation in shown]
+    attacked = {evaluation.checkpoint_id for evaluation in shown}
+    measured = select(Checkpoint.id, Checkpoint.metrics).where(Checkpoint.id.in_(attacked))
+    metrics = dict(session.execute(measured).all())
+    return [_show(evaluation, counts[evaluation.id], metrics[evaluation.checkpoint_id]) for evaluation in shown]
 
 
-def _show(evaluation: Evaluation, counts: Mapping[str, StageCount]) -> resources.Evaluation:
-    outcome, spec = evaluation.outcome, specified(evaluation)
+def _show(
+    evaluation: Evaluation, counts: Mapping[str, StageCount], metrics: Mapping[str, float]
+) -> resources.Evaluation:
+    spec = specified(evaluation)
+    outcome = None if evaluation.outcome is None else EvaluationOutcome.model_validate(evaluation.outcome)
     return resources.Evaluation(
         id=evaluation.id,
         experiment=evaluation.experiment_id,
@@ -233,6 +240,7 @@ def _show(evaluation: Evaluation, counts: Mapping[str, StageCount]) -> resources
         selection=tuple(evaluation.selection),
         spec=spec,
         attacks=attack_progress(spec, counts, evaluation.images or spec.samples),
-        outcome=None if outcome is None else EvaluationOutcome.model_validate(outcome),
+        outcome=outcome,
+        doubts=() if outcome is None else doubts(outcome.findings, outcome.masking, metrics),
         **jobs.shown(evaluation),
     )

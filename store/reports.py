@@ -13,8 +13,8 @@ from gauntlet.report.curves import RunCurve
 from gauntlet.report.report import Report, RunCost, assemble
 from gauntlet.report.report_row import ReportRow, report_row
 from gauntlet.results.outcome import EvaluationOutcome
-from gauntlet.results.suspicions import suspicions
 from gauntlet.spec.evaluation import Selection
+from gauntlet.spec.objective_labels import objective_title
 from store import experiments
 from store.models import Checkpoint, EpochMetrics, Evaluation, EvaluationBatch, Run, RunEvent
 
@@ -51,14 +51,12 @@ def build(session: Session, experiment_id: str) -> Report:
         complete=shown.status in resources.TERMINAL,
         spec=shown.spec,
         dataset=read[0][1] if read else None,
+        # As the rows were written: an earlier service called some objectives otherwise than their spec does today.
+        objectives=dict.fromkeys(run.objective for run in runs),
         rows=rows,
         curves=_curves(session, runs),
         costs=_costs(session, runs),
-        warnings=[
-            *_doubts_of_data(read),
-            *_doubts(measured=[(run, checkpoint) for run, checkpoint, _ in found], rows=rows),
-            *_absences(session, experiment_id),
-        ],
+        warnings=[*_doubts_of_data(read), *_absences(session, experiment_id)],
     )
 
 
@@ -104,9 +102,7 @@ def _rows(
             checkpoint=checkpoint.id,
             epoch=checkpoint.epoch,
             selection=selection,
-            train_accuracy=checkpoint.metrics["train_accuracy"],
-            train_n=int(checkpoint.metrics["train_accuracy_n"]),
-            test_accuracy=checkpoint.metrics["test_accuracy"],
+            metrics=checkpoint.metrics,
             outcome=outcome,
         )
         for selection in selections
@@ -158,23 +154,6 @@ def _costs(session: Session, runs: Sequence[Run]) -> Iterator[RunCost]:
         )
 
 
-def _doubts(measured: Sequence[tuple[Run, Checkpoint]], rows: Sequence[ReportRow]) -> Iterator[str]:
-    """What makes the numbers of the measured checkpoints suspect."""
-    suspect: dict[str, dict[tuple[str, int | None], list[int]]] = {}
-    for run, checkpoint in measured:
-        for sentence in suspicions(checkpoint.metrics).values():
-            suspect.setdefault(sentence, {}).setdefault((run.objective, checkpoint.epoch), []).append(run.seed)
-    for sentence, whose in suspect.items():
-        names = [f"{objective}, {_seeds(seeds)}, epoch {epoch}" for (objective, epoch), seeds in whose.items()]
-        yield f"{'; '.join(names)}: {sentence}"
-    # One checkpoint may be several rows'.
-    for row in {row.checkpoint: row for row in rows}.values():
-        masking = row.outcome.masking
-        if masking is not None and masking.verdict == "SUSPECT":
-            seen = " ".join(check.sentence for check in masking.checks if check.result == "suspect")
-            yield f"{row.objective}, seed {row.seed}, epoch {row.epoch}: its gradients may be masked. {seen}"
-
-
 def _doubts_of_data(read: Sequence[tuple[Run, DatasetDescription]]) -> Iterator[str]:
     """What makes the data suspect, as the first run read it; and which runs read other data than that one."""
     if not read:
@@ -183,14 +162,7 @@ def _doubts_of_data(read: Sequence[tuple[Run, DatasetDescription]]) -> Iterator[
     yield from doubts(found)
     for run, other in others:
         if other.content != found.content:
-            yield (
-                f"{run.objective}, seed {run.seed}, did not read the same data as {first.objective}, seed "
-                f"{first.seed}: their numbers do not compare."
-            )
-
-
-def _seeds(seeds: Sequence[int]) -> str:
-    return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+            yield f"{_named(run)}, did not read the same data as {_named(first)}: their numbers do not compare."
 
 
 def _absences(session: Session, experiment_id: str) -> Iterator[str]:
@@ -198,10 +170,13 @@ def _absences(session: Session, experiment_id: str) -> Iterator[str]:
     runs = select(Run).where(Run.experiment_id == experiment_id).order_by(Run.ordinal)
     resumed = runs.join(RunEvent, RunEvent.run_id == Run.id).add_columns(RunEvent.message)
     for run, message in session.execute(resumed.where(RunEvent.kind.in_(_TOLD_EVENTS))):
-        yield f"{run.objective}, seed {run.seed}: {message}"
+        yield f"{_named(run)}: {message}"
     for run in session.scalars(runs.where(Run.status == "failed")):
-        yield f"{run.objective}, seed {run.seed}: training failed. {run.status_detail or run.status_reason}"
+        yield f"{_named(run)}: training failed. {run.status_detail or run.status_reason}"
     evaluated = runs.join(Evaluation, Evaluation.run_id == Run.id).add_columns(Evaluation)
     for run, evaluation in session.execute(evaluated.where(Evaluation.status == "failed")):
-        reason = evaluation.status_detail or evaluation.status_reason
-        yield f"{run.objective}, seed {run.seed}: evaluation failed. {reason}"
+        yield f"{_named(run)}: evaluation failed. {evaluation.status_detail or evaluation.status_reason}"
+
+
+def _named(run: Run) -> str:
+    return f"{objective_title(run.objective)}, seed {run.seed}"

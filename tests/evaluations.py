@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gauntlet.events import BatchAttacked
+from gauntlet.results.finding import Finding
 from gauntlet.results.protocol import IMPLEMENTATIONS
 from gauntlet.results.stage_results import NATURAL
 from gauntlet.spec.attacks import attack_label
@@ -61,9 +62,11 @@ def claimed(database: Database, evaluation: str) -> Claim:
     return held
 
 
-def batch(stage: str, number: int, images: Sequence[int], predicted: Sequence[int]) -> BatchAttacked:
+def batch(
+    stage: str, number: int, images: Sequence[int], predicted: Sequence[int], *, zero_gradients: int = 0
+) -> BatchAttacked:
     """A batch of images whose class is their position modulo ten."""
-    zero_gradient = tuple(False for _ in images) if stage == NATURAL else None
+    zero_gradient = tuple(place < zero_gradients for place, _ in enumerate(images)) if stage == NATURAL else None
     labels = tuple(image % 10 for image in images)
     return BatchAttacked(stage, number, tuple(images), labels, tuple(predicted), zero_gradient, 0, 0)
 
@@ -83,13 +86,22 @@ def recorded(database: Database, held: Claim, *batches: BatchAttacked, seconds: 
             evaluations.record_batch(session, held, each, seconds=seconds)
 
 
-def finished(database: Database, evaluation: str, *, natural: int, robust: int) -> None:
+def finished(
+    database: Database,
+    evaluation: str,
+    *,
+    natural: int,
+    robust: int,
+    zero_gradients: int = 0,
+    findings: Sequence[Finding] = (),
+) -> None:
     """End an evaluation in which so many images stay right without, and under each, attack (none an ensemble)."""
     held = begun(database, evaluation)
     with database.reading() as session:
         spec = evaluations.specified(evaluations.get(session, evaluation))
     images = range(spec.samples)
     for stage, right in [(NATURAL, natural), *((attack_label(attack), robust) for attack in spec.attacks)]:
-        recorded(database, held, batch(stage, 0, images, [i % 10 if i < right else (i + 1) % 10 for i in images]))
+        predicted = [i % 10 if i < right else (i + 1) % 10 for i in images]
+        recorded(database, held, batch(stage, 0, images, predicted, zero_gradients=zero_gradients))
     with database.writing() as session:
-        evaluations.complete(session, held)
+        evaluations.complete(session, held, findings)

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.claim.records import Attacked, Epoch, RunRecord, read_runs
 from gauntlet.report.published import PAPER
-from gauntlet.results.intervals import mean_interval, paired_p
+from gauntlet.results.intervals import paired_p, student_interval
 
 AUTOATTACK, APGD_T = "autoattack@8/255", "apgd-t@8/255"
 # In the trial one run swung by two to three points between neighbouring epochs.
@@ -173,7 +173,7 @@ def _compared(
         name=name,
         differences=differences,
         mean=statistics.fmean(differences.values()),
-        interval=mean_interval(list(differences.values())),
+        interval=student_interval(list(differences.values())),
         p=paired_p(list(differences.values())),
         suspect=tuple(seed for seed, robust in found.items() if robust.suspect),
     )

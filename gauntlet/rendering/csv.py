@@ -1,15 +1,18 @@
-"""The report as CSV: one line for each row and attack, natural accuracy first, for a statistics program."""
+"""Results as CSV: one line for each row and attack of a report, or for each image of an evaluation."""
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from gauntlet.report.report import Report
 from gauntlet.report.report_row import ReportRow
+from gauntlet.resources import ImageResult
+from gauntlet.results.doubts import Doubt
 from gauntlet.results.outcome import Accuracy
 from gauntlet.results.stage_results import NATURAL
 from gauntlet.spec.attacks import attack_label
 from gauntlet.spec.eps import format_eps
+from gauntlet.spec.evaluation import EvaluationSpec
 
 HEADER = (
     "experiment",
@@ -31,41 +34,73 @@ HEADER = (
     "protocol",
     "fingerprint",
     "weights_sha256",
+    "masking",
+    "doubts",
 )
-# A spreadsheet would compute a cell that begins with one of these.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# A spreadsheet would compute a cell that begins with one of these; some read full-width signs as the others.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def to_csv(report: Report) -> str:
-    """Accuracies are fractions, `low` and `high` their 95 % Wilson interval; a row's last lines are its worst cases."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HEADER)
-    for row in report.rows:
-        for line in _lines(report.experiment, row):
-            writer.writerow([_inert(cell) for cell in line])
-    return text.getvalue()
+    """Accuracies are fractions, `low` and `high` their 95 % Wilson interval; a row's last lines are its worst cases.
+
+    `masking` and `doubts` are of the row: the verdict, and the kinds of all that speaks against its numbers.
+    """
+    lines = (line for row in report.rows for line in _lines(report.experiment, row))
+    return _written(HEADER, lines)
 
 
-def _lines(experiment: str, row: ReportRow) -> Iterator[tuple[object, ...]]:
+def images_to_csv(spec: EvaluationSpec, results: Iterable[ImageResult], doubts: Sequence[Doubt]) -> str:
+    """One line per image, three columns per attack; empty where an attack is not through with an image.
+
+    `doubts` are of the whole evaluation, the same in every line.
+    """
+    names = [attack_label(attack) for attack in spec.attacks]
+    columns = [f"{name} {column}" for name in names for column in ("robust", "predicted", "broken_by")]
+    doubted = _kinds(doubts)
+
+    def lines() -> Iterator[Sequence[object]]:
+        for result in results:
+            cells: list[object] = []
+            for name in names:
+                seen = result.attacks.get(name)
+                cells += ["", "", ""] if seen is None else [int(seen.robust), seen.predicted, seen.broken_by or ""]
+            yield [result.position, result.label, result.natural, *cells, doubted]
+
+    return _written(["position", "label", "natural", *columns, "doubts"], lines())
+
+
+def _lines(experiment: str, row: ReportRow) -> Iterator[Sequence[object]]:
     whose = (
         *(experiment, row.run, row.objective, row.seed, row.checkpoint, row.epoch, row.selection),
         *(row.train_accuracy, row.train_n),
     )
     outcome = row.outcome
-    weights = outcome.weights_sha256
-    natural = (outcome.natural_protocol.id, outcome.natural_fingerprint, weights)
-    yield (*whose, NATURAL, "", "", *_numbers(outcome.natural), *natural)
+    said = (outcome.weights_sha256, row.masking or "", _kinds(row.doubts))
+    natural = (outcome.natural_protocol.id, outcome.natural_fingerprint)
+    yield (*whose, NATURAL, "", "", *_numbers(outcome.natural), *natural, *said)
     for found in outcome.attacks:
         attack = (attack_label(found.attack), found.attack.norm, format_eps(found.attack.eps))
-        yield (*whose, *attack, *_numbers(found.accuracy), found.protocol.id, found.fingerprint, weights)
+        yield (*whose, *attack, *_numbers(found.accuracy), found.protocol.id, found.fingerprint, *said)
     for worst in outcome.worst_cases:
-        yield (*whose, "worst case", worst.norm, format_eps(worst.eps), *_numbers(worst.accuracy), "", "", weights)
+        yield (*whose, "worst case", worst.norm, format_eps(worst.eps), *_numbers(worst.accuracy), "", "", *said)
 
 
 def _numbers(accuracy: Accuracy) -> tuple[object, ...]:
     return accuracy.value, *accuracy.interval, accuracy.n
 
 
+def _kinds(doubts: Sequence[Doubt]) -> str:
+    return " ".join(doubt.kind for doubt in doubts)
+
+
+def _written(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for line in (header, *lines):
+        writer.writerow([_inert(cell) for cell in line])
+    return text.getvalue()
+
+
 def _inert(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    return f"'{cell}" if isinstance(cell, str) and cell.lstrip(" ").startswith(_FORMULA) else cell

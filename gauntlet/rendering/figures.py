@@ -13,12 +13,13 @@ from matplotlib.ticker import MaxNLocator
 
 from gauntlet.rendering import FIGURES, FigureName
 from gauntlet.rendering.svg import PALETTE, STYLE, panels, serialise
-from gauntlet.rendering.wording import NORMS, attack_name, budget, selection_title
 from gauntlet.report.curves import RunCurve
+from gauntlet.report.numbers import selection_title
 from gauntlet.report.report import Report
-from gauntlet.report.report_row import ReportRow
+from gauntlet.report.report_row import of_first_selection
 from gauntlet.results.outcome import Confusion
-from gauntlet.spec.attacks import attack_title, threat_model
+from gauntlet.spec.attack_titles import NORMS, attack_name, attack_title
+from gauntlet.spec.attacks import Norm, attack_label
 
 TITLES: Mapping[FigureName, str] = {
     "training": "Accuracy by epoch of training, with a dot for each checkpoint",
@@ -100,8 +101,8 @@ def _gap(report: Report) -> Figure | None:
 
 def _eps(report: Report) -> Figure | None:
     """Mean accuracy over seeds against ε, for each attack that has several budgets; ε = 0 is natural accuracy."""
-    rows = _first_selection(report)
-    by_norm: dict[str, dict[str, list[int]]] = {}
+    rows = of_first_selection(report.rows, report.spec.evaluation)
+    by_norm: dict[Norm, dict[str, list[int]]] = {}
     for position, attack in enumerate(report.spec.evaluation.attacks if rows else ()):
         by_norm.setdefault(attack.norm, {}).setdefault(attack_title(attack), []).append(position)
     several = {
@@ -142,7 +143,7 @@ def _eps(report: Report) -> Figure | None:
 def _cost(report: Report) -> Figure | None:
     """Seconds (or hours) of training against accuracy in the worst case of the first threat model, a point per run."""
     seconds = {cost.run: cost.training_seconds for cost in report.costs if cost.training_seconds > 0}
-    rows = [row for row in _first_selection(report) if row.run in seconds and row.outcome.worst_cases]
+    rows = [row for row in of_first_selection(report.rows, report.spec.evaluation) if row.run in seconds]
     if not rows:
         return None
     unit, length = ("hours", 3600.0) if max(seconds.values()) > _LONG_S else ("seconds", 1.0)
@@ -150,12 +151,11 @@ def _cost(report: Report) -> Figure | None:
     figure, ((panel,),) = panels(1)
     for objective, colour in zip(objectives, _colours(len(objectives)), strict=True):
         its = [row for row in rows if row.objective == objective]
-        robust = [100 * row.outcome.worst_cases[0].accuracy.value for row in its]
+        robust = [100 * row.accuracies[report.headline] for row in its]
         panel.scatter(
             [seconds[row.run] / length for row in its], robust, color=colour, s=24, label=fill(objective, _LONGEST_LINE)
         )
-    threat = budget(rows[0].outcome.worst_cases[0])
-    panel.set(xlabel=f"{unit} of training", ylabel=f"worst case at {threat}, per cent")
+    panel.set(xlabel=f"{unit} of training", ylabel=f"right under {report.headline_column().name}, per cent")
     # Room around the outermost points, and the worst case as what it is: a share of all images.
     panel.set_xlim(0, 1.1 * max(seconds[row.run] for row in rows) / length)
     panel.set_ylim(0, 100)
@@ -165,13 +165,13 @@ def _cost(report: Report) -> Figure | None:
 
 def _confusion(report: Report) -> Figure | None:
     """Share of each true class (row) taken for each class, natural and under the first budget's strongest."""
-    rows = _first_selection(report)
+    rows = of_first_selection(report.rows, report.spec.evaluation)
     if not rows or any(row.outcome.confusion is None for row in rows):
         return None
     attacks = report.spec.evaluation.attacks
-    alike = [place for place, attack in enumerate(attacks) if threat_model(attack) == threat_model(attacks[0])]
     strongest = min(
-        alike, key=lambda place: statistics.fmean(row.outcome.attacks[place].accuracy.value for row in rows)
+        (attacks.index(attack) for attack in report.compared_attacks()),
+        key=lambda place: statistics.fmean(row.accuracies[attack_label(attacks[place])] for row in rows),
     )
     under = attack_name(attacks[strongest])
     objectives = list(dict.fromkeys(row.objective for row in rows))
@@ -217,13 +217,6 @@ _DRAWN: Mapping[FigureName, Callable[[Report], Figure | None]] = {
     "cost": _cost,
     "confusion": _confusion,
 }
-
-
-def _first_selection(report: Report) -> list[ReportRow]:
-    """The rows of the first selection that the spec asks for and that is measured."""
-    measured = {row.selection for row in report.rows}
-    first = next((selection for selection in report.spec.evaluation.select if selection in measured), None)
-    return [row for row in report.rows if row.selection == first]
 
 
 def _by_objective(curves: Sequence[RunCurve]) -> dict[str, list[RunCurve]]:

@@ -1,86 +1,138 @@
-"""What the renderings say of training, epoch by epoch. Plain text, as in `wording`."""
+"""How training went, epoch by epoch, for a reader: accuracies, the gap, and objectives at equal accuracy."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from gauntlet.rendering.wording import NOTHING, p_value, per_cent, points, selection_title
-from gauntlet.report.curves import EpochAccuracies
+from gauntlet.rendering.tables import Cell, Table, estimate, numbers, words
+from gauntlet.report.curves import EpochAccuracies, RunCurve
 from gauntlet.report.equal_accuracy import TOLERANCE, EqualAccuracy, EqualAccuracySummary, Matched
 from gauntlet.report.gaps import SMALL_GAP, GapOverEpochs
+from gauntlet.report.numbers import NOTHING, p_value, per_cent, points, selection_title
 from gauntlet.report.report import Report
+from gauntlet.spec.attack_titles import short_budget
+from gauntlet.spec.objective_labels import objective_title
 
-EPOCH_HEADER = ("objective", "seed", "epoch", "train", "natural", "FGSM", "gap")
 EPOCH_NOTE = (
     "As measured after the epochs that kept a checkpoint, and the last so far; natural and FGSM on the test set."
 )
-GAP_HEADER = ("objective", "seed", "epochs", "small", "mean", "widest", "at epoch", "last")
 GAP_NOTE = (
     f"Train − natural accuracy in points over all epochs so far, and in how many per cent of them it was small: below "
     f"{100 * SMALL_GAP:g} points. A run that has learned little has a small gap for that reason alone."
 )
-EQUAL_HEADER = ("compared", "seed", "equal in", "epochs", "train", "natural", "FGSM", "gap")
 EQUAL_NOTE = (
     "Is an objective more robust, or does it only learn more slowly? Each stands beside the epoch at which the first "
     "objective, of the same seed, was as accurate in training or on natural test images, as if it had been stopped "
-    f"there, before it was most accurate; none where no such epoch ended within {100 * TOLERANCE:g} point. Seed by "
-    "seed, the difference in FGSM accuracy, in points, is in brackets. The epoch of the highest FGSM accuracy is found "
-    "on the test set, among all epochs, so that difference is flattered."
+    f"there, before it was most accurate; none where no such epoch ended within {100 * TOLERANCE:g} point. FGSM at the "
+    "budget of training is the strongest attack that every epoch was measured under. Seed by seed, the difference in "
+    "its accuracy, in points, is in parentheses. The epoch of the highest FGSM accuracy is found on the test set, "
+    "among all epochs, so that difference is flattered."
 )
-EQUAL_SUMMARY_HEADER = ("compared", "equal in", "seeds", "FGSM", "p", "gap")
 EQUAL_SUMMARY_NOTE = (
     "At the last epoch of whole runs, over the seeds where there was one to stand beside it: the difference in FGSM "
-    "accuracy, with the p of a paired t-test, and in the generalisation gap, in points with 95 % intervals."
+    "accuracy and in the generalisation gap, in points."
 )
+_EQUAL_TEST_NOTE = " p is of a paired t-test of the FGSM accuracies; the adjusted one is Holm's, for the {} shown."
 _MATCHED: dict[Matched, str] = {"train_accuracy": "train", "test_accuracy": "natural"}
 
 
-def epoch_cells(report: Report) -> Iterator[list[str]]:
+def epoch_table(report: Report) -> Table:
     """For each run its accuracies at every epoch that kept a checkpoint, and at the last recorded one."""
-    for curve in report.curves:
-        accuracies = (curve.train_accuracy, curve.test_accuracy, curve.test_fgsm_accuracy)
-        for epoch, train, test, fgsm in zip(curve.epochs, *accuracies, strict=True):
-            if report.spec.training.keeps(epoch) or epoch == curve.epochs[-1]:
-                gap = NOTHING if train is None or test is None else points(train - test)
-                shown = [per_cent(value, None) for value in (train, test, fgsm)]
-                yield [curve.objective, str(curve.seed), str(epoch), *shown, gap]
+    shown = [
+        (curve, place)
+        for curve in report.curves
+        for place, epoch in enumerate(curve.epochs)
+        if report.spec.training.keeps(epoch) or epoch == curve.epochs[-1]
+    ]
+
+    def line(found: tuple[RunCurve, int]) -> list[Cell]:
+        curve, place = found
+        train, test = curve.train_accuracy[place], curve.test_accuracy[place]
+        gap = None if train is None or test is None else train - test
+        accuracies = (per_cent(value) for value in (train, test, curve.test_fgsm_accuracy[place]))
+        whose = (objective_title(curve.objective), str(curve.seed), str(curve.epochs[place]))
+        return [*map(Cell, whose), *map(Cell, accuracies), Cell(points(gap))]
+
+    return Table.of(
+        [*words("objective", "seed"), *numbers("epoch", "train", "natural", _fgsm(report), "gap")], shown, line
+    )
 
 
-def gap_cells(found: GapOverEpochs) -> list[str]:
+def gap_table(report: Report) -> Table:
     """Whose, over how many epochs, in how many per cent of them it was small, and the mean, widest and last gap."""
-    small = per_cent(found.small_epochs / found.epochs, None)
-    widest = (points(found.widest), str(found.widest_epoch))
-    return [found.objective, str(found.seed), str(found.epochs), small, points(found.mean), *widest, points(found.last)]
+
+    def line(found: GapOverEpochs) -> list[Cell]:
+        small = per_cent(found.small_epochs / found.epochs)
+        gaps = (points(found.mean), points(found.widest), str(found.widest_epoch), points(found.last))
+        whose = (objective_title(found.objective), str(found.seed), str(found.epochs))
+        return list(map(Cell, (*whose, small, *gaps)))
+
+    columns = [
+        *words("objective", "seed"),
+        *numbers("epochs", "small, %", "mean", "widest", "at epoch", "last"),
+    ]
+    return Table.of(columns, report.gaps, line)
 
 
-def equal_cells(found: EqualAccuracy) -> list[str]:
+def equal_table(report: Report) -> Table:
     """Who is compared, in what they are equal, at which epochs, and both sides' accuracies."""
-    ours, theirs = found.objective_at, found.baseline_at
-    moments = " = ".join(map(selection_title, found.moments))
-    epochs = f"{ours.epoch} ({moments}) / {theirs.epoch if theirs else 'none'}"
-    fgsm = _beside(found, lambda at: per_cent(at.test_fgsm_accuracy, None))
-    if theirs is not None:
-        fgsm += f" ({points(ours.test_fgsm_accuracy - theirs.test_fgsm_accuracy)})"
-    return [
-        f"{found.objective} / {found.baseline}",
-        str(found.seed),
-        _MATCHED[found.equal_in],
-        epochs,
-        _beside(found, lambda at: per_cent(at.train_accuracy, None)),
-        _beside(found, lambda at: per_cent(at.test_accuracy, None)),
-        fgsm,
-        _beside(found, lambda at: points(at.generalisation_gap)),
+
+    def line(found: EqualAccuracy) -> list[Cell]:
+        ours, theirs = found.objective_at, found.baseline_at
+        moments = " = ".join(map(selection_title, found.moments))
+        change = "" if theirs is None else points(ours.test_fgsm_accuracy - theirs.test_fgsm_accuracy)
+        return [
+            Cell(f"{objective_title(found.objective)} / {objective_title(found.baseline)}"),
+            Cell(str(found.seed)),
+            Cell(_MATCHED[found.equal_in]),
+            Cell(f"{ours.epoch} / {theirs.epoch if theirs else 'none'}", moments),
+            Cell(_beside(found, lambda at: per_cent(at.train_accuracy))),
+            Cell(_beside(found, lambda at: per_cent(at.test_accuracy))),
+            Cell(_beside(found, lambda at: per_cent(at.test_fgsm_accuracy)), change),
+            Cell(_beside(found, lambda at: points(at.generalisation_gap))),
+        ]
+
+    columns = [
+        *words("compared", "seed", "equal in"),
+        *numbers("epochs", "train", "natural", _fgsm(report), "gap"),
     ]
+    return Table.of(columns, report.equal_accuracies, line)
 
 
-def equal_summary_cells(found: EqualAccuracySummary) -> list[str]:
+def equal_summary_table(report: Report) -> Table:
     """Who is compared, in what equal, over how many seeds, and the differences."""
-    return [
-        f"{found.objective} − {found.baseline}",
-        _MATCHED[found.equal_in],
-        str(len(found.seeds)),
-        points(found.fgsm_difference.mean, found.fgsm_difference.interval),
-        p_value(found.p),
-        points(found.gap_difference.mean, found.gap_difference.interval),
-    ]
+    tested = _is_tested(report)
+
+    def line(found: EqualAccuracySummary) -> list[Cell]:
+        return [
+            Cell(f"{objective_title(found.objective)} − {objective_title(found.baseline)}"),
+            Cell(_MATCHED[found.equal_in]),
+            Cell(str(len(found.seeds))),
+            estimate(found.fgsm_difference, points),
+            *([Cell(p_value(found.p)), Cell(p_value(found.p_adjusted))] if tested else []),
+            estimate(found.gap_difference, points),
+        ]
+
+    ps = ["p", "p, adjusted"] if tested else []
+    columns = [*words("compared", "equal in"), *numbers("seeds", _fgsm(report), *ps, "gap")]
+    return Table.of(columns, report.equal_accuracy_summaries, line)
+
+
+def equal_summary_note(report: Report) -> str:
+    """What the differences at equal accuracy are of, and their tests, where there are any."""
+    tests = sum(found.p is not None for found in report.equal_accuracy_summaries)
+    return EQUAL_SUMMARY_NOTE + (_EQUAL_TEST_NOTE.format(tests) if tests else "")
+
+
+def has_history(report: Report) -> bool:
+    """Whether any run has more than one epoch behind it: one alone is no course of training."""
+    return any(len(curve.epochs) > 1 for curve in report.curves)
+
+
+def _is_tested(report: Report) -> bool:
+    return any(found.p is not None for found in report.equal_accuracy_summaries)
+
+
+def _fgsm(report: Report) -> str:
+    return f"FGSM {short_budget('Linf', report.spec.adversary.eps)}"
 
 
 def _beside(found: EqualAccuracy, show: Callable[[EpochAccuracies], str]) -> str:

@@ -1,11 +1,13 @@
 """The report's tables as LaTeX: needs the booktabs package and UTF-8 input, nothing else."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from gauntlet.rendering import history, wording
+from gauntlet.rendering import sections, wording
+from gauntlet.rendering.tables import MOST_LINES, Table
 from gauntlet.report.report import Report
 
+_ACROSS = 4
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -17,6 +19,10 @@ _SPECIAL = {
     "∞": r"$_\infty$",
     "−": "$-$",
     "–": "--",
+    "…": r"\ldots{}",
+    "×": r"$\times$",
+    '"': "''",
+    "`": r"\textasciigrave{}",
 }
 _PATTERN = re.compile("[" + re.escape("".join(_SPECIAL)) + "]")
 
@@ -27,41 +33,45 @@ def escape(text: str) -> str:
 
 
 def to_latex(report: Report) -> str:
-    """The paper's table, the means over seeds, and the comparisons, each a `table` to be put into a document."""
+    """The tables that answer the question, each a `table` to be put into a document; the result in words is above."""
     return "\n".join(_lines(report)) + "\n"
 
 
 def _lines(report: Report) -> Iterator[str]:
-    yield "% \\usepackage{booktabs}"
-    told = f"{report.name}. {wording.describe_training(report.spec)} {wording.describe_evaluation(report)}"
-    if not report.complete:
-        told += f" The experiment is {report.status}: rows may still be missing."
-    yield from _table("rows", told, wording.ROW_HEADER, map(wording.row_cells, report.rows), words=3)
-    if report.summaries:
-        cells = map(wording.summary_cells, report.summaries)
-        yield from _table("seeds", wording.caution(report.summaries), wording.SUMMARY_HEADER, cells, words=2)
-    if report.comparisons:
-        cells = map(wording.comparison_cells, report.comparisons)
-        yield from _table("compared", wording.comparison_note(report), wording.COMPARISON_HEADER, cells, words=3)
-    if report.paper is not None and report.paper.rows:
-        cells = map(wording.paper_cells, report.paper.rows)
-        yield from _table("paper", " ".join(wording.paper_notes(report)), wording.PAPER_HEADER, cells, words=2)
-    if report.equal_accuracies:
-        cells = map(history.equal_cells, report.equal_accuracies)
-        yield from _table("equal", history.EQUAL_NOTE, history.EQUAL_HEADER, cells, words=3)
-    if report.equal_accuracy_summaries:
-        cells = map(history.equal_summary_cells, report.equal_accuracy_summaries)
-        note = history.EQUAL_SUMMARY_NOTE
-        yield from _table("equal-seeds", note, history.EQUAL_SUMMARY_HEADER, cells, words=2)
+    yield from ("% \\usepackage{booktabs}", rf"\paragraph{{{escape(report.name)}.}} {escape(report.result)}")
+    yield escape(wording.describe_training(report.spec))
+    if report.dataset is not None:
+        yield escape(wording.describe_data(report.dataset))
+    for section in sections.answer(report, across=_ACROSS):
+        if section.listed:
+            yield from (
+                "",
+                r"\begin{itemize}",
+                *(rf"\item {{}}{escape(each)}" for each in section.listed),
+                r"\end{itemize}",
+            )
+        tables = [*section.tables, *(folded.table for folded in section.folded)]
+        caption = f"{section.title}. {' '.join(section.notes)}"
+        label = section.title.lower().replace(" ", "-")
+        for number, table in enumerate(tables):
+            # Only the first of several says how to read them.
+            said = caption if number == 0 else f"{section.title}, continued."
+            yield from _table(f"{label}-{number + 1}" if number else label, said, table)
 
 
-def _table(
-    label: str, caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], *, words: int
-) -> Iterator[str]:
+def _table(label: str, caption: str, table: Table) -> Iterator[str]:
+    aligned = "".join("r" if align == "number" else "l" for _, align in table.columns)
+    if table.left_out:
+        caption += f" The first {MOST_LINES} of {MOST_LINES + table.left_out:,} lines; CSV and JSON have all."
     yield from ("", r"\begin{table}", r"\centering\small", rf"\caption{{{escape(caption)}}}")
-    yield from (rf"\label{{tab:{label}}}", rf"\begin{{tabular}}{{{'l' * words}{'r' * (len(header) - words)}}}")
-    yield from (r"\toprule", _line(header), r"\midrule", *map(_line, rows), r"\bottomrule")
-    yield from (r"\end{tabular}", r"\end{table}")
+    yield from (rf"\label{{tab:{label}}}", rf"\begin{{tabular}}{{{aligned}}}")
+    yield from (r"\toprule", _line([heading for heading, _ in table.columns]), r"\midrule")
+    yield from (
+        *(_line(list(map(str, line))) for line in table.lines),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    )
 
 
 def _line(cells: Sequence[str]) -> str:

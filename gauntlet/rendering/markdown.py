@@ -1,72 +1,67 @@
 """The report as Markdown."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterator
 
-from gauntlet.rendering import history, wording
+from gauntlet.rendering import sections, wording
+from gauntlet.rendering.sections import Section
+from gauntlet.rendering.tables import MOST_LINES, Table
 from gauntlet.report.report import Report
+
+_ACROSS = 6
+# Punctuation that makes emphasis, code, links, tables or formulas, wherever in a line it stands.
+_PUNCTUATION = "\\`*_~[]|$#"
+# HTML; what becomes a mention or a link without being asked; a list, a quotation or an underline at a line's beginning.
+_OTHER = (
+    r"[&<>@]",
+    r"(?<=[a-z]):(?=//)",
+    r"(?<=www)\.",
+    r"^\s*[-+](?=\s|$)",
+    r"^\s*[-=](?=[-=]*\s*$)",
+    r"(?<=^\d)[.)](?=\s|$)",
+    r"(?<=^\d\d)[.)](?=\s|$)",
+)
+_SPECIAL = re.compile("|".join((f"[{re.escape(_PUNCTUATION)}]", *_OTHER)), re.IGNORECASE)
 
 
 def to_markdown(report: Report) -> str:
-    """The report for a reader: the paper's table in per cent with 95 % intervals, and how it was measured."""
+    """The report for a reader: the result in words, accuracies in per cent with intervals, and what they rest on."""
     return "\n".join(_lines(report)) + "\n"
 
 
+def escape(text: str) -> str:
+    """The text with everything that Markdown would read as a command made to stand for itself."""
+    return _SPECIAL.sub(lambda found: _inert(found.group()), text)
+
+
+def _inert(special: str) -> str:
+    return f"\\{special}" if special in _PUNCTUATION else f"&#{ord(special.strip())};"
+
+
 def _lines(report: Report) -> Iterator[str]:
-    yield from (f"# {_plain(report.name)}", "", wording.describe_training(report.spec))
-    yield wording.describe_evaluation(report)
+    yield from (f"# {escape(report.name)}", "", f"**{escape(report.result)}**", "")
+    yield escape(wording.describe_training(report.spec))
     if report.dataset is not None:
-        yield _plain(wording.describe_data(report))
-    if report.rows:
-        yield ""
-        yield from _table(wording.ROW_HEADER, map(wording.row_cells, report.rows), words=3)
-    if not report.complete:
-        yield from ("", f"The experiment is {report.status}: rows may still be missing.")
-    if report.summaries:
-        yield from ("", "## Over seeds", "", wording.caution(report.summaries), "")
-        yield from _table(wording.SUMMARY_HEADER, map(wording.summary_cells, report.summaries), words=2)
-    if report.comparisons:
-        yield from ("", "## Objectives compared", "", wording.comparison_note(report), "")
-        yield from _table(wording.COMPARISON_HEADER, map(wording.comparison_cells, report.comparisons), words=3)
-    if report.paper is not None and report.paper.rows:
-        yield from ("", "## Beside the paper", "", " ".join(wording.paper_notes(report)), "")
-        yield from _table(wording.PAPER_HEADER, map(wording.paper_cells, report.paper.rows), words=2)
-    yield from _details(report)
+        yield escape(wording.describe_data(report.dataset))
+    for section in (*sections.answer(report, across=_ACROSS), *sections.evidence(report)):
+        if section.title != "By class":  # a table for each row, which only the page can fold
+            yield from _section(section)
 
 
-def _details(report: Report) -> Iterator[str]:
-    """What the tables above rest on."""
-    if report.equal_accuracies:
-        yield from ("", "## At equal accuracy", "", history.EQUAL_NOTE, "")
-        if report.equal_accuracy_summaries:
-            cells = map(history.equal_summary_cells, report.equal_accuracy_summaries)
-            yield from (history.EQUAL_SUMMARY_NOTE, "")
-            yield from _table(history.EQUAL_SUMMARY_HEADER, cells, words=2)
-            yield ""
-        yield from _table(history.EQUAL_HEADER, map(history.equal_cells, report.equal_accuracies), words=3)
-    if report.gaps:
-        yield from ("", "## The gap over epochs", "", history.GAP_NOTE, "")
-        yield from _table(history.GAP_HEADER, map(history.gap_cells, report.gaps), words=2)
-    if report.curves:
-        yield from ("", "## By epoch", "", history.EPOCH_NOTE, "")
-        yield from _table(history.EPOCH_HEADER, history.epoch_cells(report), words=2)
-    if report.rows:
-        yield from ("", "## Every attack", "")
-        yield from _table(wording.ATTACK_HEADER, wording.attack_cells(report), words=4)
-    if masking := wording.masking_cells(report):
-        yield from ("", "## Masked gradients", "", wording.MASKING_NOTE, "")
-        yield from _table(wording.MASKING_HEADER, masking, words=len(wording.MASKING_HEADER))
-    if report.warnings:
-        yield from ("", "## Warnings", "", *(f"- {_plain(warning)}" for warning in report.warnings))
+def _section(section: Section) -> Iterator[str]:
+    yield from ("", f"## {section.title}")
+    if section.notes:
+        yield from ("", " ".join(map(escape, section.notes)))
+    if section.listed:
+        yield from ("", *(f"- {escape(sentence)}" for sentence in section.listed))
+    for table in (*section.tables, *(folded.table for folded in section.folded)):
+        yield from ("", *_table(table))
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], *, words: int) -> Iterator[str]:
-    """A table whose first `words` columns are text, the others numbers."""
-    yield "| " + " | ".join(header) + " |"
-    yield "|" + " --- |" * words + " ---: |" * (len(header) - words)
-    for cells in rows:
-        yield "| " + " | ".join(_plain(cell).replace("|", "\\|") for cell in cells) + " |"
-
-
-def _plain(text: str) -> str:
-    """Text that a viewer which allows HTML shows as it is."""
-    return text.replace("&", "&amp;").replace("<", "&lt;")
+def _table(table: Table) -> Iterator[str]:
+    yield "| " + " | ".join(escape(heading) for heading, _ in table.columns) + " |"
+    yield "|" + "".join(" ---: |" if align == "number" else " --- |" for _, align in table.columns)
+    for line in table.lines:
+        yield "| " + " | ".join(escape(str(cell)) for cell in line) + " |"
+    if table.left_out:
+        yield from ("", f"The first {MOST_LINES} of {MOST_LINES + table.left_out:,} lines; CSV and JSON have all.")

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict
 
 from gauntlet.report.curves import EpochAccuracies, RunCurve, measured_epochs
-from gauntlet.report.summaries import Estimate
+from gauntlet.report.summaries import DIFFERENCE, GAP_DIFFERENCE, Estimate, PairedTest, adjusted
 from gauntlet.results.intervals import paired_p
 
 Matched = Literal["train_accuracy", "test_accuracy"]
@@ -43,13 +43,12 @@ class EqualAccuracy(_Value):
     baseline_at: EpochAccuracies | None
 
 
-class EqualAccuracySummary(_Value):
+class EqualAccuracySummary(PairedTest):
     """What the seeds say together of an objective at its last epoch, and of the baseline when it was equally accurate.
 
     `seeds` are those whose baseline was so somewhere. The differences are the objective's minus the baseline's,
-    fractions; `p` is of a two-sided paired t-test of the FGSM accuracies, None where there is no such test. The epoch
-    of the highest FGSM accuracy is not summed up: the highest of many is flattered, and the baseline's is not chosen
-    so.
+    fractions; the test is of the FGSM accuracies, adjusted for all such summaries of a report. The epoch of the highest
+    FGSM accuracy is not summed up: the highest of many is flattered, and the baseline's is not chosen so.
     """
 
     objective: str
@@ -58,7 +57,6 @@ class EqualAccuracySummary(_Value):
     seeds: tuple[int, ...]
     fgsm_difference: Estimate
     gap_difference: Estimate
-    p: float | None
 
 
 def equal_accuracies(curves: Sequence[RunCurve], baseline: str) -> Iterator[EqualAccuracy]:
@@ -85,11 +83,15 @@ def equal_accuracies(curves: Sequence[RunCurve], baseline: str) -> Iterator[Equa
                 )
 
 
-def equal_accuracy_summaries(found: Sequence[EqualAccuracy], epochs: int) -> Iterator[EqualAccuracySummary]:
+def equal_accuracy_summaries(found: Sequence[EqualAccuracy], epochs: int) -> tuple[EqualAccuracySummary, ...]:
     """One summary for each objective and accuracy in which the baseline of some seed was equal.
 
     Only runs that were trained for all their `epochs` are summed up: one that ended early is at another effort.
     """
+    return adjusted(list(_unadjusted(found, epochs)))
+
+
+def _unadjusted(found: Sequence[EqualAccuracy], epochs: int) -> Iterator[EqualAccuracySummary]:
     for objective, equal_in in dict.fromkeys((one.objective, one.equal_in) for one in found):
         pairs = {
             one.seed: (one.objective_at, one.baseline_at)
@@ -107,9 +109,10 @@ def equal_accuracy_summaries(found: Sequence[EqualAccuracy], epochs: int) -> Ite
                 baseline=found[0].baseline,
                 equal_in=equal_in,
                 seeds=tuple(pairs),
-                fgsm_difference=Estimate.of(fgsm),
-                gap_difference=Estimate.of(gaps),
+                fgsm_difference=Estimate.of(fgsm, DIFFERENCE),
+                gap_difference=Estimate.of(gaps, GAP_DIFFERENCE),
                 p=paired_p(fgsm),
+                p_adjusted=None,
             )
 
 

@@ -1,7 +1,5 @@
 """What became of each image of an evaluation: robust or not, and broken by which attack. No torch."""
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 
 from gauntlet.resources import AttackedImage, ImageResult
@@ -56,19 +54,3 @@ def _under(
         if predicted != label:
             return AttackedImage(robust=False, predicted=classes[predicted], broken_by=part)
     return AttackedImage(robust=True, predicted=classes[label], broken_by=None)
-
-
-def to_csv(spec: EvaluationSpec, results: Iterable[ImageResult]) -> str:
-    """One line per image, three columns per attack; empty where an attack is not through with an image."""
-    names = [attack_label(attack) for attack in spec.attacks]
-    written = io.StringIO()
-    table = csv.writer(written, lineterminator="\n")
-    columns = [f"{name} {column}" for name in names for column in ("robust", "predicted", "broken_by")]
-    table.writerow(["position", "label", "natural", *columns])
-    for result in results:
-        cells: list[object] = []
-        for name in names:
-            seen = result.attacks.get(name)
-            cells += ["", "", ""] if seen is None else [int(seen.robust), seen.predicted, seen.broken_by or ""]
-        table.writerow([result.position, result.label, result.natural, *cells])
-    return written.getvalue()

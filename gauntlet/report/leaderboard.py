@@ -1,14 +1,17 @@
 """The leaderboard: like ranked with like. Only accuracies of one protocol stand in one list. No torch."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from gauntlet.report.numbers import counted
 from gauntlet.report.published import ANCHORS, Published
 from gauntlet.resources import Resource
+from gauntlet.results.doubts import Doubt
 from gauntlet.results.outcome import Accuracy, AttackOutcome
 from gauntlet.results.protocol import Protocol
-from gauntlet.spec.attacks import AnyAttack, AutoAttack, attack_label
+from gauntlet.spec.attack_titles import attack_name
+from gauntlet.spec.attacks import AnyAttack, AutoAttack
 from gauntlet.spec.eps import format_eps
 
 MaskingResult = Literal["PASS", "SUSPECT"]
@@ -20,8 +23,9 @@ _PUBLISHED_AS = {"cifar10": "CIFAR-10"}
 class LeaderboardEntry(Resource):
     """One checkpoint's place. Equal robust accuracies share a rank.
 
-    `masking` is what the same evaluation says of masked gradients, None where it did not look: a robust accuracy that
-    rests on them is no more than a failure of the attack.
+    `masking` is what the evaluations of these weights say of masked gradients, None where none looked: a robust
+    accuracy that rests on them is no more than a failure of the attack. `doubts` are all reasons not to take the
+    numbers at their word, whichever evaluation of these weights found them.
     """
 
     rank: int
@@ -32,6 +36,7 @@ class LeaderboardEntry(Resource):
     fingerprint: str
     evaluation: str
     masking: MaskingResult | None
+    doubts: tuple[Doubt, ...] = ()
 
 
 class PublishedReference(Resource):
@@ -66,7 +71,7 @@ _MOST_GROUPS = 100
 
 @dataclass(frozen=True)
 class Candidate:
-    """One attack's outcome on one checkpoint."""
+    """One evaluation of one checkpoint: the outcomes that may be ranked, and what it found against the weights."""
 
     evaluation: str
     checkpoint: str
@@ -74,51 +79,68 @@ class Candidate:
     weights_sha256: str
     natural: Accuracy
     masking: MaskingResult | None
+    doubts: tuple[Doubt, ...]
+    outcomes: tuple[AttackOutcome, ...]
+
+
+@dataclass(frozen=True)
+class _Place:
+    candidate: Candidate
     outcome: AttackOutcome
 
 
-def rank(candidates: Iterable[Candidate], limit: int) -> Leaderboard:
+def rank(candidates: Sequence[Candidate], limit: int) -> Leaderboard:
     """Put the candidates into lists of at most `limit`; of several with the same weights the first one counts.
 
-    At most 100 lists are shown, those with the most checkpoints.
+    What any of them found against the weights stands beside it all the same. At most 100 lists are shown, those with
+    the most checkpoints.
     """
-    groups: dict[str, dict[str, Candidate]] = {}
+    groups: dict[str, dict[str, _Place]] = {}
+    against: dict[str, list[Candidate]] = {}
     for candidate in candidates:
-        groups.setdefault(candidate.outcome.protocol.id, {}).setdefault(candidate.weights_sha256, candidate)
-    shown = [_group(list(group.values()), limit) for group in groups.values()]
+        against.setdefault(candidate.weights_sha256, []).append(candidate)
+        for outcome in candidate.outcomes:
+            group = groups.setdefault(outcome.protocol.id, {})
+            group.setdefault(candidate.weights_sha256, _Place(candidate, outcome))
+    shown = [_group(list(group.values()), against, limit) for group in groups.values()]
     longest_first = sorted(shown, key=lambda group: (-group.count, group.title))
     return Leaderboard(groups=tuple(longest_first[:_MOST_GROUPS]))
 
 
-def _group(candidates: Sequence[Candidate], limit: int) -> LeaderboardGroup:
-    by_accuracy = sorted(
-        candidates, key=lambda each: (-each.outcome.accuracy.value, -each.natural.value, each.checkpoint)
-    )
+def _group(places: Sequence[_Place], against: Mapping[str, Sequence[Candidate]], limit: int) -> LeaderboardGroup:
+    def order(place: _Place) -> tuple[float, float, str]:
+        return -place.outcome.accuracy.value, -place.candidate.natural.value, place.candidate.checkpoint
+
     entries: list[LeaderboardEntry] = []
-    for place, candidate in enumerate(by_accuracy[:limit], 1):
-        robust = candidate.outcome.accuracy
-        shared = entries[-1].rank if entries and entries[-1].robust.value == robust.value else place
+    for number, place in enumerate(sorted(places, key=order)[:limit], 1):
+        candidate, robust = place.candidate, place.outcome.accuracy
+        known = against[candidate.weights_sha256]
         entries.append(
             LeaderboardEntry(
-                rank=shared,
+                rank=entries[-1].rank if entries and entries[-1].robust.value == robust.value else number,
                 checkpoint=candidate.checkpoint,
                 name=candidate.name,
                 natural=candidate.natural,
                 robust=robust,
-                fingerprint=candidate.outcome.fingerprint,
+                fingerprint=place.outcome.fingerprint,
                 evaluation=candidate.evaluation,
-                masking=candidate.masking,
+                masking=_masking(known),
+                doubts=tuple({doubt.kind: doubt for each in reversed(known) for doubt in each.doubts}.values()),
             )
         )
-    protocol = candidates[0].outcome.protocol
-    attack = candidates[0].outcome.attack
+    protocol, attack = places[0].outcome.protocol, places[0].outcome.attack
     return LeaderboardGroup(
         protocol=protocol,
-        title=f"{protocol.dataset}, {attack_label(attack)}, {protocol.n:,} images",
-        count=len(candidates),
+        title=f"{protocol.dataset}, {attack_name(attack)}, {counted(protocol.n, 'image')}",
+        count=len(places),
         entries=tuple(entries),
         references=_references(protocol.dataset, attack),
     )
+
+
+def _masking(known: Iterable[Candidate]) -> MaskingResult | None:
+    verdicts = {candidate.masking for candidate in known}
+    return "SUSPECT" if "SUSPECT" in verdicts else "PASS" if "PASS" in verdicts else None
 
 
 def _references(dataset: str, attack: AnyAttack) -> tuple[PublishedReference, ...]:

@@ -1,19 +1,27 @@
 """Our numbers beside those of arXiv 2012.04353, where the spec is that paper's comparison."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from pydantic import BaseModel, ConfigDict
 
+from gauntlet.report.numbers import counted
 from gauntlet.report.published import PAPER, Published
+from gauntlet.report.report_row import ReportRow
 from gauntlet.report.summaries import Estimate, Summary
+from gauntlet.spec.attacks import AutoAttack, FgsmAttack, attack_label
 from gauntlet.spec.evaluation import Selection
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.kinds import dataset_title
+from gauntlet.spec.kinds import DatasetSpec, dataset_title
+from gauntlet.spec.objective_labels import departures, objective_title
 
 _EPS = Fraction(8, 255)
 _IMAGE = (3, 32, 32)
 _TRAINING_IMAGES, _TEST_IMAGES, _EPOCHS = 50_000, 10_000, 220
+_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+# The paper's attacks, as our columns have them; another budget, norm or version has another key.
+_FGSM, _AUTOATTACK = attack_label(FgsmAttack(eps=_EPS)), attack_label(AutoAttack(eps=_EPS))
 _PRESET = ExperimentSpec.model_validate({"preset": "paper"})
 # Fields of the training that have a sentence of their own, or that change no number.
 _NAMED_OTHERWISE = {"epochs", "initial_checkpoint", "compile"}
@@ -52,40 +60,54 @@ class PaperComparison(_Value):
     rows: tuple[PaperRow, ...]
 
 
-def beside_the_paper(spec: ExperimentSpec, summaries: Sequence[Summary], n: int | None) -> PaperComparison | None:
-    """The comparison, or None where the spec is another: other images, network, adversary or budget of training.
+def beside_the_paper(
+    spec: ExperimentSpec, labels: Sequence[str], summaries: Sequence[Summary], rows: Sequence[ReportRow]
+) -> PaperComparison | None:
+    """The comparison, or None where the spec is another: other images, classes, network, adversary or budget.
 
-    `n` is how many test images were attacked, None where nothing is measured yet.
+    `labels` are what the rows call the spec's objectives, in its order.
     """
-    same_kind = spec.dataset.image_shape == _IMAGE and spec.architecture.kind == "cnn"
-    if not same_kind or spec.adversary.kind != "fgsm" or spec.adversary.eps != _EPS:
+    if spec.architecture.kind != "cnn" or spec.adversary.kind != "fgsm" or spec.adversary.eps != _EPS:
+        return None
+    if spec.dataset.name != "cifar10" and not _is_a_copy(spec.dataset, rows):
         return None
     return PaperComparison(
         same_dataset=spec.dataset.name == "cifar10",
-        departures=tuple(_departures(spec, n)),
-        rows=tuple(_rows(spec, summaries)),
+        departures=tuple(_departures(spec, labels, rows[0].n if rows else None)),
+        rows=tuple(_rows(spec, labels, summaries)),
     )
 
 
-def _departures(spec: ExperimentSpec, n: int | None) -> Iterator[str]:
+def _is_a_copy(dataset: DatasetSpec, rows: Sequence[ReportRow]) -> bool:
+    """Whether a folder of images says of itself that it holds CIFAR-10: by its name and by all its classes' names.
+
+    By its classes alone it might be CINIC-10, and before something is measured they are not known.
+    """
+    if dataset.name != "image_folder" or dataset.image_shape != _IMAGE:
+        return False
+    named = re.sub(r"[^a-z0-9]", "", dataset.folder.lower()).startswith("cifar10")
+    return named and all(sorted(row.outcome.classes) == sorted(_CLASSES) for row in rows) and len(rows) > 0
+
+
+def _departures(spec: ExperimentSpec, labels: Sequence[str], n: int | None) -> Iterator[str]:
     if spec.dataset.name != "cifar10":
-        yield f"The data set is {dataset_title(spec.dataset)}, not CIFAR-10 as torchvision has it."
+        yield f"The data set is {dataset_title(spec.dataset)}: copies of CIFAR-10, by the names of its classes."
     samples = min(spec.dataset.train_samples or _TRAINING_IMAGES, _TRAINING_IMAGES)
     samples -= spec.evaluation.held_out(samples)
     if samples < _TRAINING_IMAGES:
         yield f"Training is on {samples:,} images, not {_TRAINING_IMAGES:,}."
     if spec.training.epochs != _EPOCHS:
-        yield f"Training is for {spec.training.epochs} epochs, not {_EPOCHS}."
+        yield f"Training is for {counted(spec.training.epochs, 'epoch')}, not {_EPOCHS}."
     if n is not None and n != _TEST_IMAGES:
         yield f"Accuracies are of {n:,} test images, not {_TEST_IMAGES:,}."
     if spec.training.initial_checkpoint is not None:
         yield "Training starts from another checkpoint's weights."
-    yield from _changed_fields(spec)
+    yield from _changed_fields(spec, labels)
     if spec.evaluation.select_on != "test":
         yield "The best checkpoint was selected on held-out training images; the paper selected on the test set."
 
 
-def _changed_fields(spec: ExperimentSpec) -> Iterator[str]:
+def _changed_fields(spec: ExperimentSpec, labels: Sequence[str]) -> Iterator[str]:
     """Where the way of training departs from the preset that interprets the paper."""
     for part, ours, preset in (
         ("training", spec.training.model_dump(mode="json"), _PRESET.training.model_dump(mode="json")),
@@ -94,10 +116,9 @@ def _changed_fields(spec: ExperimentSpec) -> Iterator[str]:
         for name in ours:
             if name not in _NAMED_OTHERWISE and ours[name] != preset[name]:
                 yield f"{part}.{name} is {_written(ours[name])}, not {_written(preset[name])}."
-    for label, objective in zip(spec.objective_labels(), spec.objectives, strict=True):
-        changed = objective.model_dump(mode="json", exclude_defaults=True, exclude={"kind"})
-        if changed:
-            yield f"The objective {label} departs from the preset's: {_written(changed)}."
+    for label, objective in zip(labels, spec.objectives, strict=True):
+        if changed := departures(objective):
+            yield f"{objective_title(label)} departs from the preset: {changed}."
 
 
 def _written(value: object) -> str:
@@ -106,30 +127,21 @@ def _written(value: object) -> str:
     return str(value)
 
 
-def _rows(spec: ExperimentSpec, summaries: Sequence[Summary]) -> Iterator[PaperRow]:
-    kinds = dict(zip(spec.objective_labels(), (objective.kind for objective in spec.objectives), strict=True))
+def _rows(spec: ExperimentSpec, labels: Sequence[str], summaries: Sequence[Summary]) -> Iterator[PaperRow]:
+    kinds = dict(zip(labels, (objective.kind for objective in spec.objectives), strict=True))
     for summary in summaries:
         published = PAPER.get((kinds[summary.objective], summary.selection))
-        if published is None:
-            continue
-        fgsm = summary.fgsm_accuracy if _at_the_papers_budget(spec, "fgsm") else None
-        autoattack = summary.autoattack_accuracy if _at_the_papers_budget(spec, "autoattack") else None
-        yield PaperRow(
-            objective=summary.objective,
-            selection=summary.selection,
-            seeds=summary.seeds,
-            epochs=summary.epochs,
-            published=published,
-            natural=_beside(summary.natural_accuracy, published.natural),
-            fgsm=_beside(fgsm, published.fgsm),
-            autoattack=_beside(autoattack, published.robust),
-        )
-
-
-def _at_the_papers_budget(spec: ExperimentSpec, kind: str) -> bool:
-    """Whether a report's column of this attack is at the paper's budget, AutoAttack's of its standard form."""
-    shown = next((attack for attack in spec.evaluation.attacks if attack.kind == kind and attack.norm == "Linf"), None)
-    return shown is not None and shown.eps == _EPS and getattr(shown, "version", "standard") == "standard"
+        if published is not None:
+            yield PaperRow(
+                objective=summary.objective,
+                selection=summary.selection,
+                seeds=summary.seeds,
+                epochs=summary.epochs,
+                published=published,
+                natural=_beside(summary.natural_accuracy, published.natural),
+                fgsm=_beside(summary.accuracies.get(_FGSM), published.fgsm),
+                autoattack=_beside(summary.accuracies.get(_AUTOATTACK), published.robust),
+            )
 
 
 def _beside(ours: Estimate | None, published: float | None) -> Beside | None:

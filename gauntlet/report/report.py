@@ -3,12 +3,13 @@
 This JSON is the truth; `gauntlet.rendering` makes pages, tables and figures of it.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, TypeAdapter, model_validator
 
 from gauntlet.checks.description import DatasetDescription
+from gauntlet.report.columns import Column, columns, headline
 from gauntlet.report.curves import RunCurve
 from gauntlet.report.equal_accuracy import (
     EqualAccuracy,
@@ -18,8 +19,11 @@ from gauntlet.report.equal_accuracy import (
 )
 from gauntlet.report.gaps import GapOverEpochs, gaps_over_epochs
 from gauntlet.report.paper import PaperComparison, beside_the_paper
-from gauntlet.report.report_row import ReportRow
+from gauntlet.report.report_row import ReportRow, of_first_selection
+from gauntlet.report.result import doubts_in_words, in_words
 from gauntlet.report.summaries import Comparison, Summary, comparisons, summaries
+from gauntlet.report.version_1 import row_of_version_1
+from gauntlet.spec.attacks import AnyAttack, attack_label
 from gauntlet.spec.evaluation import SelectOn
 from gauntlet.spec.experiment import ExperimentSpec
 
@@ -40,27 +44,64 @@ class RunCost(_Value):
 
 
 class Report(_Value):
-    """An experiment's results so far; `complete` once nothing of it can change any more."""
+    """An experiment's results so far; `complete` once nothing of it can change any more.
+
+    `result` is the outcome in words. `objectives` are their names in the spec's order, the first being the others'
+    baseline. `columns` are the accuracies under attack that every row has, and `headline` the key of the one that
+    objectives are compared in. `warnings` has every row's doubts, and what is missing.
+    """
 
     object: Literal["report"] = "report"
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     experiment: str
     name: str
     status: str
     complete: bool
+    result: str
     selected_on: SelectOn
     spec: ExperimentSpec
-    dataset: DatasetDescription | None = None  # None before a run has read it, and in an earlier service's report
+    dataset: DatasetDescription | None  # None before a run has read it
+    objectives: tuple[str, ...]
+    columns: tuple[Column, ...]
+    headline: str
     rows: tuple[ReportRow, ...]
     summaries: tuple[Summary, ...]
     comparisons: tuple[Comparison, ...]
-    equal_accuracies: tuple[EqualAccuracy, ...] = ()  # an earlier service's report has none
-    equal_accuracy_summaries: tuple[EqualAccuracySummary, ...] = ()  # likewise
-    gaps: tuple[GapOverEpochs, ...] = ()  # likewise
+    equal_accuracies: tuple[EqualAccuracy, ...]
+    equal_accuracy_summaries: tuple[EqualAccuracySummary, ...]
+    gaps: tuple[GapOverEpochs, ...]
     paper: PaperComparison | None
     curves: tuple[RunCurve, ...]
     costs: tuple[RunCost, ...]
     warnings: tuple[str, ...]
+
+    def headline_column(self) -> Column:
+        """The accuracy that objectives are compared in."""
+        return next(column for column in self.columns if column.key == self.headline)
+
+    def compared_attacks(self) -> list[AnyAttack]:
+        """The attacks of the headline: one, or those of which it is the worst case."""
+        labels = self.headline_column().attacks
+        return [attack for attack in self.spec.evaluation.attacks if attack_label(attack) in labels]
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _read_version_1(cls, document: Any, validate: ModelWrapValidatorHandler[Self]) -> "Self | Report":
+        if not isinstance(document, Mapping) or document.get("version") != 1:
+            return validate(document)
+        costs = TypeAdapter(tuple[RunCost, ...]).validate_python(document["costs"])
+        whole = assemble(
+            experiment=document["experiment"],
+            name=document["name"],
+            status=document["status"],
+            complete=document["complete"],
+            spec=ExperimentSpec.model_validate(document["spec"]),
+            objectives=dict.fromkeys(cost.objective for cost in costs),
+            rows=[row_of_version_1(row) for row in document["rows"]],
+            curves=TypeAdapter(tuple[RunCurve, ...]).validate_python(document["curves"]),
+            costs=costs,
+        )
+        return whole.model_copy(update={"warnings": tuple(document["warnings"])})
 
 
 def assemble(
@@ -71,6 +112,7 @@ def assemble(
     complete: bool,
     spec: ExperimentSpec,
     dataset: DatasetDescription | None = None,
+    objectives: Iterable[str] = (),
     rows: Sequence[ReportRow],
     curves: Iterable[RunCurve] = (),
     costs: Iterable[RunCost] = (),
@@ -78,27 +120,36 @@ def assemble(
 ) -> Report:
     """A report with everything that follows from its rows and curves.
 
-    The first objective of the spec is the others' baseline.
+    Args:
+        objectives: what the runs call the spec's objectives, in its order; by default as they are called today.
+        warnings: what to say beyond the rows' doubts.
     """
+    named = tuple(objectives) or spec.objective_labels()
+    shown = columns(spec.evaluation)
+    judged = headline(shown, spec.adversary.eps)
     summed, drawn = tuple(summaries(rows)), tuple(curves)
-    baseline = spec.objective_labels()[0]
-    equal = tuple(equal_accuracies(drawn, baseline))
+    compared = comparisons(rows, named[0], judged.key)
+    equal = tuple(equal_accuracies(drawn, named[0]))
     return Report(
         experiment=experiment,
         name=name,
         status=status,
         complete=complete,
+        result=in_words(judged, of_first_selection(rows, spec.evaluation), compared, None if complete else status),
         selected_on=spec.evaluation.select_on,
         spec=spec,
         dataset=dataset,
+        objectives=named,
+        columns=shown,
+        headline=judged.key,
         rows=tuple(rows),
         summaries=summed,
-        comparisons=tuple(comparisons(rows, baseline)),
+        comparisons=compared,
         equal_accuracies=equal,
-        equal_accuracy_summaries=tuple(equal_accuracy_summaries(equal, spec.training.epochs)),
+        equal_accuracy_summaries=equal_accuracy_summaries(equal, spec.training.epochs),
         gaps=tuple(gaps_over_epochs(drawn)),
-        paper=beside_the_paper(spec, summed, rows[0].n if rows else None),
+        paper=beside_the_paper(spec, named, summed, rows),
         curves=drawn,
         costs=tuple(costs),
-        warnings=tuple(warnings),
+        warnings=(*doubts_in_words(rows), *warnings),
     )

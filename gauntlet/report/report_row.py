@@ -1,20 +1,25 @@
 """One line of the paper's table: a checkpoint's accuracies in training and in its evaluation."""
 
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
+from gauntlet.report.columns import attacked_accuracies
+from gauntlet.results.doubts import Doubt, doubts
 from gauntlet.results.intervals import difference_interval, wilson_interval
-from gauntlet.results.outcome import AttackOutcome, EvaluationOutcome
-from gauntlet.spec.evaluation import Selection
+from gauntlet.results.outcome import EvaluationOutcome
+from gauntlet.spec.evaluation import ExperimentEvaluationSpec, Selection
 
 
 class ReportRow(BaseModel):
     """One line of the paper's table. Accuracies are fractions of `n` test images, those that were attacked.
 
     But for `train_accuracy` and `test_accuracy`, which training measured after the epoch: natural accuracies of
-    `train_n` training images and of the whole test set. `generalisation_gap` is their difference. `intervals` holds the
-    95 % Wilson interval of each accuracy, and Newcombe's of the gap. `fgsm_accuracy` and `autoattack_accuracy` are
-    under L∞ at the first budget that was asked for, None where the experiment did not ask for that attack; `outcome`
-    has all attacks.
+    `train_n` training images and of the whole test set. `generalisation_gap` is their difference. `accuracies` are
+    those under attack, by the keys of the report's columns. `intervals` holds the 95 % Wilson interval of each
+    accuracy by its field or key, and Newcombe's of the gap. `masking` is the verdict, None where none was asked for,
+    and `doubts` are all reasons not to take the numbers at their word. `outcome` has everything that was found.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,10 +35,11 @@ class ReportRow(BaseModel):
     train_accuracy: float
     test_accuracy: float | None = None  # an earlier service's report has none
     natural_accuracy: float
-    fgsm_accuracy: float | None
-    autoattack_accuracy: float | None
+    accuracies: dict[str, float]
     generalisation_gap: float
     intervals: dict[str, tuple[float, float]]
+    masking: Literal["PASS", "SUSPECT"] | None
+    doubts: tuple[Doubt, ...]
     outcome: EvaluationOutcome
 
 
@@ -45,22 +51,13 @@ def report_row(
     checkpoint: str,
     epoch: int,
     selection: Selection,
-    train_accuracy: float,
-    train_n: int,
-    test_accuracy: float,
+    metrics: Mapping[str, float],
     outcome: EvaluationOutcome,
 ) -> ReportRow:
-    """Assemble a row from what training measured of a checkpoint, and its evaluation."""
-    fgsm, autoattack = headline(outcome, "fgsm"), headline(outcome, "autoattack")
-    measured = {
-        "natural_accuracy": outcome.natural,
-        "fgsm_accuracy": fgsm.accuracy if fgsm else None,
-        "autoattack_accuracy": autoattack.accuracy if autoattack else None,
-    }
-    intervals = {name: accuracy.interval for name, accuracy in measured.items() if accuracy is not None}
-    intervals["train_accuracy"] = wilson_interval(train_accuracy, train_n)
-    # Training takes as many images of its own as there are for test.
-    intervals["generalisation_gap"] = difference_interval(train_accuracy, train_n, test_accuracy, train_n)
+    """Assemble a row from the metrics of the checkpoint's epoch, and its evaluation."""
+    train, train_n, test = metrics["train_accuracy"], int(metrics["train_accuracy_n"]), metrics["test_accuracy"]
+    attacked = attacked_accuracies(outcome)
+    measured = {"natural_accuracy": outcome.natural} | attacked
     return ReportRow(
         objective=objective,
         seed=seed,
@@ -70,17 +67,25 @@ def report_row(
         selection=selection,
         n=outcome.natural.n,
         train_n=train_n,
-        train_accuracy=train_accuracy,
-        test_accuracy=test_accuracy,
+        train_accuracy=train,
+        test_accuracy=test,
         natural_accuracy=outcome.natural.value,
-        fgsm_accuracy=fgsm.accuracy.value if fgsm else None,
-        autoattack_accuracy=autoattack.accuracy.value if autoattack else None,
-        generalisation_gap=train_accuracy - test_accuracy,
-        intervals=intervals,
+        accuracies={key: accuracy.value for key, accuracy in attacked.items()},
+        generalisation_gap=train - test,
+        intervals={key: accuracy.interval for key, accuracy in measured.items()}
+        | {
+            "train_accuracy": wilson_interval(train, train_n),
+            # Training takes as many images of its own as there are for test.
+            "generalisation_gap": difference_interval(train, train_n, test, train_n),
+        },
+        masking=outcome.masking.verdict if outcome.masking else None,
+        doubts=doubts(outcome.findings, outcome.masking, metrics),
         outcome=outcome,
     )
 
 
-def headline(outcome: EvaluationOutcome, kind: str) -> AttackOutcome | None:
-    """The attack that a row's column of that kind shows: under L∞, of several budgets the first asked for."""
-    return next((found for found in outcome.attacks if found.attack.kind == kind and found.attack.norm == "Linf"), None)
+def of_first_selection(rows: Sequence[ReportRow], evaluation: ExperimentEvaluationSpec) -> list[ReportRow]:
+    """The rows of the first selection that is asked for and measured: one for each run, where one number is wanted."""
+    measured = {row.selection for row in rows}
+    first = next((selection for selection in evaluation.select if selection in measured), None)
+    return [row for row in rows if row.selection == first]

@@ -1,17 +1,17 @@
 """What several seeds say together: each objective's mean, and the objectives compared seed by seed."""
 
 import statistics
-from collections.abc import Iterator, Sequence
-from typing import Literal, get_args
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from gauntlet.report.report_row import ReportRow
-from gauntlet.results.intervals import mean_interval, paired_p
+from gauntlet.results.intervals import difference_interval, holm, mean_interval, paired_p
 from gauntlet.spec.evaluation import Selection
 
-Metric = Literal["train_accuracy", "natural_accuracy", "fgsm_accuracy", "autoattack_accuracy", "generalisation_gap"]
-METRICS: tuple[Metric, ...] = get_args(Metric)
+# Where values can lie: accuracies; differences of two, the gap among them; differences of two gaps.
+ACCURACY, DIFFERENCE, GAP_DIFFERENCE = (0.0, 1.0), (-1.0, 1.0), (-2.0, 2.0)
 
 
 class _Value(BaseModel):
@@ -19,7 +19,10 @@ class _Value(BaseModel):
 
 
 class Estimate(_Value):
-    """A mean over `n` seeds with its sample standard deviation and 95 % Student-t interval, None for one seed."""
+    """A mean over `n` seeds with their sample standard deviation, None for one seed.
+
+    `interval` is of 95 % (`gauntlet.results.intervals.mean_interval`), None for one seed, or for equal ones.
+    """
 
     n: int
     mean: float
@@ -27,15 +30,15 @@ class Estimate(_Value):
     interval: tuple[float, float] | None
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> "Estimate":
-        """Estimate from at least one value."""
-        n = len(values)
-        sd = statistics.stdev(values) if n > 1 else None
-        return cls(n=n, mean=statistics.fmean(values), sd=sd, interval=mean_interval(values))
+    def of(cls, values: Sequence[float], scale: tuple[float, float], images: int = 10_000) -> "Estimate":
+        """Estimate from at least one value; all lie in `scale`, accuracies were counted from so many images each."""
+        sd = statistics.stdev(values) if len(values) > 1 else None
+        interval = mean_interval(values, scale, images)
+        return cls(n=len(values), mean=statistics.fmean(values), sd=sd, interval=interval)
 
 
 class Summary(_Value):
-    """One objective's checkpoints of one selection over its seeds, as fractions; a metric not measured is None."""
+    """One objective's checkpoints of one selection over its seeds, as fractions; `accuracies` by column."""
 
     objective: str
     selection: Selection
@@ -43,69 +46,100 @@ class Summary(_Value):
     epochs: tuple[int, ...]
     train_accuracy: Estimate
     natural_accuracy: Estimate
-    fgsm_accuracy: Estimate | None
-    autoattack_accuracy: Estimate | None
+    accuracies: dict[str, Estimate]
     generalisation_gap: Estimate
 
 
-class Comparison(_Value):
+class PairedTest(_Value):
+    """A two-sided paired t-test: its p, None where there is none, and Holm's adjusted one."""
+
+    p: float | None
+    p_adjusted: float | None
+
+
+class Comparison(PairedTest):
     """An objective minus the baseline in one metric, a fraction, over the seeds that both have.
 
-    `p` is of a two-sided paired t-test, not adjusted for how many comparisons there are; None with fewer than two
-    seeds, or where every seed differs by the same.
+    `metric` is `natural_accuracy`, `generalisation_gap` or the key of the report's headline. There is no p with fewer
+    than two seeds, or where every seed differs by the same. With one seed alone `image_interval` says what the test
+    images tell of its accuracies: Newcombe's 95 % interval of their difference.
     """
 
     objective: str
     baseline: str
     selection: Selection
-    metric: Metric
+    metric: str
     seeds: tuple[int, ...]
     difference: Estimate
-    p: float | None
+    image_interval: tuple[float, float] | None
+
+
+Tested = TypeVar("Tested", bound=PairedTest)
 
 
 def summaries(rows: Sequence[ReportRow]) -> Iterator[Summary]:
     """One summary for each objective and selection, in the order of the rows."""
     for objective, selection in dict.fromkeys((row.objective, row.selection) for row in rows):
         alike = [row for row in rows if (row.objective, row.selection) == (objective, selection)]
-        estimates = {metric: _estimate(alike, metric) for metric in METRICS}
+        images, train_images = min(row.n for row in alike), min(row.train_n for row in alike)
         yield Summary(
             objective=objective,
             selection=selection,
             seeds=tuple(row.seed for row in alike),
             epochs=tuple(row.epoch for row in alike),
-            **estimates,  # type: ignore[arg-type]  # only those that a row may lack are None
+            train_accuracy=Estimate.of([row.train_accuracy for row in alike], ACCURACY, train_images),
+            natural_accuracy=Estimate.of([row.natural_accuracy for row in alike], ACCURACY, images),
+            accuracies={
+                key: Estimate.of([row.accuracies[key] for row in alike], ACCURACY, images)
+                for key in alike[0].accuracies
+            },
+            generalisation_gap=Estimate.of([row.generalisation_gap for row in alike], DIFFERENCE),
         )
 
 
-def comparisons(rows: Sequence[ReportRow], baseline: str) -> Iterator[Comparison]:
-    """Every other objective against `baseline`, for each selection and each metric that both were measured in."""
+def comparisons(rows: Sequence[ReportRow], baseline: str, headline: str) -> tuple[Comparison, ...]:
+    """Every other objective against `baseline`, for each selection, under attack first."""
+    return adjusted(list(_unadjusted(rows, baseline, (headline, "natural_accuracy", "generalisation_gap"))))
+
+
+def adjusted(tests: Sequence[Tested]) -> tuple[Tested, ...]:
+    """The same with `p_adjusted`: Holm's, for as many of them as have a p."""
+    ps = iter(holm([test.p for test in tests if test.p is not None]))
+    return tuple(test if test.p is None else test.model_copy(update={"p_adjusted": next(ps)}) for test in tests)
+
+
+def metric(row: ReportRow, name: str) -> float:
+    """A row's value of a comparison's metric, a fraction."""
+    return float(row.accuracies[name] if name in row.accuracies else getattr(row, name))
+
+
+def _unadjusted(rows: Sequence[ReportRow], baseline: str, metrics: Sequence[str]) -> Iterator[Comparison]:
     for objective, selection in dict.fromkeys((row.objective, row.selection) for row in rows):
         if objective == baseline:
             continue
         ours, theirs = (_by_seed(rows, name, selection) for name in (objective, baseline))
-        for metric in METRICS:
-            pairs = {
-                seed: (getattr(ours[seed], metric), getattr(theirs[seed], metric)) for seed in ours if seed in theirs
-            }
-            differences = {
-                seed: one - other for seed, (one, other) in pairs.items() if one is not None and other is not None
-            }
-            if differences:
-                yield Comparison(
-                    objective=objective,
-                    baseline=baseline,
-                    selection=selection,
-                    metric=metric,
-                    seeds=tuple(differences),
-                    difference=Estimate.of(list(differences.values())),
-                    p=paired_p(list(differences.values())),
-                )
+        pairs = {seed: (row, theirs[seed]) for seed, row in ours.items() if seed in theirs}
+        for name in metrics if pairs else ():
+            scale = GAP_DIFFERENCE if name == "generalisation_gap" else DIFFERENCE
+            differences = [metric(one, name) - metric(other, name) for one, other in pairs.values()]
+            yield Comparison(
+                objective=objective,
+                baseline=baseline,
+                selection=selection,
+                metric=name,
+                seeds=tuple(pairs),
+                difference=Estimate.of(differences, scale),
+                p=paired_p(differences),
+                p_adjusted=None,
+                image_interval=_image_interval(pairs, name),
+            )
 
 
-def _estimate(rows: Sequence[ReportRow], metric: Metric) -> Estimate | None:
-    values = [value for row in rows if (value := getattr(row, metric)) is not None]
-    return Estimate.of(values) if values else None
+def _image_interval(pairs: Mapping[int, tuple[ReportRow, ReportRow]], name: str) -> tuple[float, float] | None:
+    if len(pairs) > 1 or name == "generalisation_gap":
+        return None
+    ((one, other),) = pairs.values()
+    return difference_interval(metric(one, name), one.n, metric(other, name), other.n)
 
 
 def _by_seed(rows: Sequence[ReportRow], objective: str, selection: Selection) -> dict[int, ReportRow]:

@@ -17,11 +17,12 @@ FindingKind = Literal[
     "zero_gradient",
     "chance_accuracy",
 ]
+Severity = Literal["error", "warning"]
 
 
 class Finding(Spec):
     """One fault: an error makes the model useless, a warning makes what is measured of it suspect."""
 
     kind: FindingKind
-    severity: Literal["error", "warning"]
+    severity: Severity
     message: str

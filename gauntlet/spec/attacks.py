@@ -117,35 +117,13 @@ AnyAttack = (
 )  # what AttackSpec is told apart into
 AttackSpec = Annotated[AnyAttack, Field(discriminator="kind")]
 
-# As a reader knows them.
-TITLES: dict[str, str] = {
-    "fgsm": "FGSM",
-    "pgd": "PGD",
-    "apgd-ce": "APGD-CE",
-    "apgd-t": "APGD-T",
-    "fab-t": "FAB-T",
-    "square": "Square",
-    "autoattack": "AutoAttack",
-    "noise": "random noise",
-    "transfer": "transfer",
-}
-
 
 def attack_label(attack: AnyAttack) -> str:
     """A short unique name of an attack, such as `fgsm@8/255` or `pgd(steps=20)@L2:0.5`."""
-    norm = "" if attack.norm == "Linf" else f"{attack.norm}:"
-    return f"{attack.kind}{_departures(attack)}@{norm}{format_eps(attack.eps)}"
-
-
-def attack_title(attack: AnyAttack) -> str:
-    """An attack as a reader knows it, without its budget, such as `FGSM` or `PGD (steps=20)`."""
-    departures = _departures(attack)
-    return TITLES[attack.kind] + (f" {departures}" if departures else "")
-
-
-def _departures(attack: AnyAttack) -> str:
     fields = attack.model_dump(exclude_defaults=True, exclude={"kind", "eps", "norm"})
-    return f"({', '.join(f'{name}={value}' for name, value in fields.items())})" if fields else ""
+    departures = f"({', '.join(f'{name}={value}' for name, value in fields.items())})" if fields else ""
+    norm = "" if attack.norm == "Linf" else f"{attack.norm}:"
+    return f"{attack.kind}{departures}@{norm}{format_eps(attack.eps)}"
 
 
 def threat_model(attack: AnyAttack) -> str:

@@ -5,9 +5,8 @@ those of the paper (arXiv 2012.04353) where it states a value; docs/experiments.
 not.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Self, assert_never
+from typing import Annotated, Literal, Self, assert_never
 
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
@@ -23,6 +22,7 @@ from gauntlet.spec.kinds import (
     faulty_fields,
 )
 from gauntlet.spec.lists import Listed
+from gauntlet.spec.objective_labels import objective_labels
 from gauntlet.spec.objectives import A2c, AgentSpec, Dqn, LossSpec, ObjectiveSpec, Ppo
 from gauntlet.spec.presets import PRESETS, overlay
 from gauntlet.spec.texts import CheckpointId, Label
@@ -157,12 +157,8 @@ class ExperimentSpec(Spec):
         return self
 
     def objective_labels(self) -> tuple[str, ...]:
-        """One name per objective: its kind, with the fields that set it apart where the kind occurs twice."""
-        kinds = Counter(objective.kind for objective in self.objectives)
-        return tuple(
-            objective.kind if kinds[objective.kind] == 1 else _with_departures(objective)
-            for objective in self.objectives
-        )
+        """One name per objective (`gauntlet.spec.objective_labels`)."""
+        return objective_labels(self.objectives)
 
     def runs(self) -> tuple[tuple[str, RunSpec], ...]:
         """The runs in order, objective by objective, each with its objective's label."""
@@ -227,11 +223,3 @@ def _normalises_one_image(agent: AgentSpec, batch_size: int) -> bool:
             return False
         case _:
             assert_never(agent)
-
-
-def _with_departures(objective: ObjectiveSpec) -> str:
-    departures: dict[str, Any] = objective.model_dump(exclude_defaults=True, exclude={"kind"})
-    if not departures:
-        return objective.kind
-    listed = ", ".join(f"{field}={value}" for field, value in departures.items())
-    return f"{objective.kind} ({listed})"

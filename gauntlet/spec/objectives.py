@@ -4,11 +4,12 @@ Told apart by `kind`. Defaults are those of the paper (arXiv 2012.04353) where i
 authors or Stable-Baselines3 where they do; docs/experiments.md says what was measured where neither does. No torch.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from gauntlet.spec.kinds import Spec, tag_required
+from gauntlet.spec.texts import ObjectiveLabel
 
 RolloutSteps = Annotated[int, Field(ge=1, le=1_000)]
 EntropyBonus = Annotated[float, Field(ge=0, le=10)]
@@ -23,7 +24,24 @@ _UPDATE_MODE = (
 )
 
 
-class CrossEntropy(Spec):
+class Objective(Spec):
+    """What all objectives share: their kind, and a name of the user's own for runs, tables and figures."""
+
+    kind: str
+    label: ObjectiveLabel | None = Field(
+        default=None,
+        description="What to call it: one line of at most 80 characters. By default its kind, and what sets it apart "
+        "where the experiment has several of that kind.",
+    )
+
+    @model_validator(mode="after")
+    def _is_not_called_another_kind(self) -> Self:
+        if self.label in _KINDS and self.label != self.kind:
+            raise ValueError(f"label {self.label} is the name of another kind of objective: choose one that is not")
+        return self
+
+
+class CrossEntropy(Objective):
     """−log P(y | x), the supervised baseline."""
 
     model_config = tag_required("kind")
@@ -42,7 +60,7 @@ class Reward(Spec):
         return max(abs(self.correct), abs(self.wrong), 1.0)
 
 
-class PolicyGradient(Spec):
+class PolicyGradient(Objective):
     """Vanilla policy gradient on the predicted class (the paper's Eq. 1; Williams 1992)."""
 
     model_config = tag_required("kind")
@@ -75,7 +93,7 @@ class PolicyGradient(Spec):
         return self
 
 
-class ExpectedReward(Spec):
+class ExpectedReward(Objective):
     """The exact expectation that the sampled policy gradient estimates: −(p_y · correct + (1 − p_y) · wrong)."""
 
     model_config = tag_required("kind")
@@ -83,7 +101,7 @@ class ExpectedReward(Spec):
     reward: Reward = Reward()
 
 
-class A2c(Spec):
+class A2c(Objective):
     """Advantage actor-critic (Mnih et al. 2016): the policy gradient with a learned baseline, by Stable-Baselines3.
 
     The actor is the network, the critic one linear layer on the features of its last.
@@ -102,7 +120,7 @@ class A2c(Spec):
     update_mode: UpdateMode = Field(default="eval", description=_UPDATE_MODE)
 
 
-class Ppo(Spec):
+class Ppo(Objective):
     """Proximal policy optimisation with the clipped surrogate (Schulman et al. 2017), by Stable-Baselines3.
 
     The actor is the network, the critic one linear layer on the features of its last.
@@ -123,7 +141,7 @@ class Ppo(Spec):
     update_mode: UpdateMode = Field(default="eval", description=_UPDATE_MODE)
 
 
-class Dqn(Spec):
+class Dqn(Objective):
     """Deep Q-learning (Mnih et al. 2015), by Stable-Baselines3: the network's outputs are the classes' values.
 
     An episode ends with its only action, so a value is the expected reward and nothing is bootstrapped. The replay
@@ -147,3 +165,5 @@ class Dqn(Spec):
 LossSpec = CrossEntropy | PolicyGradient | ExpectedReward
 AgentSpec = A2c | Ppo | Dqn
 ObjectiveSpec = Annotated[LossSpec | AgentSpec, Field(discriminator="kind")]
+
+_KINDS = frozenset(model.model_fields["kind"].default for model in get_args(LossSpec | AgentSpec))

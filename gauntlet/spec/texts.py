@@ -48,3 +48,13 @@ _NO_CONTROLS = "This text must not hold line breaks, tabs or other control chara
 # Printable in every database, terminal and page (PostgreSQL refuses NUL in JSON).
 Label = Annotated[str, Field(min_length=1, max_length=200), Matching(r"^[^\x00-\x1f\x7f]+$", _NO_CONTROLS)]
 Source = Annotated[str, Field(max_length=500), Matching(r"^[^\x00-\x1f\x7f]*$", _NO_CONTROLS)]
+_HIDDEN = r"\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069"
+# Stands in tables of every kind, and is part of many lines.
+ObjectiveLabel = Annotated[
+    str,
+    Field(min_length=1, max_length=80),
+    Matching(
+        rf"^[^\s{_HIDDEN}]([^{_HIDDEN}]*[^\s{_HIDDEN}])?$",
+        "This must be one line of visible text, without blanks around it or marks that turn its direction.",
+    ),
+]

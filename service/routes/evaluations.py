@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
 
-from gauntlet.report.image_results import image_results, to_csv
-from gauntlet.resources import Evaluation, ImageResult, Page
+from gauntlet.rendering.csv import images_to_csv
+from gauntlet.report.image_results import image_results
+from gauntlet.resources import Evaluation, ImagePage, Page
 from gauntlet.spec.evaluation import EvaluationRequest
 from service.data import look_at_tests
 from service.dependencies import (
@@ -76,7 +77,7 @@ def get_evaluation(evaluation_id: str, database: DatabaseDep) -> Evaluation:
 
 @router.get(
     "/{evaluation_id}/images",
-    response_model=Page[ImageResult],
+    response_model=ImagePage,
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
 def list_images(
@@ -85,24 +86,25 @@ def list_images(
     limit: Limit = 20,
     after: AfterImage = None,
     format: Annotated[Literal["json", "csv"], Query(description="csv holds all images at once.")] = "json",
-) -> Page[ImageResult] | PlainTextResponse:
+) -> ImagePage | PlainTextResponse:
     """What became of each image so far, in the test set's order: robust or not, and broken by which attack."""
     first = 0 if after is None else after + 1
     with database.reading() as session:
         evaluation = evaluations.get(session, evaluation_id)
+        (shown,) = evaluations.show(session, [evaluation])
         classes = checkpoints.card_of(checkpoints.get(session, evaluation.checkpoint_id)).classes
         if format == "csv":
             found = evaluations.batches(session, evaluation_id)
         else:
             # One more than is shown, to know whether any follow.
             found = batches.between(session, evaluation_id, first, first + limit)
-    spec = evaluations.specified(evaluation)
-    results = image_results(spec, found, classes)
+    results = image_results(shown.spec, found, classes)
     if format == "csv":
-        return PlainTextResponse(to_csv(spec, results), media_type="text/csv")
+        return PlainTextResponse(images_to_csv(shown.spec, results, shown.doubts), media_type="text/csv")
     rest = [result for result in results if result.position >= first]
-    shown, has_more = tuple(rest[:limit]), len(rest) > limit
-    return Page(data=shown, has_more=has_more, next=str(shown[-1].position) if has_more else None)
+    data, has_more = tuple(rest[:limit]), len(rest) > limit
+    following = str(data[-1].position) if has_more else None
+    return ImagePage(data=data, has_more=has_more, next=following, doubts=shown.doubts)
 
 
 @router.post("/{evaluation_id}/cancel")

@@ -86,7 +86,7 @@ def test_results_so_far_can_be_had_of_a_service_that_runs(
     about = json.loads((tmp_path / "out/about.json").read_text())
     assert (about["status"], about["commit"], about["finished_at"]) == ("queued", "abc", None)
     assert "database_bytes" not in about
-    assert "may still be missing" in (tmp_path / "out/report.md").read_text()
+    assert "this may change" in (tmp_path / "out/report.md").read_text()
     assert list((tmp_path / "out/figures").iterdir()) == []
     forms = {"report.json", "report.md", "report.csv", "report.tex"}
     assert {file.name for file in (tmp_path / "out").glob("report.*")} == forms

@@ -10,7 +10,7 @@ from gauntlet.report.report import Report, assemble
 from gauntlet.report.report_row import report_row
 from gauntlet.results.outcome import summarise
 from gauntlet.spec.experiment import ExperimentSpec
-from tests.reports import judged, measured
+from tests.reports import judged, measured, metrics
 
 
 @pytest.fixture
@@ -23,9 +23,7 @@ def report(tiny_spec: ExperimentSpec) -> Report:
         checkpoint="ckpt_a",
         epoch=4,
         selection="best_fgsm",
-        train_accuracy=0.9,
-        train_n=96,
-        test_accuracy=0.5,
+        metrics=metrics(0.9, 96, 0.5),
         outcome=summarise(
             tiny_spec.evaluation.of_one(),
             [judged("natural", [True, False] * 8), judged("fgsm@8/255", [True] + [False] * 15)],
@@ -52,7 +50,7 @@ def shown(report: Report) -> str:
 def test_a_finished_report_is_its_table(report: Report) -> None:
     """Per cent, the interval below, a dash where nothing was measured; nothing is cut at 80 columns."""
     text = shown(report)
-    for expected in ("[x]: accuracy", "cross_entropy", "seed 7", "best fgsm", "50.0", "28–72", "–", "+40.0"):
+    for expected in ("[x]: accuracy", "cross-entropy", "seed 7", "best fgsm", "50.0", "28–72", "8/255", "+40.0"):
         assert expected in text
     assert "…" not in text
 

@@ -46,11 +46,10 @@ def test_one_request_becomes_a_report_and_a_classified_image(
         }
         for row in report.rows:
             assert row.n == 3
-            assert row.autoattack_accuracy is not None
-            assert 0 <= row.autoattack_accuracy <= row.natural_accuracy <= 1
+            assert 0 <= row.accuracies["autoattack@32/255"] <= row.natural_accuracy <= 1
             assert row.test_accuracy is not None
             assert row.generalisation_gap == pytest.approx(row.train_accuracy - row.test_accuracy)
-        assert "| policy_gradient | 0 | epoch" in client.report_text(experiment.id, "md")
+        assert "| policy gradient | 0 | epoch" in client.report_text(experiment.id, "md")
 
         for run in client.runs(experiment.id):
             assert [row.epoch for row in client.metrics(run.id)] == [1, 2, 3, 4]
@@ -113,8 +112,7 @@ def test_agents_take_the_same_way(system: System, tiny_document: dict[str, Any])
     assert rows.keys() == agents.keys()
     for row in rows.values():
         assert row.n == 16
-        assert row.fgsm_accuracy is not None
-        assert 0 <= row.fgsm_accuracy <= row.natural_accuracy
+        assert 0 <= row.accuracies["fgsm@8/255"] <= row.natural_accuracy
 
     picture = system.home / "dark.png"
     Image.new("L", (16, 16)).save(picture)

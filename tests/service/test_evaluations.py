@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from gauntlet.report.leaderboard import Leaderboard
 from gauntlet.report.transfers import TransferMatrix
 from gauntlet.resources import Evaluation, Page
+from gauntlet.results.finding import Finding
 from service.settings import ServiceSettings
 from store.database import Database
 from tests.evaluations import FGSM, batch, begun, finished, imported, queued, recorded
@@ -111,7 +112,21 @@ def test_images_say_what_broke_them(api: TestClient, database: Database) -> None
     assert [image["attacks"]["fgsm@8/255"]["broken_by"] for image in images] == [None, None, "fgsm", None]
     table = api.get(path, params={"format": "csv"})
     assert table.headers["content-type"].startswith("text/csv")
-    assert table.text.splitlines()[3:] == ["2,2,2,0,7,fgsm,0,6,apgd-t", "3,3,3,1,3,,,,"]
+    assert table.text.splitlines()[3:] == ["2,2,2,0,7,fgsm,0,6,apgd-t,", "3,3,3,1,3,,,,,"]
+
+
+def test_images_say_what_is_in_doubt(api: TestClient, database: Database) -> None:
+    """What speaks against the evaluation's numbers stands with its images, in either form, once it has ended."""
+    evaluation = queued(database, imported(database, "one"))
+    path = f"/v1/evaluations/{evaluation}/images"
+    assert api.get(path).json()["doubts"] == []
+    finding = Finding(kind="random_output", severity="warning", message="Two passes differ.")
+    finished(database, evaluation, natural=4, robust=2, findings=[finding])
+    (doubt,) = api.get(path).json()["doubts"]
+    assert doubt == {"kind": "random_output", "severity": "warning", "sentence": "Two passes differ."}
+    lines = api.get(path, params={"format": "csv"}).text.splitlines()
+    assert [line.rpartition(",")[2] for line in lines] == ["doubts"] + ["random_output"] * 4
+    assert api.get(f"/v1/evaluations/{evaluation}").json()["doubts"] == [doubt]
 
 
 def test_the_leaderboard_is_answered_and_read_back(api: TestClient, database: Database) -> None:

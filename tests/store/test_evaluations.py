@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gauntlet.results.finding import Finding
 from gauntlet.results.protocol import IMPLEMENTATIONS
 from gauntlet.results.stage_results import NATURAL
 from gauntlet.spec.evaluation import EvaluationRequest
@@ -173,18 +174,46 @@ def test_the_leaderboard_ranks_like_with_like(database: Database) -> None:
         fgsm = comparisons.leaderboard(session, attack="fgsm", dataset="digits", limit=1)
         assert comparisons.leaderboard(session, attack=None, dataset="cifar10", limit=1).groups == ()
     first, *rest = found.groups
-    assert first.title == "digits, fgsm@8/255, 4 images"
+    assert first.title == "digits, FGSM at ε = 8/255 (L∞), 4 images"
     assert [(e.rank, e.name, e.robust.value) for e in first.entries] == [
         (1, "best", 0.75),
         (2, "worse", 0.25),
         (2, "alike", 0.25),
     ]
     assert [(group.title, len(group.entries)) for group in rest] == [
-        ("digits, fgsm@8/255, 6 images", 1),
-        ("digits, pgd@8/255, 4 images", 1),
+        ("digits, FGSM at ε = 8/255 (L∞), 6 images", 1),
+        ("digits, PGD at ε = 8/255 (L∞), 4 images", 1),
     ]
     assert len({group.protocol.id for group in found.groups}) == 3
     assert [(group.count, len(group.entries)) for group in fgsm.groups] == [(3, 1), (1, 1)]
+
+
+def test_what_any_evaluation_found_stands_beside_the_place(database: Database) -> None:
+    """Weights that one evaluation of four finds masked are marked in every list, with the reason; others are not."""
+    doubted, sound = imported(database, "doubted"), imported(database, "sound")
+    finding = Finding(kind="random_output", severity="warning", message="Two passes differ.")
+    finished(database, queued(database, doubted), natural=4, robust=3)
+    finished(database, queued(database, doubted, PGD, masking={"samples": 4}), natural=4, robust=3, zero_gradients=4)
+    finished(database, queued(database, doubted, PGD, samples=6), natural=6, robust=3, findings=[finding])
+    finished(database, queued(database, doubted, samples=6), natural=6, robust=3)
+    finished(database, queued(database, sound, masking={"samples": 4}), natural=4, robust=2)
+    with database.reading() as session:
+        found = comparisons.leaderboard(session, attack="fgsm", dataset=None, limit=10)
+        shown = evaluations.show(session, evaluations.page(session, checkpoint=doubted, after=None, limit=10).rows)
+    for group in found.groups:
+        (marked,) = (entry for entry in group.entries if entry.name == "doubted")
+        assert marked.masking == "SUSPECT"
+        assert {doubt.kind for doubt in marked.doubts} == {"masked_gradients", "random_output"}
+        assert "exactly zero at 4 of 4" in next(d.sentence for d in marked.doubts if d.kind == "masked_gradients")
+    (clean,) = (entry for group in found.groups for entry in group.entries if entry.name == "sound")
+    assert (clean.masking, clean.doubts) == ("PASS", ())
+    # By itself an evaluation says what it found.
+    assert [[doubt.kind for doubt in each.doubts] for each in shown] == [
+        [],
+        ["random_output"],
+        ["masked_gradients"],
+        [],
+    ]
 
 
 def test_a_transfer_matrix_is_of_one_protocol(database: Database) -> None:

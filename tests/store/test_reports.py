@@ -40,7 +40,7 @@ def test_an_evaluation_becomes_a_line_of_the_report(database: Database, tiny_spe
     (row,) = report.rows
     assert (report.complete, report.status) == (True, "succeeded")
     assert (row.objective, row.seed, row.epoch, row.selection, row.n) == ("cross_entropy", 0, 2, "best_fgsm", 4)
-    assert (row.natural_accuracy, row.fgsm_accuracy, row.autoattack_accuracy) == (0.75, 0.25, None)
+    assert (row.natural_accuracy, row.accuracies) == (0.75, {"fgsm@8/255": 0.25})
     assert (row.train_accuracy, row.train_n, row.generalisation_gap) == (0.75, 96, 0.125)
     assert report.warnings == ()
     assert [(one.objective, one.seeds) for one in report.summaries] == [("cross_entropy", (0,))]
@@ -60,7 +60,7 @@ def test_a_report_warns_of_masked_gradients(database: Database, tiny_spec: Exper
     with database.reading() as session:
         report = reports.build(session, experiment_id)
     (warning,) = report.warnings
-    assert warning.startswith("cross_entropy, seed 0, epoch 2: its gradients may be masked.")
+    assert warning.startswith("cross-entropy, seed 0, epoch 2: Its gradients may be masked.")
     assert "exactly zero at 2 of 4" in warning
 
 
@@ -91,7 +91,7 @@ def test_a_report_is_extended_by_an_evaluation_of_more_images(
     attack(database, held, [True, False, False] * 2)
     with database.reading() as session:
         (row,) = reports.build(session, experiment_id).rows
-    assert (row.n, row.fgsm_accuracy) == ((6, 1 / 3) if n == 6 else (4, 1.0))
+    assert (row.n, row.accuracies["fgsm@8/255"]) == ((6, 1 / 3) if n == 6 else (4, 1.0))
 
 
 def test_a_report_has_the_curves_and_costs_of_every_run(database: Database, tiny_spec: ExperimentSpec) -> None:
@@ -123,4 +123,4 @@ def test_a_failed_run_is_named_in_the_report(database: Database, tiny_spec: Expe
     with database.reading() as session:
         report = reports.build(session, experiment_id)
     assert report.status == "failed"
-    assert report.warnings == ("cross_entropy, seed 0: training failed. The loss was nan.",)
+    assert report.warnings == ("cross-entropy, seed 0: training failed. The loss was nan.",)

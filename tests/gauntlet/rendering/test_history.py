@@ -17,9 +17,9 @@ def test_accuracies_stand_by_epoch() -> None:
     """A line for each epoch that kept a checkpoint and for the last; the gap in signed points."""
     report = made_up({"training": {"epochs": 12, "checkpoint_every": 5}, "seeds": [0]})
     (section,) = re.findall(r"## By epoch\n(.*?)\n## ", to_markdown(report), re.DOTALL)
-    lines = [line for line in section.splitlines() if line.startswith("| cross_entropy")]
+    lines = [line for line in section.splitlines() if line.startswith("| cross-entropy")]
     assert [line.split(" | ")[2] for line in lines] == ["5", "10", "12"]
-    assert all(re.fullmatch(r"\| cross_entropy \| 0 \| \d+( \| \d+\.\d){3} \| [+−]\d\.\d \|", line) for line in lines)
+    assert all(re.fullmatch(r"\| cross-entropy \| 0 \| \d+( \| \d+\.\d){3} \| [+−]\d\.\d \|", line) for line in lines)
 
 
 def test_gaps_stand_over_all_epochs() -> None:
@@ -29,7 +29,7 @@ def test_gaps_stand_over_all_epochs() -> None:
         update={"epochs": 8, "small_epochs": 3, "mean": 0.021, "widest": 0.04, "widest_epoch": 7, "last": -0.001}
     )
     text = to_markdown(report.model_copy(update={"gaps": (first,)}))
-    assert "| cross_entropy | 0 | 8 | 37.5 | +2.1 | +4.0 | 7 | −0.1 |" in text
+    assert "| cross-entropy | 0 | 8 | 37.5 | +2.1 | +4.0 | 7 | −0.1 |" in text
     assert "The gap over epochs" not in to_markdown(made_up(curves=()))
 
 
@@ -44,14 +44,14 @@ def test_objectives_stand_at_equal_accuracy() -> None:
     both = found.model_copy(update={"moments": ("last",), "objective_at": ours, "baseline_at": theirs})
     alone = both.model_copy(update={"moments": ("highest_fgsm", "last"), "baseline_at": None})
     text = to_markdown(report.model_copy(update={"equal_accuracies": (both, alone)}))
-    assert "| policy_gradient / cross_entropy | 0 | train | 9 (last) / 3 | 50.0 / 50.0 |" in text
+    assert "| policy gradient / cross-entropy | 0 | train | 9 / 3 (last) | 50.0 / 50.0 |" in text
     assert "| 33.0 / 30.0 (+3.0) | +1.0 / −0.2 |" in text
-    assert "| 9 (highest fgsm = last) / none | 50.0 / – |" in text
+    assert "| 9 / none (highest FGSM = last) | 50.0 / – |" in text
     assert "| 33.0 / – | +1.0 / – |" in text
 
 
 def test_seeds_stand_together_at_equal_accuracy() -> None:
-    """Whose difference, in what equal, over how many seeds; FGSM with its p, and the gap."""
+    """Whose difference, in what equal, over how many seeds: FGSM with its budget, and the gap; no p without a test."""
     report = made_up({"seeds": [0]})
     one = report.equal_accuracies[0]
     last = one.model_copy(
@@ -62,8 +62,10 @@ def test_seeds_stand_together_at_equal_accuracy() -> None:
         }
     )
     (found,) = equal_accuracy_summaries([last], one.objective_at.epoch)
+    assert "| compared | equal in | seeds | FGSM 8/255 | gap |" in to_markdown(report)
+    assert "| compared | equal in | seeds | FGSM 8/255 | p | p, adjusted | gap |" in to_markdown(made_up())
     text = to_markdown(report.model_copy(update={"equal_accuracy_summaries": (found,)}))
-    assert "| policy_gradient − cross_entropy | train | 1 | +3.0 | – | +0.0 |" in text
+    assert "| policy gradient − cross-entropy | train | 1 | +3.0 | 0.0 |" in text
 
 
 @pytest.mark.parametrize("render", [to_markdown, to_html, to_latex])

@@ -60,7 +60,7 @@ def test_the_page_has_all_figures_and_tables(text: str) -> None:
     page = Page(text)
     assert page.tags.count("figure") == len(FIGURES)
     headings = ("Over seeds", "Objectives compared", "Beside the paper", "At equal accuracy", "By epoch")
-    for heading in (*headings, "The gap over epochs", "Every attack", "By class", "Cost"):
+    for heading in (*headings, "The gap over epochs", "Protocols", "By class", "Cost"):
         assert f"<h2>{heading}</h2>" in text
     assert page.tags.count("details") == 6 + 3
     assert "prefers-color-scheme: dark" in text
@@ -80,6 +80,6 @@ def test_an_unfinished_page_says_so() -> None:
     """Without rows there are no tables of them, and it is told that they may come."""
     empty: Report = made_up(rows=(), curves=(), costs=(), complete=False, status="running")
     page_text = to_html(empty)
-    assert "The experiment is running: rows may still be missing." in page_text
+    assert "The experiment is running: this may change." in page_text
     assert "<figure>" not in page_text
     assert "Every run" not in page_text

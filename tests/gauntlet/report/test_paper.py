@@ -6,7 +6,7 @@ import pytest
 
 from gauntlet.report.published import ANCHORS, PAPER
 from gauntlet.spec.eps import parse_eps
-from tests.reports import made_up
+from tests.reports import CIFAR10, made_up
 
 
 def test_the_papers_numbers_stand_beside_ours() -> None:
@@ -27,7 +27,7 @@ def test_the_papers_numbers_stand_beside_ours() -> None:
     assert best.natural is not None
     assert best.natural.difference_points == pytest.approx(100 * ours.natural_accuracy.mean - 52.85)
     assert best.autoattack is not None
-    assert (best.autoattack.ours, best.autoattack.published) == (ours.autoattack_accuracy, 0.3041)
+    assert (best.autoattack.ours, best.autoattack.published) == (ours.accuracies["autoattack@8/255"], 0.3041)
     assert found["cross_entropy", "last"].fgsm is None
 
 
@@ -51,7 +51,7 @@ def test_what_differs_from_the_paper_is_named() -> None:
     assert {
         "training.batch_size is 512, not 32.",
         "adversary.mode is train, not eval.",
-        "The objective policy_gradient departs from the preset's: action argmax.",
+        "policy gradient departs from the preset: action argmax.",
     } <= set(other.paper.departures)
     sparser = made_up({"training": {"checkpoint_every": 3}, "evaluation": {"select_on": "validation"}})
     assert sparser.paper is not None
@@ -59,10 +59,34 @@ def test_what_differs_from_the_paper_is_named() -> None:
         "training.checkpoint_every is 3, not 20.",
         "Training is on 45,000 images, not 50,000.",
     } <= set(sparser.paper.departures)
-    folder = made_up({"dataset": {"name": "image_folder", "folder": "photos"}})
-    assert folder.paper is not None
-    assert not folder.paper.same_dataset
-    assert folder.paper.departures[0].startswith("The data set is image_folder photos")
+
+
+def test_copies_of_cifar10_are_held_against_the_paper_as_copies() -> None:
+    """A folder that is called so and has all ten classes; it is said that they are copies."""
+    copies = made_up({"dataset": {"name": "image_folder", "folder": "CIFAR-10_png"}})
+    assert copies.paper is not None
+    assert not copies.paper.same_dataset
+    told = "The data set is image_folder CIFAR-10_png: copies of CIFAR-10, by the names of its classes."
+    assert copies.paper.departures[0] == told
+
+
+@pytest.mark.parametrize(
+    ("folder", "classes"),
+    [
+        ("pets", ("cat", "dog", "fish", "hamster", "parrot")),
+        ("cifar10", ("cat", "dog", "fish", "hamster", "parrot")),
+        ("cinic-10", CIFAR10),
+    ],
+    ids=["pets", "pets under its name", "its classes under another name"],
+)
+def test_other_pictures_of_that_size_are_not_held_against_the_paper(folder: str, classes: tuple[str, ...]) -> None:
+    """32×32 pixels, the paper's network and budget make no CIFAR-10."""
+    assert made_up({"dataset": {"name": "image_folder", "folder": folder}}, classes=classes).paper is None
+
+
+def test_copies_are_not_known_before_something_is_measured() -> None:
+    """Without a row nobody knows a folder's classes."""
+    assert made_up({"dataset": {"name": "image_folder", "folder": "cifar10"}}, rows=()).paper is None
 
 
 @pytest.mark.parametrize(

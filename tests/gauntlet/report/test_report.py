@@ -6,11 +6,14 @@ import pytest
 
 from gauntlet.report.report import Report
 from gauntlet.report.report_row import ReportRow, report_row
-from gauntlet.report.summaries import METRICS
+from gauntlet.report.summaries import metric
+from gauntlet.results.finding import Finding
 from gauntlet.results.intervals import difference_interval, mean_interval, paired_p, wilson_interval
+from gauntlet.results.masking import MaskingVerdict
+from gauntlet.results.masking_checks import zero_gradient
 from gauntlet.results.outcome import Accuracy, EvaluationOutcome, summarise
 from gauntlet.spec.evaluation import EvaluationSpec
-from tests.reports import judged, made_up, measured
+from tests.reports import judged, made_up, measured, metrics
 
 FGSM, AUTO = {"kind": "fgsm", "eps": "8/255"}, {"kind": "autoattack", "eps": "8/255"}
 WIDER = {"kind": "fgsm", "eps": "16/255"}
@@ -47,9 +50,7 @@ def row(*attacks: dict[str, str], **changes: Any) -> ReportRow:
         "checkpoint": "ckpt_1",
         "epoch": 40,
         "selection": "best_fgsm",
-        "train_accuracy": 0.9,
-        "train_n": 20,
-        "test_accuracy": 0.85,
+        "metrics": metrics(0.9, 20, 0.85),
         "outcome": counted(*attacks),
     }
     return report_row(**(given | changes))
@@ -77,35 +78,38 @@ def test_a_part_that_had_no_image_left_leaves_none() -> None:
 def test_a_row_is_a_line_of_the_papers_table() -> None:
     """A row has the fractions, their n and an interval for each; the gap is to the whole test set, not the attacked."""
     line = row(FGSM, AUTO)
-    accuracies = (line.train_accuracy, line.natural_accuracy, line.fgsm_accuracy, line.autoattack_accuracy)
-    assert accuracies == (0.9, 0.8, 0.6, 0.3)
+    assert (line.train_accuracy, line.natural_accuracy) == (0.9, 0.8)
+    # FGSM leaves the first six images right, AutoAttack the first three: all three withstand both.
+    assert line.accuracies == {"fgsm@8/255": 0.6, "autoattack@8/255": 0.3, "worst_case@8/255": 0.3}
     assert (line.n, line.train_n) == (10, 20)
     assert line.generalisation_gap == pytest.approx(0.05)
     assert line.intervals == {
         "train_accuracy": wilson_interval(0.9, 20),
         "natural_accuracy": wilson_interval(0.8, 10),
-        "fgsm_accuracy": wilson_interval(0.6, 10),
-        "autoattack_accuracy": wilson_interval(0.3, 10),
+        "fgsm@8/255": wilson_interval(0.6, 10),
+        "autoattack@8/255": wilson_interval(0.3, 10),
+        "worst_case@8/255": wilson_interval(0.3, 10),
         "generalisation_gap": difference_interval(0.9, 20, 0.85, 20),
     }
 
 
-def test_a_column_nobody_asked_for_is_empty() -> None:
-    """Without AutoAttack its column is None and has no interval."""
-    line = row(FGSM)
-    assert line.autoattack_accuracy is None
-    assert "autoattack_accuracy" not in line.intervals
-    assert row(AUTO).fgsm_accuracy is None
+def test_a_row_has_every_budget_and_norm() -> None:
+    """One accuracy for each that was asked for, under a key that has the budget; one attack alone has no worst case."""
+    assert row(WIDER, FGSM, ROUND).accuracies == {"fgsm@16/255": 0.1, "fgsm@8/255": 0.6, "fgsm@L2:0.5": 0.7}
+    assert list(row(FGSM).accuracies) == ["fgsm@8/255"]
 
 
-def test_a_column_shows_the_first_budget_asked_for() -> None:
-    """Of two budgets the column has the first, and of two norms L∞; the outcome has all."""
-    assert row(FGSM, WIDER).fgsm_accuracy == 0.6
-    wider_first = row(WIDER, FGSM)
-    assert wider_first.fgsm_accuracy == 0.1
-    assert len(wider_first.outcome.attacks) == 2
-    assert row(ROUND, FGSM).fgsm_accuracy == 0.6
-    assert row(ROUND).fgsm_accuracy is None
+def test_a_row_has_all_that_speaks_against_it() -> None:
+    """What training, preflight and the search for masked gradients found, errors first; of a sound model nothing."""
+    assert (row(FGSM).doubts, row(FGSM).masking) == ((), None)
+    finding = Finding(kind="class_count", severity="error", message="12 outputs.")
+    masked = MaskingVerdict(verdict="SUSPECT", n=10, checks=(zero_gradient(10, 4), zero_gradient(10, 0)))
+    outcome = counted(FGSM).model_copy(update={"findings": (finding,), "masking": masked})
+    line = row(FGSM, outcome=outcome, metrics=metrics(0.9, 20, 0.85, mean_confidence=0.97))
+    assert [doubt.kind for doubt in line.doubts] == ["class_count", "masked_gradients", "overconfident"]
+    assert line.doubts[0].sentence == "12 outputs."
+    assert line.doubts[1].sentence.count("exactly zero at") == 1
+    assert line.masking == "SUSPECT"
 
 
 def test_a_summary_is_the_mean_over_seeds() -> None:
@@ -116,25 +120,38 @@ def test_a_summary_is_the_mean_over_seeds() -> None:
         ("policy_gradient", (0, 1, 2)),
     ]
     for summary, rows in zip(report.summaries, (report.rows[:3], report.rows[3:]), strict=True):
-        for metric in METRICS:
-            values = [getattr(line, metric) for line in rows]
-            found = getattr(summary, metric)
-            assert (found.n, found.mean) == (3, pytest.approx(sum(values) / 3))
-            assert found.interval == mean_interval(values)
-            assert found.sd is not None
+        assert summary.accuracies.keys() == {column.key for column in report.columns}
+        found = {"natural_accuracy": summary.natural_accuracy} | summary.accuracies
+        for name, mean in found.items():
+            values = [metric(line, name) for line in rows]
+            assert (mean.n, mean.mean) == (3, pytest.approx(sum(values) / 3))
+            assert mean.interval == mean_interval(values, (0, 1), 500)
+            assert mean.sd is not None
 
 
 def test_a_comparison_is_paired_by_seed() -> None:
-    """Every metric of the second objective is held against the first's of the same seed."""
+    """Under attack, naturally and in the gap the second objective is held against the first of the same seed."""
     report = made_up()
-    assert [one.metric for one in report.comparisons] == list(METRICS)
+    assert report.headline == "worst_case@8/255"
+    assert [one.metric for one in report.comparisons] == [report.headline, "natural_accuracy", "generalisation_gap"]
     for one in report.comparisons:
         differences = [
-            getattr(report.rows[3 + seed], one.metric) - getattr(report.rows[seed], one.metric) for seed in range(3)
+            metric(report.rows[3 + seed], one.metric) - metric(report.rows[seed], one.metric) for seed in range(3)
         ]
         assert (one.objective, one.baseline, one.seeds) == ("policy_gradient", "cross_entropy", (0, 1, 2))
         assert one.difference.mean == pytest.approx(sum(differences) / 3)
         assert one.p == pytest.approx(paired_p(differences))
+        assert one.image_interval is None
+
+
+def test_p_is_adjusted_for_all_tests_of_the_report() -> None:
+    """Of three tests the smallest p counts three times, the next twice (Holm), and none is below a smaller one's."""
+    found = sorted(made_up().comparisons, key=lambda one: one.p or 1)
+    first, second, third = [one.p or 0 for one in found]
+    adjusted = [one.p_adjusted for one in found]
+    assert adjusted[0] == pytest.approx(min(1, 3 * first))
+    assert adjusted[1] == pytest.approx(min(1, max(3 * first, 2 * second)))
+    assert adjusted[2] == pytest.approx(min(1, max(3 * first, 2 * second, third)))
 
 
 def test_only_seeds_that_both_have_are_compared() -> None:
@@ -148,11 +165,28 @@ def test_only_seeds_that_both_have_are_compared() -> None:
 
 
 def test_one_seed_has_no_deviation() -> None:
-    """With a single seed there is a mean, and no deviation, interval or p."""
+    """With a single seed there is a mean, and no deviation, interval or p: only what the test images tell."""
     report = made_up({"seeds": [7]})
     for summary in report.summaries:
         assert (summary.natural_accuracy.sd, summary.natural_accuracy.interval) == (None, None)
-    assert {one.p for one in report.comparisons} == {None}
+    assert {(one.p, one.p_adjusted) for one in report.comparisons} == {(None, None)}
+    base, other = report.rows
+    robust, natural, gap = report.comparisons
+    keys = base.accuracies[report.headline], other.accuracies[report.headline]
+    assert robust.image_interval == difference_interval(keys[1], 500, keys[0], 500)
+    assert natural.image_interval == difference_interval(other.natural_accuracy, 500, base.natural_accuracy, 500)
+    assert gap.image_interval is None
+
+
+def test_objectives_are_compared_as_their_runs_call_them() -> None:
+    """A database may hold labels that an earlier service wrote: the first is the baseline all the same."""
+    earlier = ["cross_entropy", "policy_gradient (reward={'wrong': 0.0})"]
+    whole = made_up({"seeds": [0]})
+    rows = [row.model_copy(update={"objective": name}) for row, name in zip(whole.rows, earlier, strict=True)]
+    report = made_up({"seeds": [0]}, rows=rows, objectives=earlier)
+    assert {(one.objective, one.baseline) for one in report.comparisons} == {(earlier[1], earlier[0])}
+    assert report.paper is not None
+    assert [row.objective for row in report.paper.rows] == earlier
 
 
 def test_a_report_survives_json() -> None:

@@ -1,10 +1,21 @@
 """Intervals and tests against values worked out by hand or published."""
 
+import math
+import statistics
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gauntlet.results.intervals import difference_interval, mean_interval, paired_p, wilson_interval
+from gauntlet.results.intervals import (
+    difference_interval,
+    holm,
+    mean_interval,
+    paired_p,
+    student_interval,
+    wilson_interval,
+)
 from gauntlet.results.outcome import Accuracy
 
 
@@ -48,8 +59,11 @@ def test_intervals_of_differences_are_newcombes(
 
 def test_the_interval_of_a_mean_is_students() -> None:
     """Of 1, 2, 3: mean 2, sd 1, and t(2) is 4.30265 in every table; of 0, 1: t(1) is 12.7062."""
-    assert mean_interval([1, 2, 3]) == pytest.approx((2 - 2.484138, 2 + 2.484138), abs=1e-5)
-    assert mean_interval([0, 1]) == pytest.approx((0.5 - 6.3531, 0.5 + 6.3531), abs=1e-4)
+    assert student_interval([1, 2, 3]) == pytest.approx((2 - 2.484138, 2 + 2.484138), abs=1e-5)
+    assert student_interval([0, 1]) == pytest.approx((0.5 - 6.3531, 0.5 + 6.3531), abs=1e-4)
+    assert student_interval([0.5]) is None
+    # Far from the ends of the scale the logits make no difference.
+    assert mean_interval([1, 2, 3], (-10_000, 10_000)) == pytest.approx((2 - 2.484138, 2 + 2.484138), abs=1e-3)
 
 
 def test_the_paired_test_is_students() -> None:
@@ -62,8 +76,51 @@ def test_the_paired_test_is_students() -> None:
 
 def test_one_seed_says_nothing_of_seeds() -> None:
     """Fewer than two values have no interval and no p, and neither has a test of differences that are all the same."""
-    assert mean_interval([0.5]) is None
+    assert mean_interval([0.5], (0, 1)) is None
     assert paired_p([0.5]) is None
     assert paired_p([]) is None
     assert paired_p([0.25, 0.25, 0.25]) is None
     assert paired_p([0.6 - 0.5, 0.52 - 0.42]) is None  # 5.6e-17 apart in floating point
+
+
+def test_an_interval_never_leaves_the_scale() -> None:
+    """Two accuracies at 30 and 85 per cent tell nothing of the mean: 0 to 100, where Student's own is −292 to 407."""
+    low, high = mean_interval([0.30, 0.85], (0, 1), 100) or (0, 0)
+    assert 0 <= low < 0.001
+    assert 0.999 < high <= 1
+    for values, scale in (([0.0, 0.02, 0.04], (0, 1)), ([1.0, 0.98], (0, 1)), ([-1.0, 1.0], (-1, 1))):
+        low, high = mean_interval(values, scale, 50) or (9, 9)
+        assert scale[0] <= low <= statistics.fmean(values) <= high <= scale[1]
+
+
+def test_an_interval_of_the_logits_by_hand() -> None:
+    """Odds of 1/3, 1 and 3 have logits ∓log 3 and 0: their interval is tanh's of half of 2.484 · log 3."""
+    low, high = mean_interval([0.25, 0.5, 0.75], (0, 1), 10**9) or (0, 0)
+    half = math.tanh(2.484138 * math.log(3) / 2) / 2
+    assert (low, high) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-6)
+
+
+def test_an_interval_covers_as_often_as_it_says() -> None:
+    """Three seeds' accuracies on 1,000 images around 3 per cent: 95 of 100 intervals hold it, none leaves the scale."""
+    random = np.random.default_rng(0)
+    seeds = random.binomial(1_000, random.beta(0.03 * 200, 0.97 * 200, (2_000, 3))) / 1_000
+    found = [mean_interval(values, (0, 1), 1_000) for values in seeds.tolist()]
+    covered = [low <= 0.03 <= high for low, high in filter(None, found)]
+    assert 0.94 < statistics.fmean(covered) < 0.965
+    assert all(low >= 0 for low, _ in filter(None, found))
+
+
+def test_equal_values_have_no_spread_to_speak_of() -> None:
+    """Ten seeds at exactly 0 or 1, or at the same difference: there is a mean, and no interval."""
+    assert mean_interval([0.0] * 10, (0, 1), 50) is None
+    assert mean_interval([1.0] * 7, (0, 1), 50) is None
+    assert mean_interval([0.6 - 0.5, 0.52 - 0.42], (-1, 1)) is None  # 5.6e-17 apart in floating point
+
+
+def test_holms_adjustment() -> None:
+    """By hand: 0.01 of four counts fourfold, 0.02 thrice, 0.04 twice, 0.5 once; none falls below one before it."""
+    assert holm([0.04, 0.01, 0.5, 0.02]) == pytest.approx([0.08, 0.04, 0.5, 0.06])
+    assert holm([0.02, 0.02]) == pytest.approx([0.04, 0.04])
+    assert holm([0.6, 0.9]) == [1, 1]
+    assert holm([0.03, 0.035]) == pytest.approx([0.06, 0.06])
+    assert holm([]) == []

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from gauntlet.spec.attacks import AutoAttack, FgsmAttack, PgdAttack, attack_label, attack_title
+from gauntlet.spec.attacks import AutoAttack, FgsmAttack, PgdAttack, attack_label
 from gauntlet.spec.evaluation import EvaluationRequest, EvaluationSpec
 
 
@@ -30,7 +30,6 @@ def test_attacks_are_named_by_what_sets_them_apart() -> None:
     """Norm and budget are in a label always, other fields where they depart from the default."""
     pgd = PgdAttack.model_validate({"eps": "0.5", "norm": "L2", "restarts": 3, "loss": "margin"})
     assert attack_label(pgd) == "pgd(restarts=3, loss=margin)@L2:0.5"
-    assert attack_title(pgd) == "PGD (restarts=3, loss=margin)"
 
 
 def test_a_request_names_its_checkpoint() -> None:

@@ -192,6 +192,7 @@ def test_the_paper_preset_is_the_papers_experiment() -> None:
     assert cross_entropy == CrossEntropy()
     assert isinstance(policy_gradient, PolicyGradient)
     assert policy_gradient.model_dump() == {
+        "label": None,
         "kind": "policy_gradient",
         "action": "sample",
         "epsilon": 0.1,
@@ -249,28 +250,6 @@ def test_another_data_set_replaces_the_presets_whole() -> None:
     assert changed.dataset == Digits(train_samples=5)
     smaller = ExperimentSpec.model_validate({"preset": "paper", "dataset": {"train_samples": 5}})
     assert (smaller.dataset.name, smaller.dataset.train_samples) == ("cifar10", 5)
-
-
-def test_one_objective_of_a_kind_is_named_by_it() -> None:
-    """A kind that occurs once is its own label."""
-    spec = experiment(objectives=[{"kind": "policy_gradient", "action": "argmax"}, {"kind": "cross_entropy"}])
-    assert spec.objective_labels() == ("policy_gradient", "cross_entropy")
-
-
-def test_two_policy_gradients_are_told_apart() -> None:
-    """Where a kind occurs twice, a label lists what departs from the defaults."""
-    spec = experiment(
-        objectives=[
-            {"kind": "policy_gradient"},
-            {"kind": "policy_gradient", "action": "argmax", "baseline": "batch_mean"},
-            {"kind": "policy_gradient", "reward": {"wrong": 0}},
-        ]
-    )
-    plain, centred, unpunished = spec.objective_labels()
-    assert plain == "policy_gradient"
-    assert centred == "policy_gradient (action=argmax, baseline=batch_mean)"
-    assert "wrong" in unpunished
-    assert len(set(spec.objective_labels())) == 3
 
 
 def test_an_experiment_expands_to_objectives_times_seeds() -> None:

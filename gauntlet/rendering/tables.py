@@ -1,0 +1,81 @@
+"""What a table is to all renderings: plain text in cells. Each rendering escapes what its own syntax needs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeVar
+
+from gauntlet.report.numbers import Interval, per_cent, points, selection_title
+from gauntlet.report.report_row import ReportRow
+from gauntlet.report.summaries import Estimate
+from gauntlet.spec.objective_labels import objective_title
+
+# A table of more lines helps nobody, and costs whoever asks for it; the CSV and the JSON have all of them.
+MOST_LINES = 300
+
+Align = Literal["text", "number"]
+Column = tuple[str, Align]
+T = TypeVar("T")
+
+
+class Cell(NamedTuple):
+    """What stands in a table, and what belongs to it: in parentheses, or on a smaller line below."""
+
+    text: str
+    aside: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text} ({self.aside})" if self.aside else self.text
+
+
+Line = tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A heading and an alignment for each column, and the lines; `left_out` more are not shown."""
+
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+    left_out: int = 0
+
+    @classmethod
+    def of(cls, columns: Sequence[Column], things: Sequence[T], line: Callable[[T], Sequence[Cell | str]]) -> "Table":
+        """A line for each of the first `MOST_LINES` things."""
+        lines = (line(thing) for thing in things[:MOST_LINES])
+        shown = tuple(tuple(Cell(cell) if isinstance(cell, str) else cell for cell in cells) for cells in lines)
+        return cls(tuple(columns), shown, max(0, len(things) - MOST_LINES))
+
+
+def words(*headings: str) -> list[Column]:
+    """Columns of text."""
+    return [(heading, "text") for heading in headings]
+
+
+def numbers(*headings: str) -> list[Column]:
+    """Columns of numbers, which stand to the right."""
+    return [(heading, "number") for heading in headings]
+
+
+def accuracy(value: float, interval: Interval | None) -> Cell:
+    """A fraction in per cent."""
+    return _with(per_cent, value, interval)
+
+
+def difference(value: float, interval: Interval | None) -> Cell:
+    """A difference of fractions in points."""
+    return _with(points, value, interval)
+
+
+def estimate(found: Estimate, write: Callable[[float], str]) -> Cell:
+    """A mean over seeds with its interval."""
+    return _with(write, found.mean, found.interval)
+
+
+def whose(row: ReportRow) -> list[Cell]:
+    """Objective, seed and checkpoint of a row, as its lines begin in every table."""
+    checkpoint = Cell(f"epoch {row.epoch}", selection_title(row.selection))
+    return [Cell(objective_title(row.objective)), Cell(str(row.seed)), checkpoint]
+
+
+def _with(write: Callable[[float], str], value: float, interval: Interval | None) -> Cell:
+    return Cell(write(value), "" if interval is None else f"{write(interval[0])} to {write(interval[1])}")

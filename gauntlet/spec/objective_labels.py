@@ -1,0 +1,67 @@
+"""What the objectives of an experiment are called, by programs and by people."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from gauntlet.spec.objectives import ObjectiveSpec
+
+# The kinds as a reader knows them.
+_TITLES = {
+    "cross_entropy": "cross-entropy",
+    "policy_gradient": "policy gradient",
+    "expected_reward": "expected reward",
+    "a2c": "A2C",
+    "ppo": "PPO",
+    "dqn": "DQN",
+}
+
+
+def objective_labels(objectives: Sequence[ObjectiveSpec]) -> tuple[str, ...]:
+    """One name per objective, by which rows and runs are found: its `label`, or else its kind, such as `ppo`.
+
+    Where a kind occurs twice without a label, what departs from the defaults follows it: `policy gradient, wrong = 0,
+    baseline batch mean`. Unlike objectives have unlike names, unless their labels are equal.
+    """
+    kinds = Counter(objective.kind for objective in objectives if objective.label is None)
+    return tuple(
+        objective.label or (objective.kind if kinds[objective.kind] == 1 else _with_departures(objective))
+        for objective in objectives
+    )
+
+
+def objective_title(label: str) -> str:
+    """The name as a reader is shown it: `cross-entropy` for `cross_entropy`; a longer one is written for readers."""
+    return _TITLES.get(label, label)
+
+
+def departures(objective: ObjectiveSpec) -> str:
+    """What departs from the kind's defaults, such as `wrong = 0, baseline batch mean`; empty where nothing does."""
+    changed = objective.model_dump(exclude_defaults=True, exclude={"kind", "label"})
+    return ", ".join(f"{field.replace('_', ' ')}{_written(value)}" for field, value in _flat(changed))
+
+
+def _with_departures(objective: ObjectiveSpec) -> str:
+    changed = departures(objective)
+    return f"{_TITLES[objective.kind]}, {changed}" if changed else objective.kind
+
+
+def _flat(changed: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The fields with those of a nested value in its place; no two of an objective have one name."""
+    for field, value in changed.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value)
+        else:
+            yield field, value
+
+
+def _written(value: object) -> str:
+    match value:
+        case bool():
+            return " on" if value else " off"
+        case float():
+            return f" = {str(value).removesuffix('.0').replace('-', '−')}"
+        case str():
+            return f" {value.replace('_', ' ')}"
+        case _:
+            return f" = {value}"

@@ -1,0 +1,86 @@
+"""The result in words."""
+
+from typing import Any
+
+import pytest
+
+from gauntlet.report.report import Report
+from gauntlet.results.doubts import Doubt
+from tests.reports import made_up
+
+ONE_SEED: dict[str, Any] = {"seeds": [0]}
+
+
+def with_accuracies(report: Report, robust: dict[str, list[float]], **given: Any) -> Report:
+    """The report with these accuracies under attack, seed by seed."""
+    rows = [
+        row.model_copy(update={"accuracies": row.accuracies | {report.headline: robust[row.objective][place % 10]}})
+        for place, row in ((row.seed, row) for row in report.rows)
+    ]
+    spec = {"seeds": list(report.spec.seeds), "objectives": [each.model_dump() for each in report.spec.objectives]}
+    return made_up(spec, rows=rows, **given)
+
+
+def test_who_is_more_robust_by_how_much_and_how_sure() -> None:
+    """Three seeds that differ by 8, 10 and 12 points: t = 10 / (2 / √3), so p = 0.013, and twice that as the second."""
+    found = with_accuracies(made_up(), {"cross_entropy": [0.2, 0.2, 0.2], "policy_gradient": [0.28, 0.3, 0.32]})
+    start = "Under the worst of FGSM and AutoAttack at ε = 8/255 (L∞), on 500 test images, policy gradient is "
+    assert found.result.startswith(start)
+    assert "more robust than cross-entropy: it keeps 30.0 % right against 20.0 %" in found.result
+    assert "+10.0 points over 3 seeds, 95 % interval +5.0 to +14.9, p = 0.026 (adjusted by Holm)." in found.result
+
+
+def test_a_difference_that_may_be_chance_is_none() -> None:
+    """The same mean of seeds that lie far apart shows nothing, and neither does its sign."""
+    found = with_accuracies(made_up(), {"cross_entropy": [0.2, 0.2, 0.2], "policy_gradient": [0.2, 0.25, 0.45]})
+    assert "policy gradient is not shown to differ in robustness from cross-entropy" in found.result
+    assert "p = 0.321" in found.result
+
+
+@pytest.mark.parametrize(
+    ("robust", "verdict"),
+    [(0.3, "is more robust than"), (0.1, "is less robust than"), (0.21, "is not shown to differ in robustness from")],
+)
+def test_one_seed_is_judged_by_the_test_images_alone(robust: float, verdict: str) -> None:
+    """10 points on 500 images are more than chance among images, 1 is not; of training again nothing is said."""
+    found = with_accuracies(made_up(ONE_SEED), {"cross_entropy": [0.2], "policy_gradient": [robust]})
+    assert f"policy gradient {verdict} cross-entropy" in found.result
+    assert "as far as the test images go; one seed each does not say what training again would change." in found.result
+
+
+def test_the_most_robust_of_several_is_told() -> None:
+    """Of three others the best one is held against the first, also where it is behind it."""
+    kinds = ("cross_entropy", "policy_gradient", "expected_reward", "ppo")
+    report = made_up(ONE_SEED | {"objectives": [{"kind": kind} for kind in kinds]})
+    found = with_accuracies(report, dict(zip(kinds, [[0.5], [0.1], [0.3], [0.2]], strict=True)))
+    told = "expected reward, the most robust of the 3 other objectives, is less robust than cross-entropy"
+    assert told in found.result
+
+
+def test_a_single_objective_is_told_by_itself() -> None:
+    """Without another there is no comparison; several seeds have an interval, one has none."""
+    one = made_up(ONE_SEED | {"objectives": [{"kind": "ppo"}]})
+    assert "PPO keeps" in one.result
+    assert "One seed does not say what training again would change." in one.result
+    several = made_up({"objectives": [{"kind": "ppo"}]})
+    assert "the mean over 3 seeds, 95 % interval" in several.result
+
+
+def test_what_is_suspect_stands_in_the_result() -> None:
+    """Whose numbers are in doubt, and for what."""
+    doubt = Doubt(kind="masked_gradients", severity="warning", sentence="Its gradients may be masked. One sign.")
+    rows = [
+        row.model_copy(update={"doubts": (doubt,)}) if row.objective == "policy_gradient" else row
+        for row in made_up().rows
+    ]
+    report = made_up(rows=rows)
+    assert report.result.endswith("In doubt: policy gradient (masked gradients).")
+    assert report.warnings == ("policy gradient, seeds 0, 1, 2, epoch 12: Its gradients may be masked. One sign.",)
+
+
+def test_a_result_that_may_change_says_so() -> None:
+    """Before anything is measured there is none."""
+    assert made_up(rows=(), complete=False, status="running").result == (
+        "Nothing has been measured. The experiment is running: this may change."
+    )
+    assert made_up(complete=False, status="running").result.endswith("The experiment is running: this may change.")
