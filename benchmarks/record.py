@@ -10,6 +10,7 @@ about.json         devices, durations, attempts, sizes, fingerprints, and the ma
 """
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -207,8 +208,11 @@ def _events(client: GauntletClient, run: str) -> list[dict[str, Any]]:
 
 
 def _file_name(run: Run) -> str:
-    """Such as `cross_entropy-seed-0`."""
-    return f"{re.sub(r'[^a-z0-9_.=-]+', '-', run.objective)}-seed-{run.seed}"
+    """Such as `cross_entropy-seed-0`; where a label holds what a file's name should not, its digest keeps it unique."""
+    name = re.sub(r"[^a-z0-9_.=-]+", "-", run.objective.lower()).strip("-")
+    if name != run.objective:
+        name += f"-{hashlib.sha256(run.objective.encode()).hexdigest()[:6]}"
+    return f"{name}-seed-{run.seed}"
 
 
 def _written(moment: datetime | None) -> str | None:

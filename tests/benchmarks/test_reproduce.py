@@ -21,7 +21,7 @@ from tests.e2e.system import System
 def spec(tmp_path: Path, tiny_document: dict[str, Any]) -> Path:
     """The tiny experiment with both objectives, as a file."""
     file = tmp_path / "spec.yaml"
-    objectives = [{"kind": "cross_entropy"}, {"kind": "policy_gradient"}]
+    objectives = [{"kind": "cross_entropy"}, {"kind": "policy_gradient", "label": "Ours: R ∈ {0, 1}"}]
     file.write_text(yaml.safe_dump(tiny_document | {"objectives": objectives}))
     return file
 
@@ -42,7 +42,7 @@ def test_it_keeps_all_that_the_service_says_and_finds_its_experiment_again(tmp_p
 
     about = json.loads((out / "about.json").read_text())
     events = json.loads((out / "events.json").read_text())
-    names = ["cross_entropy-seed-0", "policy_gradient-seed-0"]
+    names = ["cross_entropy-seed-0", "ours-r-0-1-70ca50-seed-0"]
     assert list(about["runs"]) == list(events) == names
     for name in names:
         history = list(csv.DictReader((out / "histories" / f"{name}.csv").read_text().splitlines()))
