@@ -46,7 +46,7 @@ def test_a_report_has_six_forms(gauntlet: Any, tmp_path: Path, tiny_document: di
     assert "is queued" in gauntlet("report", identifier).output
     assert gauntlet("report", identifier, "--format", "md").output.startswith("# tiny\n")
     assert json.loads(gauntlet("report", identifier, "--format", "json").output)["experiment"] == identifier
-    for form, told in (("html", "<!doctype html>"), ("csv", "experiment,run,"), ("tex", r"\begin{table}")):
+    for form, told in (("html", "<!doctype html>"), ("csv", "experiment,run,"), ("tex", r"\paragraph{tiny.}")):
         assert told in gauntlet("report", identifier, "--format", form).output
 
 
