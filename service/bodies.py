@@ -24,15 +24,24 @@ from service.parameters import read_pairs
 T = TypeVar("T", bound=BaseModel)
 
 _PATIENCE_S = 30.0
+_LONGEST_TYPE = 1_000
 _SLOWEST = 65_536  # bytes a second, once the patience is used up
 
 
 class ReadRequest(Request):
-    """A request whose body has been read. The framework is given what it means, and reads nothing itself."""
+    """A request whose body has been read, if it has one. The framework is given what it means, and reads nothing.
 
-    def __init__(self, request: Request, meaning: Any) -> None:
+    It has no cookies, for no route takes any, and the framework would read them on every request: Python up to 3.11.9
+    and 3.12.5 takes the square of a cookie's length (CVE-2024-7592), 13 s for 60 kB.
+    """
+
+    def __init__(self, request: Request, meaning: Any = None) -> None:
         super().__init__(request.scope, request.receive)
         self._meaning = meaning
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        return {}
 
     async def body(self) -> bytes:
         """What tells the framework that there is a body."""
@@ -70,7 +79,7 @@ def reader(route: APIRoute) -> Callable[[Request], Awaitable[Request]]:
 
     async def read_document(request: Request) -> Request:
         require_plain(request)
-        _require_json(request.headers.get("content-type", ""))
+        _require_json(request)
         content = b"".join([piece async for piece in arriving(request)])
         return ReadRequest(request, await run_in_threadpool(understand, content, model))
 
@@ -125,8 +134,20 @@ def require_plain(request: Request) -> None:
         raise ServiceError(415, "unsupported-media-type", "The body must not be compressed.")
 
 
-def _require_json(content_type: str) -> None:
-    kind, options = parse_options_header(content_type)
+def _content_type(request: Request) -> tuple[bytes, dict[bytes, bytes]]:
+    """The body's type with its parameters.
+
+    Raises:
+        ServiceError: 415, it is too long to be one.
+    """
+    written = request.headers.get("content-type", "")
+    if len(written) > _LONGEST_TYPE:
+        raise ServiceError(415, "unsupported-media-type", "The Content-Type is too long.")
+    return parse_options_header(written)
+
+
+def _require_json(request: Request) -> None:
+    kind, options = _content_type(request)
     if not (kind.startswith(b"application/") and kind.removeprefix(b"application/").split(b"+")[-1] == b"json"):
         raise ServiceError(415, "unsupported-media-type", "The body must be sent as application/json.")
     forms.require_utf8(options)
@@ -140,7 +161,7 @@ async def _fill(form: forms.Form, request: Request) -> None:
             declared.
         OSError: there is no room for its files.
     """
-    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    kind, options = _content_type(request)
     forms.require_utf8(options)
     match kind:
         case b"multipart/form-data":
@@ -170,4 +191,4 @@ async def _require_none(request: Request) -> Request:
         async for piece in arriving(request):
             if piece:
                 raise ServiceError(422, "invalid-request", "This request takes no body.")
-    return request
+    return ReadRequest(request)

@@ -9,6 +9,7 @@ from gauntlet.errors import DocumentInvalid
 
 # A card with 10,000 classes, some with commas in their names, is the longest document that means anything.
 _MOST_VALUES = 100_000
+_MOST_OBJECTS = 10_000
 
 _WORDS = {
     "Expecting value": "a value is expected here",
@@ -28,9 +29,9 @@ def read_json(content: bytes | str) -> Any:
         DocumentInvalid: it is not UTF-8, not JSON, too deep or too long, or an object has a key twice.
     """
     text = content if isinstance(content, str) else _decoded(content)
-    # Each value but the first of a list or an object follows a comma.
-    if text.count(",") >= _MOST_VALUES:
-        raise DocumentInvalid(f"The document has more than {_MOST_VALUES} values.")
+    # Each value but the first of a list or an object follows a comma. Objects take ten times as long as values.
+    if text.count(",") >= _MOST_VALUES or text.count("{") > _MOST_OBJECTS:
+        raise DocumentInvalid(f"The document has more than {_MOST_VALUES} values or {_MOST_OBJECTS} objects.")
     doubled: list[_Doubled] = []
 
     def as_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -36,13 +36,13 @@ def import_checkpoint(
     response: Response,
 ) -> ImportedCheckpoint:
     """Import a model that was trained elsewhere. It is tried on noise; `findings` says what looks wrong with it."""
-    # Imported on the first import: torch takes seconds to load and the API starts in about one.
-    from service.importing import examine
-
     described = understand(card, ImportCard, within="/card").card()
     found = look(settings, described.dataset, ("test",))
     if faults := import_faults(described, found):
         raise RequestUnfit(faults)
+    # Imported on the first import: torch takes seconds to load and the API starts in about one.
+    from service.importing import examine
+
     identifier = new_id("ckpt")
     try:
         content, findings = examine(weights.file, described)

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, field_validator
 
@@ -117,6 +117,20 @@ def test_others_are_answered_while_a_body_is_understood() -> None:
         waiting = senders.submit(api.post, "/slow", json={"word": "understood"})
         assert api.get("/quick").status_code == 200
         assert waiting.result().json() == "understood"
+
+
+def test_cookies_are_not_read() -> None:
+    """No route takes any, a browser sends those of every program on this host, and long ones take Python seconds."""
+    app = FastAPI()
+    router = APIRouter(route_class=Route)
+
+    @router.get("/cookies")
+    async def show(request: Request) -> dict[str, str]:
+        return request.cookies
+
+    app.include_router(router)
+    with TestClient(app, cookies={"one": "two"}) as api:
+        assert api.get("/cookies").json() == {}
 
 
 class Body:

@@ -125,11 +125,11 @@ def test_a_broken_form_is_refused(api: TestClient, form: tuple[bytes, str], why:
     assert answer.status_code == 422, why
 
 
-@pytest.mark.parametrize("boundary", ["", "; boundary=", "; boundary=" + "b" * 300])
+@pytest.mark.parametrize("boundary", ["", "; boundary=", "; boundary=" + "b" * 300, ";" * 2_000])
 def test_a_boundary_is_given_and_short(api: TestClient, boundary: str) -> None:
     """As RFC 2046 says."""
     headers = {"Content-Type": f"multipart/form-data{boundary}"}
-    assert api.post("/v1/checkpoints", content=b"--b--", headers=headers).status_code == 422
+    assert api.post("/v1/checkpoints", content=b"--b--", headers=headers).status_code in {415, 422}
 
 
 def test_a_part_that_is_encoded_is_refused(api: TestClient) -> None:
