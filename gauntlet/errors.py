@@ -57,11 +57,13 @@ class TrainingDiverged(GauntletError):
 class CompilerMissing(GauntletError):
     """The spec insists on compiling, and this machine cannot."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "training.compile is on, but this machine has no C++ compiler or no headers of Python. Install g++ (and "
-            "python3-dev where Debian splits it off), or set training.compile to auto or off."
-        )
+    TOLD = (
+        "training.compile is on, but this machine has no C++ compiler or no headers of Python. Install g++ (and "
+        "python3-dev where Debian splits it off), or set training.compile to auto or off."
+    )
+
+    def __init__(self, message: str = TOLD) -> None:
+        super().__init__(message)
 
 
 class PrecisionUnsupported(GauntletError):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from gauntlet.checks.description import DatasetDescription
+from gauntlet.checks.machine import UNKNOWN, Machine, this_machine
 from gauntlet.checks.requests import Cards
 from gauntlet.data.survey import survey
 from gauntlet.spec.kinds import SPLITS, DatasetSpec, ImageFolder, Split
@@ -41,3 +42,8 @@ def look_at_tests(settings: ServiceSettings, cards: Cards) -> Mapping[str, Datas
             found[card.dataset] = look(settings, card.dataset, ("test",))
     seen = {identifier: found[card.dataset] for identifier, card in cards.items() if card is not None}
     return {identifier: each for identifier, each in seen.items() if each is not None}
+
+
+def machine_of_workers(settings: ServiceSettings) -> Machine:
+    """What jobs will be computed on, where it is known to be this machine."""
+    return this_machine() if settings.one_machine else UNKNOWN

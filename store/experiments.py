@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from gauntlet import resources
 from gauntlet.checks.description import DatasetDescription
+from gauntlet.checks.machine import UNKNOWN, Machine
 from gauntlet.checks.requests import experiment_faults, named_checkpoints
 from gauntlet.resources import Progress, Status
 from gauntlet.spec.experiment import ExperimentSpec
@@ -36,8 +37,7 @@ def create(
     spec: ExperimentSpec,
     idempotency_key: str | None,
     found: DatasetDescription | None = None,
-    *,
-    gpu: bool | None = None,
+    machine: Machine = UNKNOWN,
 ) -> tuple[Experiment, list[str]]:
     """Store an experiment and its runs; returns it with the ids of the runs to wake.
 
@@ -45,7 +45,7 @@ def create(
 
     Args:
         found: what was seen of the data, if it could be looked at.
-        gpu: whether runs are trained on one, None if that is not known.
+        machine: what its runs are trained on, as far as it is known.
 
     Raises:
         IdempotencyConflict: the key was used with another spec.
@@ -60,7 +60,7 @@ def create(
         if earlier is not None:
             return earlier, []
     cards = checkpoints.cards(session, named_checkpoints(spec))
-    if faults := experiment_faults(spec, found, cards, gpu=gpu):
+    if faults := experiment_faults(spec, found, cards, machine):
         raise RequestUnfit(faults)
     now = session.scalar(select(db_now()))
     experiment = Experiment(

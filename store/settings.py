@@ -9,8 +9,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # sockaddr_un holds 108 bytes with its terminator.
 _LONGEST_SOCKET_PATH = 107
-# NVIDIA's and AMD's.
-GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))
 
 
 class StoreSettings(BaseSettings):
@@ -44,10 +42,9 @@ class StoreSettings(BaseSettings):
         return self
 
     @property
-    def gpu(self) -> bool | None:
-        """Whether jobs have a GPU: False where all workers are on this machine, which has none, None if unknown."""
-        alone = self.database_url.startswith("sqlite")
-        return False if alone and not any(driver.exists() for driver in GPU_DRIVERS) else None
+    def one_machine(self) -> bool:
+        """Whether all workers are on this machine, as SQLite demands."""
+        return self.database_url.startswith("sqlite")
 
     @property
     def storage(self) -> Path:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.faults import refuse
+from gauntlet.checks.machine import Machine, compiler_present
 from gauntlet.checks.requests import Cards, experiment_faults, named_checkpoints
 from gauntlet.data.datasets import Dataset, read_dataset
 from gauntlet.data.survey import survey
@@ -94,10 +95,10 @@ def _read_data(
     Raises:
         GauntletError: with all that is wrong.
     """
-    gpu = device.type == "cuda"
-    refuse(experiment_faults(spec, survey(spec.dataset, settings.data_root), cards, gpu=gpu))
+    machine = Machine(gpu=device.type == "cuda", compiler=compiler_present())
+    refuse(experiment_faults(spec, survey(spec.dataset, settings.data_root), cards, machine))
     data, described = read_dataset(spec.dataset, settings.data_root)
-    refuse(experiment_faults(spec, described, cards, gpu=gpu))
+    refuse(experiment_faults(spec, described, cards, machine))
     return data, described
 
 

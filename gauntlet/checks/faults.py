@@ -8,18 +8,22 @@ from pydantic import BaseModel, ConfigDict
 from gauntlet.errors import (
     AttackUnsupported,
     CheckpointInvalid,
+    CompilerMissing,
     DatasetUnavailable,
     GauntletError,
     PrecisionUnsupported,
 )
 
-FaultKind = Literal["dataset_unavailable", "checkpoint_invalid", "attack_unsupported", "precision_unsupported"]
+FaultKind = Literal[
+    "dataset_unavailable", "checkpoint_invalid", "attack_unsupported", "precision_unsupported", "compiler_missing"
+]
 
 _ERRORS: dict[FaultKind, type[GauntletError]] = {
     "dataset_unavailable": DatasetUnavailable,
     "checkpoint_invalid": CheckpointInvalid,
     "attack_unsupported": AttackUnsupported,
     "precision_unsupported": PrecisionUnsupported,
+    "compiler_missing": CompilerMissing,
 }
 
 

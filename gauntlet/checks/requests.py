@@ -8,11 +8,13 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from gauntlet.checks.classes import unlike_classes
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.faults import Fault
+from gauntlet.checks.machine import Machine
 from gauntlet.checks.names import counted
+from gauntlet.errors import CompilerMissing
 from gauntlet.spec.attacks import AnyAttack, attack_label, fewest_classes
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.evaluation import EvaluationSpec, ExperimentEvaluationSpec
-from gauntlet.spec.experiment import ExperimentSpec, Precision, RunSpec
+from gauntlet.spec.experiment import ExperimentSpec, RunSpec, TrainingSpec
 from gauntlet.spec.kinds import ArchitectureSpec, DatasetSpec, ImageFolder
 from gauntlet.spec.transfers import TransferRequest
 
@@ -27,14 +29,14 @@ _DATA_SET, _CHECKPOINT, _ATTACKED = "the data set", "the checkpoint", "the attac
 
 
 def experiment_faults(
-    spec: ExperimentSpec | RunSpec, found: DatasetDescription | None, cards: Cards, *, gpu: bool | None
+    spec: ExperimentSpec | RunSpec, found: DatasetDescription | None, cards: Cards, machine: Machine
 ) -> tuple[Fault, ...]:
-    """What is wrong with an experiment or a run. `gpu` says whether it will be trained on one, None if unknown."""
-    return tuple(_experiment_faults(spec, found, cards, gpu))
+    """What is wrong with an experiment or a run that is to be trained on that machine."""
+    return tuple(_experiment_faults(spec, found, cards, machine))
 
 
 def _experiment_faults(
-    spec: ExperimentSpec | RunSpec, found: DatasetDescription | None, cards: Cards, gpu: bool | None
+    spec: ExperimentSpec | RunSpec, found: DatasetDescription | None, cards: Cards, machine: Machine
 ) -> Iterator[Fault]:
     classes = None if found is None else _classes(found)
     if found is not None:
@@ -42,7 +44,7 @@ def _experiment_faults(
         yield from _counts(spec.dataset, spec.evaluation, found)
     if classes is not None:
         yield from attack_faults(spec.evaluation.attacks, len(classes), "/evaluation/attacks")
-    yield from precision_faults(spec.training.precision, gpu=gpu)
+    yield from _machine_faults(spec.training, machine)
     yield from _initial_checkpoint(spec, classes, cards)
     for identifier, pointer in sources(spec.evaluation, "/evaluation"):
         card = yield from _card(identifier, pointer, cards)
@@ -106,11 +108,15 @@ def attack_faults(attacks: Iterable[AnyAttack], classes: int, pointer: str) -> I
             yield Fault(kind="attack_unsupported", pointer=f"{pointer}/{position}", message=message)
 
 
-def precision_faults(precision: Precision, *, gpu: bool | None) -> Iterator[Fault]:
-    """A precision that the machine has not."""
-    if precision == "tf32" and gpu is False:
+def _machine_faults(training: TrainingSpec, machine: Machine) -> Iterator[Fault]:
+    """What the machine has not that training asks for."""
+    if machine.gpu is not False:
+        return
+    if training.precision == "tf32":
         message = "training.precision tf32 needs a GPU, and training is on a CPU here: take fp32 or bf16."
         yield Fault(kind="precision_unsupported", pointer="/training/precision", message=message)
+    if training.compile == "on" and machine.compiler is False:
+        yield Fault(kind="compiler_missing", pointer="/training/compile", message=CompilerMissing.TOLD)
 
 
 def sources(spec: EvaluationSpec, pointer: str) -> Iterator[tuple[str, str]]:

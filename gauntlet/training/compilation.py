@@ -1,15 +1,12 @@
 """Making training faster without changing what it computes: compiled on a CPU, a CUDA graph on a GPU."""
 
-import os
-import shutil
-import sysconfig
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, assert_never
 
 import torch
 from torch import Tensor
 
+from gauntlet.checks import machine
 from gauntlet.data.datasets import Dataset
 from gauntlet.errors import CompilerMissing
 from gauntlet.spec.experiment import TrainingSpec
@@ -47,11 +44,7 @@ def compiles(spec: TrainingSpec, data: Dataset, device: torch.device) -> bool:
 
 def compiler_present(device: torch.device) -> bool:
     """Whether a step can be compiled for `device` on this machine."""
-    if device.type == "cuda":
-        return True
-    # What torch's compiler for CPUs calls, and the header that its code includes.
-    compiler = shutil.which(os.environ.get("CXX", "g++"))
-    return compiler is not None and (Path(sysconfig.get_path("include")) / "Python.h").exists()
+    return device.type == "cuda" or machine.compiler_present()
 
 
 def accelerate(step: StepParts, example: tuple[Tensor, Tensor, Tensor], changed: Iterable[Tensor]) -> Step:

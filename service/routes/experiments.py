@@ -8,7 +8,7 @@ from gauntlet.rendering import CONTENT_SECURITY_POLICY, FIGURES, MEDIA_TYPES, Fo
 from gauntlet.report.report import Report
 from gauntlet.resources import Experiment, Page
 from gauntlet.spec.experiment import ExperimentSpec
-from service.data import look
+from service.data import look, machine_of_workers
 from service.dependencies import After, CeleryDep, DatabaseDep, IdempotencyKey, Limit, SettingsDep
 from service.errors import ServiceError
 from service.pages import as_page
@@ -36,7 +36,7 @@ def submit(
     """Queue an experiment: a whole spec, or a preset with any field overridden."""
     found = look(settings, spec.dataset)
     with database.writing() as session:
-        experiment, waiting = experiments.create(session, spec, idempotency_key, found, gpu=settings.gpu)
+        experiment, waiting = experiments.create(session, spec, idempotency_key, found, machine_of_workers(settings))
     wake(celery, "run", waiting)
     response.headers["Location"] = f"/v1/experiments/{experiment.id}"
     return _read(database, experiment.id)

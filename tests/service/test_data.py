@@ -10,6 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from gauntlet.checks.machine import this_machine
 from gauntlet.models.architectures import build_model
 from gauntlet.models.checkpoints import encode_weights
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
@@ -76,7 +77,7 @@ def test_all_that_is_wrong_with_an_experiment_is_told_at_once(
         "/evaluation/attacks/1": "at least 4 classes, and here are 3",
         "/training/initial_checkpoint": "only the initial checkpoint has rat; only the data set has dog",
     }
-    if settings.gpu is False:
+    if this_machine().gpu is False:
         expected["/training/precision"] = "needs a GPU"
     assert {place for place, _ in told} == expected.keys()
     assert all(any(place == at and sentence in message for at, message in told) for place, sentence in expected.items())

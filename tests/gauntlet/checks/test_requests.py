@@ -6,6 +6,7 @@ import pytest
 
 from gauntlet.checks.description import ClassImages, DatasetDescription, SplitDescription
 from gauntlet.checks.faults import Fault, refuse
+from gauntlet.checks.machine import UNKNOWN, Machine
 from gauntlet.checks.requests import (
     evaluation_faults,
     experiment_faults,
@@ -23,6 +24,7 @@ from gauntlet.spec.transfers import TransferRequest
 
 FGSM = {"kind": "fgsm", "eps": "8/255"}
 AUTO = {"kind": "autoattack", "eps": "8/255"}
+CPU = Machine(gpu=False, compiler=False)
 PETS = ImageFolder(folder="pets", image_size=32)
 
 
@@ -59,38 +61,48 @@ def test_a_request_that_fits_has_no_fault() -> None:
     """Nor has one of which nothing was seen."""
     starting = spec(training={"initial_checkpoint": "ckpt_1", "precision": "bf16"})
     for found, cards in ((seen("cat", "dog"), {"ckpt_1": card("cat", "dog")}), (None, {})):
-        assert experiment_faults(starting, found, cards, gpu=False) == ()
+        assert experiment_faults(starting, found, cards, CPU) == ()
 
 
 @pytest.mark.parametrize(
-    ("changes", "found", "gpu", "pointer", "message"),
+    ("changes", "found", "machine", "pointer", "message"),
     [
-        ({}, seen("a", "b", faults=("Not there.",)), None, "/dataset/folder", "Not there."),
-        ({"dataset": {"train_samples": 21}}, seen("a", "b"), None, "/dataset/train_samples", "there are 20 training"),
+        ({}, seen("a", "b", faults=("Not there.",)), UNKNOWN, "/dataset/folder", "Not there."),
+        (
+            {"dataset": {"train_samples": 21}},
+            seen("a", "b"),
+            UNKNOWN,
+            "/dataset/train_samples",
+            "there are 20 training",
+        ),
         (
             {"evaluation": {"select_on": "validation", "validation_samples": 20}},
             seen("a", "b"),
-            None,
+            UNKNOWN,
             "/evaluation/validation_samples",
             "There are 20 training images, and 20 of them are to be held out",
         ),
         (
             {"evaluation": {"attacks": [FGSM, AUTO]}},
             seen("a", "b", "c"),
-            None,
+            UNKNOWN,
             "/evaluation/attacks/1",
             "autoattack@8/255 needs at least 4 classes, and here are 3.",
         ),
-        ({"training": {"precision": "tf32"}}, None, False, "/training/precision", "needs a GPU"),
-        ({"training": {"precision": "tf32"}}, None, True, None, ""),
-        ({"training": {"precision": "tf32"}}, None, None, None, ""),
+        ({"training": {"precision": "tf32"}}, None, CPU, "/training/precision", "needs a GPU"),
+        ({"training": {"precision": "tf32"}}, None, Machine(gpu=True), None, ""),
+        ({"training": {"precision": "tf32"}}, None, UNKNOWN, None, ""),
+        ({"training": {"compile": "on"}}, None, CPU, "/training/compile", "Install g++"),
+        ({"training": {"compile": "on"}}, None, Machine(gpu=False, compiler=True), None, ""),
+        ({"training": {"compile": "on"}}, None, Machine(gpu=True, compiler=False), None, ""),
+        ({"training": {"compile": "auto"}}, None, CPU, None, ""),
     ],
 )
 def test_what_does_not_fit_the_data_is_told_at_its_field(
-    changes: dict[str, Any], found: DatasetDescription | None, gpu: bool | None, pointer: str | None, message: str
+    changes: dict[str, Any], found: DatasetDescription | None, machine: Machine, pointer: str | None, message: str
 ) -> None:
     """Counts, classes, precision, and all that is wrong with the data itself; what is not known is not judged."""
-    faults = told(experiment_faults(spec(**changes), found, {}, gpu=gpu))
+    faults = told(experiment_faults(spec(**changes), found, {}, machine))
     assert [place for place, _ in faults] == ([] if pointer is None else [pointer])
     assert all(message in sentence for _, sentence in faults)
 
@@ -105,7 +117,7 @@ def test_all_faults_are_told_at_once() -> None:
     )
     cards = {"ckpt_none": None, "ckpt_2": card("cat", "cow"), "ckpt_3": card("cat", "dog", image_shape=(1, 32, 32))}
     assert sorted(named_checkpoints(asked)) == sorted(cards)
-    faults = told(experiment_faults(asked, seen("cat", "dog"), cards, gpu=False))
+    faults = told(experiment_faults(asked, seen("cat", "dog"), cards, CPU))
     assert [place for place, _ in faults] == [
         "/dataset/train_samples",
         "/evaluation/attacks/0",
@@ -132,7 +144,7 @@ def test_all_faults_are_told_at_once() -> None:
 def test_an_initial_checkpoint_is_of_the_same_model_and_classes(initial: CheckpointCard, message: str) -> None:
     """Its last layer's rows are classes by position, so as many others in their place would mean something else."""
     asked = spec(training={"initial_checkpoint": "ckpt_1"})
-    ((pointer, sentence),) = told(experiment_faults(asked, seen("cat", "dog"), {"ckpt_1": initial}, gpu=None))
+    ((pointer, sentence),) = told(experiment_faults(asked, seen("cat", "dog"), {"ckpt_1": initial}, UNKNOWN))
     assert pointer == "/training/initial_checkpoint"
     assert message in sentence
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gauntlet.checks import machine
 from gauntlet.data.datasets import Dataset, ImageSet
 from gauntlet.errors import CompilerMissing
 from gauntlet.events import EpochFinished
@@ -58,7 +59,7 @@ def test_without_a_compiler_auto_runs_as_it_is(monkeypatch: pytest.MonkeyPatch, 
 
 def test_without_pythons_headers_there_is_no_compiling(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The compiled code includes Python.h, which Debian keeps in a package of its own."""
-    monkeypatch.setattr(compilation.sysconfig, "get_path", lambda _: str(tmp_path))
+    monkeypatch.setattr(machine.sysconfig, "get_path", lambda _: str(tmp_path))
     assert not compiler_present(CPU)
 
 
