@@ -37,8 +37,8 @@ class Examination:
     """What a first look at a model tells.
 
     `findings` begin with errors; after one nothing else was looked at. `model` is what attacks are made on: the very
-    module where that can be used as it is. `scale` is 1, and for a model of very small logits the power of two that
-    makes them differ by about 1.
+    module where that can be used as it is. `scale` is 1, and for a model of very small logits the power of two by which
+    AutoAttack's parts are to see them.
     """
 
     findings: tuple[Finding, ...]
@@ -183,10 +183,13 @@ def _spread(logits: Tensor) -> float:
 
 
 def _scale(logits: Tensor) -> float:
+    """The power of two that brings small logits to where cross-entropy is of use: their two largest about 1 apart."""
     spread = _spread(logits)
     if not 0 < spread < _SMALL_SPREAD:
         return 1.0
-    return 2.0 ** min(-math.floor(math.log2(spread)), _LARGEST_EXPONENT)
+    largest, second = logits.topk(2, dim=1).values.unbind(dim=1)
+    lead = (largest - second).median().item() or spread
+    return 2.0 ** min(-math.floor(math.log2(lead)), _LARGEST_EXPONENT)
 
 
 def _small(logits: Tensor) -> Finding | None:
@@ -195,7 +198,7 @@ def _small(logits: Tensor) -> Finding | None:
     return _warning(
         "small_logits",
         f"The model's logits differ by {_spread(logits):.1e} only. AutoAttack's parts would lose them among their own "
-        "constants (1e-8, 1e-12), so these are given the logits times a power of two that brings them to about 1. FGSM "
+        "constants (1e-8, 1e-12), so these get the logits times a power of two that makes them ordinary ones. FGSM "
         "and PGD on cross-entropy see them as they are, close to uniform: what they find is not what they would find "
         "of the same model at another scale.",
     )

@@ -171,12 +171,22 @@ def test_a_sound_module_is_attacked_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("power", [14, 20, 60, 100])
-def test_small_logits_are_brought_to_about_one(power: int) -> None:
+def test_small_logits_are_brought_to_a_lead_of_about_one(power: int) -> None:
     """By a power of two, so that no digit of them is lost."""
     scale = examine(Model(lambda logits: logits * 2.0**-power), IMAGES, None, CLASSES).scale
-    spread = Model()(IMAGES) * 2.0**-power * scale
-    assert 1 <= (spread.amax(dim=1) - spread.amin(dim=1)).median() < 2
+    first, second = (Model()(IMAGES) * 2.0**-power * scale).sort(dim=1, descending=True).values.T[:2]
+    assert 1 <= (first - second).median() < 2
     assert math.frexp(scale)[0] == 0.5
+
+
+def test_small_logits_whose_largest_are_tied_have_a_scale_too() -> None:
+    """Then it is how far they lie apart at all that is brought to about 1."""
+    tied = Model(
+        lambda logits: torch.cat([logits[:, :2].amax(dim=1, keepdim=True).expand(-1, 3), logits[:, 3:]], 1) / 1e6
+    )
+    found = examine(tied, IMAGES, None, CLASSES)
+    assert "small_logits" in {finding.kind for finding in found.findings}
+    assert 1e5 < found.scale < 1e8
 
 
 def test_chance_accuracy_is_found_where_labels_are_known() -> None:
