@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
 
 from gauntlet.models.architectures import Normalise
 from gauntlet.models.layers import Dropout, MaxPool2x2
@@ -18,8 +19,20 @@ from gauntlet.models.layers import Dropout, MaxPool2x2
 _LARGEST_SIDE = 8
 # What is remembered takes up to 1.5 KB a pixel for the paper's network: at most 190 MB.
 _MOST_PIXELS = 128 * 32 * 32
-_DROPOUTS = {nn.Dropout, Dropout}
-_LOCAL = {nn.Conv2d, nn.MaxPool2d, MaxPool2x2, nn.ReLU, Normalise}
+_DROPOUTS: set[type[nn.Module]] = {nn.Dropout, Dropout}
+_LOCAL: set[type[nn.Module]] = {nn.Conv2d, nn.MaxPool2d, MaxPool2x2, nn.ReLU, Normalise}
+# As they were when this was imported: a class that is patched later is another.
+_KNOWN: tuple[type[nn.Module], ...] = (*_DROPOUTS, *_LOCAL, nn.Sequential)
+_FORWARD = {kind: kind.forward for kind in _KNOWN}
+# What is in a module's own dictionary if something was done to it.
+_MARKS = (
+    "forward",
+    "_forward_pre_hooks",
+    "_forward_hooks",
+    "_backward_pre_hooks",
+    "_backward_hooks",
+    "_compiled_call_impl",
+)
 # Convolutions of a single image differ in their last bits between a part of it and the whole.
 _FEWEST_IMAGES = 2
 
@@ -144,24 +157,36 @@ def windowed(model: nn.Module) -> Windowed | None:
     """The model for images of which each is nearly the last; None where its layers are not of the known kinds.
 
     They are normalisation, convolutions without stride, 2 × 2 pooling, ReLU and dropout, one after the other; then one
-    that flattens; after it any.
+    that flattens; after it any. None, too, where one of them, or what holds them, does more than its class says: has a
+    hook, a parametrisation or a forward of its own, or is compiled. What comes after is called as it is.
     """
     layers = list(_flat(model))
     flattens = next((number for number, layer in enumerate(layers) if isinstance(layer, nn.Flatten)), 0)
-    spatial = [layer for layer in layers[:flattens] if type(layer) not in _DROPOUTS]
+    spatial = [layer for layer in layers[:flattens] if not (type(layer) in _DROPOUTS and _is_untouched(layer))]
     if not spatial or not all(map(_is_local, spatial)):
         return None
     return Windowed(model, spatial, nn.Sequential(*layers[flattens:]))
 
 
 def _flat(model: nn.Module) -> list[nn.Module]:
-    if type(model) is nn.Sequential:
+    if type(model) is nn.Sequential and _is_untouched(model):
         return [layer for part in model for layer in _flat(part)]
     return [model]
 
 
+def _is_untouched(module: nn.Module) -> bool:
+    """Whether a call of the module is nothing but its class' forward, as torch or this library define it.
+
+    Parametrisations change a module's class; pruning and the older weight and spectral norms hook it.
+    """
+    marks = vars(module)
+    patched = type(module).forward is not _FORWARD[type(module)]
+    return not (any(marks.get(mark) for mark in _MARKS) or patched or _has_any_global_hook())
+
+
 def _is_local(layer: nn.Module) -> bool:
-    if type(layer) not in _LOCAL:  # what inherits from them may do something else
+    # What inherits from them may do something else.
+    if type(layer) not in _LOCAL or not _is_untouched(layer):
         return False
     match layer:
         case nn.Conv2d():

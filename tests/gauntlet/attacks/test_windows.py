@@ -1,6 +1,10 @@
+import copy
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from gauntlet.attacks.windows import Windowed, windowed
 from gauntlet.models.architectures import Normalise, build_model
@@ -148,6 +152,69 @@ def test_layers_of_any_size_and_padding(layers: list[nn.Module]) -> None:
 )
 def test_another_model_is_left_as_it_is(model: nn.Module) -> None:
     """Layers that are not known to change near a change only, or not known at all, are not taken apart."""
+    assert windowed(model) is None
+
+
+def _replaced(layer: nn.Module) -> None:
+    original = layer.forward
+    layer.forward = lambda images: original(images).clamp(-0.5, 0.5)  # type: ignore[method-assign]
+
+
+def _pruned(layer: nn.Module) -> None:
+    if isinstance(layer, nn.Conv2d):
+        prune.identity(layer, "weight")
+
+
+def _normed(layer: nn.Module) -> None:
+    if isinstance(layer, nn.Conv2d):
+        nn.utils.parametrizations.weight_norm(layer)
+
+
+TOUCHES: dict[str, Callable[[nn.Module], object]] = {
+    "forward hook": lambda layer: layer.register_forward_hook(lambda _, __, output: output * 2),
+    "forward hook with keywords": lambda layer: layer.register_forward_hook(lambda *_: None, with_kwargs=True),
+    "forward pre-hook": lambda layer: layer.register_forward_pre_hook(lambda _, given: (given[0] * 2,)),
+    "backward hook": lambda layer: layer.register_full_backward_hook(lambda *_: None),
+    "backward pre-hook": lambda layer: layer.register_full_backward_pre_hook(lambda *_: None),
+    "forward replaced": _replaced,
+    "pruned": _pruned,
+    "weight norm": _normed,
+    # As `layer.compile()` leaves it, which takes seconds to import what compiles.
+    "compiled": lambda layer: setattr(layer, "_compiled_call_impl", layer.forward),
+}
+
+
+@pytest.mark.parametrize("touch", TOUCHES)
+def test_a_network_that_was_touched_is_left_as_it_is(touch: str) -> None:
+    """Be it one layer, dropout too, a container, or the model itself: no shortcut leads past it."""
+    model = network(shape=(3, 32, 32))
+    assert windowed(model) is not None
+    everything = dict(model.named_modules())
+    only_weighted = touch in {"pruned", "weight norm"}
+    for name in ["0.0"] if only_weighted else ["", "0", "0.0", "0.1", "0.4", "0.5"]:
+        touched = copy.deepcopy(model)
+        TOUCHES[touch](touched.get_submodule(name))
+        assert windowed(touched) is None, everything[name]
+
+
+def test_hooks_after_the_windows_are_called() -> None:
+    """What comes after the part that is taken apart is called as a whole, hooks and all."""
+    model = network(shape=(3, 32, 32))
+    model[4].register_forward_hook(lambda _, __, logits: logits.roll(1, dims=1))
+    quick = taken_apart(model)
+    for images in queries(uniform(4, 3, 32, 32), 4, 3):
+        with torch.no_grad():
+            torch.testing.assert_close(quick(images), model(images), **EXACT)
+
+
+def test_a_hook_on_all_modules_and_a_patched_class_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither can be found at a module itself."""
+    model = network()
+    hook = nn.modules.module.register_module_forward_hook(lambda *_: None)
+    assert windowed(model) is None
+    hook.remove()
+    assert windowed(model) is not None
+    monkeypatch.setattr(nn.ReLU, "forward", lambda _, images: images.clamp(0, 1))
     assert windowed(model) is None
 
 
