@@ -1,6 +1,5 @@
 """Weights that a user brings: read, tried, and written again with our header. Loads torch, on its first use."""
 
-import shutil
 import tempfile
 from pathlib import Path
 from typing import BinaryIO
@@ -25,10 +24,10 @@ def examine(upload: BinaryIO, card: CheckpointCard) -> tuple[bytes, tuple[Findin
         CheckpointInvalid: no safetensors file, tensors unlike the network's, or a model whose output is not finite.
     """
     with tempfile.TemporaryDirectory() as folder:
-        # The library maps a file by its path into memory, and an upload has none.
+        # The library maps a file by its path into memory, and an upload has none but the kernel's for what is open.
         path = Path(folder) / "The file"
-        with path.open("wb") as copy:
-            shutil.copyfileobj(upload, copy)
+        path.symlink_to(f"/proc/self/fd/{upload.fileno()}")
+        upload.flush()
         tensors = read_foreign_weights(path, card.architecture, card.image_shape, len(card.classes))
     noise = torch.rand(_NOISE_IMAGES, *card.image_shape, generator=seeding.generator("cpu", 0, "preflight"))
     findings = preflight(build_loaded(tensors, card), noise, None, len(card.classes))

@@ -53,11 +53,19 @@ def write(root: Path, path: str, content: bytes) -> StoredFile:
 
 
 def write_import(root: Path, identifier: str, content: bytes) -> StoredFile:
-    """Store weights whose row is yet to be committed; call `settle_import` when it is."""
+    """Store weights whose row is yet to be committed; call `settle_import` when it is.
+
+    Raises:
+        OSError: they cannot be written; nothing is left of them.
+    """
     mark = root / identifier / _UNRECORDED
     mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.touch()
-    return write(root, f"{identifier}/weights.safetensors", content)
+    try:
+        mark.touch()
+        return write(root, f"{identifier}/weights.safetensors", content)
+    except OSError:
+        delete_import(root, identifier)
+        raise
 
 
 def settle_import(root: Path, identifier: str) -> None:

@@ -1,10 +1,7 @@
 """Forms: declared fields only, UTF-8 only, bounded in parts, headers and bytes, and spooled where there is room."""
 
 import json
-import resource
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import event
 
 from service.settings import ServiceSettings
+from tests.disks import largest_file
 from tests.service.test_parameters import faults
 
 CARD = {"name": "naïve", "architecture": {"kind": "cnn"}, "dataset": {"name": "digits"}}
@@ -153,17 +151,6 @@ def test_a_form_without_files_is_told_that_it_lacks_them(api: TestClient) -> Non
     assert list(faults(api.post("/v1/checkpoints", data={"name": "x"}))) == ["/name"]
     assert api.post("/v1/checkpoints", json=CARD).status_code == 415
     assert api.post("/v1/checkpoints").status_code == 415
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """What this process writes beyond so many bytes of a file fails, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_full_disk_is_the_services_fault(api: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from store import files
 from store.jobs import Claim
+from tests.disks import largest_file
 
 
 def test_a_file_is_stored_with_its_digest(tmp_path: Path) -> None:
@@ -32,6 +33,15 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="irectory"):
         files.write(tmp_path, "weights", b"new")
     assert [str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*")] == ["weights", "weights/in the way"]
+
+
+def test_an_import_that_finds_no_room_leaves_nothing(tmp_path: Path) -> None:
+    """Neither its file nor its mark; with room it is stored, and marked until its row is there."""
+    with largest_file(1_000), pytest.raises(OSError, match="too large"):
+        files.write_import(tmp_path, "ckpt_1", b"x" * 2_000)
+    assert list(tmp_path.iterdir()) == []
+    assert (tmp_path / files.write_import(tmp_path, "ckpt_1", b"x" * 2_000).path).stat().st_size == 2_000
+    assert files.unsettled_imports(tmp_path, older_than_s=-1) == ["ckpt_1"]
 
 
 def test_a_sweep_deletes_what_no_row_knows(tmp_path: Path) -> None:
