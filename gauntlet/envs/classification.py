@@ -133,12 +133,16 @@ class Classification:
     def begin(self, random: np.random.Generator, *, anew: bool) -> Shown:
         """Begin an episode in every slot: the next images of the stream, or where `anew`, the first of a new one.
 
+        An image that is waiting for an answer then comes again at the end of its pass.
+
         Raises:
             EnvironmentMisused: there is an adversary, but no policy for it to attack.
         """
         if anew or self._passes is None:
             self._passes = ShuffledPasses(len(self._labels), random)
             self._generator.manual_seed(int(random.integers(2**63)))
+        elif self._shown is not None:
+            self._passes.put_back(self._shown.indices)
         self._judged = 0
         return self._show(self._passes)
 

@@ -53,6 +53,8 @@ class ImageClassificationEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """The next image of the current pass; with a seed, the first of a pass that the seed decides.
 
+        An image that was shown and not answered comes again at the end of the pass, so none is missing from it.
+
         Raises:
             EnvironmentMisused: there is an adversary, but no policy for it to attack.
         """

@@ -21,7 +21,11 @@ class ImageClassificationVectorEnv(VectorEnv[NDArray[np.float32], ArrayLike, NDA
     episodes, and what the old ones ended with is in `final_obs`, an object array [n] of images, and `final_info`. As
     in Gymnasium's own vector environments, `info` holds arrays, each beside its mask; what is in them is what the
     single environment says. All environments begin and end together. One alone does what the single environment does,
-    bit by bit.
+    bit by bit, but for a reset by hand, which begins a new pass.
+
+    Where a pass ends within a batch, its last images are in the last slots. With one image to an episode, the first as
+    many episodes after a reset as there are images, counted as Stable-Baselines3's `evaluate_policy` counts them, are
+    therefore each image once.
 
     Args:
         num_envs: how many images are shown at once.
@@ -62,7 +66,10 @@ class ImageClassificationVectorEnv(VectorEnv[NDArray[np.float32], ArrayLike, NDA
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """The next images of the current pass; with a seed, the first of a pass that the seed decides.
+        """The first images of a new pass, which a seed decides if there is one.
+
+        So every evaluation of a policy begins with the first image of a pass, whatever was shown before it. Within a
+        step episodes go on in the current pass.
 
         Returns:
             Observations float32 [n, c, h, w], and `info` with `label` and `index`, int64 [n].
@@ -71,7 +78,7 @@ class ImageClassificationVectorEnv(VectorEnv[NDArray[np.float32], ArrayLike, NDA
             EnvironmentMisused: there is an adversary, but no policy for it to attack.
         """
         super().reset(seed=seed, options=options)
-        self._latest = shown = self._classification.begin(self.np_random, anew=seed is not None)
+        self._latest = shown = self._classification.begin(self.np_random, anew=True)
         return shown.observations.copy(), self._info(shown)
 
     def step(
