@@ -23,6 +23,9 @@ from store.models import Evaluation, Experiment, Run, new_id
 from store.pages import PageOf, newest_first
 from store.times import as_datetime
 
+# What the runs of an experiment differ in.
+_OWN = {"objective", "seed"}
+
 
 class Standing(NamedTuple):
     """How many of an experiment's jobs stand where."""
@@ -73,6 +76,9 @@ def create(
     )
     session.add(experiment)
     session.flush()
+    expanded = spec.runs()
+    # Written once for all of them: the rest of a run may hold a hundred attacks.
+    shared = expanded[0][1].model_dump(mode="json", exclude=_OWN)
     runs = [
         Run(
             id=new_id("run"),
@@ -81,9 +87,9 @@ def create(
             ordinal=ordinal,
             objective=label,
             seed=run.seed,
-            spec=run.model_dump(mode="json"),
+            spec=shared | run.model_dump(mode="json", include=_OWN),
         )
-        for ordinal, (label, run) in enumerate(spec.runs())
+        for ordinal, (label, run) in enumerate(expanded)
     ]
     session.add_all(runs)
     session.flush()

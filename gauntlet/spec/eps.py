@@ -7,6 +7,7 @@
 import math
 import re
 from fractions import Fraction
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
@@ -49,6 +50,7 @@ def _read(value: object) -> Fraction:
     raise ValueError('eps must be a fraction such as "8/255" or a decimal')
 
 
+@lru_cache(maxsize=4_096)  # a spec of many attacks is written once for each of its runs, and again for each reader
 def format_eps(eps: Fraction) -> str:
     """Write a budget as users do: in 255ths if it is a whole number of pixel levels, else decimal, else n/d.
 
@@ -57,9 +59,9 @@ def format_eps(eps: Fraction) -> str:
     if _PIXEL_LEVELS % eps.denominator == 0 and eps.denominator != 1:
         return f"{eps.numerator * (_PIXEL_LEVELS // eps.denominator)}/{_PIXEL_LEVELS}"
     for digits in range(_MOST_DIGITS + 1):
-        scaled = eps * 10**digits
-        if scaled.denominator == 1:
-            written = str(scaled.numerator).zfill(digits + 1)
+        scaled, rest = divmod(eps.numerator * 10**digits, eps.denominator)
+        if rest == 0:
+            written = str(scaled).zfill(digits + 1)
             return f"{written[:-digits]}.{written[-digits:]}" if digits else written
     return f"{eps.numerator}/{eps.denominator}"
 

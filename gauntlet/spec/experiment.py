@@ -162,19 +162,18 @@ class ExperimentSpec(Spec):
 
     def runs(self) -> tuple[tuple[str, RunSpec], ...]:
         """The runs in order, objective by objective, each with its objective's label."""
+        # What they share has been checked, and each objective with it: checking a thousand runs again takes seconds.
+        first = RunSpec(
+            dataset=self.dataset,
+            architecture=self.architecture,
+            objective=self.objectives[0],
+            adversary=self.adversary,
+            training=self.training,
+            evaluation=self.evaluation,
+            seed=self.seeds[0],
+        )
         return tuple(
-            (
-                label,
-                RunSpec(
-                    dataset=self.dataset,
-                    architecture=self.architecture,
-                    objective=objective,
-                    adversary=self.adversary,
-                    training=self.training,
-                    evaluation=self.evaluation,
-                    seed=seed,
-                ),
-            )
+            (label, first.model_copy(update={"objective": objective, "seed": seed}))
             for label, objective in zip(self.objective_labels(), self.objectives, strict=True)
             for seed in self.seeds
         )

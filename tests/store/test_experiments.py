@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import delete, func, select
 
-from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.experiment import ExperimentSpec, RunSpec
 from gauntlet.spec.kinds import ImageFolder
+from gauntlet.spec.objectives import ExpectedReward
 from store import checkpoints, experiments, jobs, runs
 from store.database import Database
 from store.errors import IdempotencyConflict, NotFound, RequestUnfit
@@ -23,16 +24,20 @@ def count(database: Database, model: type[Experiment] | type[Run]) -> int:
 
 def test_an_experiment_and_its_runs_are_stored_together(database: Database, tiny_spec: ExperimentSpec) -> None:
     """Objectives × seeds become runs in that order, and the spec comes back equal."""
-    spec = tiny_spec.model_copy(update={"seeds": (3, 5)})
+    objectives = (*tiny_spec.objectives, ExpectedReward())
+    spec = tiny_spec.model_copy(update={"seeds": (3, 5), "objectives": objectives})
     with database.writing() as session:
         experiment, run_ids = experiments.create(session, spec, None)
     with database.reading() as session:
         runs = session.scalars(select(Run).order_by(Run.ordinal)).all()
         (shown,) = experiments.show(session, [experiments.get(session, experiment.id)])
     assert [run.id for run in runs] == run_ids
-    assert [run.seed for run in runs] == [3, 5]
+    assert [(run.objective, run.seed, RunSpec.model_validate(run.spec)) for run in runs] == [
+        (label, run.seed, run) for label, run in spec.runs()
+    ]
+    assert [run.seed for run in runs] == [3, 5, 3, 5]
     assert shown.spec == spec
-    assert (shown.status, shown.progress.total) == ("queued", 2)
+    assert (shown.status, shown.progress.total) == ("queued", 4)
 
 
 def test_the_largest_seed_fits(database: Database, tiny_spec: ExperimentSpec) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gauntlet.spec.attacks import AutoAttack, FgsmAttack
+from gauntlet.spec.attacks import AnyAttack, AutoAttack, FgsmAttack, attack_label
 from gauntlet.spec.experiment import ExperimentSpec, RunSpec, TrainingSpec
 from gauntlet.spec.kinds import Cnn, Digits, ImageFolder, RmsProp
 from gauntlet.spec.objectives import CrossEntropy, PolicyGradient, Reward
@@ -265,6 +265,23 @@ def test_an_experiment_expands_to_objectives_times_seeds() -> None:
     for _, run in spec.runs():
         assert (run.dataset, run.adversary, run.training) == (spec.dataset, spec.adversary, spec.training)
         assert run.evaluation == spec.evaluation
+        assert RunSpec.model_validate(run.model_dump(mode="json")) == run
+
+
+@pytest.mark.parametrize("seeds", [1, 100])
+def test_what_runs_share_is_checked_once(seeds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short request may expand to a thousand runs of a hundred attacks; its attacks are compared once for all."""
+    attacks = [{"kind": "fgsm", "eps": [f"{number}/1000" for number in range(100)]}]
+    spec = experiment(seeds=list(range(seeds)), evaluation={"attacks": attacks})
+    labelled: list[str] = []
+
+    def label(attack: AnyAttack) -> str:
+        labelled.append(attack_label(attack))
+        return labelled[-1]
+
+    monkeypatch.setattr("gauntlet.spec.evaluation.attack_label", label)
+    assert len(spec.runs()) == seeds
+    assert len(labelled) <= 100
 
 
 def test_an_experiment_has_a_largest_size() -> None:
