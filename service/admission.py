@@ -1,21 +1,26 @@
 """How many requests of a kind are let in at once, told before anything of their bodies is read."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
-from service.errors import ServiceError
+import anyio
+
+from service.errors import busy
 
 
 class Gate:
     """Lets in so many requests of the whole process; a route that names it as a dependency lies behind it.
 
-    `service.routing` holds a request's place from before its body is read until it is answered, so that what waits
+    Of those let in so many are answered `at_once`; the others wait for their turn, which takes no thread.
+
+    `service.routing` holds a request's place from before its body is read until its answer is sent, so that what waits
     fills neither the memory, nor the disk, nor the server's threads.
     """
 
-    def __init__(self, most: int, detail: str, *, retry_after_s: int) -> None:
+    def __init__(self, most: int, detail: str, *, retry_after_s: int, at_once: int | None = None) -> None:
         self._places = threading.BoundedSemaphore(most)
+        self._turns = anyio.Semaphore(at_once or most)
         self._detail = detail
         self._retry_after_s = retry_after_s
 
@@ -30,8 +35,18 @@ class Gate:
             ServiceError: 429, all of them are taken.
         """
         if not self._places.acquire(blocking=False):
-            raise ServiceError(429, "busy", self._detail, headers={"Retry-After": str(self._retry_after_s)})
+            raise busy(self._detail, retry_after_s=self._retry_after_s)
         try:
             yield
         finally:
             self._places.release()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until few enough are being answered, and be one of them."""
+        async with self._turns:
+            yield
+
+
+# What is put together of very many rows: one at a time, for it keeps everything else from computing meanwhile.
+SUMMARIES = Gate(8, "Other reports are being put together; try again in a few seconds.", retry_after_s=2, at_once=1)

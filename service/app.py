@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
@@ -10,6 +11,8 @@ import gauntlet
 from gauntlet.resources import Problem
 from service import errors
 from service.edge import Edge
+from service.readiness import Readiness
+from service.renderings import Renderings
 from service.routes import (
     checkpoints,
     classifications,
@@ -26,6 +29,10 @@ from store.broker import create_celery
 from store.database import Database
 
 _BROKER_PATIENCE_S = 2
+_MOST_RENDERINGS = 64 << 20
+# As many requests are worked on at once, each with a connection to the database if it needs one; others wait for a
+# thread. More would only take Python's lock from one another, and from the loop that answers whether the process lives.
+THREADS = 20
 _PROBLEM = {"model": Problem, "content": {errors.MEDIA_TYPE: {}}}
 
 
@@ -35,6 +42,7 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        current_default_thread_limiter().total_tokens = THREADS
         yield
         app.state.celery.close()
         app.state.database.close()
@@ -52,7 +60,9 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
         responses={422: _PROBLEM | {"description": "The request has invalid fields; `errors` names them."}},
     )
     app.state.settings = settings
-    app.state.database = Database(settings.database_url)
+    app.state.database = Database(settings.database_url, connections=THREADS)
+    app.state.readiness = Readiness(app.state.database)
+    app.state.renderings = Renderings(_MOST_RENDERINGS)
     app.state.celery = create_celery(settings.broker_url, socket_timeout_s=_BROKER_PATIENCE_S)
     errors.install(app)
     for routes in (experiments, runs, checkpoints, evaluations, comparisons, classifications, guide, health, index):

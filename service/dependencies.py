@@ -7,28 +7,43 @@ from fastapi import Depends, Header, Query, Request
 from pydantic import Field
 
 from gauntlet.spec.texts import Matching
+from service.readiness import Readiness
+from service.renderings import Renderings
 from service.settings import ServiceSettings
 from store.database import Database
 from store.lookup import ID_PATTERN
 
 
-def _settings(request: Request) -> ServiceSettings:
+# None of these waits, so none of them needs a thread.
+async def _settings(request: Request) -> ServiceSettings:
     settings: ServiceSettings = request.app.state.settings
     return settings
 
 
-def _database(request: Request) -> Database:
+async def _database(request: Request) -> Database:
     database: Database = request.app.state.database
     return database
 
 
-def _celery(request: Request) -> Celery:
+async def _celery(request: Request) -> Celery:
     return request.app.state.celery
+
+
+async def _renderings(request: Request) -> Renderings:
+    renderings: Renderings = request.app.state.renderings
+    return renderings
+
+
+async def _readiness(request: Request) -> Readiness:
+    readiness: Readiness = request.app.state.readiness
+    return readiness
 
 
 SettingsDep = Annotated[ServiceSettings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 CeleryDep = Annotated[Celery, Depends(_celery)]
+RenderingsDep = Annotated[Renderings, Depends(_renderings)]
+ReadinessDep = Annotated[Readiness, Depends(_readiness)]
 
 Limit = Annotated[int, Query(ge=1, le=100, description="How many objects a page holds at most.")]
 _Id = Annotated[

@@ -60,6 +60,17 @@ def invalid_fields(errors: Sequence[ProblemError]) -> ServiceError:
     return ServiceError(422, "invalid-request", "The request has invalid fields.", errors)
 
 
+def busy(detail: str, *, retry_after_s: int) -> ServiceError:
+    """The refusal of a request that would be answered if it came later."""
+    return ServiceError(429, "busy", detail, headers={"Retry-After": str(retry_after_s)})
+
+
+def database_away() -> ServiceError:
+    """The refusal of a request that cannot be answered without the database."""
+    detail = "The database is not available at the moment; try again."
+    return ServiceError(503, "database-unavailable", detail, headers={"Retry-After": "2"})
+
+
 def install(app: FastAPI) -> None:
     """Register the handlers."""
     app.add_exception_handler(RequestValidationError, _invalid_request)
@@ -70,7 +81,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestUnfit, _request_unfit)
     app.add_exception_handler(OSError, _storage_fault)
     app.add_exception_handler(OperationalError, _database_unavailable)
-    app.add_exception_handler(NoConnectionFree, _database_unavailable)
+    app.add_exception_handler(NoConnectionFree, _no_connection_free)
 
 
 def problem(
@@ -170,5 +181,9 @@ async def _database_unavailable(request: Request, error: Exception) -> JSONRespo
     if isinstance(error, OperationalError) and says_full(error):
         return _storage_full(request, error)
     logger.error("The database is unavailable: %s", error)
-    detail = "The database is not available at the moment; try again."
-    return _answer(request, 503, "database-unavailable", detail, headers={"Retry-After": "2"})
+    return await _service_error(request, database_away())
+
+
+async def _no_connection_free(request: Request, error: Exception) -> JSONResponse:
+    logger.warning("No connection to the database was free: %s", error)
+    return await _service_error(request, busy("Too many requests are being answered; try again.", retry_after_s=2))

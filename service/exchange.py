@@ -16,6 +16,7 @@ from service.errors import MEDIA_TYPE, ServiceError, problem
 from service.headers import with_manners
 
 _ID = b"x-request-id"
+_PIECE = 65_536
 _WORDS = {
     http.HTTPStatus.BAD_REQUEST: "A header of the request cannot be read as what it should be.",
     http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "The range lies outside of what is asked for.",
@@ -72,7 +73,7 @@ class Exchange:
         if self._replaced or (self.is_too_large and not self._answered):
             return
         if message["type"] != "http.response.start":
-            await self._send(message)
+            await self._send_in_pieces(message)
         elif _is_error_in_other_words(message):
             self._replaced = True
             await self._reword(message["status"], message["headers"])
@@ -81,6 +82,14 @@ class Exchange:
             if not self._wants_body:
                 await self._send({"type": "http.response.body", "body": b""})
                 raise NoMoreWanted
+
+    async def _send_in_pieces(self, message: Message) -> None:
+        """A long body piece by piece, as its client reads it: what the server is given at once it copies and keeps."""
+        body = memoryview(message.get("body", b""))
+        while len(body) > _PIECE:
+            await self._send({"type": "http.response.body", "body": bytes(body[:_PIECE]), "more_body": True})
+            body = body[_PIECE:]
+        await self._send({**message, "body": bytes(body)})
 
     async def refuse(self, error: ServiceError) -> None:
         """Answer without reading the body to its end, so that the connection cannot serve another request."""

@@ -1,14 +1,27 @@
 """How a request is read before its route's function sees it: what it declares is let in, and nothing else."""
 
 from collections.abc import Callable, Coroutine
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.types import Receive, Scope, Send
 
 from service import bodies, parameters
 from service.admission import Gate
+
+
+class _Held(Response):
+    """An answer that keeps its places until it is sent: a large one fills memory while its client is slow to read."""
+
+    def __init__(self, answer: Response, places: ExitStack) -> None:
+        self._answer = answer
+        self._places = places
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._places:
+            await self._answer(scope, receive, send)
 
 
 class Route(APIRoute):
@@ -30,6 +43,11 @@ class Route(APIRoute):
             with ExitStack() as places:
                 for gate in gates:
                     places.enter_context(gate.admit())
-                return await answer(await read(request))
+                understood = await read(request)
+                async with AsyncExitStack() as turns:
+                    for gate in gates:
+                        await turns.enter_async_context(gate.turn())
+                    made = await answer(understood)
+                return _Held(made, places.pop_all()) if gates else made
 
         return handle

@@ -3,14 +3,14 @@
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, Float, create_engine, event, make_url, select
+from sqlalchemy import Connection, Engine, Float, NullPool, create_engine, event, make_url, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
@@ -28,6 +28,8 @@ _RETRY_EVERY_S = 1.0
 _LONGEST_WAL = 4 << 20
 # Bounds, so that a database that does not answer costs a request seconds. libpq's own are minutes or none.
 _POOL_PATIENCE_S = 5
+# The others are closed after their use.
+_KEPT_CONNECTIONS = 5
 _POSTGRESQL_CONNECTION = {
     "connect_timeout": 5,
     "tcp_user_timeout": 15_000,
@@ -80,8 +82,9 @@ def take_turn(session: Session, name: str) -> None:
 class Database:
     """One process's access to the database. Create it where it is used, never before a fork."""
 
-    def __init__(self, url: str) -> None:
-        self._engine = _create_engine(url, statement_bounds=_POSTGRESQL_STATEMENTS)
+    def __init__(self, url: str, *, connections: int = 15) -> None:
+        self._engine = _create_engine(url, statement_bounds=_POSTGRESQL_STATEMENTS, pool=_pool_of(connections))
+        self._apart = _create_engine(url, statement_bounds=_POSTGRESQL_STATEMENTS, pool={"poolclass": NullPool})
         self._write = sessionmaker(self._engine, expire_on_commit=False)
         reading: dict[str, Any] = {_READ_ONLY: True}
         if self._engine.dialect.name == "postgresql":
@@ -118,19 +121,30 @@ class Database:
         with self._read() as session:
             yield session
 
+    @contextmanager
+    def reading_apart(self) -> Iterator[Session]:
+        """The same on a connection that is opened for it, so that it does not wait for those in use."""
+        with Session(self._apart.execution_options(**{_READ_ONLY: True})) as session:
+            yield session
+
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
 
 
-def _create_engine(url: str, *, statement_bounds: str = "") -> Engine:
+def _pool_of(connections: int) -> dict[str, Any]:
+    kept = min(connections, _KEPT_CONNECTIONS)
+    return {"pool_size": kept, "max_overflow": connections - kept, "pool_timeout": _POOL_PATIENCE_S}
+
+
+def _create_engine(url: str, *, statement_bounds: str = "", pool: Mapping[str, Any]) -> Engine:
     if not url.startswith("sqlite"):
         ours = _POSTGRESQL_CONNECTION | {"options": statement_bounds}
         # What the URL itself says stands.
         added = {name: value for name, value in ours.items() if name not in make_url(url).query}
-        return create_engine(_with_psycopg(url), connect_args=added, pool_pre_ping=True, pool_timeout=_POOL_PATIENCE_S)
+        return create_engine(_with_psycopg(url), connect_args=added, pool_pre_ping=True, **pool)
     Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": 15, "check_same_thread": False}, pool_timeout=_POOL_PATIENCE_S)
+    engine = create_engine(url, connect_args={"timeout": 15, "check_same_thread": False}, **pool)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -179,4 +193,4 @@ def migrate(url: str) -> None:
 
 def engine_for_migrations(url: str) -> Engine:
     """An engine that sees the database as the application does, but whose statements may take their time."""
-    return _create_engine(url)
+    return _create_engine(url, pool=_pool_of(_KEPT_CONNECTIONS))

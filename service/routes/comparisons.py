@@ -3,7 +3,7 @@
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from gauntlet.report.leaderboard import Leaderboard
 from gauntlet.report.transfers import TransferMatrix
@@ -12,6 +12,7 @@ from gauntlet.spec.attacks import GradientLoss, Norm
 from gauntlet.spec.eps import Eps, format_eps
 from gauntlet.spec.texts import CheckpointId
 from gauntlet.spec.transfers import FEWEST_CHECKPOINTS, MOST_CHECKPOINTS, TransferRequest
+from service.admission import SUMMARIES
 from service.data import look_at_tests
 from service.dependencies import CeleryDep, DatabaseDep, IdempotencyKey, SettingsDep
 from service.routing import Route
@@ -21,7 +22,7 @@ from store.broker import wake
 router = APIRouter(prefix="/v1", tags=["comparisons"], route_class=Route)
 
 
-@router.get("/leaderboard")
+@router.get("/leaderboard", dependencies=[Depends(SUMMARIES)])
 def get_leaderboard(
     database: DatabaseDep,
     attack: Annotated[str | None, Query(max_length=40, description="Only attacks of this kind.")] = None,
@@ -57,7 +58,7 @@ def submit_transfers(
     return Page(data=tuple(shown), has_more=False, next=None)
 
 
-@router.get("/transfers")
+@router.get("/transfers", dependencies=[Depends(SUMMARIES)])
 def get_transfers(
     database: DatabaseDep,
     checkpoint: Annotated[list[CheckpointId], Query(min_length=FEWEST_CHECKPOINTS, max_length=MOST_CHECKPOINTS)],

@@ -2,14 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from gauntlet.rendering import CONTENT_SECURITY_POLICY, FIGURES, MEDIA_TYPES, Format, draw, render
 from gauntlet.report.report import Report
 from gauntlet.resources import Experiment, Page
 from gauntlet.spec.experiment import ExperimentSpec
+from service.admission import SUMMARIES
 from service.data import look, machine_of_workers
-from service.dependencies import After, CeleryDep, DatabaseDep, IdempotencyKey, Limit, SettingsDep
+from service.dependencies import After, CeleryDep, DatabaseDep, IdempotencyKey, Limit, RenderingsDep, SettingsDep
 from service.errors import ServiceError
 from service.pages import as_page
 from service.routing import Route
@@ -68,32 +69,38 @@ def cancel_experiment(experiment_id: str, database: DatabaseDep) -> Experiment:
 @router.get(
     "/{experiment_id}/report",
     response_model=Report,
+    dependencies=[Depends(SUMMARIES)],
     responses={200: {"content": {media_type: {"schema": {"type": "string"}} for media_type in _RENDERED}}},
 )
 def get_report(
-    experiment_id: str, database: DatabaseDep, format: Annotated[Format, Query()] = "json"
+    experiment_id: str,
+    database: DatabaseDep,
+    renderings: RenderingsDep,
+    format: Annotated[Format, Query()] = "json",
 ) -> Report | Response:
     """The report so far: JSON, or the same as a page (HTML), Markdown, a table per attack (CSV) or tables for LaTeX."""
     with database.reading() as session:
         report = reports.build(session, experiment_id)
     if format == "json":
         return report
+    content = renderings.of(report, format, lambda: render(report, format))
     headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY} if format == "html" else {}
-    return Response(render(report, format), headers=headers, media_type=MEDIA_TYPES[format])
+    return Response(content, headers=headers, media_type=MEDIA_TYPES[format])
 
 
 @router.get(
     "/{experiment_id}/figures/{name}.svg",
     response_class=Response,
+    dependencies=[Depends(SUMMARIES)],
     responses={200: {"content": {"image/svg+xml": {"schema": {"type": "string"}}}}},
 )
-def get_figure(experiment_id: str, name: FigureParameter, database: DatabaseDep) -> Response:
+def get_figure(experiment_id: str, name: FigureParameter, database: DatabaseDep, renderings: RenderingsDep) -> Response:
     """A figure of the report so far: training, gap, eps, cost or confusion."""
     if name not in FIGURES:
         raise ServiceError(404, "not-found", f"There is no such figure; there are {', '.join(FIGURES)}.")
     with database.reading() as session:
         report = reports.build(session, experiment_id)
-    document = draw(report, name)
+    document = renderings.of(report, f"{name}.svg", lambda: draw(report, name))
     if document is None:
         raise ServiceError(404, "not-found", f"The report has nothing to draw in the figure {name} yet.")
     headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}

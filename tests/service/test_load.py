@@ -1,0 +1,211 @@
+"""Many requests at once: each is answered or told to come again, and the others do not notice."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import Any, cast
+
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine, event, text
+
+from service.admission import SUMMARIES
+from service.app import THREADS
+from service.edge import Edge
+from service.renderings import Renderings
+from service.settings import ServiceSettings
+from store.database import Database
+from tests.e2e.system import await_that
+from tests.reports import made_up
+
+
+def database_of(api: TestClient) -> Database:
+    database: Database = cast("FastAPI", api.app).state.database
+    return database
+
+
+@contextmanager
+def listening(engine: Engine, what: str, heard: Any) -> Iterator[None]:
+    event.listen(engine, what, heard)
+    try:
+        yield
+    finally:
+        event.remove(engine, what, heard)
+
+
+def busy(answer: Any) -> bool:
+    told = (answer.status_code, answer.headers.get("retry-after"), answer.json()["type"])
+    return told == (429, "2", "urn:gauntlet:problem:busy")
+
+
+def test_health_waits_for_no_thread(api: TestClient) -> None:
+    """While requests hold all threads, and more wait, the process says that it lives and that it can serve."""
+    held = threading.Semaphore(0)
+    released = threading.Event()
+
+    def hold(*_: object) -> None:
+        held.release()
+        released.wait(60)
+
+    with ThreadPoolExecutor(THREADS + 5) as senders, listening(database_of(api)._engine, "checkout", hold):
+        try:
+            waiting = [senders.submit(api.get, "/v1/experiments") for _ in range(THREADS + 5)]
+            for _ in range(THREADS):
+                assert held.acquire(timeout=60)
+            assert api.get("/healthz").status_code == 200
+            assert api.get("/readyz").status_code == 200
+        finally:
+            released.set()
+        assert {answer.result().status_code for answer in waiting} == {200}
+
+
+def test_every_thread_finds_a_connection(api: TestClient) -> None:
+    """As many requests as there are threads hold one each at the same time, and none of the others waits for one."""
+    engine = database_of(api)._engine
+    together = threading.Barrier(THREADS)
+    engine.pool._timeout = 0  # type: ignore[attr-defined]  # whoever had to wait for a connection would fail
+
+    def meet(*_: object) -> None:
+        together.wait(60)
+
+    with ThreadPoolExecutor(3 * THREADS) as senders, listening(engine, "checkout", meet):
+        answers = list(senders.map(lambda _: api.get("/v1/experiments"), range(3 * THREADS)))
+    assert {answer.status_code for answer in answers} == {200}
+
+
+def test_a_full_pool_is_no_dead_database(api: TestClient) -> None:
+    """With every connection taken a request is told to come again, and the service is ready."""
+    with ExitStack() as taken:
+        for _ in range(THREADS):
+            taken.enter_context(database_of(api).reading()).execute(text("SELECT 1"))
+        database_of(api)._engine.pool._timeout = 0.1  # type: ignore[attr-defined]
+        assert busy(api.get("/v1/experiments"))
+        assert api.get("/readyz").status_code == 200
+    assert api.get("/v1/experiments").status_code == 200
+
+
+@contextmanager
+def a_summary_being_made(api: TestClient) -> Iterator[None]:
+    """Somebody else's turn, which lasts as long as the block."""
+    portal = api.portal
+    assert portal is not None
+    portal.call(SUMMARIES._turns.acquire)
+    try:
+        yield
+    finally:
+        portal.call(SUMMARIES._turns.release)
+
+
+def test_a_burst_on_reports_leaves_the_others_alone(api: TestClient, tiny_document: dict[str, Any]) -> None:
+    """A few wait for their turn without a thread, the next are told to come again, and all else is answered."""
+    experiment = api.post("/v1/experiments", json=tiny_document).json()["id"]
+
+    def report(_: int) -> Any:
+        return api.get(f"/v1/experiments/{experiment}/report")
+
+    with ThreadPoolExecutor(50) as senders:
+        with a_summary_being_made(api):
+            answers = [senders.submit(report, number) for number in range(50)]
+            await_that(lambda: sum(answer.done() for answer in answers) == 42)
+            assert all(busy(answer.result()) for answer in answers if answer.done())
+            assert busy(api.get("/v1/leaderboard"))
+            assert busy(api.get(f"/v1/experiments/{experiment}/figures/gap.svg"))
+            for path in ("/healthz", "/readyz", "/v1/experiments", f"/v1/experiments/{experiment}", "/v1/runs"):
+                assert api.get(path).status_code == 200
+        assert sorted(answer.result().status_code for answer in answers) == 8 * [200] + 42 * [429]
+    assert report(0).status_code == 200
+
+
+def test_all_that_is_dear_is_behind_the_gate(api: TestClient) -> None:
+    """Every answer that is put together of all rows of an experiment, or of all evaluations."""
+    behind = set()
+    for route in iter_route_contexts(cast("FastAPI", api.app).routes):
+        dependant = getattr(route, "dependant", None)
+        if dependant is not None and SUMMARIES in [needed.call for needed in dependant.dependencies]:
+            behind.add(route.path)
+    assert behind == {
+        "/v1/experiments/{experiment_id}/report",
+        "/v1/experiments/{experiment_id}/figures/{name}.svg",
+        "/v1/leaderboard",
+        "/v1/transfers",
+    }
+
+
+def test_a_place_is_held_until_the_answer_is_sent(api: TestClient, tiny_document: dict[str, Any]) -> None:
+    """A client that is slow to read keeps its place, for the answer keeps its memory; and so it does if it leaves."""
+    path = f"/v1/experiments/{api.post('/v1/experiments', json=tiny_document).json()['id']}/report"
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": [(b"host", b"localhost")]}
+    free = SUMMARIES._places._value  # type: ignore[attr-defined]  # a semaphore has no other way to tell
+    seen: list[int] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def leave(message: Any) -> None:
+        seen.append(free - SUMMARIES._places._value)  # type: ignore[attr-defined]  # as above
+        if message["type"] == "http.response.body":
+            raise RuntimeError("It has left.")
+
+    asyncio.run(api.app(scope, receive, leave))
+    assert seen == [1, 1]
+    assert SUMMARIES._places._value == free  # type: ignore[attr-defined]  # as above
+
+
+def test_a_long_answer_is_handed_over_in_pieces(settings: ServiceSettings) -> None:
+    """Each is sent when the one before it has left, so an answer is in memory once and not once for each client."""
+    sent: list[Any] = []
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ab" * 500_000})
+
+    async def note(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"localhost")]}
+    asyncio.run(Edge(app, settings)(scope, cast("Any", None), note))
+    pieces = [message["body"] for message in sent[1:]]
+    assert b"".join(pieces) == b"ab" * 500_000
+    assert max(map(len, pieces)) == 65_536
+    assert [message.get("more_body", False) for message in sent[1:]] == [True] * (len(pieces) - 1) + [False]
+
+
+class Maker:
+    """Makes a rendering of so many bytes, and counts how often."""
+
+    def __init__(self, size: int | None) -> None:
+        self.size = size
+        self.made = 0
+
+    def __call__(self) -> str | None:
+        self.made += 1
+        return None if self.size is None else "x" * self.size
+
+
+def test_a_rendering_is_made_once_for_a_report() -> None:
+    """And again for one that differs anywhere, and for another kind."""
+    renderings, page = Renderings(1_000), Maker(10)
+    report = made_up()
+    same, later = report.model_copy(), report.model_copy(update={"warnings": ("a run was lost",)})
+    assert renderings.of(report, "html", page) == renderings.of(same, "html", page) == b"x" * 10
+    assert page.made == 1
+    renderings.of(later, "html", page)
+    renderings.of(report, "md", page)
+    assert page.made == 3
+
+
+def test_what_is_kept_is_bounded() -> None:
+    """In bytes: what was used least recently goes, what is larger than all is not kept, and nothing is not kept."""
+    renderings, report = Renderings(1_000), made_up()
+    first, second, third, large, nothing = Maker(400), Maker(400), Maker(400), Maker(2_000), Maker(None)
+    for kind, maker in (("1", first), ("2", second), ("1", first), ("3", third), ("1", first), ("2", second)):
+        renderings.of(report, kind, maker)
+    assert (first.made, second.made, third.made) == (1, 2, 1)
+    for _ in range(2):
+        renderings.of(report, "large", large)
+        assert renderings.of(report, "nothing", nothing) is None
+    assert (large.made, nothing.made) == (2, 2)
+    assert renderings._bytes <= 1_000
