@@ -65,7 +65,8 @@ def _of_split(name: str, split: SplitDescription) -> Iterator[str]:
         yield f"{counted(split.read.not_square, f'{name} image')} {_is(split.read.not_square)} not square."
     if split.read.repeated.images:
         again = split.read.repeated
-        yield f"{counted(again.images, f'{name} image')} {_are(again)} there twice or more ({_examples(again)})."
+        repeats = "repeats" if again.images == 1 else "repeat"
+        yield f"{counted(again.images, f'{name} image')} {repeats} another one, byte for byte ({_examples(again)})."
 
 
 def _examples(repeated: Repeated) -> str:
