@@ -16,7 +16,6 @@ FindingKind = Literal[
     "batch_dependent",
     "zero_gradient",
     "chance_accuracy",
-    "dataset_unavailable",
 ]
 Severity = Literal["error", "warning"]
 

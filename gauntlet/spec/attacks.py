@@ -116,6 +116,7 @@ AnyAttack = (
     FgsmAttack | PgdAttack | ApgdCe | ApgdT | FabT | Square | AutoAttack | Noise | Transfer
 )  # what AttackSpec is told apart into
 AttackSpec = Annotated[AnyAttack, Field(discriminator="kind")]
+AttackKind = Literal["fgsm", "pgd", "apgd-ce", "apgd-t", "fab-t", "square", "autoattack", "noise", "transfer"]
 
 
 def attack_label(attack: AnyAttack) -> str:

@@ -13,6 +13,7 @@ from gauntlet.spec.lists import Listed
 from gauntlet.spec.texts import CheckpointId
 
 Selection = Literal["best_fgsm", "last"]
+_Selections = Annotated[tuple[Selection, ...], Listed(1, 2)]
 SelectOn = Literal["test", "validation"]
 # On CIFAR-10 the usual 5,000 of 50,000.
 _ONE_HELD_OUT_OF = 10
@@ -80,9 +81,8 @@ class ExperimentEvaluationSpec(EvaluationSpec):
     """Which checkpoints of every run are attacked, and how."""
 
     select: Annotated[
-        tuple[Selection, ...],
-        Listed(1, 2),
-        BeforeValidator(_one_or_many, json_schema_input_type=Selection | tuple[Selection, ...]),
+        _Selections,
+        BeforeValidator(_one_or_many, json_schema_input_type=Selection | _Selections),
     ] = ("best_fgsm",)
     select_on: SelectOn = Field(
         default="test",

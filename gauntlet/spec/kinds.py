@@ -68,12 +68,15 @@ def tag_required(tag: str) -> ConfigDict:
     return ConfigDict(json_schema_extra=require)
 
 
+TrainSamples = Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+
 class Digits(Spec):
     """The bundled 8×8 handwritten digits (UCI), each pixel doubled to 16×16; 1,437 for training, 360 for test."""
 
     model_config = tag_required("name")
     name: Literal["digits"] = "digits"
-    train_samples: Annotated[int, Field(ge=1)] | None = None
+    train_samples: TrainSamples | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -86,7 +89,7 @@ class Cifar10(Spec):
 
     model_config = tag_required("name")
     name: Literal["cifar10"] = "cifar10"
-    train_samples: Annotated[int, Field(ge=1)] | None = None
+    train_samples: TrainSamples | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -101,7 +104,7 @@ class ImageFolder(Spec):
     name: Literal["image_folder"] = "image_folder"
     folder: FolderName
     image_size: Annotated[int, Field(ge=10, le=128)] = 32
-    train_samples: Annotated[int, Field(ge=1)] | None = None
+    train_samples: TrainSamples | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

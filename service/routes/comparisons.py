@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from gauntlet.report.leaderboard import Leaderboard
 from gauntlet.report.transfers import TransferMatrix
 from gauntlet.resources import Evaluation, Page
-from gauntlet.spec.attacks import GradientLoss, Norm
+from gauntlet.spec.attacks import AttackKind, GradientLoss, Norm
 from gauntlet.spec.eps import Eps, format_eps
 from gauntlet.spec.texts import CheckpointId
 from gauntlet.spec.transfers import FEWEST_CHECKPOINTS, MOST_CHECKPOINTS, TransferRequest
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1", tags=["comparisons"], route_class=Route)
 @router.get("/leaderboard", dependencies=[Depends(SUMMARIES)])
 def get_leaderboard(
     database: DatabaseDep,
-    attack: Annotated[str | None, Query(max_length=40, description="Only attacks of this kind.")] = None,
+    attack: Annotated[AttackKind | None, Query(description="Only attacks of this kind.")] = None,
     dataset: Annotated[str | None, Query(max_length=200, description="Only this data set.")] = None,
     limit: Annotated[int, Query(ge=1, le=100, description="How many places a list has at most.")] = 20,
 ) -> Leaderboard:

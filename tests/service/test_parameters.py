@@ -62,6 +62,11 @@ def test_a_parameter_given_twice_is_refused_by_every_route(api: TestClient) -> N
         ("/v1/experiments?limit=true", "/query/limit", 'This must be a whole number, not the text "true".'),
         ("/v1/experiments?limit=", "/query/limit", 'This must be a whole number, not the text "".'),
         ("/v1/experiments?after=EXP", "/query/after", "This must be an id: small letters, an underscore, and small"),
+        (
+            "/v1/leaderboard?attack=autoatack",
+            "/query/attack",
+            "This must be fgsm, pgd, apgd-ce, apgd-t, fab-t, square, autoattack, noise or transfer",
+        ),
         ("/v1/runs/run_1/metrics?format=xml", "/query/format", 'This must be json or csv, not the text "xml".'),
         ("/v1/transfers?checkpoint=a&checkpoint=b&eps=8", "/query/checkpoint/0", "This must be the id of a checkpoint"),
         ("/v1/transfers?checkpoint=ckpt_1&checkpoint=ckpt_2", "/query/eps", "This field is required."),

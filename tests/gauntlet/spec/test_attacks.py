@@ -1,8 +1,15 @@
+from typing import get_args
+
 import pytest
 from pydantic import ValidationError
 
-from gauntlet.spec.attacks import AutoAttack, FgsmAttack, PgdAttack, attack_label
+from gauntlet.spec.attacks import AnyAttack, AttackKind, AutoAttack, FgsmAttack, PgdAttack, attack_label
 from gauntlet.spec.evaluation import EvaluationRequest, EvaluationSpec
+
+
+def test_every_kind_of_attack_is_listed() -> None:
+    """What a filter may name is what a spec may hold."""
+    assert list(get_args(AttackKind)) == [model.model_fields["kind"].default for model in get_args(AnyAttack)]
 
 
 def test_an_attack_is_labelled_with_its_exact_budget() -> None:

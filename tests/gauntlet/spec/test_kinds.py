@@ -54,3 +54,28 @@ def test_a_whole_number_may_stand_for_one_with_a_fraction() -> None:
     optimizer = ExperimentSpec.model_validate({"preset": "quickstart"} | change).training.optimizer
     assert (optimizer.lr, optimizer.decay) == (1.0, 0.0)
     assert isinstance(optimizer.lr, float)
+
+
+@pytest.mark.parametrize("model", [model for model, _ in whole_documents()], ids=lambda model: model.__name__)
+def test_every_part_of_a_document_is_bounded(model: type[BaseModel]) -> None:
+    """A list has a most, a text a longest, a number a largest, and an object no fields but its own."""
+    schema = model.model_json_schema()
+    parts = [part for _, part in places(schema) if isinstance(part, dict) and isinstance(part.get("type"), str)]
+    unbounded = [part for part in parts if not _is_bounded(part)]
+    assert unbounded == []
+    assert len(parts) > 10
+
+
+def _is_bounded(part: dict[str, Any]) -> bool:
+    match part["type"]:
+        case "array":
+            return part.get("maxItems", 10**9) <= 10_000
+        case "object":
+            return part.get("additionalProperties") is False
+        case "string":
+            is_budget = part.get("pattern", "").startswith("^[0-9]{1,40}(")
+            return is_budget or not {"maxLength", "enum", "const"}.isdisjoint(part)
+        case "integer":
+            return "maximum" in part
+        case kind:
+            return kind in {"number", "boolean", "null"}  # a number has 64 bits
