@@ -52,7 +52,7 @@ def evaluate_checkpoint(
     refuse(evaluation_faults(checkpoint.id, spec, seen, cards))
     loaded = _load(checkpoint, settings, device)
     sources = _sources(database, other_models(spec), settings, device)
-    test, classes = load_split(dataset, "test", settings.data_root)
+    test, classes = load_split(dataset, "test", settings.data_root, heartbeat.tell_of_pictures)
 
     attacked = AttackedSet(digest(test, classes), min(len(test), spec.samples))
     with database.writing() as session:

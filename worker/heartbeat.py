@@ -62,6 +62,11 @@ class Heartbeat:
         """Note how far the job is; written with the next beat."""
         self._progress = progress
 
+    def tell_of_pictures(self, read: int, total: int) -> None:
+        """Note how many pictures of a data set are read; raise `Stopped` if the job must stop."""
+        self.tell(JobProgress("loading data", read, total, "pictures"))
+        self.checkpoint()
+
     def stop(self, reason: StopReason) -> None:
         """Ask the job to stop; the first reason counts. Safe in a signal handler."""
         if self._reason is None:

@@ -15,7 +15,7 @@ from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.faults import refuse
 from gauntlet.checks.machine import Machine, compiler_present
 from gauntlet.checks.requests import Cards, experiment_faults, named_checkpoints
-from gauntlet.data.datasets import Dataset, read_dataset
+from gauntlet.data.datasets import Dataset, Watch, read_dataset
 from gauntlet.data.survey import survey
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resumed, StateReady, TrainingEvent, Warned
@@ -62,7 +62,7 @@ def train_run(
         # All that training depends on is in its state.
         del cards[spec.training.initial_checkpoint]
     heartbeat.tell(JobProgress("loading data", 0, 1, "data sets"))
-    data, described = _read_data(spec, settings, cards, device)
+    data, described = _read_data(spec, settings, cards, device, heartbeat.tell_of_pictures)
     state = _resume_state(settings.storage, run.resume_path, run.resume_sha256)
     initial = _initial_weights(database, settings.storage, spec, data) if state is None else None
     with database.writing() as session:
@@ -88,7 +88,7 @@ def train_run(
 
 
 def _read_data(
-    spec: RunSpec, settings: WorkerSettings, cards: Cards, device: torch.device
+    spec: RunSpec, settings: WorkerSettings, cards: Cards, device: torch.device, watch: Watch
 ) -> tuple[Dataset, DatasetDescription]:
     """The run's data, after a look at all that could keep it from being trained on, and another once it is read.
 
@@ -97,7 +97,7 @@ def _read_data(
     """
     machine = Machine(gpu=device.type == "cuda", compiler=compiler_present())
     refuse(experiment_faults(spec, survey(spec.dataset, settings.data_root), cards, machine))
-    data, described = read_dataset(spec.dataset, settings.data_root)
+    data, described = read_dataset(spec.dataset, settings.data_root, watch)
     refuse(experiment_faults(spec, described, cards, machine))
     return data, described
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
@@ -27,6 +27,13 @@ from gauntlet.spec.kinds import SPLITS, Cifar10, DatasetSpec, Digits, ImageFolde
 
 # Which images make up a subset is part of the protocol, so it does not follow the run's seed.
 _ORDER_SEED = 0
+
+# Told of every picture that was read: how many so far, of how many. It may raise, to read no more.
+Watch = Callable[[int, int], None]
+
+
+def _unwatched(_read: int, _total: int) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -108,24 +115,26 @@ def load_dataset(spec: DatasetSpec, data_root: Path) -> Dataset:
     return read_dataset(spec, data_root)[0]
 
 
-def read_dataset(spec: DatasetSpec, data_root: Path) -> tuple[Dataset, DatasetDescription]:
+def read_dataset(spec: DatasetSpec, data_root: Path, watch: Watch = _unwatched) -> tuple[Dataset, DatasetDescription]:
     """The same, and what was seen on the way.
 
     Raises:
         DatasetUnavailable: as `load_dataset` says.
     """
-    found = _read(spec, SPLITS, data_root)
+    found = _read(spec, SPLITS, data_root, watch)
     train, test = found.sets["train"], found.sets["test"]
     return Dataset(train, test, found.classes), found.description
 
 
-def load_split(spec: DatasetSpec, split: Split, data_root: Path) -> tuple[ImageSet, tuple[str, ...]]:
+def load_split(
+    spec: DatasetSpec, split: Split, data_root: Path, watch: Watch = _unwatched
+) -> tuple[ImageSet, tuple[str, ...]]:
     """One of a data set's two sets, and its classes. `spec.train_samples` draws a fixed subset of the training set.
 
     Raises:
         DatasetUnavailable: as `load_dataset` says, of this one set.
     """
-    found = _read(spec, (split,), data_root)
+    found = _read(spec, (split,), data_root, watch)
     return found.sets[split], found.classes
 
 
@@ -185,7 +194,7 @@ class _Found:
     description: DatasetDescription
 
 
-def _read(spec: DatasetSpec, splits: Sequence[Split], data_root: Path) -> _Found:
+def _read(spec: DatasetSpec, splits: Sequence[Split], data_root: Path, watch: Watch) -> _Found:
     """Raises DatasetUnavailable with all that is at fault; of a folder that lacks something no picture is read."""
     match spec:
         case Digits():
@@ -195,7 +204,7 @@ def _read(spec: DatasetSpec, splits: Sequence[Split], data_root: Path) -> _Found
         case ImageFolder():
             listing = list_folder(data_root, spec.folder, splits)
             _refuse(spec, listing.describe(dataset_title(spec)))
-            found = _of_folder(spec, listing)
+            found = _of_folder(spec, listing, watch)
         case _:
             assert_never(spec)
     _refuse(spec, found.description)
@@ -223,19 +232,25 @@ def _of_archives(spec: Digits | Cifar10, archives: Mapping[Split, Archive]) -> _
     return _Found(sets, classes, describe_seen(dataset_title(spec), seen))
 
 
-def _of_folder(spec: ImageFolder, listing: FolderListing, *, keep: bool = True) -> _Found:
+def _of_folder(spec: ImageFolder, listing: FolderListing, watch: Watch = _unwatched, *, keep: bool = True) -> _Found:
     """The pictures of the splits that are there; without `keep` they are read and not kept."""
     sets: dict[Split, ImageSet] = {}
     seen: dict[Split, SeenSplit] = {}
+    # The files are listed class by class; shuffled once, every prefix is a fair sample.
+    orders = {
+        split: _shuffled(len(files.files))[: spec.train_samples if split == "train" else None].tolist()
+        for split, files in listing.splits.items()
+    }
+    read, total = 0, sum(map(len, orders.values()))
     for split, files in listing.splits.items():
-        # The files are listed class by class; shuffled once, every prefix is a fair sample.
-        order = _shuffled(len(files.files))[: spec.train_samples if split == "train" else None]
-        chosen = [files.files[position] for position in order.tolist()]
+        chosen = [files.files[position] for position in orders[split]]
         images = torch.empty(len(chosen) if keep else 0, *spec.image_shape, dtype=torch.uint8)
         tally = Tally()
         for position, picture in read_pictures(files.folder, split, [path for path, _ in chosen], tally):
             if keep:
                 images[position] = to_tensor(picture, channels=3, height=spec.image_size, width=spec.image_size)
+            watch(read + position + 1, total)
+        read += len(chosen)
         labels = torch.tensor([label for _, label in chosen[: len(images)]], dtype=torch.int64)
         sets[split] = ImageSet(images, labels)
         seen[split] = SeenSplit(files.describe(), tally)

@@ -13,8 +13,20 @@ from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
 from store import reports, runs
 from store.database import Database
-from tests.worker.training_job.attempts import fail, messages, result, spec_with, submit, train, train_until
+from tests.worker.training_job.attempts import (
+    CPU,
+    claim,
+    fail,
+    messages,
+    result,
+    spec_with,
+    submit,
+    train,
+    train_until,
+)
+from worker.heartbeat import Heartbeat, Stopped
 from worker.settings import WorkerSettings
+from worker.training_job import train_run
 
 
 @pytest.fixture
@@ -105,6 +117,30 @@ def test_runs_of_one_experiment_that_read_different_data_are_told_apart(
         report = reports.build(session, experiment)
     (warning,) = (warning for warning in report.warnings if "did not read the same data" in warning)
     assert "seed 1" in warning
+
+
+class Impatient(Heartbeat):
+    """Is cancelled while the third picture is read."""
+
+    told: tuple[int, int] = (0, 0)
+
+    def tell_of_pictures(self, read: int, total: int) -> None:
+        self.told = read, total
+        if read == 3:
+            self.stop("cancelled")
+        super().tell_of_pictures(read, total)
+
+
+@pytest.mark.usefixtures("pets")
+def test_a_run_can_be_cancelled_while_its_data_is_read(
+    database: Database, settings: WorkerSettings, spec: ExperimentSpec
+) -> None:
+    """Between two pictures of the sixteen, and it says how far it is."""
+    held = claim(database, submit(database, spec))
+    heartbeat = Impatient(database, held, settings)
+    with pytest.raises(Stopped):
+        train_run(database, held, settings, heartbeat, CPU)
+    assert heartbeat.told == (3, 16)
 
 
 def damage(pets: Path) -> None:
