@@ -2,8 +2,8 @@
 
     python -m benchmarks.imported_resnet --data-root DATA --out benchmarks/results/imported_resnet.json
 
-Its weights come with pyautoattack, whose network names the same layers otherwise than torchvision's. They are renamed,
-written as safetensors, imported as the service imports a file, and compared: logits and accuracy on the first test
+Its weights come with pyautoattack, whose network names the same layers otherwise than torchvision's. They are written
+as safetensors, imported as the service imports a file, and compared: logits and accuracy on the first test
 images of `DATA/cifar10` (a folder of images), and with `--autoattack N EPS` the standard evaluation image by image.
 """
 
@@ -35,8 +35,6 @@ from gauntlet.spec.kinds import ImageFolder, ResNet
 
 CPU = torch.device("cpu")
 _BATCH = 100
-# Fixed by the authors' model: any of their names that is not listed is torchvision's already.
-_RENAMED = {"shortcut.0": "downsample.0", "shortcut.1": "downsample.1", "linear.": "fc."}
 
 
 def main() -> None:
@@ -96,7 +94,7 @@ def imported(weights: dict[str, Tensor], classes: tuple[str, ...]) -> LoadedMode
     card = card_of(classes)
     with tempfile.TemporaryDirectory() as folder:
         foreign, own = Path(folder) / "foreign.safetensors", Path(folder) / "own.safetensors"
-        save_file({renamed(name): tensor.contiguous() for name, tensor in weights.items()}, foreign)
+        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, foreign)
         tensors = read_foreign_weights(foreign, card.architecture, card.image_shape, len(classes))
         own.write_bytes(encode_weights(tensors, card))
         return load_model(own, CPU)
@@ -111,13 +109,6 @@ def card_of(classes: tuple[str, ...]) -> CheckpointCard:
         dataset=ImageFolder(folder="cifar10"),
         classes=classes,
     ).card()
-
-
-def renamed(name: str) -> str:
-    """The package's name of a tensor as torchvision's."""
-    for theirs, ours in _RENAMED.items():
-        name = name.replace(theirs, ours)
-    return name
 
 
 def compare(theirs: nn.Module, ours: nn.Module, images: ImageSet) -> dict[str, Any]:

@@ -46,12 +46,12 @@ def _counts(name: str, split: SplitDescription) -> str:
 def _spread(split: SplitDescription) -> str:
     """How the images are shared among the classes."""
     if len(split.classes) <= _LISTED_CLASSES:
-        return ", ".join(f"{shown(each.name)} {each.images:,}" for each in split.classes)
+        return ", ".join(f"{shown(each.name)}: {each.images:,}" for each in split.classes)
     few = min(split.classes, key=lambda each: each.images)
     many = max(split.classes, key=lambda each: each.images)
     if few.images == many.images:
         return f"{few.images:,} each"
-    return f"from {shown(few.name)} {few.images:,} to {shown(many.name)} {many.images:,}"
+    return f"from {few.images:,} of {shown(few.name)} to {many.images:,} of {shown(many.name)}"
 
 
 def _of_split(name: str, split: SplitDescription) -> Iterator[str]:
@@ -65,7 +65,8 @@ def _of_split(name: str, split: SplitDescription) -> Iterator[str]:
         yield f"{counted(split.read.not_square, f'{name} image')} {_is(split.read.not_square)} not square."
     if split.read.repeated.images:
         again = split.read.repeated
-        yield f"{counted(again.images, f'{name} image')} {_are(again)} there twice or more ({_examples(again)})."
+        repeats = "repeats" if again.images == 1 else "repeat"
+        yield f"{counted(again.images, f'{name} image')} {repeats} another one, byte for byte ({_examples(again)})."
 
 
 def _examples(repeated: Repeated) -> str:

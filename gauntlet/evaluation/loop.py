@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from gauntlet.attacks.gradient import without_gradient
+from gauntlet.checks.faults import refuse
+from gauntlet.checks.requests import attack_faults
 from gauntlet.data.datasets import ImageSet, to_unit
 from gauntlet.errors import AttackUnsupported, ImagesInvalid, ModelUnfit, OutputNotFinite
 from gauntlet.evaluation import stages
@@ -23,7 +25,7 @@ from gauntlet.models.precision import Model, fp32_products
 from gauntlet.results.finding import Finding
 from gauntlet.results.masking import MASKING_PREFIX, masking_attacks
 from gauntlet.results.stage_results import NATURAL
-from gauntlet.spec.attacks import AnyAttack, attack_label, fewest_classes
+from gauntlet.spec.attacks import AnyAttack
 from gauntlet.spec.evaluation import EvaluationSpec, other_models
 
 SEGMENT = 1_000
@@ -82,7 +84,7 @@ def evaluate(
         ModelUnfit: the model or a source fails on images, or answers with something else than logits.
         OutputNotFinite: the model's output is infinite or NaN on some image.
     """
-    require_supported([*spec.attacks, *masking_attacks(spec)], classes)
+    refuse(list(attack_faults([*spec.attacks, *masking_attacks(spec)], classes, "/attacks")))
     _require_labels(test, classes)
     _require_sources(spec, sources)
     examined = _examined(model, test, classes, device)
@@ -104,19 +106,6 @@ def _batches(sweep: "_Sweep", victim: Victim, spec: EvaluationSpec) -> Generator
         for (stage,) in checked:
             sample = segment[segment < checked_images]
             yield from sweep.run(f"{MASKING_PREFIX}{stage.name}", sample, stage.perturb, cost=stage.cost)
-
-
-def require_supported(attacks_: Iterable[AnyAttack], classes: int) -> None:
-    """Check that the attacks are defined for a model of so many classes, before anything is trained for them.
-
-    Raises:
-        AttackUnsupported: one is not.
-    """
-    for attack in attacks_:
-        if classes < fewest_classes(attack):
-            raise AttackUnsupported(
-                f"{attack_label(attack)} needs at least {fewest_classes(attack)} classes; this model has {classes}."
-            )
 
 
 def _require_labels(test: ImageSet, classes: int) -> None:

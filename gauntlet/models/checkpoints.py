@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.models.architectures import Normalise, build_model
+from gauntlet.models.foreign_names import known_names, naming
 from gauntlet.models.tensor_files import names, opened, read_fitting
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.kinds import ArchitectureSpec
@@ -103,14 +104,22 @@ def read_foreign_weights(
 ) -> dict[str, Tensor]:
     """The tensors of a safetensors file that another program wrote, for such a network, on the CPU.
 
-    Floating-point tensors come as float32, and `num_batches_tracked` may be absent: a network in eval mode, and one
-    that trains as ours do, never reads it.
+    They may have the names of `gauntlet.models.foreign_names`, and come with ours. Floating-point tensors come as
+    float32, and `num_batches_tracked` may be absent: a network in eval mode, and one that trains as ours do, never
+    reads it.
 
     Raises:
         CheckpointInvalid: no safetensors file, damaged, or tensors unlike the network's or not finite.
     """
     with opened(path) as file:
-        return _fitting(file, path, architecture, image_shape, classes)
+        return read_fitting(
+            file,
+            _state(architecture, image_shape, classes),
+            known_names(names(file), architecture),
+            name=path.name,
+            network=_described(architecture, image_shape, classes),
+            advice=naming(architecture),
+        )
 
 
 def load_initial_weights(
@@ -241,16 +250,15 @@ def _read_weights(path: Path) -> tuple[CheckpointCard, dict[str, Tensor]]:
             card = CheckpointCard.model_validate(_header(file, path))
         except ValidationError as error:
             raise CheckpointInvalid(f"The header of {path.name} does not describe a checkpoint.") from error
-        return card, _fitting(file, path, card.architecture, card.image_shape, len(card.classes))
+        network = card.architecture, card.image_shape, len(card.classes)
+        own = {tensor: tensor for tensor in names(file)}
+        return card, read_fitting(file, _state(*network), own, name=path.name, network=_described(*network))
 
 
-def _fitting(
-    file: safe_open, path: Path, architecture: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int
-) -> dict[str, Tensor]:
-    # Without memory of its own: a file is not worth a network's before its shapes are known to fit.
+def _state(architecture: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:
+    """A network's tensors without memory of their own: a file is not worth it before its shapes are known to fit."""
     with torch.device("meta"):
-        skeleton = build_model(architecture, image_shape, classes)
-    return read_fitting(file, skeleton.state_dict(), path.name, _described(architecture, image_shape, classes))
+        return dict(build_model(architecture, image_shape, classes).state_dict())
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

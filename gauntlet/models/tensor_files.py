@@ -4,7 +4,7 @@ Nothing here unpickles. What a file claims is checked before memory is spent on 
 of tensors, then names, types and shapes, and only then are the numbers read.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ _MOST_HEADER_BYTES = 4 << 20
 _MOST_TENSORS = 4_096
 _LENGTH_BYTES = 8
 _LONGEST_NAME = 80
+_MOST_NAMED = 3
 
 _FLOATS = ("F64", "F32", "F16", "BF16")
 _INTEGERS = ("I64", "I32")
@@ -49,37 +50,73 @@ def names(file: safe_open) -> list[str]:
     return list(file.keys())
 
 
-def read_fitting(file: safe_open, wanted: Mapping[str, Tensor], name: str, network: str) -> dict[str, Tensor]:
-    """The file's tensors, which are just those of a network, in its types and finite.
+def quoted(name: str) -> str:
+    """A tensor's name for a message, at most 80 characters of it."""
+    return repr(name[:_LONGEST_NAME])
+
+
+def read_fitting(
+    file: safe_open,
+    wanted: Mapping[str, Tensor],
+    known: Mapping[str, str],
+    *,
+    name: str,
+    network: str,
+    advice: str = "",
+) -> dict[str, Tensor]:
+    """The file's tensors, which are just those of a network, under its names, in its types and finite.
 
     Args:
         wanted: the network's state; only names, shapes and types are looked at, so it may be on the meta device.
+        known: the network's name of each of the file's tensors → the file's own.
         name: the file's, for messages.
         network: what the state is of, for messages.
+        advice: what to do where names are other ones.
 
     Raises:
-        CheckpointInvalid: a tensor is missing, unknown, of another shape or type, or not finite.
+        CheckpointInvalid: tensors are missing, unknown, of another shape or type, or not finite.
     """
-    found = set(names(file))
-    for tensor in [*wanted, *sorted(found)]:
-        fault = _fault(file, tensor, wanted.get(tensor), present=tensor in found)
-        if fault is not None:
-            raise CheckpointInvalid(f"The tensors in {name} do not fit a {network}: {_quoted(tensor)} {fault}.")
+    missing = [tensor for tensor in wanted if tensor not in known and not tensor.endswith(_OPTIONAL)]
+    unknown = sorted(theirs for ours, theirs in known.items() if ours not in wanted)
+    faults = [
+        *_counted(missing, "is missing", "are missing"),
+        *_counted(unknown, "is unknown there", "are unknown there"),
+        *_unlike(file, wanted, known),
+    ]
+    if faults:
+        said = f"The tensors in {name} do not fit a {network}: {'; '.join(faults)}."
+        raise CheckpointInvalid(f"{said} {advice}" if advice and (missing or unknown) else said)
     read = {}
     for tensor, example in wanted.items():
-        values = file.get_tensor(tensor) if tensor in found else torch.zeros(example.shape)
+        values = file.get_tensor(known[tensor]) if tensor in known else torch.zeros(example.shape)
         read[tensor] = values.to(example.dtype)
         # After the conversion, which may overflow.
         if not bool(read[tensor].isfinite().all()):
-            raise CheckpointInvalid(f"The tensor {_quoted(tensor)} in {name} holds numbers that are not finite.")
+            raise CheckpointInvalid(f"The tensor {quoted(known[tensor])} in {name} holds numbers that are not finite.")
     return read
 
 
-def _fault(file: safe_open, name: str, example: Tensor | None, *, present: bool) -> str | None:
-    if example is None:
-        return "is unknown there"
-    if not present:
-        return None if name.endswith(_OPTIONAL) else "is missing"
+def _counted(tensors: Sequence[str], one: str, several: str) -> list[str]:
+    """A clause about the tensors, the first few by name; none if there are none."""
+    if not tensors:
+        return []
+    named = ", ".join(map(quoted, tensors[:_MOST_NAMED]))
+    more = f" and {len(tensors) - _MOST_NAMED} more" if len(tensors) > _MOST_NAMED else ""
+    return [f"{named}{more} {one if len(tensors) == 1 else several}"]
+
+
+def _unlike(file: safe_open, wanted: Mapping[str, Tensor], known: Mapping[str, str]) -> list[str]:
+    """What is wrong with the tensors that are there, the first few and how many more."""
+    faults = [
+        f"{quoted(known[tensor])} {fault}"
+        for tensor, example in wanted.items()
+        if tensor in known and (fault := _fault(file, known[tensor], example)) is not None
+    ]
+    left_out = len(faults) - _MOST_NAMED
+    return [*faults[:_MOST_NAMED], *([f"{left_out} more do not fit either"] if left_out > 0 else [])]
+
+
+def _fault(file: safe_open, name: str, example: Tensor) -> str | None:
     described = file.get_slice(name)
     shape, kind = list(described.get_shape()), described.get_dtype()
     if shape != list(example.shape):
@@ -87,10 +124,6 @@ def _fault(file: safe_open, name: str, example: Tensor | None, *, present: bool)
     if kind not in (_FLOATS if example.is_floating_point() else _INTEGERS):
         return f"is of the type {kind}"
     return None
-
-
-def _quoted(name: str) -> str:
-    return repr(name[:_LONGEST_NAME])
 
 
 def _require_header(path: Path) -> None:

@@ -29,7 +29,7 @@ def render(report: Report, format: Format) -> str:
         case "json":
             return report.model_dump_json(indent=2) + "\n"
         case "html":
-            from gauntlet.rendering.html import to_html  # loads matplotlib
+            from gauntlet.rendering.html import to_html  # loads Jinja
 
             return to_html(report)
         case "md":
@@ -50,6 +50,6 @@ def render(report: Report, format: Format) -> str:
 
 def draw(report: Report, name: FigureName) -> str | None:
     """The figure as SVG, or None where the report has nothing to draw in it."""
-    from gauntlet.rendering.figures import to_svg  # loads matplotlib
+    from gauntlet.rendering.figures import to_svg  # has its names from here
 
     return to_svg(report, name)

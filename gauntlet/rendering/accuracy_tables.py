@@ -10,6 +10,8 @@ from gauntlet.rendering.tables import (
     difference,
     estimate,
     numbers,
+    objective_cell,
+    pair_cell,
     whose,
     words,
 )
@@ -19,7 +21,6 @@ from gauntlet.report.report import Report
 from gauntlet.report.report_row import ReportRow
 from gauntlet.report.summaries import Comparison, Summary
 from gauntlet.results.doubts import Doubt
-from gauntlet.spec.objective_labels import objective_title
 
 
 def result_tables(report: Report, *, across: int) -> list[Table]:
@@ -77,7 +78,7 @@ def comparison_table(report: Report) -> Table:
         if found.image_interval is not None:
             change = difference(found.difference.mean, found.image_interval)
         return [
-            Cell(f"{objective_title(found.objective)} − {objective_title(found.baseline)}"),
+            pair_cell(report, found.objective, found.baseline, "−"),
             Cell(selection_title(found.selection)),
             Cell(headings[found.metric]),
             Cell(str(len(found.seeds))),
@@ -90,7 +91,7 @@ def comparison_table(report: Report) -> Table:
     return Table.of(columns, report.comparisons, line)
 
 
-def paper_table(rows: Sequence[PaperRow]) -> Table:
+def paper_table(report: Report, rows: Sequence[PaperRow]) -> Table:
     """Our line, the paper's, and for each of its accuracies ours, the paper's and the difference in points.
 
     An attack that no line has at the paper's budget has no column.
@@ -103,7 +104,7 @@ def paper_table(rows: Sequence[PaperRow]) -> Table:
 
     def line(row: PaperRow) -> list[Cell]:
         epochs = ", ".join(map(str, sorted(set(row.epochs))))
-        ours = Cell(f"{objective_title(row.objective)}, epoch {epochs}", selection_title(row.selection))
+        ours = objective_cell(report, row.objective, f"epoch {epochs}", selection_title(row.selection))
         return [ours, Cell(row.published.name), *(_beside(getattr(row, name)) for _, name in shown)]
 
     return Table.of([*words("here", "in the paper"), *numbers(*(heading for heading, _ in shown))], rows, line)
@@ -141,7 +142,7 @@ def _means(report: Report, keys: Sequence[str], *, first: bool) -> Table:
         train, natural = (estimate(found, per_cent) for found in (summary.train_accuracy, summary.natural_accuracy))
         gap = estimate(summary.generalisation_gap, points)
         return [
-            Cell(objective_title(summary.objective)),
+            objective_cell(report, summary.objective),
             Cell(selection_title(summary.selection)),
             Cell(str(len(summary.seeds))),
             *([train, natural, *attacked, gap] if first else attacked),

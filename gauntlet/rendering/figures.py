@@ -1,25 +1,23 @@
-"""The report's figures, as SVG."""
+"""The report's figures: each is one panel or several, which a page lays out and a file of its own stands together."""
 
 import statistics
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from textwrap import fill
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import TypeVar
 
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-
-from gauntlet.rendering import FIGURES, FigureName
-from gauntlet.rendering.svg import PALETTE, STYLE, panels, serialise
+from gauntlet.rendering import FigureName, history
+from gauntlet.rendering.chart import Axis, Look, Series, chart
+from gauntlet.rendering.heat import heat
+from gauntlet.rendering.svg import Panel, document
 from gauntlet.report.curves import RunCurve
 from gauntlet.report.numbers import selection_title
 from gauntlet.report.report import Report
-from gauntlet.report.report_row import of_first_selection
+from gauntlet.report.report_row import ReportRow, of_first_selection
 from gauntlet.results.outcome import Confusion
 from gauntlet.spec.attack_titles import NORMS, attack_name, attack_title
 from gauntlet.spec.attacks import Norm, attack_label
+from gauntlet.spec.objective_labels import objective_title
 
 TITLES: Mapping[FigureName, str] = {
     "training": "Accuracy by epoch of training, with a dot for each checkpoint",
@@ -28,195 +26,178 @@ TITLES: Mapping[FigureName, str] = {
     "cost": "Time of training and robust accuracy",
     "confusion": "What images of each class are taken for",
 }
-_CURVES = {"train_accuracy": "train", "test_accuracy": "test", "test_fgsm_accuracy": "FGSM (test)"}
-_MOST_NAMED_CLASSES = 20
-_MOST_NUMBERED_CLASSES = 10
-_LONGEST_NAME = 16
-_MOST_COLUMNS = 3
-_LONGEST_LINE = 44
+# What training measures every epoch, and on what.
+_MEASURED = (("train_accuracy", "train"), ("test_accuracy", "test"), ("test_fgsm_accuracy", "test"))
+_ACROSS: Mapping[FigureName, int] = {"training": 3, "gap": 1, "eps": 2, "cost": 1, "confusion": 2}
+# More of them are not told apart, and a page of a hundred panels is not looked at.
+_MOST_OBJECTIVES, _MOST_CONFUSIONS = 16, 6
 _LONG_S = 2 * 3600.0
-# Over hundreds of epochs accuracy jitters, and thick lines hide one another.
-_MANY_EPOCHS, _THIN = 60, 0.9
 
-# matplotlib's settings are the whole process's, and requests are answered in threads.
-_settings = threading.Lock()
+T = TypeVar("T")
+
+
+def panels(report: Report, name: FigureName) -> list[Panel]:
+    """The panels of one figure; none where the report has nothing to draw in it."""
+    return _DRAWN[name](report)
 
 
 def to_svg(report: Report, name: FigureName) -> str | None:
-    """The figure as an SVG document, or None where the report has nothing to draw in it."""
-    with _settings, rc_context({**STYLE, "svg.hashsalt": f"gauntlet {name}"}):
-        figure = _DRAWN[name](report)
-        return None if figure is None else serialise(figure, f"{report.name}: {TITLES[name]}")
+    """The figure as a file of its own, or None where the report has nothing to draw in it."""
+    drawn = panels(report, name)
+    return document(drawn, f"{report.name}: {TITLES[name]}", across=_ACROSS[name]) if drawn else None
 
 
-def drawn(report: Report) -> Iterator[tuple[FigureName, str]]:
-    """Every figure that the report has something for, in order."""
-    for name in FIGURES:
-        if (document := to_svg(report, name)) is not None:
-            yield name, document
+def _training(report: Report) -> list[Panel]:
+    """As in the paper's figure: train, test and FGSM accuracy over epochs, a panel for each objective, on one scale."""
+    if not history.has_history(report):
+        return []
+    drawn = {
+        objective: [_accuracy(report, runs, number) for number in range(len(_MEASURED))]
+        for objective, runs in _first(_by_objective(report.curves)).items()
+    }
+    y = Axis.over("accuracy, per cent", _values(series for several in drawn.values() for series in several))
+    return [chart(_named(report, objective), _epochs(report), y, series) for objective, series in drawn.items()]
 
 
-def _training(report: Report) -> Figure | None:
-    """As in the paper's figure: train, test and FGSM accuracy over epochs, a panel for each objective."""
-    curves = _by_objective(report.curves)
-    if not curves:
-        return None
-    columns = min(len(curves), _MOST_COLUMNS)
-    figure, rows = panels(columns, -(-len(curves) // columns))
-    axes = [panel for row in rows for panel in row]
-    for panel in axes[len(curves) :]:
-        panel.remove()
-    for panel, (objective, runs) in zip(axes, curves.items(), strict=False):
-        for (field, label), colour in zip(_CURVES.items(), PALETTE, strict=False):
-            seeds = [_points(run.epochs, getattr(run, field)) for run in runs]
-            mean = _draw_seeds(panel, seeds, colour, label)
-            kept = [epoch for epoch in mean if report.spec.training.keeps(epoch)]
-            panel.plot(kept, [mean[epoch] for epoch in kept], "o", color=colour, markersize=3.2)
-        panel.set(title=fill(objective, _LONGEST_LINE), xlabel="epoch")
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for first, *_ in rows:
-        first.set_ylabel("accuracy, per cent")
-    axes[0].legend()
-    return figure
-
-
-def _gap(report: Report) -> Figure | None:
+def _gap(report: Report) -> list[Panel]:
     """Train − test accuracy over epochs, in points."""
-    curves = _by_objective(report.curves)
-    if not curves:
-        return None
-    figure, ((panel,),) = panels(1)
-    for (objective, runs), colour in zip(curves.items(), _colours(len(curves)), strict=True):
-        gaps = [
-            _points(run.epochs, [_minus(*pair) for pair in zip(run.train_accuracy, run.test_accuracy, strict=True)])
+    if not history.has_history(report):
+        return []
+    series = []
+    for place, (objective, runs) in enumerate(_first(_by_objective(report.curves)).items()):
+        gaps: list[dict[float, float]] = [
+            {
+                epoch: 100 * (train - test)
+                for epoch, train, test in zip(run.epochs, run.train_accuracy, run.test_accuracy, strict=True)
+                if train is not None and test is not None
+            }
             for run in runs
         ]
-        _draw_seeds(panel, gaps, colour, fill(objective, _LONGEST_LINE))
-    panel.axhline(0, color="#80868f", linewidth=0.8)
-    panel.set(xlabel="epoch", ylabel="train − test, points")
-    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-    panel.legend()
-    return figure
+        series.append(_of_seeds(_named(report, objective), gaps, Look.of(place)))
+    y = Axis.over("train − test, points", [0.0, *_values(series)])
+    return [chart(_shown(report.objectives), _epochs(report), y, series, zero=True)]
 
 
-def _eps(report: Report) -> Figure | None:
+def _eps(report: Report) -> list[Panel]:
     """Mean accuracy over seeds against ε, for each attack that has several budgets; ε = 0 is natural accuracy."""
     rows = of_first_selection(report.rows, report.spec.evaluation)
-    by_norm: dict[Norm, dict[str, list[int]]] = {}
-    for position, attack in enumerate(report.spec.evaluation.attacks if rows else ()):
-        by_norm.setdefault(attack.norm, {}).setdefault(attack_title(attack), []).append(position)
-    several = {
-        norm: {title: places for title, places in by_title.items() if len(places) > 1}
-        for norm, by_title in by_norm.items()
-    }
-    shown = {norm: by_title for norm, by_title in several.items() if by_title}
-    if not shown:
-        return None
-    objectives = dict.fromkeys(row.objective for row in rows)
-    figure, (axes,) = panels(len(shown))
-    for panel, (norm, by_title) in zip(axes, shown.items(), strict=True):
-        for (title, places), dashes in zip(by_title.items(), _dashes(len(by_title)), strict=True):
-            for objective, colour in zip(objectives, _colours(len(objectives)), strict=True):
-                its = [row for row in rows if row.objective == objective]
-                line = {0.0: statistics.fmean(row.natural_accuracy for row in its)}
-                for place in places:
-                    eps = float(report.spec.evaluation.attacks[place].eps)
-                    line[eps] = statistics.fmean(row.outcome.attacks[place].accuracy.value for row in its)
-                scale = 255 if norm == "Linf" else 1
-                x, y = zip(*((scale * eps, 100 * value) for eps, value in sorted(line.items())), strict=True)
-                panel.plot(
-                    x,
-                    y,
-                    dashes,
-                    color=colour,
-                    marker="o",
-                    markersize=3,
-                    label=fill(f"{objective}, {title}", _LONGEST_LINE),
-                )
-        panel.set(xlabel=f"ε ({NORMS[norm]}{', of 255' if norm == 'Linf' else ''})")
-        panel.set_ylim(bottom=0)
-        panel.legend()
-    axes[0].set_ylabel("accuracy, per cent")
-    return figure
+    budgets: dict[Norm, dict[str, dict[str, float]]] = {}
+    for attack in report.spec.evaluation.attacks if rows else ():
+        eps = float(attack.eps) * (255 if attack.norm == "Linf" else 1)
+        budgets.setdefault(attack.norm, {}).setdefault(attack_title(attack), {})[attack_label(attack)] = eps
+    drawn = []
+    for norm, by_title in budgets.items():
+        several = {title: eps for title, eps in by_title.items() if len(eps) > 1}
+        if not several:
+            continue
+        series = [
+            _by_budget(f"{_named(report, objective)}, {title}", its, eps, Look.of(place, kind))
+            for place, (objective, its) in enumerate(_first(_rows_by_objective(rows)).items())
+            for kind, (title, eps) in enumerate(several.items())
+        ]
+        x = Axis(
+            f"ε ({NORMS[norm]}{', of 255' if norm == 'Linf' else ''})", 0, max(map(max, (one.line for one in series)))
+        )
+        y = Axis.over("accuracy, per cent", [0.0, *_values(series)])
+        drawn.append(chart(", ".join(filter(None, (NORMS[norm], _shown(report.objectives)))), x, y, series))
+    return drawn
 
 
-def _cost(report: Report) -> Figure | None:
-    """Seconds (or hours) of training against accuracy in the worst case of the first threat model, a point per run."""
+def _cost(report: Report) -> list[Panel]:
+    """Time of training against the accuracy that objectives are compared in, a point for each run."""
     seconds = {cost.run: cost.training_seconds for cost in report.costs if cost.training_seconds > 0}
     rows = [row for row in of_first_selection(report.rows, report.spec.evaluation) if row.run in seconds]
     if not rows:
-        return None
+        return []
     unit, length = ("hours", 3600.0) if max(seconds.values()) > _LONG_S else ("seconds", 1.0)
-    objectives = dict.fromkeys(row.objective for row in rows)
-    figure, ((panel,),) = panels(1)
-    for objective, colour in zip(objectives, _colours(len(objectives)), strict=True):
-        its = [row for row in rows if row.objective == objective]
-        robust = [100 * row.accuracies[report.headline] for row in its]
-        panel.scatter(
-            [seconds[row.run] / length for row in its], robust, color=colour, s=24, label=fill(objective, _LONGEST_LINE)
-        )
-    panel.set(xlabel=f"{unit} of training", ylabel=f"right under {report.headline_column().name}, per cent")
-    # Room around the outermost points, and the worst case as what it is: a share of all images.
-    panel.set_xlim(0, 1.1 * max(seconds[row.run] for row in rows) / length)
-    panel.set_ylim(0, 100)
-    panel.legend(loc="lower left")
-    return figure
+    series = []
+    for place, (objective, its) in enumerate(_first(_rows_by_objective(rows)).items()):
+        points = [
+            (seconds[row.run] / length, 100 * row.accuracies[report.headline], f"{named}, seed {row.seed}")
+            for named, row in ((_named(report, objective), row) for row in its)
+        ]
+        series.append(Series(_named(report, objective), points=points, look=Look.of(place)))
+    x = Axis.over(f"{unit} of training", [0.0, *(at for one in series for at, _, _ in one.points)])
+    # The accuracy as what it is: a share of all images.
+    y = Axis("right under attack, per cent", 0, 100)
+    return [chart(", ".join(filter(None, (report.headline_column().name, _shown(report.objectives)))), x, y, series)]
 
 
-def _confusion(report: Report) -> Figure | None:
-    """Share of each true class (row) taken for each class, natural and under the first budget's strongest."""
+def _confusion(report: Report) -> list[Panel]:
+    """Share of each true class (row) taken for each class, natural and under the strongest attack compared in."""
     rows = of_first_selection(report.rows, report.spec.evaluation)
     if not rows or any(row.outcome.confusion is None for row in rows):
-        return None
-    attacks = report.spec.evaluation.attacks
+        return []
     strongest = min(
-        (attacks.index(attack) for attack in report.compared_attacks()),
-        key=lambda place: statistics.fmean(row.accuracies[attack_label(attacks[place])] for row in rows),
+        report.compared_attacks(),
+        key=lambda attack: statistics.fmean(row.accuracies[attack_label(attack)] for row in rows),
     )
-    under = attack_name(attacks[strongest])
-    objectives = list(dict.fromkeys(row.objective for row in rows))
-    figure, axes = panels(len(objectives), 2, height=3.9)
-    for objective, natural, attacked in zip(objectives, *axes, strict=True):
-        its = [row for row in rows if row.objective == objective]
-        classes = its[0].outcome.classes
-        _heat(natural, classes, [row.outcome.confusion for row in its])
-        _heat(attacked, classes, [row.outcome.attacks[strongest].confusion for row in its])
-        natural.set_title(f"{fill(objective, _LONGEST_LINE)}\nnatural")
-        attacked.set_title(f"{fill(objective, _LONGEST_LINE)}\n{under}")
-        attacked.set_xlabel("taken for")
-    for first, *_ in axes:
-        first.set_ylabel("true class")
-    figure.suptitle(f"per cent of each true class, {selection_title(rows[0].selection)}", fontsize=9)
-    return figure
+    place = report.spec.evaluation.attacks.index(strongest)
+    drawn = []
+    for objective, its in list(_rows_by_objective(rows).items())[:_MOST_CONFUSIONS]:
+        named = f"{_named(report, objective)} ({selection_title(its[0].selection)})"
+        for under, counted in (
+            ("natural", [row.outcome.confusion for row in its]),
+            (attack_name(strongest), [row.outcome.attacks[place].confusion for row in its]),
+        ):
+            drawn.append(heat(f"{named}, {under}, per cent", its[0].outcome.classes, _shares(counted)))
+    return drawn
 
 
-def _heat(panel: Axes, classes: Sequence[str], counted: Sequence[Confusion | None]) -> None:
-    size = len(classes)
-    counts = [
-        [sum(one[true][taken] for one in counted if one is not None) for taken in range(size)] for true in range(size)
-    ]
-    shares = [[100 * count / max(1, sum(row)) for count in row] for row in counts]
-    # More of one colour rather than a darker one: the ground may be white or black.
-    ink = LinearSegmentedColormap.from_list("share", [PALETTE[0] + "00", PALETTE[0] + "cc"])
-    panel.imshow(shares, cmap=ink, vmin=0, vmax=100, interpolation="none")
-    panel.grid(visible=False)
-    if size <= _MOST_NAMED_CLASSES:
-        names = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in classes]
-        panel.set_xticks(range(size), names, rotation=90)
-        panel.set_yticks(range(size), names)
-    if size <= _MOST_NUMBERED_CLASSES:
-        for true, row in enumerate(shares):
-            for taken, share in enumerate(row):
-                panel.text(taken, true, f"{share:.0f}", ha="center", va="center", fontsize=6)
-
-
-_DRAWN: Mapping[FigureName, Callable[[Report], Figure | None]] = {
+_DRAWN: Mapping[FigureName, Callable[[Report], list[Panel]]] = {
     "training": _training,
     "gap": _gap,
     "eps": _eps,
     "cost": _cost,
     "confusion": _confusion,
 }
+
+
+def _named(report: Report, objective: str) -> str:
+    return objective_title(objective) + (" (in doubt)" if objective in report.in_doubt else "")
+
+
+def _accuracy(report: Report, runs: Sequence[RunCurve], number: int) -> Series:
+    """One of the accuracies of an objective, with a point on the mean for each checkpoint that was kept."""
+    measure, label = _MEASURED[number]
+    name = f"{history.fgsm(report)} ({label})" if measure == "test_fgsm_accuracy" else label
+    seeds: list[dict[float, float]] = []
+    for run in runs:
+        values = zip(run.epochs, getattr(run, measure), strict=True)
+        seeds.append({epoch: 100 * value for epoch, value in values if value is not None})
+    series = _of_seeds(name, seeds, Look.of(number))
+    kept = [epoch for epoch in series.line if report.spec.training.keeps(int(epoch))]
+    points = [(epoch, series.line[epoch], f"epoch {epoch}: {series.line[epoch]:.1f} %") for epoch in kept]
+    return replace(series, points=points)
+
+
+def _of_seeds(name: str, seeds: Sequence[Mapping[float, float]], look: Look) -> Series:
+    """Each seed as a faint line, and their mean, over the epochs that all have reached, as a strong one."""
+    common = sorted(set.intersection(*(set(seed) for seed in seeds)))
+    mean = {epoch: statistics.fmean(seed[epoch] for seed in seeds) for epoch in common}
+    return Series(name, line=mean, faint=[seed for seed in seeds if seed] if len(seeds) > 1 else (), look=look)
+
+
+def _by_budget(name: str, rows: Sequence[ReportRow], eps: Mapping[str, float], look: Look) -> Series:
+    line = {0.0: 100 * statistics.fmean(row.natural_accuracy for row in rows)}
+    line |= {eps[key]: 100 * statistics.fmean(row.accuracies[key] for row in rows) for key in eps}
+    ordered = dict(sorted(line.items()))
+    points = [(at, value, f"{name}, ε = {at:g}: {value:.1f} %") for at, value in ordered.items()]
+    return Series(name, line=ordered, points=points, look=look)
+
+
+def _shares(counted: Sequence[Confusion | None]) -> list[list[float]]:
+    """The counts of several rows together, as fractions of each true class."""
+    together = [[sum(cells) for cells in zip(*rows, strict=True)] for rows in zip(*filter(None, counted), strict=True)]
+    return [[count / max(1, sum(row)) for count in row] for row in together]
+
+
+def _epochs(report: Report) -> Axis:
+    return Axis("epoch", 1, max(curve.epochs[-1] for curve in report.curves), whole=True)
+
+
+def _values(series: Iterable[Series]) -> list[float]:
+    return [value for one in series for line in (one.line, *one.faint) for value in line.values()]
 
 
 def _by_objective(curves: Sequence[RunCurve]) -> dict[str, list[RunCurve]]:
@@ -226,29 +207,18 @@ def _by_objective(curves: Sequence[RunCurve]) -> dict[str, list[RunCurve]]:
     return found
 
 
-def _points(epochs: Sequence[int], values: Sequence[float | None]) -> dict[int, float]:
-    return {epoch: 100 * value for epoch, value in zip(epochs, values, strict=True) if value is not None}
+def _rows_by_objective(rows: Sequence[ReportRow]) -> dict[str, list[ReportRow]]:
+    found: dict[str, list[ReportRow]] = {}
+    for row in rows:
+        found.setdefault(row.objective, []).append(row)
+    return found
 
 
-def _minus(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one - other
+def _first(by_objective: Mapping[str, T]) -> dict[str, T]:
+    return dict(islice(by_objective.items(), _MOST_OBJECTIVES))
 
 
-def _draw_seeds(panel: Axes, seeds: Sequence[Mapping[int, float]], colour: str, label: str) -> dict[int, float]:
-    """Each seed as a thin line, and their mean, over the epochs that all have reached, as a thick one; returns it."""
-    common = sorted(set.intersection(*(set(seed) for seed in seeds)))
-    mean = {epoch: statistics.fmean(seed[epoch] for seed in seeds) for epoch in common}
-    width = _THIN if len(common) > _MANY_EPOCHS else None
-    panel.plot(list(mean), list(mean.values()), color=colour, label=label, linewidth=width)
-    if len(seeds) > 1:
-        for seed in seeds:
-            panel.plot(list(seed), list(seed.values()), color=colour, alpha=0.35, linewidth=0.7)
-    return mean
-
-
-def _colours(count: int) -> list[str]:
-    return [PALETTE[position % len(PALETTE)] for position in range(count)]
-
-
-def _dashes(count: int) -> list[str]:
-    return [("-", "--", ":", "-.")[position % 4] for position in range(count)]
+def _shown(objectives: Sequence[str]) -> str:
+    """That there are more objectives than are drawn, where there are."""
+    more = len(objectives) > _MOST_OBJECTIVES
+    return f"the first {_MOST_OBJECTIVES} of {len(objectives)} objectives" if more else ""

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 
-from gauntlet.rendering.tables import Cell, Table, estimate, numbers, words
+from gauntlet.rendering.tables import Cell, Table, estimate, numbers, objective_cell, pair_cell, words
 from gauntlet.report.curves import EpochAccuracies, RunCurve
 from gauntlet.report.equal_accuracy import TOLERANCE, EqualAccuracy, EqualAccuracySummary, Matched
 from gauntlet.report.gaps import SMALL_GAP, GapOverEpochs
 from gauntlet.report.numbers import NOTHING, p_value, per_cent, points, selection_title
 from gauntlet.report.report import Report
 from gauntlet.spec.attack_titles import short_budget
-from gauntlet.spec.objective_labels import objective_title
 
 EPOCH_NOTE = (
     "As measured after the epochs that kept a checkpoint, and the last so far; natural and FGSM on the test set."
@@ -48,11 +47,11 @@ def epoch_table(report: Report) -> Table:
         train, test = curve.train_accuracy[place], curve.test_accuracy[place]
         gap = None if train is None or test is None else train - test
         accuracies = (per_cent(value) for value in (train, test, curve.test_fgsm_accuracy[place]))
-        whose = (objective_title(curve.objective), str(curve.seed), str(curve.epochs[place]))
-        return [*map(Cell, whose), *map(Cell, accuracies), Cell(points(gap))]
+        when = (str(curve.seed), str(curve.epochs[place]))
+        return [objective_cell(report, curve.objective), *map(Cell, when), *map(Cell, accuracies), Cell(points(gap))]
 
     return Table.of(
-        [*words("objective", "seed"), *numbers("epoch", "train", "natural", _fgsm(report), "gap")], shown, line
+        [*words("objective", "seed"), *numbers("epoch", "train", "natural", fgsm(report), "gap")], shown, line
     )
 
 
@@ -62,8 +61,8 @@ def gap_table(report: Report) -> Table:
     def line(found: GapOverEpochs) -> list[Cell]:
         small = per_cent(found.small_epochs / found.epochs)
         gaps = (points(found.mean), points(found.widest), str(found.widest_epoch), points(found.last))
-        whose = (objective_title(found.objective), str(found.seed), str(found.epochs))
-        return list(map(Cell, (*whose, small, *gaps)))
+        whose = objective_cell(report, found.objective)
+        return [whose, *map(Cell, (str(found.seed), str(found.epochs), small, *gaps))]
 
     columns = [
         *words("objective", "seed"),
@@ -80,7 +79,7 @@ def equal_table(report: Report) -> Table:
         moments = " = ".join(map(selection_title, found.moments))
         change = "" if theirs is None else points(ours.test_fgsm_accuracy - theirs.test_fgsm_accuracy)
         return [
-            Cell(f"{objective_title(found.objective)} / {objective_title(found.baseline)}"),
+            pair_cell(report, found.objective, found.baseline, "/"),
             Cell(str(found.seed)),
             Cell(_MATCHED[found.equal_in]),
             Cell(f"{ours.epoch} / {theirs.epoch if theirs else 'none'}", moments),
@@ -92,7 +91,7 @@ def equal_table(report: Report) -> Table:
 
     columns = [
         *words("compared", "seed", "equal in"),
-        *numbers("epochs", "train", "natural", _fgsm(report), "gap"),
+        *numbers("epochs", "train", "natural", fgsm(report), "gap"),
     ]
     return Table.of(columns, report.equal_accuracies, line)
 
@@ -103,7 +102,7 @@ def equal_summary_table(report: Report) -> Table:
 
     def line(found: EqualAccuracySummary) -> list[Cell]:
         return [
-            Cell(f"{objective_title(found.objective)} − {objective_title(found.baseline)}"),
+            pair_cell(report, found.objective, found.baseline, "−"),
             Cell(_MATCHED[found.equal_in]),
             Cell(str(len(found.seeds))),
             estimate(found.fgsm_difference, points),
@@ -112,7 +111,7 @@ def equal_summary_table(report: Report) -> Table:
         ]
 
     ps = ["p", "p, adjusted"] if tested else []
-    columns = [*words("compared", "equal in"), *numbers("seeds", _fgsm(report), *ps, "gap")]
+    columns = [*words("compared", "equal in"), *numbers("seeds", fgsm(report), *ps, "gap")]
     return Table.of(columns, report.equal_accuracy_summaries, line)
 
 
@@ -131,7 +130,8 @@ def _is_tested(report: Report) -> bool:
     return any(found.p is not None for found in report.equal_accuracy_summaries)
 
 
-def _fgsm(report: Report) -> str:
+def fgsm(report: Report) -> str:
+    """What every epoch is attacked with, and its budget."""
     return f"FGSM {short_budget('Linf', report.spec.adversary.eps)}"
 
 

@@ -1,19 +1,42 @@
 """The report as one page: nothing is loaded from elsewhere and there is no script; for paper and dark screens too."""
 
+import re
+from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from gauntlet.rendering import figures, sections, wording
+from gauntlet.rendering import FIGURES, figures, sections, wording
 from gauntlet.rendering.svg import inline
+from gauntlet.report.numbers import counted
 from gauntlet.report.report import Report
 
 _ACROSS = 9
+_TOGETHER = re.compile(r"(?<=\d) (?=%|test|seeds|points)|(?<=ε) (?==)|(?<==) (?=\d)")
 
 
 def to_html(report: Report) -> str:
     """The page, with the figures drawn in it."""
+    drawn = [
+        (figures.TITLES[name], panel.title, Markup(inline(panel)))  # noqa: S704  # svg.py escapes text
+        for name in FIGURES
+        for panel in figures.panels(report, name)
+    ]
+    return _template().render(
+        report=report,
+        lines=counted(len(report.rows), "measured line"),
+        compared=report.headline_column().heading,
+        training=wording.describe_training(report.spec),
+        data=report.dataset and wording.describe_data(report.dataset),
+        answer=sections.answer(report, across=_ACROSS),
+        figures=drawn,
+        evidence=sections.evidence(report),
+    )
+
+
+@cache
+def _template() -> Template:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -21,13 +44,6 @@ def to_html(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    drawn = [(figures.TITLES[name], Markup(inline(document))) for name, document in figures.drawn(report)]  # noqa: S704  # matplotlib escapes text
-    template = environment.get_template("report.html.jinja")
-    return template.render(
-        report=report,
-        training=wording.describe_training(report.spec),
-        data=report.dataset and wording.describe_data(report.dataset),
-        answer=sections.answer(report, across=_ACROSS),
-        figures=drawn,
-        evidence=sections.evidence(report),
-    )
+    # A number and what it is of stay on one line.
+    environment.filters["unbroken"] = lambda text: _TOGETHER.sub("\u00a0", text)
+    return environment.get_template("report.html.jinja")

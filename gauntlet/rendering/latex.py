@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from gauntlet.rendering import sections, wording
-from gauntlet.rendering.tables import MOST_LINES, Table
+from gauntlet.rendering.tables import Table
 from gauntlet.report.report import Report
 
 _ACROSS = 4
@@ -62,7 +62,7 @@ def _lines(report: Report) -> Iterator[str]:
 def _table(label: str, caption: str, table: Table) -> Iterator[str]:
     aligned = "".join("r" if align == "number" else "l" for _, align in table.columns)
     if table.left_out:
-        caption += f" The first {MOST_LINES} of {MOST_LINES + table.left_out:,} lines; CSV and JSON have all."
+        caption += f" {table.left_out_note}"
     yield from ("", r"\begin{table}", r"\centering\small", rf"\caption{{{escape(caption)}}}")
     yield from (rf"\label{{tab:{label}}}", rf"\begin{{tabular}}{{{aligned}}}")
     yield from (r"\toprule", _line([heading for heading, _ in table.columns]), r"\midrule")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from gauntlet.rendering import sections, wording
 from gauntlet.rendering.sections import Section
-from gauntlet.rendering.tables import MOST_LINES, Table
+from gauntlet.rendering.tables import Table
 from gauntlet.report.report import Report
 
 _ACROSS = 6
@@ -64,4 +64,4 @@ def _table(table: Table) -> Iterator[str]:
     for line in table.lines:
         yield "| " + " | ".join(escape(str(cell)) for cell in line) + " |"
     if table.left_out:
-        yield from ("", f"The first {MOST_LINES} of {MOST_LINES + table.left_out:,} lines; CSV and JSON have all.")
+        yield from ("", table.left_out_note)

@@ -47,7 +47,7 @@ def answer(report: Report, *, across: int) -> Iterator[Section]:
         yield Section("Objectives compared", [wording.comparison_note(report)], tables=[table])
     if report.paper is not None and report.paper.rows:
         source = f"Source: {report.paper.rows[0].published.source}."
-        table = accuracy_tables.paper_table(report.paper.rows)
+        table = accuracy_tables.paper_table(report, report.paper.rows)
         yield Section("Beside the paper", [*wording.paper_notes(report), source], tables=[table])
     if report.equal_accuracies:
         yield from _at_equal_accuracy(report)
@@ -77,7 +77,8 @@ def evidence(report: Report) -> Iterator[Section]:
 
 def row_title(row: ReportRow) -> str:
     """Whose numbers they are, in words."""
-    return f"{objective_title(row.objective)}, seed {row.seed}, epoch {row.epoch} ({selection_title(row.selection)})"
+    named = f"{objective_title(row.objective)}, seed {row.seed}, epoch {row.epoch} ({selection_title(row.selection)})"
+    return f"{named}, in doubt" if row.doubts else named
 
 
 def _at_equal_accuracy(report: Report) -> Iterator[Section]:

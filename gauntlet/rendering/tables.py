@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeVar
 
 from gauntlet.report.numbers import Interval, per_cent, points, selection_title
+from gauntlet.report.report import Report
 from gauntlet.report.report_row import ReportRow
 from gauntlet.report.summaries import Estimate
 from gauntlet.spec.objective_labels import objective_title
@@ -38,6 +39,11 @@ class Table:
     lines: tuple[Line, ...]
     left_out: int = 0
 
+    @property
+    def left_out_note(self) -> str:
+        """That there are more lines, and where."""
+        return f"The first {len(self.lines):,} of {len(self.lines) + self.left_out:,} lines; CSV and JSON have all."
+
     @classmethod
     def of(cls, columns: Sequence[Column], things: Sequence[T], line: Callable[[T], Sequence[Cell | str]]) -> "Table":
         """A line for each of the first `MOST_LINES` things."""
@@ -69,6 +75,19 @@ def difference(value: float, interval: Interval | None) -> Cell:
 def estimate(found: Estimate, write: Callable[[float], str]) -> Cell:
     """A mean over seeds with its interval."""
     return _with(write, found.mean, found.interval)
+
+
+def objective_cell(report: Report, objective: str, *asides: str) -> Cell:
+    """An objective's name, marked where its numbers are in doubt."""
+    doubt = ["in doubt"] if objective in report.in_doubt else []
+    return Cell(objective_title(objective), ", ".join([*asides, *doubt]))
+
+
+def pair_cell(report: Report, objective: str, baseline: str, sign: str) -> Cell:
+    """Two objectives side by side; those are named whose numbers are in doubt."""
+    doubted = [objective_title(each) for each in (objective, baseline) if each in report.in_doubt]
+    names = f"{objective_title(objective)} {sign} {objective_title(baseline)}"
+    return Cell(names, f"{' and '.join(doubted)} in doubt" if doubted else "")
 
 
 def whose(row: ReportRow) -> list[Cell]:

@@ -96,4 +96,6 @@ def paper_notes(report: Report) -> list[str]:
     """What the comparison with the paper rests on."""
     assert report.paper is not None
     one_run = "The paper's numbers are of one run each: how far another seed would have moved them is not known."
-    return [f"Ours (mean over seeds) / the paper's (difference in points). {one_run}", *report.paper.departures]
+    several = any(len(row.seeds) > 1 for row in report.paper.rows)
+    ours = "Ours (mean over seeds)" if several else "Ours"
+    return [f"{ours} / the paper's (difference in points). {one_run}", *report.paper.departures]

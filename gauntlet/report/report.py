@@ -4,6 +4,7 @@ This JSON is the truth; `gauntlet.rendering` makes pages, tables and figures of 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, TypeAdapter, model_validator
@@ -83,6 +84,11 @@ class Report(_Value):
         """The attacks of the headline: one, or those of which it is the worst case."""
         labels = self.headline_column().attacks
         return [attack for attack in self.spec.evaluation.attacks if attack_label(attack) in labels]
+
+    @cached_property
+    def in_doubt(self) -> frozenset[str]:
+        """The objectives of which a row is in doubt: a mean, a curve or a comparison of them is so too."""
+        return frozenset(row.objective for row in self.rows if row.doubts)
 
     @model_validator(mode="wrap")
     @classmethod

@@ -16,6 +16,7 @@ FindingKind = Literal[
     "batch_dependent",
     "zero_gradient",
     "chance_accuracy",
+    "dataset_unavailable",
 ]
 Severity = Literal["error", "warning"]
 

@@ -45,6 +45,15 @@ class Normalisation(Spec):
     mean: Annotated[tuple[float, ...], Listed(1, 16)]
     std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Listed(1, 16)]
 
+    def require_unit_scale(self) -> None:
+        """Raise a ValueError if the numbers are for pixels in [0, 255]; images here are in [0, 1]."""
+        if max(*self.mean, *self.std) > 1:
+            mean, std = ([round(value / 255, 4) for value in values] for values in (self.mean, self.std))
+            raise ValueError(
+                f"normalisation is of images in [0, 1], and these numbers are on the scale of 0 to 255: divided by 255 "
+                f"they are mean {mean} and std {std}"
+            )
+
     def require_channels(self, channels: int) -> None:
         """Raise a ValueError unless there is one mean and one std for each channel."""
         if not len(self.mean) == len(self.std) == channels:
@@ -124,6 +133,8 @@ class ImportCard(Spec):
         dataset = info.data.get("dataset")
         if value is not None and dataset is not None:
             value.require_channels(dataset.image_shape[0])
+        if value is not None:
+            value.require_unit_scale()
         return value
 
     def card(self) -> CheckpointCard:

@@ -1,13 +1,16 @@
 """/v1/checkpoints: what training kept or a user brought, and its weights."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
 from fastapi.responses import FileResponse
 
+from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.requests import import_faults
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.resources import Checkpoint, ImportedCheckpoint, Page, ProblemError
+from gauntlet.results.finding import Finding
 from gauntlet.spec.checkpoint_card import ImportCard
 from gauntlet.spec.messages import printable
 from service.admission import Gate
@@ -54,7 +57,16 @@ def import_checkpoint(
         shown = checkpoints.show(checkpoints.add_imported(session, identifier, described, stored))
     files.settle_import(settings.storage, identifier)
     response.headers["Location"] = f"/v1/checkpoints/{identifier}"
-    return ImportedCheckpoint(**dict(shown), findings=findings)
+    return ImportedCheckpoint(**dict(shown), findings=(*findings, *_without_images(found)))
+
+
+def _without_images(found: DatasetDescription | None) -> Iterator[Finding]:
+    """A word where the images that the model was made for are not there, though it can classify pictures."""
+    if found is not None and found.faults:
+        message = (
+            f"It can classify pictures, and cannot be evaluated before its test images are there: {found.faults[0]}"
+        )
+        yield Finding(kind="dataset_unavailable", severity="warning", message=message)
 
 
 @router.get("")

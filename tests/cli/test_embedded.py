@@ -56,6 +56,8 @@ def test_a_signal_ends_all_of_it(tmp_path: Path, number: signal.Signals) -> None
     await_that(lambda: "ready." in (tmp_path / "home/logs/worker.log").read_text())
     below = descendants(process.pid)
     assert len(below) >= 3
+    # Where the API looks for images: it can tell a folder that is not there from data that it cannot see.
+    assert (tmp_path / "home/data").is_dir()
     process.send_signal(number)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 0

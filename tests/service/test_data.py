@@ -153,7 +153,10 @@ def test_an_import_lists_the_classes_that_are_there(api: TestClient) -> None:
         return api.post("/v1/checkpoints", files={"weights": weights}, data={"card": json.dumps(said)})
 
     assert send("cat", "dog").status_code == 201
-    assert send("fox", "owl", folder="forest").status_code == 201
+    unseen = send("fox", "owl", folder="forest")
+    assert unseen.status_code == 201
+    told = {finding["kind"]: finding["message"] for finding in unseen.json()["findings"]}
+    assert told["dataset_unavailable"].endswith("There is no folder forest among the data sets; there is pets.")
     for classes, told in ((("dog", "cat"), "in another order, which is cat, dog"), (("cat", "eel"), "has eel")):
         ((pointer, message),) = refused(send(*classes))
         assert (pointer, told in message) == ("/card/classes", True)

@@ -190,7 +190,7 @@ def test_autoattack_needs_four_classes(digits: Dataset) -> None:
     """Against too few classes an attack is refused by name, before anything is computed."""
     for attack, fewest in ((AUTO, 4), ({"kind": "apgd-t", "eps": "1/255"}, 4), (AUTO | {"version": "rand"}, 3)):
         few = fewest - 1
-        with pytest.raises(AttackUnsupported, match=f"{attack['kind']}.* at least {fewest} classes.* has {few}"):
+        with pytest.raises(AttackUnsupported, match=f"{attack['kind']}.* at least {fewest} classes.* are {few}"):
             next(evaluate(network(few), digits.test, spec(attack), few, device=CPU))
 
 

@@ -1,10 +1,13 @@
 """Weights that another program wrote, hostile ones too."""
 
+import importlib.util
 import io
 import json
 import pickle
+import re
 import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from torch import Tensor
 
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.models.architectures import build_model, initialise
-from gauntlet.models.checkpoints import read_foreign_weights
+from gauntlet.models.checkpoints import load_weights, read_foreign_weights
 from gauntlet.spec.kinds import Cnn, ResNet
 from tests.gauntlet.examples import network, same_tensors
 
@@ -85,6 +88,83 @@ def test_what_does_not_fit_is_named(
     file.write_bytes(save(weights | change))
     with pytest.raises(CheckpointInvalid, match=said):
         read(file)
+
+
+@pytest.fixture(scope="module")
+def residual() -> dict[str, Tensor]:
+    """A ResNet-18's with torchvision's names, in plain memory order, for small images of two classes."""
+    model = build_model(ResNet(), SHAPE, 2)
+    initialise(model, 0)
+    return {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+
+
+def as_pytorch_cifar(name: str) -> str:
+    """torchvision's name as pytorch-cifar has it, written down from its source."""
+    return re.sub(r"^fc\.", "linear.", name.replace(".downsample.", ".shortcut."))
+
+
+@pytest.mark.parametrize("before", ["", "module.", "module._orig_mod.", "model.net."])
+@pytest.mark.parametrize("naming", [str, as_pytorch_cifar], ids=["torchvision", "pytorch-cifar"])
+def test_the_usual_names_of_a_resnet_are_understood(
+    file: Path, residual: dict[str, Tensor], naming: Callable[[str], str], before: str
+) -> None:
+    """Whatever program trained it, and whatever held it, the same tensors come back under torchvision's names."""
+    theirs = {before + naming(name): tensor for name, tensor in residual.items()}
+    file.write_bytes(save(theirs))
+    assert same_tensors(read_foreign_weights(file, ResNet(), SHAPE, 2), residual)
+
+
+def test_a_word_before_all_names_is_understood_of_any_network(file: Path, weights: dict[str, Tensor]) -> None:
+    """The paper's too; a word before some of them only is their name."""
+    file.write_bytes(save({f"module.{name}": tensor for name, tensor in weights.items()}))
+    assert same_tensors(read(file), weights)
+    *most, last = weights
+    file.write_bytes(save({f"module.{name}": weights[name] for name in most} | {last: weights[last]}))
+    with pytest.raises(CheckpointInvalid, match="8 more are missing"):
+        read(file)
+
+
+def test_pytorch_cifars_own_network_is_the_one_that_is_built(file: Path) -> None:
+    """The example that comes with AutoAttack has its code: with the same weights it has the same logits."""
+    package = importlib.util.find_spec("pyautoattack")
+    assert package is not None
+    assert package.origin is not None
+    source = Path(package.origin).parent / "examples" / "resnet.py"
+    found = importlib.util.spec_from_file_location("theirs", source)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    theirs = module.ResNet18().eval()
+    initialise(theirs, 3)
+    file.write_bytes(save({f"module.{name}": tensor for name, tensor in theirs.state_dict().items()}))
+    ours = build_model(ResNet(), (3, 32, 32), 10).eval()
+    load_weights(ours, read_foreign_weights(file, ResNet(), (3, 32, 32), 10))
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(ours(images), theirs(images))
+
+
+def test_all_that_does_not_fit_is_told_at_once(file: Path, residual: dict[str, Tensor]) -> None:
+    """What is missing and what is there instead, by name and by number, and which names would do."""
+    theirs = {
+        re.sub(r"^fc\.", "head.", re.sub(r"^bn1\.", "norm.", name)): tensor for name, tensor in residual.items()
+    } | {"conv1.weight": torch.zeros(64, 1, 7, 7)}
+    file.write_bytes(save(theirs))
+    with pytest.raises(CheckpointInvalid) as told:
+        read_foreign_weights(file, ResNet(), SHAPE, 2)
+    message = str(told.value)
+    assert "'bn1.weight', 'bn1.bias', 'bn1.running_mean' and 3 more are missing; " in message
+    assert "'head.bias', 'head.weight', 'norm.bias' and 4 more are unknown there; " in message
+    assert "'conv1.weight' has the shape [64, 1, 7, 7] instead of [64, 1, 3, 3]. " in message
+    assert "torchvision's names, or pytorch-cifar's" in message
+    assert message.endswith('docs/api.md, "Renaming tensors", shows how to rename others.')
+
+
+def test_two_names_of_one_tensor_are_refused(file: Path, residual: dict[str, Tensor]) -> None:
+    file.write_bytes(save(residual | {"linear.bias": torch.zeros(2)}))
+    with pytest.raises(CheckpointInvalid, match=r"both stand for 'fc\.bias'"):
+        read_foreign_weights(file, ResNet(), SHAPE, 2)
 
 
 def pickled(value: object) -> bytes:

@@ -3,10 +3,12 @@
 import csv
 import io
 import re
+from xml.etree import ElementTree as ET
 
 import pytest
 from markdown_it import MarkdownIt
 
+from gauntlet.rendering import FIGURES, draw
 from gauntlet.rendering.csv import to_csv
 from gauntlet.rendering.latex import to_latex
 from gauntlet.rendering.markdown import escape, to_markdown
@@ -33,7 +35,7 @@ HOSTILE = (
 def report(name: str) -> Report:
     """A report in which the experiment, an objective, a class and a warning are called so."""
     objectives = [{"kind": "cross_entropy"}, {"kind": "policy_gradient", "label": name[:80].strip()}]
-    changes = {"name": name, "objectives": objectives, "seeds": [0]}
+    changes = {"name": name, "objectives": objectives, "seeds": [0], "evaluation": {"samples": 40}}
     return made_up(changes, warnings=[name], classes=(name, "$x$", *CIFAR10[2:]))
 
 
@@ -62,6 +64,21 @@ def test_markdown_shows_a_name_as_it_is(name: str) -> None:
 def test_markdown_makes_no_link_of_an_address() -> None:
     """What some readers link without being asked is written so that they do not."""
     assert not re.search(r"https?://|www\.|@", escape(HOSTILE[2]))
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_figures_show_a_name_as_it_is(name: str) -> None:
+    """Well-formed, with the name as text, and no element but those that draw."""
+    for figure in FIGURES:
+        document = draw(report(name), figure)
+        if document is None:
+            assert figure == "eps"
+            continue
+        root = ET.fromstring(document)
+        assert name in (root[0].text or "")
+        drawing = {"svg", "g", "path", "polyline", "circle", "rect", "text", "title", "style"}
+        assert {element.tag.rpartition("}")[2] for element in root.iter()} <= drawing
+        assert not any(key.startswith("on") or "href" in key for element in root.iter() for key in element.attrib)
 
 
 @pytest.mark.parametrize("name", HOSTILE)

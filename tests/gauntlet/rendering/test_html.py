@@ -1,12 +1,16 @@
 """The report as a page."""
 
+import re
 from html.parser import HTMLParser
 
 import pytest
 
 from gauntlet.rendering import FIGURES
+from gauntlet.rendering.figures import panels
 from gauntlet.rendering.html import to_html
+from gauntlet.report.curves import RunCurve
 from gauntlet.report.report import Report
+from gauntlet.results.doubts import Doubt
 from tests.reports import CIFAR10, made_up
 
 EVIL = "<script>alert('x')</script><img src=x onerror=alert(1)>"
@@ -56,14 +60,70 @@ def test_the_page_is_whole_and_alone(text: str) -> None:
 
 
 def test_the_page_has_all_figures_and_tables(text: str) -> None:
-    """Five figures; tables over seeds, of comparisons, beside the paper, of epochs, rows, attacks, classes and cost."""
+    """All panels of all figures; tables over seeds, of comparisons, beside the paper, of epochs, classes and cost."""
     page = Page(text)
-    assert page.tags.count("figure") == len(FIGURES)
+    assert page.tags.count("figure") == page.tags.count("svg") == sum(len(panels(made_up(), name)) for name in FIGURES)
     headings = ("Over seeds", "Objectives compared", "Beside the paper", "At equal accuracy", "By epoch")
     for heading in (*headings, "The gap over epochs", "Protocols", "By class", "Cost"):
         assert f"<h2>{heading}</h2>" in text
     assert page.tags.count("details") == 6 + 3
     assert "prefers-color-scheme: dark" in text
+
+
+def test_the_answer_comes_before_what_it_rests_on(text: str) -> None:
+    """The result in words, then every run's accuracies, means and comparisons; figures and evidence below."""
+    order = (
+        'class="result">Under the worst of FGSM',
+        "<h2>Accuracy of every run</h2>",
+        "<h2>Over seeds</h2>",
+        "<h2>Objectives compared</h2>",
+        "<h2>At equal accuracy</h2>",
+        "<h2>Figures</h2>",
+        "<h2>Protocols</h2>",
+        "<h2>Cost</h2>",
+    )
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+
+
+def test_every_table_can_be_scrolled_by_keyboard(text: str) -> None:
+    """Each stands in a region of its own that takes the focus; where it is cut its edge is shaded."""
+    assert text.count("<table>") == len(
+        re.findall(r'<div class="wide" role="region" aria-label="[^"]+" tabindex="0">', text)
+    )
+    assert "background-attachment: local, local, scroll, scroll" in text
+
+
+def test_what_is_in_doubt_stands_beside_every_number() -> None:
+    """The row says why; means, comparisons, histories, legends and the warnings say that it is so."""
+    doubt = Doubt(kind="masked_gradients", severity="warning", sentence="Its gradients may be masked. One sign.")
+    rows = [
+        row.model_copy(update={"doubts": (doubt,)}) if row.objective == "policy_gradient" else row
+        for row in made_up().rows
+    ]
+    page = to_html(made_up(rows=rows))
+    assert page.count('<td class="text">in doubt: masked gradients</td>') == 3
+    assert "In doubt: policy gradient (masked gradients)." in page
+    assert "<li>policy gradient, seeds 0, 1, 2, epoch 12: Its gradients may be masked. One sign.</li>" in page
+    assert "policy gradient − cross-entropy<small>policy gradient in doubt</small>" in page
+    assert "policy gradient<small>in doubt</small>" in page
+    assert "policy gradient (in doubt)</text>" in page
+    assert "cross-entropy<small>in doubt" not in page
+    assert "in doubt" not in to_html(made_up())
+
+
+def test_one_epoch_reads_as_one() -> None:
+    """Neither "1 epochs", nor figures and gaps of a course that there was not."""
+    whole = made_up({"seeds": [0], "training": {"epochs": 1}})
+    first = [
+        RunCurve(**{key: value[:1] if isinstance(value, tuple) else value for key, value in curve.model_dump().items()})
+        for curve in whole.curves
+    ]
+    page = to_html(made_up({"seeds": [0], "training": {"epochs": 1}}, curves=first))
+    assert "1 epoch in batches" in page
+    assert "1 epochs" not in page
+    for absent in ("Accuracy by epoch of training", "Generalisation gap by epoch", "The gap over epochs", "Over seeds"):
+        assert absent not in page
 
 
 def test_what_a_user_wrote_stays_text() -> None:

@@ -168,7 +168,7 @@ def test_markdown_doubts_a_validation_set_that_weights_have_seen() -> None:
 def test_markdown_sets_our_numbers_beside_the_papers() -> None:
     """The paper's numbers stand beside ours with the difference, and what differs from the paper is told."""
     text = to_markdown(made_up())
-    assert re.search(r"\| policy gradient, epoch 12 \(best FGSM\) \| RL, epoch 220 \| \d+\.\d / 52\.85 \([+−]", text)
+    assert re.search(r"\| policy gradient \(epoch 12, best FGSM\) \| RL, epoch 220 \| \d+\.\d / 52\.85 \([+−]", text)
     assert "Training is for 12 epochs, not 220." in text
     assert "Beside the paper" not in to_markdown(made_up({"dataset": {"name": "digits"}}))
 

@@ -66,7 +66,7 @@ def test_a_run_says_what_it_read(
     train(database, settings, run)
     told = messages(database, run)["data"]
     for sentence in (
-        "image_folder pets: 12 training images of 2 classes (cat 6, dog 6); 5 test images of 2 classes (cat 2, dog 3).",
+        "pets: 12 training images of 2 classes (cat: 6, dog: 6); 5 test images of 2 classes (cat: 2, dog: 3).",
         "Passed over among the training images: 2 hidden (.ipynb_checkpoints, cat/._0.png).",
         "1 test image is also among the training images (test/dog/1.png is train/dog/1.png): accuracy on the test set",
     ):
