@@ -46,13 +46,15 @@ class MaskingVerdict(BaseModel):
 
 
 def masking_attacks(spec: EvaluationSpec) -> tuple[AnyAttack, ...]:
-    """The attacks that the checks need, under the first attack's threat model; none unless `spec.masking` is set.
+    """The attacks that the checks need, under the threat model of the first attack that has a budget above 0.
 
-    They are stages named `MASKING_PREFIX` + their label, on the first `spec.masking.samples` of the images.
+    They are stages named `MASKING_PREFIX` + their label, on the first `spec.masking.samples` of the images. There are
+    none unless `spec.masking` is set, nor where no attack may change anything.
     """
-    if spec.masking is None:
+    first = _first(spec)
+    if spec.masking is None or first.eps == 0:
         return ()
-    battery = _battery(spec.attacks[0], spec.masking)
+    battery = _battery(first, spec.masking)
     growing = (*battery.cross_entropy.values(), *battery.margin.values())
     return battery.fgsm, *growing, battery.square, battery.noise, *battery.transfers
 
@@ -64,7 +66,7 @@ def verdict(spec: EvaluationSpec, stages: Mapping[str, StageResult]) -> MaskingV
     """
     if spec.masking is None:
         return None
-    first = spec.attacks[0]
+    first = _first(spec)
     battery = _battery(first, spec.masking)
     natural = stages[NATURAL]
     images = sorted(natural.predicted)[: spec.masking.samples]
@@ -97,6 +99,11 @@ def verdict(spec: EvaluationSpec, stages: Mapping[str, StageResult]) -> MaskingV
     )
     suspect = any(check.result == "suspect" for check in checks)
     return MaskingVerdict(verdict="SUSPECT" if suspect else "PASS", n=sample.n, checks=checks)
+
+
+def _first(spec: EvaluationSpec) -> AnyAttack:
+    """Whose threat model is judged: at a budget of 0, as a list of budgets may begin with, every attack fails."""
+    return next((attack for attack in spec.attacks if attack.eps > 0), spec.attacks[0])
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,7 @@ def unbounded(sample: Sample, norm: str, growing: Mapping[Fraction, tuple[Broken
     both = [entropy | beyond for entropy, beyond in run.values() if entropy is not None and beyond is not None]
     steps = [(len(less - more), len(more - less)) for less, more in pairwise(both)]
     if not steps:
-        return _not_measured("unbounded", "PGD was run at one budget only.")
+        return _not_measured("unbounded", "PGD was not run at two budgets.")
     largest, entropy = max(run), run[max(run)][0] or frozenset()
     together, alone = sample.accuracy(both[-1]), sample.accuracy(entropy)
     p = min(1.0, len(steps) * min(mcnemar_p(regained, lost) for regained, lost in steps))

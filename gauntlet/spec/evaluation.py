@@ -28,7 +28,8 @@ class MaskingSpec(Spec):
 
     samples: Annotated[int, Field(ge=1, le=10_000)] = 200
     eps_grows_to: Annotated[int, Field(ge=2, le=255)] = Field(
-        default=16, description="The unbounded-attack check multiplies the first attack's budget by this at most."
+        default=16,
+        description="The unbounded-attack check multiplies the first budget above 0 by this at most.",
     )
     sources: Annotated[tuple[CheckpointId, ...], Listed(0, 8)] = Field(
         default=(),

@@ -107,7 +107,7 @@ def test_the_first_attack_sets_the_threat_model() -> None:
 
 @pytest.mark.parametrize(
     ("eps", "most", "wanted"),
-    [("8/255", 3, [8, 16, 24]), ("8/255", 2, [8, 16]), ("64/255", 255, [64, 128, 255]), ("0", 16, [0]), (1, 16, [255])],
+    [("8/255", 3, [8, 16, 24]), ("8/255", 2, [8, 16]), ("64/255", 255, [64, 128, 255]), (1, 16, [255])],
 )
 def test_budgets_double_up_to_a_multiple(eps: str, most: int, wanted: list[int]) -> None:
     """The last budget is the multiple asked for or the whole range, and none occurs twice."""
@@ -281,3 +281,21 @@ def test_masking_stages_disturb_no_other_count() -> None:
     alone = outcome(wanted, plain)
     assert alone.masking is None
     assert outcome(spec(), [*plain, *batches()[1:]]).model_copy(update={"masking": None}) == alone
+
+
+def test_a_list_of_budgets_that_begins_with_none_is_judged_at_the_next() -> None:
+    """At 0 every attack fails, which says nothing: `[0, 8/255]` has the attacks and the verdict of `8/255`."""
+    swept = spec({"kind": "fgsm", "eps": [0, "8/255"]})
+    assert masking_attacks(swept) == masking_attacks(spec())
+    masked = {PGD: set(range(10)), MARGIN: set(range(10))}
+    assert judged(masked, wanted=swept) == judged(masked)
+    assert judged(masked, wanted=swept).verdict == "SUSPECT"
+
+
+def test_where_no_attack_has_a_budget_only_gradients_are_judged() -> None:
+    """Nothing is attacked for it, and no check that needs an attack passes."""
+    nothing = spec({"kind": "fgsm", "eps": 0})
+    assert masking_attacks(nothing) == ()
+    found = verdict(nothing, by_stage([stage("natural", WRONG, zero=0), stage("fgsm@0", WRONG)]))
+    assert found is not None
+    assert {one.name for one in found.checks if one.result != "not_measured"} == {"zero_gradient"}
