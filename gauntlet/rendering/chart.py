@@ -26,8 +26,13 @@ class Look:
 
     @classmethod
     def of(cls, thing: int, kind: int = 0) -> "Look":
-        """The look of one of up to 16 things, of each of which there may be four kinds."""
+        """The look of the points of one of up to 16 things, on lines of up to four kinds."""
         return cls(PALETTE[thing % len(PALETTE)], _DASHES[kind % len(_DASHES)], thing >= len(PALETTE))
+
+    @classmethod
+    def line(cls, thing: int) -> "Look":
+        """The look of one of up to 32 lines without points."""
+        return cls(PALETTE[thing % len(PALETTE)], _DASHES[thing // len(PALETTE) % len(_DASHES)])
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ _MEASURED = (("train_accuracy", "train"), ("test_accuracy", "test"), ("test_fgsm
 _ACROSS: Mapping[FigureName, int] = {"training": 3, "gap": 1, "eps": 2, "cost": 1, "confusion": 2}
 # More of them are not told apart, and a page of a hundred panels is not looked at.
 _MOST_OBJECTIVES, _MOST_CONFUSIONS = 16, 6
+# Nor are their single seeds in one panel.
+_MOST_WITH_SEEDS = 5
 _LONG_S = 2 * 3600.0
 
 T = TypeVar("T")
@@ -73,7 +75,9 @@ def _gap(report: Report) -> list[Panel]:
             }
             for run in runs
         ]
-        series.append(_of_seeds(_named(report, objective), gaps, Look.of(place)))
+        series.append(_of_seeds(_named(report, objective), gaps, Look.line(place)))
+    if len(series) > _MOST_WITH_SEEDS:
+        series = [replace(one, faint=()) for one in series]
     y = Axis.over("train − test, points", [0.0, *_values(series)])
     return [chart(_shown(report.objectives), _epochs(report), y, series, zero=True)]
 

@@ -151,6 +151,8 @@ def test_many_objectives_are_told_apart_or_left_out() -> None:
     assert len(marks) == 16
     assert "the first 16 of 20 objectives" in words(root)
     assert len(panels(made_up(many(20)), "training")) == 16
+    lines = drawn(made_up(many(20)), "gap").iter(f"{SVG}polyline")
+    assert len({(line.get("stroke"), line.get("stroke-dasharray")) for line in lines}) == 16
     assert "objectives" not in words(drawn(made_up(many(16)), "cost"))
 
 
