@@ -14,7 +14,7 @@ from torch import Tensor
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.faults import refuse
 from gauntlet.checks.machine import Machine, compiler_present
-from gauntlet.checks.requests import Cards, experiment_faults, named_checkpoints
+from gauntlet.checks.requests import Cards, experiment_faults, named_checkpoints, resume_faults
 from gauntlet.data.datasets import Dataset, Watch, read_dataset
 from gauntlet.data.survey import survey
 from gauntlet.errors import CheckpointInvalid
@@ -64,6 +64,8 @@ def train_run(
     heartbeat.tell(JobProgress("loading data", 0, 1, "data sets"))
     data, described = _read_data(spec, settings, cards, device, heartbeat.tell_of_pictures)
     state = _resume_state(settings.storage, run.resume_path, run.resume_sha256)
+    if state is not None and run.data is not None:
+        refuse(resume_faults(DatasetDescription.model_validate(run.data), described))
     initial = _initial_weights(database, settings.storage, spec, data) if state is None else None
     with database.writing() as session:
         runs.rewind(session, held, to_epoch=state.epoch if state else 0)

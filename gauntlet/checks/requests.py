@@ -52,6 +52,13 @@ def _experiment_faults(
             yield from _source(identifier, card, pointer, (spec.dataset.image_shape, classes, _DATA_SET))
 
 
+def resume_faults(before: DatasetDescription, now: DatasetDescription) -> tuple[Fault, ...]:
+    """What keeps a run from going on with the data that is there now; earlier epochs were trained on `before`."""
+    then, there = _classes(before) or (), _classes(now) or ()
+    unlike = unlike_classes("the data of earlier epochs", then, _DATA_SET, there)
+    return (Fault(kind="dataset_unavailable", pointer="/dataset", message=unlike),) if unlike else ()
+
+
 def evaluation_faults(
     checkpoint: str, spec: EvaluationSpec, found: DatasetDescription | None, cards: Cards
 ) -> tuple[Fault, ...]:

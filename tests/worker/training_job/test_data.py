@@ -100,6 +100,19 @@ def test_a_resume_on_the_same_data_says_nothing_new(
     assert any("not what earlier epochs were trained on" in warning for warning in report.warnings)
 
 
+def test_a_run_does_not_go_on_with_other_classes(
+    database: Database, settings: WorkerSettings, spec: ExperimentSpec, pets: Path
+) -> None:
+    """As many others in their place would be taken for those that earlier epochs were trained on."""
+    run = submit(database, spec)
+    train_until(database, settings, run, batches=2)
+    for split in ("train", "test"):
+        (pets / split / "cat").rename(pets / split / "eel")
+    reason, detail = fail(database, settings, run)
+    assert reason == "dataset_unavailable"
+    assert "only the data of earlier epochs has cat; only the data set has eel" in str(detail)
+
+
 def test_runs_of_one_experiment_that_read_different_data_are_told_apart(
     database: Database, settings: WorkerSettings, spec: ExperimentSpec, pets: Path
 ) -> None:
