@@ -2,7 +2,8 @@
 
 All work on float32 images in [0, 1], [n, c, h, w], and labels int64 [n], and return images of the same kind without a
 graph, each within `eps` of its own in the norm. The model's mode decides whether dropout is on; its parameters'
-gradients are not touched.
+gradients are not touched. FGSM and PGD raise `AttackUnsupported` where no gradient leads from a model's output back to
+its images; an evaluation gives such a model a gradient of zero (`gauntlet.evaluation.classifier`).
 """
 
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gauntlet.errors import AttackUnsupported
 from gauntlet.models.precision import Model
 from gauntlet.spec.attacks import GradientLoss, Norm
 
@@ -160,8 +162,14 @@ def _gradient(model: Model, images: Tensor, loss: LogitLoss) -> tuple[Tensor, Te
     inputs = images.detach().requires_grad_()
     with torch.enable_grad():
         logits = model(inputs)
-        (gradient,) = torch.autograd.grad(loss(logits), inputs)
-    return logits.detach(), gradient
+        ascended = loss(logits)
+        found = torch.autograd.grad(ascended, inputs, allow_unused=True)[0] if ascended.requires_grad else None
+    if found is None:
+        raise AttackUnsupported(
+            "The model's output has no gradient to its images, so there is none to follow: it detaches or rounds them, "
+            "or computes under no_grad."
+        )
+    return logits.detach(), found
 
 
 def _direction(gradient: Tensor, norm: Norm) -> Tensor:

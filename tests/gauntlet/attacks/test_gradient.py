@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from fractions import Fraction
 
 import pytest
@@ -7,7 +8,9 @@ from torch import Tensor, nn
 
 from gauntlet.attacks.gradient import fgsm, mode
 from gauntlet.data.datasets import Dataset, to_unit
+from gauntlet.errors import AttackUnsupported
 from gauntlet.models.checkpoints import TrainingState
+from gauntlet.models.precision import Model
 from tests.gauntlet.examples import network, network_with
 
 BUDGETS = [Fraction(0), Fraction(1, 255), Fraction(32, 255), Fraction(1)]
@@ -132,6 +135,25 @@ def test_fgsm_works_where_gradients_are_off(images: Tensor, labels: Tensor) -> N
     model.requires_grad_(requires_grad=False)
     with torch.no_grad():
         assert torch.equal(fgsm(model, images, labels, eps), attacked)
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        lambda model: lambda images: model(images.detach()),
+        torch.no_grad(),
+        torch.inference_mode(),
+    ],
+    ids=["detached", "no_grad", "inference_mode"],
+)
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_model_without_a_gradient_to_its_images_is_refused(
+    images: Tensor, labels: Tensor, cut: Callable[[nn.Module], Model], *, frozen: bool
+) -> None:
+    """Whether or not its parameters have one, the error is ours and says what it is about."""
+    model = cut(network().requires_grad_(not frozen))
+    with pytest.raises(AttackUnsupported, match="no gradient to its images"):
+        fgsm(model, images, labels, Fraction(8, 255))
 
 
 @pytest.mark.parametrize("before", [True, False])

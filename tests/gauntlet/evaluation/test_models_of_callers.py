@@ -195,12 +195,22 @@ def test_a_batch_that_matters_is_attacked_whole(digits: Dataset) -> None:
 
 
 def states(model: nn.Module) -> Iterator[Any]:
-    yield torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+    yield torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.is_autocast_enabled("cpu")
     yield [module.training for module in model.modules()]
     yield [(parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
 
 
-@pytest.mark.parametrize("around", [nullcontext, torch.no_grad, torch.inference_mode, torch.enable_grad])
+@pytest.mark.parametrize(
+    "around",
+    [
+        nullcontext,
+        torch.no_grad,
+        torch.inference_mode,
+        torch.enable_grad,
+        lambda: torch.autocast("cpu", torch.bfloat16),
+    ],
+    ids=["as it is", "no_grad", "inference_mode", "enable_grad", "autocast"],
+)
 def test_the_model_is_given_back_as_it_was(
     trained: TrainingState, digits: Dataset, around: Callable[[], AbstractContextManager[None]]
 ) -> None:
