@@ -1,10 +1,12 @@
 """What routes ask for."""
 
+import re
 from typing import Annotated
 
 from celery import Celery
 from fastapi import Depends, Header, Query, Request
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticKnownError
 
 from gauntlet.spec.texts import Matching
 from service.readiness import Readiness
@@ -12,6 +14,8 @@ from service.renderings import Renderings
 from service.settings import ServiceSettings
 from store.database import Database
 from store.lookup import ID_PATTERN
+
+_DIGITS = re.compile(r"-?[0-9]{1,19}")
 
 
 # None of these waits, so none of them needs a thread.
@@ -45,7 +49,16 @@ CeleryDep = Annotated[Celery, Depends(_celery)]
 RenderingsDep = Annotated[Renderings, Depends(_renderings)]
 ReadinessDep = Annotated[Readiness, Depends(_readiness)]
 
-Limit = Annotated[int, Query(ge=1, le=100, description="How many objects a page holds at most.")]
+
+def _whole(text: str) -> int:
+    """What a parameter writes in the one plain way; pydantic by itself takes `1.0` and `1_0` too."""
+    if _DIGITS.fullmatch(text) is None:
+        raise PydanticKnownError("int_parsing")
+    return int(text)
+
+
+WHOLE = BeforeValidator(_whole)
+Limit = Annotated[int, Field(ge=1, le=100), WHOLE, Query(description="How many objects a page holds at most.")]
 _Id = Annotated[
     str,
     Field(max_length=40),
@@ -54,8 +67,10 @@ _Id = Annotated[
 After = Annotated[_Id | None, Query(description="The cursor `next` of the page before.")]
 IdFilter = Annotated[_Id | None, Query(description="Only this object's.")]
 # No evaluation has more images than this (`EvaluationSpec.samples`).
-AfterImage = Annotated[int | None, Query(ge=0, le=1_000_000, description="The cursor `next` of the page before.")]
-AfterNumber = Annotated[int | None, Query(ge=0, le=2**31 - 1, description="The cursor `next` of the page before.")]
+_Image = Annotated[int, Field(ge=0, le=1_000_000), WHOLE]
+AfterImage = Annotated[_Image | None, Query(description="The cursor `next` of the page before.")]
+_Number = Annotated[int, Field(ge=0, le=2**31 - 1), WHOLE]
+AfterNumber = Annotated[_Number | None, Query(description="The cursor `next` of the page before.")]
 _Key = Annotated[
     str,
     Field(min_length=1, max_length=255),

@@ -4,6 +4,7 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field
 
 from gauntlet.report.leaderboard import Leaderboard
 from gauntlet.report.transfers import TransferMatrix
@@ -14,10 +15,12 @@ from gauntlet.spec.texts import CheckpointId
 from gauntlet.spec.transfers import FEWEST_CHECKPOINTS, MOST_CHECKPOINTS, TransferRequest
 from service.admission import SUMMARIES
 from service.data import look_at_tests
-from service.dependencies import CeleryDep, DatabaseDep, IdempotencyKey, SettingsDep
+from service.dependencies import WHOLE, CeleryDep, DatabaseDep, IdempotencyKey, SettingsDep
 from service.routing import Route
 from store import checkpoints, comparisons, evaluation_requests, evaluations
 from store.broker import wake
+
+_Steps = Annotated[int, Field(ge=1, le=10_000), WHOLE]
 
 router = APIRouter(prefix="/v1", tags=["comparisons"], route_class=Route)
 
@@ -27,7 +30,7 @@ def get_leaderboard(
     database: DatabaseDep,
     attack: Annotated[AttackKind | None, Query(description="Only attacks of this kind.")] = None,
     dataset: Annotated[str | None, Query(max_length=200, description="Only this data set.")] = None,
-    limit: Annotated[int, Query(ge=1, le=100, description="How many places a list has at most.")] = 20,
+    limit: Annotated[int, Field(ge=1, le=100), WHOLE, Query(description="How many places a list has at most.")] = 20,
 ) -> Leaderboard:
     """Checkpoints by robust accuracy, one list per protocol: numbers that were measured differently never mix."""
     with database.reading() as session:
@@ -64,7 +67,7 @@ def get_transfers(
     checkpoint: Annotated[list[CheckpointId], Query(min_length=FEWEST_CHECKPOINTS, max_length=MOST_CHECKPOINTS)],
     eps: Annotated[Eps, Query()],
     norm: Norm = "Linf",
-    steps: Annotated[int | None, Query(ge=1, le=10_000, description="Only PGD of so many steps.")] = None,
+    steps: Annotated[_Steps | None, Query(description="Only PGD of so many steps.")] = None,
     loss: Annotated[GradientLoss | None, Query(description="Only PGD on this loss.")] = None,
 ) -> TransferMatrix:
     """The matrix of these checkpoints, as far as it has been measured by one protocol."""

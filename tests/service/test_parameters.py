@@ -60,6 +60,12 @@ def test_a_parameter_given_twice_is_refused_by_every_route(api: TestClient) -> N
         ("/v1/runs?experimant=exp_1", "/query/experimant", "There is no such parameter; did you mean experiment?"),
         ("/v1/runs/run_1?verbose", "/query/verbose", "There is no such parameter, nor another."),
         ("/v1/experiments?limit=true", "/query/limit", 'This must be a whole number, not the text "true".'),
+        ("/v1/experiments?limit=1.0", "/query/limit", 'This must be a whole number, not the text "1.0".'),
+        ("/v1/experiments?limit=+5", "/query/limit", 'This must be a whole number, not the text " 5".'),
+        ("/v1/experiments?limit=-1", "/query/limit", "This must be at least 1, not -1."),
+        ("/v1/runs/run_1/events?after=1_0", "/query/after", "This must be a whole number"),
+        ("/v1/runs/run_1/events?after=-1", "/query/after", "This must be at least 0, not -1."),
+        ("/v1/leaderboard?limit=1e1", "/query/limit", "This must be a whole number"),
         ("/v1/experiments?limit=", "/query/limit", 'This must be a whole number, not the text "".'),
         ("/v1/experiments?after=EXP", "/query/after", "This must be an id: small letters, an underscore, and small"),
         (
