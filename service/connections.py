@@ -1,0 +1,242 @@
+"""Connections, bounded: in number, in time, and in what one may make the server do before others have their turn.
+
+uvicorn's own protocol waits for ever for a request to come and for an answer to be taken, reads 256 kB at once whatever
+they are, writes its refusals as plain text, and lets both of two contradicting lengths of a body stand.
+"""
+
+import asyncio
+import json
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, cast
+
+import h11
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from gauntlet.spec.messages import printable
+from service.errors import MEDIA_TYPE, problem
+from service.headers import with_manners
+
+logger = logging.getLogger(__name__)
+
+_MOST_HEADERS = 100
+_LONGEST_HEAD = 16_384
+# Measured on a busy core: h11 takes 11 ms for 8 kB of headers or 26 ms for 8 kB in chunks of one byte, and everything
+# waits meanwhile.
+_READ_AT_ONCE = 8_192
+_READ_AT_ONCE_OF_KNOWN_LENGTH = 262_144
+_LONGEST_REST = 1 << 20
+
+
+@dataclass
+class Crowd:
+    """All connections of a server: how many there may be, and who waits longest for its client to ask something."""
+
+    most: int
+    head_s: float = 15.0
+    """How long a client may take to send a request's head, or what is left of a body that was answered already."""
+    stall_s: float = 30.0
+    """How long a client may take nothing of an answer."""
+    waiting: dict["Connection", None] = field(default_factory=dict)
+
+    def protocol(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> "Connection":
+        """A connection of this crowd, made as uvicorn makes its own."""
+        return Connection(config, server_state, app_state, _loop, crowd=self)
+
+
+class _Requests(h11.Connection):
+    """h11's parser, which also refuses what may be read in two ways and tells when a head has come."""
+
+    def __init__(self, head_came: Callable[[h11.Request], None]) -> None:
+        super().__init__(h11.SERVER, max_incomplete_event_size=_LONGEST_HEAD)
+        self._head_came = head_came
+        self.fault = h11.RemoteProtocolError("nothing came")
+
+    def next_event(self) -> Any:
+        try:
+            event = super().next_event()
+            if isinstance(event, h11.Request):
+                _require_plain(event)
+                self._head_came(event)
+        except h11.RemoteProtocolError as fault:
+            self.fault = fault
+            raise
+        return event
+
+
+def _require_plain(request: h11.Request) -> None:
+    names = {name for name, _ in request.headers}
+    if b"transfer-encoding" in names and (b"content-length" in names or request.http_version < b"1.1"):
+        raise h11.RemoteProtocolError("the body's length is told in two ways", error_status_hint=400)
+    if len(list(request.headers)) > _MOST_HEADERS:
+        raise h11.RemoteProtocolError(f"more than {_MOST_HEADERS} headers", error_status_hint=431)
+
+
+class Connection(H11Protocol):
+    """One connection, from its first byte to its end."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        crowd: Crowd,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.conn: _Requests = _Requests(self._head_came)
+        self._crowd = crowd
+        self._rest = 0
+        self._patience: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        self._line = _Unhurried(transport, self)
+        super().connection_made(cast("asyncio.Transport", self._line))
+        if len(self.connections) > self._crowd.most and not self._make_room():
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "busy", "Too many connections are open; try again.")
+            return
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        self._stop_stalling()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.is_answered_early or self.transport.is_closing():
+            self._rest += len(data)
+            if self._rest > _LONGEST_REST:
+                self.transport.abort()
+                return
+        if not self.transport.is_closing():
+            super().data_received(data)
+
+    @property
+    def is_answered_early(self) -> bool:
+        """Whether what still comes belongs to a request that was answered before its end, or can be no request."""
+        answered = self.conn.our_state in (h11.DONE, h11.MUST_CLOSE, h11.CLOSED)
+        refused = self.conn.states == {h11.SERVER: h11.MUST_CLOSE, h11.CLIENT: h11.IDLE}
+        return refused or (answered and self.conn.their_state in (h11.SEND_BODY, h11.ERROR))
+
+    def on_response_complete(self) -> None:
+        self._await_head()
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stall = self.loop.call_later(self._crowd.stall_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._stop_stalling()
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, or could be read in two ways; `msg` says no more than that."""
+        fault = self.conn.fault
+        detail = f"{msg.removesuffix('.')}: {printable(str(fault))}."
+        self._refuse(HTTPStatus(fault.error_status_hint), "invalid-http", detail)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: any client can ask for another protocol as often as it likes."""
+
+    def _make_room(self) -> bool:
+        longest = next(iter(self._crowd.waiting), None)
+        if longest is None:
+            return False
+        longest.give_way()
+        return True
+
+    def give_way(self) -> None:
+        """End at once, for the sake of another."""
+        self._stop_waiting()
+        self.transport.abort()
+
+    def _await_head(self) -> None:
+        self._stop_waiting()
+        self._crowd.waiting[self] = None
+        self._rest = 0
+        self._line.read_at_most(_READ_AT_ONCE)
+        self._patience = self.loop.call_later(self._crowd.head_s, self._give_up)
+
+    def _head_came(self, request: h11.Request) -> None:
+        self._stop_waiting()
+        if any(name == b"content-length" for name, _ in request.headers):
+            self._line.read_at_most(_READ_AT_ONCE_OF_KNOWN_LENGTH)
+
+    def _give_up(self) -> None:
+        """End a connection on which no request came in time, or whose last answer is not taken."""
+        if self.transport.is_closing() or self.conn.our_state is not h11.IDLE or not self.conn.trailing_data[0]:
+            self.transport.abort()
+        else:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "request-timeout", "The request did not arrive in time.")
+
+    def _stop_waiting(self) -> None:
+        self._crowd.waiting.pop(self, None)
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _stop_stalling(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+    def _refuse(self, status: HTTPStatus, kind: str, detail: str) -> None:
+        """Answer in the place of the app, and close."""
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.abort()  # an answer has begun
+            return
+        identifier = uuid.uuid4().hex
+        body = json.dumps(problem(identifier, status, kind, detail)).encode()
+        told = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+        told += [(b"connection", b"close"), (b"x-request-id", identifier.encode())]
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            told.append((b"retry-after", b"2"))
+        answer = h11.Response(status_code=status, headers=with_manners(told), reason=status.phrase)
+        for event in (answer, h11.Data(body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+        self._await_head()  # for as long as its client may take to read this
+
+
+class _Unhurried:
+    """asyncio's transport, which closes a connection only when its client has had time to read why.
+
+    To close while more arrives makes the kernel reset the connection, and the client loses the answer.
+    """
+
+    def __init__(self, transport: asyncio.Transport, connection: Connection) -> None:
+        self._transport = transport
+        self._connection = connection
+        self._closing = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        return self._closing or self._transport.is_closing()
+
+    def close(self) -> None:
+        if not self._connection.is_answered_early:
+            self._transport.close()
+        elif not self._closing:
+            self._closing = True
+            self._transport.resume_reading()
+            self._transport.write_eof()
+
+    def read_at_most(self, size: int) -> None:
+        """Bound what is read at once, which asyncio's selector transports look up each time."""
+        self._transport.max_size = size  # type: ignore[attr-defined]  # it is theirs alone

@@ -1,0 +1,81 @@
+"""The API as a process: its sockets, and what all its threads share."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import resource
+import sys
+import time
+from typing import Any
+
+import uvicorn
+
+from service.app import create_app
+from service.connections import Crowd
+from service.settings import ServiceSettings
+
+logger = logging.getLogger(__name__)
+
+_MOST_CONNECTIONS = 1_000
+_WANTED_DESCRIPTORS = 4_096
+# asyncio accepts as many at once before it lets one of them be refused.
+_BACKLOG = 128
+_STOPS_WITHIN_S = 4
+# How long a thread that computes may keep Python's lock from the loop, which needs it several times for each request.
+_SWITCH_EVERY_S = 0.001
+_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_TELL_EVERY_S = 60.0
+
+
+def serve(settings: ServiceSettings) -> None:
+    """Answer until SIGTERM or SIGINT."""
+    sys.setswitchinterval(_SWITCH_EVERY_S)
+    crowd = Crowd(min(_MOST_CONNECTIONS, _descriptors() // 2))
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(settings, crowd))
+
+
+async def _serve(settings: ServiceSettings, crowd: Crowd) -> None:
+    asyncio.get_running_loop().set_exception_handler(Complaints())
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        http=crowd.protocol,  # type: ignore[arg-type]  # it is called as the class would be
+        ws="none",
+        loop="asyncio",
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=_STOPS_WITHIN_S,
+        server_header=False,
+        log_level="info",
+        # Whoever watches a job asks several times a second, for hours. What fails is logged under its request's id.
+        access_log=False,
+    )
+    await uvicorn.Server(config).serve()
+
+
+def _descriptors() -> int:
+    """How many descriptors this process may have open, raised as far as it may and needs to."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max(soft, min(_WANTED_DESCRIPTORS, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
+
+
+class Complaints:
+    """What the loop has to say: of connections that it cannot take, for want of descriptors, once a minute.
+
+    It would say so a hundred times a second for as long as that lasts, each with a traceback.
+    """
+
+    def __init__(self) -> None:
+        self._told: float | None = None
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if not (isinstance(error, OSError) and error.errno in _OUT_OF_RESOURCES):
+            loop.default_exception_handler(context)
+        elif self._told is None or time.monotonic() - self._told > _TELL_EVERY_S:
+            self._told = time.monotonic()
+            logger.error("New connections must wait: %s. Raise the limit of open files (ulimit -n).", error.strerror)
