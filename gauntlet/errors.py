@@ -3,6 +3,8 @@
 GauntletError
 ├── DocumentInvalid        a JSON or YAML document cannot be read as it stands
 ├── DatasetUnavailable     the images a spec names cannot be read
+├── PictureUnreadable      a picture's file cannot be made pixels
+│   └── PictureFormatRefused   it is in none of the formats that are taken
 ├── ImagesInvalid          images or labels that a caller brings are not what the library works on
 ├── CheckpointInvalid      a file is no checkpoint of ours, or is damaged
 ├── TrainingDiverged       the loss left the range in which training means anything
@@ -32,6 +34,17 @@ class DocumentInvalid(GauntletError):
 
 class DatasetUnavailable(GauntletError):
     """The data set a spec names is missing, empty or damaged on this machine."""
+
+
+class PictureUnreadable(GauntletError):
+    """A picture is damaged, too large, several at once, or of levels that have no agreed meaning.
+
+    The sentence says "the picture" or "the file": whoever reads several adds which one.
+    """
+
+
+class PictureFormatRefused(PictureUnreadable):
+    """The file is no picture, or in a format that is not taken."""
 
 
 class ImagesInvalid(GauntletError):

@@ -4,9 +4,9 @@ from collections import OrderedDict
 from pathlib import Path
 
 import torch
-from PIL import Image
 
-from gauntlet.data.datasets import to_tensor, to_unit
+from gauntlet.data.datasets import to_unit
+from gauntlet.data.pictures import Picture
 from gauntlet.errors import OutputNotFinite
 from gauntlet.models.checkpoints import LoadedModel, load_model
 from gauntlet.resources import Classification, ClassProbability
@@ -21,8 +21,8 @@ class Classifier:
         self._models_kept = models_kept
         self._models: OrderedDict[str, LoadedModel] = OrderedDict()
 
-    def classify(self, image: Image.Image, name: str, *, checkpoint: str, sha256: str, file: Path) -> Classification:
-        """What the checkpoint makes of a grey or RGB picture of any size.
+    def classify(self, picture: Picture, name: str, *, checkpoint: str, sha256: str, file: Path) -> Classification:
+        """What the checkpoint makes of a picture.
 
         Raises:
             CheckpointInvalid: the file is missing or damaged.
@@ -30,7 +30,7 @@ class Classifier:
         """
         loaded = self._model(sha256, file)
         channels, height, width = loaded.card.image_shape
-        pixels = to_tensor(image, channels=channels, height=height, width=width)
+        pixels = torch.from_numpy(picture.pixels(channels=channels, height=height, width=width))
         with torch.inference_mode():
             logits = loaded.model(to_unit(pixels[None]))[0]
         if not logits.isfinite().all():

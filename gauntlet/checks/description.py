@@ -46,6 +46,7 @@ class PicturesRead(_Value):
     unreadable_files: int = 0
     unreadable: tuple[Unreadable, ...] = ()
     not_square: int = 0
+    levels_cut: int = 0
     repeated: Repeated = Repeated()
     sha256: str
 

@@ -9,7 +9,7 @@ _LISTED_CLASSES = 10
 
 
 def describe(found: DatasetDescription) -> tuple[str, ...]:
-    """What was read, a sentence each: counts, what was drawn, passed over, repeated, not square."""
+    """What was read, a sentence each: counts, what was drawn, passed over, repeated, stretched or cut."""
     return tuple(_sentences(found))
 
 
@@ -62,7 +62,10 @@ def _of_split(name: str, split: SplitDescription) -> Iterator[str]:
     if split.read.images < split.images:
         yield f"{split.read.images:,} of the {name} images are drawn."
     if split.read.not_square:
-        yield f"{counted(split.read.not_square, f'{name} image')} {_is(split.read.not_square)} not square."
+        oblong = counted(split.read.not_square, f"{name} image")
+        yield f"{oblong} {_is(split.read.not_square)} not square: stretched to a square."
+    if split.read.levels_cut:
+        yield f"Levels outside 0…255 were cut in {counted(split.read.levels_cut, f'{name} image')}."
     if split.read.repeated.images:
         again = split.read.repeated
         repeats = "repeats" if again.images == 1 else "repeat"

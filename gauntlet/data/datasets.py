@@ -7,10 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from PIL import Image
 from torch import Tensor
 
 from gauntlet import seeding
@@ -248,7 +246,8 @@ def _of_folder(spec: ImageFolder, listing: FolderListing, watch: Watch = _unwatc
         tally = Tally()
         for position, picture in read_pictures(files.folder, split, [path for path, _ in chosen], tally):
             if keep:
-                images[position] = to_tensor(picture, channels=3, height=spec.image_size, width=spec.image_size)
+                pixels = picture.pixels(channels=3, height=spec.image_size, width=spec.image_size)
+                images[position] = torch.from_numpy(pixels)
             watch(read + position + 1, total)
         read += len(chosen)
         labels = torch.tensor([label for _, label in chosen[: len(images)]], dtype=torch.int64)
@@ -268,12 +267,3 @@ def _drawn(count: int, spec: DatasetSpec, split: Split) -> Tensor | None:
 
 def _shuffled(count: int) -> Tensor:
     return torch.randperm(count, generator=seeding.generator("cpu", _ORDER_SEED, "data order"))
-
-
-def to_tensor(image: Image.Image, *, channels: int, height: int, width: int) -> Tensor:
-    """A picture as a model's input, uint8 [channels, height, width]; resized (bilinear) only where its size differs."""
-    converted = image.convert("L" if channels == 1 else "RGB")
-    if converted.size != (width, height):
-        converted = converted.resize((width, height), Image.Resampling.BILINEAR)
-    pixels = np.array(converted, dtype=np.uint8).reshape(height, width, channels)
-    return torch.from_numpy(pixels).permute(2, 0, 1)

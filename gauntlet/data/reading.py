@@ -1,12 +1,9 @@
 """Pictures read from their files one by one, and counted: damaged ones, doubles, those not square. No torch."""
 
 import hashlib
-import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from PIL import Image, UnidentifiedImageError
 
 from gauntlet.checks.description import (
     DatasetDescription,
@@ -16,7 +13,8 @@ from gauntlet.checks.description import (
     Unreadable,
 )
 from gauntlet.checks.names import shown
-from gauntlet.data.pictures import UNREADABLE, plain
+from gauntlet.data.pictures import Picture, content_of, read_picture
+from gauntlet.errors import PictureUnreadable
 from gauntlet.spec.kinds import Split
 
 # A description names so many, and counts the rest.
@@ -32,12 +30,13 @@ class Tally:
         self._unreadable: list[Unreadable] = []
         self._unreadable_files = 0
         self._not_square = 0
+        self._levels_cut = 0
         self._first: dict[bytes, str] = {}
         self._repeated: list[tuple[str, str]] = []
         self._images = 0
         self._sha256 = hashlib.sha256()
 
-    def add(self, name: str, content: bytes | memoryview, *, square: bool = True) -> None:
+    def add(self, name: str, content: bytes | memoryview, *, square: bool = True, levels_cut: bool = False) -> None:
         """Count an image that was read."""
         digest = hashlib.blake2b(content, digest_size=16).digest()
         first = self._first.setdefault(digest, name)
@@ -45,6 +44,7 @@ class Tally:
             self._repeated.append((name, first))
         self._images += 1
         self._not_square += not square
+        self._levels_cut += levels_cut
         self._sha256.update(digest)
 
     def miss(self, name: str, why: str) -> None:
@@ -60,6 +60,7 @@ class Tally:
             unreadable_files=self._unreadable_files,
             unreadable=tuple(self._unreadable),
             not_square=self._not_square,
+            levels_cut=self._levels_cut,
             repeated=_repeated(self._repeated),
             sha256=self._sha256.hexdigest(),
         )
@@ -77,29 +78,27 @@ def _repeated(pairs: list[tuple[str, str]]) -> Repeated:
     return Repeated(images=len(pairs), examples=examples)
 
 
-def read_pictures(folder: Path, name: str, paths: Iterable[str], tally: Tally) -> Iterator[tuple[int, Image.Image]]:
+def read_pictures(folder: Path, name: str, paths: Iterable[str], tally: Tally) -> Iterator[tuple[int, Picture]]:
     """The pictures at `paths` below `folder`, each with its position; those that cannot be read are counted only.
 
     `name` is what the tally calls the folder.
     """
     for position, path in enumerate(paths):
         try:
-            content = (folder / path).read_bytes()
-            with Image.open(io.BytesIO(content)) as image:
-                picture = plain(image)
-        except UNREADABLE as error:
+            content = content_of(folder / path)
+            picture = read_picture(content)
+        except PictureUnreadable as error:
             tally.miss(f"{name}/{path}", _why(error))
             continue
-        tally.add(f"{name}/{path}", content, square=picture.width == picture.height)
+        square = picture.width == picture.height
+        tally.add(f"{name}/{path}", content, square=square, levels_cut=picture.levels_cut)
         yield position, picture
 
 
-def _why(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "it is no picture of a kind that is read"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or "it is damaged"
+def _why(error: PictureUnreadable) -> str:
+    """The sentence as a part of another."""
+    told = str(error).removesuffix(".")
+    return told[0].lower() + told[1:]
 
 
 @dataclass(frozen=True)

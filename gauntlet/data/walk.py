@@ -6,9 +6,9 @@ from pathlib import Path
 
 from gauntlet.checks.description import Skipped
 from gauntlet.checks.names import shown
+from gauntlet.data.picture_files import SUFFIXES
 
 # Of files with these names only; what a file holds is told when it is read.
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 _OTHER_PICTURES = frozenset(
     {".avif", ".cr2", ".dng", ".eps", ".gif", ".heic", ".heif", ".ico", ".jfif", ".jp2", ".jxl", ".nef", ".psd"}
     | {".raw", ".svg", ".tga"}
@@ -145,7 +145,7 @@ def _no_picture(name: str, kind: str) -> str | None:
     if kind == "other":
         return "no plain files"
     lowered = name.lower()
-    if lowered.endswith(PICTURE_SUFFIXES):
+    if lowered.endswith(SUFFIXES):
         return None
     suffix = shown(Path(lowered).suffix)[:_LONGEST_SUFFIX]
     if suffix in _OTHER_PICTURES:

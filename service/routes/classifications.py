@@ -6,9 +6,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, File, Form, UploadFile
-from PIL import Image
 from pydantic import AfterValidator
 
+from gauntlet.data.pictures import Picture
 from gauntlet.errors import CheckpointInvalid, OutputNotFinite
 from gauntlet.resources import Classification, Page, ProblemError
 from gauntlet.spec.evaluation import refuse_duplicates
@@ -62,8 +62,8 @@ def classify(
     with _one_at_a_time:
         for position, upload in enumerate(image):
             pointer = f"/image/{position}"
-            picture = images.decode(upload.file.read(), pointer, max_pixels=settings.max_image_pixels)
             name = printable(upload.filename or "image")
+            picture = images.decode(upload.file.read(), name, pointer, max_pixels=settings.max_image_pixels)
             seen += [_classify(picture, name, pointer, row, settings) for row in chosen]
     return Page(data=tuple(seen), has_more=False, next=None)
 
@@ -77,9 +77,7 @@ def _require_a_short_answer(pictures: int, chosen: Sequence[Checkpoint]) -> None
         raise ServiceError(422, "invalid-request", detail, [ProblemError(pointer="/image", message=detail)])
 
 
-def _classify(
-    picture: Image.Image, name: str, pointer: str, row: Checkpoint, settings: ServiceSettings
-) -> Classification:
+def _classify(picture: Picture, name: str, pointer: str, row: Checkpoint, settings: ServiceSettings) -> Classification:
     file = checkpoints.file_of(row, settings.storage)
     try:
         return _classifier().classify(picture, name, checkpoint=row.id, sha256=row.sha256, file=file)

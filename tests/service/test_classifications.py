@@ -1,6 +1,5 @@
 """Uploaded pictures and the checkpoints that classify them."""
 
-import io
 import json
 import shutil
 import struct
@@ -28,13 +27,8 @@ from service.settings import ServiceSettings
 from store.database import Database
 from tests.e2e.system import await_that
 from tests.evaluations import imported
+from tests.pictures import encoded
 from tests.service.conftest import train_a_run
-
-
-def encoded(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format, **options)
-    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")

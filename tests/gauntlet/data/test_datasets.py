@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gauntlet.data.datasets import Dataset, ImageSet, hold_out, load_dataset, load_split, to_tensor, to_unit
+from gauntlet.data.datasets import Dataset, ImageSet, hold_out, load_dataset, load_split, to_unit
 from gauntlet.errors import DatasetUnavailable
 from gauntlet.spec.kinds import Digits, ImageFolder
 from tests.gauntlet.examples import CPU, NOWHERE, same_images
@@ -205,16 +205,6 @@ def test_a_grey_picture_has_three_equal_channels(tmp_path: Path) -> None:
     found, _ = load_split(SIGNS, "train", tmp_path)
     assert (found.images[found.labels == 1] == 77).all()
     assert found.images.shape == (2, 3, 12, 12)
-
-
-def test_a_picture_becomes_a_models_input() -> None:
-    """A coloured picture is turned grey for a model of one channel, keeps height and width apart, and is not scaled."""
-    pixels = np.arange(24, dtype=np.uint8).reshape(4, 6)
-    grey = to_tensor(Image.fromarray(pixels), channels=1, height=4, width=6)
-    assert torch.equal(grey, torch.from_numpy(pixels)[None])
-    coloured = Image.new("RGB", (6, 4), (255, 255, 255))
-    assert to_tensor(coloured, channels=1, height=4, width=6).unique().tolist() == [255]
-    assert to_tensor(coloured, channels=3, height=10, width=20).shape == (3, 10, 20)
 
 
 def test_the_splits_must_have_the_same_classes(signs: Path) -> None:

@@ -94,9 +94,11 @@ def test_doubles_and_stretched_pictures_are_counted(pets: Path) -> None:
     assert found.in_both is not None
     assert found.in_both.images == 2
     assert all(example.endswith(" is train/cat/1.png") for example in found.in_both.examples)
+    Image.new("I", (10, 10), 300).save(pets / "pets/test/dog/deep.tiff")
+    assert "Levels outside 0…255 were cut in 1 test image." in describe(describe_dataset(PETS, pets))
     told = " ".join(describe(found))
     assert "2 test images are also among the training images (" in told
-    assert "1 training image is not square." in told
+    assert "1 training image is not square: stretched to a square." in told
 
 
 def test_only_what_is_drawn_is_read(pets: Path) -> None:
@@ -133,7 +135,12 @@ def test_all_damaged_files_are_told_with_all_else(pets: Path) -> None:
     (pets / "pets/train/cow").mkdir()
     found = describe_dataset(PETS, pets)
     told = " ".join(found.faults)
-    for expected in ("class cow", "train/cat/0.png (it is no picture", "train/dog/1.png (", "test/dog/0.png ("):
+    for expected in (
+        "class cow",
+        "train/cat/0.png (the file is none of PNG, ",
+        "train/dog/1.png (",
+        "test/dog/0.png (",
+    ):
         assert expected in told
     assert "2 of the training images cannot be read: train/" in told
 
