@@ -11,11 +11,13 @@ from gauntlet.rendering.tables import (
     estimate,
     numbers,
     objective_cell,
+    p_cells,
+    p_headings,
     pair_cell,
     whose,
     words,
 )
-from gauntlet.report.numbers import NOTHING, p_value, per_cent, points, selection_title, signed
+from gauntlet.report.numbers import NOTHING, per_cent, points, selection_title, signed
 from gauntlet.report.paper import Beside, PaperRow
 from gauntlet.report.report import Report
 from gauntlet.report.report_row import ReportRow
@@ -71,7 +73,6 @@ def comparison_table(report: Report) -> Table:
     """A line per comparison; p where some have one, and the interval of the test images where one seed has no other."""
     headings = {column.key: column.heading for column in report.columns}
     headings |= {"natural_accuracy": "natural", "generalisation_gap": "gap"}
-    tested = any(found.p is not None for found in report.comparisons)
 
     def line(found: Comparison) -> list[Cell]:
         change = estimate(found.difference, points)
@@ -83,11 +84,11 @@ def comparison_table(report: Report) -> Table:
             Cell(headings[found.metric]),
             Cell(str(len(found.seeds))),
             change,
-            *([Cell(p_value(found.p)), Cell(p_value(found.p_adjusted))] if tested else []),
+            *p_cells(found, headed),
         ]
 
-    ps = ["p", "p, adjusted"] if tested else []
-    columns = [*words("compared", "checkpoint", "in"), *numbers("seeds", "difference", *ps)]
+    headed = p_headings(report.comparisons)
+    columns = [*words("compared", "checkpoint", "in"), *numbers("seeds", "difference", *headed)]
     return Table.of(columns, report.comparisons, line)
 
 

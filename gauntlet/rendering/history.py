@@ -2,11 +2,21 @@
 
 from collections.abc import Callable
 
-from gauntlet.rendering.tables import Cell, Table, estimate, numbers, objective_cell, pair_cell, words
+from gauntlet.rendering.tables import (
+    Cell,
+    Table,
+    estimate,
+    numbers,
+    objective_cell,
+    p_cells,
+    p_headings,
+    pair_cell,
+    words,
+)
 from gauntlet.report.curves import EpochAccuracies, RunCurve
 from gauntlet.report.equal_accuracy import TOLERANCE, EqualAccuracy, EqualAccuracySummary, Matched
 from gauntlet.report.gaps import SMALL_GAP, GapOverEpochs
-from gauntlet.report.numbers import NOTHING, p_value, per_cent, points, selection_title
+from gauntlet.report.numbers import NOTHING, per_cent, points, selection_title
 from gauntlet.report.report import Report
 from gauntlet.spec.attack_titles import short_budget
 
@@ -29,7 +39,8 @@ EQUAL_SUMMARY_NOTE = (
     "At the last epoch of whole runs, over the seeds where there was one to stand beside it: the difference in FGSM "
     "accuracy and in the generalisation gap, in points."
 )
-_EQUAL_TEST_NOTE = " p is of a paired t-test of the FGSM accuracies; the adjusted one is Holm's, for the {} shown."
+_EQUAL_TEST_NOTE = " p is of a paired t-test of the FGSM accuracies{}."
+_ADJUSTED_NOTE = ", and adjusted by Holm's method for all objectives"
 _MATCHED: dict[Matched, str] = {"train_accuracy": "train", "test_accuracy": "natural"}
 
 
@@ -98,7 +109,6 @@ def equal_table(report: Report) -> Table:
 
 def equal_summary_table(report: Report) -> Table:
     """Who is compared, in what equal, over how many seeds, and the differences."""
-    tested = _is_tested(report)
 
     def line(found: EqualAccuracySummary) -> list[Cell]:
         return [
@@ -106,28 +116,25 @@ def equal_summary_table(report: Report) -> Table:
             Cell(_MATCHED[found.equal_in]),
             Cell(str(len(found.seeds))),
             estimate(found.fgsm_difference, points),
-            *([Cell(p_value(found.p)), Cell(p_value(found.p_adjusted))] if tested else []),
+            *p_cells(found, headed),
             estimate(found.gap_difference, points),
         ]
 
-    ps = ["p", "p, adjusted"] if tested else []
-    columns = [*words("compared", "equal in"), *numbers("seeds", fgsm(report), *ps, "gap")]
+    headed = p_headings(report.equal_accuracy_summaries)
+    columns = [*words("compared", "equal in"), *numbers("seeds", fgsm(report), *headed, "gap")]
     return Table.of(columns, report.equal_accuracy_summaries, line)
 
 
 def equal_summary_note(report: Report) -> str:
     """What the differences at equal accuracy are of, and their tests, where there are any."""
-    tests = sum(found.p is not None for found in report.equal_accuracy_summaries)
-    return EQUAL_SUMMARY_NOTE + (_EQUAL_TEST_NOTE.format(tests) if tests else "")
+    headings = p_headings(report.equal_accuracy_summaries)
+    adjusted = _ADJUSTED_NOTE if len(headings) > 1 else ""
+    return EQUAL_SUMMARY_NOTE + (_EQUAL_TEST_NOTE.format(adjusted) if headings else "")
 
 
 def has_history(report: Report) -> bool:
     """Whether any run has more than one epoch behind it: one alone is no course of training."""
     return any(len(curve.epochs) > 1 for curve in report.curves)
-
-
-def _is_tested(report: Report) -> bool:
-    return any(found.p is not None for found in report.equal_accuracy_summaries)
 
 
 def fgsm(report: Report) -> str:

@@ -13,7 +13,7 @@ from gauntlet.report.numbers import counted
 from gauntlet.report.report import Report
 
 _ACROSS = 9
-_TOGETHER = re.compile(r"(?<=\d) (?=%|test|seeds|points)|(?<=ε) (?==)|(?<==) (?=\d)")
+_TOGETHER = re.compile(r"(?<=\d) (?=%|test|seeds|points)|(?<=ε|p) (?=[=<])|(?<=[=<]) (?=\d)")
 
 
 def to_html(report: Report) -> str:

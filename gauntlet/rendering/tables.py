@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeVar
 
-from gauntlet.report.numbers import Interval, per_cent, points, selection_title
+from gauntlet.report.numbers import Interval, p_value, per_cent, points, selection_title
 from gauntlet.report.report import Report
 from gauntlet.report.report_row import ReportRow
-from gauntlet.report.summaries import Estimate
+from gauntlet.report.summaries import Estimate, PairedTest
 from gauntlet.spec.objective_labels import objective_title
 
 # A table of more lines helps nobody, and costs whoever asks for it; the CSV and the JSON have all of them.
@@ -88,6 +88,18 @@ def pair_cell(report: Report, objective: str, baseline: str, sign: str) -> Cell:
     doubted = [objective_title(each) for each in (objective, baseline) if each in report.in_doubt]
     names = f"{objective_title(objective)} {sign} {objective_title(baseline)}"
     return Cell(names, f"{' and '.join(doubted)} in doubt" if doubted else "")
+
+
+def p_headings(tests: Sequence[PairedTest]) -> list[str]:
+    """A column of p where there is any, and one of adjusted p where some test is one of several."""
+    tested = [test for test in tests if test.p is not None]
+    several = any(test.p_adjusted != test.p for test in tested)
+    return ["p", "p, adjusted"] if several else ["p"] if tested else []
+
+
+def p_cells(test: PairedTest, headings: Sequence[str]) -> list[Cell]:
+    """A test's p in these columns."""
+    return [Cell(p_value(p)) for p, _ in zip((test.p, test.p_adjusted), headings, strict=False)]
 
 
 def whose(row: ReportRow) -> list[Cell]:

@@ -76,13 +76,15 @@ def caution(report: Report) -> str:
 
 def comparison_note(report: Report) -> str:
     """What is compared, and how to read the differences and their p."""
-    tests = sum(found.p is not None for found in report.comparisons)
+    tested = any(found.p is not None for found in report.comparisons)
+    several = any(found.p_adjusted != found.p for found in report.comparisons)
     alone = any(found.image_interval is not None for found in report.comparisons)
     told = [f"Differences in points, paired by seed; robustness is compared in {report.headline_column().name}."]
-    if tests:
+    if tested:
+        told.append("Intervals are Student's, on Fisher's z; p is of a two-sided paired t-test.")
+    if several:
         told.append(
-            "Intervals are Student's, on Fisher's z; p is of a two-sided paired t-test, and adjusted by Holm's method "
-            f"for {counted(tests, 'test')}: below 0.05 the difference is hardly chance."
+            "Adjusted by Holm's method for all that is compared in the same accuracy, a p below 0.05 is hardly chance."
         )
     if alone:
         told.append(

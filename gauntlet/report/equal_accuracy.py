@@ -47,8 +47,8 @@ class EqualAccuracySummary(PairedTest):
     """What the seeds say together of an objective at its last epoch, and of the baseline when it was equally accurate.
 
     `seeds` are those whose baseline was so somewhere. The differences are the objective's minus the baseline's,
-    fractions; the test is of the FGSM accuracies, adjusted for all such summaries of a report. The epoch of the highest
-    FGSM accuracy is not summed up: the highest of many is flattered, and the baseline's is not chosen so.
+    fractions; the test is of the FGSM accuracies, adjusted for all objectives that were equal in the same. The epoch of
+    the highest FGSM accuracy is not summed up: the highest of many is flattered, and the baseline's is not chosen so.
     """
 
     objective: str
@@ -88,7 +88,7 @@ def equal_accuracy_summaries(found: Sequence[EqualAccuracy], epochs: int) -> tup
 
     Only runs that were trained for all their `epochs` are summed up: one that ended early is at another effort.
     """
-    return adjusted(list(_unadjusted(found, epochs)))
+    return adjusted(list(_unadjusted(found, epochs)), lambda summary: summary.equal_in)
 
 
 def _unadjusted(found: Sequence[EqualAccuracy], epochs: int) -> Iterator[EqualAccuracySummary]:

@@ -115,7 +115,9 @@ def _how_sure(best: Comparison) -> str:
             f"{difference}, {low} to {high} as far as the test images go; one seed each does not say what training "
             "again would change."
         )
-    p = "" if best.p_adjusted is None else f", p {_equals(best.p_adjusted)} (adjusted by Holm)"
+    p = "" if best.p_adjusted is None else f", p {_equals(best.p_adjusted)}"
+    if best.p_adjusted != best.p:
+        p += " (adjusted by Holm)"
     return f"{difference} over {len(best.seeds)} seeds, {_spread(best.difference, points)}{p}."
 
 

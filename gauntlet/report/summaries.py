@@ -1,7 +1,7 @@
 """What several seeds say together: each objective's mean, and the objectives compared seed by seed."""
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -51,7 +51,7 @@ class Summary(_Value):
 
 
 class PairedTest(_Value):
-    """A two-sided paired t-test: its p, None where there is none, and Holm's adjusted one."""
+    """A two-sided paired t-test: its p, None where there is none, and Holm's for all tests of its question."""
 
     p: float | None
     p_adjusted: float | None
@@ -99,13 +99,26 @@ def summaries(rows: Sequence[ReportRow]) -> Iterator[Summary]:
 
 def comparisons(rows: Sequence[ReportRow], baseline: str, headline: str) -> tuple[Comparison, ...]:
     """Every other objective against `baseline`, for each selection, under attack first."""
-    return adjusted(list(_unadjusted(rows, baseline, (headline, "natural_accuracy", "generalisation_gap"))))
+    found = list(_unadjusted(rows, baseline, (headline, "natural_accuracy", "generalisation_gap")))
+    return adjusted(found, lambda comparison: comparison.metric)
 
 
-def adjusted(tests: Sequence[Tested]) -> tuple[Tested, ...]:
-    """The same with `p_adjusted`: Holm's, for as many of them as have a p."""
-    ps = iter(holm([test.p for test in tests if test.p is not None]))
-    return tuple(test if test.p is None else test.model_copy(update={"p_adjusted": next(ps)}) for test in tests)
+def adjusted(tests: Sequence[Tested], question: Callable[[Tested], str]) -> tuple[Tested, ...]:
+    """The same with `p_adjusted`: Holm's, for as many tests with a p as answer the same question.
+
+    One question is asked of all objectives and checkpoints, such as: which of them is more robust? Another question is
+    not paid for, or who asks for more would see less.
+    """
+    places: dict[str, list[int]] = {}
+    for place, test in enumerate(tests):
+        if test.p is not None:
+            places.setdefault(question(test), []).append(place)
+    found: dict[int, float] = {}
+    for alike in places.values():
+        found |= zip(
+            alike, holm([test.p for test in (tests[place] for place in alike) if test.p is not None]), strict=True
+        )
+    return tuple(test.model_copy(update={"p_adjusted": found.get(place)}) for place, test in enumerate(tests))
 
 
 def metric(row: ReportRow, name: str) -> float:

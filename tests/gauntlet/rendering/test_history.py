@@ -63,7 +63,7 @@ def test_seeds_stand_together_at_equal_accuracy() -> None:
     )
     (found,) = equal_accuracy_summaries([last], one.objective_at.epoch)
     assert "| compared | equal in | seeds | FGSM 8/255 | gap |" in to_markdown(report)
-    assert "| compared | equal in | seeds | FGSM 8/255 | p | p, adjusted | gap |" in to_markdown(made_up())
+    assert "| compared | equal in | seeds | FGSM 8/255 | p | gap |" in to_markdown(made_up())
     text = to_markdown(report.model_copy(update={"equal_accuracy_summaries": (found,)}))
     assert "| policy gradient − cross-entropy | train | 1 | +3.0 | 0.0 |" in text
 

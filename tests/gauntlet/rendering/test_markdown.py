@@ -61,8 +61,11 @@ def test_one_seed_has_no_mean_and_no_p() -> None:
     assert "speaks of the test images alone" in text
     with_seeds = to_markdown(made_up())
     assert "## Over seeds" in with_seeds
-    assert "| p | p, adjusted |" in with_seeds
-    assert "adjusted by Holm's method for 3 tests" in with_seeds
+    assert "| difference | p |" in with_seeds
+    assert "Holm" not in with_seeds
+    three = to_markdown(made_up({"objectives": [{"kind": kind} for kind in ("cross_entropy", "ppo", "a2c")]}))
+    assert "| difference | p | p, adjusted |" in three
+    assert "Adjusted by Holm's method for all that is compared in the same accuracy" in three
 
 
 def test_no_interval_leaves_the_scale() -> None:

@@ -144,14 +144,19 @@ def test_a_comparison_is_paired_by_seed() -> None:
         assert one.image_interval is None
 
 
-def test_p_is_adjusted_for_all_tests_of_the_report() -> None:
-    """Of three tests the smallest p counts three times, the next twice (Holm), and none is below a smaller one's."""
-    found = sorted(made_up().comparisons, key=lambda one: one.p or 1)
+def test_p_is_adjusted_for_all_tests_of_one_accuracy() -> None:
+    """Of three objectives the smallest p counts three times, the next twice (Holm), none below a smaller one's."""
+    rewards = [{"kind": "policy_gradient", "entropy_bonus": bonus} for bonus in (0, 0.1, 0.2)]
+    report = made_up({"objectives": [{"kind": "cross_entropy"}, *rewards]})
+    alike = [one for one in report.comparisons if one.metric == "natural_accuracy"]
+    found = sorted(alike, key=lambda one: one.p or 1)
     first, second, third = [one.p or 0 for one in found]
     adjusted = [one.p_adjusted for one in found]
     assert adjusted[0] == pytest.approx(min(1, 3 * first))
     assert adjusted[1] == pytest.approx(min(1, max(3 * first, 2 * second)))
     assert adjusted[2] == pytest.approx(min(1, max(3 * first, 2 * second, third)))
+    # Of two objectives each accuracy has one test, whatever else is compared.
+    assert [one.p_adjusted for one in made_up().comparisons] == [one.p for one in made_up().comparisons]
 
 
 def test_only_seeds_that_both_have_are_compared() -> None:
