@@ -87,7 +87,7 @@ class ImportCard(Spec):
     source: Source = Field(default="", description="Where the weights come from, such as a paper or an address.")
     architecture: ArchitectureSpec
     dataset: DatasetSpec
-    classes: Annotated[tuple[Label, ...], Listed(2, MOST_CLASSES, first_fault_only=True)] | None = Field(
+    classes: Annotated[tuple[Label, ...], Listed(2, MOST_CLASSES, first_fault_only=True, distinct=True)] | None = Field(
         default=None,
         validate_default=True,
         description="In the order of the model's outputs, which must be the data set's own (for a folder, its folders' "
@@ -109,8 +109,6 @@ class ImportCard(Spec):
             if dataset is not None and known is None:
                 raise ValueError("classes must be listed for an image folder, in the order of the model's outputs")
             return None
-        if len(set(value)) < len(value):
-            raise ValueError("classes lists a name more than once")
         if known is not None and len(value) != len(known):
             raise ValueError(f"the dataset has {len(known)} classes, and classes lists {len(value)}")
         if known is not None and set(value) == set(known) and value != tuple(known):

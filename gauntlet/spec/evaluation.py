@@ -1,19 +1,25 @@
 """What an evaluation does: a list of attacks on test images, and which checkpoints of a run it is done to."""
 
-from collections import Counter
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from gauntlet.spec.attacks import MOST_ATTACKS, AttackSpec, AutoAttack, FgsmAttack, attack_label, spread_budgets
+from gauntlet.spec.attacks import (
+    MOST_ATTACKS,
+    AnyAttack,
+    AttackSpec,
+    AutoAttack,
+    FgsmAttack,
+    attack_label,
+    spread_budgets,
+)
 from gauntlet.spec.kinds import Spec
-from gauntlet.spec.lists import Listed
+from gauntlet.spec.lists import Listed, refuse_duplicates
 from gauntlet.spec.texts import CheckpointId
 
 Selection = Literal["best_fgsm", "last"]
-_Selections = Annotated[tuple[Selection, ...], Listed(1, 2)]
+_Selections = Annotated[tuple[Selection, ...], Listed(1, 2, distinct=True)]
 SelectOn = Literal["test", "validation"]
 # On CIFAR-10 the usual 5,000 of 50,000.
 _ONE_HELD_OUT_OF = 10
@@ -21,6 +27,11 @@ _ONE_HELD_OUT_OF = 10
 
 def _one_or_many(value: object) -> object:
     return [value] if isinstance(value, str) else value
+
+
+def _no_attack_twice(attacks: tuple[AnyAttack, ...]) -> tuple[AnyAttack, ...]:
+    refuse_duplicates("attacks", [attack_label(attack) for attack in attacks])
+    return attacks
 
 
 class MaskingSpec(Spec):
@@ -31,22 +42,22 @@ class MaskingSpec(Spec):
         default=16,
         description="The unbounded-attack check multiplies the first budget above 0 by this at most.",
     )
-    sources: Annotated[tuple[CheckpointId, ...], Listed(0, 8)] = Field(
+    sources: Annotated[tuple[CheckpointId, ...], Listed(0, 8, distinct=True)] = Field(
         default=(),
         description="Checkpoints on which transferred examples are made. An experiment that names none takes its own "
         "other checkpoints, as far as they are trained by then.",
     )
 
-    @model_validator(mode="after")
-    def _no_source_twice(self) -> Self:
-        refuse_duplicates("sources", self.sources)
-        return self
-
 
 class EvaluationSpec(Spec):
     """Attacks on the first `samples` test images, the same for every checkpoint."""
 
-    attacks: Annotated[tuple[AttackSpec, ...], Listed(1, MOST_ATTACKS), BeforeValidator(spread_budgets)] = (
+    attacks: Annotated[
+        tuple[AttackSpec, ...],
+        Listed(1, MOST_ATTACKS),
+        BeforeValidator(spread_budgets),
+        AfterValidator(_no_attack_twice),
+    ] = (
         FgsmAttack(eps=Fraction(8, 255)),
         AutoAttack(eps=Fraction(8, 255)),
     )
@@ -61,11 +72,6 @@ class EvaluationSpec(Spec):
     masking: MaskingSpec | None = Field(
         default=None, description="Also look for masked gradients, and give a verdict with its evidence."
     )
-
-    @model_validator(mode="after")
-    def _no_attack_twice(self) -> Self:
-        refuse_duplicates("attacks", [attack_label(attack) for attack in self.attacks])
-        return self
 
 
 class EvaluationRequest(EvaluationSpec):
@@ -96,11 +102,6 @@ class ExperimentEvaluationSpec(EvaluationSpec):
     )
 
     @model_validator(mode="after")
-    def _no_selection_twice(self) -> Self:
-        refuse_duplicates("select", self.select)
-        return self
-
-    @model_validator(mode="after")
     def _nothing_is_held_out_for_nothing(self) -> Self:
         if self.validation_samples is not None and self.select_on == "test":
             raise ValueError("validation_samples has no meaning without select_on validation: nothing is held out")
@@ -115,13 +116,6 @@ class ExperimentEvaluationSpec(EvaluationSpec):
     def of_one(self) -> EvaluationSpec:
         """What is done to each of the selected checkpoints."""
         return EvaluationSpec.model_validate({name: getattr(self, name) for name in EvaluationSpec.model_fields})
-
-
-def refuse_duplicates(field: str, values: Sequence[object]) -> None:
-    """Raise a ValueError that names `field` if a value occurs in it more than once."""
-    twice = [str(value) for value, count in Counter(values).items() if count > 1]
-    if twice:
-        raise ValueError(f"{field} lists {', '.join(twice)} more than once")
 
 
 def other_models(spec: EvaluationSpec) -> list[str]:

@@ -8,10 +8,10 @@ not.
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self, assert_never
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
-from gauntlet.spec.evaluation import ExperimentEvaluationSpec, refuse_duplicates
+from gauntlet.spec.evaluation import ExperimentEvaluationSpec
 from gauntlet.spec.kinds import (
     ArchitectureSpec,
     Cnn,
@@ -21,7 +21,7 @@ from gauntlet.spec.kinds import (
     Spec,
     faulty_fields,
 )
-from gauntlet.spec.lists import Listed
+from gauntlet.spec.lists import Listed, refuse_duplicates
 from gauntlet.spec.objective_labels import objective_labels
 from gauntlet.spec.objectives import A2c, AgentSpec, Dqn, LossSpec, ObjectiveSpec, Ppo
 from gauntlet.spec.presets import PRESETS, overlay
@@ -102,6 +102,11 @@ def _preset_or_whole(schema: JsonDict) -> None:
     schema["anyOf"] = [{"required": ["preset"]}, {"required": required}]
 
 
+def _no_objective_twice(objectives: tuple[ObjectiveSpec, ...]) -> tuple[ObjectiveSpec, ...]:
+    refuse_duplicates("objectives", objective_labels(objectives))
+    return objectives
+
+
 class ExperimentSpec(Spec):
     """A comparison: objectives × seeds, everything else equal.
 
@@ -116,10 +121,10 @@ class ExperimentSpec(Spec):
     name: Label = "experiment"
     dataset: DatasetSpec
     architecture: ArchitectureSpec = Cnn()
-    objectives: Annotated[tuple[ObjectiveSpec, ...], Listed(1, 100)]
+    objectives: Annotated[tuple[ObjectiveSpec, ...], Listed(1, 100), AfterValidator(_no_objective_twice)]
     adversary: FgsmAdversary
     training: TrainingSpec = TrainingSpec()
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0, le=MAX_SEED)], ...], Listed(1, 100)] = (0,)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, le=MAX_SEED)], ...], Listed(1, 100, distinct=True)] = (0,)
     evaluation: ExperimentEvaluationSpec = ExperimentEvaluationSpec()
 
     @model_validator(mode="before")
@@ -134,9 +139,7 @@ class ExperimentSpec(Spec):
         return overlay(PRESETS["quickstart"], value)
 
     @model_validator(mode="after")
-    def _runs_are_distinct_and_few(self) -> Self:
-        refuse_duplicates("objectives", self.objective_labels())
-        refuse_duplicates("seeds", self.seeds)
+    def _runs_are_few(self) -> Self:
         if len(self.objectives) * len(self.seeds) > MAX_RUNS:
             raise ValueError(f"objectives × seeds is more than {MAX_RUNS} runs")
         return self

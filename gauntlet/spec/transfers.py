@@ -3,11 +3,11 @@
 from fractions import Fraction
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from gauntlet.spec.attacks import GradientLoss, Norm, Transfer
 from gauntlet.spec.eps import Eps
-from gauntlet.spec.evaluation import EvaluationSpec, refuse_duplicates
+from gauntlet.spec.evaluation import EvaluationSpec
 from gauntlet.spec.kinds import Spec
 from gauntlet.spec.lists import Listed
 from gauntlet.spec.texts import CheckpointId
@@ -16,19 +16,10 @@ FEWEST_CHECKPOINTS = 2
 MOST_CHECKPOINTS = 20
 
 
-def _each_once(checkpoints: tuple[str, ...]) -> tuple[str, ...]:
-    refuse_duplicates("checkpoints", checkpoints)
-    return checkpoints
-
-
 class TransferRequest(Spec):
     """The body of `POST /v1/transfers`; `steps` and `loss` are those of the PGD that makes the examples."""
 
-    checkpoints: Annotated[
-        tuple[CheckpointId, ...],
-        Listed(FEWEST_CHECKPOINTS, MOST_CHECKPOINTS),
-        AfterValidator(_each_once),
-    ]
+    checkpoints: Annotated[tuple[CheckpointId, ...], Listed(FEWEST_CHECKPOINTS, MOST_CHECKPOINTS, distinct=True)]
     eps: Eps = Fraction(8, 255)
     norm: Norm = "Linf"
     steps: Annotated[int, Field(ge=1, le=10_000)] = 50

@@ -33,7 +33,9 @@ IMPORTS = Gate(1, "Another model is being imported; try again in a few seconds."
 @router.post("", status_code=201, dependencies=[Depends(IMPORTS)])
 def import_checkpoint(
     weights: Annotated[UploadFile, File(description="A safetensors file: the state of the network that `card` names.")],
-    card: Annotated[str, Form(description="JSON: name, source, architecture, dataset, classes, normalisation.")],
+    card: Annotated[
+        str, Form(min_length=1, description="JSON: name, source, architecture, dataset, classes, normalisation.")
+    ],
     database: DatabaseDep,
     settings: SettingsDep,
     response: Response,

@@ -11,7 +11,7 @@ from pydantic import AfterValidator
 from gauntlet.data.pictures import Picture
 from gauntlet.errors import CheckpointInvalid, OutputNotFinite
 from gauntlet.resources import Classification, Page, ProblemError
-from gauntlet.spec.evaluation import refuse_duplicates
+from gauntlet.spec.lists import refuse_duplicates
 from gauntlet.spec.messages import printable
 from service import images
 from service.admission import Gate

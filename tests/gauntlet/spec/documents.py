@@ -64,9 +64,6 @@ def changed(document: Any, place: Place, value: Any) -> Any:
     """The document with another value at a place."""
     if not place:
         return value
-    other = copy.deepcopy(document)
-    at = other
-    for part in place[:-1]:
-        at = at[part]
-    at[place[-1]] = value
+    other = copy.copy(document)
+    other[place[0]] = changed(document[place[0]], place[1:], value)
     return other
