@@ -8,14 +8,13 @@ from typing import Annotated, Any
 
 import typer
 import yaml
-from pydantic import ValidationError
 from rich.markup import escape
 
-from cli import evaluations
+from cli import evaluations, system
 from cli.connection import console, errors, give_up, open_client
 from cli.tables import checkpoints_table, classifications_table, experiments_table, print_report, runs_tables
 from cli.watching import watch as watch_experiment
-from client import GauntletClient, GauntletClientError
+from client import GauntletClient
 from gauntlet.resources import TERMINAL
 
 app = typer.Typer(
@@ -25,6 +24,18 @@ app = typer.Typer(
     help="Train image classifiers on adversarial examples and measure how robust they are. "
     "Commands that talk to a service use GAUNTLET_URL, or else port GAUNTLET_PORT (8000) of this machine.",
 )
+
+
+@app.callback()
+def gauntlet(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=system.print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
 ExperimentId = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="The experiment's id.")]
 
 
@@ -155,6 +166,10 @@ for _command in (
     evaluations.evaluations,
     evaluations.leaderboard,
     evaluations.transfer,
+    system.up,
+    system.demo,
+    system.migrate,
+    system.settings,
 ):
     app.command()(_command)
 
@@ -172,41 +187,6 @@ def cancel(identifier: Annotated[str, typer.Argument(metavar="ID", help="An expe
                 status = client.cancel_experiment(identifier).status
         ended = status in TERMINAL
         console.print(f"{identifier}: {status if ended else 'cancelling; running jobs stop at their next batch'}")
-
-
-@app.command()
-def up() -> None:
-    """Run the embedded system in the foreground until Ctrl-C."""
-    # Imported here, as in demo: the commands that only talk to a service start without SQLAlchemy and the rest.
-    from cli.embedded import StartFailed, run_embedded
-    from service.settings import ServiceSettings
-
-    try:
-        run_embedded(ServiceSettings(), console)
-    except (StartFailed, ValidationError) as error:
-        give_up(str(error))
-
-
-@app.command()
-def demo() -> None:
-    """Start everything, run the quickstart comparison, show its report, stop."""
-    from cli.demo import run_demo
-    from cli.embedded import StartFailed
-    from service.settings import ServiceSettings
-
-    try:
-        run_demo(ServiceSettings(), console)
-    except (StartFailed, GauntletClientError, ValidationError) as error:
-        give_up(str(error))
-
-
-@app.command()
-def migrate() -> None:
-    """Bring the database's schema up to date (`gauntlet up` does so by itself)."""
-    from store.database import migrate as migrate_database
-    from store.settings import StoreSettings
-
-    migrate_database(StoreSettings().database_url)
 
 
 def _follow(client: GauntletClient, experiment: str) -> None:

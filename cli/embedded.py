@@ -1,5 +1,6 @@
 """The embedded system: broker, API and worker on this machine, under one supervisor, with only Python."""
 
+import errno
 import fcntl
 import signal
 import socket
@@ -19,11 +20,10 @@ from client import GauntletClient
 from service.settings import ServiceSettings
 from store.database import migrate
 from store.settings import socket_path_fits
+from worker.settings import WorkerSettings
 
 _READY_WITHIN_S = 60.0
 _LOOK_EVERY_S = 0.2
-# The worker lets its jobs reach their next batch; see the worker's own grace.
-_WORKER_GRACE_S = 20.0
 _OTHERS_GRACE_S = 5.0
 
 
@@ -31,13 +31,13 @@ class StartFailed(Exception):
     """The embedded system did not come up."""
 
 
-def run_embedded(settings: ServiceSettings, console: Console) -> None:
+def run_embedded(settings: ServiceSettings, worker: WorkerSettings, console: Console) -> None:
     """Run everything in the foreground until SIGINT or SIGTERM, then stop it in order: worker, API, broker.
 
     Raises:
         StartFailed: the port is taken, or the API did not become ready; the message says where to look.
     """
-    _require_free_port(settings.host, settings.port)
+    settings = settings.model_copy(update={"port": _usable_port(settings.host, settings.port)})
     settings.home.mkdir(parents=True, exist_ok=True)
     if settings.home in settings.data_root.parents:
         # So that the API can tell a folder that is not there from data that it cannot see.
@@ -62,8 +62,13 @@ def run_embedded(settings: ServiceSettings, console: Console) -> None:
                         console.print(fall, style="yellow")
         finally:
             for child in reversed(children):
-                child.stop(_WORKER_GRACE_S if child.name == "worker" else _OTHERS_GRACE_S)
+                child.stop(worker_grace_s(worker) if child.name == "worker" else _OTHERS_GRACE_S)
     console.print("Stopped.")
+
+
+def worker_grace_s(worker: WorkerSettings) -> float:
+    """How long a worker may take to stop: its jobs come to their next batch, or are ended, and go back to the queue."""
+    return worker.stop_grace_s + 10
 
 
 def free_port(host: str, wanted: int) -> int:
@@ -117,9 +122,22 @@ def broker_command(path: Path) -> list[str]:
     return [str(get_binary_path()), *(part for key, value in options.items() for part in (f"--{key}", value))]
 
 
-def _require_free_port(host: str, port: int) -> None:
-    if free_port(host, port) != port:
-        raise StartFailed(f"Something already listens on {host}:{port}. Set GAUNTLET_PORT to another port.")
+def _usable_port(host: str, port: int) -> int:
+    """The port, or any free one in the place of 0."""
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            usable: int = probe.getsockname()[1]
+            return usable
+    except PermissionError as error:
+        raise StartFailed(f"Port {port} is kept for root. Set GAUNTLET_PORT to one from 1024.") from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            message = f"Something already listens on {host}:{port}. Set GAUNTLET_PORT to another port."
+        else:
+            message = f"Nothing can listen on {host}: {error.strerror}. Set GAUNTLET_HOST to another address."
+        raise StartFailed(message) from error
 
 
 @contextmanager

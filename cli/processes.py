@@ -1,7 +1,9 @@
 """Child processes that never outlive their supervisor and come back when they fall."""
 
+import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -32,7 +34,7 @@ class Child:
     _restart_at: float | None = None
 
     def start(self) -> None:
-        """Start the process; its output is appended to the log, of which one that is long becomes `<name>.1` first."""
+        """Start the process; its output is appended to the log, of which one that is long becomes `<name>.1`."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.exists() and self.log.stat().st_size > _LONGEST_LOG:
             self.log.replace(f"{self.log}.1")
@@ -50,7 +52,11 @@ class Child:
         self._restart_at = None
 
     def tend(self) -> str | None:
-        """Start the process again if it fell, after a pause that doubles; returns a sentence when it falls."""
+        """Start the process again if it fell, after a pause that doubles; returns a sentence when it falls.
+
+        A log that grew long is set aside meanwhile.
+        """
+        self._shorten_log()
         now = time.monotonic()
         if self._restart_at is not None:
             if now >= self._restart_at:
@@ -63,6 +69,15 @@ class Child:
         self._restart_at = now + self._pause_s
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
         return f"The {self.name} ended with {self._process.returncode}; it starts again. Its log: {self.log}"
+
+    def _shorten_log(self) -> None:
+        """Set a long log aside while the process writes to it: it appends to whatever is there."""
+        if not self.log.exists() or self.log.stat().st_size <= _LONGEST_LOG:
+            return
+        # Where there is no room for both, the older lines are lost.
+        with contextlib.suppress(OSError):
+            shutil.copyfile(self.log, f"{self.log}.1")
+        os.truncate(self.log, 0)
 
     @property
     def is_running(self) -> bool:

@@ -1,7 +1,6 @@
 """The HTTP client: one method per thing the API does, values in and out."""
 
 import json
-import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ import httpx2
 from pydantic import ValidationError
 
 from client.errors import GauntletClientError, Refused, Unreachable
+from client.settings import ClientSettings
 from gauntlet.rendering import FigureName, Format
 from gauntlet.report.leaderboard import Leaderboard
 from gauntlet.report.report import Report
@@ -37,6 +37,7 @@ from gauntlet.spec.evaluation import EvaluationRequest
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import Spec
 from gauntlet.spec.transfers import TransferRequest
+from store.environment import SettingsInvalid
 
 _PAGE = 100
 # Enough for a restart of the service.
@@ -54,12 +55,17 @@ T = TypeVar("T", bound=Resource)
 class GauntletClient:
     """A client of the service at `url` (default: `GAUNTLET_URL`, else this machine's port `GAUNTLET_PORT` or 8000).
 
+    Where the environment's settings are not valid, making one raises `GauntletClientError`.
     Every method raises `Refused` where the service answers with a problem and `Unreachable` where it does not answer.
     """
 
     def __init__(self, url: str | None = None, *, token: str | None = None, timeout_s: float = 60) -> None:
-        token = token or os.environ.get("GAUNTLET_TOKEN")
-        self.url = (url or os.environ.get("GAUNTLET_URL") or _local_url()).rstrip("/")
+        try:
+            settings = ClientSettings.from_environment()
+        except SettingsInvalid as error:
+            raise GauntletClientError(str(error)) from error
+        token = token or settings.token
+        self.url = (url or settings.address).rstrip("/")
         self._http = httpx2.Client(
             base_url=self.url,
             timeout=httpx2.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_WITHIN_S)),
@@ -282,7 +288,3 @@ def _asked_for_s(answer: httpx2.Response) -> float:
 def _submission(document: Spec | Mapping[str, Any], idempotency_key: str | None) -> dict[str, Any]:
     body = document.model_dump(mode="json") if isinstance(document, Spec) else dict(document)
     return {"json": body, "headers": {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}}
-
-
-def _local_url() -> str:
-    return f"http://127.0.0.1:{os.environ.get('GAUNTLET_PORT') or 8000}"

@@ -1,7 +1,26 @@
 """`python -m service`: the API until SIGTERM."""
 
+import logging
+import sys
+
+import gauntlet
 from service.server import serve
 from service.settings import ServiceSettings
+from store import logs
+from store.environment import SettingsInvalid
+from store.texts import masked
+
+
+def main() -> None:
+    """Serve on the environment's settings."""
+    try:
+        settings = ServiceSettings.from_environment()
+    except SettingsInvalid as error:
+        sys.exit(str(error))
+    logs.configure("api")
+    logging.getLogger(__name__).info("Gauntlet %s, on %s.", gauntlet.__version__, masked(settings.database_url))
+    serve(settings)
+
 
 if __name__ == "__main__":
-    serve(ServiceSettings())
+    main()

@@ -37,8 +37,12 @@ _PROBLEM = {"model": Problem, "content": {errors.MEDIA_TYPE: {}}}
 
 
 def create_app(settings: ServiceSettings | None = None) -> FastAPI:
-    """The service on `settings`, or on the environment's."""
-    settings = settings or ServiceSettings()
+    """The service on `settings`, or on the environment's.
+
+    Raises:
+        SettingsInvalid: the environment's are not valid.
+    """
+    settings = settings or ServiceSettings.from_environment()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -48,7 +48,8 @@ async def _serve(settings: ServiceSettings, crowd: Crowd) -> None:
         backlog=_BACKLOG,
         timeout_graceful_shutdown=_STOPS_WITHIN_S,
         server_header=False,
-        log_level="info",
+        # As `store.logs` has it.
+        log_config=None,
         # Whoever watches a job asks several times a second, for hours. What fails is logged under its request's id.
         access_log=False,
     )

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
+from store.environment import Port, Said
 from store.settings import StoreSettings
 
 _Name = Annotated[str, Field(pattern=r"^(\*\.)?[0-9a-z_-]+(\.[0-9a-z_-]+)*$")]
@@ -18,11 +19,31 @@ def _listed(text: object) -> object:
 class ServiceSettings(StoreSettings):
     """Bounds are in bytes and pixels; a request beyond them is refused before it is read."""
 
-    host: str = "127.0.0.1"
-    port: int = Field(default=8000, ge=0, le=65_535)
-    # Names that the service goes by beside loopback's and `host`; `*.example.org` is every name below example.org.
-    allowed_hosts: Annotated[tuple[_Name, ...], NoDecode, BeforeValidator(_listed)] = ()
-    max_json_bytes: int = Field(default=1 << 20, ge=1)
-    max_upload_bytes: int = Field(default=16 << 20, ge=1)
-    max_weights_bytes: int = Field(default=512 << 20, ge=1)
-    max_image_pixels: int = Field(default=16_000_000, ge=1)
+    host: Annotated[str, Said(allowed="an address of this machine")] = Field(
+        default="127.0.0.1", description="Where the API listens. It asks for no credentials, so keep it on loopback."
+    )
+    port: Port = Field(
+        default=8000,
+        description="Where the API listens, and where commands on this machine look for it; 0 is any free port.",
+    )
+    allowed_hosts: Annotated[
+        tuple[_Name, ...],
+        NoDecode,
+        BeforeValidator(_listed),
+        Said(allowed="names of hosts with commas between them, such as lab.example.org,*.example.org", default="none"),
+    ] = Field(
+        default=(),
+        description="Names of the service beside loopback's and its HOST; *.example.org is every name below it.",
+    )
+    max_json_bytes: Annotated[int, Said(default="1 MiB")] = Field(
+        default=1 << 20, ge=1, description="Bound of a JSON body, in bytes."
+    )
+    max_upload_bytes: Annotated[int, Said(default="16 MiB")] = Field(
+        default=16 << 20, ge=1, description="Bound of a request that classifies pictures, in bytes."
+    )
+    max_weights_bytes: Annotated[int, Said(default="512 MiB")] = Field(
+        default=512 << 20, ge=1, description="Bound of an import, in bytes."
+    )
+    max_image_pixels: Annotated[int, Said(default="16 million")] = Field(
+        default=16_000_000, ge=1, description="Bound of a picture that is classified, in pixels."
+    )

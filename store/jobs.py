@@ -15,6 +15,7 @@ from gauntlet import resources
 from store.database import db_now
 from store.errors import LeaseLost
 from store.models import Evaluation, Job, Run
+from store.texts import plain
 from store.times import as_datetime
 
 JobKind = Literal["run", "evaluation"]
@@ -30,6 +31,8 @@ _AFTER_A_FAULT = (1, 2)
 # Room on a disk is made by somebody, and until then every attempt is in vain.
 _WHILE_FULL = 10
 ACTIVE = ("queued", "running", "paused")
+_RAN_OUT = "The lease ran out: the worker, or its machine, died or hung."
+_LONGEST_DETAIL = 2_000
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ def finish(
         .values(
             status=case((cancelled, "cancelled"), else_=status),
             status_reason=case((cancelled, "user"), else_=reason),
-            status_detail=detail,
+            **_detail(detail),
             finished_at=db_now(),
             lease_expires_at=None,
             worker=None,
@@ -159,7 +162,7 @@ def give_up(session: Session, held: Claim, reason: str, detail: str, *, retry_s:
     Raises:
         LeaseLost: the job is no longer this attempt's.
     """
-    _write(session, held, _crashed(held.model, reason, retry_s, _AFTER_A_FAULT) | {"status_detail": detail})
+    _write(session, held, _crashed(held.model, reason, retry_s, _AFTER_A_FAULT) | _detail(detail))
 
 
 def postpone(session: Session, held: Claim, reason: str, detail: str, *, retry_s: float) -> None:
@@ -168,27 +171,40 @@ def postpone(session: Session, held: Claim, reason: str, detail: str, *, retry_s
     Raises:
         LeaseLost: the job is no longer this attempt's.
     """
-    pause = {"status_detail": detail, "not_before": db_now() + _WHILE_FULL * retry_s}
-    _write(session, held, _requeued(held.model, reason, false()) | pause)
+    pause = {"not_before": db_now() + _WHILE_FULL * retry_s}
+    _write(session, held, _requeued(held.model, reason, false()) | _detail(detail) | pause)
 
 
-def abandon(session: Session, held: Claim, *, retry_s: float) -> None:
+def abandon(session: Session, held: Claim, detail: str, *, retry_s: float) -> None:
     """Record that the attempt ended without a word: back to the queue, or failed once it crashed too often.
 
-    Nothing happens where the job is no longer this attempt's.
+    Raises:
+        LeaseLost: the job is no longer this attempt's.
     """
-    session.execute(_held(held).values(_crashed(held.model, "worker_lost", retry_s, _AFTER_A_LOSS)))
+    _write(session, held, _crashed(held.model, "worker_lost", retry_s, _AFTER_A_LOSS) | _detail(detail))
 
 
-def reclaim_expired(session: Session, model: JobModel, *, retry_s: float) -> list[str]:
-    """Take back every job whose lease ran out by the database's clock; returns their ids.
+def end_of(session: Session, held: Claim) -> str:
+    """What became of an attempt that is over, as a sentence for the log."""
+    model = held.model
+    columns = select(model.attempt, model.status, model.status_reason, model.status_detail)
+    job = session.execute(columns.where(model.id == held.id)).one()
+    if job.attempt != held.token:
+        return f"attempt {job.attempt} has taken the {held.kind} over."
+    reason = f" ({job.status_reason})" if job.status_reason else ""
+    detail = f": {job.status_detail}" if job.status_detail else "."
+    return f"the {held.kind} is {job.status}{reason}{detail}"
+
+
+def reclaim_expired(session: Session, model: JobModel, *, retry_s: float) -> dict[str, str]:
+    """Take back every job whose lease ran out by the database's clock; returns what status each has now, by id.
 
     One whose row is locked is left for the next time: its worker may be stopped in the middle of a write.
     """
     expired = select(model.id).where(model.status == "running", model.lease_expires_at < db_now())
-    values = _crashed(model, "worker_lost", retry_s, _AFTER_A_LOSS)
+    values = _crashed(model, "worker_lost", retry_s, _AFTER_A_LOSS) | {"status_detail": _RAN_OUT}
     taken = update(model).where(model.id.in_(expired.with_for_update(skip_locked=True))).values(values)
-    return list(session.scalars(taken.returning(model.id)))
+    return {row.id: row.status for row in session.execute(taken.returning(model.id, model.status))}
 
 
 def longest_waiting(session: Session, limit: int) -> list[tuple[JobKind, str]]:
@@ -279,6 +295,10 @@ def _crashed(model: JobModel, reason: str, retry_s: float, pauses: Sequence[int]
     )
     exhausted = model.crashes + 1 >= MOST_CRASHES
     return _requeued(model, reason, exhausted) | {"crashes": model.crashes + 1, "not_before": pause}
+
+
+def _detail(text: str | None) -> dict[str, str | None]:
+    return {"status_detail": None if text is None else plain(text, at_most=_LONGEST_DETAIL)}
 
 
 def _lost(held: Claim) -> LeaseLost:

@@ -1,45 +1,84 @@
-"""Where a Gauntlet keeps its things: read from the environment, prefix `GAUNTLET_`."""
+"""Where a Gauntlet keeps its things: what all its processes are told."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, Field, model_validator
+
+from store.environment import Said, Settings
 
 # sockaddr_un holds 108 bytes with its terminator.
 _LONGEST_SOCKET_PATH = 107
+_SQLITE = "sqlite:///"
+_POSTGRESQL = ("postgresql://", "postgresql+psycopg://")
+_BROKERS = ("redis://", "rediss://", "redis+socket://", "sentinel://")
 
 
-class StoreSettings(BaseSettings):
-    """Database, broker and files. Unset ones are the embedded default's, below `home`."""
+def _shared_database(url: str) -> str:
+    path = url.removeprefix(_SQLITE)
+    if not url.startswith(_POSTGRESQL) and (path in (url, "") or path.startswith(":memory:")):
+        raise ValueError("not a database that processes share")
+    return url
 
-    model_config = SettingsConfigDict(env_prefix="GAUNTLET_", frozen=True)
 
-    home: Path = Path("var")
-    database_url: str = ""
-    broker_url: str = ""
-    storage_url: str = ""
-    data_root: Path = Path()
+def _known_broker(url: str) -> str:
+    if not url.startswith(_BROKERS):
+        raise ValueError("not a broker that is known")
+    return url
+
+
+def _folder(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+        raise ValueError("not a folder")
+    return url
+
+
+class StoreSettings(Settings):
+    """Database, broker and files. Unset or empty ones are the embedded default's, below `home`."""
+
+    home: Annotated[Path, Said(default="./var")] = Field(
+        default=Path("var"), description="The data folder; the next four lie in it unless they are set."
+    )
+    database_url: Annotated[
+        str,
+        AfterValidator(_shared_database),
+        Said(
+            allowed="a database as sqlite:///path/of/file or postgresql://user@host/name",
+            default="sqlite:///HOME/gauntlet.db",
+        ),
+    ] = Field(default="", description="SQLite or PostgreSQL. libpq takes a password from PGPASSWORD as well.")
+    broker_url: Annotated[
+        str,
+        AfterValidator(_known_broker),
+        Said(
+            allowed="a broker as redis://host:6379/0, rediss://…, sentinel://… or redis+socket:///path",
+            default="redis+socket://HOME/broker.sock",
+        ),
+    ] = Field(default="", description="Redis or Valkey.")
+    storage_url: Annotated[
+        str, AfterValidator(_folder), Said(allowed="a folder as file:///path", default="file://HOME/checkpoints")
+    ] = Field(default="", description="Where checkpoint files lie.")
+    data_root: Annotated[Path, Said(default="HOME/data")] = Field(
+        default=Path(), description="Image folders, and torchvision's archives in `torchvision/`."
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _below_home(cls, values: dict[str, object]) -> dict[str, object]:
-        home = Path(str(values.get("home", "var"))).expanduser().resolve()
+        try:
+            home = Path(str(values.get("home") or "var")).expanduser().resolve()
+        except RuntimeError as error:
+            raise ValueError("GAUNTLET_HOME begins with the home of a user whom there is not.") from error
         defaults = {
-            "database_url": f"sqlite:///{home / 'gauntlet.db'}",
+            "database_url": f"{_SQLITE}{home / 'gauntlet.db'}",
             "broker_url": f"redis+socket://{home / 'broker.sock'}",
             "storage_url": (home / "checkpoints").as_uri(),
             "data_root": home / "data",
         }
         given = {key: value for key, value in values.items() if value not in (None, "")}
         return defaults | given | {"home": home}
-
-    @model_validator(mode="after")
-    def _storage_is_a_folder(self) -> Self:
-        if not self.storage_url.startswith("file://"):
-            raise ValueError("GAUNTLET_STORAGE_URL must be a folder as file:///path: checkpoints are kept in files.")
-        return self
 
     @property
     def one_machine(self) -> bool:
@@ -55,6 +94,3 @@ class StoreSettings(BaseSettings):
 def socket_path_fits(path: Path) -> bool:
     """Whether a unix socket can lie at `path`."""
     return len(bytes(path)) <= _LONGEST_SOCKET_PATH
-
-
-PositiveSeconds = Annotated[float, Field(gt=0)]

@@ -1,7 +1,23 @@
 """`python -m worker`: a worker until SIGTERM."""
 
+import sys
+
+from store import logs
+from store.environment import SettingsInvalid
 from worker.app import run_worker
+from worker.processes import DeviceUnusable
 from worker.settings import WorkerSettings
 
+
+def main() -> None:
+    """Work on the environment's settings."""
+    try:
+        settings = WorkerSettings.from_environment()
+        logs.configure(f"worker {settings.worker_name}")
+        run_worker(settings)
+    except (SettingsInvalid, DeviceUnusable) as error:
+        sys.exit(str(error))
+
+
 if __name__ == "__main__":
-    run_worker(WorkerSettings())
+    main()

@@ -1,21 +1,30 @@
 """The Celery worker: thin tasks that hand a job's id to a process of its own."""
 
+import logging
 from functools import partial
 from typing import Any
 
 from celery import Celery, signals
 
+import gauntlet
 from store.broker import TASKS, create_celery
 from store.database import Database
+from store.texts import masked
 from worker.processes import JobProcesses
 from worker.reconciler import reconcile
 from worker.rounds import Rounds
 from worker.settings import WorkerSettings
 from worker.sweeper import sweep
 
+logger = logging.getLogger(__name__)
+
 
 def create_worker(settings: WorkerSettings) -> Celery:
-    """A Celery app with this project's tasks, its reconciler and an orderly shutdown."""
+    """A Celery app with this project's tasks, its reconciler and an orderly shutdown.
+
+    Raises:
+        DeviceUnusable: no job of this worker could run.
+    """
     app = create_celery(settings.broker_url)
     database = Database(settings.database_url)
     processes = JobProcesses(settings, database)
@@ -40,18 +49,39 @@ def create_worker(settings: WorkerSettings) -> Celery:
 
     @signals.worker_shutting_down.connect(weak=False)
     def stop(**_: Any) -> None:
+        logger.info("The worker stops; its jobs go back to the queue.")
         reconciler.stop()
         sweeper.stop()
         processes.shut_down()
+
+    # With somebody connected Celery leaves the logging as it is.
+    @signals.setup_logging.connect(weak=False)
+    def keep_logging(**_: Any) -> None:
+        pass
 
     processes.prepare()
     return app
 
 
 def run_worker(settings: WorkerSettings) -> None:
-    """Run the worker in this process until SIGTERM. Threads only wait for processes, so the parent stays responsive."""
+    """Run the worker in this process until SIGTERM. Threads only wait for processes, so the parent stays responsive.
+
+    Raises:
+        DeviceUnusable: no job of this worker could run.
+    """
+    logger.info(
+        "Gauntlet %s: %d jobs at once, %d threads each, on %s; database %s, files in %s.",
+        gauntlet.__version__,
+        settings.worker_slots,
+        settings.threads_per_job,
+        settings.device,
+        masked(settings.database_url),
+        settings.storage,
+    )
     create_worker(settings).worker_main(
         [
+            # No banner, whose lines are of another form.
+            "--quiet",
             "worker",
             "--pool=threads",
             f"--concurrency={settings.worker_slots}",

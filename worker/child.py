@@ -2,6 +2,8 @@
 
 import logging
 import signal
+import sys
+import time
 from collections.abc import Callable
 
 import torch
@@ -18,7 +20,7 @@ from gauntlet.errors import (
     PrecisionUnsupported,
     TrainingDiverged,
 )
-from store import jobs
+from store import jobs, logs
 from store.broker import create_celery, wake
 from store.database import Database
 from store.errors import LeaseLost
@@ -48,7 +50,8 @@ _REASONS: dict[type[Exception], str] = {
 
 def main(settings: WorkerSettings, held: Claim) -> None:
     """Do one claimed job and write down how it ended. Entry of the process."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.configure(f"{held.id} attempt {held.token}")
+    started = time.monotonic()
     database = Database(settings.database_url)
     heartbeat = Heartbeat(database, held, settings)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -56,6 +59,8 @@ def main(settings: WorkerSettings, held: Claim) -> None:
     torch.set_num_threads(settings.threads_per_job)
     with heartbeat:
         _work(database, held, settings, heartbeat)
+    with database.reading() as session:
+        logger.info("After %.1f s: %s", time.monotonic() - started, jobs.end_of(session, held))
     database.close()
 
 
@@ -70,21 +75,22 @@ def _work(database: Database, held: Claim, settings: WorkerSettings, heartbeat: 
     except Stopped as stopped:
         end(database, held, stopped.reason)
     except LeaseLost as error:
-        logger.info("%s", error)
+        logger.warning("%s", error)
     except tuple(_REASONS) as error:
         _fail(database, held, _REASONS[type(error)], str(error))
     except (OperationalError, IntegrityError, InternalError):
         # The database stayed away, a commit went through whose answer was lost, or PostgreSQL ended a transaction while
         # this process was stopped. It ends with an error, so that another attempt continues from what is recorded.
-        raise
+        logger.exception("The database failed this attempt.")
+        sys.exit(1)
     except OSError as error:
-        logger.exception("The %s %s failed.", held.kind, held.id)
+        logger.exception("The storage failed this attempt.")
         # Of a full storage it is known that the fault is not the job's, so it waits for as long as it takes. Files that
         # are away, as when a network does not answer, may come back.
         put_back = jobs.postpone if error.errno in STORAGE_FULL else jobs.give_up
         _put_back(put_back, database, held, settings, "storage", str(error))
     except Exception as error:
-        logger.exception("The %s %s failed.", held.kind, held.id)
+        logger.exception("The %s failed.", held.kind)
         if _is_out_of_memory(error):
             _put_back(jobs.give_up, database, held, settings, "out_of_memory", str(error))
         else:
@@ -101,7 +107,7 @@ def _fail(database: Database, held: Claim, reason: str, detail: str) -> None:
         with database.writing() as session:
             jobs.finish(session, held, "failed", reason, detail)
     except LeaseLost as error:
-        logger.info("%s", error)
+        logger.warning("%s", error)
 
 
 def _put_back(
@@ -111,7 +117,7 @@ def _put_back(
         with database.writing() as session:
             put_back(session, held, reason, detail, retry_s=settings.retry_s)
     except LeaseLost as error:
-        logger.info("%s", error)
+        logger.warning("%s", error)
 
 
 def probe(settings: WorkerSettings) -> None:

@@ -1,8 +1,10 @@
 """An evaluation: one checkpoint under attack, each finished batch a row."""
 
 import hashlib
+import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -18,6 +20,7 @@ from gauntlet.events import BatchAttacked
 from gauntlet.models.checkpoints import LoadedModel, load_model
 from gauntlet.results.protocol import IMPLEMENTATIONS
 from gauntlet.spec.evaluation import other_models
+from gauntlet.spec.kinds import dataset_title
 from store import batches, checkpoints, evaluations, failpoints, jobs
 from store.database import Database
 from store.evaluations import AttackedSet
@@ -26,6 +29,8 @@ from store.models import Checkpoint, EvaluationBatch
 from worker.devices import describe_device
 from worker.heartbeat import Heartbeat
 from worker.settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate_checkpoint(
@@ -63,6 +68,18 @@ def evaluate_checkpoint(
         done = [_as_event(row) for row in evaluations.batches(session, held.id)]
         known = [_as_event(row) for row in batches.reusable(session, held.id)]
 
+    logger.info(
+        "Evaluation %s of checkpoint %s, experiment %s: %d images of %s on %s; %d batches are done, %d known.",
+        held.id,
+        checkpoint.id,
+        evaluation.experiment_id or "none",
+        attacked.images,
+        dataset_title(dataset),
+        describe_device(device),
+        len(done),
+        len(known),
+    )
+    told = _StageLog()
     reused = {(batch.stage, batch.images) for batch in known}
     found = evaluate(loaded.model, test, spec, len(classes), device=device, done=done, known=known, sources=sources)
     # Of the batches computed here: how long they took, and how many model passes they were.
@@ -73,6 +90,7 @@ def evaluate_checkpoint(
         record = partial(evaluations.record_batch, held=held, batch=batch, seconds=seconds)
         database.write(record, patience_s=settings.database_patience_s)
         failpoints.reach("batch_recorded")
+        told.add(batch, seconds)
         if seconds and before is not None:
             spent_s, passes = spent_s + seconds, passes + batch.completed - before
         before = batch.completed
@@ -87,8 +105,32 @@ def evaluate_checkpoint(
         )
         heartbeat.checkpoint()
         since = time.monotonic()
+    told.end()
     finish = partial(evaluations.complete, held=held, findings=found.findings)
     database.write(finish, patience_s=settings.database_patience_s)
+
+
+@dataclass
+class _StageLog:
+    """A line in the log for each attack, when its last batch of a segment is done."""
+
+    _stage: str | None = None
+    _images: int = 0
+    _right: int = 0
+    _seconds: float = 0.0
+
+    def add(self, batch: BatchAttacked, seconds: float) -> None:
+        if batch.stage != self._stage:
+            self.end()
+            self._stage = batch.stage
+        self._images += len(batch.images)
+        self._right += sum(batch.robust)
+        self._seconds += seconds
+
+    def end(self) -> None:
+        if self._stage is not None:
+            logger.info("%s: %d of %d images right, %.1f s.", self._stage, self._right, self._images, self._seconds)
+        self._stage, self._images, self._right, self._seconds = None, 0, 0, 0.0
 
 
 def _load(checkpoint: Checkpoint, settings: WorkerSettings, device: torch.device) -> LoadedModel:

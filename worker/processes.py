@@ -6,6 +6,7 @@ A process starts in 45 ms (after 2.5 s for the first), and all its memory, the G
 import contextlib
 import logging
 import multiprocessing
+import signal
 import threading
 from multiprocessing.context import ForkServerProcess
 
@@ -85,6 +86,7 @@ class JobProcesses:
         process = self._context.Process(target=_enter, args=(self._settings, held), name=identifier)
         with self._lock:
             process.start()
+            logger.info("%s attempt %d starts as process %d.", held.id, held.token, process.pid)
             self._running[held] = process
             if self._closing:
                 process.terminate()
@@ -102,13 +104,21 @@ class JobProcesses:
                 process.terminate()
 
     def _give_back(self, held: Claim, exit_code: int | None) -> None:
-        logger.error("The process of the %s %s ended with %s.", held.kind, held.id, exit_code)
+        fault = f"The process of attempt {held.token} {_ending(exit_code)}."
         with contextlib.suppress(LeaseLost), self._database.writing() as session:
             if self._closing:
                 # It was told to stop before it could listen; that is no crash of its own.
                 jobs.release(session, held, "worker_shutdown")
             else:
-                jobs.abandon(session, held, retry_s=self._settings.retry_s)
+                jobs.abandon(session, held, fault, retry_s=self._settings.retry_s)
+        with self._database.reading() as session:
+            logger.error("%s %s Now %s", held.id, fault, jobs.end_of(session, held))
+
+
+def _ending(exit_code: int | None) -> str:
+    if exit_code is None or exit_code >= 0:
+        return f"ended with exit status {exit_code}"
+    return f"was ended by {signal.Signals(-exit_code).name}"
 
 
 def _enter(settings: WorkerSettings, held: Claim) -> None:

@@ -17,8 +17,8 @@ def reconcile(database: Database, processes: JobProcesses, *, retry_s: float) ->
     """
     with database.writing() as session:
         for model in jobs.JOB_MODELS.values():
-            for identifier in jobs.reclaim_expired(session, model, retry_s=retry_s):
-                logger.warning("The lease of %s ran out; its worker is lost.", identifier)
+            for identifier, status in jobs.reclaim_expired(session, model, retry_s=retry_s).items():
+                logger.warning("The lease of %s ran out: its worker died or hung. Now it is %s.", identifier, status)
     free = processes.free_slots
     if free <= 0:
         return

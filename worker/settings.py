@@ -3,10 +3,12 @@
 import os
 import socket
 from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from store.settings import PositiveSeconds, StoreSettings
+from store.environment import PositiveSeconds, Said
+from store.settings import StoreSettings
 
 _NVIDIA_DRIVER = Path("/dev/nvidiactl")
 _MOST_CPU_SLOTS = 4
@@ -18,25 +20,61 @@ def _default_slots() -> int:
 
 
 class WorkerSettings(StoreSettings):
-    """`device` is `auto`, `cpu` or `cuda[:N]`; `threads` 0 shares the cores among the slots."""
+    """How many jobs a worker does, on what, and how soon it notices what went wrong."""
 
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
-    worker_slots: int = Field(default_factory=_default_slots, ge=1, le=64)
-    threads: int = Field(default=0, ge=0)
-    worker_name: str = Field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
-    lease_s: PositiveSeconds = 15
-    heartbeat_s: PositiveSeconds = 1
-    reconcile_s: PositiveSeconds = 5
-    # After a fault that may go away a job waits this long for its next attempt, and twice as long for the one after.
-    retry_s: PositiveSeconds = 30
-    # How often files that no row needs any more are looked for.
-    sweep_s: PositiveSeconds = 600
-    # Between kept checkpoints, within an epoch too, a training state is saved this often: what a crash costs at most.
-    state_every_s: PositiveSeconds = 30
-    # How long a job waits for a database that is away before it gives itself up to the next attempt.
-    database_patience_s: PositiveSeconds = 600
-    # How long a job may take to reach its next batch once it was told to stop; then its process ends at once.
-    stop_grace_s: PositiveSeconds = 10
+    device: Annotated[str, Said(allowed="auto, cpu, cuda or cuda:N")] = Field(
+        default="auto",
+        pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$",
+        description="What computes; auto is a GPU if there is one.",
+    )
+    worker_slots: Annotated[int, Said(default="cores, at most 4; 1 with a GPU")] = Field(
+        default_factory=_default_slots,
+        ge=1,
+        le=64,
+        description="Jobs that a worker does at once. More than one pays on a GPU under NVIDIA's MPS only.",
+    )
+    threads: int = Field(
+        default=0, ge=0, le=1024, description="Torch threads of one job; 0 shares the cores among the slots."
+    )
+    worker_name: Annotated[str, Said(allowed="text without spaces, at most 200 long", default="HOST:PID")] = Field(
+        default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}",
+        pattern=r"^\S{1,200}$",
+        description="What the worker is called in events and logs.",
+    )
+    lease_s: PositiveSeconds = Field(
+        default=15, description="How long a job stays its worker's without a heartbeat: how soon a dead one is noticed."
+    )
+    heartbeat_s: PositiveSeconds = Field(
+        default=1, description="How often a job tells its progress and hears of a cancel; shorter than the lease."
+    )
+    reconcile_s: PositiveSeconds = Field(
+        default=5, description="How often a worker looks for jobs that wait, and for those of dead workers."
+    )
+    retry_s: PositiveSeconds = Field(
+        default=30,
+        description="How long a job waits after a fault that may go away, twice as long after the second, and "
+        "after the second loss of its worker.",
+    )
+    sweep_s: PositiveSeconds = Field(default=600, description="How often files that no row needs are looked for.")
+    state_every_s: PositiveSeconds = Field(
+        default=30,
+        description="How often a training state is saved between checkpoints, within an epoch too: what a crash costs.",
+    )
+    database_patience_s: PositiveSeconds = Field(
+        default=600, description="How long a job waits for a database that is away before another attempt goes on."
+    )
+    stop_grace_s: PositiveSeconds = Field(
+        default=10,
+        description="How long a job that must stop may take to reach its next batch; then it is ended.",
+    )
+
+    @model_validator(mode="after")
+    def _beats_before_the_lease_ends(self) -> Self:
+        if self.heartbeat_s >= self.lease_s:
+            raise ValueError(
+                f"GAUNTLET_HEARTBEAT_S ({self.heartbeat_s:g}) must be shorter than GAUNTLET_LEASE_S ({self.lease_s:g})."
+            )
+        return self
 
     @property
     def threads_per_job(self) -> int:

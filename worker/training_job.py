@@ -1,6 +1,7 @@
 """A run: the library's training events become rows and files."""
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -41,6 +42,8 @@ from worker.settings import WorkerSettings
 
 T = TypeVar("T")
 
+logger = logging.getLogger(__name__)
+
 
 def train_run(
     database: Database, held: Claim, settings: WorkerSettings, heartbeat: Heartbeat, device: torch.device
@@ -72,7 +75,9 @@ def train_run(
         runs.record_data(session, held, described, resumed=state is not None)
         jobs.note_device(session, held, describe_device(device))
         where = f"Attempt {held.token} on {settings.worker_name} ({device})"
-        runs.note(session, held, [_start_note(where, spec, state, had_state=run.resume_path is not None)])
+        start = _start_note(where, spec, state, had_state=run.resume_path is not None)
+        runs.note(session, held, [start])
+    logger.info("Run %s of %s, %s, seed %d. %s", held.id, run.experiment_id, run.objective, run.seed, start.message)
     _sweep(database, held, settings)
 
     # A compiled step takes half a minute to its first batch.
@@ -85,6 +90,8 @@ def train_run(
         if isinstance(event, StateReady | CheckpointReady) or not heartbeat.shutting_down:
             heartbeat.checkpoint()
     waiting = database.write(lambda session: runs.complete(session, held), patience_s=settings.database_patience_s)
+    if waiting:
+        logger.info("Its evaluations are queued: %s.", ", ".join(waiting))
     _sweep(database, held, settings)
     return waiting
 
@@ -184,9 +191,23 @@ class _Recorder:
             weights=weights,
         )
         replaced = self._store(lambda session: runs.record_epoch(session, self.held, record))
+        self._log(record)
         failpoints.reach("epoch_recorded")
         self._delete(replaced)
         self._finished, self._notes = None, []
+
+    def _log(self, record: EpochRecord) -> None:
+        for noted in record.notes:
+            logger.warning("Epoch %d: %s", record.epoch, noted.message)
+        logger.info(
+            "Epoch %d of %d: test accuracy %.4f, under FGSM %.4f; %.0f images/s%s.",
+            record.epoch,
+            self.spec.training.epochs,
+            record.metrics["test_accuracy"],
+            record.metrics["test_fgsm_accuracy"],
+            record.images_per_second,
+            "; checkpoint kept" if record.weights else "",
+        )
 
     def _state_file(self, name: str, state: TrainingState) -> StoredFile:
         stored = self._file(f"{name}.state", encode_training_state(state))

@@ -1,5 +1,6 @@
 """/v1/checkpoints: what training kept or a user brought, and its weights."""
 
+import logging
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -28,6 +29,8 @@ router = APIRouter(prefix="/v1/checkpoints", tags=["checkpoints"], route_class=R
 
 # Its weights may fill 512 MiB of the disk, and trying it takes a thread and as much memory.
 IMPORTS = Gate(1, "Another model is being imported; try again in a few seconds.", retry_after_s=5)
+
+logger = logging.getLogger(__name__)
 
 
 @router.post("", status_code=201, dependencies=[Depends(IMPORTS)])
@@ -58,6 +61,7 @@ def import_checkpoint(
     with database.writing() as session:
         shown = checkpoints.show(checkpoints.add_imported(session, identifier, described, stored))
     files.settle_import(settings.storage, identifier)
+    logger.info("Checkpoint %s (%s) is imported: %d bytes.", identifier, shown.name, stored.bytes)
     response.headers["Location"] = f"/v1/checkpoints/{identifier}"
     return ImportedCheckpoint(**dict(shown), findings=(*findings, *_without_images(found)))
 

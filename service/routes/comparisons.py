@@ -1,5 +1,6 @@
 """/v1/leaderboard and /v1/transfers: evaluations beside one another."""
 
+import logging
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -23,6 +24,8 @@ from store.broker import wake
 _Steps = Annotated[int, Field(ge=1, le=10_000), WHOLE]
 
 router = APIRouter(prefix="/v1", tags=["comparisons"], route_class=Route)
+
+logger = logging.getLogger(__name__)
 
 
 @router.get("/leaderboard", dependencies=[Depends(SUMMARIES)])
@@ -53,6 +56,8 @@ def submit_transfers(
     with database.writing() as session:
         queued = evaluation_requests.create_transfers(session, request, idempotency_key, found)
         shown = evaluations.show(session, queued.evaluations)
+    for row in queued.evaluations if queued.waiting else ():
+        logger.info("Evaluation %s of checkpoint %s is queued.", row.id, row.checkpoint_id)
     wake(celery, "evaluation", queued.waiting)
     filters = [("checkpoint", identifier) for identifier in request.checkpoints]
     filters += [("eps", format_eps(request.eps)), ("norm", request.norm)]

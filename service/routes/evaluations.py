@@ -1,5 +1,6 @@
 """/v1/evaluations: checkpoints under attack."""
 
+import logging
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -27,6 +28,8 @@ from store.broker import wake
 
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"], route_class=Route)
 
+logger = logging.getLogger(__name__)
+
 
 @router.post("", status_code=202)
 def submit_evaluation(
@@ -44,6 +47,8 @@ def submit_evaluation(
     with database.writing() as session:
         queued = evaluation_requests.create(session, request, idempotency_key, found)
         (shown,) = evaluations.show(session, queued.evaluations)
+    if queued.waiting:
+        logger.info("Evaluation %s of checkpoint %s is queued.", shown.id, shown.checkpoint)
     wake(celery, "evaluation", queued.waiting)
     response.headers["Location"] = f"/v1/evaluations/{shown.id}"
     return shown
@@ -112,4 +117,5 @@ def cancel_evaluation(evaluation_id: str, database: DatabaseDep) -> Evaluation:
     """Cancel the evaluation if it has not ended."""
     with database.writing() as session:
         (shown,) = evaluations.show(session, [evaluations.cancel(session, evaluation_id)])
+    logger.info("Evaluation %s is cancelled by its user.", evaluation_id)
     return shown

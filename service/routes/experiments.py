@@ -1,5 +1,6 @@
 """/v1/experiments: submit, look, cancel, and read the report."""
 
+import logging
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -16,6 +17,8 @@ from service.pages import as_page
 from service.routing import Route
 from store import experiments, reports
 from store.broker import wake
+
+logger = logging.getLogger(__name__)
 
 _RENDERED = [media_type for name, media_type in MEDIA_TYPES.items() if name != "json"]
 
@@ -38,6 +41,8 @@ def submit(
     found = look(settings, spec.dataset)
     with database.writing() as session:
         experiment, waiting = experiments.create(session, spec, idempotency_key, found, machine_of_workers(settings))
+    if waiting:
+        logger.info("Experiment %s (%s) is queued: %s.", experiment.id, experiment.name, ", ".join(waiting))
     wake(celery, "run", waiting)
     response.headers["Location"] = f"/v1/experiments/{experiment.id}"
     return _read(database, experiment.id)
@@ -63,6 +68,7 @@ def cancel_experiment(experiment_id: str, database: DatabaseDep) -> Experiment:
     """Cancel what has not ended; running jobs stop at their next batch. Repeating it changes nothing."""
     with database.writing() as session:
         experiments.cancel(session, experiment_id)
+    logger.info("Experiment %s is cancelled by its user.", experiment_id)
     return _read(database, experiment_id)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
@@ -14,6 +15,8 @@ from service.routing import Route
 from store import runs
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=Route)
+
+logger = logging.getLogger(__name__)
 
 # A run has at most this many epochs, so one CSV holds all of them.
 _ALL_EPOCHS = 10_000
@@ -38,7 +41,9 @@ def get_run(run_id: str, database: DatabaseDep) -> Run:
 def cancel_run(run_id: str, database: DatabaseDep) -> Run:
     """Cancel the run if it has not ended; a running one stops at its next batch."""
     with database.writing() as session:
-        return runs.show(runs.cancel(session, run_id))
+        shown = runs.show(runs.cancel(session, run_id))
+    logger.info("Run %s is cancelled by its user.", run_id)
+    return shown
 
 
 @router.get(

@@ -1,7 +1,10 @@
 """Supervised child processes and their logs."""
 
+import os
 import sys
 from pathlib import Path
+
+import pytest
 
 from cli.processes import _LONGEST_LOG, Child
 from tests.e2e.system import await_that
@@ -26,3 +29,21 @@ def test_a_long_log_is_set_aside(tmp_path: Path) -> None:
         assert log.read_text() == f"{word}\n"
         assert before.read_bytes().startswith({"three": b"one", "four": b"three"}[word])
     assert sorted(tmp_path.rglob("*.log*")) == [log, before]
+
+
+def test_a_log_that_grows_long_meanwhile_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process goes on writing at the beginning of its log; what it wrote before is kept beside it."""
+    log, before = tmp_path / "child.log", tmp_path / "child.log.1"
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    child = Child("child", [sys.executable, "-u", "-c", "print('one'); open('fifo').read(); print('two')"], log)
+    monkeypatch.chdir(tmp_path)
+    child.start()
+    await_that(lambda: log.read_text() == "one\n")
+    with log.open("ab") as file:
+        file.truncate(_LONGEST_LOG + 1)
+    assert child.tend() is None
+    assert log.stat().st_size == 0
+    assert before.read_bytes().startswith(b"one")
+    fifo.write_text("")
+    await_that(lambda: log.read_text() == "two\n" and not child.is_running)

@@ -15,7 +15,7 @@ import typer
 import yaml
 
 from cli import commands
-from cli.embedded import _WORKER_GRACE_S
+from cli.embedded import worker_grace_s
 from service.app import create_app
 from service.settings import ServiceSettings
 from worker.settings import WorkerSettings
@@ -148,7 +148,7 @@ def test_workers_scale_and_stop_cleanly(name: str) -> None:
     assert not {"container_name", "ports", "hostname"} & worker.keys()
     assert worker["init"] is True
     assert worker["restart"] == "unless-stopped"
-    assert compose_spec.parse_duration(worker["stop_grace_period"]) > _WORKER_GRACE_S
+    assert compose_spec.parse_duration(worker["stop_grace_period"]) > worker_grace_s(WorkerSettings())
 
 
 @pytest.mark.parametrize("name", WORKERS)

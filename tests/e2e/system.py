@@ -79,6 +79,10 @@ class System:
         self._processes.append(process)
         return process
 
+    def logged(self, module: str) -> str:
+        """What the processes of the service or the workers, and of their jobs, have logged."""
+        return "".join(file.read_text() for file in sorted(self.home.glob(f"{module}-*.log")))
+
     def leaves_no_orphan(self) -> bool:
         """Whether the stored files are exactly those that rows name, and runs that ended keep no training state."""
         storage = self.home / "checkpoints"

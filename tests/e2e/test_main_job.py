@@ -46,7 +46,7 @@ def test_one_request_becomes_a_report_and_a_classified_image(
         }
         for row in report.rows:
             assert row.n == 3
-            assert 0 <= row.accuracies["autoattack@32/255"] <= row.natural_accuracy <= 1
+            assert 0 <= row.accuracies["autoattack@8/255"] <= row.natural_accuracy <= 1
             assert row.test_accuracy is not None
             assert row.generalisation_gap == pytest.approx(row.train_accuracy - row.test_accuracy)
         assert "| policy gradient | 0 | epoch" in client.report_text(experiment.id, "md")
@@ -55,6 +55,7 @@ def test_one_request_becomes_a_report_and_a_classified_image(
             assert [row.epoch for row in client.metrics(run.id)] == [1, 2, 3, 4]
             assert [checkpoint.epoch for checkpoint in client.checkpoints(run.id)] == [4, 2]
 
+        _require_told(system, experiment.id)
         test, _ = load_split(Digits(), "test", tmp_path)
         picture = tmp_path / "digit.png"
         Image.fromarray(test.images[0, 0].numpy()).save(picture)
@@ -62,6 +63,21 @@ def test_one_request_becomes_a_report_and_a_classified_image(
         seen = client.classify([picture], chosen)
         assert [item.checkpoint for item in seen] == chosen
         assert all(sum(entry.probability for entry in item.probabilities) == pytest.approx(1) for item in seen)
+
+
+def _require_told(system: System, experiment: str) -> None:
+    """The logs follow each job by its id: its start, its epochs or attacks, and how it ended; and name no message."""
+    client, log = system.client, system.logged("worker")
+    runs, evaluations = list(client.runs(experiment)), list(client.evaluations(experiment=experiment))
+    assert f"Experiment {experiment} (comparison) is queued: " in system.logged("service")
+    for job in [*runs, *evaluations]:
+        own = [line for line in log.splitlines() if f"[{job.id} attempt 1]" in line]
+        assert experiment in own[0]
+        told = [f"Epoch {epoch} of 4" for epoch in range(1, 5)] if job in runs else ["natural: ", "fgsm@8/255: "]
+        assert all(any(part in line for line in own) for part in told)
+        assert own[-1].endswith(f"the {job.object} is succeeded.")
+        assert "images right" in own[-2] or "evaluations are queued: eval_" in own[-2]
+    assert "Task gauntlet" not in log
 
 
 def test_a_folder_of_colour_images_takes_the_same_way(system: System, tiny_document: dict[str, Any]) -> None:
@@ -176,6 +192,7 @@ def test_a_diverging_run_ends_as_diverged(system: System, tiny_document: dict[st
     await_that(lambda: client.experiment(experiment.id).status in TERMINAL)
     (run,) = client.runs(experiment.id)
     assert (run.status, run.status_reason, run.attempt) == ("failed", "diverged", 1)
+    await_that(lambda: "the run is failed (diverged): Training diverged" in system.logged("worker"))
     await_that(system.leaves_no_orphan)
 
 

@@ -81,12 +81,12 @@ def test_an_expired_lease_puts_the_job_back(database: Database, run_id: str) -> 
     """The reconciler queues the run of a dead worker and leaves a living one's alone."""
     claim(database, run_id, EXPIRED)
     with database.writing() as session:
-        assert jobs.reclaim_expired(session, Run, retry_s=NEVER) == [run_id]
+        assert jobs.reclaim_expired(session, Run, retry_s=NEVER) == {run_id: "queued"}
     run = read(database, run_id)
     assert (run.status, run.status_reason, run.crashes) == ("queued", "worker_lost", 1)
     claim(database, run_id)
     with database.writing() as session:
-        assert jobs.reclaim_expired(session, Run, retry_s=NEVER) == []
+        assert jobs.reclaim_expired(session, Run, retry_s=NEVER) == {}
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -99,9 +99,9 @@ def test_a_job_whose_row_is_locked_holds_up_no_other(database: Database, tiny_sp
     with database.writing() as stopped:
         jobs.hold(stopped, held)
         with database.writing() as session:
-            assert jobs.reclaim_expired(session, Run, retry_s=NEVER) == [other]
+            assert jobs.reclaim_expired(session, Run, retry_s=NEVER) == {other: "queued"}
     with database.writing() as session:
-        assert jobs.reclaim_expired(session, Run, retry_s=NEVER) == [locked]
+        assert jobs.reclaim_expired(session, Run, retry_s=NEVER) == {locked: "queued"}
 
 
 def test_a_worker_that_lost_its_lease_writes_nothing_more(database: Database, run_id: str) -> None:
@@ -117,11 +117,10 @@ def test_a_worker_that_lost_its_lease_writes_nothing_more(database: Database, ru
         lambda session: jobs.finish(session, first, "succeeded"),
         lambda session: jobs.release(session, first, "worker_shutdown"),
         lambda session: jobs.give_up(session, first, "storage", "A sentence.", retry_s=NEVER),
+        lambda session: jobs.abandon(session, first, "A sentence.", retry_s=NEVER),
     ):
         with pytest.raises(LeaseLost), database.writing() as session:
             write(session)
-    with database.writing() as session:
-        jobs.abandon(session, first, retry_s=NEVER)
     assert read(database, run_id).status == "running"
     with database.writing() as session:
         jobs.finish(session, second, "succeeded")
@@ -166,7 +165,7 @@ def crash(database: Database, held: Claim, reason: str, retry_s: float) -> None:
     """End an attempt without a word, or with one of a fault that may go away."""
     with database.writing() as session:
         if reason == "worker_lost":
-            jobs.abandon(session, held, retry_s=retry_s)
+            jobs.abandon(session, held, "A sentence.", retry_s=retry_s)
         else:
             jobs.give_up(session, held, reason, "A sentence.", retry_s=retry_s)
 
@@ -210,7 +209,7 @@ def test_a_cancelled_job_is_not_queued_again(database: Database, run_id: str, en
             case "release":
                 jobs.release(session, held, "worker_shutdown")
             case "abandon":
-                jobs.abandon(session, held, retry_s=NEVER)
+                jobs.abandon(session, held, "A sentence.", retry_s=NEVER)
             case "give up":
                 jobs.give_up(session, held, "storage", "A sentence.", retry_s=NEVER)
             case _:

@@ -170,7 +170,7 @@ def test_progress_clears_the_count_of_crashes(database: Database, tiny_spec: Exp
             with database.writing() as session:
                 runs.record_state(session, held, StoredFile(f"state-batch-{place}", "0" * 64, 10))
         with database.writing() as session:
-            jobs.abandon(session, held, retry_s=60)
+            jobs.abandon(session, held, "It died.", retry_s=60)
         with database.writing() as session:
             again = jobs.claim(session, "run", held.id, "worker", 60)
         assert again is not None

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
 from store.settings import StoreSettings
 
@@ -33,10 +32,3 @@ def test_a_home_may_have_a_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """The storage's URL is decoded to the very folder."""
     monkeypatch.setenv("GAUNTLET_HOME", str(tmp_path / "my home"))
     assert StoreSettings().storage == tmp_path / "my home" / "checkpoints"
-
-
-def test_a_storage_that_is_no_folder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message says what to write instead."""
-    monkeypatch.setenv("GAUNTLET_STORAGE_URL", "s3://bucket")
-    with pytest.raises(ValidationError, match="file:///path"):
-        StoreSettings()

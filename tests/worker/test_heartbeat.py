@@ -70,7 +70,7 @@ def test_a_lost_lease_stops_the_job(database: Database, held: Claim, settings: W
     """Once another attempt may have the run, this one ends."""
     with Heartbeat(database, held, settings) as heartbeat:
         with database.writing() as session:
-            jobs.abandon(session, held, retry_s=60)
+            jobs.abandon(session, held, "It died.", retry_s=60)
         await_that(lambda: stop_reason(heartbeat) == "lease_lost")
 
 
