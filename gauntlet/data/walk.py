@@ -8,7 +8,7 @@ from gauntlet.checks.description import Skipped
 from gauntlet.checks.names import shown
 from gauntlet.data.picture_files import SUFFIXES
 
-# Of files with these names only; what a file holds is told when it is read.
+# By a file's name only; what it holds is told when it is read.
 _OTHER_PICTURES = frozenset(
     {".avif", ".cr2", ".dng", ".eps", ".gif", ".heic", ".heif", ".ico", ".jfif", ".jp2", ".jxl", ".nef", ".psd"}
     | {".raw", ".svg", ".tga"}
