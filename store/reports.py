@@ -1,10 +1,10 @@
 """The report of an experiment, put together anew from rows each time it is read."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from gauntlet import resources
 from gauntlet.checks.description import DatasetDescription
@@ -18,6 +18,8 @@ from gauntlet.spec.objective_labels import objective_title
 from store import experiments
 from store.models import Checkpoint, EpochMetrics, Evaluation, EvaluationBatch, Run, RunEvent
 
+# Up to 10 kB for each of a thousand runs, and all of it stands in the experiment's.
+_WITHOUT_SPEC = defer(Run.spec, raiseload=True)
 # What happened to a run that a reader of its numbers must know.
 _TOLD_EVENTS = ("resumed_elsewhere", "data_changed")
 
@@ -29,20 +31,23 @@ def build(session: Session, experiment_id: str) -> Report:
         NotFound: there is no such experiment.
     """
     (shown,) = experiments.show(session, [experiments.get(session, experiment_id)])
+    of_experiment = select(Run).where(Run.experiment_id == experiment_id).order_by(Run.ordinal)
+    runs = session.scalars(of_experiment.options(_WITHOUT_SPEC)).all()
+    measured = _measured(session, experiment_id)
     found = session.execute(
-        select(Run, Checkpoint, Evaluation)
+        of_experiment.options(_WITHOUT_SPEC, defer(Checkpoint.card, raiseload=True))
         .join(Evaluation, Evaluation.run_id == Run.id)
         .join(Checkpoint, Checkpoint.id == Evaluation.checkpoint_id)
-        .where(Run.experiment_id == experiment_id, Evaluation.outcome.is_not(None))
-        .order_by(Run.ordinal, Evaluation.id)
+        .add_columns(Checkpoint, Evaluation.id)
+        .where(Evaluation.outcome.is_not(None))
+        .order_by(Evaluation.id)
     ).all()
-    outcomes = _widest_outcomes(session, [evaluation for _, _, evaluation in found])
+    outcomes = _widest_outcomes(measured, [identifier for _, _, identifier in found])
     rows = [
         row
-        for (run, checkpoint, evaluation), outcome in zip(found, outcomes, strict=True)
-        for row in _rows(run, checkpoint, evaluation.selection, outcome)
+        for (run, checkpoint, identifier), outcome in zip(found, outcomes, strict=True)
+        for row in _rows(run, checkpoint, measured[identifier].selection, outcome)
     ]
-    runs = session.scalars(select(Run).where(Run.experiment_id == experiment_id).order_by(Run.ordinal)).all()
     read = [(run, DatasetDescription.model_validate(run.data)) for run in runs if run.data is not None]
     return assemble(
         experiment=shown.id,
@@ -60,26 +65,32 @@ def build(session: Session, experiment_id: str) -> Report:
     )
 
 
-def _widest_outcomes(session: Session, asked: Sequence[Evaluation]) -> list[EvaluationOutcome]:
+def _measured(session: Session, experiment_id: str) -> dict[str, Evaluation]:
+    """All evaluations with an outcome of the checkpoints that the experiment's own measured, by id and in its order."""
+    own = select(Evaluation.checkpoint_id).where(
+        Evaluation.experiment_id == experiment_id, Evaluation.outcome.is_not(None)
+    )
+    of_them = select(Evaluation).where(Evaluation.checkpoint_id.in_(own), Evaluation.outcome.is_not(None))
+    return {evaluation.id: evaluation for evaluation in session.scalars(of_them.order_by(Evaluation.id))}
+
+
+def _widest_outcomes(measured: Mapping[str, Evaluation], asked: Sequence[str]) -> list[EvaluationOutcome]:
     """What each evaluation found, on as many images as have been measured alike for all of them.
 
     An evaluation by itself of the same checkpoint, which differs in nothing but more samples, extends the experiment's
     own; a report stays on the fewer images until every line has been extended.
     """
-    measured = select(Evaluation).where(
-        Evaluation.checkpoint_id.in_([evaluation.checkpoint_id for evaluation in asked]),
-        Evaluation.outcome.is_not(None),
-    )
+    outcomes = {key: EvaluationOutcome.model_validate(each.outcome) for key, each in measured.items()}
+    protocols = {key: _protocols(each) for key, each in measured.items()}
     alike: dict[tuple[str, str], dict[int, EvaluationOutcome]] = {}
-    for evaluation in session.scalars(measured.order_by(Evaluation.id)):
-        outcome = EvaluationOutcome.model_validate(evaluation.outcome)
-        alike.setdefault(_protocols(evaluation), {})[outcome.natural.n] = outcome
-    by_images = [alike[_protocols(evaluation)] for evaluation in asked]
+    for identifier, outcome in outcomes.items():
+        alike.setdefault(protocols[identifier], {})[outcome.natural.n] = outcome
+    by_images = [alike[protocols[identifier]] for identifier in asked]
     common = set[int]().union(*by_images).intersection(*by_images)
     # Without a common number each shows its own: test sets of one experiment are equal, so this is a set that changed.
     return [
-        found[max(common)] if common else EvaluationOutcome.model_validate(evaluation.outcome)
-        for found, evaluation in zip(by_images, asked, strict=True)
+        found[max(common)] if common else outcomes[identifier]
+        for found, identifier in zip(by_images, asked, strict=True)
     ]
 
 
@@ -111,17 +122,19 @@ def _rows(
 
 def _curves(session: Session, runs: Sequence[Run]) -> Iterator[RunCurve]:
     """A curve for each run that has finished an epoch."""
-    by_run: dict[str, list[EpochMetrics]] = {}
-    recorded = select(EpochMetrics).where(EpochMetrics.run_id.in_([run.id for run in runs]))
-    for row in session.scalars(recorded.order_by(EpochMetrics.run_id, EpochMetrics.epoch)):
-        by_run.setdefault(row.run_id, []).append(row)
+    by_run: dict[str, dict[int, Mapping[str, float]]] = {}
+    # Values and not objects, of which there would be ten thousands.
+    recorded = select(EpochMetrics.run_id, EpochMetrics.epoch, EpochMetrics.metrics)
+    of_them = recorded.where(EpochMetrics.run_id.in_([run.id for run in runs]))
+    for run_id, epoch, metrics in session.execute(of_them.order_by(EpochMetrics.run_id, EpochMetrics.epoch)):
+        by_run.setdefault(run_id, {})[epoch] = metrics
     for run in runs:
         if epochs := by_run.get(run.id):
             yield RunCurve(
                 run=run.id,
                 objective=run.objective,
                 seed=run.seed,
-                epochs=tuple(row.epoch for row in epochs),
+                epochs=tuple(epochs),
                 train_accuracy=_metric(epochs, "train_accuracy"),
                 test_accuracy=_metric(epochs, "test_accuracy"),
                 test_fgsm_accuracy=_metric(epochs, "test_fgsm_accuracy"),
@@ -129,8 +142,8 @@ def _curves(session: Session, runs: Sequence[Run]) -> Iterator[RunCurve]:
             )
 
 
-def _metric(epochs: Sequence[EpochMetrics], name: str) -> tuple[float | None, ...]:
-    return tuple(row.metrics.get(name) for row in epochs)
+def _metric(epochs: Mapping[int, Mapping[str, float]], name: str) -> tuple[float | None, ...]:
+    return tuple(metrics.get(name) for metrics in epochs.values())
 
 
 def _costs(session: Session, runs: Sequence[Run]) -> Iterator[RunCost]:
