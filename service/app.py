@@ -12,7 +12,6 @@ from gauntlet.resources import Problem
 from service import errors
 from service.edge import Edge
 from service.readiness import Readiness
-from service.renderings import Renderings
 from service.routes import (
     checkpoints,
     classifications,
@@ -29,7 +28,6 @@ from store.broker import create_celery
 from store.database import Database
 
 _BROKER_PATIENCE_S = 2
-_MOST_RENDERINGS = 64 << 20
 # As many requests are worked on at once, each with a connection to the database if it needs one; others wait for a
 # thread. More would only take Python's lock from one another, and from the loop that answers whether the process lives.
 THREADS = 20
@@ -66,7 +64,6 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.database = Database(settings.database_url, connections=THREADS)
     app.state.readiness = Readiness(app.state.database)
-    app.state.renderings = Renderings(_MOST_RENDERINGS)
     app.state.celery = create_celery(settings.broker_url, socket_timeout_s=_BROKER_PATIENCE_S)
     errors.install(app)
     for routes in (experiments, runs, checkpoints, evaluations, comparisons, classifications, guide, health, index):

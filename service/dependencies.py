@@ -10,7 +10,6 @@ from pydantic_core import PydanticKnownError
 
 from gauntlet.spec.texts import Matching
 from service.readiness import Readiness
-from service.renderings import Renderings
 from service.settings import ServiceSettings
 from store.database import Database
 from store.lookup import ID_PATTERN
@@ -33,11 +32,6 @@ async def _celery(request: Request) -> Celery:
     return request.app.state.celery
 
 
-async def _renderings(request: Request) -> Renderings:
-    renderings: Renderings = request.app.state.renderings
-    return renderings
-
-
 async def _readiness(request: Request) -> Readiness:
     readiness: Readiness = request.app.state.readiness
     return readiness
@@ -46,7 +40,6 @@ async def _readiness(request: Request) -> Readiness:
 SettingsDep = Annotated[ServiceSettings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 CeleryDep = Annotated[Celery, Depends(_celery)]
-RenderingsDep = Annotated[Renderings, Depends(_renderings)]
 ReadinessDep = Annotated[Readiness, Depends(_readiness)]
 
 

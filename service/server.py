@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import logging
 import resource
 import sys
@@ -38,8 +39,12 @@ def serve(settings: ServiceSettings) -> None:
 
 async def _serve(settings: ServiceSettings, crowd: Crowd) -> None:
     asyncio.get_running_loop().set_exception_handler(Complaints())
+    app = create_app(settings)
+    # What was imported stays. To look through it for garbage, which a large report makes Python do again and again,
+    # would stop everything each time.
+    gc.freeze()
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         http=crowd.protocol,  # type: ignore[arg-type]  # it is called as the class would be

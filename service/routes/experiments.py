@@ -11,7 +11,7 @@ from gauntlet.resources import Experiment, Page
 from gauntlet.spec.experiment import ExperimentSpec
 from service.admission import SUMMARIES
 from service.data import look, machine_of_workers
-from service.dependencies import After, CeleryDep, DatabaseDep, IdempotencyKey, Limit, RenderingsDep, SettingsDep
+from service.dependencies import After, CeleryDep, DatabaseDep, IdempotencyKey, Limit, SettingsDep
 from service.errors import ServiceError
 from service.pages import as_page
 from service.routing import Route
@@ -81,7 +81,6 @@ def cancel_experiment(experiment_id: str, database: DatabaseDep) -> Experiment:
 def get_report(
     experiment_id: str,
     database: DatabaseDep,
-    renderings: RenderingsDep,
     format: Annotated[Format, Query()] = "json",
 ) -> Report | Response:
     """The report so far: JSON, or the same as a page (HTML), Markdown, a table per attack (CSV) or tables for LaTeX."""
@@ -89,9 +88,8 @@ def get_report(
         report = reports.build(session, experiment_id)
     if format == "json":
         return report
-    content = renderings.of(report, format, lambda: render(report, format))
     headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY} if format == "html" else {}
-    return Response(content, headers=headers, media_type=MEDIA_TYPES[format])
+    return Response(render(report, format), headers=headers, media_type=MEDIA_TYPES[format])
 
 
 @router.get(
@@ -100,13 +98,13 @@ def get_report(
     dependencies=[Depends(SUMMARIES)],
     responses={200: {"content": {"image/svg+xml": {"schema": {"type": "string"}}}}},
 )
-def get_figure(experiment_id: str, name: FigureParameter, database: DatabaseDep, renderings: RenderingsDep) -> Response:
+def get_figure(experiment_id: str, name: FigureParameter, database: DatabaseDep) -> Response:
     """A figure of the report so far: training, gap, eps, cost or confusion."""
     if name not in FIGURES:
         raise ServiceError(404, "not-found", f"There is no such figure; there are {', '.join(FIGURES)}.")
     with database.reading() as session:
         report = reports.build(session, experiment_id)
-    document = renderings.of(report, f"{name}.svg", lambda: draw(report, name))
+    document = draw(report, name)
     if document is None:
         raise ServiceError(404, "not-found", f"The report has nothing to draw in the figure {name} yet.")
     headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}

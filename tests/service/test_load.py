@@ -15,11 +15,9 @@ from sqlalchemy import Engine, event, text
 from service.admission import SUMMARIES
 from service.app import THREADS
 from service.edge import Edge
-from service.renderings import Renderings
 from service.settings import ServiceSettings
 from store.database import Database
 from tests.e2e.system import await_that
-from tests.reports import made_up
 
 
 def database_of(api: TestClient) -> Database:
@@ -171,41 +169,3 @@ def test_a_long_answer_is_handed_over_in_pieces(settings: ServiceSettings) -> No
     assert b"".join(pieces) == b"ab" * 500_000
     assert max(map(len, pieces)) == 65_536
     assert [message.get("more_body", False) for message in sent[1:]] == [True] * (len(pieces) - 1) + [False]
-
-
-class Maker:
-    """Makes a rendering of so many bytes, and counts how often."""
-
-    def __init__(self, size: int | None) -> None:
-        self.size = size
-        self.made = 0
-
-    def __call__(self) -> str | None:
-        self.made += 1
-        return None if self.size is None else "x" * self.size
-
-
-def test_a_rendering_is_made_once_for_a_report() -> None:
-    """And again for one that differs anywhere, and for another kind."""
-    renderings, page = Renderings(1_000), Maker(10)
-    report = made_up()
-    same, later = report.model_copy(), report.model_copy(update={"warnings": ("a run was lost",)})
-    assert renderings.of(report, "html", page) == renderings.of(same, "html", page) == b"x" * 10
-    assert page.made == 1
-    renderings.of(later, "html", page)
-    renderings.of(report, "md", page)
-    assert page.made == 3
-
-
-def test_what_is_kept_is_bounded() -> None:
-    """In bytes: what was used least recently goes, what is larger than all is not kept, and nothing is not kept."""
-    renderings, report = Renderings(1_000), made_up()
-    first, second, third, large, nothing = Maker(400), Maker(400), Maker(400), Maker(2_000), Maker(None)
-    for kind, maker in (("1", first), ("2", second), ("1", first), ("3", third), ("1", first), ("2", second)):
-        renderings.of(report, kind, maker)
-    assert (first.made, second.made, third.made) == (1, 2, 1)
-    for _ in range(2):
-        renderings.of(report, "large", large)
-        assert renderings.of(report, "nothing", nothing) is None
-    assert (large.made, nothing.made) == (2, 2)
-    assert renderings._bytes <= 1_000
