@@ -201,8 +201,10 @@ def _keep_broken(found: Tensor, robust: Tensor, left: Tensor, at: Tensor, logits
 @contextmanager
 def mode(model: nn.Module, *, training: bool) -> Iterator[None]:
     """Put the model in train or eval mode inside the block and back afterwards."""
-    before = [(module, module.training) for module in model.modules()]
-    model.train(training)
+    # A frozen script has no mode: it stays in the one it was frozen in.
+    before = [(module, module.training) for module in model.modules() if hasattr(module, "training")]
+    if before:
+        model.train(training)
     try:
         yield
     finally:

@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from gauntlet.attacks.gradient import mode
 
@@ -16,7 +17,7 @@ def borrowed(*models: nn.Module) -> Iterator[None]:
     Nor does it matter what the caller is in: a block without gradients, in inference mode or under autocast. An attack
     that asks for a gradient gets it, and computes in fp32.
     """
-    learning = [parameter for model in models for parameter in model.parameters() if parameter.requires_grad]
+    learning = [parameter for model in models for parameter in model.parameters() if _learns(parameter)]
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(mode=False))
         stack.enter_context(torch.no_grad())
@@ -31,3 +32,8 @@ def borrowed(*models: nn.Module) -> Iterator[None]:
         finally:
             for parameter in learning:
                 parameter.requires_grad_(True)
+
+
+def _learns(parameter: nn.Parameter) -> bool:
+    """Whether it wants a gradient and may be told otherwise; not if it was made in inference mode or is still to be."""
+    return parameter.requires_grad and not is_lazy(parameter) and not parameter.is_inference()

@@ -55,7 +55,7 @@ def evaluate(
     spec: EvaluationSpec,
     classes: int,
     *,
-    device: torch.device,
+    device: torch.device | str,
     done: Iterable[BatchAttacked] = (),
     known: Iterable[BatchAttacked] = (),
     sources: Mapping[str, Model] = MappingProxyType({}),
@@ -85,8 +85,9 @@ def evaluate(
         OutputNotFinite: the model's output is infinite or NaN on some image.
     """
     refuse(list(attack_faults([*spec.attacks, *masking_attacks(spec)], classes, "/attacks")))
-    _require_labels(test, classes)
+    _require_images(test, classes)
     _require_sources(spec, sources)
+    device = torch.device(device)
     examined = _examined(model, test, classes, device)
     others = {name: _examined(source, test, classes, device).model for name, source in sources.items()}
     victim = Victim(examined.model, classes, device, others, examined.scale)
@@ -108,7 +109,12 @@ def _batches(sweep: "_Sweep", victim: Victim, spec: EvaluationSpec) -> Generator
             yield from sweep.run(f"{MASKING_PREFIX}{stage.name}", sample, stage.perturb, cost=stage.cost)
 
 
-def _require_labels(test: ImageSet, classes: int) -> None:
+def _require_images(test: ImageSet, classes: int) -> None:
+    if not isinstance(test, ImageSet):
+        raise ImagesInvalid(
+            f"An evaluation needs an ImageSet, and this is a {type(test).__name__}: ImageSet.of(images, labels) makes "
+            "one of tensors or arrays."
+        )
     if not len(test):
         raise ImagesInvalid("There is no image to evaluate the model on.")
     least, greatest = int(test.labels.min()), int(test.labels.max())

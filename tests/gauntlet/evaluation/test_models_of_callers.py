@@ -253,6 +253,48 @@ def test_the_model_is_given_back_after_an_error_too(trained: TrainingState, digi
     assert list(states(model)) == before
 
 
+def frozen(model: nn.Module) -> nn.Module:
+    return torch.jit.freeze(torch.jit.trace(model, torch.rand(2, 1, 16, 16)))
+
+
+def lazy(model: nn.Module) -> nn.Module:
+    """The network, but that its last layer learns its size from the first batch."""
+    *layers, last = model.children()
+    late = nn.LazyLinear(10)
+
+    def load(*_: object) -> None:
+        late.load_state_dict(last.state_dict())
+
+    late.register_forward_pre_hook(load)
+    return nn.Sequential(*layers, late)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("wrap", [frozen, lazy, nn.DataParallel], ids=lambda wrap: wrap.__name__)
+def test_unusual_modules_are_modules_too(
+    model: nn.Module, digits: Dataset, wrap: Callable[[nn.Module], nn.Module]
+) -> None:
+    """A frozen script, which has no mode; a module whose parameters are not made yet; one on several devices."""
+    wanted = spec(FGSM)
+    assert [b.predicted for b in run(wrap(model), digits, wanted)] == [b.predicted for b in run(model, digits, wanted)]
+
+
+def test_weights_made_in_inference_mode_are_told(digits: Dataset) -> None:
+    """No gradient can go through them, as torch says."""
+    with torch.inference_mode():
+        model = nn.Sequential(nn.Flatten(), nn.Linear(256, 10))
+    with pytest.raises(ModelUnfit, match="Inference tensors cannot be saved for backward"):
+        run(model, digits, spec(FGSM))
+
+
+def test_a_device_may_be_named_and_a_test_set_must_be_one(model: nn.Module, digits: Dataset) -> None:
+    """What is passed where an image set belongs is told apart, and how to make one."""
+    assert list(evaluate(model, digits.test, spec(FGSM), 10, device="cpu")) == run(model, digits, spec(FGSM))
+    pair: Any = (digits.test.images / 255, digits.test.labels)
+    with pytest.raises(ImagesInvalid, match=r"this is a tuple: ImageSet\.of\(images, labels\)"):
+        evaluate(model, pair, spec(FGSM), 10, device=CPU)
+
+
 def test_a_function_learns_nothing(trained: TrainingState, digits: Dataset) -> None:
     """No gradient is left in the parameters of a network that a function closes over, though they want one."""
     network_ = network()
