@@ -41,7 +41,10 @@ def opened(path: Path) -> Iterator[safe_open]:
             if count > _MOST_TENSORS:
                 raise CheckpointInvalid(f"{path.name} holds {count} tensors, more than {_MOST_TENSORS}.")
             yield file
-    except (SafetensorError, OSError) as error:
+    except OSError as error:
+        # Its own text holds the whole path, which is the server's business.
+        raise CheckpointInvalid(f"{path.name} cannot be read: {error.strerror or type(error).__name__}.") from error
+    except SafetensorError as error:
         raise CheckpointInvalid(f"{path.name} is no checkpoint file, or is damaged: {error}.") from error
 
 

@@ -18,9 +18,10 @@ from service.admission import Gate
 from service.bodies import understand
 from service.data import look
 from service.dependencies import After, DatabaseDep, IdFilter, Limit, SettingsDep
-from service.errors import ServiceError, invalid_fields
+from service.errors import invalid_fields
 from service.pages import as_page
 from service.routing import Route
+from service.weights import weights_missing
 from store import checkpoints, files
 from store.errors import RequestUnfit
 from store.models import new_id
@@ -106,7 +107,7 @@ def get_weights(checkpoint_id: str, database: DatabaseDep, settings: SettingsDep
         checkpoint = checkpoints.get(session, checkpoint_id)
     file = checkpoints.file_of(checkpoint, settings.storage)
     if not file.is_file():
-        raise ServiceError(409, "weights-missing", "The checkpoint's file is no longer in the storage.")
+        raise weights_missing((checkpoint, "/checkpoint_id"))
     return FileResponse(
         file,
         media_type="application/octet-stream",

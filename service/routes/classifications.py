@@ -19,6 +19,7 @@ from service.dependencies import DatabaseDep, SettingsDep
 from service.errors import ServiceError
 from service.routing import Route
 from service.settings import ServiceSettings
+from service.weights import require_weights
 from store import checkpoints
 from store.models import Checkpoint
 
@@ -57,6 +58,7 @@ def classify(
     """Each image seen by each checkpoint, in the order given; an image is resized to what the model was trained on."""
     with database.reading() as session:
         chosen = [checkpoints.get(session, identifier) for identifier in checkpoint]
+        require_weights(session, settings.storage, [(identifier, "/checkpoint") for identifier in checkpoint])
     _require_a_short_answer(len(image), chosen)
     seen: list[Classification] = []
     with _one_at_a_time:

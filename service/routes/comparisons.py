@@ -18,6 +18,7 @@ from service.admission import SUMMARIES
 from service.data import look_at_tests
 from service.dependencies import WHOLE, CeleryDep, DatabaseDep, IdempotencyKey, SettingsDep
 from service.routing import Route
+from service.weights import require_weights
 from store import checkpoints, comparisons, evaluation_requests, evaluations
 from store.broker import wake
 
@@ -55,6 +56,9 @@ def submit_transfers(
     found = look_at_tests(settings, cards)
     with database.writing() as session:
         queued = evaluation_requests.create_transfers(session, request, idempotency_key, found)
+        if queued.waiting:
+            pointers = [f"/checkpoints/{position}" for position in range(len(request.checkpoints))]
+            require_weights(session, settings.storage, zip(request.checkpoints, pointers, strict=True))
         shown = evaluations.show(session, queued.evaluations)
     for row in queued.evaluations if queued.waiting else ():
         logger.info("Evaluation %s of checkpoint %s is queued.", row.id, row.checkpoint_id)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
 
+from gauntlet.checks.requests import sources
 from gauntlet.rendering.csv import images_to_csv
 from gauntlet.report.image_results import image_results
 from gauntlet.resources import Evaluation, ImagePage, Page
@@ -23,6 +24,7 @@ from service.dependencies import (
 )
 from service.pages import as_page
 from service.routing import Route
+from service.weights import require_weights
 from store import batches, checkpoints, evaluation_requests, evaluations
 from store.broker import wake
 
@@ -46,6 +48,9 @@ def submit_evaluation(
     found = look_at_tests(settings, cards).get(request.checkpoint)
     with database.writing() as session:
         queued = evaluation_requests.create(session, request, idempotency_key, found)
+        if queued.waiting:
+            named = [(request.checkpoint, "/checkpoint"), *sources(request, "")]
+            require_weights(session, settings.storage, named)
         (shown,) = evaluations.show(session, queued.evaluations)
     if queued.waiting:
         logger.info("Evaluation %s of checkpoint %s is queued.", shown.id, shown.checkpoint)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
+from gauntlet.checks.requests import sources
 from gauntlet.rendering import CONTENT_SECURITY_POLICY, FIGURES, MEDIA_TYPES, Format, draw, render
 from gauntlet.report.report import Report
 from gauntlet.resources import Experiment, Page
@@ -15,6 +16,7 @@ from service.dependencies import After, CeleryDep, DatabaseDep, IdempotencyKey, 
 from service.errors import ServiceError
 from service.pages import as_page
 from service.routing import Route
+from service.weights import require_weights
 from store import experiments, reports
 from store.broker import wake
 
@@ -41,6 +43,10 @@ def submit(
     found = look(settings, spec.dataset)
     with database.writing() as session:
         experiment, waiting = experiments.create(session, spec, idempotency_key, found, machine_of_workers(settings))
+        if waiting:
+            initial = spec.training.initial_checkpoint
+            started = [(initial, "/training/initial_checkpoint")] if initial else []
+            require_weights(session, settings.storage, [*started, *sources(spec.evaluation, "/evaluation")])
     if waiting:
         logger.info("Experiment %s (%s) is queued: %s.", experiment.id, experiment.name, ", ".join(waiting))
     wake(celery, "run", waiting)
