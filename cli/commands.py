@@ -10,7 +10,7 @@ import typer
 import yaml
 from rich.markup import escape
 
-from cli import evaluations, system
+from cli import checking, evaluations, system
 from cli.connection import console, errors, give_up, open_client
 from cli.tables import checkpoints_table, classifications_table, experiments_table, print_report, runs_tables
 from cli.watching import watch as watch_experiment
@@ -161,6 +161,7 @@ def classify(
 
 
 for _command in (
+    checking.check,
     evaluations.evaluate,
     evaluations.extend,
     evaluations.evaluations,

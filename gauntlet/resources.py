@@ -8,6 +8,7 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from gauntlet.checks.description import DatasetDescription
 from gauntlet.results.doubts import Doubt
 from gauntlet.results.finding import Finding
 from gauntlet.results.outcome import EvaluationOutcome
@@ -209,6 +210,18 @@ class ProblemError(Resource):
 
     pointer: str
     message: str
+
+
+class Check(Resource):
+    """A spec held against its data and checkpoints: what is wrong, worth knowing, and seen of the data.
+
+    `dataset` is None where the spec itself is faulty.
+    """
+
+    object: Literal["check"] = "check"
+    faults: tuple[ProblemError, ...]
+    remarks: tuple[str, ...] = ()
+    dataset: DatasetDescription | None = None
 
 
 class Problem(Resource):

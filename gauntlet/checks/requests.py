@@ -59,6 +59,17 @@ def resume_faults(before: DatasetDescription, now: DatasetDescription) -> tuple[
     return (Fault(kind="dataset_unavailable", pointer="/dataset", message=unlike),) if unlike else ()
 
 
+def remarks(spec: ExperimentSpec | RunSpec, found: DatasetDescription | None, cards: Cards) -> Iterator[str]:
+    """What is no fault, and may still not be what was meant."""
+    samples = spec.evaluation.samples
+    if found is not None and found.test is not None and samples > found.test.images:
+        there = counted(found.test.images, "test image")
+        yield f"evaluation.samples asks for {samples:,} images, and there are {there}: all of them are attacked."
+    for identifier in named_checkpoints(spec):
+        if identifier not in cards:
+            yield f"The checkpoint {identifier} was not looked up: the database is not to be seen from here."
+
+
 def evaluation_faults(
     checkpoint: str, spec: EvaluationSpec, found: DatasetDescription | None, cards: Cards
 ) -> tuple[Fault, ...]:

@@ -1,0 +1,119 @@
+"""`gauntlet check`: a spec held against its data and the checkpoints it names, without a service."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from pydantic import ValidationError
+
+from cli.connection import console, errors, give_up
+from gauntlet.checks.machine import UNKNOWN, this_machine
+from gauntlet.checks.requests import Cards, experiment_faults, named_checkpoints, remarks
+from gauntlet.checks.sentences import describe
+from gauntlet.errors import DocumentInvalid
+from gauntlet.resources import Check, ProblemError
+from gauntlet.spec.documents import read_json
+from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.messages import faults
+from store.environment import SettingsInvalid
+from store.settings import StoreSettings
+
+
+def check(
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help="A YAML or JSON file, or the name of a preset.")],
+    *,
+    data_root: Annotated[
+        Path | None,
+        typer.Option(help="Where image folders lie; by default GAUNTLET_DATA_ROOT, or data in GAUNTLET_HOME."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All of it as JSON.")] = False,
+) -> None:
+    """Look at a spec, every picture of its data and its checkpoints. Needs no service; exit status 1 at a fault."""
+    fields = _read(spec)
+    try:
+        settings = StoreSettings.from_environment()
+    except SettingsInvalid as error:
+        give_up(str(error))
+    with errors.status("Reading the data …"):
+        found = _look(fields, settings, data_root)
+    if as_json:
+        sys.stdout.write(found.model_dump_json(indent=2) + "\n")
+    else:
+        for line in _lines(found):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if found.faults:
+        raise typer.Exit(1)
+
+
+def _read(source: str) -> dict[str, Any]:
+    """The spec in a file, YAML or JSON, or that of a preset by its name."""
+    path = Path(source)
+    if not path.exists() and not path.suffix and os.sep not in source:
+        return {"preset": source}
+    try:
+        content = path.read_bytes()
+        document = read_json(content) if path.suffix == ".json" else yaml.safe_load(content)
+    except (OSError, ValueError, yaml.YAMLError, DocumentInvalid) as error:
+        give_up(f"The spec {path} cannot be read: {error}")
+    if not isinstance(document, dict):
+        give_up(f"The spec {path} does not hold a mapping.")
+    return document
+
+
+def _look(fields: dict[str, Any], settings: StoreSettings, data_root: Path | None) -> Check:
+    try:
+        asked = ExperimentSpec.model_validate(fields)
+    except ValidationError as error:
+        told = [
+            ProblemError(pointer=each.pointer, message=each.message) for each in faults(error.errors(), ExperimentSpec)
+        ]
+        return Check(faults=tuple(told))
+    # Imported here, for it loads torch, which takes seconds, and most faults of a spec are told without.
+    from gauntlet.data.datasets import describe_dataset
+
+    dataset = describe_dataset(asked.dataset, data_root or settings.data_root)
+    cards = _cards(asked, settings)
+    machine = this_machine() if settings.one_machine else UNKNOWN
+    return Check(
+        faults=tuple(
+            ProblemError(pointer=each.pointer, message=each.message)
+            for each in experiment_faults(asked, dataset, cards, machine)
+        ),
+        remarks=tuple(remarks(asked, dataset, cards)),
+        dataset=dataset,
+    )
+
+
+def _cards(asked: ExperimentSpec, settings: StoreSettings) -> Cards:
+    """What the checkpoints that a spec names say of themselves; none of them where the database is not there."""
+    # Imported here, as in up: the commands that only talk to a service start without SQLAlchemy.
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from store import checkpoints
+    from store.database import Database
+
+    named = named_checkpoints(asked)
+    if not named or (settings.one_machine and not Path(settings.database_url.removeprefix("sqlite:///")).is_file()):
+        return {}
+    database = Database(settings.database_url)
+    try:
+        with database.reading() as session:
+            return checkpoints.cards(session, named)
+    except SQLAlchemyError:
+        return {}
+    finally:
+        database.close()
+
+
+def _lines(found: Check) -> Iterator[str]:
+    for fault in found.faults:
+        yield f"{fault.pointer}: {fault.message}"
+    if found.dataset is not None:
+        yield from describe(found.dataset)
+    yield from found.remarks
+    if not found.faults:
+        yield "Nothing is wrong with it."
