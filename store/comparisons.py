@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from gauntlet.report.leaderboard import Candidate, Leaderboard, rank
 from gauntlet.report.transfers import TransferMatrix, Transferred, transfer_matrix
-from gauntlet.results.doubts import doubts
+from gauntlet.results.doubts import Doubt, doubts
 from gauntlet.results.finding import Finding
 from gauntlet.results.masking import MaskingVerdict
 from gauntlet.results.outcome import Accuracy, AttackOutcome
@@ -43,23 +43,29 @@ def transfers(
     """
     for identifier in checkpoint_ids:
         checkpoints.get(session, identifier)
-    cells = (
-        cell
-        for cell in _transferred(session, checkpoint_ids)
-        if (cell.attack.eps, cell.attack.norm) == (eps, norm)
-        and steps in (None, cell.attack.steps)
-        and loss in (None, cell.attack.loss)
-        and cell.attack.source in checkpoint_ids
-    )
-    return transfer_matrix(checkpoint_ids, cells)
+    cells: list[Transferred] = []
+    against: dict[str, dict[str, Doubt]] = {}
+    for evaluation, checkpoint in _succeeded(session, checkpoint_ids):
+        outcome = evaluation.outcome or {}
+        cells += (
+            cell
+            for cell in _transferred(outcome, checkpoint.id)
+            if (cell.attack.eps, cell.attack.norm) == (eps, norm)
+            and steps in (None, cell.attack.steps)
+            and loss in (None, cell.attack.loss)
+            and cell.attack.source in checkpoint_ids
+        )
+        for doubt in _against(outcome, checkpoint)[1]:
+            against.setdefault(checkpoint.id, {}).setdefault(doubt.kind, doubt)
+    doubted = {checkpoint_id: tuple(found.values()) for checkpoint_id, found in against.items()}
+    return transfer_matrix(checkpoint_ids, cells, doubted)
 
 
 def _candidates(session: Session, attack: str | None, dataset: str | None) -> Iterator[Candidate]:
     """Every evaluation: one that has nothing to be ranked may have found something against the weights."""
     for evaluation, checkpoint in _succeeded(session):
         outcome = evaluation.outcome or {}
-        masking = MaskingVerdict.model_validate(outcome["masking"]) if outcome["masking"] else None
-        findings = [Finding.model_validate(found) for found in outcome.get("findings", ())]
+        masking, found_against = _against(outcome, checkpoint)
         yield Candidate(
             evaluation=evaluation.id,
             checkpoint=checkpoint.id,
@@ -67,16 +73,22 @@ def _candidates(session: Session, attack: str | None, dataset: str | None) -> It
             weights_sha256=outcome["weights_sha256"],
             natural=Accuracy.model_validate(outcome["natural"]),
             masking=masking.verdict if masking else None,
-            doubts=doubts(findings, masking, checkpoint.metrics),
+            doubts=found_against,
             outcomes=tuple(found for found in _attacked(outcome, attack) if dataset in (None, found.protocol.dataset)),
         )
 
 
-def _transferred(session: Session, targets: tuple[str, ...]) -> Iterator[Transferred]:
-    for evaluation, checkpoint in _succeeded(session, targets):
-        for found in _attacked(evaluation.outcome or {}, "transfer"):
-            assert isinstance(found.attack, Transfer)
-            yield Transferred(found.attack, checkpoint.id, found.protocol, found.accuracy)
+def _transferred(outcome: dict[str, Any], target: str) -> Iterator[Transferred]:
+    for found in _attacked(outcome, "transfer"):
+        assert isinstance(found.attack, Transfer)
+        yield Transferred(found.attack, target, found.protocol, found.accuracy)
+
+
+def _against(outcome: dict[str, Any], checkpoint: Checkpoint) -> tuple[MaskingVerdict | None, tuple[Doubt, ...]]:
+    """The verdict of an evaluation, and all that it and training found against the checkpoint."""
+    masking = MaskingVerdict.model_validate(outcome["masking"]) if outcome["masking"] else None
+    findings = [Finding.model_validate(found) for found in outcome.get("findings", ())]
+    return masking, doubts(findings, masking, checkpoint.metrics)
 
 
 def _attacked(outcome: dict[str, Any], kind: str | None) -> Iterator[AttackOutcome]:

@@ -4,7 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import Field
+
 from gauntlet.resources import Resource
+from gauntlet.results.doubts import Doubt
 from gauntlet.results.outcome import Accuracy
 from gauntlet.results.protocol import Protocol
 from gauntlet.spec.attacks import Transfer
@@ -14,7 +17,8 @@ class TransferMatrix(Resource):
     """Accuracies by source (row) and target (column), all measured by one protocol; None where none was measured.
 
     `protocol` is that of one of them: the others differ from it in the attack's `source` only. It is None where the
-    whole matrix is empty. The diagonal, where source and target are one, is the white-box attack.
+    whole matrix is empty. The diagonal, where source and target are one, is the white-box attack. `doubts` are, by
+    target, what any of its evaluations found against its accuracies; a target of which nothing was found is not there.
     """
 
     object: Literal["transfer_matrix"] = "transfer_matrix"
@@ -22,6 +26,7 @@ class TransferMatrix(Resource):
     targets: tuple[str, ...]
     protocol: Protocol | None
     cells: tuple[tuple[Accuracy | None, ...], ...]
+    doubts: dict[str, tuple[Doubt, ...]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,10 @@ class Transferred:
     accuracy: Accuracy
 
 
-def transfer_matrix(checkpoints: tuple[str, ...], measured: Iterable[Transferred]) -> TransferMatrix:
-    """The matrix of these checkpoints, from cells in order of preference.
+def transfer_matrix(
+    checkpoints: tuple[str, ...], measured: Iterable[Transferred], doubts: Mapping[str, tuple[Doubt, ...]]
+) -> TransferMatrix:
+    """The matrix of these checkpoints, from cells in order of preference, with what is known against each.
 
     Cells of unlike protocols are never put together: of several protocols it is the one that fills most, and of those
     the most preferred.
@@ -50,6 +57,7 @@ def transfer_matrix(checkpoints: tuple[str, ...], measured: Iterable[Transferred
         targets=checkpoints,
         protocol=next((cell.protocol for cell in fullest.values()), None),
         cells=tuple(tuple(None if cell is None else cell.accuracy for cell in row) for row in rows),
+        doubts=dict(doubts),
     )
 
 

@@ -239,6 +239,23 @@ def test_a_transfer_matrix_is_of_one_protocol(database: Database) -> None:
     assert cells() == [[0.25, 0.75], [0.5, 0.75]]
 
 
+def test_a_transfer_matrix_says_which_targets_are_in_doubt(database: Database) -> None:
+    """By what any evaluation of them found, in whichever one the cell was measured."""
+    one, two = imported(database, "one"), imported(database, "two")
+    request = TransferRequest.model_validate({"checkpoints": [one, two], "samples": 4, "batch_size": 4})
+    with database.writing() as session:
+        to_one, to_two = evaluation_requests.create_transfers(session, request, None).waiting
+    finished(database, to_one, natural=4, robust=1)
+    finished(database, to_two, natural=4, robust=3)
+    finding = Finding(kind="random_output", severity="warning", message="Two passes differ.")
+    finished(database, queued(database, two), natural=4, robust=3, findings=[finding])
+    with database.reading() as session:
+        found = comparisons.transfers(session, (one, two), eps=request.eps, norm="Linf", steps=50, loss=None)
+    assert {target: [doubt.kind for doubt in doubts] for target, doubts in found.doubts.items()} == {
+        two: ["random_output"]
+    }
+
+
 def test_a_transfer_matrix_needs_models_alike(database: Database) -> None:
     """The one that differs from the first is named, and nothing is queued."""
     one, two = imported(database, "one"), imported(database, "two", classes=2)
