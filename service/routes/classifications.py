@@ -58,8 +58,8 @@ def classify(
     """Each image seen by each checkpoint, in the order given; an image is resized to what the model was trained on."""
     with database.reading() as session:
         chosen = [checkpoints.get(session, identifier) for identifier in checkpoint]
+        _require_a_short_answer(len(image), chosen)
         require_weights(session, settings.storage, [(identifier, "/checkpoint") for identifier in checkpoint])
-    _require_a_short_answer(len(image), chosen)
     seen: list[Classification] = []
     with _one_at_a_time:
         for position, upload in enumerate(image):
