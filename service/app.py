@@ -10,6 +10,7 @@ from fastapi_offline import FastAPIOffline
 import gauntlet
 from gauntlet.resources import Problem
 from service import errors
+from service.answers import document
 from service.edge import Edge
 from service.readiness import Readiness
 from service.routes import (
@@ -68,5 +69,6 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
     errors.install(app)
     for routes in (experiments, runs, checkpoints, evaluations, comparisons, classifications, guide, health, index):
         app.include_router(routes.router)
+    document(app)
     app.add_middleware(Edge, settings=settings)
     return app

@@ -15,6 +15,7 @@ from gauntlet.results.finding import Finding
 from gauntlet.spec.checkpoint_card import ImportCard
 from gauntlet.spec.messages import printable
 from service.admission import Gate
+from service.answers import NEEDS_WEIGHTS
 from service.bodies import understand
 from service.data import look
 from service.dependencies import After, DatabaseDep, IdFilter, Limit, SettingsDep
@@ -99,7 +100,10 @@ def get_checkpoint(checkpoint_id: str, database: DatabaseDep) -> Checkpoint:
 @router.get(
     "/{checkpoint_id}/weights",
     response_class=FileResponse,
-    responses={200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}},
+    responses={
+        200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
+        **NEEDS_WEIGHTS,
+    },
 )
 def get_weights(checkpoint_id: str, database: DatabaseDep, settings: SettingsDep) -> FileResponse:
     """The weights as safetensors; the header entry `gauntlet` says what they are. The ETag is their sha256."""

@@ -15,6 +15,7 @@ from gauntlet.spec.lists import refuse_duplicates
 from gauntlet.spec.messages import printable
 from service import images
 from service.admission import Gate
+from service.answers import NAMES_CHECKPOINTS, NEEDS_WEIGHTS
 from service.dependencies import DatabaseDep, SettingsDep
 from service.errors import ServiceError
 from service.routing import Route
@@ -44,7 +45,7 @@ def _no_checkpoint_twice(identifiers: list[str]) -> list[str]:
     return identifiers
 
 
-@router.post("", dependencies=[Depends(CLASSIFICATIONS)])
+@router.post("", dependencies=[Depends(CLASSIFICATIONS)], responses={**NAMES_CHECKPOINTS, **NEEDS_WEIGHTS})
 def classify(
     image: Annotated[list[UploadFile], File(min_length=1, max_length=16, description="PNG or JPEG.")],
     checkpoint: Annotated[

@@ -15,6 +15,7 @@ from gauntlet.spec.eps import Eps, format_eps
 from gauntlet.spec.texts import CheckpointId
 from gauntlet.spec.transfers import FEWEST_CHECKPOINTS, MOST_CHECKPOINTS, TransferRequest
 from service.admission import SUMMARIES
+from service.answers import NAMES_CHECKPOINTS, NEEDS_WEIGHTS
 from service.data import look_at_tests
 from service.dependencies import WHOLE, CeleryDep, DatabaseDep, IdempotencyKey, SettingsDep
 from service.routing import Route
@@ -41,7 +42,7 @@ def get_leaderboard(
         return comparisons.leaderboard(session, attack=attack, dataset=dataset, limit=limit)
 
 
-@router.post("/transfers", status_code=202)
+@router.post("/transfers", status_code=202, responses=NEEDS_WEIGHTS)
 def submit_transfers(
     request: TransferRequest,
     response: Response,
@@ -70,7 +71,7 @@ def submit_transfers(
     return Page(data=tuple(shown), has_more=False, next=None)
 
 
-@router.get("/transfers", dependencies=[Depends(SUMMARIES)])
+@router.get("/transfers", dependencies=[Depends(SUMMARIES)], responses=NAMES_CHECKPOINTS)
 def get_transfers(
     database: DatabaseDep,
     checkpoint: Annotated[list[CheckpointId], Query(min_length=FEWEST_CHECKPOINTS, max_length=MOST_CHECKPOINTS)],

@@ -11,6 +11,7 @@ from gauntlet.rendering.csv import images_to_csv
 from gauntlet.report.image_results import image_results
 from gauntlet.resources import Evaluation, ImagePage, Page
 from gauntlet.spec.evaluation import EvaluationRequest
+from service.answers import NEEDS_WEIGHTS
 from service.data import look_at_tests
 from service.dependencies import (
     After,
@@ -33,7 +34,7 @@ router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"], route_class=R
 logger = logging.getLogger(__name__)
 
 
-@router.post("", status_code=202)
+@router.post("", status_code=202, responses=NEEDS_WEIGHTS)
 def submit_evaluation(
     request: EvaluationRequest,
     response: Response,

@@ -11,6 +11,7 @@ from gauntlet.report.report import Report
 from gauntlet.resources import Experiment, Page
 from gauntlet.spec.experiment import ExperimentSpec
 from service.admission import SUMMARIES
+from service.answers import NEEDS_WEIGHTS
 from service.data import look, machine_of_workers
 from service.dependencies import After, CeleryDep, DatabaseDep, IdempotencyKey, Limit, SettingsDep
 from service.errors import ServiceError
@@ -30,7 +31,7 @@ FigureParameter = Annotated[str, Path(json_schema_extra={"enum": list(FIGURES)})
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=Route)
 
 
-@router.post("", status_code=202)
+@router.post("", status_code=202, responses=NEEDS_WEIGHTS)
 def submit(
     spec: ExperimentSpec,
     response: Response,

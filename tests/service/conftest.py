@@ -1,11 +1,17 @@
 """The service over a real database, in process; and a trained checkpoint to look at."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import torch
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
+from starlette.routing import Match
 
 from gauntlet.spec.experiment import ExperimentSpec
 from service.app import create_app
@@ -36,6 +42,23 @@ def train_a_run(settings: ServiceSettings, spec: ExperimentSpec) -> str:
     return run
 
 
+@cache
+def documented_app() -> FastAPI:
+    """An app to read the schema and the routes of, which are every app's."""
+    return create_app(ServiceSettings(database_url="postgresql://nobody@127.0.0.1:1/none"))
+
+
+def require_documented(answer: Any) -> None:
+    """Hold every answer that a test of the service is given against the schema: it lists its status for its request."""
+    app = documented_app()
+    paths = app.openapi()["paths"]
+    method = "get" if answer.request.method == "HEAD" else answer.request.method.lower()
+    scope = {"type": "http", "method": method.upper(), "path": unquote(answer.request.url.path), "root_path": ""}
+    for route in iter_route_contexts(app.routes):
+        if route.path_format in paths and route.matches(scope)[0] is Match.FULL:
+            assert str(answer.status_code) in paths[route.path_format][method]["responses"], (answer, answer.request)
+
+
 @pytest.fixture
 def service_database(sqlite_url: str) -> str:
     """SQLite; a module may override this to run on each kind of database."""
@@ -60,6 +83,7 @@ def settings(tmp_path: Path, service_database: str, broker_url: str) -> ServiceS
 def api(settings: ServiceSettings) -> Iterator[TestClient]:
     """An HTTP client of it; an error inside the service is an answer, as it is for a user."""
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        client.event_hooks = {"response": [require_documented]}
         yield client
 
 

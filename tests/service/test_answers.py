@@ -1,0 +1,40 @@
+"""The schema tells every answer of every request; `require_documented` holds all other tests' answers against it."""
+
+from typing import Any, cast
+
+from fastapi import FastAPI
+
+from tests.service.conftest import documented_app
+
+EVERY = {"400", "403", "408", "413", "421", "422", "500"}
+OF_DATABASE = {"429", "503"}
+
+
+def answers(app: FastAPI, method: str, path: str) -> dict[str, Any]:
+    return cast("dict[str, Any]", app.openapi()["paths"][path][method]["responses"])
+
+
+def test_each_request_lists_what_it_can_be_answered_with() -> None:
+    """Its own answer, what any request may be answered, and what follows from what it asks for."""
+    app = documented_app()
+    expected = {
+        ("get", "/healthz"): {"200"} | EVERY,
+        ("get", "/readyz"): {"200", "503"} | EVERY,
+        ("get", "/v1/runs/{run_id}"): {"200", "404"} | EVERY | OF_DATABASE,
+        ("post", "/v1/experiments"): {"202", "409", "415", "507"} | EVERY | OF_DATABASE,
+        ("post", "/v1/classifications"): {"200", "404", "409", "415", "507"} | EVERY | OF_DATABASE,
+        ("get", "/v1/checkpoints/{checkpoint_id}/weights"): {"200", "206", "404", "409", "416"} | EVERY | OF_DATABASE,
+    }
+    assert {request: set(answers(app, *request)) for request in expected} == expected
+
+
+def test_every_error_is_a_problem_in_the_schema_too() -> None:
+    """Of one shape, under its own type and no other."""
+    app = documented_app()
+    for path, operations in app.openapi()["paths"].items():
+        for method in operations:
+            for status, answer in answers(app, method, path).items():
+                if int(status) >= 400:
+                    (media_type,) = answer["content"]
+                    assert media_type == "application/problem+json", (method, path, status)
+                    assert answer["content"][media_type]["schema"]["$ref"].endswith("/Problem")
