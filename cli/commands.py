@@ -10,7 +10,7 @@ import typer
 import yaml
 from rich.markup import escape
 
-from cli import checking, evaluations, system
+from cli import checking, evaluations, system, tokens
 from cli.connection import console, errors, give_up, open_client
 from cli.tables import checkpoints_table, classifications_table, experiments_table, print_report, runs_tables
 from cli.watching import watch as watch_experiment
@@ -24,6 +24,7 @@ app = typer.Typer(
     help="Train image classifiers on adversarial examples and measure how robust they are. "
     "Commands that talk to a service use GAUNTLET_URL, or else port GAUNTLET_PORT (8000) of this machine.",
 )
+app.add_typer(tokens.app, name="tokens")
 
 
 @app.callback()

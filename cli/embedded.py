@@ -17,8 +17,9 @@ from rich.console import Console
 
 from cli.processes import Child
 from client import GauntletClient
+from service.access import AccessUnsafe, require_safe
 from service.settings import ServiceSettings
-from store.database import migrate
+from store.database import Database, migrate
 from store.settings import socket_path_fits
 from worker.settings import WorkerSettings
 
@@ -35,7 +36,8 @@ def run_embedded(settings: ServiceSettings, worker: WorkerSettings, console: Con
     """Run everything in the foreground until SIGINT or SIGTERM, then stop it in order: worker, API, broker.
 
     Raises:
-        StartFailed: the port is taken, or the API did not become ready; the message says where to look.
+        StartFailed: the port is taken, nobody could open the API where it listens, or it did not become ready; the
+            message says what to do or where to look.
     """
     settings = settings.model_copy(update={"port": _usable_port(settings.host, settings.port)})
     settings.home.mkdir(parents=True, exist_ok=True)
@@ -48,6 +50,7 @@ def run_embedded(settings: ServiceSettings, worker: WorkerSettings, console: Con
         _asked_to_stop() as stop,
     ):
         migrate(settings.database_url)
+        _require_safe(settings)
         children = _children(settings, broker_socket)
         try:
             for child in children:
@@ -94,6 +97,7 @@ def _children(settings: ServiceSettings, broker_socket: Path) -> list[Child]:
         "GAUNTLET_DATA_ROOT": str(settings.data_root),
         "GAUNTLET_HOST": settings.host,
         "GAUNTLET_PORT": str(settings.port),
+        "GAUNTLET_SECRET_KEY_FILE": str(settings.secret_key_file),
     }
     return [
         Child("broker", broker_command(broker_socket), logs / "broker.log"),
@@ -138,6 +142,16 @@ def _usable_port(host: str, port: int) -> int:
         else:
             message = f"Nothing can listen on {host}: {error.strerror}. Set GAUNTLET_HOST to another address."
         raise StartFailed(message) from error
+
+
+def _require_safe(settings: ServiceSettings) -> None:
+    database = Database(settings.database_url)
+    try:
+        require_safe(settings, database)
+    except AccessUnsafe as error:
+        raise StartFailed(str(error)) from error
+    finally:
+        database.close()
 
 
 @contextmanager

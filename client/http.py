@@ -26,16 +26,19 @@ from gauntlet.resources import (
     Experiment,
     ImageResult,
     ImportedCheckpoint,
+    NewToken,
     Page,
     Problem,
     Resource,
     Run,
     RunEvent,
+    Token,
 )
 from gauntlet.spec.checkpoint_card import ImportCard
 from gauntlet.spec.evaluation import EvaluationRequest
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import Spec
+from gauntlet.spec.tokens import TokenRequest
 from gauntlet.spec.transfers import TransferRequest
 from store.environment import SettingsInvalid
 
@@ -230,6 +233,19 @@ class GauntletClient:
         files = [("image", (path.name, path.read_bytes())) for path in images]
         answer = self._send("POST", "/v1/classifications", files=files, data={"checkpoint": list(checkpoints)})
         return list(Page[Classification].model_validate_json(answer.content).data)
+
+    def create_token(self, request: TokenRequest | Mapping[str, Any]) -> NewToken:
+        """Make a token, as an admin. Not sent again if the answer is lost: the token would be lost with it."""
+        body = request.model_dump(mode="json") if isinstance(request, TokenRequest) else dict(request)
+        return NewToken.model_validate_json(self._send("POST", "/v1/tokens", pauses_s=(), json=body).content)
+
+    def tokens(self) -> Iterator[Token]:
+        """All tokens, newest first, but for what they say themselves."""
+        return self._all(Token, "/v1/tokens")
+
+    def revoke_token(self, identifier: str) -> Token:
+        """Let a token open nothing from now on."""
+        return self._read(Token, "DELETE", f"/v1/tokens/{identifier}")
 
     def _all(self, resource: type[T], path: str, **filters: str | None) -> Iterator[T]:
         params: dict[str, str | int] = {"limit": _PAGE}

@@ -7,7 +7,8 @@ ENV PATH=/app/.venv/bin:$PATH \
 # A new named volume takes its owner from the folder it is mounted over, and service and worker share one: hence the
 # folder here, and a fixed uid.
 RUN useradd --uid 1000 --create-home --home-dir /var/lib/gauntlet gauntlet \
-    && install --directory --owner=gauntlet --group=gauntlet /var/lib/gauntlet/checkpoints
+    && install --directory --owner=gauntlet --group=gauntlet /var/lib/gauntlet/checkpoints \
+        /var/lib/gauntlet/keys
 
 WORKDIR /app
 

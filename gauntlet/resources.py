@@ -15,6 +15,7 @@ from gauntlet.results.outcome import EvaluationOutcome
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.evaluation import EvaluationSpec, Selection
 from gauntlet.spec.experiment import ExperimentSpec, RunSpec
+from gauntlet.spec.tokens import Scope
 
 Status = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
 TERMINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
@@ -203,6 +204,26 @@ class Classification(Resource):
     label: str
     probability: float
     probabilities: tuple[ClassProbability, ...]
+
+
+class Token(Resource):
+    """What opens the API to its owner, but for the token itself, which is told once, when it is made."""
+
+    id: str
+    object: Literal["token"] = "token"
+    created_at: datetime
+    owner: str
+    name: str | None
+    scope: Scope
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class NewToken(Token):
+    """The answer to its making, the only one that holds the token."""
+
+    token: str
 
 
 class ProblemError(Resource):

@@ -4,6 +4,7 @@ import logging
 import sys
 
 import gauntlet
+from service.access import AccessUnsafe
 from service.server import serve
 from service.settings import ServiceSettings
 from store import logs
@@ -19,7 +20,10 @@ def main() -> None:
         sys.exit(str(error))
     logs.configure("api")
     logging.getLogger(__name__).info("Gauntlet %s, on %s.", gauntlet.__version__, masked(settings.database_url))
-    serve(settings)
+    try:
+        serve(settings)
+    except AccessUnsafe as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from fastapi_offline import FastAPIOffline
 import gauntlet
 from gauntlet.resources import Problem
 from service import errors
+from service.access import Access
 from service.answers import document
 from service.edge import Edge
 from service.readiness import Readiness
@@ -23,6 +24,7 @@ from service.routes import (
     health,
     index,
     runs,
+    tokens,
 )
 from service.settings import ServiceSettings
 from store.broker import create_celery
@@ -67,8 +69,19 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
     app.state.readiness = Readiness(app.state.database)
     app.state.celery = create_celery(settings.broker_url, socket_timeout_s=_BROKER_PATIENCE_S)
     errors.install(app)
-    for routes in (experiments, runs, checkpoints, evaluations, comparisons, classifications, guide, health, index):
+    for routes in (
+        experiments,
+        runs,
+        checkpoints,
+        evaluations,
+        comparisons,
+        classifications,
+        guide,
+        health,
+        index,
+        tokens,
+    ):
         app.include_router(routes.router)
     document(app)
-    app.add_middleware(Edge, settings=settings)
+    app.add_middleware(Edge, settings=settings, access=Access(settings, app.state.database))
     return app

@@ -4,6 +4,7 @@ import logging
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.access import Access
 from service.errors import ServiceError
 from service.exchange import BodyTooLarge, Exchange, NoMoreWanted
 from service.origins import Door
@@ -15,9 +16,10 @@ logger = logging.getLogger(__name__)
 class Edge:
     """ASGI middleware around the whole app."""
 
-    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: ServiceSettings, access: Access) -> None:
         self._app = app
         self._settings = settings
+        self._access = access
         self._door = Door(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -28,6 +30,7 @@ class Edge:
         scope.setdefault("state", {})["request_id"] = exchange.request_id
         try:
             self._door.require_welcome(scope)
+            await self._access.require_allowed(scope)
             exchange.require_bounded_length()
             await self._app(_head_as_get(scope), exchange.receive, exchange.send)
         except ServiceError as error:

@@ -12,6 +12,7 @@ from typing import Any
 
 import uvicorn
 
+from service.access import require_safe
 from service.app import create_app
 from service.connections import Crowd
 from service.settings import ServiceSettings
@@ -30,7 +31,11 @@ _TELL_EVERY_S = 60.0
 
 
 def serve(settings: ServiceSettings) -> None:
-    """Answer until SIGTERM or SIGINT."""
+    """Answer until SIGTERM or SIGINT.
+
+    Raises:
+        AccessUnsafe: everybody or nobody could open it where it is to listen.
+    """
     sys.setswitchinterval(_SWITCH_EVERY_S)
     crowd = Crowd(min(_MOST_CONNECTIONS, _descriptors() // 2))
     with contextlib.suppress(KeyboardInterrupt):
@@ -40,6 +45,7 @@ def serve(settings: ServiceSettings) -> None:
 async def _serve(settings: ServiceSettings, crowd: Crowd) -> None:
     asyncio.get_running_loop().set_exception_handler(Complaints())
     app = create_app(settings)
+    require_safe(settings, app.state.database)
     # What was imported stays. To look through it for garbage, which a large report makes Python do again and again,
     # would stop everything each time.
     gc.freeze()

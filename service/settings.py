@@ -1,8 +1,10 @@
 """The service's settings: the store's, and how it is reached."""
 
-from typing import Annotated
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
 from store.environment import Port, Said
@@ -20,7 +22,8 @@ class ServiceSettings(StoreSettings):
     """Bounds are in bytes and pixels; a request beyond them is refused before it is read."""
 
     host: Annotated[str, Said(allowed="an address of this machine")] = Field(
-        default="127.0.0.1", description="Where the API listens. It asks for no credentials, so keep it on loopback."
+        default="127.0.0.1",
+        description="Where the API listens. Elsewhere than on loopback it wants tokens, unless AUTH says otherwise.",
     )
     port: Port = Field(
         default=8000,
@@ -35,6 +38,17 @@ class ServiceSettings(StoreSettings):
         default=(),
         description="Names of the service beside loopback's and its HOST; *.example.org is every name below it.",
     )
+    auth: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Whether requests must show a token; auto: where others than this machine can reach the API.",
+    )
+    secret_key_file: Annotated[Path, Said(allowed="a file", default="`HOME/secret.key`")] = Field(
+        default=Path(),
+        description="The key under which tokens are hashed; the same for all processes that serve one database.",
+    )
+    first_token_file: Annotated[Path | None, Said(allowed="a file", default="none")] = Field(
+        default=None, description="A file with a token of `gauntlet tokens generate`, which opens everything."
+    )
     max_json_bytes: Annotated[int, Said(default="1 MiB")] = Field(
         default=1 << 20, ge=1, description="Bound of a JSON body, in bytes."
     )
@@ -47,3 +61,21 @@ class ServiceSettings(StoreSettings):
     max_image_pixels: Annotated[int, Said(default="16 million")] = Field(
         default=16_000_000, ge=1, description="Bound of a picture that is classified, in pixels."
     )
+
+    @model_validator(mode="after")
+    def _key_below_home(self) -> Self:
+        if self.secret_key_file == Path():
+            object.__setattr__(self, "secret_key_file", self.home / "secret.key")
+        return self
+
+    @property
+    def auth_is_on(self) -> bool:
+        """Whether requests must show a token."""
+        return self.auth == "on" or (self.auth == "auto" and not _is_loopback(self.host))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -23,6 +23,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from ulid import ULID
 
 from gauntlet.spec.evaluation import Selection
+from gauntlet.spec.tokens import Scope
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 Id = String(40)
@@ -201,3 +202,23 @@ class EvaluationBatch(Base):
     correct: Mapped[int] = mapped_column(Integer)
     first_image: Mapped[int] = mapped_column(Integer)
     last_image: Mapped[int] = mapped_column(Integer)
+
+
+class Token(Base):
+    """What opens the API. The token itself is nowhere: `digest` is its HMAC under the installation's key."""
+
+    __tablename__ = "tokens"
+    __table_args__ = (
+        UniqueConstraint("digest"),
+        CheckConstraint("scope IN ('read', 'submit', 'admin')", name="scope"),
+    )
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    created_at: Mapped[float] = mapped_column(Float)
+    owner: Mapped[str] = mapped_column(String(100))
+    name: Mapped[str | None] = mapped_column(String(200))
+    scope: Mapped[Scope] = mapped_column(String(10))
+    digest: Mapped[str] = mapped_column(String(64))
+    expires_at: Mapped[float | None] = mapped_column(Float)
+    last_used_at: Mapped[float | None] = mapped_column(Float)
+    revoked_at: Mapped[float | None] = mapped_column(Float)

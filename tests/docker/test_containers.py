@@ -141,6 +141,17 @@ def test_files_are_shared() -> None:
         assert data["read_only"] is True
 
 
+def test_the_first_token_is_a_secret_and_the_key_outlives_its_container() -> None:
+    """Only the service has them, the token from a file on the host, the key on a volume apart from the database."""
+    services = _services()
+    (secret,) = services["service"]["secrets"]
+    environment = services["service"]["environment"]
+    assert environment["GAUNTLET_FIRST_TOKEN_FILE"] == f"/run/secrets/{secret}"
+    assert yaml.safe_load(_interpolated(COMPOSE.read_text()))["secrets"][secret]["file"] == "./secrets/first_token"
+    assert f"keys:{Path(environment['GAUNTLET_SECRET_KEY_FILE']).parent}" in services["service"]["volumes"]
+    assert not any("secrets" in service for name, service in services.items() if name != "service")
+
+
 @pytest.mark.parametrize("name", WORKERS)
 def test_workers_scale_and_stop_cleanly(name: str) -> None:
     """Nothing ties a worker to one container, and it has longer to stop than the supervisor gives it elsewhere."""
@@ -228,12 +239,14 @@ def test_command_gets_the_signals(process: str) -> None:
     assert "--uid 1000 " in made
 
 
-def test_new_checkpoint_volume_belongs_to_the_processes() -> None:
-    """The folder under the checkpoints' volume is made with the processes' owner, which the volume takes over."""
-    storage = _services()["service"]["environment"]["GAUNTLET_STORAGE_URL"].removeprefix("file://")
+def test_new_volumes_belong_to_the_processes() -> None:
+    """The folders under the volumes are made with the processes' owner, which the volumes take over."""
+    environment = _services()["service"]["environment"]
+    storage = environment["GAUNTLET_STORAGE_URL"].removeprefix("file://")
+    keys = Path(environment["GAUNTLET_SECRET_KEY_FILE"]).parent
     for process in PROCESSES:
         (made,) = [run for run in _instructions(process, "RUN") if run.startswith("useradd ")]
-        assert made.endswith(f"install --directory --owner=gauntlet --group=gauntlet {storage}")
+        assert made.endswith(f"install --directory --owner=gauntlet --group=gauntlet {storage} {keys}")
 
 
 def test_images_hold_the_packages_and_nothing_else() -> None:
