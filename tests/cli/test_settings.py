@@ -138,13 +138,13 @@ def test_the_supervisor_looks_at_its_workers_settings_too(command: str, monkeypa
 
 def test_the_command_lists_settings_without_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     """As they are in this shell."""
-    monkeypatch.setenv("GAUNTLET_DATABASE_URL", "postgresql://me:secret@db/gauntlet")
-    monkeypatch.setenv("GAUNTLET_TOKEN", "secret")
+    monkeypatch.setenv("GAUNTLET_DATABASE_URL", "postgresql://me:hunter2@db/gauntlet")
+    monkeypatch.setenv("GAUNTLET_TOKEN", "hunter2")
     monkeypatch.setenv("GAUNTLET_LEASE_S", "7.5")
     said = CliRunner().invoke(app, ["settings"]).stdout
     assert "GAUNTLET_DATABASE_URL=postgresql://me:***@db/gauntlet\n" in said
     assert "GAUNTLET_LEASE_S=7.5\n" in said
-    assert "secret" not in said
+    assert "hunter2" not in said
 
 
 def test_the_command_tells_its_version() -> None:
