@@ -7,17 +7,20 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.routing import RouteContext, iter_route_contexts
 
+from service.access import OPEN
 from service.errors import MEDIA_TYPE
 from service.parameters import with_dependencies
 
 _EVERY = (400, 403, 408, 413, 421, 422, 500)
+_BEHIND_TOKENS = (401, 429, 503)
 _WITH_BODY = (415,)
 _WITH_DATABASE = (429, 503)
 _STORING = (507,)
 _OF_A_FILE = (416,)
 _MEANINGS = {
     400: "What came is no HTTP, or a header cannot be read as what it should be.",
-    403: "A page of another site makes the request.",
+    401: "Requests must show a token here, and this one shows none that opens anything.",
+    403: "A page of another site makes the request, or its token's scope is too small.",
     404: "There is no such object.",
     408: "The request did not arrive in time.",
     409: "The file of a checkpoint that is needed is gone.",
@@ -26,7 +29,7 @@ _MEANINGS = {
     416: "The range lies outside of the file.",
     421: "`Host` is a name that this service does not go by.",
     422: "The request has invalid fields; `errors` names them.",
-    429: "Too many such requests are being answered; `Retry-After` says when to come again.",
+    429: "Too many such requests are being answered, or had unknown tokens; `Retry-After` says when to come again.",
     500: "A fault of the service; its log has it under the request id.",
     503: "The database is away; `Retry-After` says when to come again.",
     507: "A disk of the service is full; nothing of the request was kept.",
@@ -64,6 +67,8 @@ def _add(responses: dict[str, Any], route: RouteContext, method: str) -> None:
 
 def _statuses(route: RouteContext, method: str) -> Iterator[int]:
     yield from _EVERY
+    if route.path_format not in OPEN:
+        yield from _BEHIND_TOKENS
     asks_for = {part.call for part in with_dependencies(route.dependant)}
     names = {getattr(call, "__name__", "") for call in asks_for}
     if "{" in (route.path_format or ""):

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from tests.service.conftest import documented_app
 
 EVERY = {"400", "403", "408", "413", "421", "422", "500"}
-OF_DATABASE = {"429", "503"}
+OF_DATA = {"401", "429", "503"}
 
 
 def answers(app: FastAPI, method: str, path: str) -> dict[str, Any]:
@@ -20,10 +20,10 @@ def test_each_request_lists_what_it_can_be_answered_with() -> None:
     expected = {
         ("get", "/healthz"): {"200"} | EVERY,
         ("get", "/readyz"): {"200", "503"} | EVERY,
-        ("get", "/v1/runs/{run_id}"): {"200", "404"} | EVERY | OF_DATABASE,
-        ("post", "/v1/experiments"): {"202", "409", "415", "507"} | EVERY | OF_DATABASE,
-        ("post", "/v1/classifications"): {"200", "404", "409", "415", "507"} | EVERY | OF_DATABASE,
-        ("get", "/v1/checkpoints/{checkpoint_id}/weights"): {"200", "206", "404", "409", "416"} | EVERY | OF_DATABASE,
+        ("get", "/v1/runs/{run_id}"): {"200", "404"} | EVERY | OF_DATA,
+        ("post", "/v1/experiments"): {"202", "409", "415", "507"} | EVERY | OF_DATA,
+        ("post", "/v1/classifications"): {"200", "404", "409", "415", "507"} | EVERY | OF_DATA,
+        ("get", "/v1/checkpoints/{checkpoint_id}/weights"): {"200", "206", "404", "409", "416"} | EVERY | OF_DATA,
     }
     assert {request: set(answers(app, *request)) for request in expected} == expected
 

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 import uvicorn
 
+from service.access import Access
 from service.connections import Crowd
 from service.edge import Edge
 from service.server import Complaints
 from service.settings import ServiceSettings
+from store.database import Database
 from tests.e2e.system import await_that
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
@@ -40,7 +42,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 def serving(settings: ServiceSettings, crowd: Crowd) -> Iterator[tuple[uvicorn.Server, tuple[str, int]]]:
     """A server of the crowd's connections on a free port."""
     config = uvicorn.Config(
-        Edge(app, settings),
+        Edge(app, settings, Access(settings, Database(settings.database_url))),
         port=0,
         http=crowd.protocol,  # type: ignore[arg-type]  # it is called as the class would be
         ws="none",

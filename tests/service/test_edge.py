@@ -9,6 +9,7 @@ from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
 
 from gauntlet.spec.experiment import ExperimentSpec
+from service.access import Access
 from service.edge import Edge
 from service.settings import ServiceSettings
 from store.database import Database
@@ -69,7 +70,7 @@ def test_head_writes_no_body_for_nothing(settings: ServiceSettings) -> None:
         sent.append(message)
 
     scope = {"type": "http", "method": "HEAD", "path": "/", "headers": [(b"host", b"localhost")]}
-    asyncio.run(Edge(app, settings)(scope, cast("Any", None), note))
+    asyncio.run(Edge(app, settings, Access(settings, Database(settings.database_url)))(scope, cast("Any", None), note))
     assert pieces == []
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     assert (b"content-length", b"1000") in sent[0]["headers"]

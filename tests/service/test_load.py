@@ -12,6 +12,7 @@ from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, event, text
 
+from service.access import Access
 from service.admission import SUMMARIES
 from service.app import THREADS
 from service.edge import Edge
@@ -164,7 +165,7 @@ def test_a_long_answer_is_handed_over_in_pieces(settings: ServiceSettings) -> No
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"localhost")]}
-    asyncio.run(Edge(app, settings)(scope, cast("Any", None), note))
+    asyncio.run(Edge(app, settings, Access(settings, Database(settings.database_url)))(scope, cast("Any", None), note))
     pieces = [message["body"] for message in sent[1:]]
     assert b"".join(pieces) == b"ab" * 500_000
     assert max(map(len, pieces)) == 65_536
