@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.routing import RouteContext, iter_route_contexts
 
+from service import forms
 from service.access import OPEN
 from service.errors import MEDIA_TYPE
 from service.parameters import with_dependencies
@@ -46,6 +47,7 @@ def document(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = plain()
+            forms.document(schema)
             for route in iter_route_contexts(app.routes):
                 for method in route.methods or ():
                     operation = schema["paths"].get(route.path_format, {}).get(method.lower())

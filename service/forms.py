@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from annotated_types import MaxLen
 from fastapi import params
@@ -31,6 +32,13 @@ def declared(dependant: Dependant) -> dict[str, Field]:
         for part in with_dependencies(dependant)
         for one in part.body_params
     }
+
+
+def document(schema: dict[str, Any]) -> None:
+    """Say in the API's schema that a form holds no other fields; the framework names its forms `Body_…`."""
+    for name, part in schema["components"]["schemas"].items():
+        if name.startswith("Body_"):
+            part["additionalProperties"] = False
 
 
 def _most(info: FieldInfo) -> int:

@@ -36,6 +36,9 @@ def test_the_schema_describes_the_api(api: TestClient) -> None:
     """/openapi.json names every route, and a spec may be a bare preset."""
     schema = api.get("/openapi.json").json()
     assert {"/v1/experiments", "/v1/runs/{run_id}/metrics", "/v1/classifications"} <= schema["paths"].keys()
+    documented = schema["components"]["schemas"]
+    forms = [part for name, part in documented.items() if name.startswith("Body_")]
+    assert [part["additionalProperties"] for part in forms] == [False, False]
     assert {"required": ["preset"]} in schema["components"]["schemas"]["ExperimentSpec-Input"]["anyOf"]
 
 
