@@ -96,7 +96,12 @@ def _of_two(best: Comparison, rows: Sequence[ReportRow], key: str, *, of: int) -
 
 
 def _verdict(best: Comparison) -> str:
-    """Whether more or less robust, or not told apart: by the test, or with one seed by the test images."""
+    """Whether more or less robust, or not told apart: by the test, or with one seed by the test images.
+
+    Seeds that all differ by the same have no test. Then it is said what was found, and that there is none.
+    """
+    if _is_the_same_on_every_seed(best):
+        return _found_more_or_less(best)
     if best.image_interval is not None:
         low, high = best.image_interval
         shown = low > 0 or high < 0
@@ -107,6 +112,16 @@ def _verdict(best: Comparison) -> str:
     return "is more robust than" if best.difference.mean > 0 else "is less robust than"
 
 
+def _is_the_same_on_every_seed(best: Comparison) -> bool:
+    return len(best.seeds) > 1 and best.p is None
+
+
+def _found_more_or_less(best: Comparison) -> str:
+    if round(best.difference.mean, 9) == 0:
+        return "was right on as many images as"
+    return f"was right on {'more' if best.difference.mean > 0 else 'fewer'} images than"
+
+
 def _how_sure(best: Comparison) -> str:
     difference = f"The difference is {points(best.difference.mean)} points"
     if best.image_interval is not None:
@@ -115,6 +130,8 @@ def _how_sure(best: Comparison) -> str:
             f"{difference}, {low} to {high} as far as the test images go; one seed each does not say what training "
             "again would change."
         )
+    if _is_the_same_on_every_seed(best):
+        return f"{difference} on every one of {len(best.seeds)} seeds: without a spread there is no test."
     p = "" if best.p_adjusted is None else f", p {_equals(best.p_adjusted)}"
     if best.p_adjusted != best.p:
         p += " (adjusted by Holm)"

@@ -39,6 +39,22 @@ def test_a_difference_that_may_be_chance_is_none() -> None:
 
 @pytest.mark.parametrize(
     ("robust", "verdict"),
+    [
+        (0.1, "was right on fewer images than"),
+        (0.2, "was right on as many images as"),
+        (0.5, "was right on more images"),
+    ],
+)
+def test_seeds_that_all_differ_by_the_same_are_no_proof_of_anything(robust: float, verdict: str) -> None:
+    """Not even that they do not differ: what was found is said, and that there is no test of it."""
+    found = with_accuracies(made_up(), {"cross_entropy": [0.2] * 3, "policy_gradient": [robust] * 3})
+    assert f"policy gradient {verdict}" in found.result
+    assert "on every one of 3 seeds: without a spread there is no test." in found.result
+    assert "not shown to differ" not in found.result
+
+
+@pytest.mark.parametrize(
+    ("robust", "verdict"),
     [(0.3, "is more robust than"), (0.1, "is less robust than"), (0.21, "is not shown to differ in robustness from")],
 )
 def test_one_seed_is_judged_by_the_test_images_alone(robust: float, verdict: str) -> None:
