@@ -163,24 +163,24 @@ def test_a_missing_data_set_fails_the_run_with_its_reason(system: System, tiny_d
     assert "nowhere" in client.report(experiment.id).warnings[0]
 
 
-def test_an_attack_that_does_not_apply_fails_before_training(system: System, tiny_document: dict[str, Any]) -> None:
-    """AutoAttack on two classes: the run says so at once instead of after its last epoch."""
+def test_an_attack_that_does_not_apply_is_refused_before_it_is_queued(
+    system: System, tiny_document: dict[str, Any]
+) -> None:
+    """AutoAttack on two classes: the answer says so at once, and there is no experiment."""
     client = system.client
     for split in ("train", "test"):
         for name, level in (("dark", 50), ("light", 200)):
             folder = system.home / "data/shades" / split / name
             folder.mkdir(parents=True)
             Image.new("L", (16, 16), level).save(folder / "a.png")
-    system.start("worker")
     document = tiny_document | {
         "dataset": {"name": "image_folder", "folder": "shades", "image_size": 16},
         "evaluation": {"attacks": [{"kind": "autoattack", "eps": "8/255"}]},
     }
-    experiment = client.submit(document)
-    await_that(lambda: client.experiment(experiment.id).status in TERMINAL)
-    (run,) = client.runs(experiment.id)
-    assert (run.status, run.status_reason) == ("failed", "attack_unsupported")
-    assert list(client.metrics(run.id)) == []
+    with pytest.raises(Refused) as refused:
+        client.submit(document)
+    assert "/evaluation/attacks/0" in [error.pointer for error in refused.value.problem.errors]
+    assert list(client.experiments()) == []
 
 
 def test_a_diverging_run_ends_as_diverged(system: System, tiny_document: dict[str, Any]) -> None:
