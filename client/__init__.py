@@ -5,7 +5,7 @@
 ...     experiment = gauntlet.submit({"preset": "quickstart"})
 """
 
-from client.errors import GauntletClientError, Refused, Unreachable
+from client.errors import GauntletClientError, Refused, Unintelligible, Unreachable
 from client.http import GauntletClient
 
-__all__ = ["GauntletClient", "GauntletClientError", "Refused", "Unreachable"]
+__all__ = ["GauntletClient", "GauntletClientError", "Refused", "Unintelligible", "Unreachable"]

@@ -1,19 +1,14 @@
 """The HTTP client: one method per thing the API does, values in and out."""
 
 import json
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import httpx2
-from pydantic import ValidationError
-
-from client.errors import GauntletClientError, Refused, Unreachable
-from client.settings import ClientSettings
+from client.connection import Connection, place
+from client.errors import GauntletClientError
 from gauntlet.rendering import FigureName, Format
 from gauntlet.report.leaderboard import Leaderboard
 from gauntlet.report.report import Report
@@ -28,7 +23,6 @@ from gauntlet.resources import (
     ImportedCheckpoint,
     NewToken,
     Page,
-    Problem,
     Resource,
     Run,
     RunEvent,
@@ -40,15 +34,8 @@ from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import Spec
 from gauntlet.spec.tokens import TokenRequest
 from gauntlet.spec.transfers import TransferRequest
-from store.environment import SettingsInvalid
 
 _PAGE = 100
-# Enough for a restart of the service.
-_PAUSES_S = (0.2, 0.5, 1.5)
-_TRY_AGAIN = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
-_LONGEST_PAUSE_S = 30.0
-# A host that drops every packet is told of after the pauses, and should be within a minute.
-_CONNECT_WITHIN_S = 10.0
 # The service builds the model and tries it before it answers.
 _IMPORT_TIMEOUT_S = 600
 
@@ -58,22 +45,21 @@ T = TypeVar("T", bound=Resource)
 class GauntletClient:
     """A client of the service at `url` (default: `GAUNTLET_URL`, else this machine's port `GAUNTLET_PORT` or 8000).
 
-    Where the environment's settings are not valid, making one raises `GauntletClientError`.
-    Every method raises `Refused` where the service answers with a problem and `Unreachable` where it does not answer.
+    A remote service is reached through the environment's proxy, if it names one, unless `proxied` is False; loopback
+    never is. Where the environment's settings are not valid, making one raises `GauntletClientError`. Every method
+    raises `Refused` where the service answers with a problem, `Unreachable` where it does not answer, and
+    `Unintelligible` where what answers is no Gauntlet; all are `GauntletClientError`s.
     """
 
-    def __init__(self, url: str | None = None, *, token: str | None = None, timeout_s: float = 60) -> None:
-        try:
-            settings = ClientSettings.from_environment()
-        except SettingsInvalid as error:
-            raise GauntletClientError(str(error)) from error
-        token = token or settings.token
-        self.url = (url or settings.address).rstrip("/")
-        self._http = httpx2.Client(
-            base_url=self.url,
-            timeout=httpx2.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_WITHIN_S)),
-            headers={"Authorization": f"Bearer {token}"} if token else {},
-        )
+    def __init__(
+        self, url: str | None = None, *, token: str | None = None, timeout_s: float = 60, proxied: bool = True
+    ) -> None:
+        self._http = Connection(url, token=token, timeout_s=timeout_s, proxied=proxied)
+
+    @property
+    def url(self) -> str:
+        """Where the service is."""
+        return self._http.url
 
     def __enter__(self) -> Self:
         return self
@@ -89,18 +75,15 @@ class GauntletClient:
 
     def ready(self) -> bool:
         """Whether the service answers and can serve."""
-        try:
-            return self._http.get("/readyz").is_success
-        except httpx2.TransportError:
-            return False
+        return self._http.answers("/readyz")
 
     def submit(self, spec: ExperimentSpec | Mapping[str, Any], *, idempotency_key: str | None = None) -> Experiment:
         """Queue an experiment: a spec, or the same as plain data such as `{"preset": "quickstart"}`."""
-        return self._read(Experiment, "POST", "/v1/experiments", **_submission(spec, idempotency_key))
+        return self._http.read(Experiment, "POST", "/v1/experiments", **_submission(spec, idempotency_key))
 
     def experiment(self, identifier: str) -> Experiment:
         """One experiment."""
-        return self._read(Experiment, "GET", f"/v1/experiments/{identifier}")
+        return self._http.read(Experiment, "GET", place("experiments", identifier))
 
     def experiments(self) -> Iterator[Experiment]:
         """All experiments, newest first."""
@@ -108,23 +91,23 @@ class GauntletClient:
 
     def cancel_experiment(self, identifier: str) -> Experiment:
         """Cancel what has not ended of an experiment."""
-        return self._read(Experiment, "POST", f"/v1/experiments/{identifier}/cancel")
+        return self._http.read(Experiment, "POST", place("experiments", identifier, "cancel"))
 
     def report(self, experiment: str) -> Report:
         """An experiment's report so far."""
-        return Report.model_validate_json(self._send("GET", f"/v1/experiments/{experiment}/report").content)
+        return self._http.read(Report, "GET", place("experiments", experiment, "report"))
 
     def report_text(self, experiment: str, format: Format) -> str:
         """The same as a page (`html`), `md`, `csv`, `tex` or `json`."""
-        return self._send("GET", f"/v1/experiments/{experiment}/report", params={"format": format}).text
+        return self._http.send("GET", place("experiments", experiment, "report"), params={"format": format}).text
 
     def figure(self, experiment: str, name: FigureName) -> str:
         """A figure of the report, as SVG."""
-        return self._send("GET", f"/v1/experiments/{experiment}/figures/{name}.svg").text
+        return self._http.send("GET", f"{place('experiments', experiment, 'figures', name)}.svg").text
 
     def run(self, identifier: str) -> Run:
         """One run."""
-        return self._read(Run, "GET", f"/v1/runs/{identifier}")
+        return self._http.read(Run, "GET", place("runs", identifier))
 
     def runs(self, experiment: str | None = None) -> Iterator[Run]:
         """Runs, newest first; of one experiment if it is named."""
@@ -132,25 +115,25 @@ class GauntletClient:
 
     def cancel_run(self, identifier: str) -> Run:
         """Cancel a run."""
-        return self._read(Run, "POST", f"/v1/runs/{identifier}/cancel")
+        return self._http.read(Run, "POST", place("runs", identifier, "cancel"))
 
     def metrics(self, run: str) -> Iterator[EpochMetrics]:
         """A run's epochs in order."""
-        return self._all(EpochMetrics, f"/v1/runs/{run}/metrics")
+        return self._all(EpochMetrics, place("runs", run, "metrics"))
 
     def metrics_csv(self, run: str) -> str:
         """The same as CSV."""
-        return self._send("GET", f"/v1/runs/{run}/metrics", params={"format": "csv"}).text
+        return self._http.send("GET", place("runs", run, "metrics"), params={"format": "csv"}).text
 
     def events(self, run: str) -> Iterator[RunEvent]:
         """A run's events in order."""
-        return self._all(RunEvent, f"/v1/runs/{run}/events")
+        return self._all(RunEvent, place("runs", run, "events"))
 
     def evaluate(
         self, request: EvaluationRequest | Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> Evaluation:
         """Queue an evaluation: a request, or the same as plain data such as `{"checkpoint": "ckpt_…"}`."""
-        return self._read(Evaluation, "POST", "/v1/evaluations", **_submission(request, idempotency_key))
+        return self._http.read(Evaluation, "POST", "/v1/evaluations", **_submission(request, idempotency_key))
 
     def evaluations(
         self, *, experiment: str | None = None, run: str | None = None, checkpoint: str | None = None
@@ -160,19 +143,19 @@ class GauntletClient:
 
     def evaluation(self, identifier: str) -> Evaluation:
         """One evaluation."""
-        return self._read(Evaluation, "GET", f"/v1/evaluations/{identifier}")
+        return self._http.read(Evaluation, "GET", place("evaluations", identifier))
 
     def cancel_evaluation(self, identifier: str) -> Evaluation:
         """Cancel an evaluation."""
-        return self._read(Evaluation, "POST", f"/v1/evaluations/{identifier}/cancel")
+        return self._http.read(Evaluation, "POST", place("evaluations", identifier, "cancel"))
 
     def images(self, evaluation: str) -> Iterator[ImageResult]:
         """What became of each image of an evaluation so far, in the test set's order."""
-        return self._all(ImageResult, f"/v1/evaluations/{evaluation}/images")
+        return self._all(ImageResult, place("evaluations", evaluation, "images"))
 
     def images_csv(self, evaluation: str) -> str:
         """The same as CSV."""
-        return self._send("GET", f"/v1/evaluations/{evaluation}/images", params={"format": "csv"}).text
+        return self._http.send("GET", place("evaluations", evaluation, "images"), params={"format": "csv"}).text
 
     def leaderboard(
         self, *, attack: str | None = None, dataset: str | None = None, limit: int | None = None
@@ -180,14 +163,14 @@ class GauntletClient:
         """Checkpoints by robust accuracy, one list per protocol; of one kind of attack or data set if it is named."""
         filters = {"attack": attack, "dataset": dataset, "limit": limit}
         given = {key: value for key, value in filters.items() if value is not None}
-        return self._read(Leaderboard, "GET", "/v1/leaderboard", params=given)
+        return self._http.read(Leaderboard, "GET", "/v1/leaderboard", params=given)
 
     def transfer(
         self, request: TransferRequest | Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> list[Evaluation]:
         """Queue one evaluation per checkpoint, attacked with the examples made on each of them."""
-        answer = self._send("POST", "/v1/transfers", **_submission(request, idempotency_key))
-        return list(Page[Evaluation].model_validate_json(answer.content).data)
+        answer = self._http.read(Page[Evaluation], "POST", "/v1/transfers", **_submission(request, idempotency_key))
+        return list(answer.data)
 
     def transfers(
         self,
@@ -202,7 +185,7 @@ class GauntletClient:
         filters = {"eps": eps, "norm": norm, "steps": steps, "loss": loss}
         given = {key: value for key, value in filters.items() if value is not None}
         params = {"checkpoint": list(checkpoints)} | given
-        return self._read(TransferMatrix, "GET", "/v1/transfers", params=params)
+        return self._http.read(TransferMatrix, "GET", "/v1/transfers", params=params)
 
     def checkpoints(self, run: str | None = None) -> Iterator[Checkpoint]:
         """Checkpoints, newest first; of one run if it is named."""
@@ -210,7 +193,7 @@ class GauntletClient:
 
     def checkpoint(self, identifier: str) -> Checkpoint:
         """One checkpoint."""
-        return self._read(Checkpoint, "GET", f"/v1/checkpoints/{identifier}")
+        return self._http.read(Checkpoint, "GET", place("checkpoints", identifier))
 
     def import_checkpoint(self, weights: Path, card: ImportCard | Mapping[str, Any]) -> ImportedCheckpoint:
         """Import a safetensors file: a card, or the same as plain data. Not sent again if the answer is lost.
@@ -218,21 +201,25 @@ class GauntletClient:
         Raises:
             OSError: the file cannot be read.
         """
-        document = json.dumps(card.model_dump(mode="json") if isinstance(card, ImportCard) else dict(card))
+        document = _written(card)
         with weights.open("rb") as file:
             request: dict[str, Any] = {"files": {"weights": (weights.name, file)}, "data": {"card": document}}
-            answer = self._send("POST", "/v1/checkpoints", pauses_s=(), timeout=_IMPORT_TIMEOUT_S, **request)
-        return ImportedCheckpoint.model_validate_json(answer.content)
+            patience: dict[str, Any] = {"pauses_s": (), "timeout": _IMPORT_TIMEOUT_S}
+            return self._http.read(ImportedCheckpoint, "POST", "/v1/checkpoints", **patience, **request)
 
     def weights(self, checkpoint: str) -> bytes:
         """A checkpoint's weights as safetensors."""
-        return self._send("GET", f"/v1/checkpoints/{checkpoint}/weights").content
+        return self._http.send("GET", place("checkpoints", checkpoint, "weights")).content
 
     def classify(self, images: Sequence[Path], checkpoints: Sequence[str]) -> list[Classification]:
-        """Each image (PNG or JPEG) seen by each checkpoint, in that order."""
+        """Each image (PNG or JPEG) seen by each checkpoint, in that order.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
         files = [("image", (path.name, path.read_bytes())) for path in images]
-        answer = self._send("POST", "/v1/classifications", files=files, data={"checkpoint": list(checkpoints)})
-        return list(Page[Classification].model_validate_json(answer.content).data)
+        request: dict[str, Any] = {"files": files, "data": {"checkpoint": list(checkpoints)}}
+        return list(self._http.read(Page[Classification], "POST", "/v1/classifications", **request).data)
 
     def create_token(self, request: TokenRequest | Mapping[str, Any]) -> NewToken:
         """Make a token, as an admin. Not sent again if the answer is lost: the token would be lost with it."""
@@ -251,56 +238,22 @@ class GauntletClient:
         params: dict[str, str | int] = {"limit": _PAGE}
         params |= {key: value for key, value in filters.items() if value is not None}
         while True:
-            page = Page[resource].model_validate_json(self._send("GET", path, params=params).content)  # type: ignore[valid-type]  # a type at run time
+            page = self._http.read(Page[resource], "GET", path, params=params)  # type: ignore[valid-type]  # a type at run time
             yield from page.data
             if page.next is None:
                 return
             params["after"] = page.next
 
-    def _read(self, resource: type[T], method: str, path: str, **request: Any) -> T:
-        return resource.model_validate_json(self._send(method, path, **request).content)
-
-    def _send(
-        self, method: str, path: str, *, pauses_s: Sequence[float] = _PAUSES_S, **request: Any
-    ) -> httpx2.Response:
-        try:
-            answer = self._request(method, path, pauses_s, **request)
-        except ValueError as error:
-            raise GauntletClientError(f"The request cannot be written as JSON: {error}.") from error
-        except httpx2.TransportError as error:
-            raise Unreachable(
-                f"No Gauntlet answers at {self.url} ({error}). Is it running? Try `gauntlet up`."
-            ) from error
-        if answer.is_success:
-            return answer
-        try:
-            raise Refused(Problem.model_validate_json(answer.content))
-        except ValidationError as error:
-            raise GauntletClientError(f"{self.url} answered {answer.status_code}, which is no Gauntlet's.") from error
-
-    def _request(self, method: str, path: str, pauses_s: Sequence[float], **request: Any) -> httpx2.Response:
-        """Send, and send again after each pause where no answer came, or one that says to come again.
-
-        There are no pauses for what is not safe to repeat.
-        """
-        for pause_s in pauses_s:
-            try:
-                answer = self._http.request(method, path, **request)
-            except (httpx2.NetworkError, httpx2.RemoteProtocolError, httpx2.TimeoutException):
-                time.sleep(pause_s)
-                continue
-            if answer.status_code not in _TRY_AGAIN:
-                return answer
-            time.sleep(max(pause_s, _asked_for_s(answer)))
-        return self._http.request(method, path, **request)
-
-
-def _asked_for_s(answer: httpx2.Response) -> float:
-    """How long the answer asks to wait, within bounds; 0 where it does not say so in seconds."""
-    asked = answer.headers.get("Retry-After", "")
-    return min(float(asked), _LONGEST_PAUSE_S) if asked.isdecimal() else 0
-
 
 def _submission(document: Spec | Mapping[str, Any], idempotency_key: str | None) -> dict[str, Any]:
-    body = document.model_dump(mode="json") if isinstance(document, Spec) else dict(document)
-    return {"json": body, "headers": {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}}
+    headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+    return {"content": _written(document), "headers": headers}
+
+
+def _written(document: Spec | Mapping[str, Any]) -> str:
+    if isinstance(document, Spec):
+        return document.model_dump_json()
+    try:
+        return json.dumps(dict(document), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise GauntletClientError(f"The request cannot be written as JSON: {error}.") from error
