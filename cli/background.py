@@ -37,7 +37,7 @@ def running(settings: ServiceSettings, console: Console) -> Iterator[GauntletCli
     system.start()
     try:
         console.print("Starting broker, API and worker …")
-        with GauntletClient(address(settings)) as client:
+        with GauntletClient(address(settings), proxied=False) as client:
             _await(client, system, log)
             yield client
     finally:

@@ -75,15 +75,26 @@ def worker_grace_s(worker: WorkerSettings) -> float:
 
 
 def free_port(host: str, wanted: int) -> int:
-    """`wanted` if nothing listens there, else any free port."""
-    with socket.socket() as probe:
+    """`wanted` if nothing listens there, else any free port.
+
+    Raises:
+        StartFailed: the host is no address of this machine.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, wanted))
         except OSError:
-            probe.bind((host, 0))
+            _bind_anywhere(probe, host)
         port: int = probe.getsockname()[1]
         return port
+
+
+def _bind_anywhere(probe: socket.socket, host: str) -> None:
+    try:
+        probe.bind((host, 0))
+    except OSError as error:
+        raise StartFailed(f"GAUNTLET_HOST={host} is no address of this machine: {error.strerror}.") from error
 
 
 def _children(settings: ServiceSettings, broker_socket: Path) -> list[Child]:
@@ -167,7 +178,7 @@ def _only_system_of(home: Path) -> Iterator[None]:
 
 def _await_ready(settings: ServiceSettings, children: list[Child], stop: threading.Event) -> None:
     deadline = time.monotonic() + _READY_WITHIN_S
-    with GauntletClient(address(settings)) as client:
+    with GauntletClient(address(settings), proxied=False) as client:
         while not client.ready():
             dead = next((child for child in children if not child.is_running), None)
             if dead is not None or time.monotonic() > deadline:
@@ -178,8 +189,9 @@ def _await_ready(settings: ServiceSettings, children: list[Child], stop: threadi
 
 
 def address(settings: ServiceSettings) -> str:
-    """The URL of the API that these settings start."""
-    return f"http://{settings.host}:{settings.port}"
+    """The URL of the API that these settings start, as this machine reaches it."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  # replaced, not bound
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
 def _announce(settings: ServiceSettings, console: Console) -> None:

@@ -3,14 +3,19 @@
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from cli.demo import QUICKSTART, run_demo
 from service.settings import ServiceSettings
 
 
-def test_the_demo_runs_the_main_job_and_stops(tmp_path: Path) -> None:
-    """It trains both objectives, prints the table, classifies a held-out digit with both checkpoints, and ends."""
+def test_the_demo_runs_the_main_job_and_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It trains both objectives, prints the table, classifies a held-out digit with both checkpoints, and ends.
+
+    A proxy of the environment has no part in it.
+    """
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     said = Console(file=io.StringIO(), width=100)
     small = QUICKSTART | {
         "dataset": {"train_samples": 96},

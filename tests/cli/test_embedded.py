@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.embedded import free_port
+from cli.embedded import address, free_port
 from client import GauntletClient
+from service.settings import ServiceSettings
 from tests.e2e.system import await_that
 
 
@@ -50,9 +51,9 @@ def start(tmp_path: Path, **environment: str) -> tuple[subprocess.Popen[str], Ga
 def test_a_signal_ends_all_of_it(tmp_path: Path, number: signal.Signals) -> None:
     """Broker, API, worker and fork server are gone, the exit status is 0, and nothing was left behind.
 
-    What was asked of the API meanwhile is in no log.
+    What was asked of the API meanwhile is in no log. The environment's proxies have no part in it.
     """
-    process, client = start(tmp_path)
+    process, client = start(tmp_path, http_proxy="http://127.0.0.1:9", all_proxy="socks5://127.0.0.1:9", no_proxy="")
     await_that(lambda: "ready." in (tmp_path / "home/logs/worker.log").read_text())
     below = descendants(process.pid)
     assert len(below) >= 3
@@ -135,6 +136,32 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert "GAUNTLET_PORT" in ended.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_host_of_another_machine_is_named(tmp_path: Path) -> None:
+    """The command says so and starts nothing; 192.0.2.1 is nobody's."""
+    environment = os.environ | {"GAUNTLET_HOME": str(tmp_path), "GAUNTLET_HOST": "192.0.2.1"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "cli", "up"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert "GAUNTLET_HOST=192.0.2.1 is no address of this machine" in " ".join(ended.stderr.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),
+        ("::", "http://[::1]:8000"),
+        ("10.0.0.7", "http://10.0.0.7:8000"),
+        ("box", "http://box:8000"),
+    ],
+)
+def test_the_address_can_be_visited(tmp_path: Path, host: str, url: str) -> None:
+    """What listens everywhere is reached by loopback."""
+    assert address(ServiceSettings(home=tmp_path, host=host)) == url
 
 
 def test_a_free_port_is_used_as_wanted() -> None:

@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import compose_spec
 import pytest
@@ -18,6 +19,7 @@ from cli import commands
 from cli.embedded import worker_grace_s
 from service.app import create_app
 from service.settings import ServiceSettings
+from tests.client.test_http import Answer, answering
 from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[2]
@@ -119,6 +121,22 @@ def test_service_health_is_its_readiness(tmp_path: Path) -> None:
         )
     )
     assert asked[2] in app.openapi()["paths"]
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_service_health_is_not_asked_of_a_proxy(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    """The healthcheck fails on what is no success and on nothing else, whatever proxy the container is given."""
+    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    *_, code = _services()["service"]["healthcheck"]["test"]
+    with answering(Answer(status)) as (url, seen):
+        asks = code.replace("http://127.0.0.1:8000", url)
+        if status == 200:
+            exec(asks, {})
+        else:
+            with pytest.raises(HTTPError):
+                exec(asks, {})
+    assert seen == ["GET /readyz"]
 
 
 def test_migrate_runs_a_command_that_exists() -> None:
