@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 
 from cli.background import running
 from client import GauntletClient
 from gauntlet.resources import Experiment
 from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.files import read_file
 from service.settings import ServiceSettings
 
 
@@ -30,6 +30,6 @@ def gauntlet_at(url: str | None, home: Path | None, console: Console) -> Iterato
 
 def submitted(client: GauntletClient, spec_file: Path) -> Experiment:
     """The experiment of that YAML file, submitted now or at an earlier start."""
-    spec = ExperimentSpec.model_validate(yaml.safe_load(spec_file.read_text()))
+    spec = ExperimentSpec.model_validate(read_file(spec_file, ExperimentSpec).fields)
     digest = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
     return client.submit(spec, idempotency_key=f"reproduce-{digest[:32]}")

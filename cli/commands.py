@@ -1,21 +1,21 @@
 """The `gauntlet` command."""
 
-import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.markup import escape
 
 from cli import checking, evaluations, system, tokens
 from cli.connection import console, errors, give_up, open_client
+from cli.documents import read, read_spec, told_where_it_stands
 from cli.tables import checkpoints_table, classifications_table, experiments_table, print_report, runs_tables
 from cli.watching import watch as watch_experiment
 from client import GauntletClient
 from gauntlet.resources import TERMINAL
+from gauntlet.spec.checkpoint_card import ImportCard
+from gauntlet.spec.files import SpecFile
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,8 +47,10 @@ def submit(
     watch: Annotated[bool, typer.Option("--watch", help="Stay and show the progress, then the report.")] = False,
 ) -> None:
     """Queue an experiment."""
+    file = read_spec(spec)
     with open_client() as client:
-        experiment = client.submit(_read_spec(spec))
+        with told_where_it_stands(file):
+            experiment = client.submit(file.fields)
         console.print(experiment.id, highlight=False)
         if watch:
             _follow(client, experiment.id)
@@ -138,10 +140,11 @@ def import_weights(
         "architecture": None if architecture is None else {"kind": architecture},
         "dataset": None if dataset is None else _dataset(dataset),
     }
-    document: dict[str, Any] = {"name": weights.stem} | (_read_mapping("card", card) if card else {})
-    document |= {field: value for field, value in said.items() if value is not None}
+    file = SpecFile(weights, {}, {}) if card is None else read(card, ImportCard)
+    given = {field: value for field, value in said.items() if value is not None}
     with open_client() as client:
-        imported = client.import_checkpoint(weights, document)
+        with told_where_it_stands(file, within="/card"):
+            imported = client.import_checkpoint(weights, {"name": weights.stem} | file.fields | given)
         console.print(imported.id, highlight=False)
         for finding in imported.findings:
             errors.print(escape(finding.message), style="yellow")
@@ -203,21 +206,3 @@ def _follow(client: GauntletClient, experiment: str) -> None:
     print_report(client.report(experiment), console)
     if ended.status != "succeeded":
         raise typer.Exit(1)
-
-
-def _read_spec(source: str) -> dict[str, Any]:
-    path = Path(source)
-    if not path.exists() and not path.suffix and os.sep not in source:
-        return {"preset": source}
-    return _read_mapping("spec", path)
-
-
-def _read_mapping(what: str, path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text()
-        document = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        give_up(f"The {what} {path} cannot be read: {error}")
-    if not isinstance(document, dict):
-        give_up(f"The {what} {path} does not hold a mapping.")
-    return dict(document)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from gauntlet.errors import DocumentInvalid
 from gauntlet.spec.documents import json_pointer, read_json
+from gauntlet.spec.places import find_place
 from gauntlet.spec.yaml_documents import YamlDocument, read_yaml
 
 # What the service takes as a body.
@@ -92,22 +93,16 @@ def _take_as_text(document: YamlDocument, kind: type[BaseModel]) -> None:
     except ValidationError as error:
         for fault in error.errors(include_url=False, include_context=False, include_input=False):
             if fault["type"] == "string_type":
-                _put_text(document, fault["loc"])
+                _put_text(document, find_place(kind, fault["loc"]).parts)
 
 
-def _put_text(document: YamlDocument, location: tuple[int | str, ...]) -> None:
-    """Put what was written at a location of pydantic's, which also names members of unions: those are no places."""
-    inside, pointer = document.values, ""
-    for part in location[:-1]:
-        if _holds(inside, part):
-            inside, pointer = inside[part], pointer + json_pointer([part])
-    last = location[-1]
-    written = document.written.get(pointer + json_pointer([last]))
-    if written is not None and _holds(inside, last) and inside[last] is not None:
-        inside[last] = written
-
-
-def _holds(inside: Any, part: int | str) -> bool:
-    if isinstance(inside, dict):
-        return part in inside
-    return isinstance(inside, list) and isinstance(part, int) and part < len(inside)
+def _put_text(document: YamlDocument, place: tuple[str | int, ...]) -> None:
+    """Put what was written at a place; of a list's item at all of them, as only the first faulty one is told."""
+    *above, last = place
+    inside = document.values
+    for part in above:
+        inside = inside[part]
+    for part in range(len(inside)) if isinstance(inside, list) else [last]:
+        written = document.written.get(json_pointer([*above, part]))
+        if written is not None and inside[part] is not None:
+            inside[part] = written

@@ -53,8 +53,9 @@ def test_a_report_has_six_forms(gauntlet: Any, tmp_path: Path, tiny_document: di
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["submit", "no-such-preset"], "/preset"),
-        (["submit", "missing.yaml"], "cannot be read"),
+        (["submit", "no-such-preset"], "There is no preset no-such-preset"),
+        (["submit", "missing.yaml"], "missing.yaml cannot be read: No such file or directory."),
+        (["report", "exp/none"], "is no id"),
         (["report", "exp_none"], "There is no experiment"),
         (["report", "exp_none", "--format", "xml"], "table, md, json, html, csv or tex"),
         (["cancel", "run_none"], "There is no run"),
@@ -97,11 +98,43 @@ def test_a_name_is_text_and_no_markup(gauntlet: Any, tmp_path: Path, tiny_docume
     assert "[/x]" in gauntlet("report", identifier).output
 
 
-def test_a_number_that_json_cannot_hold_is_explained(gauntlet: Any, tmp_path: Path) -> None:
-    """YAML knows .nan, JSON does not."""
-    (tmp_path / "spec.yaml").write_text("preset: quickstart\ntraining: {optimizer: {lr: .nan}}\n")
-    result = gauntlet("submit", str(tmp_path / "spec.yaml"))
-    assert (result.exit_code, "JSON" in result.output) == (1, True)
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (
+            "preset: quickstart\ntraining: {optimizer: {lr: .nan}}\n",
+            "/training/optimizer/lr: .nan is nothing that a field",
+        ),
+        ("preset: quickstart\nseeds: [0]\nseeds: [1]\n", "/seeds: The field is given twice, in lines 2 and 3."),
+        ("preset: quickstart\n\nadversary:\n  eps: 8\n", "line 4, /adversary/eps: eps must lie in [0, 1]"),
+        ("preset: quickstart\nseeds: [false]\n", "line 2, /seeds/0: This must be a whole number, not false."),
+        ("preset: quickstart\n2026-10-18: 1\n", "line 2, /2026-10-18: There is no such field"),
+        ("preset: quickstart\n", None),
+    ],
+)
+def test_a_fault_of_a_file_is_told_with_its_line(gauntlet: Any, tmp_path: Path, written: str, said: str | None) -> None:
+    """Whether the command finds it or the service: the file, the line, the field, one sentence; nothing is queued."""
+    file = tmp_path / "spec.yaml"
+    file.write_text(written)
+    result = gauntlet("submit", str(file))
+    if said is None:
+        assert result.exit_code == 0
+        return
+    assert result.exit_code == 1
+    assert f"{file}, " in result.output
+    assert said in result.output
+    assert gauntlet("experiments").output.count("exp_") == 0
+
+
+def test_a_fault_of_a_card_is_told_with_its_line(gauntlet: Any, tmp_path: Path) -> None:
+    """What an option says is in no file."""
+    weights, card = tmp_path / "w.safetensors", tmp_path / "card.yaml"
+    weights.write_bytes(b"x")
+    card.write_text("name: x\narchitecture: {kind: vgg}\ndataset: {name: digits}\nsource: 2024-05-01\n")
+    assert f"{card}, line 2, /architecture: There is no kind" in gauntlet("import", str(weights), "--card", card).output
+    refused = gauntlet("import", str(weights), "--card", str(card), "--architecture", "cnn").output
+    assert "/weights: " in refused
+    assert str(card) not in refused
 
 
 def test_without_a_service_the_command_says_how_to_start_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,55 @@
+"""Specs and cards that a command is given, and what a service finds wrong with them, told where it stands."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from cli.connection import give_up
+from client import Refused
+from gauntlet.errors import DocumentInvalid
+from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.files import SpecFile, read_file
+from gauntlet.spec.presets import PRESETS
+
+
+def read_spec(source: str) -> SpecFile:
+    """The spec in a file, or that of a preset by its name; ends the command with a sentence where there is neither."""
+    path = Path(source)
+    if path.exists() or path.suffix or os.sep in source:
+        return read(path, ExperimentSpec)
+    if source not in PRESETS:
+        give_up(f"There is no preset {source} and no file of that name; the presets are {' and '.join(PRESETS)}.")
+    return SpecFile(path, {"preset": source}, {})
+
+
+def read(path: Path, kind: type[BaseModel]) -> SpecFile:
+    """What a file holds; ends the command with a sentence where it cannot be read."""
+    try:
+        return read_file(path, kind)
+    except DocumentInvalid as error:
+        give_up(str(error))
+
+
+@contextmanager
+def told_where_it_stands(file: SpecFile, within: str = "") -> Iterator[None]:
+    """What the service refuses inside the block ends the command, each fault with its line in the file.
+
+    `within` is the request's field that holds the document; faults elsewhere are told as they are.
+    """
+    try:
+        yield
+    except Refused as error:
+        faults = error.problem.errors
+        if not faults:
+            raise
+        give_up(
+            "\n".join(
+                file.tell(fault.pointer.removeprefix(within), fault.message)
+                if fault.pointer.startswith(within)
+                else f"{fault.pointer}: {fault.message}"
+                for fault in faults
+            )
+        )
