@@ -1,23 +1,21 @@
 """`gauntlet check`: a spec held against its data and the checkpoints it names, without a service."""
 
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from pydantic import ValidationError
 
-from cli.connection import console, errors, give_up
+from cli.documents import read_spec
+from cli.json_output import AsJson, print_json
+from cli.terminal import FAILED, errors, give_up, say
 from gauntlet.checks.machine import UNKNOWN, this_machine
 from gauntlet.checks.requests import Cards, experiment_faults, named_checkpoints, remarks
 from gauntlet.checks.sentences import describe
-from gauntlet.errors import DocumentInvalid
 from gauntlet.resources import Check, ProblemError
-from gauntlet.spec.documents import read_json
 from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.files import SpecFile
 from gauntlet.spec.messages import faults
 from store.environment import SettingsInvalid
 from store.settings import StoreSettings
@@ -30,38 +28,23 @@ def check(
         Path | None,
         typer.Option(help="Where image folders lie; by default GAUNTLET_DATA_ROOT, or data in GAUNTLET_HOME."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="All of it as JSON.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Look at a spec, every picture of its data and its checkpoints. Needs no service; exit status 1 at a fault."""
-    fields = _read(spec)
+    file = read_spec(spec)
     try:
         settings = StoreSettings.from_environment()
     except SettingsInvalid as error:
         give_up(str(error))
     with errors.status("Reading the data …"):
-        found = _look(fields, settings, data_root)
-    if as_json:
-        sys.stdout.write(found.model_dump_json(indent=2) + "\n")
+        found = _look(file.fields, settings, data_root)
+    if json:
+        print_json(found)
     else:
-        for line in _lines(found):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        for line in _lines(found, file):
+            say(line)
     if found.faults:
-        raise typer.Exit(1)
-
-
-def _read(source: str) -> dict[str, Any]:
-    """The spec in a file, YAML or JSON, or that of a preset by its name."""
-    path = Path(source)
-    if not path.exists() and not path.suffix and os.sep not in source:
-        return {"preset": source}
-    try:
-        content = path.read_bytes()
-        document = read_json(content) if path.suffix == ".json" else yaml.safe_load(content)
-    except (OSError, ValueError, yaml.YAMLError, DocumentInvalid) as error:
-        give_up(f"The spec {path} cannot be read: {error}")
-    if not isinstance(document, dict):
-        give_up(f"The spec {path} does not hold a mapping.")
-    return document
+        raise typer.Exit(FAILED)
 
 
 def _look(fields: dict[str, Any], settings: StoreSettings, data_root: Path | None) -> Check:
@@ -109,9 +92,9 @@ def _cards(asked: ExperimentSpec, settings: StoreSettings) -> Cards:
         database.close()
 
 
-def _lines(found: Check) -> Iterator[str]:
+def _lines(found: Check, file: SpecFile) -> Iterator[str]:
     for fault in found.faults:
-        yield f"{fault.pointer}: {fault.message}"
+        yield file.tell(fault.pointer, fault.message)
     if found.dataset is not None:
         yield from describe(found.dataset)
     yield from found.remarks

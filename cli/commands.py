@@ -1,21 +1,18 @@
-"""The `gauntlet` command."""
+"""The `gauntlet` command: submitting, following, cancelling, and running a Gauntlet on this machine."""
 
-import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from cli import checking, evaluations, system, tokens
-from cli.connection import console, errors, give_up, open_client
-from cli.documents import read, read_spec, told_where_it_stands
-from cli.tables import checkpoints_table, classifications_table, experiments_table, print_report, runs_tables
+from cli import checking, checkpoints, evaluations, lists, system, tokens
+from cli.connection import open_client
+from cli.documents import read_spec, told_where_it_stands
+from cli.identifiers import KINDS, AnyId, kind_of
+from cli.report_tables import print_report
+from cli.terminal import FAILED, INTERRUPTED, UNANSWERED, console, give_up, say, tell_id
 from cli.watching import watch as watch_experiment
-from client import GauntletClient
+from client import GauntletClient, GauntletClientError
 from gauntlet.resources import TERMINAL
-from gauntlet.spec.checkpoint_card import ImportCard
-from gauntlet.spec.files import SpecFile
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Train image classifiers on adversarial examples and measure how robust they are. "
     "Commands that talk to a service use GAUNTLET_URL, or else port GAUNTLET_PORT (8000) of this machine.",
+    epilog="Exit status: 0 it was done, and what was watched succeeded; 1 it failed, was refused or has faults; 2 the "
+    "command line is wrong; 3 no service answers; 130 Ctrl-C.",
 )
 app.add_typer(tokens.app, name="tokens")
 
@@ -37,9 +36,6 @@ def gauntlet(
     pass
 
 
-ExperimentId = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="The experiment's id.")]
-
-
 @app.command()
 def submit(
     spec: Annotated[str, typer.Argument(metavar="SPEC", help="A YAML or JSON file, or the name of a preset.")],
@@ -51,121 +47,40 @@ def submit(
     with open_client() as client:
         with told_where_it_stands(file):
             experiment = client.submit(file.fields)
-        console.print(experiment.id, highlight=False)
+        tell_id(experiment.id)
         if watch:
             _follow(client, experiment.id)
 
 
 @app.command()
-def watch(experiment: ExperimentId) -> None:
-    """Show an experiment's progress until it ends, then its report."""
-    with open_client() as client:
-        _follow(client, experiment)
-
-
-@app.command()
-def experiments() -> None:
-    """List the experiments."""
-    with open_client() as client:
-        console.print(experiments_table(client.experiments()))
-
-
-@app.command()
-def runs(
-    experiment: Annotated[str | None, typer.Argument(metavar="[EXPERIMENT]", help="Only this experiment's.")] = None,
+def watch(
+    identifiers: Annotated[
+        list[str], typer.Argument(metavar="ID...", help="An experiment, or one evaluation or several.")
+    ],
 ) -> None:
-    """List the runs."""
+    """Show how far an experiment or evaluations are until they end, then the result.
+
+    On a screen each job has a bar; elsewhere there is a line for each epoch and each attack that ends.
+    """
+    kinds = {kind_of(identifier) for identifier in identifiers}
     with open_client() as client:
-        for table in runs_tables(client.runs(experiment)):
-            console.print(table)
-
-
-@app.command()
-def report(
-    experiment: ExperimentId,
-    *,
-    format: Annotated[str, typer.Option(help="table, md, json, html, csv or tex.")] = "table",
-) -> None:
-    """Show an experiment's report."""
-    with open_client() as client:
-        match format:
-            case "table":
-                print_report(client.report(experiment), console)
-            case "json":
-                sys.stdout.write(client.report(experiment).model_dump_json(indent=2) + "\n")
-            case "md" | "html" | "csv" | "tex":
-                sys.stdout.write(client.report_text(experiment, format))
-            case _:
-                give_up("The format must be table, md, json, html, csv or tex.")
-
-
-@app.command()
-def checkpoints(run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Only this run's.")] = None) -> None:
-    """List the checkpoints."""
-    with open_client() as client:
-        console.print(checkpoints_table(client.checkpoints(run)))
-
-
-@app.command()
-def weights(
-    checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT")],
-    out: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the safetensors file.")],
-) -> None:
-    """Download a checkpoint's weights."""
-    with open_client() as client:
-        content = client.weights(checkpoint)
-        try:
-            out.write_bytes(content)
-        except OSError as error:
-            give_up(f"The weights cannot be written: {error}.")
-        console.print(f"{out}: {len(content):,} bytes", highlight=False, soft_wrap=True)
-
-
-@app.command("import")
-def import_weights(
-    weights: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A safetensors file.")],
-    *,
-    card: Annotated[Path | None, typer.Option(help="A JSON or YAML file that describes the model.")] = None,
-    name: Annotated[str | None, typer.Option(help="What to call it; by default the file's name.")] = None,
-    source: Annotated[str | None, typer.Option(help="Where the weights come from.")] = None,
-    architecture: Annotated[str | None, typer.Option(help="cnn or resnet18.")] = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="digits, cifar10, or a folder of images, whose classes need a --card.")
-    ] = None,
-) -> None:
-    """Import a model trained elsewhere; an option overrides what the card says."""
-    said = {
-        "name": name,
-        "source": source,
-        "architecture": None if architecture is None else {"kind": architecture},
-        "dataset": None if dataset is None else _dataset(dataset),
-    }
-    file = SpecFile(weights, {}, {}) if card is None else read(card, ImportCard)
-    given = {field: value for field, value in said.items() if value is not None}
-    with open_client() as client:
-        with told_where_it_stands(file, within="/card"):
-            imported = client.import_checkpoint(weights, {"name": weights.stem} | file.fields | given)
-        console.print(imported.id, highlight=False)
-        for finding in imported.findings:
-            errors.print(escape(finding.message), style="yellow")
-
-
-def _dataset(name: str) -> dict[str, Any]:
-    return {"name": name} if name in {"digits", "cifar10"} else {"name": "image_folder", "folder": name}
-
-
-@app.command()
-def classify(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", exists=True, dir_okay=False)],
-    checkpoint: Annotated[list[str], typer.Option(help="A checkpoint's id; may be repeated.")],
-) -> None:
-    """Classify PNG or JPEG images with one or more checkpoints."""
-    with open_client() as client:
-        console.print(classifications_table(client.classify(images, checkpoint)))
+        if kinds == {KINDS["exp"]} and len(identifiers) == 1:
+            _follow(client, identifiers[0])
+        elif kinds == {KINDS["eval"]}:
+            evaluations.follow(client, identifiers)
+        else:
+            raise typer.BadParameter("One experiment can be watched, or any evaluations.")
 
 
 for _command in (
     checking.check,
+    lists.experiments,
+    lists.runs,
+    lists.report,
+    lists.checkpoints,
+    lists.show,
+    checkpoints.weights,
+    checkpoints.classify,
     evaluations.evaluate,
     evaluations.extend,
     evaluations.evaluations,
@@ -177,32 +92,37 @@ for _command in (
     system.settings,
 ):
     app.command()(_command)
+app.command("import")(checkpoints.import_weights)
 
 
 @app.command()
-def cancel(identifier: Annotated[str, typer.Argument(metavar="ID", help="An experiment, run or evaluation.")]) -> None:
-    """Cancel a job, or all of an experiment."""
+def cancel(identifier: AnyId) -> None:
+    """Cancel a run or an evaluation, or all of an experiment."""
+    kind = kind_of(identifier)
     with open_client() as client:
-        match identifier.partition("_")[0]:
-            case "run":
+        match kind:
+            case "a run":
                 status = client.cancel_run(identifier).status
-            case "eval":
+            case "an evaluation":
                 status = client.cancel_evaluation(identifier).status
-            case _:
+            case "an experiment":
                 status = client.cancel_experiment(identifier).status
+            case _:
+                give_up(f"{identifier} is the id of {kind}, which does not run and cannot be cancelled.")
         ended = status in TERMINAL
-        console.print(f"{identifier}: {status if ended else 'cancelling; running jobs stop at their next batch'}")
+        say(f"{identifier}: {status if ended else 'cancelling; running jobs stop at their next batch'}")
 
 
 def _follow(client: GauntletClient, experiment: str) -> None:
     try:
         ended = watch_experiment(client, experiment, console)
     except KeyboardInterrupt:
-        hint = (
-            f"The experiment goes on. gauntlet watch {experiment} returns to it, gauntlet cancel {experiment} ends it."
-        )
-        console.print(hint, soft_wrap=True)
-        raise typer.Exit(130) from None
-    print_report(client.report(experiment), console)
+        say(f"The experiment goes on. gauntlet watch {experiment} returns to it, gauntlet cancel {experiment} ends it.")
+        raise typer.Exit(INTERRUPTED) from None
+    except GauntletClientError as error:
+        if not error.may_pass:
+            raise
+        give_up(f"{error}\nThe experiment may go on without it: gauntlet watch {experiment} returns to it.", UNANSWERED)
+    print_report(client.report(experiment))
     if ended.status != "succeeded":
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)

@@ -1,30 +1,35 @@
-"""What commands share: the terminal, a client of the service, and how a command gives up."""
+"""A client of the service for a command, and what becomes of what the service does not grant."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
 
-import typer
-from rich.console import Console
-from rich.markup import escape
-
-from client import GauntletClient, GauntletClientError
-
-console = Console()
-errors = Console(stderr=True)
+from cli.terminal import FAILED, UNANSWERED, give_up
+from client import GauntletClient, GauntletClientError, Refused, Unintelligible, Unreachable
 
 
 @contextmanager
 def open_client() -> Iterator[GauntletClient]:
-    """A client of the service; what it refuses ends the command with a sentence."""
+    """A client of the service; what it refuses ends the command with a sentence, and so does a file's OSError."""
     try:
         with GauntletClient() as client:
             yield client
     except GauntletClientError as error:
-        give_up(str(error))
+        give_up(str(error), UNANSWERED if isinstance(error, Unreachable | Unintelligible) else FAILED)
+    except OSError as error:
+        give_up(f"{error.filename or 'A file'} cannot be read or written: {error.strerror or error}.")
 
 
-def give_up(message: str) -> NoReturn:
-    """End the command with exit status 1."""
-    errors.print(escape(message), style="red")
-    raise typer.Exit(1)
+@contextmanager
+def refusals_told(tell: Callable[[str, str], str]) -> Iterator[None]:
+    """What the service refuses inside the block ends the command, a line for each fault, the same one once.
+
+    Args:
+        tell: makes the line of a fault's JSON pointer in the request and its message.
+    """
+    try:
+        yield
+    except Refused as error:
+        if not error.problem.errors:
+            raise
+        lines = dict.fromkeys(tell(fault.pointer, fault.message) for fault in error.problem.errors)
+        give_up("\n".join(lines))

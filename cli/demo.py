@@ -9,10 +9,13 @@ from rich.console import Console
 
 from cli.background import running
 from cli.embedded import StartFailed
-from cli.tables import classifications_table, print_report
+from cli.listings import print_listing
+from cli.report_tables import print_report
+from cli.tables import classifications_listing
 from cli.watching import watch
 from client import GauntletClient
 from gauntlet.report.report import Report
+from gauntlet.spec.objective_labels import objective_title
 from service.settings import ServiceSettings
 
 _HELD_OUT = 0
@@ -55,5 +58,5 @@ def _classify_a_digit(client: GauntletClient, home: Path, report: Report, consol
     file = home / "digit.png"
     Image.fromarray(test.images[_HELD_OUT, 0].numpy()).save(file)
     console.print(f"\nThe held-out digit {file} is a [bold]{classes[int(test.labels[_HELD_OUT])]}[/]:")
-    names = {row.checkpoint: row.objective for row in report.rows}
-    console.print(classifications_table(client.classify([file], list(names)), names))
+    names = {row.checkpoint: objective_title(row.objective) for row in report.rows}
+    print_listing(classifications_listing(client.classify([file], list(names)), names), console)

@@ -1,14 +1,15 @@
 """Specs and cards that a command is given, and what a service finds wrong with them, told where it stands."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic import BaseModel
 
-from cli.connection import give_up
-from client import Refused
+from cli.connection import refusals_told
+from cli.terminal import give_up
 from gauntlet.errors import DocumentInvalid
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.files import SpecFile, read_file
@@ -34,22 +35,18 @@ def read(path: Path, kind: type[BaseModel]) -> SpecFile:
 
 
 @contextmanager
-def told_where_it_stands(file: SpecFile, within: str = "") -> Iterator[None]:
+def told_where_it_stands(
+    file: SpecFile, within: str = "", others: Mapping[str, Path] = MappingProxyType({})
+) -> Iterator[None]:
     """What the service refuses inside the block ends the command, each fault with its line in the file.
 
-    `within` is the request's field that holds the document; faults elsewhere are told as they are.
+    `within` is the request's field that holds the document, and `others` are files by the fields that hold them.
     """
-    try:
+
+    def tell(pointer: str, message: str) -> str:
+        if pointer.startswith(within):
+            return file.tell(pointer.removeprefix(within), message)
+        return f"{others.get(pointer, pointer)}: {message}"
+
+    with refusals_told(tell):
         yield
-    except Refused as error:
-        faults = error.problem.errors
-        if not faults:
-            raise
-        give_up(
-            "\n".join(
-                file.tell(fault.pointer.removeprefix(within), fault.message)
-                if fault.pointer.startswith(within)
-                else f"{fault.pointer}: {fault.message}"
-                for fault in faults
-            )
-        )

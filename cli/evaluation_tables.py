@@ -1,94 +1,171 @@
-"""How evaluations, the leaderboard and transfer matrices look on a terminal."""
+"""How evaluations, what they found, the leaderboard and transfer matrices are shown."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
+from cli.listings import Cell, Column, Listing, print_listing
+from cli.tables import job_status
+from cli.terminal import say, visible
+from gauntlet.rendering import tables
+from gauntlet.rendering.accuracy_tables import checks
 from gauntlet.report.leaderboard import Leaderboard
+from gauntlet.report.numbers import NOTHING, counted, listed, per_cent
 from gauntlet.report.transfers import TransferMatrix
 from gauntlet.resources import Evaluation
+from gauntlet.results.doubts import Doubt
 from gauntlet.results.outcome import Accuracy, EvaluationOutcome
+from gauntlet.spec.attack_titles import attack_heading, attack_title, budget
 from gauntlet.spec.attacks import attack_label
 
-_MISSING = "–"
+_SEVERITY_STYLES = {"error": "red", "warning": "yellow"}
 
 
-def evaluations_table(evaluations: Iterable[Evaluation]) -> Table:
-    """One line per evaluation, with what each attack leaves, or how far it is."""
-    table = Table()
-    table.add_column("evaluation", no_wrap=True, min_width=31)
-    for heading in ("status", "attacks"):
-        table.add_column(heading)
-    for evaluation in evaluations:
-        table.add_row(evaluation.id, evaluation.status, "\n".join(map(escape, _attacks(evaluation))))
-    return table
+def evaluations_listing(evaluations: Iterable[Evaluation]) -> Listing:
+    """One row per evaluation: of what, how it stands, and what each attack leaves or how far it is."""
+    return Listing(
+        [
+            Column("evaluation", "id"),
+            Column("of checkpoint", "id", below=True),
+            Column("name"),
+            Column("data set"),
+            Column("status"),
+            Column("attacks"),
+        ],
+        [
+            [
+                evaluation.id,
+                evaluation.checkpoint,
+                evaluation.checkpoint_name,
+                evaluation.dataset,
+                job_status(evaluation),
+                list(_attacks(evaluation)),
+            ]
+            for evaluation in evaluations
+        ],
+        empty="There are no evaluations.",
+    )
 
 
-def _attacks(evaluation: Evaluation) -> Iterator[str]:
-    if evaluation.outcome is None:
+def _attacks(evaluation: Evaluation) -> Iterator[str | Text]:
+    outcome = evaluation.outcome
+    if outcome is None:
         for progress in evaluation.attacks:
             yield f"{progress.label}: {progress.completed}/{progress.total}"
         return
-    yield f"natural: {_percent(evaluation.outcome.natural.value)}"
-    for found in evaluation.outcome.attacks:
-        yield f"{attack_label(found.attack)}: {_percent(found.accuracy.value)}"
-
-
-def outcome_table(outcome: EvaluationOutcome) -> Table:
-    """Accuracy without and under each attack, and the worst case of each threat model."""
-    table = Table(title=f"accuracy in per cent on {outcome.natural.n:,} images", title_justify="left")
-    table.add_column("attack")
-    for heading in ("accuracy", "95 % interval"):
-        table.add_column(heading, justify="right")
-    table.add_row("natural", *_cells(outcome.natural))
+    yield f"natural: {per_cent(outcome.natural.value)}"
     for found in outcome.attacks:
-        table.add_row(escape(attack_label(found.attack)), *_cells(found.accuracy))
-    for worst in outcome.worst_cases:
-        if len(worst.attacks) > 1:
-            table.add_row(escape(f"worst case of {', '.join(worst.attacks)}"), *_cells(worst.accuracy))
-    return table
+        yield f"{attack_label(found.attack)}: {per_cent(found.accuracy.value)}"
+    if evaluation.doubts:
+        yield Text(checks(None, evaluation.doubts), "yellow")
 
 
-def leaderboard_tables(leaderboard: Leaderboard) -> Iterator[Table]:
-    """One table per protocol; published numbers stand below, without a rank."""
+def print_outcome(evaluation: Evaluation) -> None:
+    """What an evaluation found, what speaks against it, and what was seen of masked gradients."""
+    outcome = evaluation.outcome
+    if outcome is None:
+        return
+    print_listing(_outcome_listing(outcome))
+    print_doubts(evaluation.doubts)
+    if outcome.masking is not None:
+        images = counted(outcome.masking.n, "image")
+        say(f"Masked gradients: {outcome.masking.verdict} on {images}, by these checks.")
+        print_listing(
+            Listing(
+                [Column("check"), Column("result"), Column("what was seen")],
+                [
+                    [check.name.replace("_", " "), check.result.replace("_", " "), check.sentence]
+                    for check in outcome.masking.checks
+                ],
+            )
+        )
+
+
+def print_doubts(doubts: Sequence[Doubt]) -> None:
+    """A line for each reason not to take the numbers at their word."""
+    for doubt in doubts:
+        say(f"! {doubt.sentence}", style=_SEVERITY_STYLES[doubt.severity])
+
+
+def _outcome_listing(outcome: EvaluationOutcome) -> Listing:
+    rows: list[list[Cell]] = [["natural", *_accuracy(outcome.natural)]]
+    rows += [[attack_heading(found.attack), *_accuracy(found.accuracy)] for found in outcome.attacks]
+    titles = {attack_label(found.attack): attack_title(found.attack) for found in outcome.attacks}
+    for worst in (worst for worst in outcome.worst_cases if len(worst.attacks) > 1):
+        alike = listed([titles[label] for label in worst.attacks])
+        rows.append([f"worst of {alike} at {budget(worst.norm, worst.eps)}", *_accuracy(worst.accuracy)])
+    return Listing(
+        [Column("attack"), Column("accuracy", "number"), Column("95 % interval", "number")],
+        rows,
+        title=f"accuracy in per cent on {counted(outcome.natural.n, 'image')}",
+    )
+
+
+def leaderboard_listing(leaderboard: Leaderboard) -> Listing:
+    """The places of each protocol; published numbers stand below, without a rank."""
+    rows: list[list[Cell]] = []
     for group in leaderboard.groups:
-        table = Table(title=escape(f"{group.title} (protocol {group.protocol.id})"), title_justify="left")
-        table.add_column("")
-        table.add_column("checkpoint", no_wrap=True, min_width=31)
-        table.add_column("name")
-        for heading in ("natural", "robust", "95 %"):
-            table.add_column(heading, justify="right")
-        for entry in group.entries:
-            table.add_row(
+        title = f"{group.title} (protocol {group.protocol.id})"
+        rows += [
+            [
+                title,
                 str(entry.rank),
                 entry.checkpoint,
-                escape(entry.name) + (" [red]masked gradients?[/]" if entry.masking == "SUSPECT" else ""),
-                _percent(entry.natural.value),
-                *_cells(entry.robust),
-            )
-        for reference in group.references:
-            natural = _MISSING if reference.natural is None else _percent(reference.natural)
-            name = escape(f"{reference.name}, {reference.source}")
-            table.add_row("", "[dim]published[/]", name, natural, _percent(reference.robust), "")
-        yield table
+                entry.name,
+                per_cent(entry.natural.value),
+                _with_interval(entry.robust),
+                Text(visible(checks(entry.masking, entry.doubts)), "yellow" if entry.doubts else ""),
+            ]
+            for entry in group.entries
+        ]
+        rows += [
+            [
+                title,
+                "",
+                "published",
+                f"{reference.name}, {reference.source}",
+                per_cent(reference.natural),
+                per_cent(reference.robust),
+                "",
+            ]
+            for reference in group.references
+        ]
+    return Listing(
+        [
+            Column("measured by"),
+            Column("rank", "number"),
+            Column("checkpoint", "id"),
+            Column("name"),
+            Column("natural", "number"),
+            Column("robust", "number"),
+            Column("checks"),
+        ],
+        rows,
+        about=2,
+        grouped=True,
+        empty="Nothing has been measured that could be ranked. `gauntlet evaluate CHECKPOINT` does so.",
+    )
 
 
-def transfer_table(matrix: TransferMatrix) -> Table:
+def transfer_listing(matrix: TransferMatrix) -> Listing:
     """Accuracy of each target (column) under the examples made on each source (row)."""
-    table = Table(title="accuracy in per cent; rows: made on, columns: shown to", title_justify="left")
-    table.add_column("source", no_wrap=True)
-    for number, _ in enumerate(matrix.targets, 1):
-        table.add_column(str(number), justify="right")
-    for number, (source, row) in enumerate(zip(matrix.sources, matrix.cells, strict=True), 1):
-        table.add_row(f"{number} {source}", *(_MISSING if cell is None else _percent(cell.value) for cell in row))
-    return table
+    targets = range(1, len(matrix.targets) + 1)
+    return Listing(
+        [Column("made on"), Column("checkpoint", "id"), *(Column(f"on {number}", "number") for number in targets)],
+        [
+            [str(number), source, *(NOTHING if cell is None else per_cent(cell.value) for cell in row)]
+            for number, (source, row) in enumerate(zip(matrix.sources, matrix.cells, strict=True), 1)
+        ],
+        title="accuracy in per cent: of each checkpoint (column), shown the examples made on each (row)",
+        about=2,
+        split=True,
+    )
 
 
-def _cells(accuracy: Accuracy) -> tuple[str, str]:
+def _accuracy(accuracy: Accuracy) -> tuple[str, str]:
     low, high = accuracy.interval
-    return _percent(accuracy.value), f"{_percent(low)}–{_percent(high)}"
+    return per_cent(accuracy.value), f"{per_cent(low)} to {per_cent(high)}"
 
 
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f}"
+def _with_interval(accuracy: Accuracy) -> tables.Cell:
+    return tables.Cell(*_accuracy(accuracy))

@@ -1,16 +1,20 @@
 """The commands that attack checkpoints and compare them."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
-from cli.connection import console, give_up, open_client
-from cli.evaluation_tables import evaluations_table, leaderboard_tables, outcome_table, transfer_table
+from cli.connection import open_client, refusals_told
+from cli.evaluation_tables import evaluations_listing, leaderboard_listing, print_outcome, transfer_listing
+from cli.identifiers import CheckpointId, CheckpointIds, ExperimentId, SomeCheckpointId
+from cli.json_output import AsJson, print_json
+from cli.listings import print_listing
+from cli.terminal import INTERRUPTED, UNANSWERED, console, give_up, say, tell_id
 from cli.watching import watch_evaluations
-from client import GauntletClient
+from client import GauntletClient, GauntletClientError
 from gauntlet.resources import Evaluation
 
-CheckpointIds = Annotated[list[str], typer.Argument(metavar="CHECKPOINT...", help="Two checkpoints or more.")]
 Samples = Annotated[int, typer.Option(help="How many of the first test images.")]
 BatchSize = Annotated[int, typer.Option(help="Images attacked at once.")]
 Seed = Annotated[int, typer.Option(help="Where random numbers start from.")]
@@ -19,7 +23,7 @@ Watch = Annotated[bool, typer.Option("--watch", help="Stay and show the progress
 
 
 def evaluate(
-    checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="The checkpoint's id.")],
+    checkpoint: CheckpointId,
     *,
     attack: Annotated[
         list[str],
@@ -36,45 +40,45 @@ def evaluate(
 ) -> None:
     """Attack a checkpoint: every attack with every budget."""
     attacks = [{"kind": kind, "eps": eps, "norm": norm} for kind in attack]
+    request = {"attacks": attacks, "samples": samples, "batch_size": batch_size, "seed": seed}
     with open_client() as client:
-        request = {"attacks": attacks, "samples": samples, "batch_size": batch_size, "seed": seed}
-        evaluation = client.evaluate({"checkpoint": checkpoint} | request)
-        console.print(evaluation.id, highlight=False)
+        with refusals_told(_by_option):
+            evaluation = client.evaluate({"checkpoint": checkpoint} | request)
+        tell_id(evaluation.id)
         if watch:
-            (ended,) = _follow(client, [evaluation])
-            if ended.outcome is not None:
-                console.print(outcome_table(ended.outcome))
+            follow(client, [evaluation.id])
 
 
 def extend(
-    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="The experiment's id.")],
+    experiment: ExperimentId,
     samples: Annotated[int, typer.Argument(metavar="SAMPLES", help="How many of the first test images.")],
     *,
     watch: Watch = False,
 ) -> None:
     """Attack an experiment's checkpoints on more images; full batches that were attacked are not attacked again."""
     with open_client() as client:
-        queued = [
-            client.evaluate(
-                evaluation.spec.model_dump(mode="json") | {"checkpoint": evaluation.checkpoint, "samples": samples}
-            )
-            for evaluation in client.evaluations(experiment=experiment)
-            if evaluation.status == "succeeded"
-        ]
+        with refusals_told(_by_option):
+            queued = [
+                client.evaluate(
+                    evaluation.spec.model_dump(mode="json") | {"checkpoint": evaluation.checkpoint, "samples": samples}
+                )
+                for evaluation in client.evaluations(experiment=experiment)
+                if evaluation.status == "succeeded"
+            ]
         for evaluation in queued:
-            console.print(evaluation.id, highlight=False)
+            tell_id(evaluation.id)
         if watch and queued:
-            _follow(client, queued)
+            follow(client, [evaluation.id for evaluation in queued])
 
 
-def evaluations(
-    checkpoint: Annotated[
-        str | None, typer.Argument(metavar="[CHECKPOINT]", help="Only this checkpoint's evaluations.")
-    ] = None,
-) -> None:
-    """List the evaluations."""
+def evaluations(checkpoint: SomeCheckpointId = None, *, json: AsJson = False) -> None:
+    """List the evaluations, the newest first."""
     with open_client() as client:
-        console.print(evaluations_table(client.evaluations(checkpoint=checkpoint)))
+        found = client.evaluations(checkpoint=checkpoint)
+        if json:
+            print_json(found)
+        else:
+            print_listing(evaluations_listing(found))
 
 
 def leaderboard(
@@ -82,11 +86,16 @@ def leaderboard(
     attack: Annotated[str | None, typer.Option(help="Only attacks of this kind.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Only this data set.")] = None,
     limit: Annotated[int, typer.Option(help="How many places a list has at most.")] = 20,
+    json: AsJson = False,
 ) -> None:
     """Rank the checkpoints by robust accuracy, one list for each way it was measured."""
     with open_client() as client:
-        for table in leaderboard_tables(client.leaderboard(attack=attack, dataset=dataset, limit=limit)):
-            console.print(table)
+        with refusals_told(_by_option):
+            found = client.leaderboard(attack=attack, dataset=dataset, limit=limit)
+        if json:
+            print_json(found)
+        else:
+            print_listing(leaderboard_listing(found))
 
 
 def transfer(
@@ -101,29 +110,59 @@ def transfer(
     seed: Seed = 0,
     show: Annotated[bool, typer.Option("--show", help="Queue nothing; show what has been measured.")] = False,
     watch: Watch = False,
+    json: Annotated[bool, typer.Option("--json", help="With --show: write the matrix as JSON, for scripts.")] = False,
 ) -> None:
     """Attack each checkpoint with the examples made on each of them."""
     attack: dict[str, Any] = {"eps": eps, "norm": norm, "steps": steps, "loss": loss}
-    with open_client() as client:
+    with open_client() as client, refusals_told(_by_option):
         if not show:
             request = {"checkpoints": checkpoints, "samples": samples, "batch_size": batch_size, "seed": seed}
-            queued = client.transfer(request | attack)
-            for evaluation in queued:
-                console.print(evaluation.id, highlight=False)
+            queued = [evaluation.id for evaluation in client.transfer(request | attack)]
+            for identifier in queued:
+                tell_id(identifier)
             if watch:
-                _follow(client, queued)
+                _require_success(_await(client, queued))
         if show or watch:
-            console.print(transfer_table(client.transfers(checkpoints, **attack)))
+            matrix = client.transfers(checkpoints, **attack)
+            if json:
+                print_json(matrix)
+            else:
+                print_listing(transfer_listing(matrix))
 
 
-def _follow(client: GauntletClient, queued: list[Evaluation]) -> list[Evaluation]:
+def follow(client: GauntletClient, identifiers: Sequence[str]) -> None:
+    """Show the evaluations until they end, then what each found; one that did not succeed ends the command."""
+    ended = _await(client, identifiers)
+    for evaluation in ended:
+        if len(identifiers) > 1:
+            say(f"{evaluation.id}: {evaluation.checkpoint_name}")
+        print_outcome(evaluation)
+    _require_success(ended)
+
+
+def _await(client: GauntletClient, identifiers: Sequence[str]) -> list[Evaluation]:
+    again = f"gauntlet watch {' '.join(identifiers)} returns to it"
     try:
-        ended = watch_evaluations(client, [evaluation.id for evaluation in queued], console)
+        return watch_evaluations(client, identifiers, console)
     except KeyboardInterrupt:
-        console.print("It goes on. gauntlet evaluations shows how far it is, gauntlet cancel ID ends one.")
-        raise typer.Exit(130) from None
+        say(f"It goes on. {again}, gauntlet cancel ID ends one.")
+        raise typer.Exit(INTERRUPTED) from None
+    except GauntletClientError as error:
+        if not error.may_pass:
+            raise
+        give_up(f"{error}\nIt may go on without it: {again}.", UNANSWERED)
+
+
+def _require_success(ended: Sequence[Evaluation]) -> None:
     for evaluation in ended:
         if evaluation.status != "succeeded":
             reason = evaluation.status_detail or evaluation.status_reason or "no reason is known"
             give_up(f"{evaluation.id} {evaluation.status}: {reason}")
-    return ended
+
+
+def _by_option(pointer: str, message: str) -> str:
+    """A fault with the option that it is of, such as `--eps` for `/attacks/0/eps`."""
+    field = pointer.rpartition("/")[2]
+    option = {"kind": "attack", "checkpoints": "CHECKPOINT", "checkpoint": "CHECKPOINT"}.get(field, field)
+    named = option if option.isupper() else f"--{option.replace('_', '-')}"
+    return f"{named}: {message}" if field.isidentifier() else message

@@ -4,10 +4,10 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 import gauntlet
-from cli.connection import console, give_up
+from cli.terminal import console, give_up, say
 from client import GauntletClientError
 from store.environment import SettingsInvalid
 
@@ -69,16 +69,12 @@ def settings(
     except SettingsInvalid as error:
         give_up(str(error))
     for each in listed_settings():
-        console.print(f"[bold]{each.variable}[/]={escape(now[each.name])}", highlight=False, soft_wrap=True)
-        console.print(
-            f"  {each.meaning} It may be {each.allowed}. Read by: {', '.join(each.read_by)}.",
-            markup=False,
-            highlight=False,
-        )
+        say(Text.assemble((each.variable, "bold"), f"={now[each.name]}"))
+        say(f"  {each.meaning} It may be {each.allowed}. Read by: {', '.join(each.read_by)}.")
 
 
 def print_version(asked: bool) -> None:
     """The callback of `--version`."""
     if asked:
-        console.print(f"gauntlet {gauntlet.__version__}", highlight=False)
+        say(f"gauntlet {gauntlet.__version__}")
         raise typer.Exit

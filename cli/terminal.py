@@ -20,7 +20,8 @@ UNANSWERED: Final = 3
 # Ctrl-C, as shells count it.
 INTERRUPTED: Final = 130
 
-_JOINERS = "\u200c\u200d"  # within words of several scripts, and within emoji
+# Joiners, which several scripts and emoji need, and spaces that do not break.
+_PART_OF_WORDS = "\u200c\u200d\u00a0\u202f"
 
 
 def _console(*, stderr: bool) -> Console:
@@ -39,7 +40,7 @@ def visible(text: str) -> str:
     Names of files and classes, and what a service says, may hold anything.
     """
     return "".join(
-        letter if letter.isprintable() or letter in _JOINERS else letter.encode("unicode_escape").decode()
+        letter if letter.isprintable() or letter in _PART_OF_WORDS else letter.encode("unicode_escape").decode()
         for letter in text
     )
 
@@ -52,7 +53,7 @@ def say(text: str | Text, to: Console = console, style: str = "") -> None:
 
 
 def tell_id(identifier: str) -> None:
-    """Write an id on a line of its own, for a person or a script to take."""
+    """Write an id, or another word to be copied, on a line of its own, for a person or a script to take."""
     typer.echo(identifier)
 
 

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
-from rich.table import Table
 
-from cli.connection import console, give_up
+from cli.json_output import AsJson, print_json
+from cli.listings import Cell, Column, Listing, print_listing
+from cli.tables import at_time
+from cli.terminal import give_up, tell_id
 from gauntlet.spec.messages import faults
 from gauntlet.spec.tokens import TokenRequest
 from service.settings import ServiceSettings
@@ -23,7 +25,6 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Make, list and revoke the tokens that open the API. For the server's machine: works on its database.",
 )
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 _PAGE = 100
 
 
@@ -47,9 +48,9 @@ def create(
             row, text = rows.create(session, key, request)
             shown = rows.show(row)
     if as_json:
-        _print_json({**shown.model_dump(mode="json"), "token": text})
+        typer.echo(json.dumps({**shown.model_dump(mode="json"), "token": text}, indent=2))
     else:
-        console.print(text, highlight=False, soft_wrap=True)
+        tell_id(text)
 
 
 @app.command("list")
@@ -64,15 +65,20 @@ def list_tokens(*, as_json: AsJson = False) -> None:
                 break
             after = page.rows[-1].id
     if as_json:
-        _print_json([token.model_dump(mode="json") for token in found])
+        print_json(found)
         return
-    table = Table()
-    for heading in ("token", "owner", "scope", "expires", "last used", "state"):
-        table.add_column(heading, overflow="fold")
-    for token in found:
-        days = [f"{at:%Y-%m-%d}" if at else "never" for at in (token.expires_at, token.last_used_at)]
-        table.add_row(token.id, token.owner, token.scope, *days, "revoked" if token.revoked_at else "")
-    console.print(table)
+    columns = [Column("token", "id"), *map(Column, ("owner", "scope", "expires", "last used", "state"))]
+    listed: list[list[Cell]] = [
+        [
+            token.id,
+            token.owner,
+            token.scope,
+            *(at_time(moment) if moment else "never" for moment in (token.expires_at, token.last_used_at)),
+            "revoked" if token.revoked_at else "",
+        ]
+        for token in found
+    ]
+    print_listing(Listing(columns, listed, empty="There are no tokens."))
 
 
 @app.command()
@@ -88,7 +94,7 @@ def revoke(token: Annotated[str, typer.Argument(metavar="TOKEN", help="Its id, t
 @app.command()
 def generate() -> None:
     """Print a fresh token that opens nothing yet: for the file that GAUNTLET_FIRST_TOKEN_FILE names."""
-    console.print(new_token(), highlight=False, soft_wrap=True)
+    tell_id(new_token())
 
 
 @contextmanager
@@ -100,7 +106,3 @@ def _store() -> Iterator[tuple[Database, ServiceSettings]]:
         yield database, settings
     finally:
         database.close()
-
-
-def _print_json(document: Any) -> None:
-    typer.echo(json.dumps(document, indent=1))

@@ -1,97 +1,99 @@
-"""A live view of an experiment: one bar per run and per evaluation, until all have ended."""
+"""Following an experiment, or evaluations by themselves, until all of it has ended."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
+from cli.bars import Bars
+from cli.lines import Lines
+from cli.patience import PATIENCE_S, Patience
+from cli.watched import Watched
 from client import GauntletClient
-from gauntlet.resources import TERMINAL, Evaluation, Experiment, Run
+from gauntlet.report.numbers import selection_title
+from gauntlet.resources import TERMINAL, EpochMetrics, Evaluation, Experiment
+from gauntlet.spec.objective_labels import objective_title
 
 _LOOK_EVERY_S = 0.5
-_STYLES = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
+# Of an experiment with a thousand jobs a look takes long: the service is asked for a fifth of the time at most.
+_REST_PER_LOOK = 4.0
+
+Ended = TypeVar("Ended")
+# One look: what is watched by now, and the answer once all has ended.
+Look = Callable[[], tuple[list[Watched], Ended | None]]
 
 
 def watch(
-    client: GauntletClient, experiment_id: str, console: Console, *, look_every_s: float = _LOOK_EVERY_S
+    client: GauntletClient,
+    experiment: str,
+    to: Console,
+    *,
+    look_every_s: float = _LOOK_EVERY_S,
+    patience_s: float = PATIENCE_S,
 ) -> Experiment:
-    """Show the experiment's jobs until it ends, and return it."""
-    with _bars(console) as progress:
-        bars: dict[str, TaskID] = {}
+    """Show the experiment's jobs until it ends, and return it.
+
+    On a screen each job has a bar; elsewhere there is a line for each epoch and each attack that ends.
+
+    Raises:
+        GauntletClientError: there is no such experiment, or the service stays away for `patience_s`.
+    """
+
+    def look() -> tuple[list[Watched], Experiment | None]:
+        # Asked for before its jobs, so that the last look at them shows how they ended.
+        seen = client.experiment(experiment)
+        return list(_jobs_of(client, experiment)), seen if seen.status in TERMINAL else None
+
+    return _follow(look, client, to, look_every_s, patience_s)
+
+
+def watch_evaluations(
+    client: GauntletClient, evaluations: Sequence[str], to: Console, *, patience_s: float = PATIENCE_S
+) -> list[Evaluation]:
+    """Show the evaluations until all have ended, and return them.
+
+    Raises:
+        GauntletClientError: there is none with such an id, or the service stays away for `patience_s`.
+    """
+
+    def look() -> tuple[list[Watched], list[Evaluation] | None]:
+        seen = [client.evaluation(identifier) for identifier in evaluations]
+        ended = all(evaluation.status in TERMINAL for evaluation in seen)
+        return [Watched(each.checkpoint_name or each.checkpoint, each) for each in seen], seen if ended else None
+
+    return _follow(look, client, to, _LOOK_EVERY_S, patience_s, by_attack=True)
+
+
+def _follow(
+    look: Look[Ended],
+    client: GauntletClient,
+    to: Console,
+    look_every_s: float,
+    patience_s: float,
+    *,
+    by_attack: bool = False,
+) -> Ended:
+    def epochs_after(run: str, epoch: int) -> list[EpochMetrics]:
+        return patience.ask(lambda: list(client.metrics(run, after=epoch)))
+
+    view = Bars(to, by_attack=by_attack) if to.is_interactive else Lines(to, epochs_after)
+    patience = Patience(view.tell, patience_s)
+    with view:
         while True:
-            # Asked for before its jobs, so that the last look at them shows how they ended.
-            experiment = client.experiment(experiment_id)
-            names = {}
-            for run in reversed(list(client.runs(experiment_id))):
-                names[run.id] = escape(f"{run.objective}, seed {run.seed}")
-                _update(progress, bars, run, names[run.id])
-            for evaluation in reversed(list(client.evaluations(experiment=experiment_id))):
-                selected = " = ".join(selection.replace("_", " ") for selection in evaluation.selection)
-                _update(progress, bars, evaluation, f"  {names.get(evaluation.run or '', '')}, {selected}")
-            if experiment.status in TERMINAL:
-                return experiment
-            time.sleep(look_every_s)
+            started = time.monotonic()
+            jobs, ended = patience.ask(look)
+            view.show(jobs)
+            if ended is not None:
+                return ended
+            time.sleep(max(look_every_s, _REST_PER_LOOK * (time.monotonic() - started)))
 
 
-def watch_evaluations(client: GauntletClient, evaluations: Sequence[str], console: Console) -> list[Evaluation]:
-    """Show the evaluations, a bar for each attack, until all have ended, and return them."""
-    with _bars(console) as progress:
-        bars: dict[tuple[str, str], TaskID] = {}
-        while True:
-            seen = [client.evaluation(identifier) for identifier in evaluations]
-            for evaluation in seen:
-                for attack in evaluation.attacks:
-                    key = evaluation.id, attack.label
-                    if key not in bars:
-                        name = f"{evaluation.checkpoint}, {attack.label}" if len(seen) > 1 else attack.label
-                        bars[key] = progress.add_task(escape(name), total=None, state="queued")
-                    state = " ".join(_parts(attack.status, attack.eta_s or None))
-                    progress.update(bars[key], total=attack.total, completed=attack.completed, state=state)
-            if all(evaluation.status in TERMINAL for evaluation in seen):
-                return seen
-            time.sleep(_LOOK_EVERY_S)
-
-
-def _bars(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[state]}"),
-        console=console,
-    )
-
-
-def _update(progress: Progress, bars: dict[str, TaskID], job: Run | Evaluation, name: str) -> None:
-    if job.id not in bars:
-        bars[job.id] = progress.add_task(name, total=None, state="queued")
-    if job.status == "succeeded":
-        progress.update(bars[job.id], total=1, completed=1, state=_state(job))
-    elif job.progress is not None:
-        progress.update(bars[job.id], total=job.progress.total, completed=job.progress.completed, state=_state(job))
-    else:
-        progress.update(bars[job.id], state=_state(job))
-
-
-def _state(job: Run | Evaluation) -> str:
-    style = _STYLES.get(job.status, "dim")
-    if job.status == "running" and job.progress is not None:
-        return f"[{style}]{' '.join(_parts(job.progress.phase, job.progress.eta_s))}[/]"
-    reason = f" ({job.status_reason})" if job.status_reason else ""
-    return f"[{style}]{job.status}{reason}[/]"
-
-
-def _parts(phase: str, eta_s: float | None) -> Iterable[str]:
-    yield phase
-    if eta_s is not None:
-        yield f"· {_duration(eta_s)} left"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+def _jobs_of(client: GauntletClient, experiment: str) -> Iterator[Watched]:
+    names = {}
+    for run in reversed(list(client.runs(experiment))):
+        names[run.id] = f"{objective_title(run.objective)}, seed {run.seed}"
+        yield Watched(names[run.id], run)
+    for evaluation in reversed(list(client.evaluations(experiment=experiment))):
+        selected = " = ".join(map(selection_title, evaluation.selection))
+        yield Watched(f"{names.get(evaluation.run or '', evaluation.checkpoint_name)}, {selected}", evaluation)

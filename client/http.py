@@ -4,7 +4,7 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar
 
 from client.connection import Connection, place
@@ -117,9 +117,9 @@ class GauntletClient:
         """Cancel a run."""
         return self._http.read(Run, "POST", place("runs", identifier, "cancel"))
 
-    def metrics(self, run: str) -> Iterator[EpochMetrics]:
-        """A run's epochs in order."""
-        return self._all(EpochMetrics, place("runs", run, "metrics"))
+    def metrics(self, run: str, *, after: int | None = None) -> Iterator[EpochMetrics]:
+        """A run's epochs in order; only those after one of them if it is named."""
+        return self._all(EpochMetrics, place("runs", run, "metrics"), after=None if after is None else str(after))
 
     def metrics_csv(self, run: str) -> str:
         """The same as CSV."""
@@ -217,14 +217,15 @@ class GauntletClient:
         Raises:
             OSError: a file cannot be read.
         """
-        files = [("image", (path.name, path.read_bytes())) for path in images]
+        # A name need not be UTF-8 in a folder, but must in a request.
+        named = [(path.name.encode("utf-8", "replace").decode(), path) for path in images]
+        files = [("image", (name, path.read_bytes())) for name, path in named]
         request: dict[str, Any] = {"files": files, "data": {"checkpoint": list(checkpoints)}}
         return list(self._http.read(Page[Classification], "POST", "/v1/classifications", **request).data)
 
     def create_token(self, request: TokenRequest | Mapping[str, Any]) -> NewToken:
         """Make a token, as an admin. Not sent again if the answer is lost: the token would be lost with it."""
-        body = request.model_dump(mode="json") if isinstance(request, TokenRequest) else dict(request)
-        return NewToken.model_validate_json(self._send("POST", "/v1/tokens", pauses_s=(), json=body).content)
+        return self._http.read(NewToken, "POST", "/v1/tokens", pauses_s=(), **_body(request))
 
     def tokens(self) -> Iterator[Token]:
         """All tokens, newest first, but for what they say themselves."""
@@ -232,7 +233,7 @@ class GauntletClient:
 
     def revoke_token(self, identifier: str) -> Token:
         """Let a token open nothing from now on."""
-        return self._read(Token, "DELETE", f"/v1/tokens/{identifier}")
+        return self._http.read(Token, "DELETE", place("tokens", identifier))
 
     def _all(self, resource: type[T], path: str, **filters: str | None) -> Iterator[T]:
         params: dict[str, str | int] = {"limit": _PAGE}
@@ -246,8 +247,11 @@ class GauntletClient:
 
 
 def _submission(document: Spec | Mapping[str, Any], idempotency_key: str | None) -> dict[str, Any]:
-    headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-    return {"content": _written(document), "headers": headers}
+    return _body(document, {"Idempotency-Key": idempotency_key or uuid.uuid4().hex})
+
+
+def _body(document: Spec | Mapping[str, Any], headers: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    return {"content": _written(document), "headers": {"Content-Type": "application/json", **headers}}
 
 
 def _written(document: Spec | Mapping[str, Any]) -> str:

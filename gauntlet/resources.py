@@ -93,13 +93,16 @@ class AttackProgress(Resource):
 class Evaluation(Job):
     """One checkpoint under attack. `experiment` and `run` are None where a request of its own asked for it.
 
-    `doubts` are all reasons not to take the outcome's numbers at their word; none before there is one.
+    `checkpoint_name` and `dataset` are what a reader knows the checkpoint and its images by. `doubts` are all reasons
+    not to take the outcome's numbers at their word; none before there is one.
     """
 
     object: Literal["evaluation"] = "evaluation"
     experiment: str | None
     run: str | None
     checkpoint: str
+    checkpoint_name: str = ""  # an earlier service says neither
+    dataset: str = ""
     selection: tuple[Selection, ...]
     spec: EvaluationSpec
     attacks: tuple[AttackProgress, ...] = ()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from gauntlet import resources
 from gauntlet.report.progress import StageCount, attack_progress
@@ -18,7 +18,7 @@ from gauntlet.spec.evaluation import EvaluationSpec, Selection, SelectOn
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.kinds import dataset_title
 from store import batches as stored
-from store import jobs
+from store import checkpoints, jobs
 from store.database import db_now
 from store.jobs import Claim
 from store.lookup import find
@@ -222,14 +222,26 @@ def show(session: Session, shown: Sequence[Evaluation]) -> list[resources.Evalua
     """The evaluations as the API shows them, with the progress of each attack counted from the batches."""
     counts = stored.stage_counts(session, [evaluation.id for evaluation in shown])
     attacked = {evaluation.checkpoint_id for evaluation in shown}
-    measured = select(Checkpoint.id, Checkpoint.metrics).where(Checkpoint.id.in_(attacked))
-    metrics = dict(session.execute(measured).all())
-    return [_show(evaluation, counts[evaluation.id], metrics[evaluation.checkpoint_id]) for evaluation in shown]
+    found = select(Checkpoint).options(joinedload(Checkpoint.run)).where(Checkpoint.id.in_(attacked))
+    about = {checkpoint.id: _About.of(checkpoint) for checkpoint in session.scalars(found)}
+    return [_show(evaluation, counts[evaluation.id], about[evaluation.checkpoint_id]) for evaluation in shown]
 
 
-def _show(
-    evaluation: Evaluation, counts: Mapping[str, StageCount], metrics: Mapping[str, float]
-) -> resources.Evaluation:
+@dataclass(frozen=True)
+class _About:
+    """What is shown of an evaluation's checkpoint."""
+
+    name: str
+    dataset: str
+    metrics: Mapping[str, float]
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> "_About":
+        card = checkpoints.card_of(checkpoint)
+        return cls(checkpoints.name_of(checkpoint), dataset_title(card.dataset), checkpoint.metrics)
+
+
+def _show(evaluation: Evaluation, counts: Mapping[str, StageCount], about: _About) -> resources.Evaluation:
     spec = specified(evaluation)
     outcome = None if evaluation.outcome is None else EvaluationOutcome.model_validate(evaluation.outcome)
     return resources.Evaluation(
@@ -237,10 +249,12 @@ def _show(
         experiment=evaluation.experiment_id,
         run=evaluation.run_id,
         checkpoint=evaluation.checkpoint_id,
+        checkpoint_name=about.name,
+        dataset=about.dataset,
         selection=tuple(evaluation.selection),
         spec=spec,
         attacks=attack_progress(spec, counts, evaluation.images or spec.samples),
         outcome=outcome,
-        doubts=() if outcome is None else doubts(outcome.findings, outcome.masking, metrics),
+        doubts=() if outcome is None else doubts(outcome.findings, outcome.masking, about.metrics),
         **jobs.shown(evaluation),
     )

@@ -52,7 +52,7 @@ class System:
         migrate(database_url)
 
     def __enter__(self) -> Self:
-        self.start("service")
+        self.service = self.start("service")
         await_that(self.client.ready)
         return self
 

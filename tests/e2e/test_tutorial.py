@@ -34,7 +34,6 @@ def test_the_tutorial_trains_a_robust_classifier(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GAUNTLET_")} | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "GAUNTLET_PORT": str(free_port("127.0.0.1", 0)),
-        "COLUMNS": "100",
     }
     with output.open("w") as file:
         shell = subprocess.Popen(
@@ -51,17 +50,18 @@ def test_the_tutorial_trains_a_robust_classifier(tmp_path: Path) -> None:
         if shell.poll() is None:
             kill_group(shell)
     text = output.read_text()
-    assert re.search(r"zero\.png +│ 0 ", text)
+    assert re.search(r"^zero\.png +ckpt_\w+ +0 ", text, flags=re.MULTILINE)
+    assert text.count(": epoch 5 of 5, ") == 2
     assert text.rstrip().endswith("Stopped.")
 
     assert "<svg" in (tmp_path / "report.html").read_text()
     accuracies = re.search(
-        r"^\| ppo \| 0 \| epoch 5 \(last\) \| .*? \| (\S+) .*? \| (\S+) ",
+        r"^\| PPO \| 0 \| epoch 5 \(last\) \| .*? \| (\S+) .*? \| (\S+) ",
         (tmp_path / "report.md").read_text(),
         flags=re.MULTILINE,
     )
     assert accuracies is not None
     natural, fgsm = map(float, accuracies.groups())
-    # Chance is 10 per cent. Measured: 89 and 61.
+    # Chance is 10 per cent. Measured on two processors: 89 and 61, 96 and 71.
     assert natural > 75
     assert fgsm > 40

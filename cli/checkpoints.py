@@ -1,0 +1,80 @@
+"""The commands that bring models in, take them out, and let them classify."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.connection import open_client, refusals_told
+from cli.documents import read, told_where_it_stands
+from cli.identifiers import CheckpointId, CheckpointOptions
+from cli.json_output import AsJson, print_json
+from cli.listings import print_listing
+from cli.tables import classifications_listing
+from cli.terminal import errors, say, tell_id
+from gauntlet.spec.checkpoint_card import ImportCard
+from gauntlet.spec.files import SpecFile
+
+
+def weights(
+    checkpoint: CheckpointId,
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the safetensors file.")],
+) -> None:
+    """Download a checkpoint's weights."""
+    with open_client() as client:
+        content = client.weights(checkpoint)
+        out.write_bytes(content)
+        say(f"{out}: {len(content):,} bytes")
+
+
+def import_weights(
+    weights: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A safetensors file.")],
+    *,
+    card: Annotated[Path | None, typer.Option(help="A JSON or YAML file that describes the model.")] = None,
+    name: Annotated[str | None, typer.Option(help="What to call it; by default the file's name.")] = None,
+    source: Annotated[str | None, typer.Option(help="Where the weights come from.")] = None,
+    architecture: Annotated[str | None, typer.Option(help="cnn or resnet18.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="digits, cifar10, or a folder of images, whose classes need a --card.")
+    ] = None,
+) -> None:
+    """Import a model trained elsewhere; an option overrides what the card says."""
+    said = {
+        "name": name,
+        "source": source,
+        "architecture": None if architecture is None else {"kind": architecture},
+        "dataset": None if dataset is None else _dataset(dataset),
+    }
+    given = {field: value for field, value in said.items() if value is not None}
+    file = SpecFile(weights, {}, {}) if card is None else read(card, ImportCard)
+    with open_client() as client:
+        with told_where_it_stands(file, within="/card", others={"/weights": weights}):
+            imported = client.import_checkpoint(weights, {"name": weights.stem} | file.fields | given)
+        tell_id(imported.id)
+        for finding in imported.findings:
+            say(finding.message, errors, "yellow")
+
+
+def _dataset(name: str) -> dict[str, Any]:
+    return {"name": name} if name in {"digits", "cifar10"} else {"name": "image_folder", "folder": name}
+
+
+def classify(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", exists=True, dir_okay=False)],
+    checkpoint: CheckpointOptions,
+    *,
+    json: AsJson = False,
+) -> None:
+    """Classify PNG or JPEG images with one or more checkpoints."""
+
+    def tell(pointer: str, message: str) -> str:
+        field, _, position = pointer.removeprefix("/").partition("/")
+        return f"{images[int(position)] if field == 'image' and position else f'--{field}'}: {message}"
+
+    with open_client() as client:
+        with refusals_told(tell):
+            seen = client.classify(images, checkpoint)
+        if json:
+            print_json(seen)
+        else:
+            print_listing(classifications_listing(seen))
