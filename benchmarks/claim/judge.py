@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.claim.records import Attacked, Epoch, RunRecord, read_runs
 from gauntlet.report.published import PAPER
-from gauntlet.results.intervals import paired_p, student_interval
+from gauntlet.results.intervals import holm, paired_p, student_interval
 
 AUTOATTACK, APGD_T = "autoattack@8/255", "apgd-t@8/255"
 # In the trial one run swung by two to three points between neighbouring epochs.
@@ -114,7 +114,7 @@ def judge(results: Path) -> Verdict:
     found = {name: _compared(name, main, way) for name, way in ways.items()}
     outside = _compared("checkpoints chosen on held-out images, AutoAttack", held_out, ways[_BEST])
     missing = [name for name, comparison in found.items() if comparison is None]
-    primary = _holm([comparison for comparison in found.values() if comparison is not None])
+    primary = _adjusted([comparison for comparison in found.values() if comparison is not None])
     return Verdict(
         answer=_answer({comparison.name: comparison for comparison in primary}),
         primary=tuple(primary),
@@ -179,14 +179,10 @@ def _compared(
     )
 
 
-def _holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The same with p adjusted (Holm 1979, Scand. J. Stat. 6): each times how many are not smaller, never falling."""
-    tested = sorted((one.p, position) for position, one in enumerate(comparisons) if one.p is not None)
-    adjusted: dict[int, float] = {}
-    least = 0.0
-    for rank, (p, position) in enumerate(tested):
-        least = max(least, min(1.0, (len(tested) - rank) * p))
-        adjusted[position] = least
+def _adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """The same with p adjusted for all that have one."""
+    tested = {position: one.p for position, one in enumerate(comparisons) if one.p is not None}
+    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
     return [replace(one, adjusted_p=adjusted.get(position)) for position, one in enumerate(comparisons)]
 
 
