@@ -26,9 +26,18 @@ def test_the_demo_runs_the_main_job_and_stops(tmp_path: Path, monkeypatch: pytes
     run_demo(settings, said, small)
     assert isinstance(said.file, io.StringIO)
     text = said.file.getvalue()
-    for expected in ("cross_entropy", "policy_gradient", "AutoAttack", "held-out digit", str(tmp_path), "Stopped."):
+    for expected in (
+        "cross-entropy",
+        "policy gradient",
+        ": epoch 2 of 2, ",
+        " done, 4 images, ",
+        "AutoAttack",
+        "held-out digit",
+        str(tmp_path),
+        "Stopped.",
+    ):
         assert expected in text
     classified = text.partition("held-out digit")[2]
-    assert "cross_entropy" in classified
-    assert "policy_gradient" in classified
+    assert "cross-entropy" in classified
+    assert "policy gradient" in classified
     assert (tmp_path / "digit.png").exists()
