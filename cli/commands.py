@@ -9,7 +9,7 @@ from cli.connection import open_client
 from cli.documents import read_spec, told_where_it_stands
 from cli.identifiers import KINDS, AnyId, kind_of
 from cli.report_tables import print_report
-from cli.terminal import FAILED, INTERRUPTED, UNANSWERED, console, give_up, say, tell_id
+from cli.terminal import FAILED, INTERRUPTED, UNANSWERED, console, give_up, say, tell_id, write_any_letter
 from cli.watching import watch as watch_experiment
 from client import GauntletClient, GauntletClientError
 from gauntlet.resources import TERMINAL
@@ -29,11 +29,11 @@ app.add_typer(tokens.app, name="tokens")
 @app.callback()
 def gauntlet(
     *,
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001  # its callback does the work
         bool, typer.Option("--version", callback=system.print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    write_any_letter()
 
 
 @app.command()

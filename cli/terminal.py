@@ -4,6 +4,7 @@ Exit statuses that scripts can rely on: `DONE`, `FAILED`, `MISUSED`, `UNANSWERED
 """
 
 import sys
+from io import TextIOWrapper
 from typing import Final, NoReturn
 
 import typer
@@ -32,6 +33,13 @@ def _console(*, stderr: bool) -> Console:
 
 console = _console(stderr=False)
 errors = _console(stderr=True)
+
+
+def write_any_letter() -> None:
+    """Have letters that the output's encoding lacks written out, where they would end the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def visible(text: str) -> str:
