@@ -1,18 +1,15 @@
 """The wake-up line: a Celery app without tasks. The database row is the queue; a lost message loses nothing."""
 
 import logging
-from collections.abc import Iterable
 from typing import Final
 
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from store.jobs import JobKind
-
 logger = logging.getLogger(__name__)
 
 # Published by name, so that the service needs nothing of the worker.
-TASKS: Final[dict[JobKind, str]] = {"run": "gauntlet.train", "evaluation": "gauntlet.evaluate"}
+TASK: Final = "gauntlet.work"
 
 
 def create_celery(broker_url: str, *, socket_timeout_s: float = 30) -> Celery:
@@ -44,11 +41,14 @@ def create_celery(broker_url: str, *, socket_timeout_s: float = 30) -> Celery:
     return app
 
 
-def wake(app: Celery, kind: JobKind, identifiers: Iterable[str]) -> None:
-    """Tell the workers of queued jobs. Call after the commit; where the broker is down the reconciler repeats it."""
-    for identifier in identifiers:
+def wake(app: Celery, jobs: int) -> None:
+    """Tell the workers that so many jobs wait. Call after the commit; where the broker is down they find out anyway.
+
+    A message names no job: whoever receives it takes the one whose turn it is (`store.turns`).
+    """
+    for _ in range(jobs):
         try:
-            app.send_task(TASKS[kind], args=[identifier])
+            app.send_task(TASK)
         except OperationalError as error:
-            logger.warning("The broker did not take the wake-up for %s: %s", identifier, error)
+            logger.warning("The broker did not take a wake-up: %s", error)
             return

@@ -48,23 +48,29 @@ class JobProgress:
 
 @dataclass(frozen=True)
 class Claim:
-    """A job held by one attempt; `token` guards every write of it."""
+    """A job held by one attempt; `token` guards every write of it. `experiment` is for those who read of it."""
 
     kind: JobKind
     id: str
     token: int
+    experiment: str | None = None
 
     @property
     def model(self) -> JobModel:
         return JOB_MODELS[self.kind]
 
 
+def waiting(model: JobModel) -> tuple[ColumnElement[bool], ...]:
+    """Conditions of a job that may be claimed now."""
+    return model.status == "queued", or_(model.not_before.is_(None), model.not_before <= db_now())
+
+
 def claim(session: Session, kind: JobKind, identifier: str, worker: str, lease_s: float) -> Claim | None:
     """Take a queued job, or None if it is not there to be taken. Of two claimers one gets it."""
     model = JOB_MODELS[kind]
-    token = session.scalar(
+    taken = session.execute(
         update(model)
-        .where(model.id == identifier, *_waiting(model))
+        .where(model.id == identifier, *waiting(model))
         .values(
             status="running",
             status_reason=None,
@@ -75,9 +81,9 @@ def claim(session: Session, kind: JobKind, identifier: str, worker: str, lease_s
             started_at=func.coalesce(model.started_at, db_now()),
             lease_expires_at=db_now() + lease_s,
         )
-        .returning(model.attempt)
-    )
-    return None if token is None else Claim(kind, identifier, token)
+        .returning(model.attempt, model.experiment_id)
+    ).one_or_none()
+    return None if taken is None else Claim(kind, identifier, taken.attempt, taken.experiment_id)
 
 
 def renew(session: Session, held: Claim, lease_s: float, progress: JobProgress | None) -> bool:
@@ -196,6 +202,21 @@ def end_of(session: Session, held: Claim) -> str:
     return f"the {held.kind} is {job.status}{reason}{detail}"
 
 
+Hold = Literal["kept", "expired", "gone"]
+
+
+def holds(session: Session, claims: Sequence[Claim]) -> dict[Claim, Hold]:
+    """Whether each attempt still holds its job, and its lease runs or ran out by the database's clock."""
+    found: dict[Claim, Hold] = dict.fromkeys(claims, "gone")
+    for held in claims:
+        model = held.model
+        query = select(model.lease_expires_at < db_now()).where(*_is_held(held))
+        expired = session.scalar(query)
+        if expired is not None:
+            found[held] = "expired" if expired else "kept"
+    return found
+
+
 def reclaim_expired(session: Session, model: JobModel, *, retry_s: float) -> dict[str, str]:
     """Take back every job whose lease ran out by the database's clock; returns what status each has now, by id.
 
@@ -205,17 +226,6 @@ def reclaim_expired(session: Session, model: JobModel, *, retry_s: float) -> dic
     values = _crashed(model, "worker_lost", retry_s, _AFTER_A_LOSS) | {"status_detail": _RAN_OUT}
     taken = update(model).where(model.id.in_(expired.with_for_update(skip_locked=True))).values(values)
     return {row.id: row.status for row in session.execute(taken.returning(model.id, model.status))}
-
-
-def longest_waiting(session: Session, limit: int) -> list[tuple[JobKind, str]]:
-    """The jobs that may be claimed and waited longest; evaluations first, since they complete an experiment."""
-    order: tuple[JobKind, ...] = ("evaluation", "run")
-    waiting: list[tuple[JobKind, str]] = []
-    for kind in order:
-        model = JOB_MODELS[kind]
-        query = select(model.id).where(*_waiting(model)).order_by(model.id).limit(limit - len(waiting))
-        waiting += [(kind, identifier) for identifier in session.scalars(query)]
-    return waiting
 
 
 def request_cancel(session: Session, model: JobModel, *where: Any) -> None:
@@ -260,13 +270,12 @@ def shown(job: Job) -> dict[str, Any]:
 
 
 def _held(held: Claim) -> Update:
+    return update(held.model).where(*_is_held(held))
+
+
+def _is_held(held: Claim) -> tuple[ColumnElement[bool], ...]:
     model = held.model
-    return update(model).where(model.id == held.id, model.attempt == held.token, model.status == "running")
-
-
-def _waiting(model: JobModel) -> tuple[ColumnElement[bool], ...]:
-    """Conditions of a job that may be claimed now."""
-    return model.status == "queued", or_(model.not_before.is_(None), model.not_before <= db_now())
+    return model.id == held.id, model.attempt == held.token, model.status == "running"
 
 
 def _write(session: Session, held: Claim, values: Mapping[str, Any]) -> None:

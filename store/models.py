@@ -97,6 +97,7 @@ class Run(Job, Base):
         UniqueConstraint("experiment_id", "ordinal"),
         CheckConstraint(f"status IN ({_STATUS_LIST})", name="status"),
         Index(None, "status", "lease_expires_at"),
+        Index(None, "experiment_id", "started_at"),
     )
 
     experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id"))
@@ -163,9 +164,10 @@ class Evaluation(Job, Base):
         UniqueConstraint("idempotency_key", "checkpoint_id"),
         CheckConstraint(f"status IN ({_STATUS_LIST})", name="status"),
         Index(None, "status", "lease_expires_at"),
+        Index(None, "experiment_id", "started_at"),
     )
 
-    experiment_id: Mapped[str | None] = mapped_column(ForeignKey("experiments.id"), index=True)
+    experiment_id: Mapped[str | None] = mapped_column(ForeignKey("experiments.id"))
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"), index=True)
     checkpoint_id: Mapped[str] = mapped_column(ForeignKey("checkpoints.id"), index=True)
     selection: Mapped[list[Selection]] = mapped_column(Json)

@@ -1,4 +1,4 @@
-"""The Celery worker: thin tasks that hand a job's id to a process of its own."""
+"""The Celery worker: a message wakes it, and the job whose turn it is gets a process of its own."""
 
 import logging
 from functools import partial
@@ -7,7 +7,7 @@ from typing import Any
 from celery import Celery, signals
 
 import gauntlet
-from store.broker import TASKS, create_celery
+from store.broker import TASK, create_celery
 from store.database import Database
 from store.texts import masked
 from worker.processes import JobProcesses
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def create_worker(settings: WorkerSettings) -> Celery:
-    """A Celery app with this project's tasks, its reconciler and an orderly shutdown.
+    """A Celery app with this project's task, its reconciler and an orderly shutdown.
 
     Raises:
         DeviceUnusable: no job of this worker could run.
@@ -33,13 +33,9 @@ def create_worker(settings: WorkerSettings) -> Celery:
     # Apart from the reconciler, which a storage that hangs must not hold up.
     sweeper = Rounds("sweeper", partial(sweep, database, settings.storage), settings.sweep_s)
 
-    @app.task(name=TASKS["run"])
-    def train(run_id: str) -> None:
-        processes.run("run", run_id)
-
-    @app.task(name=TASKS["evaluation"])
-    def evaluate(evaluation_id: str) -> None:
-        processes.run("evaluation", evaluation_id)
+    @app.task(name=TASK)
+    def work() -> None:
+        processes.run()
 
     # Not `worker_ready`: that waits for the broker.
     @signals.worker_init.connect(weak=False)

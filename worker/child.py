@@ -69,7 +69,7 @@ def _work(database: Database, held: Claim, settings: WorkerSettings, heartbeat: 
     try:
         if held.kind == "run":
             waiting = train_run(database, held, settings, heartbeat, device)
-            wake(create_celery(settings.broker_url), "evaluation", waiting)
+            wake(create_celery(settings.broker_url), len(waiting))
         else:
             evaluate_checkpoint(database, held, settings, heartbeat, device)
     except Stopped as stopped:

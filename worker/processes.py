@@ -1,26 +1,49 @@
 """One fresh process per job, made by a fork server that has torch loaded but never touches a GPU.
 
-A process starts in 45 ms (after 2.5 s for the first), and all its memory, the GPU's too, comes back when it ends.
+A process starts in 45 ms (after 2.5 s for the first), and all its memory, the GPU's too, comes back when it ends. One
+that hangs does not renew its lease, and is ended by this worker once that has run out.
 """
 
 import contextlib
 import logging
 import multiprocessing
+import os
 import signal
 import threading
+import time
+from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 
-from store import jobs
+from store import jobs, turns
 from store.database import Database
 from store.errors import LeaseLost
-from store.jobs import Claim, JobKind
+from store.jobs import Claim
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
 
+# torch has been loaded within three seconds, and a GPU answered within ten; a driver that hangs does not.
+_PROBE_WITHIN_S = 120.0
+# After the grace that a job has for its own end.
+_LAST_GRACE_S = 3.0
+
 
 class DeviceUnusable(Exception):
     """The device that the settings name is not there or does not work."""
+
+
+@dataclass(eq=False)
+class _Job:
+    """A claimed job and its process; `gone_since` is when it was first seen that the job is no longer its attempt's."""
+
+    held: Claim
+    process: ForkServerProcess
+    gone_since: float | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.held.id} attempt {self.held.token}"
 
 
 class JobProcesses:
@@ -31,9 +54,11 @@ class JobProcesses:
         self._database = database
         self._context = multiprocessing.get_context("forkserver")
         self._slots = threading.BoundedSemaphore(settings.worker_slots)
-        self._running: dict[Claim, ForkServerProcess] = {}
+        self._jobs: list[_Job] = []
         self._lock = threading.Lock()
         self._closing = False
+        self._preparing = threading.Lock()
+        self._prepared = False
 
     def prepare(self) -> None:
         """Start the fork server and wait until it has torch, so that no job's lease runs while it loads.
@@ -41,78 +66,155 @@ class JobProcesses:
         Raises:
             DeviceUnusable: no job of this worker could run; better to claim none.
         """
+        with self._preparing:
+            if not self._prepared:
+                self._probe()
+                self._prepared = True
+
+    def _probe(self) -> None:
         self._context.set_forkserver_preload(["worker.child"])
         probe = self._context.Process(target=_probe, args=(self._settings,), name="probe")
         probe.start()
-        probe.join()
+        probe.join(_PROBE_WITHIN_S)
         if probe.exitcode != 0:
+            probe.kill()
             raise DeviceUnusable(f"The device {self._settings.device!r} (GAUNTLET_DEVICE) cannot be used here.")
 
     @property
     def free_slots(self) -> int:
         """How many more jobs could start now."""
-        return 0 if self._closing else self._settings.worker_slots - len(self._running)
+        return 0 if self._closing else self._settings.worker_slots - len(self._jobs)
 
-    def run(self, kind: JobKind, identifier: str) -> None:
-        """Once a slot is free, claim the job and do it in a process of its own; returns when that ends.
+    def run(self) -> None:
+        """Once a slot is free, do the job whose turn it is in a process of its own; returns when that ends.
 
-        Nothing happens if it cannot be claimed.
+        Nothing happens if no job waits.
         """
         with self._slots:
-            self._do(kind, identifier)
+            self._do()
 
-    def start(self, kind: JobKind, identifier: str) -> None:
+    def start(self) -> None:
         """The same in a thread of its own, and only if a slot is free now."""
         # No daemon: the worker's end waits until what its jobs leave behind is written down.
-        threading.Thread(target=self._run_at_once, args=(kind, identifier), name=identifier).start()
+        threading.Thread(target=self._run_at_once, name="job").start()
 
-    def _run_at_once(self, kind: JobKind, identifier: str) -> None:
+    def _run_at_once(self) -> None:
         if not self._slots.acquire(blocking=False):
             return
         try:
-            self._do(kind, identifier)
-        except Exception:
-            logger.exception("The %s %s could not be started or put back.", kind, identifier)
+            self._do()
         finally:
             self._slots.release()
 
-    def _do(self, kind: JobKind, identifier: str) -> None:
+    def _do(self) -> None:
         if self._closing:
             return
-        with self._database.writing() as session:
-            held = jobs.claim(session, kind, identifier, self._settings.worker_name, self._settings.lease_s)
+        try:
+            self.prepare()
+            with self._database.writing() as session:
+                held = turns.claim_next(session, self._settings.worker_name, self._settings.lease_s)
+        except Exception:
+            # The job, if there was one, is found by the reconciler.
+            logger.exception("No job could be claimed.")
+            return
         if held is None:
             return
-        process = self._context.Process(target=_enter, args=(self._settings, held), name=identifier)
+        job = _Job(held, self._context.Process(target=_enter, args=(self._settings, held), name=held.id))
         with self._lock:
-            process.start()
-            logger.info("%s attempt %d starts as process %d.", held.id, held.token, process.pid)
-            self._running[held] = process
-            if self._closing:
-                process.terminate()
-        process.join()
+            self._jobs.append(job)
+        try:
+            self._await_end(job)
+        except Exception:
+            logger.exception("%s could not be started or put back.", job.name)
+        finally:
+            with self._lock:
+                self._jobs.remove(job)
+
+    def _await_end(self, job: _Job) -> None:
+        try:
+            # Without the lock, which a fork server that hangs would keep from everybody.
+            job.process.start()
+        except (OSError, EOFError) as error:
+            # The fork server is gone.
+            self._prepared = False
+            self._give_back(job, f"could not be started ({type(error).__name__})")
+            return
+        logger.info("%s of %s starts as process %d.", job.name, job.held.experiment or "no experiment", job.process.pid)
+        if self._closing:
+            job.process.terminate()
+        job.process.join()
+        if job.process.exitcode != 0:
+            self._give_back(job, _ending(job.process.exitcode))
+
+    def end_hung(self) -> None:
+        """End the processes that let their lease run out, or go on although their job is no longer theirs.
+
+        The lease is the database's: where that is away, nobody can tell, and nobody else can take the job.
+        """
         with self._lock:
-            del self._running[held]
-        if process.exitcode != 0:
-            self._give_back(held, process.exitcode)
+            running = list(self._jobs)
+        if not running:
+            return
+        with self._database.reading() as session:
+            holds = jobs.holds(session, [job.held for job in running])
+        now = time.monotonic()
+        for job in running:
+            match holds[job.held]:
+                case "kept":
+                    job.gone_since = None
+                case "expired":
+                    logger.error("%s hangs: it did not renew its lease. Its process is ended.", job.name)
+                    self._kill(job)
+                case "gone":
+                    # Told by its heartbeat, it may take so long to stop, or to tidy up after its end.
+                    job.gone_since = job.gone_since or now
+                    if now - job.gone_since > self._settings.stop_grace_s + _LAST_GRACE_S:
+                        logger.error("%s does not end although its job is over. Its process is ended.", job.name)
+                        self._kill(job)
 
     def shut_down(self) -> None:
-        """Ask every job to stop at its next batch and go back to the queue; start no more."""
+        """Ask every job to stop at its next batch and go back to the queue; start no more.
+
+        Those that do not end within their grace are ended.
+        """
         self._closing = True
         with self._lock:
-            for process in self._running.values():
-                process.terminate()
+            running = list(self._jobs)
+        for job in running:
+            if job.process.pid is not None:
+                job.process.terminate()
+        last = threading.Timer(self._settings.stop_grace_s + _LAST_GRACE_S, self._end_all)
+        last.daemon = True
+        last.start()
 
-    def _give_back(self, held: Claim, exit_code: int | None) -> None:
-        fault = f"The process of attempt {held.token} {_ending(exit_code)}."
+    def _end_all(self) -> None:
+        with self._lock:
+            running = list(self._jobs)
+        for job in running:
+            logger.error("%s does not stop. Its process is ended.", job.name)
+            self._kill(job)
+
+    def _kill(self, job: _Job) -> None:
+        # One that is deep in the kernel ends when it comes out of there; until then it keeps its memory, and its slot.
+        if job.process.pid is not None:
+            job.process.kill()
+            return
+        # The fork server does not answer. Whoever waits for it hears that it ended; the next start makes a new one.
+        server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # noqa: SLF001  # there is no other way to it
+        if server is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(server, signal.SIGKILL)
+
+    def _give_back(self, job: _Job, how: str) -> None:
+        fault = f"The process of attempt {job.held.token} {how}."
         with contextlib.suppress(LeaseLost), self._database.writing() as session:
             if self._closing:
                 # It was told to stop before it could listen; that is no crash of its own.
-                jobs.release(session, held, "worker_shutdown")
+                jobs.release(session, job.held, "worker_shutdown")
             else:
-                jobs.abandon(session, held, fault, retry_s=self._settings.retry_s)
+                jobs.abandon(session, job.held, fault, retry_s=self._settings.retry_s)
         with self._database.reading() as session:
-            logger.error("%s %s Now %s", held.id, fault, jobs.end_of(session, held))
+            logger.error("%s: %s Now %s", job.held.id, fault, jobs.end_of(session, job.held))
 
 
 def _ending(exit_code: int | None) -> str:

@@ -2,7 +2,7 @@
 
 import logging
 
-from store import jobs
+from store import jobs, turns
 from store.database import Database
 from worker.processes import JobProcesses
 
@@ -10,11 +10,12 @@ logger = logging.getLogger(__name__)
 
 
 def reconcile(database: Database, processes: JobProcesses, *, retry_s: float) -> None:
-    """Queue what dead workers held; and if this worker has room although jobs wait, start them.
+    """End this worker's processes that hang, queue what dead workers held, and start what waits if there is room.
 
     A job that waits beside a worker with room lost its message, or the broker is down, so it is started without one. A
-    message that was merely on its way then finds the job claimed.
+    message that was merely on its way then finds nothing to do.
     """
+    processes.end_hung()
     with database.writing() as session:
         for model in jobs.JOB_MODELS.values():
             for identifier, status in jobs.reclaim_expired(session, model, retry_s=retry_s).items():
@@ -23,6 +24,6 @@ def reconcile(database: Database, processes: JobProcesses, *, retry_s: float) ->
     if free <= 0:
         return
     with database.reading() as session:
-        waiting = jobs.longest_waiting(session, free)
-    for kind, identifier in waiting:
-        processes.start(kind, identifier)
+        waiting = turns.count_waiting(session)
+    for _ in range(min(free, waiting)):
+        processes.start()

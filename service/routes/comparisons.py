@@ -63,7 +63,7 @@ def submit_transfers(
         shown = evaluations.show(session, queued.evaluations)
     for row in queued.evaluations if queued.waiting else ():
         logger.info("Evaluation %s of checkpoint %s is queued.", row.id, row.checkpoint_id)
-    wake(celery, "evaluation", queued.waiting)
+    wake(celery, len(queued.waiting))
     filters = [("checkpoint", identifier) for identifier in request.checkpoints]
     filters += [("eps", format_eps(request.eps)), ("norm", request.norm)]
     filters += [("steps", str(request.steps)), ("loss", request.loss)]

@@ -55,7 +55,7 @@ def submit_evaluation(
         (shown,) = evaluations.show(session, queued.evaluations)
     if queued.waiting:
         logger.info("Evaluation %s of checkpoint %s is queued.", shown.id, shown.checkpoint)
-    wake(celery, "evaluation", queued.waiting)
+    wake(celery, len(queued.waiting))
     response.headers["Location"] = f"/v1/evaluations/{shown.id}"
     return shown
 

@@ -50,7 +50,7 @@ def submit(
             require_weights(session, settings.storage, [*started, *sources(spec.evaluation, "/evaluation")])
     if waiting:
         logger.info("Experiment %s (%s) is queued: %s.", experiment.id, experiment.name, ", ".join(waiting))
-    wake(celery, "run", waiting)
+    wake(celery, len(waiting))
     response.headers["Location"] = f"/v1/experiments/{experiment.id}"
     return _read(database, experiment.id)
 

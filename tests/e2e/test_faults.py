@@ -61,7 +61,7 @@ def test_a_run_survives_the_death_of_its_worker_bit_by_bit(
     finish(client, undisturbed)
 
     run = only_run(client, killed)
-    assert [event.kind for event in client.events(run.id) if event.epoch is None] == ["started", "resumed"]
+    assert [event.kind for event in client.events(run.id) if event.epoch is None] == ["data", "started", "resumed"]
     assert run.attempt == 2
     assert result(client, killed) == result(client, undisturbed)
     await_that(system.leaves_no_orphan)
@@ -90,8 +90,8 @@ def test_a_compiled_run_survives_a_kill_within_an_epoch_bit_by_bit(
 
     run = only_run(client, killed)
     events = list(client.events(run.id))
-    assert [event.kind for event in events if event.epoch is None] == ["started", "resumed"]
-    assert events[1].message.endswith(" continues after epoch 2 and 2 batches.")
+    assert [event.kind for event in events if event.epoch is None] == ["data", "started", "resumed"]
+    assert events[2].message.endswith(" continues after epoch 2 and 2 batches.")
     assert run.attempt == 2
     assert result(client, killed) == result(client, undisturbed)
     await_that(system.leaves_no_orphan)
@@ -204,7 +204,7 @@ def test_a_huge_chunked_body_is_refused_long_before_its_end(system: System) -> N
     """Of 100 MB sent in chunks the service takes a few and answers 413."""
     address = urlsplit(system.client.url)
     chunk = f"{MEGABYTE:x}\r\n".encode() + b" " * MEGABYTE + b"\r\n"
-    request = "POST /v1/experiments HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+    request = "POST /v1/experiments HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     sent = 0
     with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
         connection.sendall((request + "Transfer-Encoding: chunked\r\n\r\n").encode())

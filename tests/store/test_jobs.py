@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import experiments, jobs, runs
+from store import experiments, jobs, runs, turns
 from store.database import Database, db_now
 from store.errors import LeaseLost
 from store.jobs import Claim, JobProgress
@@ -152,11 +152,11 @@ def test_a_job_that_crashed_waits_before_it_is_tried_again(
             wait = 0.0 if run.not_before is None else run.not_before - session.scalars(select(db_now())).one()
             assert wait == pytest.approx(pause * hour, abs=60)
             if pause:
-                assert jobs.longest_waiting(session, 1) == []
+                assert turns.whose_turn(session) is None
                 assert jobs.claim(session, "run", run_id, "worker", LONG) is None
                 run.not_before = EXPIRED
         with database.reading() as session:
-            assert jobs.longest_waiting(session, 1) == [("run", run_id)]
+            assert turns.whose_turn(session) == ("run", run_id)
     claim(database, run_id)
     assert read(database, run_id).not_before is None
 
@@ -233,13 +233,50 @@ def test_a_terminal_status_never_changes(database: Database, run_id: str, status
     assert (after.status, after.status_reason, after.finished_at) == (status, "reason", before.finished_at)
 
 
-def test_the_job_that_waited_longest_is_next(database: Database, tiny_spec: ExperimentSpec) -> None:
-    """Runs come in the order of their creation; nothing waits when all are claimed."""
+def test_an_attempt_knows_whether_it_holds_its_job(database: Database, run_id: str) -> None:
+    """While its lease runs, after it ran out, and once another attempt has it or it ended."""
+    first = claim(database, run_id)
+    holds: list[jobs.Hold] = []
+
+    def look() -> None:
+        with database.reading() as session:
+            holds.append(jobs.holds(session, [first])[first])
+
+    look()
     with database.writing() as session:
-        waiting = [experiments.create(session, tiny_spec, None)[1][0] for _ in range(3)]
+        jobs.renew(session, first, EXPIRED, None)
+    look()
+    with database.writing() as session:
+        jobs.reclaim_expired(session, Run, retry_s=NEVER)
+    look()
+    claim(database, run_id)
+    look()
+    assert holds == ["kept", "expired", "gone", "gone"]
+
+
+def test_what_became_of_an_attempt_is_said_in_a_sentence(database: Database, run_id: str) -> None:
+    """For the log: how it ended and why, or that another one has the job."""
+    first = claim(database, run_id)
+    with database.writing() as session:
+        jobs.give_up(session, first, "storage", "No room on \udcff.", retry_s=AT_ONCE)
+        assert jobs.end_of(session, first) == r"the run is queued (storage): No room on \udcff."
+    claim(database, run_id)
     with database.reading() as session:
-        assert jobs.longest_waiting(session, 2) == [("run", run_id) for run_id in waiting[:2]]
-    for run_id in waiting:
-        claim(database, run_id)
-    with database.reading() as session:
-        assert jobs.longest_waiting(session, 2) == []
+        assert jobs.end_of(session, first) == "attempt 2 has taken the run over."
+
+
+@pytest.mark.parametrize(
+    ("detail", "recorded"),
+    [
+        ("\udcff.png cannot be read.", r"\udcff.png cannot be read."),
+        ("A NUL \0.", r"A NUL \x00."),
+        ("redis://:secret@queue", "redis://:***@queue"),
+        ("x" * 10_000_000, "x" * 1_998 + " …"),
+    ],
+)
+def test_whatever_an_error_says_is_recorded(database: Database, run_id: str, detail: str, recorded: str) -> None:
+    """What a database could not hold, or nobody should read, is escaped, masked or cut."""
+    held = claim(database, run_id)
+    with database.writing() as session:
+        jobs.finish(session, held, "failed", "internal_error", detail)
+    assert (read(database, run_id).status, read(database, run_id).status_detail) == ("failed", recorded)

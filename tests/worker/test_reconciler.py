@@ -77,7 +77,7 @@ def test_a_message_waits_for_a_slot(database: Database, processes: JobProcesses,
     first, second = submit(database, tiny_spec, runs=2)
     reconcile(database, processes, retry_s=60)
     await_that(lambda: processes.free_slots == 0)
-    processes.run("run", second)
+    processes.run()
     assert (found(database, first).status, found(database, second).status) == ("failed", "failed")
     ended, began = found(database, first).finished_at, found(database, second).started_at
     assert ended is not None
@@ -104,5 +104,5 @@ def test_a_worker_that_shuts_down_starts_nothing(
     (run_id,) = submit(database, tiny_spec)
     processes.shut_down()
     reconcile(database, processes, retry_s=60)
-    processes.run("run", run_id)
+    processes.run()
     assert found(database, run_id).status == "queued"

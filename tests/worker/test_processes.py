@@ -1,0 +1,175 @@
+"""A job's process that hangs is ended by its worker, and the job goes on. Each is stopped for real, by SIGSTOP."""
+
+import os
+import signal
+from collections.abc import Iterator
+from multiprocessing import forkserver
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from gauntlet.spec.experiment import ExperimentSpec
+from store import experiments, jobs, runs
+from store.database import Database
+from store.models import Run
+from tests.e2e.system import await_that
+from worker import processes as module
+from worker.processes import JobProcesses
+from worker.reconciler import reconcile
+from worker.settings import WorkerSettings
+
+NEVER = 1e9
+
+
+@pytest.fixture
+def settings(tmp_path: Path, sqlite_url: str) -> WorkerSettings:
+    """A worker with one slot, whose broker is down."""
+    return WorkerSettings(
+        home=tmp_path,
+        database_url=sqlite_url,
+        broker_url="redis+socket:///nonexistent/broker.sock",
+        device="cpu",
+        worker_slots=1,
+        threads=1,
+        heartbeat_s=0.1,
+        stop_grace_s=0.1,
+    )
+
+
+@pytest.fixture
+def database(settings: WorkerSettings) -> Database:
+    return Database(settings.database_url)
+
+
+@pytest.fixture
+def processes(settings: WorkerSettings, database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobProcesses]:
+    """An idle worker's; what is left of its jobs ends with the test."""
+    monkeypatch.setattr(module, "_LAST_GRACE_S", 0.1)
+    processes = JobProcesses(settings, database)
+    processes.prepare()
+    yield processes
+    processes.shut_down()
+    await_that(lambda: not processes._jobs)
+
+
+@pytest.fixture
+def run_id(database: Database, tiny_spec: ExperimentSpec) -> str:
+    """A run that does not end by itself."""
+    endless = tiny_spec.training.model_copy(update={"epochs": 10_000, "compile": "off"})
+    with database.writing() as session:
+        (run_id,) = experiments.create(session, tiny_spec.model_copy(update={"training": endless}), None)[1]
+    return run_id
+
+
+def found(database: Database, run_id: str) -> Run:
+    with database.reading() as session:
+        return runs.get(session, run_id)
+
+
+def trains(database: Database, run_id: str, attempt: int) -> bool:
+    run = found(database, run_id)
+    return (run.status, run.attempt, run.phase) == ("running", attempt, "training")
+
+
+def started(database: Database, processes: JobProcesses, run_id: str) -> int:
+    """Start the run; returns its process once it trains."""
+    reconcile(database, processes, retry_s=NEVER)
+    await_that(lambda: trains(database, run_id, 1))
+    (job,) = processes._jobs
+    assert job.process.pid is not None
+    return job.process.pid
+
+
+def expire(database: Database, run_id: str) -> None:
+    """Let the lease run out now instead of in a while."""
+    with database.writing() as session:
+        session.execute(update(Run).where(Run.id == run_id).values(lease_expires_at=0.0))
+
+
+def is_there(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def test_a_process_that_hangs_is_ended_once_its_lease_ran_out(
+    database: Database, processes: JobProcesses, run_id: str
+) -> None:
+    """Not before. Then its slot is free, no zombie is left, and the worker goes on with the job itself."""
+    pid = started(database, processes, run_id)
+    os.kill(pid, signal.SIGSTOP)
+    processes.end_hung()
+    assert is_there(pid)
+    assert processes.free_slots == 0
+
+    expire(database, run_id)
+    processes.end_hung()
+    await_that(lambda: not is_there(pid) and processes.free_slots == 1)
+    run = found(database, run_id)
+    assert (run.status, run.status_reason, run.crashes) == ("queued", "worker_lost", 1)
+    assert run.status_detail == "The process of attempt 1 was ended by SIGKILL."
+    reconcile(database, processes, retry_s=NEVER)
+    await_that(lambda: trains(database, run_id, 2))
+
+
+def test_a_process_that_hangs_is_ended_when_another_worker_was_quicker(
+    database: Database, processes: JobProcesses, run_id: str
+) -> None:
+    """The job is another's by then, which is not disturbed; the process gets the grace it has for its own end."""
+    pid = started(database, processes, run_id)
+    os.kill(pid, signal.SIGSTOP)
+    expire(database, run_id)
+    with database.writing() as session:
+        jobs.reclaim_expired(session, Run, retry_s=NEVER)
+        assert jobs.claim(session, "run", run_id, "another", NEVER) is not None
+    processes.end_hung()
+    assert is_there(pid)
+
+    def look_again() -> bool:
+        processes.end_hung()
+        return not is_there(pid) and processes.free_slots == 1
+
+    await_that(look_again)
+    run = found(database, run_id)
+    assert (run.status, run.attempt, run.worker) == ("running", 2, "another")
+
+
+def test_a_cancelled_process_that_hangs_is_ended(database: Database, processes: JobProcesses, run_id: str) -> None:
+    """It cannot hear of the cancel; the run is cancelled all the same."""
+    pid = started(database, processes, run_id)
+    os.kill(pid, signal.SIGSTOP)
+    with database.writing() as session:
+        runs.cancel(session, run_id)
+    expire(database, run_id)
+    reconcile(database, processes, retry_s=NEVER)
+    await_that(lambda: not is_there(pid))
+    assert found(database, run_id).status == "cancelled"
+
+
+def test_a_process_that_hangs_does_not_keep_its_worker_from_stopping(
+    database: Database, processes: JobProcesses, run_id: str
+) -> None:
+    """It is ended after its grace, and its run waits for the next worker without a crash to its name."""
+    pid = started(database, processes, run_id)
+    os.kill(pid, signal.SIGSTOP)
+    processes.shut_down()
+    await_that(lambda: not is_there(pid) and not processes._jobs)
+    run = found(database, run_id)
+    assert (run.status, run.status_reason, run.crashes) == ("queued", "worker_shutdown", 0)
+
+
+def test_a_fork_server_that_hangs_is_ended(database: Database, processes: JobProcesses, run_id: str) -> None:
+    """The job that waits for its process goes back to the queue, and a new fork server starts it."""
+    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    os.kill(server, signal.SIGSTOP)
+    reconcile(database, processes, retry_s=NEVER)
+    await_that(lambda: found(database, run_id).status == "running")
+    expire(database, run_id)
+
+    def look_again() -> bool:
+        processes.end_hung()
+        return processes.free_slots == 1
+
+    await_that(look_again)
+    assert (found(database, run_id).status, found(database, run_id).crashes) == ("queued", 1)
+    reconcile(database, processes, retry_s=NEVER)
+    await_that(lambda: trains(database, run_id, 2))
