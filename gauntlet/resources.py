@@ -199,7 +199,11 @@ class ClassProbability(Resource):
 
 
 class Classification(Resource):
-    """One image seen by one checkpoint; `probabilities` are of all classes, most likely first."""
+    """One image seen by one checkpoint; `probabilities` are of all classes, most likely first.
+
+    `remarks` say what was done to the image that may surprise: `stretched` to the model's proportions, `levels_cut` to
+    0…255.
+    """
 
     object: Literal["classification"] = "classification"
     image: str
@@ -207,6 +211,7 @@ class Classification(Resource):
     label: str
     probability: float
     probabilities: tuple[ClassProbability, ...]
+    remarks: tuple[str, ...] = ()
 
 
 class Token(Resource):

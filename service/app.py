@@ -13,6 +13,7 @@ from service import errors
 from service.access import Access
 from service.answers import document
 from service.edge import Edge
+from service.images import Decoder
 from service.readiness import Readiness
 from service.routes import (
     checkpoints,
@@ -49,6 +50,7 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         current_default_thread_limiter().total_tokens = THREADS
         yield
+        await app.state.decoder.close()
         app.state.celery.close()
         app.state.database.close()
 
@@ -67,6 +69,7 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.database = Database(settings.database_url, connections=THREADS)
     app.state.readiness = Readiness(app.state.database)
+    app.state.decoder = Decoder(most_pixels=settings.max_image_pixels, most_seconds=settings.max_decoding_s)
     app.state.celery = create_celery(settings.broker_url, socket_timeout_s=_BROKER_PATIENCE_S)
     errors.install(app)
     for routes in (

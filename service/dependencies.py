@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticKnownError
 
 from gauntlet.spec.texts import Matching
+from service.images import Decoder
 from service.readiness import Readiness
 from service.settings import ServiceSettings
 from store.database import Database
@@ -37,9 +38,15 @@ async def _readiness(request: Request) -> Readiness:
     return readiness
 
 
+async def _decoder(request: Request) -> Decoder:
+    decoder: Decoder = request.app.state.decoder
+    return decoder
+
+
 SettingsDep = Annotated[ServiceSettings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 CeleryDep = Annotated[Celery, Depends(_celery)]
+DecoderDep = Annotated[Decoder, Depends(_decoder)]
 ReadinessDep = Annotated[Readiness, Depends(_readiness)]
 
 

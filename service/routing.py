@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from service import bodies, parameters
 from service.admission import Gate
+from service.presence import while_client_waits
 
 
 class _Held(Response):
@@ -44,10 +45,15 @@ class Route(APIRoute):
                 for gate in gates:
                     places.enter_context(gate.admit())
                 understood = await read(request)
-                async with AsyncExitStack() as turns:
-                    for gate in gates:
-                        await turns.enter_async_context(gate.turn())
-                    made = await answer(understood)
-                return _Held(made, places.pop_all()) if gates else made
+                if not gates:
+                    return await answer(understood)
+                made = await while_client_waits(request, in_turn(understood))
+                return _Held(made, places.pop_all())
+
+        async def in_turn(understood: Request) -> Response:
+            async with AsyncExitStack() as turns:
+                for gate in gates:
+                    await turns.enter_async_context(gate.turn())
+                return await answer(understood)
 
         return handle

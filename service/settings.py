@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
-from store.environment import Port, Said
+from gauntlet.data.picture_files import MOST_PIXELS
+from store.environment import Port, PositiveSeconds, Said
 from store.settings import StoreSettings
 
 _Name = Annotated[str, Field(pattern=r"^(\*\.)?[0-9a-z_-]+(\.[0-9a-z_-]+)*$")]
@@ -52,14 +53,17 @@ class ServiceSettings(StoreSettings):
     max_json_bytes: Annotated[int, Said(default="1 MiB")] = Field(
         default=1 << 20, ge=1, description="Bound of a JSON body, in bytes."
     )
-    max_upload_bytes: Annotated[int, Said(default="16 MiB")] = Field(
-        default=16 << 20, ge=1, description="Bound of a request that classifies pictures, in bytes."
+    max_upload_bytes: Annotated[int, Said(default="32 MiB")] = Field(
+        default=32 << 20, ge=1, description="Bound of a request that classifies pictures, in bytes."
     )
     max_weights_bytes: Annotated[int, Said(default="512 MiB")] = Field(
         default=512 << 20, ge=1, description="Bound of an import, in bytes."
     )
-    max_image_pixels: Annotated[int, Said(default="16 million")] = Field(
-        default=16_000_000, ge=1, description="Bound of a picture that is classified, in pixels."
+    max_image_pixels: Annotated[int, Said(default="64 million")] = Field(
+        default=MOST_PIXELS, ge=1, description="Bound of a picture that is classified, in pixels."
+    )
+    max_decoding_s: PositiveSeconds = Field(
+        default=10.0, description="How long a request's pictures may take a processor to decode, all together."
     )
 
     @model_validator(mode="after")

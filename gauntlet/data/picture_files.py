@@ -25,6 +25,8 @@ FORMATS = {
 SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 FORMATS_IN_WORDS = "PNG, JPEG, WebP, BMP, TIFF and PPM"
 
+# A phone's photograph has 12 to 50 million.
+MOST_PIXELS = 64_000_000
 # Measured with libjpeg-turbo 3.2: a scan of nothing takes 0.8 ns a pixel, so these of 64 million pixels take 2.6 s. An
 # encoder writes 10 to 18.
 MOST_JPEG_SCANS = 50

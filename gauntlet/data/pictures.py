@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, PpmImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from gauntlet.data.levels import Samples, to_levels
-from gauntlet.data.picture_files import PictureFile, examine
+from gauntlet.data.picture_files import MOST_PIXELS, PictureFile, examine
 from gauntlet.errors import PictureUnreadable
 
-MOST_PIXELS = 64_000_000
 # Beyond it every 2 × 2 pixels are averaged while a picture is read: no network sees so many, and memory has an end.
 _FULL_PIXELS = 16_000_000
 _BAND_PIXELS = 2_000_000

@@ -1,7 +1,10 @@
 """Uploaded pictures and the checkpoints that classify them."""
 
+import asyncio
 import json
+import os
 import shutil
+import signal
 import struct
 import zlib
 from collections.abc import Iterator
@@ -9,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import numpy as np
 import pytest
 import torch
@@ -228,20 +232,64 @@ def test_an_answer_is_bounded(api: TestClient, settings: ServiceSettings, digit:
 
 def test_waiting_pictures_leave_threads_for_others(api: TestClient, checkpoints: list[str], digit: Image.Image) -> None:
     """A few requests wait for the one before them, the next is told to come again, and other routes answer."""
+    gate = classifications.CLASSIFICATIONS
 
     def send(_: int = 0) -> Any:
         return post(api, checkpoints[:1], encoded(digit))
 
+    assert send().status_code == 200
+    decoder = api.app.state.decoder._process.pid
     with ThreadPoolExecutor() as senders:
-        with classifications._one_at_a_time:
-            waiting = senders.map(send, range(4))
-            await_that(lambda: classifications.CLASSIFICATIONS._places._value == 0)
+        os.kill(decoder, signal.SIGSTOP)
+        try:
+            waiting = senders.map(send, range(gate._places._initial_value))
+            await_that(lambda: gate._places._value == 0)
             refused = send()
             assert (refused.status_code, refused.headers["Retry-After"]) == (429, "2")
             assert refused.json()["type"] == "urn:gauntlet:problem:busy"
             assert api.get("/healthz").status_code == 200
+        finally:
+            os.kill(decoder, signal.SIGCONT)
         assert [answer.status_code for answer in waiting] == [200] * 4
     assert send().status_code == 200
+
+
+def test_a_client_that_leaves_makes_room(api: TestClient, checkpoints: list[str], digit: Image.Image) -> None:
+    """The picture that it waited for is not decoded any further, and its turn is the next one's."""
+    assert post(api, checkpoints[:1], encoded(digit)).status_code == 200
+    decoder = api.app.state.decoder
+    process = decoder._process.pid
+    form = httpx2.Request(
+        "POST",
+        "http://testserver/v1/classifications",
+        files=[("image", ("picture.png", encoded(digit)))],
+        data={"checkpoint": checkpoints[:1]},
+    )
+
+    async def leave() -> None:
+        gone = asyncio.Event()
+        messages = [{"type": "http.request", "body": form.read(), "more_body": False}]
+
+        async def receive() -> dict[str, Any]:
+            if messages:
+                return messages.pop()
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(_: Any) -> None:
+            pass
+
+        headers = [(name.lower(), value) for name, value in form.headers.raw]
+        scope = {"type": "http", "method": "POST", "path": form.url.path, "query_string": b"", "headers": headers}
+        asking = asyncio.ensure_future(api.app(scope | {"root_path": ""}, receive, send))
+        await asyncio.to_thread(await_that, lambda: decoder._process.stdout._waiter is not None)
+        gone.set()
+        await asking
+
+    os.kill(process, signal.SIGSTOP)
+    api.portal.call(leave)
+    assert not Path(f"/proc/{process}").exists()
+    assert post(api, checkpoints[:1], encoded(digit)).status_code == 200
 
 
 def test_a_picture_that_overflows_a_model_is_refused(api: TestClient, digit: Image.Image) -> None:
