@@ -65,7 +65,7 @@ def classify(
     *,
     json: AsJson = False,
 ) -> None:
-    """Classify PNG or JPEG images with one or more checkpoints."""
+    """Classify images with one or more checkpoints; they are stretched to the size a model was made for."""
 
     def tell(pointer: str, message: str) -> str:
         field, _, position = pointer.removeprefix("/").partition("/")

@@ -91,7 +91,7 @@ def classifications_listing(seen: Sequence[Classification], names: Mapping[str, 
         ],
         [
             [
-                item.image,
+                [item.image, *item.remarks],
                 called.get(item.checkpoint, item.checkpoint),
                 item.label,
                 [f"{each.label}: {100 * each.probability:.1f} %" for each in item.probabilities[:_LIKELIEST]],

@@ -212,7 +212,7 @@ class GauntletClient:
         return self._http.send("GET", place("checkpoints", checkpoint, "weights")).content
 
     def classify(self, images: Sequence[Path], checkpoints: Sequence[str]) -> list[Classification]:
-        """Each image (PNG or JPEG) seen by each checkpoint, in that order.
+        """Each image seen by each checkpoint, in that order; `remarks` say what was done to it.
 
         Raises:
             OSError: a file cannot be read.

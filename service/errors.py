@@ -50,9 +50,9 @@ class ServiceError(Exception):
 class UploadRejected(ServiceError):
     """An upload that is no acceptable image."""
 
-    def __init__(self, status: int, pointer: str, message: str) -> None:
-        kind = {413: "upload-too-large", 415: "unsupported-media-type"}.get(status, "invalid-request")
-        super().__init__(status, kind, message, [ProblemError(pointer=pointer, message=message)])
+    def __init__(self, status: int, pointer: str, name: str, message: str) -> None:
+        kind = "unsupported-media-type" if status == http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE else "invalid-request"
+        super().__init__(status, kind, f"{name}: {message}", [ProblemError(pointer=pointer, message=message)])
 
 
 def invalid_fields(errors: Sequence[ProblemError]) -> ServiceError:

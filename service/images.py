@@ -69,13 +69,13 @@ class Decoder:
                 detail = f"{name}: The picture was not decoded in time; try again."
                 raise ServiceError(503, "busy", detail, headers={"Retry-After": "2"}) from error
             except (EOFError, ConnectionError) as error:
-                raise UploadRejected(422, pointer, f"{name}: {await self._why_it_ended()}") from error
+                raise UploadRejected(422, pointer, name, await self._why_it_ended()) from error
             except BaseException:
                 # What was asked last is not answered, so nothing else can be.
                 await self.close()
                 raise
             if "refused" in answer:
-                raise UploadRejected(415 if answer["unknown"] else 422, pointer, f"{name}: {answer['refused']}")
+                raise UploadRejected(415 if answer["unknown"] else 422, pointer, name, answer["refused"])
             left -= answer["seconds"]
             pairs = zip(shapes, pixels, answer["remarks"], strict=True)
             seen.append({shape: Seen(found, tuple(remarks)) for shape, found, remarks in pairs})

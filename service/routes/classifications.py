@@ -109,8 +109,9 @@ def _classify(seen: Seen, name: str, pointer: str, row: Checkpoint, settings: Se
         fault = ProblemError(pointer="/checkpoint", message=str(error))
         raise ServiceError(409, "weights-missing", str(error), [fault]) from error
     except OutputNotFinite as error:
-        detail = f"{name}: What the checkpoint {row.id} makes of this picture is infinite or not a number."
-        raise ServiceError(422, "output-not-finite", detail, [ProblemError(pointer=pointer, message=detail)]) from error
+        told = f"What the checkpoint {row.id} makes of this picture is infinite or not a number."
+        fault = ProblemError(pointer=pointer, message=told)
+        raise ServiceError(422, "output-not-finite", f"{name}: {told}", [fault]) from error
 
 
 @cache

@@ -106,6 +106,7 @@ def test_what_cannot_be_used_is_told_with_its_name() -> None:
             with pytest.raises(UploadRejected, match=why) as caught:
                 await decoder.decode([six(), upload(content, name)], [AS_IT_IS])
             assert str(caught.value).startswith(f"{name}: ")
+            assert str(caught.value) == f"{name}: {caught.value.errors[0].message}"
             assert (caught.value.status, caught.value.errors[0].pointer) == (status, "/image/1")
             await require_well(decoder)
         assert pid(decoder) == process

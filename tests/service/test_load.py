@@ -139,9 +139,10 @@ def test_a_place_is_held_until_the_answer_is_sent(api: TestClient, tiny_document
     scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": [(b"host", b"localhost")]}
     free = SUMMARIES._places._value  # type: ignore[attr-defined]  # a semaphore has no other way to tell
     seen: list[int] = []
+    asked = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> Any:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return asked.pop() if asked else await asyncio.Event().wait()
 
     async def leave(message: Any) -> None:
         seen.append(free - SUMMARIES._places._value)  # type: ignore[attr-defined]  # as above
