@@ -86,7 +86,7 @@ def test_a_compiled_run_survives_a_kill_within_an_epoch_bit_by_bit(
     system.start("worker")
     system.forget_measurements()
     undisturbed = client.submit(document).id
-    finish(client, undisturbed)
+    finish(client, undisturbed, patience_s=200)
 
     run = only_run(client, killed)
     events = list(client.events(run.id))
