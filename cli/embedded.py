@@ -94,7 +94,11 @@ def _bind_anywhere(probe: socket.socket, host: str) -> None:
     try:
         probe.bind((host, 0))
     except OSError as error:
-        raise StartFailed(f"GAUNTLET_HOST={host} is no address of this machine: {error.strerror}.") from error
+        raise StartFailed(_nothing_can_listen(host, error)) from error
+
+
+def _nothing_can_listen(host: str, error: OSError) -> str:
+    return f"Nothing can listen on {host}: {error.strerror}. Set GAUNTLET_HOST to another address."
 
 
 def _children(settings: ServiceSettings, broker_socket: Path) -> list[Child]:
@@ -151,7 +155,7 @@ def _usable_port(host: str, port: int) -> int:
         if error.errno == errno.EADDRINUSE:
             message = f"Something already listens on {host}:{port}. Set GAUNTLET_PORT to another port."
         else:
-            message = f"Nothing can listen on {host}: {error.strerror}. Set GAUNTLET_HOST to another address."
+            message = _nothing_can_listen(host, error)
         raise StartFailed(message) from error
 
 

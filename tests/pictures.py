@@ -94,3 +94,8 @@ def with_scans(picture: bytes, count: int) -> bytes:
     last = picture.rindex(b"\xff\xda")
     scan = picture[last:-2]
     return picture[:-2] + scan * (count - picture.count(b"\xff\xda")) + picture[-2:]
+
+
+def webp(*chunks: tuple[bytes, bytes]) -> bytes:
+    body = b"".join(kind + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2) for kind, data in chunks)
+    return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body

@@ -57,7 +57,7 @@ def as_labels(labels: Tensor | ArrayLike, images: Tensor) -> Tensor:
     """
     found = _as_tensor(labels, "Labels")
     if found.shape != (len(images),):
-        one_hot = " Of one-hot rows labels.argmax(1) makes them." if found.dim() == 2 else ""  # noqa: PLR2004  [n, classes]
+        one_hot = " Of one-hot rows labels.argmax(1) makes them." if found.dim() == 2 else ""  # noqa: PLR2004  # [n, classes]
         raise ImagesInvalid(
             f"Labels must be [n], one for each of {len(images)} images; these are of shape {list(found.shape)}."
             f"{one_hot}"

@@ -166,7 +166,7 @@ def _samples(image: Image.Image, file: PictureFile) -> Samples:
         return Samples(bits=16)
     if file.colour_key is None:
         return Samples(bits=file.bits)
-    low = _low_bytes(file) if image.mode == "RGB" and file.bits == 16 else None  # noqa: PLR2004
+    low = _low_bytes(file) if image.mode == "RGB" and file.bits == 16 else None  # noqa: PLR2004  # bits
     return Samples(bits=file.bits, key=file.colour_key, low_bytes=low)
 
 
@@ -194,4 +194,4 @@ def _tiff_samples(image: TiffImagePlugin.TiffImageFile) -> Samples:
         and tuple(tags.get(TiffImagePlugin.YCBCRSUBSAMPLING, (2, 2))) != (1, 1)
     ):
         raise PictureUnreadable("The TIFF has YCbCr colours of reduced resolution, uncompressed; save it as RGB.")
-    return Samples(bits=bits, signed=form == 2, white_is_zero=photometric == 0)  # noqa: PLR2004
+    return Samples(bits=bits, signed=form == 2, white_is_zero=photometric == 0)  # noqa: PLR2004  # TIFF 6.0

@@ -94,7 +94,7 @@ class Classification:
         dataset: DatasetChoice = "digits",
         split: Split = "train",
         data_root: Path | str = "var/data",
-        reward: RewardChoice = Reward(),  # noqa: B008  a frozen value
+        reward: RewardChoice = Reward(),  # noqa: B008  # a frozen value
         adversary: FgsmAttack | PgdAttack | Mapping[str, Any] | None = None,
         policy: Model | None = None,
         images_per_episode: int = 1,

@@ -27,7 +27,7 @@ class ImageClassificationEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         EnvironmentMisused, DatasetUnavailable, pydantic.ValidationError: as `Classification` says.
     """
 
-    metadata: dict[str, Any] = {  # noqa: RUF012  Gymnasium declares it so
+    metadata: dict[str, Any] = {  # noqa: RUF012  # Gymnasium declares it so
         "render_modes": ["rgb_array"],
         "render_fps": FRAMES_PER_SECOND,
     }

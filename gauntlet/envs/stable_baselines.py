@@ -100,7 +100,7 @@ class StableBaselinesVecEnv(VecEnv):
 
     def env_is_wrapped(
         self,
-        wrapper_class: type[gymnasium.Wrapper],  # noqa: ARG002  Stable-Baselines3 passes it
+        wrapper_class: type[gymnasium.Wrapper],  # noqa: ARG002  # Stable-Baselines3 passes it
         indices: VecEnvIndices = None,
     ) -> list[bool]:
         """No environment of a batch has a wrapper of its own."""
