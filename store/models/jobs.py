@@ -1,52 +1,24 @@
-"""The tables. What is only shown is JSON; what is queried is a column.
-
-Times are seconds since 1970 by the database's clock.
-"""
+"""Experiments, their jobs, and what the jobs leave."""
 
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     CheckConstraint,
     Float,
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
-from ulid import ULID
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from gauntlet.spec.evaluation import Selection
-from gauntlet.spec.tokens import Scope
+from store.models.base import STATUSES, Base, Id, Json
 
-Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-Id = String(40)
-
-STATUSES = ("queued", "running", "paused", "succeeded", "failed", "cancelled")
 _STATUS_LIST = ", ".join(f"'{status}'" for status in STATUSES)
-
-
-def new_id(prefix: str) -> str:
-    """A fresh identifier that sorts by time of creation, such as `run_01k…`."""
-    return f"{prefix}_{str(ULID()).lower()}"
-
-
-class Base(DeclarativeBase):
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
 
 
 class Experiment(Base):
@@ -204,23 +176,3 @@ class EvaluationBatch(Base):
     correct: Mapped[int] = mapped_column(Integer)
     first_image: Mapped[int] = mapped_column(Integer)
     last_image: Mapped[int] = mapped_column(Integer)
-
-
-class Token(Base):
-    """What opens the API. The token itself is nowhere: `digest` is its HMAC under the installation's key."""
-
-    __tablename__ = "tokens"
-    __table_args__ = (
-        UniqueConstraint("digest"),
-        CheckConstraint("scope IN ('read', 'submit', 'admin')", name="scope"),
-    )
-
-    id: Mapped[str] = mapped_column(Id, primary_key=True)
-    created_at: Mapped[float] = mapped_column(Float)
-    owner: Mapped[str] = mapped_column(String(100))
-    name: Mapped[str | None] = mapped_column(String(200))
-    scope: Mapped[Scope] = mapped_column(String(10))
-    digest: Mapped[str] = mapped_column(String(64))
-    expires_at: Mapped[float | None] = mapped_column(Float)
-    last_used_at: Mapped[float | None] = mapped_column(Float)
-    revoked_at: Mapped[float | None] = mapped_column(Float)

@@ -1,0 +1,32 @@
+"""The tables, one module per subject. What is only shown is JSON; what is queried is a column.
+
+Times are seconds since 1970 by the database's clock.
+"""
+
+from store.models.access import Token
+from store.models.base import STATUSES, Base, new_id
+from store.models.jobs import (
+    Checkpoint,
+    EpochMetrics,
+    Evaluation,
+    EvaluationBatch,
+    Experiment,
+    Job,
+    Run,
+    RunEvent,
+)
+
+__all__ = [
+    "STATUSES",
+    "Base",
+    "Checkpoint",
+    "EpochMetrics",
+    "Evaluation",
+    "EvaluationBatch",
+    "Experiment",
+    "Job",
+    "Run",
+    "RunEvent",
+    "Token",
+    "new_id",
+]

@@ -1,0 +1,32 @@
+"""Who may do what."""
+
+from sqlalchemy import (
+    CheckConstraint,
+    Float,
+    String,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from gauntlet.spec.tokens import Scope
+from store.models.base import Base, Id
+
+
+class Token(Base):
+    """What opens the API. The token itself is nowhere: `digest` is its HMAC under the installation's key."""
+
+    __tablename__ = "tokens"
+    __table_args__ = (
+        UniqueConstraint("digest"),
+        CheckConstraint("scope IN ('read', 'submit', 'admin')", name="scope"),
+    )
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    created_at: Mapped[float] = mapped_column(Float)
+    owner: Mapped[str] = mapped_column(String(100))
+    name: Mapped[str | None] = mapped_column(String(200))
+    scope: Mapped[Scope] = mapped_column(String(10))
+    digest: Mapped[str] = mapped_column(String(64))
+    expires_at: Mapped[float | None] = mapped_column(Float)
+    last_used_at: Mapped[float | None] = mapped_column(Float)
+    revoked_at: Mapped[float | None] = mapped_column(Float)
