@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install install-dev demo up test lint bench reproduce claim lock help
+.PHONY: install install-dev demo up test lint bench reproduce claim client lock help
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -40,6 +40,9 @@ reproduce: install ## Repeat the paper: 2 x 220 epochs, three to four hours of t
 
 claim: install ## Settle the paper's claim over seeds as benchmarks/claim/PLAN.md says; for a GPU; goes on if interrupted
 	$(BIN)/python -m benchmarks.claim
+
+client: install-dev ## Make the synchronous client from the asynchronous one, after a change of that
+	$(BIN)/python -m client.generation
 
 lock: ## Pin anew what a fresh install brings, after a change of pyproject.toml
 	$(PYTHON) -m venv build/lock

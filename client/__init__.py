@@ -3,9 +3,19 @@
 >>> from client import GauntletClient
 >>> with GauntletClient() as gauntlet:
 ...     experiment = gauntlet.submit({"preset": "quickstart"})
+
+`AsyncGauntletClient` has the same methods, to be awaited; those that go through a list are `async for`.
 """
 
+from client.asynchronous.client import AsyncGauntletClient
 from client.errors import GauntletClientError, Refused, Unintelligible, Unreachable
-from client.http import GauntletClient
+from client.synchronous.client import GauntletClient
 
-__all__ = ["GauntletClient", "GauntletClientError", "Refused", "Unintelligible", "Unreachable"]
+__all__ = [
+    "AsyncGauntletClient",
+    "GauntletClient",
+    "GauntletClientError",
+    "Refused",
+    "Unintelligible",
+    "Unreachable",
+]

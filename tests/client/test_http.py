@@ -12,8 +12,8 @@ import httpx2
 import pytest
 
 from client import GauntletClient
-from client.connection import _asked_for_s
 from client.errors import GauntletClientError, Refused, Unintelligible, Unreachable
+from client.repeats import asked_for_s
 from gauntlet.resources import Experiment, Page, Problem
 
 
@@ -115,7 +115,7 @@ def test_an_import_is_not_repeated(tmp_path: Path) -> None:
 )
 def test_the_wait_is_bounded(said: str, seconds: float) -> None:
     """Half a minute at most, and only what is said in seconds."""
-    assert _asked_for_s(httpx2.Response(503, headers={"Retry-After": said})) == seconds
+    assert asked_for_s(httpx2.Response(503, headers={"Retry-After": said})) == seconds
 
 
 @pytest.mark.parametrize(

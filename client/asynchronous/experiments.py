@@ -1,0 +1,46 @@
+"""Experiments and their reports."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from client.addresses import place
+from client.asynchronous.connection import Connection
+from client.documents import submission
+from gauntlet.rendering import FigureName, Format
+from gauntlet.report.report import Report
+from gauntlet.resources import Experiment
+from gauntlet.spec.experiment import ExperimentSpec
+
+
+class Experiments:
+    _http: Connection
+
+    async def submit(
+        self, spec: ExperimentSpec | Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> Experiment:
+        """Queue an experiment: a spec, or the same as plain data such as `{"preset": "quickstart"}`."""
+        return await self._http.read(Experiment, "POST", "/v1/experiments", **submission(spec, idempotency_key))
+
+    async def experiment(self, identifier: str) -> Experiment:
+        """One experiment."""
+        return await self._http.read(Experiment, "GET", place("experiments", identifier))
+
+    def experiments(self) -> AsyncIterator[Experiment]:
+        """All experiments, newest first."""
+        return self._http.all(Experiment, "/v1/experiments")
+
+    async def cancel_experiment(self, identifier: str) -> Experiment:
+        """Cancel what has not ended of an experiment."""
+        return await self._http.read(Experiment, "POST", place("experiments", identifier, "cancel"))
+
+    async def report(self, experiment: str) -> Report:
+        """An experiment's report so far."""
+        return await self._http.read(Report, "GET", place("experiments", experiment, "report"))
+
+    async def report_text(self, experiment: str, format: Format) -> str:
+        """The same as a page (`html`), `md`, `csv`, `tex` or `json`."""
+        return await self._http.text(place("experiments", experiment, "report"), format=format)
+
+    async def figure(self, experiment: str, name: FigureName) -> str:
+        """A figure of the report, as SVG."""
+        return await self._http.text(f"{place('experiments', experiment, 'figures', name)}.svg")

@@ -1,0 +1,39 @@
+"""Runs."""
+
+from collections.abc import AsyncIterator
+
+from client.addresses import place
+from client.asynchronous.connection import Connection
+from gauntlet.resources import (
+    EpochMetrics,
+    Run,
+    RunEvent,
+)
+
+
+class Runs:
+    _http: Connection
+
+    async def run(self, identifier: str) -> Run:
+        """One run."""
+        return await self._http.read(Run, "GET", place("runs", identifier))
+
+    def runs(self, experiment: str | None = None) -> AsyncIterator[Run]:
+        """Runs, newest first; of one experiment if it is named."""
+        return self._http.all(Run, "/v1/runs", experiment=experiment)
+
+    async def cancel_run(self, identifier: str) -> Run:
+        """Cancel a run."""
+        return await self._http.read(Run, "POST", place("runs", identifier, "cancel"))
+
+    def metrics(self, run: str, *, after: int | None = None) -> AsyncIterator[EpochMetrics]:
+        """A run's epochs in order; only those after one of them if it is named."""
+        return self._http.all(EpochMetrics, place("runs", run, "metrics"), after=None if after is None else str(after))
+
+    async def metrics_csv(self, run: str) -> str:
+        """The same as CSV."""
+        return await self._http.text(place("runs", run, "metrics"), format="csv")
+
+    def events(self, run: str) -> AsyncIterator[RunEvent]:
+        """A run's events in order."""
+        return self._http.all(RunEvent, place("runs", run, "events"))

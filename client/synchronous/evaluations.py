@@ -1,0 +1,45 @@
+"""Evaluations."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from client.addresses import place
+from client.documents import submission
+from client.synchronous.connection import Connection
+from gauntlet.resources import (
+    Evaluation,
+    ImageResult,
+)
+from gauntlet.spec.evaluation import EvaluationRequest
+
+
+class Evaluations:
+    _http: Connection
+
+    def evaluate(
+        self, request: EvaluationRequest | Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> Evaluation:
+        """Queue an evaluation: a request, or the same as plain data such as `{"checkpoint": "ckpt_…"}`."""
+        return self._http.read(Evaluation, "POST", "/v1/evaluations", **submission(request, idempotency_key))
+
+    def evaluations(
+        self, *, experiment: str | None = None, run: str | None = None, checkpoint: str | None = None
+    ) -> Iterator[Evaluation]:
+        """Evaluations, newest first; of one experiment, run or checkpoint if it is named."""
+        return self._http.all(Evaluation, "/v1/evaluations", experiment=experiment, run=run, checkpoint=checkpoint)
+
+    def evaluation(self, identifier: str) -> Evaluation:
+        """One evaluation."""
+        return self._http.read(Evaluation, "GET", place("evaluations", identifier))
+
+    def cancel_evaluation(self, identifier: str) -> Evaluation:
+        """Cancel an evaluation."""
+        return self._http.read(Evaluation, "POST", place("evaluations", identifier, "cancel"))
+
+    def images(self, evaluation: str) -> Iterator[ImageResult]:
+        """What became of each image of an evaluation so far, in the test set's order."""
+        return self._http.all(ImageResult, place("evaluations", evaluation, "images"))
+
+    def images_csv(self, evaluation: str) -> str:
+        """The same as CSV."""
+        return self._http.text(place("evaluations", evaluation, "images"), format="csv")

@@ -1,0 +1,44 @@
+"""Experiments and their reports."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from client.addresses import place
+from client.documents import submission
+from client.synchronous.connection import Connection
+from gauntlet.rendering import FigureName, Format
+from gauntlet.report.report import Report
+from gauntlet.resources import Experiment
+from gauntlet.spec.experiment import ExperimentSpec
+
+
+class Experiments:
+    _http: Connection
+
+    def submit(self, spec: ExperimentSpec | Mapping[str, Any], *, idempotency_key: str | None = None) -> Experiment:
+        """Queue an experiment: a spec, or the same as plain data such as `{"preset": "quickstart"}`."""
+        return self._http.read(Experiment, "POST", "/v1/experiments", **submission(spec, idempotency_key))
+
+    def experiment(self, identifier: str) -> Experiment:
+        """One experiment."""
+        return self._http.read(Experiment, "GET", place("experiments", identifier))
+
+    def experiments(self) -> Iterator[Experiment]:
+        """All experiments, newest first."""
+        return self._http.all(Experiment, "/v1/experiments")
+
+    def cancel_experiment(self, identifier: str) -> Experiment:
+        """Cancel what has not ended of an experiment."""
+        return self._http.read(Experiment, "POST", place("experiments", identifier, "cancel"))
+
+    def report(self, experiment: str) -> Report:
+        """An experiment's report so far."""
+        return self._http.read(Report, "GET", place("experiments", experiment, "report"))
+
+    def report_text(self, experiment: str, format: Format) -> str:
+        """The same as a page (`html`), `md`, `csv`, `tex` or `json`."""
+        return self._http.text(place("experiments", experiment, "report"), format=format)
+
+    def figure(self, experiment: str, name: FigureName) -> str:
+        """A figure of the report, as SVG."""
+        return self._http.text(f"{place('experiments', experiment, 'figures', name)}.svg")

@@ -1,0 +1,39 @@
+"""Runs."""
+
+from collections.abc import Iterator
+
+from client.addresses import place
+from client.synchronous.connection import Connection
+from gauntlet.resources import (
+    EpochMetrics,
+    Run,
+    RunEvent,
+)
+
+
+class Runs:
+    _http: Connection
+
+    def run(self, identifier: str) -> Run:
+        """One run."""
+        return self._http.read(Run, "GET", place("runs", identifier))
+
+    def runs(self, experiment: str | None = None) -> Iterator[Run]:
+        """Runs, newest first; of one experiment if it is named."""
+        return self._http.all(Run, "/v1/runs", experiment=experiment)
+
+    def cancel_run(self, identifier: str) -> Run:
+        """Cancel a run."""
+        return self._http.read(Run, "POST", place("runs", identifier, "cancel"))
+
+    def metrics(self, run: str, *, after: int | None = None) -> Iterator[EpochMetrics]:
+        """A run's epochs in order; only those after one of them if it is named."""
+        return self._http.all(EpochMetrics, place("runs", run, "metrics"), after=None if after is None else str(after))
+
+    def metrics_csv(self, run: str) -> str:
+        """The same as CSV."""
+        return self._http.text(place("runs", run, "metrics"), format="csv")
+
+    def events(self, run: str) -> Iterator[RunEvent]:
+        """A run's events in order."""
+        return self._http.all(RunEvent, place("runs", run, "events"))
