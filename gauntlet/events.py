@@ -24,11 +24,15 @@ class Resumed:
 
 @dataclass(frozen=True)
 class BatchFinished:
-    """One update is done: number `batch` of `batches` in `epoch`, all counted from 1."""
+    """One update is done: number `batch` of `batches` in `epoch`, all counted from 1.
+
+    `measured` is how many batches of images are measured at the end of each epoch.
+    """
 
     epoch: int
     batch: int
     batches: int
+    measured: int
 
 
 @dataclass(frozen=True)

@@ -249,7 +249,7 @@ def shown(job: Job) -> dict[str, Any]:
     progress = None
     if job.phase is not None and job.unit is not None:
         progress = resources.Progress(
-            phase=job.phase,
+            phase="finished" if job.status == "succeeded" else job.phase,
             # The last heartbeat came before the end.
             completed=job.total if job.status == "succeeded" else job.completed,
             total=job.total,

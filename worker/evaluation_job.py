@@ -81,10 +81,26 @@ def evaluate_checkpoint(
     )
     told = _StageLog()
     reused = {(batch.stage, batch.images) for batch in known}
-    found = evaluate(loaded.model, test, spec, len(classes), device=device, done=done, known=known, sources=sources)
     # Of the batches computed here: how long they took, and how many model passes they were.
     spent_s, passes = 0.0, 0
     since, before = time.monotonic(), None
+
+    def watch(stage: str, completed: int, total: int) -> None:
+        eta_s = _eta_s(spent_s, passes, total - completed)
+        heartbeat.tell(JobProgress(stage, completed, total, "model passes", eta_s))
+        heartbeat.checkpoint()
+
+    found = evaluate(
+        loaded.model,
+        test,
+        spec,
+        len(classes),
+        device=device,
+        done=done,
+        known=known,
+        sources=sources,
+        watch=watch,
+    )
     for batch in found:
         seconds = 0.0 if (batch.stage, batch.images) in reused else time.monotonic() - since
         record = partial(evaluations.record_batch, held=held, batch=batch, seconds=seconds)
@@ -94,18 +110,10 @@ def evaluate_checkpoint(
         if seconds and before is not None:
             spent_s, passes = spent_s + seconds, passes + batch.completed - before
         before = batch.completed
-        heartbeat.tell(
-            JobProgress(
-                phase=batch.stage,
-                completed=batch.completed,
-                total=batch.total,
-                unit="model passes",
-                eta_s=_eta_s(spent_s, passes, batch.total - batch.completed),
-            )
-        )
-        heartbeat.checkpoint()
+        watch(batch.stage, batch.completed, batch.total)
         since = time.monotonic()
     told.end()
+    heartbeat.tell_at_once()
     finish = partial(evaluations.complete, held=held, findings=found.findings)
     database.write(finish, patience_s=settings.database_patience_s)
 

@@ -67,6 +67,10 @@ class Heartbeat:
         self.tell(JobProgress("loading data", read, total, "pictures"))
         self.checkpoint()
 
+    def tell_at_once(self) -> None:
+        """Write what was told last now: before the job ends, as no beat comes after that."""
+        self._renew()
+
     def stop(self, reason: StopReason) -> None:
         """Ask the job to stop; the first reason counts. Safe in a signal handler."""
         if self._reason is None:

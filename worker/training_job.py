@@ -29,6 +29,8 @@ from gauntlet.models.checkpoints import (
 )
 from gauntlet.spec.checkpoint_card import CheckpointCard, Trained
 from gauntlet.spec.experiment import RunSpec
+from gauntlet.spec.objectives import AgentSpec
+from gauntlet.training.compilation import compiles
 from gauntlet.training.loop import train
 from store import checkpoints, failpoints, files, jobs, runs
 from store.database import Database
@@ -81,14 +83,24 @@ def train_run(
     _sweep(database, held, settings)
 
     # A compiled step takes half a minute to its first batch.
-    heartbeat.tell(JobProgress("starting", 0, 1, "batches"))
+    slow = not isinstance(spec.objective, AgentSpec) and compiles(spec.training, data, device)
+    heartbeat.tell(JobProgress("compiling" if slow else "starting", 0, 1, "batches"))
     recorder = _Recorder(database, held, settings, heartbeat, spec, data)
-    events = train(spec, data, device=device, resume=state, initial_weights=initial, wants_state=recorder.state_is_due)
+    events = train(
+        spec,
+        data,
+        device=device,
+        resume=state,
+        initial_weights=initial,
+        wants_state=recorder.state_is_due,
+        watch=recorder.tell_of_measured,
+    )
     for event in events:
         recorder.take(event)
         # On a shutdown the state is saved first: until the next is due, a GPU does many epochs.
         if isinstance(event, StateReady | CheckpointReady) or not heartbeat.shutting_down:
             heartbeat.checkpoint()
+    heartbeat.tell_at_once()
     waiting = database.write(lambda session: runs.complete(session, held), patience_s=settings.database_patience_s)
     if waiting:
         logger.info("Its evaluations are queued: %s.", ", ".join(waiting))
@@ -131,6 +143,7 @@ class _Recorder:
     _notes: list[Note] = field(default_factory=list)
     _state_saved: float = field(default_factory=time.monotonic)
     _pace: "_Pace | None" = None
+    _last: BatchFinished | None = None
 
     def take(self, event: TrainingEvent) -> None:
         match event:
@@ -143,7 +156,8 @@ class _Recorder:
                     note = Note("resumed_elsewhere", message)
                     self._store(lambda session: runs.note(session, self.held, [note]))
             case BatchFinished():
-                self._tell(event)
+                self._last = event
+                self._tell("training", event, event.batch)
                 failpoints.reach("batch")
             case StateReady(state=state):
                 self._write_state(state)
@@ -160,12 +174,22 @@ class _Recorder:
         """Whether the last state is as old as the settings let it become, or there will be no later one."""
         return self.heartbeat.shutting_down or time.monotonic() - self._state_saved >= self.settings.state_every_s
 
-    def _tell(self, event: BatchFinished) -> None:
-        completed = (event.epoch - 1) * event.batches + event.batch
-        total = self.spec.training.epochs * event.batches
-        if self._pace is None:
-            self._pace = _Pace(completed)
-        self.heartbeat.tell(JobProgress("training", completed, total, "batches", self._pace.eta_s(completed, total)))
+    def tell_of_measured(self, done: int, _total: int) -> None:
+        """Note how many batches of the epoch's end are measured; raise `Stopped` if the job must stop.
+
+        On a shutdown the state comes first, which follows.
+        """
+        if self._last is not None:
+            self._tell("measuring", self._last, self._last.batches + done)
+        if not self.heartbeat.shutting_down:
+            self.heartbeat.checkpoint()
+
+    def _tell(self, phase: str, last: BatchFinished, within: int) -> None:
+        """`within` is how many batches of its epoch are behind: those trained on, then those measured."""
+        whole = last.batches + last.measured
+        completed, total = (last.epoch - 1) * whole + within, self.spec.training.epochs * whole
+        self._pace = self._pace or _Pace(completed)
+        self.heartbeat.tell(JobProgress(phase, completed, total, "batches", self._pace.eta_s(completed, total)))
 
     def _write_state(self, state: TrainingState) -> None:
         stored = self._state_file(f"epoch-{state.epoch + 1:05d}-batch-{state.batch:05d}", state)

@@ -4,7 +4,7 @@ The images are attacked in segments of at most `SEGMENT`, each through all attac
 image therefore depends on its segment alone, and the results of 1,000 images are a part of those of 10,000.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -27,6 +27,9 @@ from gauntlet.results.masking import MASKING_PREFIX, masking_attacks
 from gauntlet.results.stage_results import NATURAL
 from gauntlet.spec.attacks import AnyAttack
 from gauntlet.spec.evaluation import EvaluationSpec, other_models
+
+# Told which stage is about to be computed, and how many model passes of how many are behind it.
+Watch = Callable[[str, int, int], None]
 
 SEGMENT = 1_000
 _NATURAL_COST = 3
@@ -59,6 +62,7 @@ def evaluate(
     done: Iterable[BatchAttacked] = (),
     known: Iterable[BatchAttacked] = (),
     sources: Mapping[str, Model] = MappingProxyType({}),
+    watch: Watch = lambda _stage, _completed, _total: None,
 ) -> Evaluation:
     """Attack the first `spec.samples` test images, segment by segment, attack by attack, batch by batch.
 
@@ -77,6 +81,7 @@ def evaluate(
         known: batches of other evaluations of these weights on this test set from the same seed; where one has just the
             images of a batch of this evaluation, it is yielded as its result.
         sources: the models that transfer attacks make their examples on, by checkpoint; treated likewise.
+        watch: told before each batch is computed; may raise to end the evaluation.
 
     Raises:
         AttackUnsupported: an attack is not defined for so few classes, or a source is missing.
@@ -91,7 +96,7 @@ def evaluate(
     examined = _examined(model, test, classes, device)
     others = {name: _examined(source, test, classes, device).model for name, source in sources.items()}
     victim = Victim(examined.model, classes, device, others, examined.scale)
-    sweep = _Sweep(victim, examined.findings, test.take(spec.samples).to(device), spec, done, known)
+    sweep = _Sweep(victim, examined.findings, test.take(spec.samples).to(device), spec, done, known, watch)
     return Evaluation(examined.findings, _batches(sweep, victim, spec))
 
 
@@ -176,7 +181,9 @@ class _Sweep:
         spec: EvaluationSpec,
         done: Iterable[BatchAttacked],
         known: Iterable[BatchAttacked],
+        watch: Watch,
     ) -> None:
+        self._watch = watch
         self._victim = victim
         self._findings = findings
         self._images = images
@@ -207,7 +214,10 @@ class _Sweep:
             key = stage, tuple(batch.tolist())
             finished = self._done.get(key)
             if finished is None:
-                found = self._known.get(key) or self._attack(stage, batch, perturb)
+                found = self._known.get(key)
+                if found is None:
+                    self._watch(stage, self._completed - cost * len(batch), self._total)
+                    found = self._attack(stage, batch, perturb)
                 first = int(batch[0]) // SEGMENT * self._batches_in_a_segment
                 finished = replace(
                     found,

@@ -1,5 +1,6 @@
 """Adversarial training as a generator: it yields what happened, and its caller does the rest."""
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +29,15 @@ from gauntlet.spec.objectives import AgentSpec, CrossEntropy
 from gauntlet.training import tally
 from gauntlet.training.agents import AgentEpochs
 from gauntlet.training.epochs import Epochs
-from gauntlet.training.measurement import Measurement, Probe, build_probe, compiled_probe, measure, natural_accuracy
+from gauntlet.training.measurement import (
+    Measurement,
+    Probe,
+    batches_of,
+    build_probe,
+    compiled_probe,
+    measure,
+    natural_accuracy,
+)
 
 
 def train(
@@ -39,6 +48,7 @@ def train(
     resume: TrainingState | None = None,
     initial_weights: dict[str, Tensor] | None = None,
     wants_state: Callable[[], bool] = lambda: False,
+    watch: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Iterator[TrainingEvent]:
     """Train one run, from its beginning or from a captured state.
 
@@ -49,6 +59,7 @@ def train(
     Args:
         initial_weights: where the run begins instead of at random weights; what `training.initial_checkpoint` names.
         wants_state: asked after every batch but an epoch's last; where it says yes, a `StateReady` follows.
+        watch: told after each batch that is measured at an epoch's end how many of them are; may raise to end training.
 
     Raises:
         TrainingDiverged: the loss or the weights are no longer finite, or the loss is beyond ±1e3, more where rewards
@@ -90,24 +101,26 @@ def train(
     # As many training images as there are for test, always the same: both accuracies have the same error.
     train_sample = epochs.images.take(len(test_set))
     last, precision = spec.training.epochs, spec.training.precision
+    measured = sum(map(batches_of, (train_sample, test_set, validation_set)))
     probe = build_probe(model, spec.adversary.eps, precision)
     if epochs.compiled and device.type == "cpu":
         probe = compiled_probe(probe)
     for epoch in range(done + 1, last + 1):
         started, first = time.perf_counter(), batches if epoch == done + 1 else 0
         for batch in epochs.run(epoch, first):
-            yield BatchFinished(epoch, batch, epochs.batches)
+            yield BatchFinished(epoch, batch, epochs.batches, measured)
             if batch < epochs.batches and wants_state():
                 yield StateReady(state(epoch - 1, batch))
         seconds = time.perf_counter() - started
 
         metrics = tally.means(epochs.totals, rewarded=not isinstance(spec.objective, CrossEntropy))
         metrics["learning_rate"] = epochs.learning_rate(epoch, epochs.batches - 1)
+        tick = _counting(watch, measured)
         with fp32_products(precision):
-            metrics["train_accuracy"] = natural_accuracy(model, train_sample, precision=precision)
+            metrics["train_accuracy"] = natural_accuracy(model, train_sample, tick, precision=precision)
             metrics["train_accuracy_n"] = float(len(train_sample))
-            metrics |= _test_metrics(measure(model, test_set, probe))
-            metrics |= _validation_metrics(model, validation_set, probe)
+            metrics |= _test_metrics(measure(model, test_set, probe, tick))
+            metrics |= _validation_metrics(model, validation_set, probe, tick)
         if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
             raise TrainingDiverged(epoch, epochs.batches, math.inf)
         yield EpochFinished(epoch, metrics, seconds, epochs.images_after(first) / seconds)
@@ -131,6 +144,12 @@ def build_epochs(spec: RunSpec, data: Dataset, model: nn.Module) -> Epochs | Age
     return Epochs(spec, data, model)
 
 
+def _counting(watch: Callable[[int, int], None], total: int) -> Callable[[], None]:
+    """Tells `watch` at each call how many calls there were, of `total`."""
+    calls = itertools.count(1)
+    return lambda: watch(next(calls), total)
+
+
 def _test_metrics(test: Measurement) -> dict[str, float]:
     return {
         "test_accuracy": test.accuracy,
@@ -141,10 +160,10 @@ def _test_metrics(test: Measurement) -> dict[str, float]:
     }
 
 
-def _validation_metrics(model: nn.Module, images: ImageSet, probe: Probe) -> dict[str, float]:
+def _validation_metrics(model: nn.Module, images: ImageSet, probe: Probe, tick: Callable[[], None]) -> dict[str, float]:
     if len(images) == 0:
         return {}
-    validation = measure(model, images, probe)
+    validation = measure(model, images, probe, tick)
     return {
         "validation_accuracy": validation.accuracy,
         "validation_fgsm_accuracy": validation.fgsm_accuracy,

@@ -21,6 +21,10 @@ _AT_ONCE_ON_CPU, _AT_ONCE_ON_GPU = 64, 1_000
 Probe = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Measurement:
     """How a model behaves on a set of images: fractions in [0, 1], and how many distinct classes it predicts.
@@ -62,9 +66,10 @@ def compiled_probe(probe: Probe) -> Probe:
     return run
 
 
-def measure(model: nn.Module, images: ImageSet, probe: Probe) -> Measurement:
+def measure(model: nn.Module, images: ImageSet, probe: Probe, tick: Callable[[], None] = _nothing) -> Measurement:
     """Accuracy and confidence in eval mode, and accuracy under attack, as `probe` (of `model`) gives them.
 
+    `tick` is called after each of its `batches_of`, and may raise to end it.
     `mean_uniformity` is the mean of (least / greatest class probability): 1 where the output is exactly uniform.
     """
     sums = torch.zeros(4, dtype=torch.float64, device=images.images.device)
@@ -84,18 +89,27 @@ def measure(model: nn.Module, images: ImageSet, probe: Probe) -> Measurement:
                 ]
             )
             predicted.append(classes.unique())
+            tick()
     accuracy, fgsm_accuracy, confidence, uniformity = (sums / len(images)).tolist()
     return Measurement(accuracy, fgsm_accuracy, confidence, uniformity, len(torch.cat(predicted).unique()))
 
 
-def natural_accuracy(model: nn.Module, images: ImageSet, *, precision: Precision = "fp32") -> float:
-    """The fraction of the images that the model classifies correctly in eval mode."""
+def natural_accuracy(
+    model: nn.Module, images: ImageSet, tick: Callable[[], None] = _nothing, *, precision: Precision = "fp32"
+) -> float:
+    """The fraction of the images that the model classifies correctly in eval mode; `tick` as `measure` has it."""
     forward = in_precision(model, precision)
     right = torch.zeros((), dtype=torch.int64, device=images.images.device)
     with gradient.mode(model, training=False), torch.no_grad():
         for natural, labels in images.batches(_at_once(images)):
             right += (forward(natural).argmax(dim=1) == labels).sum()
+            tick()
     return right.item() / len(images)
+
+
+def batches_of(images: ImageSet) -> int:
+    """In how many batches they are measured."""
+    return -(-len(images) // _at_once(images))
 
 
 def _at_once(images: ImageSet) -> int:

@@ -141,7 +141,11 @@ def test_a_running_experiment_can_be_cancelled(system: System, tiny_document: di
     """A run in mid-training and one that waits both end as cancelled; nothing is evaluated, and no state stays."""
     client = system.client
     system.start("worker", GAUNTLET_WORKER_SLOTS="1")
-    endless = tiny_document | {"objectives": [{"kind": kind}], "training": {"epochs": 10_000}, "seeds": [0, 1]}
+    endless = tiny_document | {
+        "objectives": [{"kind": kind}],
+        "training": {"epochs": 10_000, "compile": "off"},
+        "seeds": [0, 1],
+    }
     experiment = client.submit(endless)
     await_that(lambda: any(run.progress and run.progress.completed > 0 for run in client.runs(experiment.id)))
     client.cancel_experiment(experiment.id)

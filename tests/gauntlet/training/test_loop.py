@@ -167,7 +167,7 @@ def test_events_come_in_order(few: Dataset) -> None:
     told = [event for event in found if not isinstance(event, Warned)]
     for epoch in (1, 2, 3):
         *batches, finished, ready = told[5 * epoch - 5 : 5 * epoch]
-        assert batches == [BatchFinished(epoch, batch, 3) for batch in (1, 2, 3)]
+        assert batches == [BatchFinished(epoch, batch, 3, 2) for batch in (1, 2, 3)]
         assert isinstance(finished, EpochFinished)
         assert isinstance(ready, CheckpointReady)
         assert (finished.epoch, ready.epoch, ready.state.epoch) == (epoch, epoch, epoch)

@@ -41,10 +41,15 @@ class StopsAt(Heartbeat):
         super().__init__(database, held, settings)
         self._batches = batches
         self._why: StopReason = why
+        with database.reading() as session:
+            self._epochs = runs.get(session, held.id).spec["training"]["epochs"]
 
     def tell(self, progress: JobProgress) -> None:
-        if progress.phase == "training" and progress.completed == self._batches:
-            self.stop(self._why)
+        if progress.phase == "training":
+            # An epoch's batches are three that it trains on, then those that it measures.
+            epoch, batch = divmod(progress.completed, progress.total // self._epochs)
+            if 3 * epoch + batch == self._batches:
+                self.stop(self._why)
 
 
 def spec_with(tiny_spec: ExperimentSpec, objective: str = "policy_gradient", **training: object) -> ExperimentSpec:
