@@ -61,6 +61,7 @@ def _experiment(client: GauntletClient, experiment: Experiment) -> About:
             experiment.id,
             [
                 _text("name", experiment.name),
+                _text("owner", experiment.owner),
                 _text("status", status_of(experiment.status, experiment.status_reason)),
                 _text("jobs ended", f"{experiment.progress.completed} of {experiment.progress.total}"),
                 _text("submitted", at_time(experiment.created_at)),
@@ -91,6 +92,7 @@ def _run(client: GauntletClient, run: Run) -> About:
             [
                 _id("experiment", run.experiment),
                 _text("objective", f"{objective_title(run.objective)}, seed {run.seed}"),
+                _text("owner", run.owner),
                 *_job(run),
                 _text("epochs", f"{len(epochs)} of {run.spec.training.epochs}"),
                 _text("last epoch", _metrics(epochs[-1].metrics) if epochs else None),
@@ -121,6 +123,7 @@ def _checkpoint(client: GauntletClient, checkpoint: Checkpoint) -> About:
             checkpoint.id,
             [
                 _text("name", checkpoint.name),
+                _text("owner", checkpoint.owner),
                 _text("origin", _origin(checkpoint)),
                 _id("experiment", checkpoint.experiment),
                 _id("run", checkpoint.run),
@@ -151,6 +154,7 @@ def _evaluation(evaluation: Evaluation) -> About:
                 _id("experiment", evaluation.experiment),
                 _id("run", evaluation.run),
                 _text("selected as", ", ".join(map(selection_title, evaluation.selection))),
+                _text("owner", evaluation.owner),
                 *_job(evaluation),
                 _text("attacks", [f"{a.label}: {a.status}, {a.completed} of {a.total}" for a in evaluation.attacks]),
                 _text("asked for", _stated(evaluation.spec)),

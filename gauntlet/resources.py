@@ -1,6 +1,7 @@
 """What the HTTP API shows: the values that the service fills and the client reads. No torch, no HTTP.
 
-Every object carries `id`, `object` and `created_at`; a job also says how far it is and why it ended.
+Every object carries `id`, `object` and `created_at`; a job also says how far it is and why it ended. `owner` is whose
+token asked for it, None where none was shown.
 """
 
 from datetime import datetime
@@ -44,6 +45,7 @@ class Experiment(Resource):
     id: str
     object: Literal["experiment"] = "experiment"
     created_at: datetime
+    owner: str | None = None  # an earlier service does not say
     name: str
     status: Status
     status_reason: str | None
@@ -57,6 +59,7 @@ class Job(Resource):
     id: str
     object: str
     created_at: datetime
+    owner: str | None = None
     started_at: datetime | None
     finished_at: datetime | None
     status: Status
@@ -140,6 +143,7 @@ class Checkpoint(Resource):
     id: str
     object: Literal["checkpoint"] = "checkpoint"
     created_at: datetime
+    owner: str | None = None
     name: str
     experiment: str | None
     run: str | None

@@ -21,7 +21,7 @@ _OF_A_FILE = (416,)
 _MEANINGS = {
     400: "What came is no HTTP, or a header cannot be read as what it should be.",
     401: "Requests must show a token here, and this one shows none that opens anything.",
-    403: "A page of another site makes the request, or its token's scope is too small.",
+    403: "A page of another site makes the request, its token's scope is too small, or the object is another owner's.",
     404: "There is no such object.",
     408: "The request did not arrive in time.",
     409: "The file of a checkpoint that is needed is gone.",

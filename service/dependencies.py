@@ -14,6 +14,7 @@ from service.readiness import Readiness
 from service.settings import ServiceSettings
 from store.database import Database
 from store.lookup import ID_PATTERN
+from store.tokens import Caller
 
 _DIGITS = re.compile(r"-?[0-9]{1,19}")
 
@@ -43,11 +44,25 @@ async def _decoder(request: Request) -> Decoder:
     return decoder
 
 
+async def _caller(request: Request) -> Caller | None:
+    caller: Caller | None = request.state.caller
+    return caller
+
+
+async def _owner(request: Request) -> str | None:
+    caller: Caller | None = request.state.caller
+    return None if caller is None else caller.owner
+
+
 SettingsDep = Annotated[ServiceSettings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 CeleryDep = Annotated[Celery, Depends(_celery)]
 DecoderDep = Annotated[Decoder, Depends(_decoder)]
 ReadinessDep = Annotated[Readiness, Depends(_readiness)]
+# Who asks, None without a login: for `store.owners.require_may_change`, before anything is changed.
+CallerDep = Annotated[Caller | None, Depends(_caller)]
+# Whose that is which the request makes, None without a login.
+OwnerDep = Annotated[str | None, Depends(_owner)]
 
 
 def _whole(text: str) -> int:

@@ -21,7 +21,7 @@ from gauntlet.resources import Problem, ProblemError
 from gauntlet.spec.messages import MOST_FAULTS, faults, printable
 from service.paths import methods_of
 from store.database import says_full
-from store.errors import IdempotencyConflict, NotFound, RequestUnfit
+from store.errors import IdempotencyConflict, NotFound, NotYours, RequestUnfit
 from store.files import STORAGE_FULL
 
 logger = logging.getLogger(__name__)
@@ -77,6 +77,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _framework_error)
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(NotFound, _not_found)
+    app.add_exception_handler(NotYours, _not_yours)
     app.add_exception_handler(IdempotencyConflict, _idempotency_conflict)
     app.add_exception_handler(RequestUnfit, _request_unfit)
     app.add_exception_handler(OSError, _storage_fault)
@@ -151,6 +152,10 @@ async def _service_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _not_found(request: Request, error: Exception) -> JSONResponse:
     return _answer(request, 404, "not-found", printable(str(error)))
+
+
+async def _not_yours(request: Request, error: Exception) -> JSONResponse:
+    return _answer(request, 403, "not-yours", str(error))
 
 
 async def _idempotency_conflict(request: Request, error: Exception) -> JSONResponse:

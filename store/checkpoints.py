@@ -43,11 +43,14 @@ def page(session: Session, *, run: str | None, after: str | None, limit: int) ->
     return newest_first(session, query, Checkpoint.id, after=after, limit=limit)
 
 
-def add_imported(session: Session, identifier: str, card: CheckpointCard, weights: StoredFile) -> Checkpoint:
+def add_imported(
+    session: Session, identifier: str, card: CheckpointCard, weights: StoredFile, *, owner: str | None = None
+) -> Checkpoint:
     """Record imported weights, whose file exists already."""
     checkpoint = Checkpoint(
         id=identifier,
         created_at=session.scalar(select(db_now())),
+        owner=owner,
         card=card.model_dump(mode="json"),
         path=weights.path,
         sha256=weights.sha256,
@@ -86,6 +89,7 @@ def show(checkpoint: Checkpoint) -> resources.Checkpoint:
     return resources.Checkpoint(
         id=checkpoint.id,
         created_at=as_datetime(checkpoint.created_at),
+        owner=checkpoint.owner,
         name=name_of(checkpoint),
         experiment=run.experiment_id if run else None,
         run=checkpoint.run_id,

@@ -2,6 +2,7 @@
 
 StoreError
 ├── NotFound              no object with that id
+├── NotYours              the object is another owner's
 ├── IdempotencyConflict   the key was used before with another request
 ├── RequestUnfit          a request does not fit its data or the checkpoints it names
 └── LeaseLost             another attempt, or a cancel, has taken the job over
@@ -21,6 +22,13 @@ class NotFound(StoreError):
 
     def __init__(self, kind: str, identifier: str) -> None:
         super().__init__(f"There is no {kind} with the id {identifier[:60]!r}.")
+
+
+class NotYours(StoreError):
+    """The object is another owner's, and the caller no admin."""
+
+    def __init__(self, kind: str, identifier: str, owner: str) -> None:
+        super().__init__(f"The {kind} {identifier} is {owner}'s. Only {owner} or an admin may change it.")
 
 
 class IdempotencyConflict(StoreError):

@@ -29,9 +29,16 @@ class Queued(NamedTuple):
 
 
 def create(
-    session: Session, request: EvaluationRequest, idempotency_key: str | None, found: DatasetDescription | None = None
+    session: Session,
+    request: EvaluationRequest,
+    idempotency_key: str | None,
+    found: DatasetDescription | None = None,
+    *,
+    owner: str | None = None,
 ) -> Queued:
     """Queue an evaluation of one checkpoint, whose test images `found` describes if they could be looked at.
+
+    It is its asker's, whosever the checkpoint is; `owner` is None without a login.
 
     Raises:
         IdempotencyConflict: the key was used with another request.
@@ -44,7 +51,7 @@ def create(
         cards = checkpoints.cards(session, [request.checkpoint, *other_models(spec)])
         return evaluation_faults(request.checkpoint, spec, found, cards)
 
-    origin = _Origin(idempotency_key, _digest(request))
+    origin = _Origin(owner, idempotency_key, _digest(request))
     return _queue_once(session, origin, [request.checkpoint], spec, faults)
 
 
@@ -53,10 +60,13 @@ def create_transfers(
     request: TransferRequest,
     idempotency_key: str | None,
     found: Descriptions = MappingProxyType({}),
+    *,
+    owner: str | None = None,
 ) -> Queued:
     """Queue one evaluation per checkpoint, under the attacks that transfer from each of them.
 
-    `found` describes the test images of the checkpoints, as far as they could be looked at.
+    `found` describes the test images of the checkpoints, as far as they could be looked at. The evaluations are their
+    asker's, whosever the checkpoints are; `owner` is None without a login.
 
     Raises:
         IdempotencyConflict: the key was used with another request.
@@ -66,13 +76,14 @@ def create_transfers(
     def faults() -> Sequence[Fault]:
         return transfer_faults(request, found, checkpoints.cards(session, request.checkpoints))
 
-    origin = _Origin(idempotency_key, _digest(request))
+    origin = _Origin(owner, idempotency_key, _digest(request))
     return _queue_once(session, origin, request.checkpoints, request.spec(), faults)
 
 
 class _Origin(NamedTuple):
     """Which request an evaluation comes from."""
 
+    owner: str | None
     idempotency_key: str | None
     request_sha256: str
 
@@ -91,8 +102,8 @@ def _queue_once(
     """Queue an evaluation of each checkpoint, unless a request with the same key did."""
     if origin.idempotency_key is not None:
         # Of requests that come at once with one key, each sees what those before it queued.
-        take_turn(session, f"evaluations {origin.idempotency_key}")
-        earlier = _earlier(session, origin.idempotency_key, origin.request_sha256)
+        take_turn(session, f"evaluations {origin.owner} {origin.idempotency_key}")
+        earlier = _earlier(session, origin)
         if earlier:
             return Queued(earlier, [])
     if faults := find_faults():
@@ -114,8 +125,9 @@ def _queue_once(
     return Queued(made, [evaluation.id for evaluation in made])
 
 
-def _earlier(session: Session, key: str, digest: str) -> Sequence[Evaluation]:
-    found = session.scalars(select(Evaluation).where(Evaluation.idempotency_key == key).order_by(Evaluation.id)).all()
-    if any(evaluation.request_sha256 != digest for evaluation in found):
+def _earlier(session: Session, origin: _Origin) -> Sequence[Evaluation]:
+    ours = (Evaluation.idempotency_key == origin.idempotency_key, Evaluation.owner == origin.owner)
+    found = session.scalars(select(Evaluation).where(*ours).order_by(Evaluation.id)).all()
+    if any(evaluation.request_sha256 != origin.request_sha256 for evaluation in found):
         raise IdempotencyConflict("This Idempotency-Key was used before with another request.")
     return found

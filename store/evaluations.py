@@ -90,6 +90,7 @@ def create_for(session: Session, run: Run, checkpoints: Sequence[Checkpoint]) ->
         Evaluation(
             id=new_id("eval"),
             created_at=db_now(),
+            owner=run.owner,
             experiment_id=run.experiment_id,
             run_id=run.id,
             checkpoint_id=checkpoint,

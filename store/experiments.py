@@ -41,14 +41,17 @@ def create(
     idempotency_key: str | None,
     found: DatasetDescription | None = None,
     machine: Machine = UNKNOWN,
+    *,
+    owner: str | None = None,
 ) -> tuple[Experiment, list[str]]:
     """Store an experiment and its runs; returns it with the ids of the runs to wake.
 
-    With a key that was used before, nothing is stored and the earlier experiment comes back, with no run to wake.
+    With a key that its owner used before, nothing is stored and the earlier experiment comes back, with no run to wake.
 
     Args:
         found: what was seen of the data, if it could be looked at.
         machine: what its runs are trained on, as far as it is known.
+        owner: whose it is; None without a login.
 
     Raises:
         IdempotencyConflict: the key was used with another spec.
@@ -58,8 +61,8 @@ def create(
     digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
     if idempotency_key is not None:
         # Of requests that come at once with one key, each sees what those before it stored.
-        take_turn(session, f"experiments {idempotency_key}")
-        earlier = _by_key(session, idempotency_key, digest)
+        take_turn(session, f"experiments {owner} {idempotency_key}")
+        earlier = _by_key(session, owner, idempotency_key, digest)
         if earlier is not None:
             return earlier, []
     cards = checkpoints.cards(session, named_checkpoints(spec))
@@ -69,6 +72,7 @@ def create(
     experiment = Experiment(
         id=new_id("exp"),
         created_at=now,
+        owner=owner,
         name=spec.name,
         spec=document,
         idempotency_key=idempotency_key,
@@ -83,6 +87,7 @@ def create(
         Run(
             id=new_id("run"),
             created_at=now,
+            owner=owner,
             experiment_id=experiment.id,
             ordinal=ordinal,
             objective=label,
@@ -146,6 +151,7 @@ def _show(experiment: Experiment, standings: Sequence[Standing]) -> resources.Ex
     return resources.Experiment(
         id=experiment.id,
         created_at=as_datetime(experiment.created_at),
+        owner=experiment.owner,
         name=experiment.name,
         status=status,
         status_reason=max(sorted(reasons), key=reasons.__getitem__, default=None),
@@ -169,8 +175,8 @@ def overall_status(statuses: Sequence[str]) -> Status:
     return "cancelled" if counts["cancelled"] else "succeeded"
 
 
-def _by_key(session: Session, key: str, digest: str) -> Experiment | None:
-    earlier = session.scalar(select(Experiment).where(Experiment.idempotency_key == key))
+def _by_key(session: Session, owner: str | None, key: str, digest: str) -> Experiment | None:
+    earlier = session.scalar(select(Experiment).where(Experiment.idempotency_key == key, Experiment.owner == owner))
     if earlier is not None and earlier.request_sha256 != digest:
         raise IdempotencyConflict("This Idempotency-Key was used before with another request.")
     return earlier

@@ -258,6 +258,7 @@ def shown(job: Job) -> dict[str, Any]:
         )
     return {
         "created_at": as_datetime(job.created_at),
+        "owner": job.owner,
         "started_at": as_datetime(job.started_at),
         "finished_at": as_datetime(job.finished_at),
         "status": job.status,

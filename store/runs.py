@@ -178,6 +178,7 @@ def record_epoch(session: Session, held: Claim, record: EpochRecord) -> str | No
             Checkpoint(
                 id=new_id("ckpt"),
                 created_at=db_now(),
+                owner=session.get_one(Run, held.id).owner,
                 run_id=held.id,
                 epoch=record.epoch,
                 card=record.weights.card.model_dump(mode="json"),

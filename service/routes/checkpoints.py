@@ -18,7 +18,7 @@ from service.admission import Gate
 from service.answers import NEEDS_WEIGHTS
 from service.bodies import understand
 from service.data import look
-from service.dependencies import After, DatabaseDep, IdFilter, Limit, SettingsDep
+from service.dependencies import After, DatabaseDep, IdFilter, Limit, OwnerDep, SettingsDep
 from service.errors import invalid_fields
 from service.pages import as_page
 from service.routing import Route
@@ -43,6 +43,7 @@ def import_checkpoint(
     ],
     database: DatabaseDep,
     settings: SettingsDep,
+    owner: OwnerDep,
     response: Response,
 ) -> ImportedCheckpoint:
     """Import a model that was trained elsewhere. It is tried on noise; `findings` says what looks wrong with it."""
@@ -61,7 +62,7 @@ def import_checkpoint(
     stored = files.write_import(settings.storage, identifier, content)
     # If this fails the file stays, for a commit may go through whose answer is lost. A worker deletes what has no row.
     with database.writing() as session:
-        shown = checkpoints.show(checkpoints.add_imported(session, identifier, described, stored))
+        shown = checkpoints.show(checkpoints.add_imported(session, identifier, described, stored, owner=owner))
     files.settle_import(settings.storage, identifier)
     logger.info("Checkpoint %s (%s) is imported: %d bytes.", identifier, shown.name, stored.bytes)
     response.headers["Location"] = f"/v1/checkpoints/{identifier}"

@@ -17,7 +17,7 @@ from gauntlet.spec.transfers import FEWEST_CHECKPOINTS, MOST_CHECKPOINTS, Transf
 from service.admission import SUMMARIES
 from service.answers import NAMES_CHECKPOINTS, NEEDS_WEIGHTS
 from service.data import look_at_tests
-from service.dependencies import WHOLE, CeleryDep, DatabaseDep, IdempotencyKey, SettingsDep
+from service.dependencies import WHOLE, CeleryDep, DatabaseDep, IdempotencyKey, OwnerDep, SettingsDep
 from service.routing import Route
 from service.weights import require_weights
 from store import checkpoints, comparisons, evaluation_requests, evaluations
@@ -49,6 +49,7 @@ def submit_transfers(
     database: DatabaseDep,
     celery: CeleryDep,
     settings: SettingsDep,
+    owner: OwnerDep,
     idempotency_key: IdempotencyKey = None,
 ) -> Page[Evaluation]:
     """Queue one evaluation per checkpoint: attacked with examples made on each of them, itself too."""
@@ -56,7 +57,7 @@ def submit_transfers(
         cards = checkpoints.cards(session, request.checkpoints)
     found = look_at_tests(settings, cards)
     with database.writing() as session:
-        queued = evaluation_requests.create_transfers(session, request, idempotency_key, found)
+        queued = evaluation_requests.create_transfers(session, request, idempotency_key, found, owner=owner)
         if queued.waiting:
             pointers = [f"/checkpoints/{position}" for position in range(len(request.checkpoints))]
             require_weights(session, settings.storage, zip(request.checkpoints, pointers, strict=True))

@@ -16,11 +16,13 @@ from service.data import look_at_tests
 from service.dependencies import (
     After,
     AfterImage,
+    CallerDep,
     CeleryDep,
     DatabaseDep,
     IdempotencyKey,
     IdFilter,
     Limit,
+    OwnerDep,
     SettingsDep,
 )
 from service.pages import as_page
@@ -28,6 +30,7 @@ from service.routing import Route
 from service.weights import require_weights
 from store import batches, checkpoints, evaluation_requests, evaluations
 from store.broker import wake
+from store.owners import require_may_change
 
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"], route_class=Route)
 
@@ -41,6 +44,7 @@ def submit_evaluation(
     database: DatabaseDep,
     celery: CeleryDep,
     settings: SettingsDep,
+    owner: OwnerDep,
     idempotency_key: IdempotencyKey = None,
 ) -> Evaluation:
     """Queue an evaluation of one checkpoint. What others measured of the same weights alike is not measured again."""
@@ -48,7 +52,7 @@ def submit_evaluation(
         cards = checkpoints.cards(session, [request.checkpoint])
     found = look_at_tests(settings, cards).get(request.checkpoint)
     with database.writing() as session:
-        queued = evaluation_requests.create(session, request, idempotency_key, found)
+        queued = evaluation_requests.create(session, request, idempotency_key, found, owner=owner)
         if queued.waiting:
             named = [(request.checkpoint, "/checkpoint"), *sources(request, "")]
             require_weights(session, settings.storage, named)
@@ -119,9 +123,10 @@ def list_images(
 
 
 @router.post("/{evaluation_id}/cancel")
-def cancel_evaluation(evaluation_id: str, database: DatabaseDep) -> Evaluation:
+def cancel_evaluation(evaluation_id: str, database: DatabaseDep, caller: CallerDep) -> Evaluation:
     """Cancel the evaluation if it has not ended."""
     with database.writing() as session:
+        require_may_change(caller, evaluations.get(session, evaluation_id))
         (shown,) = evaluations.show(session, [evaluations.cancel(session, evaluation_id)])
     logger.info("Evaluation %s is cancelled by its user.", evaluation_id)
     return shown

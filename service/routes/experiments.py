@@ -13,13 +13,14 @@ from gauntlet.spec.experiment import ExperimentSpec
 from service.admission import SUMMARIES
 from service.answers import NEEDS_WEIGHTS
 from service.data import look, machine_of_workers
-from service.dependencies import After, CeleryDep, DatabaseDep, IdempotencyKey, Limit, SettingsDep
+from service.dependencies import After, CallerDep, CeleryDep, DatabaseDep, IdempotencyKey, Limit, OwnerDep, SettingsDep
 from service.errors import ServiceError
 from service.pages import as_page
 from service.routing import Route
 from service.weights import require_weights
 from store import experiments, reports
 from store.broker import wake
+from store.owners import require_may_change
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +39,14 @@ def submit(
     database: DatabaseDep,
     celery: CeleryDep,
     settings: SettingsDep,
+    owner: OwnerDep,
     idempotency_key: IdempotencyKey = None,
 ) -> Experiment:
     """Queue an experiment: a whole spec, or a preset with any field overridden."""
     found = look(settings, spec.dataset)
     with database.writing() as session:
-        experiment, waiting = experiments.create(session, spec, idempotency_key, found, machine_of_workers(settings))
+        machine = machine_of_workers(settings)
+        experiment, waiting = experiments.create(session, spec, idempotency_key, found, machine, owner=owner)
         if waiting:
             initial = spec.training.initial_checkpoint
             started = [(initial, "/training/initial_checkpoint")] if initial else []
@@ -71,9 +74,10 @@ def get_experiment(experiment_id: str, database: DatabaseDep) -> Experiment:
 
 
 @router.post("/{experiment_id}/cancel")
-def cancel_experiment(experiment_id: str, database: DatabaseDep) -> Experiment:
+def cancel_experiment(experiment_id: str, database: DatabaseDep, caller: CallerDep) -> Experiment:
     """Cancel what has not ended; running jobs stop at their next batch. Repeating it changes nothing."""
     with database.writing() as session:
+        require_may_change(caller, experiments.get(session, experiment_id))
         experiments.cancel(session, experiment_id)
     logger.info("Experiment %s is cancelled by its user.", experiment_id)
     return _read(database, experiment_id)

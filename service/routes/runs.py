@@ -9,10 +9,11 @@ from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
 
 from gauntlet.resources import EpochMetrics, Page, Run, RunEvent
-from service.dependencies import After, AfterNumber, DatabaseDep, IdFilter, Limit
+from service.dependencies import After, AfterNumber, CallerDep, DatabaseDep, IdFilter, Limit
 from service.pages import as_page
 from service.routing import Route
 from store import runs
+from store.owners import require_may_change
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=Route)
 
@@ -38,9 +39,10 @@ def get_run(run_id: str, database: DatabaseDep) -> Run:
 
 
 @router.post("/{run_id}/cancel")
-def cancel_run(run_id: str, database: DatabaseDep) -> Run:
+def cancel_run(run_id: str, database: DatabaseDep, caller: CallerDep) -> Run:
     """Cancel the run if it has not ended; a running one stops at its next batch."""
     with database.writing() as session:
+        require_may_change(caller, runs.get(session, run_id))
         shown = runs.show(runs.cancel(session, run_id))
     logger.info("Run %s is cancelled by its user.", run_id)
     return shown

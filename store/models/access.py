@@ -9,7 +9,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gauntlet.spec.tokens import Scope
-from store.models.base import Base, Id
+from store.models.base import Base, Id, Owner
 
 
 class Token(Base):
@@ -23,7 +23,7 @@ class Token(Base):
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     created_at: Mapped[float] = mapped_column(Float)
-    owner: Mapped[str] = mapped_column(String(100))
+    owner: Mapped[str] = mapped_column(Owner)
     name: Mapped[str | None] = mapped_column(String(200))
     scope: Mapped[Scope] = mapped_column(String(10))
     digest: Mapped[str] = mapped_column(String(64))

@@ -11,6 +11,7 @@ from ulid import ULID
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 Id = String(40)
+Owner = String(100)
 
 STATUSES = ("queued", "running", "paused", "succeeded", "failed", "cancelled")
 

@@ -1,4 +1,7 @@
-"""Experiments, their jobs, and what the jobs leave."""
+"""Experiments, their jobs, and what the jobs leave.
+
+`owner` is whose token asked for it; NULL where none was shown. What comes of an experiment is its owner's.
+"""
 
 from typing import Any
 
@@ -16,17 +19,18 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from gauntlet.spec.evaluation import Selection
-from store.models.base import STATUSES, Base, Id, Json
+from store.models.base import STATUSES, Base, Id, Json, Owner
 
 _STATUS_LIST = ", ".join(f"'{status}'" for status in STATUSES)
 
 
 class Experiment(Base):
     __tablename__ = "experiments"
-    __table_args__ = (UniqueConstraint("idempotency_key"),)
+    __table_args__ = (UniqueConstraint("idempotency_key", "owner"),)
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     created_at: Mapped[float] = mapped_column(Float)
+    owner: Mapped[str | None] = mapped_column(Owner)
     name: Mapped[str] = mapped_column(String(200))
     spec: Mapped[dict[str, Any]] = mapped_column(Json)
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
@@ -42,6 +46,7 @@ class Job:
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     created_at: Mapped[float] = mapped_column(Float)
+    owner: Mapped[str | None] = mapped_column(Owner)
     started_at: Mapped[float | None] = mapped_column(Float)
     finished_at: Mapped[float | None] = mapped_column(Float)
     status: Mapped[str] = mapped_column(String(16), default="queued")
@@ -90,6 +95,7 @@ class Checkpoint(Base):
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     created_at: Mapped[float] = mapped_column(Float)
+    owner: Mapped[str | None] = mapped_column(Owner)
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
     epoch: Mapped[int | None] = mapped_column(Integer)
     card: Mapped[dict[str, Any]] = mapped_column(Json)
@@ -133,7 +139,7 @@ class Evaluation(Job, Base):
 
     __tablename__ = "evaluations"
     __table_args__ = (
-        UniqueConstraint("idempotency_key", "checkpoint_id"),
+        UniqueConstraint("idempotency_key", "checkpoint_id", "owner"),
         CheckConstraint(f"status IN ({_STATUS_LIST})", name="status"),
         Index(None, "status", "lease_expires_at"),
         Index(None, "experiment_id", "started_at"),

@@ -88,6 +88,20 @@ def api(settings: ServiceSettings) -> Iterator[TestClient]:
 
 
 @pytest.fixture
+def guarded(settings: ServiceSettings) -> ServiceSettings:
+    """Settings of a service that wants tokens."""
+    return settings.model_copy(update={"auth": "on"})
+
+
+@pytest.fixture
+def guarded_api(guarded: ServiceSettings) -> Iterator[TestClient]:
+    """The service that wants tokens."""
+    with TestClient(create_app(guarded), raise_server_exceptions=False) as client:
+        client.event_hooks = {"response": [require_documented]}
+        yield client
+
+
+@pytest.fixture
 def trained_run(settings: ServiceSettings, tiny_spec: ExperimentSpec) -> str:
     """A run trained by the worker's own code, with two checkpoints and a queued evaluation."""
     return train_a_run(settings, tiny_spec)

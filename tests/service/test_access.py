@@ -1,6 +1,5 @@
 """Tokens at the door: every route × method × kind of caller, and nothing that is not asked for stays open."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -17,15 +16,10 @@ from store import secret_key, tokens
 from store.database import Database, db_now
 from store.models import Token
 from store.token_text import new_token
+from tests.service.logins import bearer
 from tests.service.test_origins import every_request, rows
 
 _RANK = {scope: rank for rank, scope in enumerate(get_args(Scope))}
-
-
-@pytest.fixture
-def guarded(settings: ServiceSettings) -> ServiceSettings:
-    """Settings of a service that wants tokens."""
-    return settings.model_copy(update={"auth": "on"})
 
 
 @pytest.fixture
@@ -44,13 +38,6 @@ def shown(guarded: ServiceSettings) -> dict[str, str]:
     return {kind: text for kind, (_, text) in made.items()} | {"unknown": new_token(), "mistyped": new_token()[:-1]}
 
 
-@pytest.fixture
-def door(guarded: ServiceSettings) -> Iterator[TestClient]:
-    """The service that wants tokens."""
-    with TestClient(create_app(guarded), raise_server_exceptions=False) as client:
-        yield client
-
-
 def rows_but_uses(settings: ServiceSettings) -> list[Any]:
     """Every row, but for when tokens were last used."""
     database = Database(settings.database_url)
@@ -60,26 +47,22 @@ def rows_but_uses(settings: ServiceSettings) -> list[Any]:
     return rows(settings)
 
 
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
-
 def test_every_route_is_closed_to_whom_it_is_not_open(
-    door: TestClient, guarded: ServiceSettings, shown: dict[str, str]
+    guarded_api: TestClient, guarded: ServiceSettings, shown: dict[str, str]
 ) -> None:
     """Without a token that opens anything 401, with too small a scope 403, and nothing is changed by the asking."""
     before = rows_but_uses(guarded)
-    requests = [*every_request(cast("FastAPI", door.app)), ("GET", "/v1/nowhere"), ("POST", "/v1/nowhere")]
+    requests = [*every_request(cast("FastAPI", guarded_api.app)), ("GET", "/v1/nowhere"), ("POST", "/v1/nowhere")]
     assert len(requests) > 25
     asked = 0
     for method, path in requests:
         concrete = path.replace("{", "").replace("}", "")
         if concrete in OPEN:
-            assert door.request(method, concrete).status_code == 200
+            assert guarded_api.request(method, concrete).status_code == 200
             continue
         for kind in ("", "unknown", "mistyped", "expired", "gone"):
             # Each from an address of its own: who fails often is answered otherwise, below.
-            answer = _from(door, f"10.0.{asked % 250}.{asked // 250}").request(
+            answer = _from(guarded_api, f"10.0.{asked % 250}.{asked // 250}").request(
                 method, concrete, headers=bearer(shown[kind]) if kind else {}
             )
             asked += 1
@@ -88,16 +71,16 @@ def test_every_route_is_closed_to_whom_it_is_not_open(
         needed = scope_for(method, concrete)
         for scope in get_args(Scope):
             if _RANK[scope] < _RANK[needed]:
-                refused = door.request(method, concrete, headers=bearer(shown[scope]))
+                refused = guarded_api.request(method, concrete, headers=bearer(shown[scope]))
                 assert refused.status_code == 403, (scope, method, path)
                 assert refused.json()["type"].endswith("scope-too-small")
         if method in ("GET", "HEAD"):
-            assert door.request(method, concrete, headers=bearer(shown[needed])).status_code not in (401, 403)
+            assert guarded_api.request(method, concrete, headers=bearer(shown[needed])).status_code not in (401, 403)
     assert rows_but_uses(guarded) == before
 
 
-def _from(door: TestClient, address: str) -> TestClient:
-    return TestClient(door.app, client=(address, 1), raise_server_exceptions=False)
+def _from(guarded_api: TestClient, address: str) -> TestClient:
+    return TestClient(guarded_api.app, client=(address, 1), raise_server_exceptions=False)
 
 
 def test_scopes_follow_from_method_and_path() -> None:
@@ -111,32 +94,32 @@ def test_scopes_follow_from_method_and_path() -> None:
     assert scope_for("GET", "/v1/tokensother") == "read"
 
 
-def test_an_admin_gives_and_takes_tokens(door: TestClient, shown: dict[str, str]) -> None:
+def test_an_admin_gives_and_takes_tokens(guarded_api: TestClient, shown: dict[str, str]) -> None:
     """A token is told once; it works at once, is listed with its last use, and opens nothing once it is revoked."""
     admin = bearer(shown["admin"])
     request = {"owner": "bob", "scope": "read", "name": "dashboard", "expires": "12h"}
-    made = door.post("/v1/tokens", json=request, headers=admin)
+    made = guarded_api.post("/v1/tokens", json=request, headers=admin)
     assert made.status_code == 201
     token = made.json()
     assert (token["owner"], token["scope"], token["last_used_at"], token["revoked_at"]) == ("bob", "read", None, None)
-    assert door.get("/v1/experiments", headers=bearer(token["token"])).status_code == 200
-    listed = door.get("/v1/tokens?limit=1", headers=admin).json()["data"][0]
+    assert guarded_api.get("/v1/experiments", headers=bearer(token["token"])).status_code == 200
+    listed = guarded_api.get("/v1/tokens?limit=1", headers=admin).json()["data"][0]
     assert listed["id"] == token["id"]
     assert "token" not in listed
     assert listed["last_used_at"] is not None
-    assert door.delete(f"/v1/tokens/{token['id']}", headers=admin).json()["revoked_at"] is not None
-    assert door.get("/v1/experiments", headers=bearer(token["token"])).status_code == 401
-    assert door.post("/v1/tokens", json=request | {"expires": "soon"}, headers=admin).status_code == 422
-    assert door.post("/v1/tokens", json=request | {"owner": "a b"}, headers=admin).status_code == 422
+    assert guarded_api.delete(f"/v1/tokens/{token['id']}", headers=admin).json()["revoked_at"] is not None
+    assert guarded_api.get("/v1/experiments", headers=bearer(token["token"])).status_code == 401
+    assert guarded_api.post("/v1/tokens", json=request | {"expires": "soon"}, headers=admin).status_code == 422
+    assert guarded_api.post("/v1/tokens", json=request | {"owner": "a b"}, headers=admin).status_code == 422
 
 
-def test_who_fails_often_is_slowed_and_nobody_else(door: TestClient, shown: dict[str, str]) -> None:
+def test_who_fails_often_is_slowed_and_nobody_else(guarded_api: TestClient, shown: dict[str, str]) -> None:
     """Past twenty unknown tokens a minute from one address: 429; a right token from there still opens."""
-    answers = [door.get("/v1/runs", headers=bearer(new_token())).status_code for _ in range(22)]
+    answers = [guarded_api.get("/v1/runs", headers=bearer(new_token())).status_code for _ in range(22)]
     assert answers == [401] * 20 + [429] * 2
-    assert "Retry-After" in door.get("/v1/runs", headers=bearer(new_token())).headers
-    assert door.get("/v1/runs", headers=bearer(shown["read"])).status_code == 200
-    assert _from(door, "10.9.9.9").get("/v1/runs", headers=bearer(new_token())).status_code == 401
+    assert "Retry-After" in guarded_api.get("/v1/runs", headers=bearer(new_token())).headers
+    assert guarded_api.get("/v1/runs", headers=bearer(shown["read"])).status_code == 200
+    assert _from(guarded_api, "10.9.9.9").get("/v1/runs", headers=bearer(new_token())).status_code == 401
 
 
 @pytest.mark.parametrize(

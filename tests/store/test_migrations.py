@@ -74,6 +74,24 @@ def test_a_database_in_use_is_migrated(database_url: str) -> None:
     engine.dispose()
 
 
+def test_two_owners_keys_are_told_apart_until_the_history_is_walked_back(database_url: str) -> None:
+    """Before there were owners a key was used once: on the way back those of owners are forgotten, no row is."""
+    columns = "id, created_at, name, spec, request_sha256, idempotency_key"
+    engine = engine_for_migrations(database_url)
+    with engine.begin() as connection:
+        for owner in ("ada", "bob"):
+            row = f"experiments ({columns}, owner) VALUES ('{owner}', 0, 'n', '{{}}', 'x', 'key', '{owner}')"
+            connection.exec_driver_sql(f"INSERT INTO {row}")
+        connection.exec_driver_sql(f"INSERT INTO experiments ({columns}) VALUES ('old', 0, 'n', '{{}}', 'x', 'key')")
+    command.downgrade(alembic_config(database_url), "2026_11_27_turns")
+    command.upgrade(alembic_config(database_url), "head")
+    with engine.connect() as connection:
+        query = "SELECT id, idempotency_key, owner FROM experiments ORDER BY id"
+        kept = [tuple(row) for row in connection.exec_driver_sql(query)]
+    assert kept == [("ada", None, None), ("bob", None, None), ("old", "key", None)]
+    engine.dispose()
+
+
 @pytest.mark.parametrize("model", [Run, Evaluation])
 def test_a_job_cannot_have_an_unknown_status(database: Database, model: type[Run] | type[Evaluation]) -> None:
     """The CHECK constraint, which `alembic check` does not compare, is there."""
