@@ -238,6 +238,16 @@ class NewToken(Token):
     token: str
 
 
+class Session(Resource):
+    """Who asks. Without `login` the service takes everybody for an admin; then there is no `owner`."""
+
+    object: Literal["session"] = "session"
+    login: bool
+    owner: str | None
+    scope: Scope
+    expires_at: datetime | None
+
+
 class ProblemError(Resource):
     """One invalid field: a JSON pointer into the request, and what is wrong there."""
 

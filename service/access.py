@@ -1,12 +1,13 @@
-"""Who may do what: every request but those of the open paths shows a token, and its scope decides.
+"""Who may do what: every request but the open ones shows a token or a browser's session of one; its scope decides.
 
 Denied by default and in one place, at the edge of the whole app: a route, a page or a file that is added later is
 behind it too. Which scope a request needs follows from its method and path alone.
 """
 
-import time
-from collections import OrderedDict
+import re
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import anyio
 from sqlalchemy.orm import Session
@@ -14,28 +15,60 @@ from starlette.datastructures import Headers
 from starlette.types import Scope as AsgiScope
 
 from gauntlet.spec.tokens import Scope
+from service import session_cookie
 from service.errors import ServiceError
+from service.failed_logins import FailedLogins
+from service.origins import is_own_pages
 from service.settings import ServiceSettings
-from store import secret_key, tokens
+from store import secret_key, sessions, tokens
 from store.database import Database
-from store.token_text import is_token
+from store.token_text import LENGTH, PREFIX, is_token
 from store.tokens import Caller
 
 # They say that the service lives and serves, and nothing else.
-OPEN = frozenset({"/healthz", "/readyz"})
+_HEALTH = frozenset({"/healthz", "/readyz"})
+# What a browser loads before anybody has logged in, to log in with. No data.
+_PAGE, _OF_THE_PAGE = "/", "/page/"
+_SESSION = "/v1/session"
 _READING = ("GET", "HEAD", "OPTIONS")
-# POST, since images are sent; nothing is changed by it.
-_READ_BY_POST = frozenset({"/v1/classifications"})
+# Images are sent by POST, which changes nothing; who may only read logs in and out too.
+_FOR_READERS = frozenset({"/v1/classifications", _SESSION})
 _FOR_ADMINS = ("/v1/tokens",)
 # A look at the database takes a millisecond; requests that wait for a token's hold up no route's thread.
 _LOOKS_AT_ONCE = 8
+
+
+def is_open(method: str, path: str) -> bool:
+    """Whether a request needs no login."""
+    if method in ("GET", "HEAD") and (path == _PAGE or path.startswith(_OF_THE_PAGE)):
+        return True
+    return path in _HEALTH or (method, path) == ("POST", _SESSION)
 
 
 def scope_for(method: str, path: str) -> Scope:
     """The scope that a request needs."""
     if any(path == place or path.startswith(f"{place}/") for place in _FOR_ADMINS):
         return "admin"
-    return "read" if method in _READING or path in _READ_BY_POST else "submit"
+    return "read" if method in _READING or path in _FOR_READERS else "submit"
+
+
+_NO_TOKEN = "No token is given."  # noqa: S105  # a sentence
+_TOKEN = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{LENGTH - len(PREFIX)}}}".encode())
+
+
+def require_no_token_in_url(request: AsgiScope) -> None:
+    """Refuse a token where browsers, proxies and logs keep what they see.
+
+    Raises:
+        ServiceError: 422.
+    """
+    written = request["path"].encode(errors="replace") + b"?" + unquote_to_bytes(request.get("query_string", b""))
+    if _TOKEN.search(written):
+        detail = (
+            "A token stands in the URL, where histories and logs keep it. Send it as `Authorization: Bearer TOKEN`, "
+            "and revoke this one."
+        )
+        raise ServiceError(422, "token-in-url", detail)
 
 
 class AccessUnsafe(Exception):
@@ -74,84 +107,78 @@ def _take_up(session: Session, key: bytes, file: Path) -> None:
 
 
 class Access:
-    """Lets through the requests whose token may make them."""
+    """Lets through the requests whose token may make them.
+
+    `is_on` says whether tokens are asked for at all, `key` is what they are hashed under.
+    """
 
     def __init__(self, settings: ServiceSettings, database: Database) -> None:
-        self._on = settings.auth_is_on
-        self._key = secret_key.read_or_make(settings.secret_key_file) if self._on else b""
+        self.is_on = settings.auth_is_on
+        self.key = secret_key.read_or_make(settings.secret_key_file) if self.is_on else b""
         self._database = database
-        self._failures = _Failures()
+        self._failures = FailedLogins()
         self._looks: anyio.CapacityLimiter | None = None
 
     async def require_allowed(self, request: AsgiScope) -> None:
         """Do nothing for a request that may be made; who makes it is in its state as `caller`, None without a login.
 
         Raises:
-            ServiceError: 401 without a token that opens anything, 403 if it does not open this, 429 after too many
-                tokens that open nothing.
+            ServiceError: 401 without a token or session that opens anything, 403 if it does not open this, 429 after
+                too many tokens that open nothing.
         """
         request["state"]["caller"] = None
-        if not self._on or request["path"] in OPEN:
+        if not self.is_on or is_open(request["method"], request["path"]):
             return
-        shown = _token_of(Headers(scope=request))
-        caller = None if shown is None else await self._look(shown)
-        if caller is None:
-            if shown is not None:
-                self._failures.note((request.get("client") or ("", 0))[0])
-            raise _no_login("No token is given." if shown is None else "The token opens nothing: it is not known here.")
+        headers = Headers(scope=request)
+        token, secret = token_in(headers), session_cookie.secret_in(headers, request["scheme"])
+        if token is None and secret is None:
+            raise _no_login(_NO_TOKEN)
+        if token is None and request["method"] not in _READING and not is_own_pages(headers):
+            detail = "A session is for the service's own page, and this request does not say that it comes from there."
+            raise ServiceError(403, "foreign-origin", detail)
+        # Made inside the event loop that it belongs to.
+        self._looks = self._looks or anyio.CapacityLimiter(_LOOKS_AT_ONCE)
+        caller = await anyio.to_thread.run_sync(self._caller, request, token, secret or "", limiter=self._looks)
         needed = scope_for(request["method"], request["path"])
         if not caller.may(needed):
             detail = f"This takes a token of scope {needed}; the one given has scope {caller.scope}."
             raise ServiceError(403, "scope-too-small", detail)
         request["state"]["caller"] = caller
 
-    async def _look(self, token: str) -> Caller | None:
-        # Made inside the event loop that it belongs to.
-        self._looks = self._looks or anyio.CapacityLimiter(_LOOKS_AT_ONCE)
-        return await anyio.to_thread.run_sync(self._caller, token, limiter=self._looks)
+    def log_in(self, request: AsgiScope, token: str | None) -> Caller:
+        """Whose token it is that the request shows, None if it shows none.
 
-    def _caller(self, token: str) -> Caller | None:
+        Raises:
+            ServiceError: 401 if it opens nothing, 429 after too many of those.
+        """
+        if token is None:
+            raise _no_login(_NO_TOKEN)
+        caller = self._look(lambda session: tokens.caller(session, self.key, token))
+        if caller is None:
+            self._failures.note((request.get("client") or ("", 0))[0])
+            raise _no_login("The token opens nothing: it is not known here.")
+        return caller
+
+    def _caller(self, request: AsgiScope, token: str | None, secret: str) -> Caller:
+        if token is not None:
+            return self.log_in(request, token)
+        caller = self._look(lambda session: sessions.caller(session, self.key, secret))
+        if caller is None:
+            # Not counted as a failed login: every open page of a session that ended asks on.
+            raise _no_login("The session has ended.")
+        return caller
+
+    def _look(self, find: Callable[[Session], Caller | None]) -> Caller | None:
         with self._database.reading() as session:
-            caller = tokens.caller(session, self._key, token)
+            caller = find(session)
         if caller is not None and caller.use_is_news:
             with self._database.writing() as session:
                 tokens.note_use(session, caller.token)
         return caller
 
 
-class _Failures:
-    """How often an address showed a token that opens nothing, lately. Only the latest addresses are remembered.
-
-    Who shows a token that does open something is never held up: many may come from behind one proxy.
-    """
-
-    _AT_MOST = 20
-    _WITHIN_S = 60.0
-    _ADDRESSES = 10_000
-
-    def __init__(self) -> None:
-        self._noted: OrderedDict[str, tuple[int, float]] = OrderedDict()
-
-    def note(self, address: str) -> None:
-        """Count one more.
-
-        Raises:
-            ServiceError: 429 after more of them than anybody's typing errors explain.
-        """
-        now = time.monotonic()
-        count, since = self._noted.pop(address, (0, now))
-        if now - since > self._WITHIN_S:
-            count, since = 0, now
-        self._noted[address] = (count + 1, since)
-        if len(self._noted) > self._ADDRESSES:
-            self._noted.popitem(last=False)
-        if count >= self._AT_MOST:
-            detail = f"{count} requests from this address showed a token that opens nothing. Try again later."
-            wait_s = int(since + self._WITHIN_S - now) + 1
-            raise ServiceError(429, "too-many-failed-logins", detail, headers={"Retry-After": str(wait_s)})
-
-
-def _token_of(headers: Headers) -> str | None:
+def token_in(headers: Headers) -> str | None:
+    """The token that a request shows in its header, if it does."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 

@@ -8,7 +8,7 @@ from fastapi.responses import FileResponse
 from fastapi.routing import RouteContext, iter_route_contexts
 
 from service import forms
-from service.access import OPEN
+from service.access import is_open
 from service.errors import MEDIA_TYPE
 from service.parameters import with_dependencies
 
@@ -69,7 +69,7 @@ def _add(responses: dict[str, Any], route: RouteContext, method: str) -> None:
 
 def _statuses(route: RouteContext, method: str) -> Iterator[int]:
     yield from _EVERY
-    if route.path_format not in OPEN:
+    if not is_open(method, route.path_format or ""):
         yield from _BEHIND_TOKENS
     asks_for = {part.call for part in with_dependencies(route.dependant)}
     names = {getattr(call, "__name__", "") for call in asks_for}

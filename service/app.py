@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 import gauntlet
 from gauntlet.resources import Problem
@@ -25,6 +26,7 @@ from service.routes import (
     health,
     index,
     runs,
+    session,
     tokens,
 )
 from service.settings import ServiceSettings
@@ -68,6 +70,7 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.database = Database(settings.database_url, connections=THREADS)
+    app.state.access = Access(settings, app.state.database)
     app.state.readiness = Readiness(app.state.database)
     app.state.decoder = Decoder(most_pixels=settings.max_image_pixels, most_seconds=settings.max_decoding_s)
     app.state.celery = create_celery(settings.broker_url, socket_timeout_s=_BROKER_PATIENCE_S)
@@ -82,9 +85,12 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
         guide,
         health,
         index,
+        session,
         tokens,
     ):
         app.include_router(routes.router)
     document(app)
-    app.add_middleware(Edge, settings=settings, access=Access(settings, app.state.database))
+    app.add_middleware(Edge, settings=settings, access=app.state.access)
+    if settings.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     return app

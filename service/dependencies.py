@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticKnownError
 
 from gauntlet.spec.texts import Matching
+from service.access import Access
 from service.images import Decoder
 from service.readiness import Readiness
 from service.settings import ServiceSettings
@@ -49,6 +50,11 @@ async def _caller(request: Request) -> Caller | None:
     return caller
 
 
+async def _access(request: Request) -> Access:
+    access: Access = request.app.state.access
+    return access
+
+
 async def _owner(request: Request) -> str | None:
     caller: Caller | None = request.state.caller
     return None if caller is None else caller.owner
@@ -59,6 +65,7 @@ DatabaseDep = Annotated[Database, Depends(_database)]
 CeleryDep = Annotated[Celery, Depends(_celery)]
 DecoderDep = Annotated[Decoder, Depends(_decoder)]
 ReadinessDep = Annotated[Readiness, Depends(_readiness)]
+AccessDep = Annotated[Access, Depends(_access)]
 # Who asks, None without a login: for `store.owners.require_may_change`, before anything is changed.
 CallerDep = Annotated[Caller | None, Depends(_caller)]
 # Whose that is which the request makes, None without a login.

@@ -4,7 +4,7 @@ import logging
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.access import Access
+from service.access import Access, require_no_token_in_url
 from service.errors import ServiceError
 from service.exchange import BodyTooLarge, Exchange, NoMoreWanted
 from service.origins import Door
@@ -30,6 +30,7 @@ class Edge:
         scope.setdefault("state", {})["request_id"] = exchange.request_id
         try:
             self._door.require_welcome(scope)
+            require_no_token_in_url(scope)
             await self._access.require_allowed(scope)
             exchange.require_bounded_length()
             await self._app(_head_as_get(scope), exchange.receive, exchange.send)

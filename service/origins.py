@@ -79,6 +79,11 @@ class Door:
         return port == default and _matches(page.name, self._given)
 
 
+def is_own_pages(headers: Headers) -> bool:
+    """Whether a browser says that a page of ours makes the request, which the door has let in."""
+    return "origin" in headers or headers.get("sec-fetch-site") == "same-origin"
+
+
 def _is_asked_for_here(method: str, headers: Headers) -> bool:
     """Whether a browser says that a page of ours asks, or its user; what is no browser says nothing."""
     if headers.get("sec-fetch-site", "none") in ("same-origin", "none"):

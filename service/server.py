@@ -63,6 +63,8 @@ async def _serve(settings: ServiceSettings, crowd: Crowd) -> None:
         backlog=_BACKLOG,
         timeout_graceful_shutdown=_STOPS_WITHIN_S,
         server_header=False,
+        # It would believe every process of this machine; `service.app` believes those that are named.
+        proxy_headers=False,
         # As `store.logs` has it.
         log_config=None,
         # Whoever watches a job asks several times a second, for hours. What fails is logged under its request's id.

@@ -1,16 +1,23 @@
 """The service's settings: the store's, and how it is reached."""
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
 from gauntlet.data.picture_files import MOST_PIXELS
 from store.environment import Port, PositiveSeconds, Said
 from store.settings import StoreSettings
 
+
+def _network(text: str) -> str:
+    ip_network(text)
+    return text
+
+
+_Network = Annotated[str, AfterValidator(_network)]
 _Name = Annotated[str, Field(pattern=r"^(\*\.)?[0-9a-z_-]+(\.[0-9a-z_-]+)*$")]
 
 
@@ -39,6 +46,15 @@ class ServiceSettings(StoreSettings):
         default=(),
         description="Names of the service beside loopback's and its HOST; *.example.org is every name below it.",
     )
+    trusted_proxies: Annotated[
+        tuple[_Network, ...],
+        NoDecode,
+        BeforeValidator(_listed),
+        Said(allowed="addresses and networks with commas between them, such as 127.0.0.1,10.0.0.0/8", default="none"),
+    ] = Field(
+        default=(),
+        description="Proxies that are believed whom they ask for and whether by HTTPS (X-Forwarded-For and -Proto).",
+    )
     auth: Literal["auto", "on", "off"] = Field(
         default="auto",
         description="Whether requests must show a token; auto: where others than this machine can reach the API.",
@@ -49,6 +65,9 @@ class ServiceSettings(StoreSettings):
     )
     first_token_file: Annotated[Path | None, Said(allowed="a file", default="none")] = Field(
         default=None, description="A file with a token of `gauntlet tokens generate`, which opens everything."
+    )
+    session_s: PositiveSeconds = Field(
+        default=43_200.0, description="How long a browser stays logged in for a token, in seconds."
     )
     max_json_bytes: Annotated[int, Said(default="1 MiB")] = Field(
         default=1 << 20, ge=1, description="Bound of a JSON body, in bytes."

@@ -20,7 +20,7 @@ PREFIX: Final = "GAUNTLET_"
 # Of the store, the service, the workers and the client; the last is a test's switch (`store.failpoints`).
 NAMES: Final = (
     "HOME", "DATABASE_URL", "BROKER_URL", "STORAGE_URL", "DATA_ROOT",
-    "HOST", "PORT", "ALLOWED_HOSTS", "AUTH", "SECRET_KEY_FILE", "FIRST_TOKEN_FILE",
+    "HOST", "PORT", "ALLOWED_HOSTS", "TRUSTED_PROXIES", "AUTH", "SECRET_KEY_FILE", "FIRST_TOKEN_FILE", "SESSION_S",
     "MAX_JSON_BYTES", "MAX_UPLOAD_BYTES", "MAX_WEIGHTS_BYTES", "MAX_IMAGE_PIXELS",
     "MAX_DECODING_S",
     "DEVICE", "WORKER_SLOTS", "THREADS", "WORKER_NAME", "LEASE_S", "HEARTBEAT_S", "RECONCILE_S", "RETRY_S", "SWEEP_S",

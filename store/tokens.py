@@ -24,15 +24,18 @@ _RANK: dict[Scope, int] = {"read": 0, "submit": 1, "admin": 2}
 
 @dataclass(frozen=True)
 class Caller:
-    """Who makes a request: the owner of a token, and what it may do.
+    """Who makes a request: the owner of a token, and what it may do until `expires_at`.
 
-    `use_is_news` says that the token's last use was written down a while ago, or never.
+    `use_is_news` says that the token's last use was written down a while ago, or never. `session` is the digest of the
+    session that was shown in the token's place.
     """
 
     token: str
     owner: str
     scope: Scope
     use_is_news: bool
+    expires_at: float | None = None
+    session: str | None = None
 
     def may(self, scope: Scope) -> bool:
         """Whether the token's scope takes in that one."""
@@ -68,13 +71,17 @@ def caller(session: Session, key: bytes, text: str) -> Caller | None:
     found = session.execute(select(Token, db_now()).where(Token.digest == digest(text, key))).one_or_none()
     if found is None:
         return None
-    row, now = found
+    return caller_of(*found)
+
+
+def caller_of(row: Token, now: float) -> Caller | None:
+    """Whom the token opens the API to; None where it opens nothing any more."""
     if row.revoked_at is not None:
         return None
     if row.expires_at is not None and row.expires_at <= now:
         return None
     use_is_news = row.last_used_at is None or row.last_used_at < now - _NOTED_EVERY_S
-    return Caller(row.id, row.owner, row.scope, use_is_news)
+    return Caller(row.id, row.owner, row.scope, use_is_news, row.expires_at)
 
 
 def note_use(session: Session, token: str) -> None:

@@ -22,6 +22,14 @@ Duration = Annotated[
 ]
 
 
+class SessionRequest(Spec):
+    """The body of `POST /v1/session`."""
+
+    token: Annotated[str, Field(max_length=200)] | None = Field(
+        default=None, description="What is exchanged; null where it stands in the header `Authorization`."
+    )
+
+
 class TokenRequest(Spec):
     """The body of `POST /v1/tokens`."""
 

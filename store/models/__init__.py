@@ -3,7 +3,7 @@
 Times are seconds since 1970 by the database's clock.
 """
 
-from store.models.access import Token
+from store.models.access import BrowserSession, Token
 from store.models.base import STATUSES, Base, new_id
 from store.models.jobs import (
     Checkpoint,
@@ -19,6 +19,7 @@ from store.models.jobs import (
 __all__ = [
     "STATUSES",
     "Base",
+    "BrowserSession",
     "Checkpoint",
     "EpochMetrics",
     "Evaluation",

@@ -3,6 +3,7 @@
 from sqlalchemy import (
     CheckConstraint,
     Float,
+    ForeignKey,
     String,
     UniqueConstraint,
 )
@@ -30,3 +31,14 @@ class Token(Base):
     expires_at: Mapped[float | None] = mapped_column(Float)
     last_used_at: Mapped[float | None] = mapped_column(Float)
     revoked_at: Mapped[float | None] = mapped_column(Float)
+
+
+class BrowserSession(Base):
+    """What a token was exchanged for. The secret itself is nowhere: `digest` is its HMAC as a token's is."""
+
+    __tablename__ = "browser_sessions"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    token_id: Mapped[str] = mapped_column(ForeignKey("tokens.id"))
+    created_at: Mapped[float] = mapped_column(Float)
+    expires_at: Mapped[float] = mapped_column(Float)
