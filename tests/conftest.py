@@ -1,6 +1,7 @@
 """Real parts for all tests: databases built by the migrations, a broker, and small specs."""
 
 import itertools
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,28 @@ from tests.postgres import create_database, running_postgres
 
 _TEMPLATE = "gauntlet_template"
 _names = itertools.count()
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Three workers for two cores: tests of whole systems wait for their processes a third of the time."""
+    cores = len(os.sched_getaffinity(0))
+    return cores + cores // 2
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give each worker its share of the long tests first, so that short ones are left to end together on.
+
+    pytest-xdist hands every worker one stretch of the list, and a worker that is done a part of another's.
+    """
+    workers: int = getattr(config, "workerinput", {}).get("workercount", 1)
+    long = [item for item in items if item.get_closest_marker("long") is not None]
+    short = [item for item in items if item.get_closest_marker("long") is None]
+    items[:] = [
+        item
+        for worker in range(workers)
+        for kind in (long, short)
+        for item in kind[worker * len(kind) // workers : (worker + 1) * len(kind) // workers]
+    ]
 
 
 @pytest.fixture(scope="session")

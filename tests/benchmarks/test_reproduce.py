@@ -16,6 +16,8 @@ from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import PAPER
 from tests.e2e.system import System
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def spec(tmp_path: Path, tiny_document: dict[str, Any]) -> Path:

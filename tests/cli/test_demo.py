@@ -9,6 +9,8 @@ from rich.console import Console
 from cli.demo import QUICKSTART, run_demo
 from service.settings import ServiceSettings
 
+pytestmark = pytest.mark.long
+
 
 def test_the_demo_runs_the_main_job_and_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It trains both objectives, prints the table, classifies a held-out digit with both checkpoints, and ends.

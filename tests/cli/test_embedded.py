@@ -15,6 +15,8 @@ from client import GauntletClient
 from service.settings import ServiceSettings
 from tests.e2e.system import await_that
 
+pytestmark = pytest.mark.long
+
 
 def descendants(pid: int) -> set[int]:
     """The processes below `pid`, from Linux's process table."""

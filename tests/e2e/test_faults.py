@@ -14,6 +14,8 @@ from tests.broker import running_broker, socket_path
 from tests.e2e.system import System, await_that, kill_group
 from tests.gauntlet.examples import needs_compiler
 
+pytestmark = pytest.mark.long
+
 MEGABYTE = 1 << 20
 
 

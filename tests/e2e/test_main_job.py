@@ -12,6 +12,8 @@ from gauntlet.resources import TERMINAL
 from gauntlet.spec.kinds import Digits
 from tests.e2e.system import System, await_that
 
+pytestmark = pytest.mark.long
+
 
 def comparison(tiny_document: dict[str, Any]) -> dict[str, Any]:
     """Both objectives, natural, FGSM and AutoAttack accuracy on a few digits."""

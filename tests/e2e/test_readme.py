@@ -8,6 +8,8 @@ import pytest
 
 from tests.gauntlet.examples import network
 
+pytestmark = pytest.mark.long
+
 PAGE = Path(__file__).parents[2] / "README.md"
 QUICKSTART, ONE_EPOCH = '{"preset": "quickstart"}', '{"preset": "quickstart", "training": {"epochs": 1}}'
 

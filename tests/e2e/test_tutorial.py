@@ -6,8 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from cli.embedded import free_port
 from tests.e2e.system import kill_group
+
+pytestmark = pytest.mark.long
 
 PAGE = Path(__file__).parents[2] / "docs/tutorial.md"
 INSTALLATION = "python3 -m venv gauntlet-env\n. gauntlet-env/bin/activate\npip install .\n"

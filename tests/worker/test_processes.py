@@ -19,6 +19,8 @@ from worker.processes import JobProcesses
 from worker.reconciler import reconcile
 from worker.settings import WorkerSettings
 
+pytestmark = pytest.mark.long
+
 NEVER = 1e9
 
 

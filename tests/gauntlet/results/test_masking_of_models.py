@@ -12,6 +12,8 @@ from gauntlet.spec.attacks import attack_label
 from gauntlet.spec.evaluation import EvaluationSpec
 from tests.gauntlet.examples import CPU, network_with
 
+pytestmark = pytest.mark.long
+
 SPEC = EvaluationSpec.model_validate(
     {"attacks": [{"kind": "fgsm", "eps": "32/255"}], "samples": 50, "masking": {"samples": 40, "eps_grows_to": 4}}
 )

@@ -8,6 +8,8 @@ from gauntlet.data.datasets import Dataset
 from gauntlet.events import EpochFinished
 from tests.gauntlet.examples import events, run_spec
 
+pytestmark = pytest.mark.long
+
 TRAINING = {"epochs": 3, "batch_size": 16, "optimizer": {"kind": "rmsprop", "lr": 1e-3}}
 
 # Recorded with torch 2.13 on one thread of a processor with AVX-512. Another processor rounds otherwise, and rounding

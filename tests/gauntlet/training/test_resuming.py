@@ -14,6 +14,8 @@ from gauntlet.models.checkpoints import TrainingState, encode_training_state, lo
 from gauntlet.spec.experiment import RunSpec
 from tests.gauntlet.examples import events, needs_compiler, run_spec, same_tensors, some, states
 
+pytestmark = pytest.mark.long
+
 CROSS_ENTROPY = {"kind": "cross_entropy"}
 # Everything that draws random numbers: dropout in both passes, actions in the attack and in the loss.
 RANDOM = {

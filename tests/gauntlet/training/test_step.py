@@ -16,6 +16,8 @@ from gauntlet.training.step import build_step, rows
 from gauntlet.training.tally import empty_tally
 from tests.gauntlet.examples import CPU, needs_compiler, network, run_spec
 
+pytestmark = pytest.mark.long
+
 
 def after_one_step(
     spec: RunSpec, data: Dataset, *, compiled: bool = False, model: nn.Module | None = None

@@ -27,6 +27,8 @@ from tests.worker.training_job.attempts import (
 )
 from worker.settings import WorkerSettings
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_a_run_continues_within_its_epoch(
