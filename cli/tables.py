@@ -9,7 +9,7 @@ from rich.text import Text
 from cli.listings import Column, Listing
 from cli.terminal import visible
 from gauntlet.report.numbers import NOTHING, per_cent
-from gauntlet.resources import Checkpoint, Classification, Experiment, Job, Run, RunEvent
+from gauntlet.resources import Checkpoint, Classification, Event, Experiment, Job, Run
 from gauntlet.spec.objective_labels import objective_title
 
 _LIKELIEST = 3
@@ -62,7 +62,7 @@ def checkpoints_listing(checkpoints: Iterable[Checkpoint]) -> Listing:
     )
 
 
-def events_listing(events: Iterable[RunEvent]) -> Listing:
+def events_listing(events: Iterable[Event]) -> Listing:
     """One row per event, in their order."""
     return Listing(
         [Column("when"), Column("epoch", "number"), Column("what"), Column("message")],

@@ -5,7 +5,7 @@ token asked for it, None where none was shown.
 """
 
 from datetime import datetime
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -172,14 +172,27 @@ class EpochMetrics(Resource):
     images_per_second: float
 
 
-class RunEvent(Resource):
+EventType = Literal["status", "epoch", "progress", "note", "alarm"]
+
+
+class Event(Resource):
+    """Something that happened to `subject`, the id of an experiment, a run or whatever else has one.
+
+    `kind` says it in one word, such as a status, `message` in a sentence; `data` holds what a program may want to know,
+    by `type`: of a `status` its `reason`, of an `epoch` its metrics, of `progress` how far each attack is.
+    """
+
     id: int
-    object: Literal["run_event"] = "run_event"
+    object: Literal["event"] = "event"
     created_at: datetime
-    attempt: int
-    epoch: int | None
+    type: EventType
     kind: str
+    subject: str
+    experiment: str | None
+    attempt: int | None
+    epoch: int | None
     message: str
+    data: dict[str, Any]
 
 
 class Page(Resource, Generic[T]):

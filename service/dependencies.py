@@ -93,6 +93,8 @@ _Image = Annotated[int, Field(ge=0, le=1_000_000), WHOLE]
 AfterImage = Annotated[_Image | None, Query(description="The cursor `next` of the page before.")]
 _Number = Annotated[int, Field(ge=0, le=2**31 - 1), WHOLE]
 AfterNumber = Annotated[_Number | None, Query(description="The cursor `next` of the page before.")]
+_EventNumber = Annotated[int, Field(ge=0, le=2**63 - 1), WHOLE]
+AfterEvent = Annotated[_EventNumber | None, Query(description="The id of the last event that is known already.")]
 _Key = Annotated[
     str,
     Field(min_length=1, max_length=255),

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _READ_ONLY = "gauntlet_read_only"
+_LAST = "gauntlet_last"
 _RETRY_EVERY_S = 1.0
 # SQLite copies the log into the database at about this length. Readers can hold that up; what it grows to meanwhile
 # would stay on the disk.
@@ -79,6 +80,11 @@ def take_turn(session: Session, name: str) -> None:
     session.execute(select(_turn(name)))
 
 
+def do_last(session: Session, work: Callable[[Session], None]) -> None:
+    """Do `work` in this transaction after all else, right before its commit."""
+    session.info.setdefault(_LAST, []).append(work)
+
+
 class Database:
     """One process's access to the database. Create it where it is used, never before a fork."""
 
@@ -97,6 +103,8 @@ class Database:
         """A transaction that may write: committed when the block ends, rolled back when it raises."""
         with self._write.begin() as session:
             yield session
+            for work in session.info.pop(_LAST, ()):
+                work(session)
 
     def write(self, work: Callable[[Session], T], *, patience_s: float) -> T:
         """Do `work` in a transaction, again and again while the database is away, for at most `patience_s`.

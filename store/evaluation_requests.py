@@ -15,7 +15,7 @@ from gauntlet.checks.faults import Fault
 from gauntlet.checks.requests import Descriptions, evaluation_faults, transfer_faults
 from gauntlet.spec.evaluation import EvaluationRequest, EvaluationSpec, other_models
 from gauntlet.spec.transfers import TransferRequest
-from store import checkpoints
+from store import checkpoints, events
 from store.database import db_now, take_turn
 from store.errors import IdempotencyConflict, RequestUnfit
 from store.models import Evaluation, new_id
@@ -122,6 +122,7 @@ def _queue_once(
     ]
     session.add_all(made)
     session.flush()
+    events.tell_queued(session, made)
     return Queued(made, [evaluation.id for evaluation in made])
 
 

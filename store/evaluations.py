@@ -18,8 +18,9 @@ from gauntlet.spec.evaluation import EvaluationSpec, Selection, SelectOn
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.kinds import dataset_title
 from store import batches as stored
-from store import checkpoints, jobs
+from store import checkpoints, events, jobs
 from store.database import db_now
+from store.events import News
 from store.jobs import Claim
 from store.lookup import find
 from store.models import Checkpoint, Evaluation, EvaluationBatch, Run, new_id
@@ -101,6 +102,7 @@ def create_for(session: Session, run: Run, checkpoints: Sequence[Checkpoint]) ->
     ]
     session.add_all(created)
     session.flush()
+    events.tell_queued(session, created)
     return [evaluation.id for evaluation in created]
 
 
@@ -139,8 +141,12 @@ def batches(session: Session, identifier: str) -> Sequence[EvaluationBatch]:
     return session.scalars(select(EvaluationBatch).where(EvaluationBatch.evaluation_id == identifier)).all()
 
 
-def record_batch(session: Session, held: Claim, batch: FinishedBatch, *, seconds: float) -> None:
+def record_batch(
+    session: Session, held: Claim, batch: FinishedBatch, *, seconds: float, tell_progress: bool = False
+) -> None:
     """Store one finished batch; `seconds` is 0 where its result is another evaluation's.
+
+    `tell_progress` has the events say how far each attack is.
 
     Raises:
         LeaseLost: the evaluation is no longer this attempt's.
@@ -163,6 +169,23 @@ def record_batch(session: Session, held: Claim, batch: FinishedBatch, *, seconds
             last_image=max(batch.images),
         )
     )
+    if tell_progress:
+        _tell_progress(session, held)
+
+
+def _tell_progress(session: Session, held: Claim) -> None:
+    evaluation = session.get_one(Evaluation, held.id)
+    attacks = _attacks(evaluation, specified(evaluation), stored.stage_counts(session, [held.id])[held.id])
+    running = [f"{attack.label} {attack.completed} of {attack.total}" for attack in attacks if attack.completed]
+    data = {"run": evaluation.run_id, "attacks": [attack.model_dump(mode="json") for attack in attacks]}
+    message = f"Images done: {', '.join(running)}." if running else "The natural accuracy is being measured."
+    events.tell(session, News("progress", "progress", held.id, message, held.experiment, held.token, data=data))
+
+
+def _attacks(
+    evaluation: Evaluation, spec: EvaluationSpec, counts: Mapping[str, StageCount]
+) -> tuple[resources.AttackProgress, ...]:
+    return attack_progress(spec, counts, evaluation.images or spec.samples)
 
 
 @dataclass(frozen=True)
@@ -200,6 +223,7 @@ def complete(session: Session, held: Claim, findings: Sequence[Finding] = ()) ->
     """
     if jobs.finish(session, held, "succeeded") != "succeeded":
         return
+    _tell_progress(session, held)
     evaluation = session.get_one(Evaluation, held.id)
     checkpoint = session.get_one(Checkpoint, evaluation.checkpoint_id)
     card = CheckpointCard.model_validate(checkpoint.card)
@@ -254,7 +278,7 @@ def _show(evaluation: Evaluation, counts: Mapping[str, StageCount], about: _Abou
         dataset=about.dataset,
         selection=tuple(evaluation.selection),
         spec=spec,
-        attacks=attack_progress(spec, counts, evaluation.images or spec.samples),
+        attacks=_attacks(evaluation, spec, counts),
         outcome=outcome,
         doubts=() if outcome is None else doubts(outcome.findings, outcome.masking, about.metrics),
         **jobs.shown(evaluation),

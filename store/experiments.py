@@ -13,14 +13,15 @@ from gauntlet import resources
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.machine import UNKNOWN, Machine
 from gauntlet.checks.requests import experiment_faults, named_checkpoints
-from gauntlet.resources import Progress, Status
+from gauntlet.resources import Progress
 from gauntlet.spec.experiment import ExperimentSpec
-from store import checkpoints, jobs
+from store import checkpoints, events, jobs
 from store.database import db_now, take_turn
 from store.errors import IdempotencyConflict, RequestUnfit
 from store.lookup import find
 from store.models import Evaluation, Experiment, Run, new_id
 from store.pages import PageOf, newest_first
+from store.standings import overall_status
 from store.times import as_datetime
 
 # What the runs of an experiment differ in.
@@ -98,6 +99,7 @@ def create(
     ]
     session.add_all(runs)
     session.flush()
+    events.tell_queued(session, runs)
     return experiment, [run.id for run in runs]
 
 
@@ -158,21 +160,6 @@ def _show(experiment: Experiment, standings: Sequence[Standing]) -> resources.Ex
         progress=Progress(phase=status, completed=ended, total=total, unit="jobs", eta_s=None),
         spec=_spec(experiment.spec),
     )
-
-
-def overall_status(statuses: Sequence[str]) -> Status:
-    """An experiment's status from its jobs': it runs until all have ended, and then shows the worst end."""
-    counts = Counter(statuses)
-    ended = counts["succeeded"] + counts["failed"] + counts["cancelled"]
-    if counts["running"] or (counts["queued"] and ended):
-        return "running"
-    if counts["queued"]:
-        return "queued"
-    if counts["paused"]:
-        return "paused"
-    if counts["failed"]:
-        return "failed"
-    return "cancelled" if counts["cancelled"] else "succeeded"
 
 
 def _by_key(session: Session, owner: str | None, key: str, digest: str) -> Experiment | None:

@@ -1,7 +1,7 @@
 """The row is the queue: claiming, keeping and giving back a run or an evaluation.
 
 Each function is one conditional UPDATE. A worker's writes name the attempt that `claim` gave it; where the row has
-moved on, they touch nothing and raise `LeaseLost`.
+moved on, they touch nothing and raise `LeaseLost`. Whatever changes a status goes through `change`, which tells of it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Update, case, false, func, null, or_, sele
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
+from store import events
 from store.database import db_now
 from store.errors import LeaseLost
 from store.models import Evaluation, Job, Run
@@ -65,10 +66,19 @@ def waiting(model: JobModel) -> tuple[ColumnElement[bool], ...]:
     return model.status == "queued", or_(model.not_before.is_(None), model.not_before <= db_now())
 
 
+def change(session: Session, model: JobModel, statement: Update) -> Sequence[Any]:
+    """Execute an UPDATE that changes the status of jobs, and tell of each; returns the rows of `events.job_columns`."""
+    rows = session.execute(statement.returning(*events.job_columns(model))).all()
+    events.tell_statuses(session, model, rows)
+    return rows
+
+
 def claim(session: Session, kind: JobKind, identifier: str, worker: str, lease_s: float) -> Claim | None:
     """Take a queued job, or None if it is not there to be taken. Of two claimers one gets it."""
     model = JOB_MODELS[kind]
-    taken = session.execute(
+    taken = change(
+        session,
+        model,
         update(model)
         .where(model.id == identifier, *waiting(model))
         .values(
@@ -80,10 +90,9 @@ def claim(session: Session, kind: JobKind, identifier: str, worker: str, lease_s
             worker=worker,
             started_at=func.coalesce(model.started_at, db_now()),
             lease_expires_at=db_now() + lease_s,
-        )
-        .returning(model.attempt, model.experiment_id)
-    ).one_or_none()
-    return None if taken is None else Claim(kind, identifier, taken.attempt, taken.experiment_id)
+        ),
+    )
+    return Claim(kind, identifier, taken[0].attempt, taken[0].experiment_id) if taken else None
 
 
 def renew(session: Session, held: Claim, lease_s: float, progress: JobProgress | None) -> bool:
@@ -133,24 +142,16 @@ def finish(
     Raises:
         LeaseLost: the job is no longer this attempt's.
     """
-    model = held.model
-    cancelled = model.cancel_requested.is_(true())
-    row = session.execute(
-        _held(held)
-        .values(
-            status=case((cancelled, "cancelled"), else_=status),
-            status_reason=case((cancelled, "user"), else_=reason),
-            **_detail(detail),
-            finished_at=db_now(),
-            lease_expires_at=None,
-            worker=None,
-            eta_s=None,
-        )
-        .returning(model.status)
-    ).one_or_none()
-    if row is None:
-        raise _lost(held)
-    return str(row.status)
+    cancelled = held.model.cancel_requested.is_(true())
+    values = {
+        "status": case((cancelled, "cancelled"), else_=status),
+        "status_reason": case((cancelled, "user"), else_=reason),
+        "finished_at": db_now(),
+        "lease_expires_at": None,
+        "worker": None,
+        "eta_s": None,
+    }
+    return _move_on(session, held, values | _detail(detail))
 
 
 def release(session: Session, held: Claim, reason: str) -> None:
@@ -159,7 +160,7 @@ def release(session: Session, held: Claim, reason: str) -> None:
     Raises:
         LeaseLost: the job is no longer this attempt's.
     """
-    _write(session, held, _requeued(held.model, reason, false()))
+    _move_on(session, held, _requeued(held.model, reason, false()))
 
 
 def give_up(session: Session, held: Claim, reason: str, detail: str, *, retry_s: float) -> None:
@@ -168,7 +169,7 @@ def give_up(session: Session, held: Claim, reason: str, detail: str, *, retry_s:
     Raises:
         LeaseLost: the job is no longer this attempt's.
     """
-    _write(session, held, _crashed(held.model, reason, retry_s, _AFTER_A_FAULT) | _detail(detail))
+    _move_on(session, held, _crashed(held.model, reason, retry_s, _AFTER_A_FAULT) | _detail(detail))
 
 
 def postpone(session: Session, held: Claim, reason: str, detail: str, *, retry_s: float) -> None:
@@ -178,7 +179,7 @@ def postpone(session: Session, held: Claim, reason: str, detail: str, *, retry_s
         LeaseLost: the job is no longer this attempt's.
     """
     pause = {"not_before": db_now() + _WHILE_FULL * retry_s}
-    _write(session, held, _requeued(held.model, reason, false()) | _detail(detail) | pause)
+    _move_on(session, held, _requeued(held.model, reason, false()) | _detail(detail) | pause)
 
 
 def abandon(session: Session, held: Claim, detail: str, *, retry_s: float) -> None:
@@ -187,7 +188,7 @@ def abandon(session: Session, held: Claim, detail: str, *, retry_s: float) -> No
     Raises:
         LeaseLost: the job is no longer this attempt's.
     """
-    _write(session, held, _crashed(held.model, "worker_lost", retry_s, _AFTER_A_LOSS) | _detail(detail))
+    _move_on(session, held, _crashed(held.model, "worker_lost", retry_s, _AFTER_A_LOSS) | _detail(detail))
 
 
 def end_of(session: Session, held: Claim) -> str:
@@ -197,9 +198,7 @@ def end_of(session: Session, held: Claim) -> str:
     job = session.execute(columns.where(model.id == held.id)).one()
     if job.attempt != held.token:
         return f"attempt {job.attempt} has taken the {held.kind} over."
-    reason = f" ({job.status_reason})" if job.status_reason else ""
-    detail = f": {job.status_detail}" if job.status_detail else "."
-    return f"the {held.kind} is {job.status}{reason}{detail}"
+    return events.sentence(held.kind, job)
 
 
 Hold = Literal["kept", "expired", "gone"]
@@ -225,14 +224,14 @@ def reclaim_expired(session: Session, model: JobModel, *, retry_s: float) -> dic
     expired = select(model.id).where(model.status == "running", model.lease_expires_at < db_now())
     values = _crashed(model, "worker_lost", retry_s, _AFTER_A_LOSS) | {"status_detail": _RAN_OUT}
     taken = update(model).where(model.id.in_(expired.with_for_update(skip_locked=True))).values(values)
-    return {row.id: row.status for row in session.execute(taken.returning(model.id, model.status))}
+    return {row.id: row.status for row in change(session, model, taken)}
 
 
 def request_cancel(session: Session, model: JobModel, *where: Any) -> None:
     """Cancel the jobs that match: at once if they wait, cooperatively if they run. Ended ones stay as they are."""
     # One statement: between two, a job could go from the one's status to the other's and be missed by both.
     waiting = model.status.in_(("queued", "paused"))
-    session.execute(
+    asked = (
         update(model)
         .where(*where, model.status.in_(ACTIVE))
         .values(
@@ -241,7 +240,10 @@ def request_cancel(session: Session, model: JobModel, *where: Any) -> None:
             status_reason=case((waiting, "user"), else_=model.status_reason),
             finished_at=case((waiting, db_now()), else_=null()),
         )
+        .returning(*events.job_columns(model))
     )
+    rows = session.execute(asked).all()
+    events.tell_statuses(session, model, [row for row in rows if row.status == "cancelled"])
 
 
 def shown(job: Job) -> dict[str, Any]:
@@ -282,6 +284,14 @@ def _is_held(held: Claim) -> tuple[ColumnElement[bool], ...]:
 def _write(session: Session, held: Claim, values: Mapping[str, Any]) -> None:
     if session.execute(_held(held).values(values).returning(held.model.id)).one_or_none() is None:
         raise _lost(held)
+
+
+def _move_on(session: Session, held: Claim, values: Mapping[str, Any]) -> str:
+    """Write values that change the job's status; returns the one that it has then."""
+    rows = change(session, held.model, _held(held).values(values))
+    if not rows:
+        raise _lost(held)
+    return str(rows[0].status)
 
 
 def _requeued(model: JobModel, reason: str, exhausted: ColumnElement[bool]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session, defer
 
 from gauntlet import resources
@@ -15,8 +15,8 @@ from gauntlet.report.report_row import ReportRow, report_row
 from gauntlet.results.outcome import EvaluationOutcome
 from gauntlet.spec.evaluation import Selection
 from gauntlet.spec.objective_labels import objective_title
-from store import experiments
-from store.models import Checkpoint, EpochMetrics, Evaluation, EvaluationBatch, Run, RunEvent
+from store import events, experiments
+from store.models import Checkpoint, EpochMetrics, Evaluation, EvaluationBatch, Event, Run
 
 # Up to 10 kB for each of a thousand runs, and all of it stands in the experiment's.
 _WITHOUT_SPEC = defer(Run.spec, raiseload=True)
@@ -181,8 +181,8 @@ def _doubts_of_data(read: Sequence[tuple[Run, DatasetDescription]]) -> Iterator[
 def _absences(session: Session, experiment_id: str) -> Iterator[str]:
     """What a reader must know of how the runs went, and of what is missing."""
     runs = select(Run).where(Run.experiment_id == experiment_id).order_by(Run.ordinal)
-    resumed = runs.join(RunEvent, RunEvent.run_id == Run.id).add_columns(RunEvent.message)
-    for run, message in session.execute(resumed.where(RunEvent.kind.in_(_TOLD_EVENTS))):
+    resumed = runs.join(Event, and_(Event.subject == Run.id, Event.type.in_(events.NOTES))).add_columns(Event.message)
+    for run, message in session.execute(resumed.where(Event.kind.in_(_TOLD_EVENTS))):
         yield f"{_named(run)}: {message}"
     for run in session.scalars(runs.where(Run.status == "failed")):
         yield f"{_named(run)}: training failed. {run.status_detail or run.status_reason}"

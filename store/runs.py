@@ -1,7 +1,8 @@
 """Runs: what a worker writes while it trains, guarded by its attempt, and what the API shows of it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session
@@ -9,25 +10,28 @@ from sqlalchemy.orm import Session
 from gauntlet import resources
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.sentences import describe
+from gauntlet.resources import EventType
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.experiment import RunSpec
-from store import evaluations, jobs
+from store import evaluations, events, jobs
 from store.database import db_now
+from store.events import News
 from store.files import StoredFile
 from store.jobs import Claim
 from store.lookup import find
-from store.models import Checkpoint, EpochMetrics, Evaluation, Run, RunEvent, new_id
+from store.models import Checkpoint, EpochMetrics, Evaluation, Run, new_id
 from store.pages import PageOf, newest_first, oldest_first
-from store.times import as_datetime
 
 
 @dataclass(frozen=True)
 class Note:
-    """Something worth telling the run's owner."""
+    """Something worth telling the run's owner; an `alarm` puts its numbers in doubt."""
 
     kind: str
     message: str
     epoch: int | None = None
+    alarm: bool = False
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,12 +78,6 @@ def metrics_page(session: Session, run_id: str, *, after: int | None, limit: int
     return oldest_first(session, query, EpochMetrics.epoch, after=after, limit=limit)
 
 
-def events_page(session: Session, run_id: str, *, after: int | None, limit: int) -> PageOf[RunEvent]:
-    """A run's events in order, from the one after `after`."""
-    query = select(RunEvent).where(RunEvent.run_id == run_id)
-    return oldest_first(session, query, RunEvent.id, after=after, limit=limit)
-
-
 def cancel(session: Session, identifier: str) -> Run:
     """Cancel a run that has not ended.
 
@@ -94,17 +92,10 @@ def cancel(session: Session, identifier: str) -> Run:
 
 def note(session: Session, held: Claim, notes: Iterable[Note]) -> None:
     """Append events to the run. The caller holds the job in this transaction."""
-    session.add_all(
-        RunEvent(
-            run_id=held.id,
-            created_at=db_now(),
-            attempt=held.token,
-            epoch=item.epoch,
-            kind=item.kind,
-            message=item.message,
-        )
-        for item in notes
-    )
+    for item in notes:
+        kind: EventType = "alarm" if item.alarm else "note"
+        about = held.experiment, held.token, item.epoch, item.data
+        events.tell(session, News(kind, item.kind, held.id, item.message, *about))
 
 
 def rewind(session: Session, held: Claim, *, to_epoch: int) -> None:
@@ -119,7 +110,7 @@ def rewind(session: Session, held: Claim, *, to_epoch: int) -> None:
     session.execute(delete(EpochMetrics).where(EpochMetrics.run_id == held.id, EpochMetrics.epoch > to_epoch))
     evaluated = exists().where(Evaluation.checkpoint_id == Checkpoint.id)
     session.execute(delete(Checkpoint).where(Checkpoint.run_id == held.id, Checkpoint.epoch > to_epoch, ~evaluated))
-    session.execute(delete(RunEvent).where(RunEvent.run_id == held.id, RunEvent.epoch > to_epoch))
+    events.rewind(session, held.id, to_epoch=to_epoch)
 
 
 def record_data(session: Session, held: Claim, described: DatasetDescription, *, resumed: bool) -> None:
@@ -132,7 +123,8 @@ def record_data(session: Session, held: Claim, described: DatasetDescription, *,
         return
     session.execute(update(Run).where(Run.id == held.id).values(data=described.model_dump(mode="json")))
     if before is not None and resumed:
-        told = Note("data_changed", f"The data set is not what earlier epochs were trained on. It is now: {read}")
+        changed = f"The data set is not what earlier epochs were trained on. It is now: {read}"
+        told = Note("data_changed", changed, alarm=True)
     else:
         told = Note("data", read)
     note(session, held, [told])
@@ -173,6 +165,9 @@ def record_epoch(session: Session, held: Claim, record: EpochRecord) -> str | No
         )
     )
     note(session, held, record.notes)
+    data = {"metrics": dict(record.metrics), "seconds": record.seconds, "images_per_second": record.images_per_second}
+    about = held.experiment, held.token, record.epoch, data
+    events.tell(session, News("epoch", "epoch", held.id, f"Epoch {record.epoch} is done.", *about))
     if record.weights is not None and not _has_checkpoint(session, held.id, record.epoch):
         session.add(
             Checkpoint(
@@ -245,16 +240,4 @@ def show_metrics(row: EpochMetrics) -> resources.EpochMetrics:
     """One epoch as the API shows it."""
     return resources.EpochMetrics(
         epoch=row.epoch, metrics=row.metrics, seconds=row.seconds, images_per_second=row.images_per_second
-    )
-
-
-def show_event(row: RunEvent) -> resources.RunEvent:
-    """One event as the API shows it."""
-    return resources.RunEvent(
-        id=row.id,
-        created_at=as_datetime(row.created_at),
-        attempt=row.attempt,
-        epoch=row.epoch,
-        kind=row.kind,
-        message=row.message,
     )

@@ -31,7 +31,9 @@ def create_worker(settings: WorkerSettings) -> Celery:
     look = partial(reconcile, database, processes, retry_s=settings.retry_s)
     reconciler = Rounds("reconciler", look, settings.reconcile_s)
     # Apart from the reconciler, which a storage that hangs must not hold up.
-    sweeper = Rounds("sweeper", partial(sweep, database, settings.storage), settings.sweep_s)
+    sweeper = Rounds(
+        "sweeper", partial(sweep, database, settings.storage, events_days=settings.events_days), settings.sweep_s
+    )
 
     @app.task(name=TASK)
     def work() -> None:

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -31,6 +31,8 @@ from worker.heartbeat import Heartbeat
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
+
+_TELL_EVERY_S = 5.0
 
 
 def evaluate_checkpoint(
@@ -103,7 +105,8 @@ def evaluate_checkpoint(
     )
     for batch in found:
         seconds = 0.0 if (batch.stage, batch.images) in reused else time.monotonic() - since
-        record = partial(evaluations.record_batch, held=held, batch=batch, seconds=seconds)
+        tells = told.is_due(batch)
+        record = partial(evaluations.record_batch, held=held, batch=batch, seconds=seconds, tell_progress=tells)
         database.write(record, patience_s=settings.database_patience_s)
         failpoints.reach("batch_recorded")
         told.add(batch, seconds)
@@ -120,12 +123,20 @@ def evaluate_checkpoint(
 
 @dataclass
 class _StageLog:
-    """A line in the log for each attack, when its last batch of a segment is done."""
+    """A line in the log for each attack, when its last batch of a segment is done; and when events tell of it."""
 
+    _told: float = field(default_factory=time.monotonic)
     _stage: str | None = None
     _images: int = 0
     _right: int = 0
     _seconds: float = 0.0
+
+    def is_due(self, batch: BatchAttacked) -> bool:
+        """Whether an event is to say how far the attacks are: at each one's first batch, and now and then."""
+        due = batch.stage != self._stage or time.monotonic() - self._told >= _TELL_EVERY_S
+        if due:
+            self._told = time.monotonic()
+        return due
 
     def add(self, batch: BatchAttacked, seconds: float) -> None:
         if batch.stage != self._stage:

@@ -55,7 +55,15 @@ class WorkerSettings(StoreSettings):
         description="How long a job waits after a fault that may go away, twice as long after the second, and "
         "after the second loss of its worker.",
     )
-    sweep_s: PositiveSeconds = Field(default=600, description="How often files that no row needs are looked for.")
+    sweep_s: PositiveSeconds = Field(
+        default=600, description="How often files that no row needs, and events that are old, are looked for."
+    )
+    events_days: int = Field(
+        default=30,
+        ge=1,
+        le=36_500,
+        description="How many days the events that repeat what is stored elsewhere are kept; a run's notes stay.",
+    )
     state_every_s: PositiveSeconds = Field(
         default=30,
         description="How often a training state is saved between checkpoints, within an epoch too: what a crash costs.",

@@ -164,7 +164,7 @@ class _Recorder:
             case EpochFinished():
                 self._finished = event
             case Warned(epoch=epoch, kind=kind, message=message):
-                self._notes.append(Note(kind, message, epoch))
+                self._notes.append(Note(kind, message, epoch, alarm=True))
             case CheckpointReady():
                 self._write_epoch(event)
             case _:
@@ -275,7 +275,8 @@ class _Pace:
 
 def _start_note(where: str, spec: RunSpec, state: TrainingState | None, *, had_state: bool) -> Note:
     if state is not None:
-        return Note("resumed", f"{where} continues after {_position(state.epoch, state.batch)}.")
+        after = {"epoch": state.epoch, "batch": state.batch}
+        return Note("resumed", f"{where} continues after {_position(state.epoch, state.batch)}.", data=after)
     if had_state:
         return Note("restarted", f"{where} starts over: the saved training state is damaged.")
     if spec.training.initial_checkpoint is not None:

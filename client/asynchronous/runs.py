@@ -6,8 +6,8 @@ from client.addresses import place
 from client.asynchronous.connection import Connection
 from gauntlet.resources import (
     EpochMetrics,
+    Event,
     Run,
-    RunEvent,
 )
 
 
@@ -34,6 +34,6 @@ class Runs:
         """The same as CSV."""
         return await self._http.text(place("runs", run, "metrics"), format="csv")
 
-    def events(self, run: str) -> AsyncIterator[RunEvent]:
+    def events(self, run: str) -> AsyncIterator[Event]:
         """A run's events in order."""
-        return self._http.all(RunEvent, place("runs", run, "events"))
+        return self._http.all(Event, place("runs", run, "events"))

@@ -6,8 +6,8 @@ from client.addresses import place
 from client.synchronous.connection import Connection
 from gauntlet.resources import (
     EpochMetrics,
+    Event,
     Run,
-    RunEvent,
 )
 
 
@@ -34,6 +34,6 @@ class Runs:
         """The same as CSV."""
         return self._http.text(place("runs", run, "metrics"), format="csv")
 
-    def events(self, run: str) -> Iterator[RunEvent]:
+    def events(self, run: str) -> Iterator[Event]:
         """A run's events in order."""
-        return self._http.all(RunEvent, place("runs", run, "events"))
+        return self._http.all(Event, place("runs", run, "events"))

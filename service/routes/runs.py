@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
 
-from gauntlet.resources import EpochMetrics, Page, Run, RunEvent
-from service.dependencies import After, AfterNumber, CallerDep, DatabaseDep, IdFilter, Limit
+from gauntlet.resources import EpochMetrics, Event, Page, Run
+from service.dependencies import After, AfterEvent, AfterNumber, CallerDep, DatabaseDep, IdFilter, Limit
 from service.pages import as_page
 from service.routing import Route
-from store import runs
+from store import events, runs
 from store.owners import require_may_change
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=Route)
@@ -71,12 +71,12 @@ def list_metrics(
 
 
 @router.get("/{run_id}/events")
-def list_events(run_id: str, database: DatabaseDep, limit: Limit = 20, after: AfterNumber = None) -> Page[RunEvent]:
+def list_events(run_id: str, database: DatabaseDep, limit: Limit = 20, after: AfterEvent = None) -> Page[Event]:
     """What happened to a run, in order: starts, resumes, warnings."""
     with database.reading() as session:
         runs.get(session, run_id)
-        found = runs.events_page(session, run_id, after=after, limit=limit)
-    return as_page(found, runs.show_event, lambda row: row.id)
+        found = events.page(session, subject=run_id, types=events.NOTES, after=after, limit=limit)
+    return as_page(found, events.show, lambda row: row.id)
 
 
 def _only(row: EpochMetrics, name: str | None) -> EpochMetrics:

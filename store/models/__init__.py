@@ -5,6 +5,7 @@ Times are seconds since 1970 by the database's clock.
 
 from store.models.access import BrowserSession, Token
 from store.models.base import STATUSES, Base, new_id
+from store.models.events import Event
 from store.models.jobs import (
     Checkpoint,
     EpochMetrics,
@@ -13,7 +14,6 @@ from store.models.jobs import (
     Experiment,
     Job,
     Run,
-    RunEvent,
 )
 
 __all__ = [
@@ -24,10 +24,10 @@ __all__ = [
     "EpochMetrics",
     "Evaluation",
     "EvaluationBatch",
+    "Event",
     "Experiment",
     "Job",
     "Run",
-    "RunEvent",
     "Token",
     "new_id",
 ]

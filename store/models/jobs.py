@@ -75,6 +75,7 @@ class Run(Job, Base):
         CheckConstraint(f"status IN ({_STATUS_LIST})", name="status"),
         Index(None, "status", "lease_expires_at"),
         Index(None, "experiment_id", "started_at"),
+        Index(None, "experiment_id", "status"),
     )
 
     experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id"))
@@ -116,21 +117,6 @@ class EpochMetrics(Base):
     images_per_second: Mapped[float] = mapped_column(Float)
 
 
-class RunEvent(Base):
-    """Something that happened to a run. An id is never given twice, for readers ask for what came after one."""
-
-    __tablename__ = "run_events"
-    __table_args__ = (Index(None, "run_id", "id"), {"sqlite_autoincrement": True})
-
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
-    created_at: Mapped[float] = mapped_column(Float)
-    attempt: Mapped[int] = mapped_column(Integer)
-    epoch: Mapped[int | None] = mapped_column(Integer)
-    kind: Mapped[str] = mapped_column(String(40))
-    message: Mapped[str] = mapped_column(Text)
-
-
 class Evaluation(Job, Base):
     """A checkpoint under attack, for a run's experiment or, where these are NULL, by a request of its own.
 
@@ -143,6 +129,7 @@ class Evaluation(Job, Base):
         CheckConstraint(f"status IN ({_STATUS_LIST})", name="status"),
         Index(None, "status", "lease_expires_at"),
         Index(None, "experiment_id", "started_at"),
+        Index(None, "experiment_id", "status"),
     )
 
     experiment_id: Mapped[str | None] = mapped_column(ForeignKey("experiments.id"))

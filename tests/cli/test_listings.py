@@ -25,10 +25,10 @@ from gauntlet.resources import (
     Classification,
     ClassProbability,
     Evaluation,
+    Event,
     Experiment,
     Progress,
     Run,
-    RunEvent,
 )
 from gauntlet.results.doubts import Doubt
 from gauntlet.results.outcome import Accuracy
@@ -183,7 +183,18 @@ def classifications() -> Listing:
 
 def events() -> Listing:
     return events_listing(
-        RunEvent(id=number, created_at=NOW, attempt=1, epoch=number or None, kind="uniform_output", message=name)
+        Event(
+            id=number,
+            created_at=NOW,
+            type="alarm",
+            kind="uniform_output",
+            subject="run_1",
+            experiment="exp_1",
+            attempt=1,
+            epoch=number or None,
+            message=name,
+            data={},
+        )
         for number, name in enumerate(NAMES)
     )
 

@@ -5,8 +5,10 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from store.database import Database, db_now
-from store.models import Run, RunEvent
+from store import events
+from store.database import Database
+from store.events import News
+from store.models import Run
 from tests.e2e.system import System
 from tests.evaluations import finished, imported, queued
 
@@ -55,8 +57,7 @@ def test_a_run_is_shown_with_its_events(gauntlet: Any, system: System, database:
         run = session.scalars(select(Run.id).where(Run.experiment_id == experiment.id)).first()
         failed = {"status": "failed", "status_reason": "diverged", "status_detail": "The loss was nan.", "attempt": 2}
         session.execute(update(Run).where(Run.id == run).values(failed))
-        event = {"run_id": run, "attempt": 2, "epoch": 7, "kind": "one_class", "message": "All alike."}
-        session.add(RunEvent(created_at=db_now(), **event))
+        events.tell(session, News("alarm", "one_class", run or "", "All alike.", experiment.id, attempt=2, epoch=7))
     shown = gauntlet("show", run).output
     about = fields(shown)
     assert about["experiment"] == experiment.id

@@ -32,7 +32,7 @@ def record(spec: ExperimentSpec, epoch: int, *, keep: bool) -> EpochRecord:
     }
     state = StoredFile(f"state-{epoch}", "0" * 64, 10)
     weights = kept_weights(spec, epoch) if keep else None
-    return EpochRecord(epoch, metrics, 1.5, 64.0, [Note("note", "something", epoch)], state, weights)
+    return EpochRecord(epoch, metrics, 1.5, 64.0, [Note("note", "something", epoch, alarm=True)], state, weights)
 
 
 def train(database: Database, spec: ExperimentSpec, held: Claim, epochs: range) -> None:

@@ -11,9 +11,9 @@ from gauntlet.spec.objectives import ExpectedReward
 from store import checkpoints, experiments, jobs, runs
 from store.database import Database
 from store.errors import IdempotencyConflict, NotFound, RequestUnfit
-from store.experiments import overall_status
 from store.models import Checkpoint, Experiment, Run
 from store.runs import EpochRecord
+from store.standings import overall_status
 from tests.store.kept import kept_weights
 
 

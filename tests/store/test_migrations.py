@@ -62,7 +62,7 @@ def test_a_database_in_use_is_migrated(database_url: str) -> None:
         for row in OLD_ROWS:
             connection.exec_driver_sql(f"INSERT INTO {row}")
     command.upgrade(config, "head")
-    kept = ("experiments", "runs", "epoch_metrics", "run_events")
+    kept = ("experiments", "runs", "epoch_metrics", "events")
     with engine.connect() as connection:
         counts = {
             table: connection.scalar(select(func.count()).select_from(Base.metadata.tables[table]))

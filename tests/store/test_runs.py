@@ -8,11 +8,11 @@ from sqlalchemy import select
 from gauntlet.events import BatchAttacked
 from gauntlet.spec.evaluation import ExperimentEvaluationSpec
 from gauntlet.spec.experiment import ExperimentSpec
-from store import checkpoints, evaluations, experiments, jobs, reports, runs
+from store import checkpoints, evaluations, events, experiments, jobs, reports, runs
 from store.database import Database
 from store.errors import LeaseLost
 from store.files import StoredFile
-from store.models import Checkpoint, EpochMetrics, Evaluation, RunEvent
+from store.models import Checkpoint, EpochMetrics, Evaluation, Event
 from store.runs import Note
 from tests.store.recorded import EPOCHS, record, submit, train, train_and_evaluate
 
@@ -27,7 +27,13 @@ def test_an_epoch_is_recorded_whole(database: Database, tiny_spec: ExperimentSpe
         run = runs.get(session, held.id)
         assert run.resume_path == "state-2"
         assert [row.epoch for row in runs.metrics_page(session, held.id, after=None, limit=10).rows] == [1, 2]
-        assert [event.epoch for event in runs.events_page(session, held.id, after=None, limit=10).rows] == [1, 2]
+        told = events.page(session, subject=held.id, types=("alarm", "epoch"), after=None, limit=10).rows
+        assert [(event.type, event.epoch) for event in told] == [("alarm", 1), ("epoch", 1), ("alarm", 2), ("epoch", 2)]
+        assert told[1].data == {
+            "metrics": record(tiny_spec, 1, keep=False).metrics,
+            "seconds": 1.5,
+            "images_per_second": 64.0,
+        }
         (checkpoint,) = checkpoints.page(session, run=held.id, after=None, limit=10).rows
         assert (checkpoint.epoch, checkpoint.metrics["test_fgsm_accuracy"]) == (2, 0.6)
 
@@ -61,8 +67,9 @@ def test_a_lost_attempt_records_nothing(database: Database, tiny_spec: Experimen
         runs.record_state(session, held, StoredFile("state", "0" * 64, 10))
     with database.reading() as session:
         assert runs.get(session, held.id).resume_path is None
-        for model in (EpochMetrics, Checkpoint, RunEvent):
+        for model in (EpochMetrics, Checkpoint):
             assert session.scalars(select(model)).all() == []
+        assert set(session.scalars(select(Event.type))) == {"status"}
 
 
 def test_rewinding_forgets_what_will_be_done_again(database: Database, tiny_spec: ExperimentSpec) -> None:
@@ -83,12 +90,12 @@ def test_an_event_id_is_never_given_twice(database: Database, tiny_spec: Experim
     _, held = submit(database, tiny_spec)
     train(database, tiny_spec, held, range(1, EPOCHS + 1))
     with database.reading() as session:
-        seen = runs.events_page(session, held.id, after=None, limit=10).rows[-1].id
+        seen = events.page(session, subject=held.id, after=None, limit=20).rows[-1].id
     with database.writing() as session:
         runs.rewind(session, held, to_epoch=2)
         runs.note(session, held, [Note("resumed", "It goes on.")])
     with database.reading() as session:
-        assert [row.kind for row in runs.events_page(session, held.id, after=seen, limit=10).rows] == ["resumed"]
+        assert [row.kind for row in events.page(session, subject=held.id, after=seen, limit=10).rows] == ["resumed"]
 
 
 def test_a_finished_run_queues_an_evaluation_per_selected_checkpoint(

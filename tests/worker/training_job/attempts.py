@@ -7,7 +7,7 @@ import torch
 
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
-from store import checkpoints, experiments, jobs, runs
+from store import checkpoints, events, experiments, jobs, runs
 from store.database import Database
 from store.jobs import Claim, JobProgress
 from store.models import Checkpoint, Run
@@ -111,7 +111,10 @@ def result(database: Database, run: str) -> tuple[list[Any], list[Any]]:
 
 def messages(database: Database, run: str) -> dict[str, str]:
     with database.reading() as session:
-        return {event.kind: event.message for event in runs.events_page(session, run, after=None, limit=50).rows}
+        return {
+            event.kind: event.message
+            for event in events.page(session, subject=run, types=events.NOTES, after=None, limit=50).rows
+        }
 
 
 def resume_path(database: Database, run: str) -> str | None:

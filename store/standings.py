@@ -1,0 +1,38 @@
+"""How an experiment stands, which is derived from its jobs."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from gauntlet.resources import Status
+from store.models import Evaluation, Run
+
+
+def status_of(session: Session, experiment_id: str) -> Status | None:
+    """The experiment's status, or None if it has no jobs; counted from indices alone."""
+    counts: Counter[str] = Counter()
+    for model in (Run, Evaluation):
+        query = select(model.status, func.count()).where(model.experiment_id == experiment_id)
+        for status, count in session.execute(query.group_by(model.status)):
+            counts[status] += count
+    return _overall(counts) if counts else None
+
+
+def overall_status(statuses: Sequence[str]) -> Status:
+    """An experiment's status from its jobs': it runs until all have ended, and then shows the worst end."""
+    return _overall(Counter(statuses))
+
+
+def _overall(counts: Counter[str]) -> Status:
+    ended = counts["succeeded"] + counts["failed"] + counts["cancelled"]
+    if counts["running"] or (counts["queued"] and ended):
+        return "running"
+    if counts["queued"]:
+        return "queued"
+    if counts["paused"]:
+        return "paused"
+    if counts["failed"]:
+        return "failed"
+    return "cancelled" if counts["cancelled"] else "succeeded"

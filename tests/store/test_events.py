@@ -1,0 +1,217 @@
+"""The list of what happened: complete, in order, and written with what it tells of."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event as Signal
+
+import pytest
+from sqlalchemy import select, text, update
+
+from gauntlet.resources import EventType
+from gauntlet.spec.experiment import ExperimentSpec
+from store import evaluations, events, experiments, jobs, runs
+from store.database import Database, do_last
+from store.events import News
+from store.models import Event, Run
+from tests.evaluations import batch
+from tests.store.recorded import record, submit, train_and_evaluate
+
+DAY_S = 86_400
+
+
+def news(subject: str, type: EventType = "note") -> News:
+    return News(type, "said", subject, "Something.")
+
+
+def told(database: Database, **which: str) -> list[tuple[str, str]]:
+    with database.reading() as session:
+        return [(row.subject, row.kind) for row in events.page(session, after=None, limit=100, **which).rows]
+
+
+def ids(database: Database, after: int | None = None) -> list[int]:
+    with database.reading() as session:
+        return [row.id for row in events.page(session, after=after, limit=1_000).rows]
+
+
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+@on_postgresql
+def test_an_id_is_never_seen_before_a_smaller_one(database: Database) -> None:
+    """A transaction whose event has its id is not overtaken: another's gets its id only after that commit."""
+    numbered, go_on = Signal(), Signal()
+
+    def slow() -> None:
+        with database.writing() as session:
+            events.tell(session, news("slow"))
+            do_last(session, lambda _: numbered.set() or go_on.wait(30) or None)
+
+    def quick() -> None:
+        numbered.wait(30)
+        with database.writing() as session:
+            events.tell(session, news("quick"))
+
+    with ThreadPoolExecutor(2) as pool:
+        ends = pool.submit(slow), pool.submit(quick)
+        numbered.wait(30)
+        _await_lock(database)
+        assert told(database) == []
+        go_on.set()
+        for end in ends:
+            end.result()
+    assert told(database) == [("slow", "said"), ("quick", "said")]
+
+
+def _await_lock(database: Database) -> None:
+    """Wait until somebody waits for the lock under which ids are given."""
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    for _ in range(3_000):
+        with database.reading() as session:
+            if session.scalar(waiting):
+                return
+        time.sleep(0.01)
+    raise AssertionError("Nobody waits: the second transaction went on beside the first.")
+
+
+def test_a_reader_who_follows_misses_nothing(database: Database) -> None:
+    """Six writers at once, a third of whose transactions fail; each of the others' events is read exactly once."""
+
+    def write(writer: int) -> None:
+        for number in range(9):
+            try:
+                with database.writing() as session:
+                    events.tell(session, news(f"{writer}-{number}"), news(f"{writer}-{number}-too"))
+                    if number % 3 == 0:
+                        do_last(session, lambda _: 1 / 0 and None)
+            except ZeroDivisionError:
+                pass
+
+    seen: list[int] = []
+    with ThreadPoolExecutor(6) as pool:
+        ends = [pool.submit(write, writer) for writer in range(6)]
+        while not all(end.done() for end in ends):
+            seen += ids(database, after=seen[-1] if seen else None)
+        for end in ends:
+            end.result()
+    seen += ids(database, after=seen[-1])
+    assert seen == ids(database)
+    assert len(seen) == 6 * 6 * 2
+
+
+@on_postgresql
+def test_to_tell_early_holds_up_nobody(database: Database) -> None:
+    """Between an event and its transaction's end others tell and commit; two that tell and then lock cannot meet."""
+    with database.writing() as first:
+        events.tell(first, news("first"))
+        with database.writing() as second:
+            events.tell(second, news("second"))
+    assert told(database) == [("second", "said"), ("first", "said")]
+
+
+def test_what_is_rolled_back_is_not_told(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """An event is there exactly if what it tells of is."""
+
+    def write() -> None:
+        with database.writing() as session:
+            experiments.create(session, tiny_spec, None)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write()
+    assert told(database) == []
+
+
+def test_every_change_of_status_is_told(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Of a run, of the evaluation that follows it, and of their experiment, as each transaction leaves them."""
+    experiment, held = train_and_evaluate(database, tiny_spec)
+    with database.reading() as session:
+        run = session.scalar(select(Run.id))
+    with database.writing() as session:
+        attacked = batch("fgsm@8/255", 0, range(8), range(8))
+        evaluations.record_batch(session, held, attacked, seconds=1.0, tell_progress=True)
+    with database.writing() as session:
+        jobs.release(session, held, "worker_shutdown")
+        jobs.request_cancel(session, held.model, held.model.id == held.id)
+    assert [each for each in told(database, experiment=experiment) if each[1] not in ("note", "epoch")] == [
+        (run, "queued"),
+        (run, "running"),
+        (experiment, "running"),
+        (run, "succeeded"),
+        (held.id, "queued"),
+        (held.id, "running"),
+        (held.id, "progress"),
+        (held.id, "queued"),
+        (held.id, "cancelled"),
+        (experiment, "cancelled"),
+    ]
+    with database.reading() as session:
+        (progress,) = events.page(session, types=("progress",), after=None, limit=2).rows
+        last = events.page(session, subject=held.id, types=("status",), after=None, limit=9).rows[-1]
+    (attack,) = progress.data["attacks"]
+    assert (attack["label"], attack["completed"], attack["total"]) == ("fgsm@8/255", 8, 16)
+    assert (last.message, last.data) == ("The evaluation is cancelled (user).", {"reason": "user", "run": run})
+
+
+@pytest.mark.parametrize("how", ["lost", "gave up", "failed"])
+def test_faults_are_told_with_their_reason(database: Database, tiny_spec: ExperimentSpec, how: str) -> None:
+    """What a reconciler takes back, what an attempt puts back, and what ends."""
+    _, held = submit(database, tiny_spec)
+    with database.writing() as session:
+        match how:
+            case "lost":
+                session.execute(update(Run).values(lease_expires_at=0.0))
+                jobs.reclaim_expired(session, Run, retry_s=1.0)
+            case "gave up":
+                jobs.give_up(session, held, "storage", "No answer.", retry_s=1.0)
+            case _:
+                jobs.finish(session, held, "failed", "diverged", "The loss was nan.")
+    with database.reading() as session:
+        *_, last = events.page(session, subject=held.id, after=None, limit=9).rows
+    assert (last.kind, last.data["reason"], last.message) == {
+        "lost": ("queued", "worker_lost", f"The run is queued (worker_lost): {jobs._RAN_OUT}"),
+        "gave up": ("queued", "storage", "The run is queued (storage): No answer."),
+        "failed": ("failed", "diverged", "The run is failed (diverged): The loss was nan."),
+    }[how]
+
+
+@on_postgresql
+def test_of_runs_that_end_at_once_the_last_ends_the_experiment(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Neither transaction sees the other's run ended when it writes; the one that commits last tells."""
+    with database.writing() as session:
+        experiment, names = experiments.create(session, tiny_spec.model_copy(update={"seeds": (0, 1)}), None)
+    with database.writing() as session:
+        held = [jobs.claim(session, "run", name, "worker", 60) for name in names]
+    assert held[0] is not None
+    assert held[1] is not None
+    with database.writing() as first:
+        jobs.finish(first, held[0], "failed")
+        with database.writing() as second:
+            jobs.finish(second, held[1], "failed")
+    assert told(database, subject=experiment.id)[-2:] == [(experiment.id, "running"), (experiment.id, "failed")]
+
+
+def test_a_rewound_run_tells_its_epochs_again(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """What it will do again is forgotten, so that a list has each epoch once, and comes under new ids."""
+    _, held = submit(database, tiny_spec)
+    for epoch in (1, 2, 2):
+        with database.writing() as session:
+            runs.rewind(session, held, to_epoch=epoch - 1)
+            runs.record_epoch(session, held, record(tiny_spec, epoch, keep=False))
+    with database.reading() as session:
+        rows = events.page(session, subject=held.id, types=("epoch",), after=None, limit=9).rows
+    assert [row.epoch for row in rows] == [1, 2]
+    assert rows[1].id - rows[0].id > 2
+
+
+def test_old_events_are_forgotten_but_for_notes(database: Database) -> None:
+    """What other rows say goes after its days; a run's notes stay, and so does what is younger."""
+    kinds: Sequence[EventType] = ("status", "epoch", "progress", "note", "alarm")
+    with database.writing() as session:
+        events.tell(session, *(news(f"old {kind}", kind) for kind in kinds))
+    with database.writing() as session:
+        session.execute(update(Event).values(created_at=Event.created_at - 3 * DAY_S))
+        events.tell(session, *(news(f"young {kind}", kind) for kind in kinds))
+    assert events.forget_old(database, older_than_days=2) == 3
+    left = [subject for subject, _ in told(database)]
+    assert left == ["old note", "old alarm", *(f"young {kind}" for kind in kinds)]
