@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "2026_11_27_events"
-down_revision = "2026_11_27_owners"
+down_revision = "2026_11_27_sessions"
 branch_labels = None
 depends_on = None
 
