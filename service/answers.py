@@ -63,6 +63,8 @@ def _add(responses: dict[str, Any], route: RouteContext, method: str) -> None:
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for status in {*_statuses(route, method), *(int(known) for known in responses if int(known) in _MEANINGS)}:
         responses[str(status)] = {"description": _MEANINGS[status], "content": content}
+    if method == "GET":
+        responses["304"] = {"description": "What `If-None-Match` names is still the answer."}
     if route.response_class is FileResponse:
         responses["206"] = responses["200"] | {"description": "A part of the file, as `Range` asked for."}
 

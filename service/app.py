@@ -30,6 +30,7 @@ from service.routes import (
     tokens,
 )
 from service.settings import ServiceSettings
+from service.versions import KeptAnswers
 from store.broker import create_celery
 from store.database import Database
 
@@ -74,6 +75,7 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
     app.state.readiness = Readiness(app.state.database)
     app.state.decoder = Decoder(most_pixels=settings.max_image_pixels, most_seconds=settings.max_decoding_s)
     app.state.celery = create_celery(settings.broker_url, socket_timeout_s=_BROKER_PATIENCE_S)
+    app.state.kept_answers = KeptAnswers()
     errors.install(app)
     for routes in (
         experiments,

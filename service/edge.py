@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.access import Access, require_no_token_in_url
 from service.errors import ServiceError
 from service.exchange import BodyTooLarge, Exchange, NoMoreWanted
+from service.freshness import Freshness
 from service.origins import Door
 from service.settings import ServiceSettings
 
@@ -33,7 +34,7 @@ class Edge:
             require_no_token_in_url(scope)
             await self._access.require_allowed(scope)
             exchange.require_bounded_length()
-            await self._app(_head_as_get(scope), exchange.receive, exchange.send)
+            await self._app(_head_as_get(scope), exchange.receive, Freshness(scope, exchange.send).send)
         except ServiceError as error:
             await exchange.refuse(error)
         except (BodyTooLarge, NoMoreWanted):

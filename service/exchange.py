@@ -28,7 +28,7 @@ class BodyTooLarge(Exception):
 
 
 class NoMoreWanted(Exception):
-    """Breaks off the writing of an answer to HEAD, so that no file is read for nothing."""
+    """Breaks off the writing of an answer whose body nobody wants, so that no file is read for nothing."""
 
 
 class Exchange:

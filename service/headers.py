@@ -7,6 +7,8 @@ _POLICY = (
     b"content-security-policy",
     b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 )
+# For what does not say itself who may keep it, and how long: a token that was made, an error that may be gone.
+_KEPT_BY_NOBODY = (b"cache-control", b"no-store")
 _MANNERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -19,5 +21,5 @@ _MANNERS = [
 def with_manners(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """The headers of an answer, and those that every answer has."""
     given = list(headers)
-    has_policy = any(name.lower() == _POLICY[0] for name, _ in given)
-    return [*given, *_MANNERS] if has_policy else [*given, *_MANNERS, _POLICY]
+    said = {name.lower() for name, _ in given}
+    return [*given, *_MANNERS, *(default for default in (_POLICY, _KEPT_BY_NOBODY) if default[0] not in said)]

@@ -1,6 +1,6 @@
 """How a request is read before its route's function sees it: what it declares is let in, and nothing else."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, ExitStack
 from typing import Any
 
@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from service import bodies, parameters
 from service.admission import Gate
 from service.presence import while_client_waits
+from service.versions import Version
 
 
 class _Held(Response):
@@ -35,25 +36,38 @@ class Route(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         answer = super().get_route_handler()
         declared = parameters.declared(self.dependant)
-        gates = [needed.call for needed in self.dependant.dependencies if isinstance(needed.call, Gate)]
+        asked_for = [needed.call for needed in self.dependant.dependencies]
+        gates = [call for call in asked_for if isinstance(call, Gate)]
+        version = next((call for call in asked_for if isinstance(call, Version)), None)
         read = bodies.reader(self)
 
         async def handle(request: Request) -> Response:
             parameters.require_single_headers(request.headers)
             parameters.require_declared(request.scope["query_string"], declared)
+            if version is None:
+                return await admitted(request, read)
+            # Such a request has no body that could fill anything.
+            understood = await read(request)
+            return await version.known(understood) or await admitted(understood, _as_it_is)
+
+        async def admitted(request: Request, read: Callable[[Request], Awaitable[Request]]) -> Response:
             with ExitStack() as places:
                 for gate in gates:
                     places.enter_context(gate.admit())
                 understood = await read(request)
                 if not gates:
-                    return await answer(understood)
-                made = await while_client_waits(request, in_turn(understood))
-                return _Held(made, places.pop_all())
+                    return await (version.made(understood, answer) if version else answer(understood))
+                held = await while_client_waits(request, in_turn(understood))
+                return _Held(held, places.pop_all())
 
         async def in_turn(understood: Request) -> Response:
             async with AsyncExitStack() as turns:
                 for gate in gates:
                     await turns.enter_async_context(gate.turn())
-                return await answer(understood)
+                return await (version.made_in_turn(understood, answer) if version else answer(understood))
 
         return handle
+
+
+async def _as_it_is(request: Request) -> Request:
+    return request

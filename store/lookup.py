@@ -21,7 +21,12 @@ def find(session: Session, model: type[Row], kind: str, identifier: str, *option
     Raises:
         NotFound: there is none; `kind` is what its message calls it.
     """
-    row = session.get(model, identifier, options=options) if re.match(ID_PATTERN, identifier) else None
+    row = session.get(model, identifier, options=options) if is_id(identifier) else None
     if row is None:
         raise NotFound(kind, identifier)
     return row
+
+
+def is_id(text: str) -> bool:
+    """Whether that could be a row's id."""
+    return re.match(ID_PATTERN, text) is not None

@@ -19,18 +19,23 @@ from service.answers import NAMES_CHECKPOINTS, NEEDS_WEIGHTS
 from service.data import look_at_tests
 from service.dependencies import WHOLE, CeleryDep, DatabaseDep, IdempotencyKey, OwnerDep, SettingsDep
 from service.routing import Route
+from service.versions import Version
 from service.weights import require_weights
-from store import checkpoints, comparisons, evaluation_requests, evaluations
+from store import checkpoints, comparisons, evaluation_requests, evaluations, versions
 from store.broker import wake
 
 _Steps = Annotated[int, Field(ge=1, le=10_000), WHOLE]
+
+_COMPARED = Version(
+    lambda session, request: versions.of_comparisons(session, request.query_params.getlist("checkpoint"))
+)
 
 router = APIRouter(prefix="/v1", tags=["comparisons"], route_class=Route)
 
 logger = logging.getLogger(__name__)
 
 
-@router.get("/leaderboard", dependencies=[Depends(SUMMARIES)])
+@router.get("/leaderboard", dependencies=[Depends(SUMMARIES), Depends(_COMPARED)])
 def get_leaderboard(
     database: DatabaseDep,
     attack: Annotated[AttackKind | None, Query(description="Only attacks of this kind.")] = None,
@@ -72,7 +77,7 @@ def submit_transfers(
     return Page(data=tuple(shown), has_more=False, next=None)
 
 
-@router.get("/transfers", dependencies=[Depends(SUMMARIES)], responses=NAMES_CHECKPOINTS)
+@router.get("/transfers", dependencies=[Depends(SUMMARIES), Depends(_COMPARED)], responses=NAMES_CHECKPOINTS)
 def get_transfers(
     database: DatabaseDep,
     checkpoint: Annotated[list[CheckpointId], Query(min_length=FEWEST_CHECKPOINTS, max_length=MOST_CHECKPOINTS)],

@@ -3,7 +3,7 @@
 import logging
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import PlainTextResponse
 
 from gauntlet.checks.requests import sources
@@ -27,12 +27,15 @@ from service.dependencies import (
 )
 from service.pages import as_page
 from service.routing import Route
+from service.versions import Version
 from service.weights import require_weights
-from store import batches, checkpoints, evaluation_requests, evaluations
+from store import batches, checkpoints, evaluation_requests, evaluations, versions
 from store.broker import wake
 from store.owners import require_may_change
 
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"], route_class=Route)
+
+_EVALUATION = Version(lambda session, request: versions.of_evaluation(session, request.path_params["evaluation_id"]))
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +85,7 @@ def list_evaluations(
     return as_page(found, lambda row: shown[row.id], lambda row: row.id)
 
 
-@router.get("/{evaluation_id}")
+@router.get("/{evaluation_id}", dependencies=[Depends(_EVALUATION)])
 def get_evaluation(evaluation_id: str, database: DatabaseDep) -> Evaluation:
     """One evaluation with its progress per attack, and its outcome once it has one."""
     with database.reading() as session:

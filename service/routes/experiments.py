@@ -17,14 +17,18 @@ from service.dependencies import After, CallerDep, CeleryDep, DatabaseDep, Idemp
 from service.errors import ServiceError
 from service.pages import as_page
 from service.routing import Route
+from service.versions import Version
 from service.weights import require_weights
-from store import experiments, reports
+from store import experiments, reports, versions
 from store.broker import wake
 from store.owners import require_may_change
 
 logger = logging.getLogger(__name__)
 
 _RENDERED = [media_type for name, media_type in MEDIA_TYPES.items() if name != "json"]
+
+_EXPERIMENT = Version(lambda session, request: versions.of_experiment(session, request.path_params["experiment_id"]))
+_REPORT = Version(lambda session, request: versions.of_report(session, request.path_params["experiment_id"]))
 
 # A name that is none of these is a 404, as a path that leads nowhere should be, and no invalid field.
 FigureParameter = Annotated[str, Path(json_schema_extra={"enum": list(FIGURES)})]
@@ -67,7 +71,7 @@ def list_experiments(database: DatabaseDep, limit: Limit = 20, after: After = No
     return as_page(found, lambda row: shown[row.id], lambda row: row.id)
 
 
-@router.get("/{experiment_id}")
+@router.get("/{experiment_id}", dependencies=[Depends(_EXPERIMENT)])
 def get_experiment(experiment_id: str, database: DatabaseDep) -> Experiment:
     """One experiment with its status."""
     return _read(database, experiment_id)
@@ -86,7 +90,7 @@ def cancel_experiment(experiment_id: str, database: DatabaseDep, caller: CallerD
 @router.get(
     "/{experiment_id}/report",
     response_model=Report,
-    dependencies=[Depends(SUMMARIES)],
+    dependencies=[Depends(SUMMARIES), Depends(_REPORT)],
     responses={200: {"content": {media_type: {"schema": {"type": "string"}} for media_type in _RENDERED}}},
 )
 def get_report(
@@ -106,7 +110,7 @@ def get_report(
 @router.get(
     "/{experiment_id}/figures/{name}.svg",
     response_class=Response,
-    dependencies=[Depends(SUMMARIES)],
+    dependencies=[Depends(SUMMARIES), Depends(_REPORT)],
     responses={200: {"content": {"image/svg+xml": {"schema": {"type": "string"}}}}},
 )
 def get_figure(experiment_id: str, name: FigureParameter, database: DatabaseDep) -> Response:

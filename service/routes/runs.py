@@ -5,17 +5,20 @@ import io
 import logging
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import PlainTextResponse
 
 from gauntlet.resources import EpochMetrics, Event, Page, Run
 from service.dependencies import After, AfterEvent, AfterNumber, CallerDep, DatabaseDep, IdFilter, Limit
 from service.pages import as_page
 from service.routing import Route
-from store import events, runs
+from service.versions import Version
+from store import events, runs, versions
 from store.owners import require_may_change
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=Route)
+
+_RUN = Version(lambda session, request: versions.of_run(session, request.path_params["run_id"]))
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +34,7 @@ def list_runs(database: DatabaseDep, experiment: IdFilter = None, limit: Limit =
     return as_page(found, runs.show, lambda run: run.id)
 
 
-@router.get("/{run_id}")
+@router.get("/{run_id}", dependencies=[Depends(_RUN)])
 def get_run(run_id: str, database: DatabaseDep) -> Run:
     """One run with its progress."""
     with database.reading() as session:

@@ -128,6 +128,8 @@ class Evaluation(Job, Base):
         UniqueConstraint("idempotency_key", "checkpoint_id", "owner"),
         CheckConstraint(f"status IN ({_STATUS_LIST})", name="status"),
         Index(None, "status", "lease_expires_at"),
+        # What can be compared is counted from this index alone.
+        Index(None, "status", "finished_at"),
         Index(None, "experiment_id", "started_at"),
         Index(None, "experiment_id", "status"),
     )

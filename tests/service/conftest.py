@@ -1,9 +1,10 @@
 """The service over a real database, in process; and a trained checkpoint to look at."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 import pytest
@@ -18,9 +19,15 @@ from service.app import create_app
 from service.settings import ServiceSettings
 from store import experiments, jobs
 from store.database import Database
+from store.jobs import Claim
+from tests.evaluations import imported, queued
+from tests.store.recorded import submit
 from worker.heartbeat import Heartbeat
 from worker.settings import WorkerSettings
 from worker.training_job import train_run
+
+# Served by a mount, which has no methods to list.
+STATIC = "/static-offline-docs/swagger-ui.css"
 
 # Two threads on tiny batches wait for each other more than they work.
 torch.set_num_threads(1)
@@ -105,3 +112,37 @@ def guarded_api(guarded: ServiceSettings) -> Iterator[TestClient]:
 def trained_run(settings: ServiceSettings, tiny_spec: ExperimentSpec) -> str:
     """A run trained by the worker's own code, with two checkpoints and a queued evaluation."""
     return train_a_run(settings, tiny_spec)
+
+
+@dataclass
+class Pages:
+    """What is there of each kind, and a path of every route that takes GET, which are of it."""
+
+    experiment: str
+    run: Claim
+    checkpoint: str
+    evaluation: str
+    paths: list[str]
+
+
+@pytest.fixture
+def stored(api: TestClient, settings: ServiceSettings, tiny_spec: ExperimentSpec) -> Pages:
+    """An experiment in training, and imported weights that are to be evaluated. A new route's path is among them."""
+    database = Database(settings.database_url)
+    experiment, run = submit(database, tiny_spec)
+    checkpoint = imported(database, "one", path="one/weights.safetensors")
+    identifiers = {"experiment_id": experiment, "run_id": run.id, "checkpoint_id": checkpoint}
+    identifiers |= {"evaluation_id": queued(database, checkpoint), "name": "training"}
+    database.close()
+    weights = settings.storage / "one" / "weights.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(bytes(200_000))
+    routes = [route for route in iter_route_contexts(cast("FastAPI", api.app).routes) if "GET" in (route.methods or ())]
+    paths = [STATIC, *(route.path.format_map(identifiers) for route in routes if route.path is not None)]
+    return Pages(experiment, run, checkpoint, identifiers["evaluation_id"], paths)
+
+
+@pytest.fixture
+def pages(stored: Pages) -> list[str]:
+    """A path of every route that takes GET, of objects that are there."""
+    return stored.paths

@@ -18,12 +18,14 @@ def test_each_request_lists_what_it_can_be_answered_with() -> None:
     """Its own answer, what any request may be answered, and what follows from what it asks for."""
     app = documented_app()
     expected = {
-        ("get", "/healthz"): {"200"} | EVERY,
-        ("get", "/readyz"): {"200", "503"} | EVERY,
-        ("get", "/v1/runs/{run_id}"): {"200", "404"} | EVERY | OF_DATA,
+        ("get", "/healthz"): {"200", "304"} | EVERY,
+        ("get", "/readyz"): {"200", "304", "503"} | EVERY,
+        ("get", "/v1/runs/{run_id}"): {"200", "304", "404"} | EVERY | OF_DATA,
         ("post", "/v1/experiments"): {"202", "409", "415", "507"} | EVERY | OF_DATA,
         ("post", "/v1/classifications"): {"200", "404", "409", "415", "507"} | EVERY | OF_DATA,
-        ("get", "/v1/checkpoints/{checkpoint_id}/weights"): {"200", "206", "404", "409", "416"} | EVERY | OF_DATA,
+        ("get", "/v1/checkpoints/{checkpoint_id}/weights"): {"200", "206", "304", "404", "409", "416"}
+        | EVERY
+        | OF_DATA,
     }
     assert {request: set(answers(app, *request)) for request in expected} == expected
 

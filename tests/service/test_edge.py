@@ -4,36 +4,15 @@ import asyncio
 from typing import Any, cast
 
 import pytest
-from fastapi import FastAPI
-from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
 
-from gauntlet.spec.experiment import ExperimentSpec
 from service.access import Access
 from service.edge import Edge
 from service.settings import ServiceSettings
 from store.database import Database
-from tests.evaluations import imported, queued
-from tests.store.recorded import submit
+from tests.service.conftest import STATIC
 
 PROBLEM = "application/problem+json"
-STATIC = "/static-offline-docs/swagger-ui.css"
-
-
-@pytest.fixture
-def pages(api: TestClient, settings: ServiceSettings, tiny_spec: ExperimentSpec) -> list[str]:
-    """A path of every route that takes GET, of objects that are there."""
-    database = Database(settings.database_url)
-    experiment, run = submit(database, tiny_spec)
-    checkpoint = imported(database, "one", path="one/weights.safetensors")
-    identifiers = {"experiment_id": experiment, "run_id": run.id, "checkpoint_id": checkpoint}
-    identifiers |= {"evaluation_id": queued(database, checkpoint), "name": "training"}
-    database.close()
-    weights = settings.storage / "one" / "weights.safetensors"
-    weights.parent.mkdir(parents=True)
-    weights.write_bytes(bytes(200_000))
-    routes = [route for route in iter_route_contexts(cast("FastAPI", api.app).routes) if "GET" in (route.methods or ())]
-    return [STATIC, *(route.path.format_map(identifiers) for route in routes if route.path is not None)]
 
 
 def test_head_is_get_without_its_body(api: TestClient, pages: list[str]) -> None:
@@ -59,9 +38,10 @@ def test_head_writes_no_body_for_nothing(settings: ServiceSettings) -> None:
     """An answer of many pieces is broken off before its first, so that no file is read."""
     pieces: list[int] = []
     sent: list[dict[str, Any]] = []
+    headers = [(b"content-length", b"1000"), (b"etag", b'"a file has one"')]
 
     async def app(_scope: Any, _receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000")]})
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         for number in range(1000):
             pieces.append(number)
             await send({"type": "http.response.body", "body": b"x", "more_body": True})

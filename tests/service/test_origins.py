@@ -16,9 +16,8 @@ from service.origins import Door
 from service.settings import ServiceSettings
 from store.database import Database
 from store.models import Base
+from tests.service.conftest import STATIC
 
-# Served by a mount, which has no methods to list.
-STATIC = "/static-offline-docs/swagger-ui.css"
 FOREIGN = "https://evil.example"
 # What Chromium sends with a form of another site, and with what its script fetches.
 BY_FORM = {

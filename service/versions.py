@@ -1,0 +1,121 @@
+"""What dear answers are made of, known without making them: by it they have their tag, and are kept.
+
+A route whose answer is made of many rows, or asked for again and again, names its `Version` as a dependency. Then a
+client that has the answer is told so after a look at a few small columns, and of the others only the first waits while
+it is made.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.concurrency import run_in_threadpool
+from sqlalchemy.orm import Session
+
+import gauntlet
+import store
+from service.freshness import entity_tag, is_known
+from store.database import Database
+
+_OK = 200
+# Four reports of the largest size, or thousands of the usual one.
+_MOST_BYTES = 32 << 20
+_SHARE = 4
+_OF_EACH = 2_000  # what an answer takes beside its body
+
+
+class Version:
+    """Reads something that changes whenever the answer does.
+
+    Args:
+        read: the answer's version, a value whose text says all of it; may raise what the answer would.
+    """
+
+    def __init__(self, read: Callable[[Session, Request], Any]) -> None:
+        self._read = read
+
+    async def __call__(self) -> None:
+        """Do nothing: `service.routing` asks for what is known before a route's function is called."""
+
+    async def known(self, request: Request) -> Response | None:
+        """What needs no making: 304 where the client has the answer as it is now, or an answer that was kept."""
+        tag = request.state.version = await run_in_threadpool(self._tag, request)
+        # `*` may come with parameters that there is no answer to.
+        if is_known(tag, request.headers.getlist("if-none-match"), to_any=False):
+            return Response(status_code=304, headers={"ETag": tag})
+        return _kept(request).find(_asked(request), tag)
+
+    async def made_in_turn(self, request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+        """The answer after a wait: another request that waited for the same may have had it made."""
+        return await self.known(request) or await self.made(request, answer)
+
+    async def made(self, request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+        """The answer, with its tag and kept, unless it may hold some of what has changed since `known` was asked."""
+        tag: str = request.state.version
+        made = await answer(request)
+        if made.status_code == _OK and await run_in_threadpool(self._tag, request) == tag:
+            made.headers["ETag"] = tag
+            _kept(request).keep(_asked(request), tag, made)
+        return made
+
+    def _tag(self, request: Request) -> str:
+        database: Database = request.app.state.database
+        with database.reading() as session:
+            version = self._read(session, request)
+        return entity_tag(repr((_code(), _asked(request), version)).encode())
+
+
+class KeptAnswers:
+    """The answers that were asked for last, for those who ask again before anything has changed."""
+
+    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._answers: OrderedDict[str, tuple[str, Response]] = OrderedDict()
+
+    def find(self, asked: str, tag: str) -> Response | None:
+        """The answer to what was asked, if it has that tag."""
+        kept_as, answer = self._answers.get(asked, ("", None))
+        if answer is None or kept_as != tag:
+            return None
+        self._answers.move_to_end(asked)
+        return answer
+
+    def keep(self, asked: str, tag: str, answer: Response) -> None:
+        """Keep it, unless it is large, in the place of the one before; forget those that nobody asked for longest."""
+        if asked in self._answers:
+            self._forget(asked)
+        if len(answer.body) > self._most_bytes // _SHARE:
+            return
+        self._answers[asked] = (tag, answer)
+        self._bytes += len(answer.body) + _OF_EACH
+        while self._bytes > self._most_bytes:
+            self._forget(next(iter(self._answers)))
+
+    def _forget(self, asked: str) -> None:
+        _, answer = self._answers.pop(asked)
+        self._bytes -= len(answer.body) + _OF_EACH
+
+
+def _kept(request: Request) -> KeptAnswers:
+    kept: KeptAnswers = request.app.state.kept_answers
+    return kept
+
+
+def _asked(request: Request) -> str:
+    return f"{request.scope['path']}?{request.scope['query_string'].decode('latin-1')}"
+
+
+@cache
+def _code() -> str:
+    """What makes the answers: two builds may have one version and write the same rows otherwise."""
+    digest = hashlib.sha256()
+    for package in (gauntlet, store):
+        root = Path(package.__path__[0])
+        for file in sorted(each for kind in ("*.py", "*.jinja") for each in root.rglob(kind)):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,196 @@
+"""Entity tags: what a client has and has not changed is not sent again, and what has changed always is."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, cast
+
+import pytest
+from fastapi import FastAPI, Response
+from fastapi.testclient import TestClient
+
+from gauntlet.spec.experiment import ExperimentSpec
+from service.access import Access
+from service.admission import SUMMARIES
+from service.edge import Edge
+from service.freshness import is_known
+from service.settings import ServiceSettings
+from service.versions import KeptAnswers
+from store import experiments, jobs, runs
+from store.database import Database
+from store.models import Evaluation
+from tests.evaluations import FGSM, finished, queued
+from tests.service.conftest import Pages
+from tests.store.recorded import record
+
+
+@pytest.fixture
+def database(settings: ServiceSettings) -> Iterator[Database]:
+    database = Database(settings.database_url)
+    yield database
+    database.close()
+
+
+def anew(api: TestClient, page: str) -> Any:
+    """The answer that nothing was kept of."""
+    cast("FastAPI", api.app).state.kept_answers = KeptAnswers()
+    return api.get(page)
+
+
+def test_what_has_not_changed_is_not_sent_again(api: TestClient, pages: list[str]) -> None:
+    """Of every route: a strong tag; with it 304 to GET and HEAD, with the tag and without a body or its headers."""
+    found = {page: answer for page in pages if (answer := api.get(page)).status_code == 200}
+    assert len(found) > 14
+    for page, answer in found.items():
+        tag = answer.headers["etag"]
+        assert tag.startswith('"'), page
+        assert answer.headers["cache-control"] == "private, no-cache"
+        for ask in (api.get, api.head):
+            again = ask(page, headers={"If-None-Match": tag})
+            assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag), page
+            assert again.headers["cache-control"] == "private, no-cache"
+            assert not {"content-length", "content-type"} & set(again.headers), page
+            assert again.headers["x-request-id"]
+
+
+def test_what_has_changed_is_sent(
+    api: TestClient, stored: Pages, database: Database, tiny_spec: ExperimentSpec
+) -> None:
+    """Through the life of an experiment, of every route: 200 and the new answer whenever it is another one."""
+    with database.writing() as session:
+        other = experiments.create(session, tiny_spec, None)[0].id
+    spec, held = tiny_spec, stored.run
+    asked = [page for page in stored.paths if page.startswith("/v1")]
+    asked += [page.replace(stored.experiment, other) for page in asked if stored.experiment in page]
+    asked += [f"/v1/experiments/{stored.experiment}/report?format={form}" for form in ("html", "csv")]
+    evaluations: list[str] = []
+
+    def train(session: Any, epoch: int) -> None:
+        runs.record_epoch(session, held, record(spec, epoch, keep=epoch % 2 == 0))
+
+    def write(work: Callable[[Any], Any]) -> None:
+        with database.writing() as session:
+            work(session)
+
+    steps: list[Callable[[], object]] = [
+        lambda: write(lambda session: jobs.note_device(session, held, "cpu")),
+        *(lambda epoch=epoch: write(lambda session: train(session, epoch)) for epoch in (1, 2, 3, 4)),  # type: ignore[misc]  # the loop's value, kept
+        lambda: write(lambda session: jobs.note_device(session, held, "another one")),
+        lambda: write(lambda session: runs.note(session, held, [runs.Note("resumed_elsewhere", "Elsewhere.")])),
+        lambda: write(lambda session: evaluations.extend(runs.complete(session, held))),
+        lambda: finished(database, evaluations[0], natural=12, robust=9),
+        lambda: finished(database, extended(), natural=24, robust=9),
+        lambda: finished(database, stored.evaluation, natural=4, robust=3),
+        lambda: write(lambda session: experiments.cancel(session, other)),
+    ]
+
+    def extended() -> str:
+        with database.reading() as session:
+            measured = session.get_one(Evaluation, evaluations[0]).checkpoint_id
+        return queued(database, measured, FGSM, samples=32, batch_size=8)
+
+    news = 0
+    before = {page: api.get(page) for page in asked}
+    for number, step in enumerate(steps):
+        step()
+        for page in asked:
+            have, now = before[page], anew(api, page)
+            answer = api.get(page, headers={"If-None-Match": have.headers.get("etag", "")})
+            if now.status_code == 200 and now.content != have.content:
+                assert (answer.status_code, answer.content) == (200, now.content), (number, page)
+                news += 1
+            before[page] = now
+    assert news > 3 * len(steps)
+
+
+def test_one_tag_is_of_one_answer(api: TestClient, stored: Pages) -> None:
+    """Other forms, figures and filters of the same rows have tags of their own."""
+    report = f"/v1/experiments/{stored.experiment}/report"
+    asked = [report, *(f"{report}?format={form}" for form in ("html", "md", "csv", "tex")), "/v1/leaderboard"]
+    tags = [api.get(page).headers["etag"] for page in [*asked, "/v1/leaderboard?dataset=digits"]]
+    assert len(set(tags)) == len(tags)
+
+
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [
+        (['"a"'], True),
+        (['"b", "a"'], True),
+        (['"b"', '"a"'], True),
+        (['W/"a"'], True),
+        (["*"], True),
+        ([" * "], True),
+        (['"b"'], False),
+        (["a"], False),
+        (['"A"'], False),
+        (['"a'], False),
+        (['"b, a"'], False),
+        ([""], False),
+        ([], False),
+    ],
+)
+def test_a_tag_is_looked_for_as_the_standard_says(given: list[str], *, known: bool) -> None:
+    """In lists and in several headers, weak or strong; the text between quotes is compared as it is."""
+    assert is_known('"a"', given) is known
+
+
+def test_any_tag_is_no_way_past_a_fault(api: TestClient, stored: Pages) -> None:
+    """`*` is 304 where there is an answer, and the fault where there is none; what changes something heeds no tag."""
+    star = {"If-None-Match": "*"}
+    report = f"/v1/experiments/{stored.experiment}/report"
+    assert api.get(report, headers=star).status_code == 304
+    assert api.get(f"{report}?format=pdf", headers=star).status_code == 422
+    assert api.get("/v1/experiments/exp_0/report", headers=star).status_code == 404
+    assert api.post(f"/v1/runs/{stored.run.id}/cancel", headers=star).status_code == 200
+
+
+def test_errors_and_what_was_made_are_kept_by_nobody(api: TestClient, tiny_document: dict[str, Any]) -> None:
+    """A 404 may be there a moment later."""
+    for answer in (api.get("/v1/runs/run_0"), api.get("/nowhere"), api.post("/v1/experiments", json=tiny_document)):
+        assert answer.headers["cache-control"] == "no-store"
+        assert "etag" not in answer.headers
+
+
+def test_a_known_report_waits_for_nobody(api: TestClient, stored: Pages) -> None:
+    """While as many reports are asked for as may be, one that is known or was kept is answered, and no other."""
+    report = f"/v1/experiments/{stored.experiment}/report"
+    tag = api.get(report).headers["etag"]
+    with ExitStack() as places:
+        for _ in range(8):
+            places.enter_context(SUMMARIES.admit())
+        assert api.get(report, headers={"If-None-Match": tag}).status_code == 304
+        assert api.get(report).status_code == 200
+        assert api.get(f"{report}?format=md").status_code == 429
+
+
+def test_kept_answers_are_bounded() -> None:
+    """The ones asked for longest ago go first; one that is large is not kept at all."""
+    kept = KeptAnswers(most_bytes=40_000)
+    for name in ("a", "b", "c", "d"):
+        kept.keep(name, '"1"', Response(b"x" * 8_000))
+    assert kept.find("a", '"1"') is not None
+    kept.keep("e", '"1"', Response(b"x" * 8_000))
+    assert kept.find("b", '"1"') is None
+    assert kept.find("a", '"1"') is not None
+    assert kept.find("a", '"2"') is None
+    kept.keep("f", '"1"', Response(b"x" * 10_001))
+    assert kept.find("f", '"1"') is None
+
+
+def test_a_stream_is_not_waited_for(settings: ServiceSettings) -> None:
+    """What has no length may never end: its head and pieces go on as they come, without a tag."""
+    sent: list[dict[str, Any]] = []
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        assert [message["type"] for message in sent] == ["http.response.start"]
+        await send({"type": "http.response.body", "body": b"data: 1", "more_body": True})
+        assert sent[-1]["body"] == b"data: 1"
+
+    async def note(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"localhost")]}
+    asyncio.run(Edge(app, settings, Access(settings, Database(settings.database_url)))(scope, cast("Any", None), note))
+    assert len(sent) == 2
+    assert b"etag" not in dict(sent[0]["headers"])
