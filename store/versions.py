@@ -9,14 +9,14 @@ Measured: a statement that is made once, and not for every request, takes 0.2 ms
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Select, bindparam, func, literal, null, select, union_all
+from sqlalchemy import BindParameter, Select, bindparam, func, literal, null, select, union_all
 from sqlalchemy.orm import Session
 
 from store.errors import NotFound
 from store.lookup import is_id
-from store.models import Checkpoint, EpochMetrics, Evaluation, EvaluationBatch, Experiment, Run, RunEvent
+from store.models import Checkpoint, EpochMetrics, Evaluation, EvaluationBatch, Event, Experiment, Run
 
-_ASKED = bindparam("experiment")
+_ASKED: BindParameter[str] = bindparam("experiment")
 _RUNS = select(Run.id).where(Run.experiment_id == _ASKED)
 # Those by a request of its own too: they may extend what the experiment's own found.
 _EVALUATIONS = (
@@ -27,12 +27,12 @@ _EVALUATIONS = (
 )
 
 
-def _one(what: str, number: Any, text: Any = None) -> Select[Any]:
+def _one(what: str, number: Any, text: Any = None) -> Select[*tuple[Any, ...]]:
     """A row of the same form as a job's."""
     return select(literal(what), null() if text is None else text, null(), null(), number, null())
 
 
-def _standing(model: type[Run] | type[Evaluation]) -> Select[Any]:
+def _standing(model: type[Run] | type[Evaluation]) -> Select[*tuple[Any, ...]]:
     return select(model.id, model.status, model.status_reason, model.status_detail, model.attempt, model.device)
 
 
@@ -41,7 +41,7 @@ _OF_REPORT = union_all(
     _standing(Run).where(Run.id.in_(_RUNS)),
     _standing(Evaluation).where(Evaluation.id.in_(_EVALUATIONS)),
     _one("epochs", func.count()).select_from(EpochMetrics).where(EpochMetrics.run_id.in_(_RUNS)),
-    _one("events", func.max(RunEvent.id)).where(RunEvent.run_id.in_(_RUNS)),
+    _one("events", func.max(Event.id)).where(Event.experiment_id == _ASKED),
     _one("batches", func.count()).select_from(EvaluationBatch).where(EvaluationBatch.evaluation_id.in_(_EVALUATIONS)),
 )
 # What is large and never changes, and what changes once a second and is not shown. A new column is looked at.

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "2026_11_27_ended_evaluations"
-down_revision = "2026_11_27_turns"
+down_revision = "2026_11_27_events"
 branch_labels = None
 depends_on = None
 
