@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.results.doubts import Doubt
 from gauntlet.results.finding import Finding
-from gauntlet.results.outcome import EvaluationOutcome
+from gauntlet.results.outcome import Accuracy, EvaluationOutcome
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.evaluation import EvaluationSpec, Selection
 from gauntlet.spec.experiment import ExperimentSpec, RunSpec
@@ -41,7 +41,23 @@ class Progress(Resource):
     eta_s: float | None
 
 
+class BestResult(Resource):
+    """The most robust checkpoint of an experiment so far, under the attack that its report compares objectives in.
+
+    `suspect` where its evaluation found signs of masked gradients.
+    """
+
+    objective: str
+    seed: int
+    checkpoint: str
+    attack: str
+    robust: Accuracy
+    suspect: bool
+
+
 class Experiment(Resource):
+    """One spec. `best` is None until a checkpoint has been evaluated."""
+
     id: str
     object: Literal["experiment"] = "experiment"
     created_at: datetime
@@ -50,6 +66,7 @@ class Experiment(Resource):
     status: Status
     status_reason: str | None
     progress: Progress
+    best: BestResult | None = None
     spec: ExperimentSpec
 
 
@@ -170,6 +187,25 @@ class EpochMetrics(Resource):
     metrics: dict[str, float]
     seconds: float
     images_per_second: float
+
+
+class RunSeries(Resource):
+    """A run's metrics by name, one value for each of `epochs`; None where an epoch lacks it."""
+
+    run: str
+    objective: str
+    seed: int
+    epochs: tuple[int, ...]
+    values: dict[str, tuple[float | None, ...]]
+
+
+class Series(Resource):
+    """How all runs of an experiment went, to five digits; `metrics` are all names that there are."""
+
+    object: Literal["series"] = "series"
+    experiment: str
+    metrics: tuple[str, ...]
+    runs: tuple[RunSeries, ...]
 
 
 EventType = Literal["status", "epoch", "progress", "note", "alarm"]

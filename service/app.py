@@ -25,6 +25,7 @@ from service.routes import (
     guide,
     health,
     index,
+    page,
     runs,
     session,
     tokens,
@@ -87,6 +88,7 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
         guide,
         health,
         index,
+        page,
         session,
         tokens,
     ):

@@ -16,6 +16,7 @@ from gauntlet.checks.requests import experiment_faults, named_checkpoints
 from gauntlet.resources import Progress
 from gauntlet.spec.experiment import ExperimentSpec
 from store import checkpoints, events, jobs
+from store.best_results import best_results
 from store.database import db_now, take_turn
 from store.errors import IdempotencyConflict, RequestUnfit
 from store.lookup import find
@@ -138,10 +139,17 @@ def show(session: Session, experiments: Sequence[Experiment]) -> list[resources.
         query = select(*place, func.count()).where(model.experiment_id.in_(identifiers)).group_by(*place)
         for identifier, status, reason, count in session.execute(query):
             by_experiment[identifier or ""].append(Standing(status, reason, count))
-    return [_show(experiment, by_experiment[experiment.id]) for experiment in experiments]
+    specs = {experiment.id: _spec(experiment.spec) for experiment in experiments}
+    best = best_results(session, specs)
+    return [
+        _show(experiment, specs[experiment.id], by_experiment[experiment.id], best.get(experiment.id))
+        for experiment in experiments
+    ]
 
 
-def _show(experiment: Experiment, standings: Sequence[Standing]) -> resources.Experiment:
+def _show(
+    experiment: Experiment, spec: ExperimentSpec, standings: Sequence[Standing], best: resources.BestResult | None
+) -> resources.Experiment:
     """The status of all with its commonest reason."""
     status = overall_status([standing.status for standing in standings])
     reasons: Counter[str] = Counter()
@@ -158,7 +166,8 @@ def _show(experiment: Experiment, standings: Sequence[Standing]) -> resources.Ex
         status=status,
         status_reason=max(sorted(reasons), key=reasons.__getitem__, default=None),
         progress=Progress(phase=status, completed=ended, total=total, unit="jobs", eta_s=None),
-        spec=_spec(experiment.spec),
+        best=best,
+        spec=spec,
     )
 
 

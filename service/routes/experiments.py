@@ -4,11 +4,12 @@ import logging
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import Field
 
 from gauntlet.checks.requests import sources
 from gauntlet.rendering import CONTENT_SECURITY_POLICY, FIGURES, MEDIA_TYPES, Format, draw, render
 from gauntlet.report.report import Report
-from gauntlet.resources import Experiment, Page
+from gauntlet.resources import Experiment, Page, Series
 from gauntlet.spec.experiment import ExperimentSpec
 from service.admission import SUMMARIES
 from service.answers import NEEDS_WEIGHTS
@@ -19,7 +20,7 @@ from service.pages import as_page
 from service.routing import Route
 from service.versions import Version
 from service.weights import require_weights
-from store import experiments, reports, versions
+from store import experiments, reports, series, versions
 from store.broker import wake
 from store.owners import require_may_change
 
@@ -85,6 +86,20 @@ def cancel_experiment(experiment_id: str, database: DatabaseDep, caller: CallerD
         experiments.cancel(session, experiment_id)
     logger.info("Experiment %s is cancelled by its user.", experiment_id)
     return _read(database, experiment_id)
+
+
+@router.get("/{experiment_id}/series", dependencies=[Depends(SUMMARIES)])
+def get_series(
+    experiment_id: str,
+    database: DatabaseDep,
+    name: Annotated[
+        list[Annotated[str, Field(max_length=100)]],
+        Query(max_length=20, description="Only metrics of these names; all where none is given."),
+    ] = [],  # noqa: B006  # the framework copies it
+) -> Series:
+    """The metrics of every run by epoch, all runs at once, as they are drawn."""
+    with database.reading() as session:
+        return series.of_experiment(session, experiment_id, name)
 
 
 @router.get(

@@ -37,13 +37,13 @@ class System:
     def __init__(self, home: Path, database_url: str, broker_url: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+            self.port: int = probe.getsockname()[1]
         self.home = home
-        self.client = GauntletClient(f"http://127.0.0.1:{port}")
+        self.client = GauntletClient(f"http://127.0.0.1:{self.port}")
         self._environment = os.environ | _FAST
         self._environment |= {
             "GAUNTLET_HOME": str(home),
-            "GAUNTLET_PORT": str(port),
+            "GAUNTLET_PORT": str(self.port),
             "GAUNTLET_DATABASE_URL": database_url,
             "GAUNTLET_BROKER_URL": broker_url,
         }

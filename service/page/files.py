@@ -1,0 +1,49 @@
+"""What a browser is sent of the page: one document with a template for every view, and the files that it names."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+_HERE = Path(__file__).parent
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+# Scripts and styles are files of ours, and no text of a page can become markup or script: whatever a name holds.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
+    "trusted-types 'none'"
+)
+
+
+@dataclass(frozen=True)
+class PageFile:
+    """Bytes with their type, and the strong ETag that follows from them."""
+
+    content: bytes
+    media_type: str
+    etag: str
+
+    @classmethod
+    def of(cls, content: bytes, media_type: str) -> "PageFile":
+        return cls(content, media_type, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+
+
+@cache
+def assets() -> Mapping[str, PageFile]:
+    """The files below `/page/`, by name."""
+    found = sorted((_HERE / "static").iterdir())
+    return {file.name: PageFile.of(file.read_bytes(), _TYPES[file.suffix]) for file in found if file.is_file()}
+
+
+@cache
+def document() -> PageFile:
+    """The page itself."""
+    loader = FileSystemLoader(_HERE / "views")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    views = sorted(file.stem for file in (_HERE / "views").glob("*.html"))
+    modules = [name for name in assets() if name.endswith(".js")]
+    written = environment.get_template("page.html.jinja").render(views=views, modules=modules)
+    return PageFile.of(written.encode(), "text/html")

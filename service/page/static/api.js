@@ -1,0 +1,107 @@
+// The only module that speaks to the API.
+
+export class Refused extends Error {
+  constructor(status, problem) {
+    super(problem?.detail ?? `The service answered ${status}.`);
+    this.status = status;
+    this.errors = problem?.errors ?? [];
+  }
+}
+
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+const TRIES = 4;
+
+async function answer(path, options) {
+  const given = await fetch(path, { credentials: "same-origin", cache: "no-cache", ...options });
+  if (given.ok) return given;
+  const problem = await given.json().catch(() => null);
+  if (given.status === 401) window.dispatchEvent(new Event("gauntlet:login"));
+  const refused = new Refused(given.status, problem);
+  refused.after = Number(given.headers.get("Retry-After") ?? 1);
+  throw refused;
+}
+
+// What is busy for a moment is asked again.
+export async function get(path, signal) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await (await answer(path, { signal, headers: { Accept: "application/json" } })).json();
+    } catch (error) {
+      if (![429, 503].includes(error.status) || tries === TRIES) throw error;
+      await sleep(Math.min(error.after, 5) * 1000);
+    }
+  }
+}
+
+export async function text(path, signal) {
+  return (await answer(path, { signal })).text();
+}
+
+export async function send(method, path, body) {
+  const form = body instanceof FormData;
+  const given = await answer(path, {
+    method,
+    body: form || body === undefined ? body : JSON.stringify(body),
+    headers: form || body === undefined ? {} : { "Content-Type": "application/json" },
+  });
+  return given.status === 204 ? null : given.json();
+}
+
+// The first `most` objects of a list.
+export async function all(path, signal, most = 1000) {
+  const found = [];
+  const url = new URL(path, location.origin);
+  url.searchParams.set("limit", "100");
+  for (;;) {
+    const page = await get(url.pathname + url.search, signal);
+    found.push(...page.data);
+    if (!page.has_more || found.length >= most) return found;
+    url.searchParams.set("after", page.next);
+  }
+}
+
+export const query = (values) => {
+  const pairs = Object.entries(values).flatMap(([key, value]) => [value].flat().map((each) => [key, each]));
+  const written = new URLSearchParams(pairs.filter(([, value]) => value !== null && value !== undefined && value !== ""));
+  return written.size ? `?${written}` : "";
+};
+
+const EVERY_MS = 2000;
+const LONGEST_MS = 15000;
+
+// Call `refresh` now and whenever there may be news, until the signal. A refresh that fails for want of a network or a
+// service is tried again, ever more seldom, and the page says so; a hidden page asks for nothing.
+export function keepFresh(refresh, signal, everyMs = EVERY_MS) {
+  let timer = 0;
+  let wait = everyMs;
+  let going = false;
+  let shown = false;
+  const connection = document.getElementById("connection");
+  async function round() {
+    clearTimeout(timer);
+    if (signal.aborted || going) return;
+    going = true;
+    try {
+      const rest = document.hidden ? null : await refresh();
+      wait = rest === "done" ? LONGEST_MS : everyMs;
+      shown = true;
+      connection.hidden = true;
+    } catch (error) {
+      if (signal.aborted) return;
+      const answered = error instanceof Refused && error.status < 500 && error.status !== 429;
+      // Nothing is shown yet, so the frame says why; a fault of the page is no fault of the network.
+      if (!shown && (answered || error instanceof Refused)) throw error;
+      if (!answered && !(error instanceof TypeError) && !(error instanceof Refused)) throw error;
+      wait = Math.min(wait * 1.5, LONGEST_MS);
+      connection.textContent = answered ? error.message : "The service does not answer; what you see may be old. Trying again …";
+      connection.hidden = false;
+    } finally {
+      going = false;
+      if (!signal.aborted) timer = setTimeout(round, wait);
+    }
+  }
+  window.addEventListener("online", round, { signal });
+  document.addEventListener("visibilitychange", round, { signal });
+  signal.addEventListener("abort", () => clearTimeout(timer));
+  return round();
+}

@@ -1,0 +1,68 @@
+// What an epoch's metrics look like over all runs: one figure per metric, a line per objective.
+
+import { chart, swatch } from "./charts.js";
+import { h } from "./dom.js";
+import { capital, isShare, metricTitle, percent, titled } from "./words.js";
+
+export function legend(places, hidden, redraw) {
+  return [...places].map(([objective, place]) => h("li", { "data-key": objective }, h("button", {
+    type: "button", "aria-pressed": String(!hidden.has(objective)), onclick: () => {
+      hidden[hidden.has(objective) ? "delete" : "add"](objective);
+      redraw();
+    } }, swatch(place), capital(titled(objective)))));
+}
+
+export function training({ series, names, places, hidden, single }) {
+  const shown = series.runs.filter((run) => !hidden.has(run.objective));
+  return names.map((name) => {
+    const lines = [...places].filter(([objective]) => !hidden.has(objective)).map(([objective, place]) => {
+      const runs = shown.filter((run) => run.objective === objective && run.values[name]);
+      const { points, band } = over(runs, name);
+      return { name: capital(titled(objective)), short: capital(titled(objective)), place, points, band, marks: marks(name, points), seeds: single && runs.length > 1 ? runs.map((run) => pairs(run, name)) : [] };
+    }).filter((line) => line.points.length);
+    const share = isShare(name);
+    return chart({ key: name, title: `${metricTitle(name)}${share ? ", %" : ""}`, across: "epoch", share, series: lines, words: lines.map((line) => sentence(line, share)).join(" ") });
+  });
+}
+
+const pairs = (run, name) => run.epochs.map((epoch, place) => [epoch, run.values[name][place]]).filter(([, value]) => value !== null);
+
+// Mean and one standard deviation over the runs that have an epoch. A mean of ever fewer runs would jump where one ends
+// early, so it goes as far as the shortest that is under way.
+function over(runs, name) {
+  const epochs = new Map();
+  for (const run of runs) for (const [epoch, value] of pairs(run, name)) {
+    const known = epochs.get(epoch);
+    if (known) known.push(value);
+    else epochs.set(epoch, [value]);
+  }
+  const begun = runs.filter((run) => run.epochs.length).length;
+  const points = [], band = [];
+  for (const [epoch, values] of [...epochs].sort(([one], [other]) => one - other)) {
+    if (values.length < begun) continue;
+    const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+    points.push([epoch, mean]);
+    if (values.length > 1) {
+      const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1));
+      band.push([epoch, Math.max(mean - deviation, isShare(name) ? 0 : -Infinity), Math.min(mean + deviation, isShare(name) ? 1 : Infinity)]);
+    }
+  }
+  return { points, band };
+}
+
+const highest = (points) => points.reduce((best, each) => (each[1] > best[1] ? each : best));
+
+function marks(name, points) {
+  if (!points.length) return [];
+  const last = points.at(-1);
+  const found = [[...last, `last epoch, ${last[0]}`, "last"]];
+  if (isShare(name)) found.unshift([...highest(points), `best epoch, ${highest(points)[0]}`, "mark"]);
+  return found;
+}
+
+function sentence({ name, points }, share) {
+  const written = (value) => (share ? `${percent(value)} %` : String(Number(value.toPrecision(4))));
+  const [first, last, best] = [points[0], points.at(-1), highest(points)];
+  const peak = share ? `, highest ${written(best[1])} at epoch ${best[0]}` : "";
+  return `${name}: from ${written(first[1])} at epoch ${first[0]} to ${written(last[1])} at epoch ${last[0]}${peak}.`;
+}

@@ -1,0 +1,118 @@
+// One experiment: the state of the matter, its curves while they grow, the report's numbers with their doubts.
+
+import { all, get, keepFresh, query, send } from "./api.js";
+import { legend, training } from "./curves.js";
+import { announce, fill, h } from "./dom.js";
+import { card, ENDED, status } from "./jobs.js";
+import { accuracies, budgets, equals, perClass } from "./report.js";
+import { evaluationTable, runTable } from "./runs.js";
+import { counted, titled } from "./words.js";
+
+export const title = "Experiment";
+
+const MAIN = ["train_accuracy", "test_accuracy", "test_fgsm_accuracy", "train_adversarial_accuracy"];
+const FORMATS = { html: "A page with figures", md: "Markdown", csv: "CSV, a line per row and attack", tex: "LaTeX tables", json: "JSON, all of it" };
+
+export async function show({ parts, id, signal, title }) {
+  const path = `/v1/experiments/${id}`;
+  const hidden = new Set();
+  let experiment, series, report, runs = [], evaluations = [];
+  let drawn = "";
+
+  function draw() {
+    const places = new Map(series.runs.map((run) => [run.objective, 0]));
+    [...places.keys()].forEach((objective, place) => places.set(objective, place));
+    const names = parts.everything.checked ? [...MAIN.filter((name) => series.metrics.includes(name)), ...series.metrics.filter((name) => !MAIN.includes(name) && !name.endsWith("_n"))] : MAIN.filter((name) => series.metrics.includes(name));
+    fill(parts.legend, legend(places, hidden, draw));
+    fill(parts.curves, training({ series, names, places, hidden, single: parts.seeds.checked }));
+    const seeds = new Set(series.runs.map((run) => run.seed)).size;
+    parts.band.textContent = seeds > 1 ? `Lines are means over ${seeds} seeds, bands one standard deviation. Rings mark the best epoch, discs the last.` : "One seed. Rings mark the best epoch, discs the last.";
+  }
+
+  const asked = () => get(`${path}/series${query({ name: parts.everything.checked ? [] : MAIN })}`, signal);
+  // The curves are the longest answer, so they are asked for before anything else is known.
+  let early = asked();
+  early.catch(() => {});
+
+  async function drawSeries() {
+    series = await (early ?? asked());
+    early = null;
+    draw();
+  }
+
+  function showReport() {
+    parts.result.textContent = report.result;
+    parts.measured.hidden = !report.rows.length;
+    parts.basis.textContent = report.rows.length ? `95 % intervals below the numbers. The best checkpoint was chosen on the ${report.selected_on === "test" ? "test images, which flatters it" : "validation images"}.` : "";
+    fill(parts.warnings, report.warnings.length ? h("details", { class: "note warn" }, h("summary", {}, counted(report.warnings.length, "thing"), " to know before quoting these numbers"), h("ul", {}, report.warnings.map((each) => h("li", {}, each)))) : []);
+    fill(parts.table, accuracies(report));
+    const curves = budgets(report);
+    parts.budgets.hidden = !curves.length;
+    fill(parts.eps, curves);
+    const classes = perClass(report);
+    parts.classes.hidden = !classes;
+    if (classes) fill(parts.heat, classes);
+    parts.equal.hidden = !report.equal_accuracies.length;
+    fill(parts.equals, equals(report));
+  }
+
+  async function refresh() {
+    experiment = await get(path, signal);
+    title(experiment.name);
+    [runs, evaluations] = await Promise.all([all(`/v1/runs${query({ experiment: id })}`, signal), all(`/v1/evaluations${query({ experiment: id })}`, signal)]);
+    const done = ENDED.has(experiment.status);
+    frame(parts, experiment, cancel);
+    const going = [...runs, ...evaluations].filter((job) => job.status === "running");
+    parts.running.hidden = !going.length;
+    fill(parts.jobs, going.map((job) => card(job)));
+    fill(parts.runs, runTable(runs));
+    parts.evaluated.hidden = !evaluations.length;
+    fill(parts.evaluations, evaluationTable(evaluations));
+    // What has not changed is not asked for again: curves grow by epochs, the report by jobs that end.
+    const state = JSON.stringify([runs.map((run) => [run.status, run.progress?.phase, epochs(run)]), evaluations.map((each) => each.status)]);
+    if (state !== drawn) {
+      await drawSeries();
+      report = await get(`${path}/report`, signal);
+      showReport();
+      drawn = state;
+    }
+    return done ? "done" : null;
+  }
+
+  async function cancel() {
+    if (!window.confirm(`Cancel what has not ended of “${experiment.name}”? What was trained and measured stays.`)) return;
+    try {
+      await send("POST", `${path}/cancel`);
+      announce("The experiment is being cancelled.");
+      await refresh();
+    } catch (error) {
+      parts.fault.textContent = error.message;
+      parts.fault.hidden = false;
+    }
+  }
+
+  parts.id.textContent = id;
+  parts.seeds.onchange = draw;
+  parts.everything.onchange = drawSeries;
+  await keepFresh(refresh, signal);
+}
+
+// Epochs that are through; a run tells batches, and some thousand of them are no news.
+function epochs(run) {
+  const { progress, spec } = run;
+  return progress?.phase === "training" && progress.total ? Math.floor((progress.completed / progress.total) * spec.training.epochs) : 0;
+}
+
+function frame(parts, experiment, cancel) {
+  const { spec, progress } = experiment;
+  parts.name.textContent = experiment.name;
+  fill(parts.state, status(experiment), " ", h("span", { class: "soft" }, `${progress.completed} of ${counted(progress.total, "job")} ended`));
+  fill(parts.actions,
+    ENDED.has(experiment.status) ? null : h("button", { type: "button", class: "danger", onclick: cancel }, "Cancel"),
+    h("a", { class: "button", href: `#/new?from=${experiment.id}` }, "Another like it"),
+    h("details", { class: "menu" }, h("summary", { class: "button" }, "Download the report"), h("div", {},
+      Object.entries(FORMATS).map(([format, words]) => h("a", { href: `/v1/experiments/${experiment.id}/report?format=${format}`, target: "_blank", rel: "noopener" }, words)))));
+  parts.asked.textContent = `${counted(spec.objectives.length, "objective")} (${spec.objectives.map((each) => each.label ?? titled(each.kind)).join(", ")}) × ${counted(spec.seeds.length, "seed")} on ${spec.dataset.folder ?? spec.dataset.name}: `
+    + `${counted(spec.training.epochs, "epoch")} of ${titled(spec.architecture.kind)} on examples of ${titled(spec.adversary.kind)} at ε = ${spec.adversary.eps}, batches of ${spec.training.batch_size}.`;
+  parts.spec.textContent = JSON.stringify(spec, null, 2);
+}

@@ -1,0 +1,120 @@
+// Home: what runs now, and every experiment.
+
+import { all, get, keepFresh, query, send } from "./api.js";
+import { announce, fill, h } from "./dom.js";
+import { card, ENDED, interval, status } from "./jobs.js";
+import { Table } from "./tables.js";
+import { age, amount, counted, percent, titled } from "./words.js";
+
+export const title = "Experiments";
+
+const PAGE = 50;
+const MOST_FOLLOWED = 6;
+
+const dataset = (one) => one.spec.dataset.folder ?? one.spec.dataset.name;
+const objectives = (one) => one.spec.objectives.map((each) => each.label ?? titled(each.kind)).join(", ");
+
+const COLUMNS = [
+  { key: "name", title: "Experiment", class: "name", value: (one) => one.name, cell: (one) => [h("a", { href: `#/experiments/${one.id}` }, one.name), labels(one)] },
+  { key: "status", title: "Status", class: "nowrap", value: (one) => one.status, cell: (one) => [status(one), ENDED.has(one.status) ? null : h("small", {}, `${one.progress.completed} of ${counted(one.progress.total, "job")}`)] },
+  { key: "best", title: "Most robust", class: "nowrap", told: "The largest accuracy under the attack that the report compares in, with its 95 % interval", value: (one) => one.best?.robust.value ?? null, cell: best },
+  { key: "objectives", title: "Objectives", value: objectives, cell: objectives },
+  { key: "data", title: "Data", value: dataset, cell: dataset },
+  { key: "eps", title: "Trained at ε", class: "n", value: (one) => amount(one.spec.adversary.eps), cell: (one) => one.spec.adversary.eps },
+  { key: "epochs", title: "Epochs", class: "n", value: (one) => one.spec.training.epochs, cell: (one) => one.spec.training.epochs },
+  { key: "seeds", title: "Seeds", class: "n", value: (one) => one.spec.seeds.length, cell: (one) => one.spec.seeds.length, wanted: false },
+  { key: "owner", title: "Owner", value: (one) => one.owner ?? "", cell: (one) => one.owner ?? "–", wanted: false },
+  { key: "id", title: "Id", class: "id", cell: (one) => one.id, wanted: false },
+  { key: "age", title: "Age", class: "n", value: (one) => -Date.parse(one.created_at), cell: (one) => h("time", { datetime: one.created_at, title: one.created_at }, age(one.created_at)) },
+];
+
+function labels(one) {
+  return (one.labels ?? []).length ? h("small", {}, one.labels.map((each) => [h("span", { class: "tag" }, each), " "])) : null;
+}
+
+function best(one) {
+  if (!one.best) return "–";
+  const { robust, objective, attack, suspect } = one.best;
+  return [`${percent(robust.value)} %`, interval(robust),
+    h("small", { title: attack }, titled(objective), suspect ? h("span", { class: "doubt" }, " · gradients may be masked") : null)];
+}
+
+const words = (one) => [one.name, one.id, one.status, one.owner, objectives(one), dataset(one), ...(one.labels ?? [])].join(" ").toLowerCase();
+
+export async function show({ parts, signal }) {
+  const table = new Table(parts.table, COLUMNS, { name: "home", label: "Experiments" });
+  const filter = JSON.parse(localStorage.getItem("home.filter") ?? "{}");
+  let found = [];
+  let pages = 1;
+  parts.filter.value = filter.text ?? "";
+  parts.status.value = filter.status ?? "";
+  fill(parts.columns, table.choices());
+
+  function list() {
+    const wanted = parts.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    localStorage.setItem("home.filter", JSON.stringify({ text: parts.filter.value, status: parts.status.value }));
+    const rows = found.filter((one) => (!parts.status.value || one.status === parts.status.value) && wanted.every((word) => words(one).includes(word)));
+    table.show(rows);
+    parts.more.textContent = rows.length < found.length ? `${rows.length} of ${counted(found.length, "experiment")} shown.` : "";
+  }
+
+  async function refresh() {
+    found = [];
+    let after = null;
+    let more = true;
+    for (let page = 0; page < pages && more; page += 1) {
+      const list = await get(`/v1/experiments${query({ limit: PAGE, after })}`, signal);
+      found.push(...list.data);
+      after = list.next;
+      more = list.has_more;
+    }
+    parts.older.hidden = !more;
+    const going = found.filter((one) => one.status === "running").slice(0, MOST_FOLLOWED);
+    const jobs = (await Promise.all(going.map((one) => jobsOf(one, signal)))).flat();
+    const waiting = found.filter((one) => one.status === "queued").length;
+    const running = jobs.filter(([job]) => job.status === "running");
+    const queued = jobs.length - running.length;
+    parts.empty.hidden = found.length > 0;
+    parts.listed.hidden = found.length === 0;
+    parts.running.hidden = running.length === 0;
+    fill(parts.lead, found.length ? lead(found, running.length, waiting) : "Gauntlet trains image classifiers on adversarial examples and measures how robust they are.");
+    const behind = [queued ? `${counted(queued, "more job")} of these` : "", waiting ? counted(waiting, "experiment") : ""].filter(Boolean);
+    parts.queue.textContent = behind.length ? `${behind.join(" and ")} wait.` : "";
+    fill(parts.jobs, running.map(([job, of]) => card(job, of)));
+    list();
+  }
+
+  parts.filter.oninput = list;
+  parts.status.onchange = list;
+  parts.older.onclick = () => {
+    pages += 1;
+    refresh();
+  };
+  parts.quickstart.onclick = async () => {
+    parts.quickstart.disabled = true;
+    try {
+      const made = await send("POST", "/v1/experiments", { preset: "quickstart" });
+      announce("The quickstart is queued.");
+      location.hash = `#/experiments/${made.id}`;
+    } catch (error) {
+      parts.fault.textContent = error.message;
+      parts.fault.hidden = false;
+      parts.quickstart.disabled = false;
+    }
+  };
+  await keepFresh(refresh, signal);
+}
+
+function lead(found, running, waiting) {
+  const of = (status) => found.filter((one) => one.status === status).length;
+  const now = running ? `${counted(running, "job")} ${running === 1 ? "is" : "are"} running` : waiting ? "Nothing runs yet; work is waiting" : "Nothing is running";
+  const ended = [["succeeded", of("succeeded")], ["failed", of("failed")], ["was cancelled", of("cancelled")]].filter(([, n]) => n);
+  const told = ended.map(([word, n], place) => `${place ? n : counted(n, "experiment")} ${n > 1 ? word.replace("was", "were") : word}`);
+  return `${now}.${told.length ? ` ${told.join(", ")}.` : ""}`;
+}
+
+async function jobsOf(one, signal) {
+  const which = query({ experiment: one.id });
+  const [runs, evaluations] = await Promise.all([all(`/v1/runs${which}`, signal, 100), all(`/v1/evaluations${which}`, signal, 100)]);
+  return [...runs, ...evaluations].filter((job) => !ENDED.has(job.status)).map((job) => [job, one]);
+}

@@ -1,0 +1,106 @@
+// The frame: which view is shown, the colours, and what happens when something goes wrong.
+
+import { Refused } from "./api.js";
+import { fill, h, parts } from "./dom.js";
+
+const VIEWS = [
+  [/^$/, "home"],
+  [/^experiments\/(?<id>[a-z0-9_]+)$/, "experiment"],
+  [/^attack$/, "attack"],
+  [/^leaderboard$/, "leaderboard"],
+  [/^checkpoints$/, "checkpoints"],
+  [/^checkpoints\/(?<id>[a-z0-9_]+)$/, "checkpoint"],
+  [/^new$/, "new"],
+  [/^compare$/, "compare"],
+  [/^system$/, "system"],
+  [/^login$/, "login"],
+];
+
+const main = document.getElementById("main");
+let leaving = new AbortController();
+
+function asked() {
+  const [path, search] = location.hash.replace(/^#\/?/, "").split("?");
+  for (const [pattern, name] of VIEWS) {
+    const found = pattern.exec(path);
+    if (found && document.getElementById(`view-${name}`)) return { name, values: { ...found.groups }, search: new URLSearchParams(search) };
+  }
+  return null;
+}
+
+function sorry(error) {
+  const told = error instanceof Refused ? error.message : "This view has a fault. Loading the page again may help.";
+  main.replaceChildren(h("h1", {}, error.status === 404 ? "There is no such thing" : "This cannot be shown"), h("p", { class: "fault" }, told),
+    ...(error.errors ?? []).map((each) => h("p", {}, `${each.pointer} ${each.message}`)), h("p", {}, h("a", { href: "#/" }, "To all experiments")));
+}
+
+async function show() {
+  if (location.hash && !location.hash.startsWith("#/")) return;
+  leaving.abort();
+  leaving = new AbortController();
+  const { signal } = leaving;
+  const view = asked();
+  for (const link of document.querySelectorAll("#views a")) {
+    const here = link.hash === `#/${view?.name === "home" ? "" : view?.name}`;
+    if (here) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  if (!view) {
+    main.replaceChildren(h("h1", {}, "There is no such view"), h("p", {}, h("a", { href: "#/" }, "To all experiments")));
+    return;
+  }
+  try {
+    const module = await import(`/page/${view.name}.js`);
+    if (signal.aborted) return;
+    const root = document.getElementById(`view-${view.name}`).content.cloneNode(true);
+    const named = parts(root);
+    main.replaceChildren(root);
+    title(module.title);
+    window.scrollTo(0, 0);
+    await module.show({ parts: named, ...view.values, search: view.search, signal, title });
+  } catch (error) {
+    if (signal.aborted) return;
+    if (error.status !== 401) sorry(error);
+    if (!(error instanceof Refused)) throw error;
+  }
+}
+
+function title(text) {
+  document.title = text ? `${text} · Gauntlet` : "Gauntlet";
+}
+
+const THEMES = { system: ["◐", "as the system has them"], light: ["☀", "light"], dark: ["☾", "dark"] };
+const themeButton = document.getElementById("theme");
+
+function theme(chosen) {
+  const [sign, words] = THEMES[chosen] ?? THEMES.system;
+  if (chosen === "system") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = chosen;
+  fill(themeButton, sign);
+  themeButton.setAttribute("aria-label", `Colours: ${words}`);
+  themeButton.title = `Colours: ${words}`;
+  localStorage.setItem("theme", chosen);
+}
+
+theme(localStorage.getItem("theme") ?? "system");
+themeButton.onclick = () => {
+  const order = Object.keys(THEMES);
+  theme(order[(order.indexOf(localStorage.getItem("theme")) + 1) % order.length]);
+};
+
+window.addEventListener("hashchange", async () => {
+  await show();
+  if (location.hash.startsWith("#/")) main.focus({ preventScroll: true });
+});
+window.addEventListener("gauntlet:login", () => {
+  if (!location.hash.startsWith("#/login")) location.hash = `#/login?then=${encodeURIComponent(location.hash.slice(2))}`;
+});
+window.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.target.closest("input, textarea, select")) return;
+  const search = main.querySelector("input[type=search]");
+  if (search) {
+    event.preventDefault();
+    search.focus();
+  }
+});
+show();

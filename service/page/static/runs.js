@@ -1,0 +1,39 @@
+// Tables of runs and evaluations.
+
+import { h } from "./dom.js";
+import { bar, jobTitle, status } from "./jobs.js";
+import { age, capital, duration, left, percent, titled } from "./words.js";
+
+const head = (names) => h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name))));
+
+function took(job) {
+  if (!job.started_at) return "–";
+  return duration(Math.max(1, ((job.finished_at ? Date.parse(job.finished_at) : Date.now()) - Date.parse(job.started_at)) / 1000));
+}
+
+const progress = (job) => (job.progress && job.status === "running" ? [bar(job.progress, `${jobTitle(job)}: ${job.progress.phase}`), h("small", {}, capital(titled(job.progress.phase)), " ", left(job.progress))] : job.status_detail ?? "");
+
+export function runTable(runs) {
+  const rows = [...runs].reverse().map((run) => h("tr", { "data-key": run.id },
+    h("th", { scope: "row" }, jobTitle(run), h("small", { class: "id" }, run.id)), h("td", { class: "nowrap" }, status(run)),
+    h("td", { class: "name" }, progress(run)), h("td", { class: "nowrap" }, took(run)), h("td", { class: "nowrap" }, run.device ?? "–"),
+    h("td", {}, h("a", { href: `#/checkpoints?run=${run.id}` }, "Checkpoints"))));
+  return [head(["Run", "Status", "Progress", "Took", "On", "Kept"]), h("tbody", {}, rows)];
+}
+
+export function evaluationTable(evaluations) {
+  const rows = evaluations.map((each) => h("tr", { "data-key": each.id },
+    h("th", { scope: "row" }, h("a", { href: `#/checkpoints/${each.checkpoint}` }, jobTitle(each)), h("small", { class: "id" }, each.id)),
+    h("td", { class: "nowrap" }, status(each)),
+    h("td", { class: "name" }, each.attacks.map((attack) => attackLine(each, attack))),
+    h("td", { class: "nowrap" }, each.outcome ? `${percent(each.outcome.natural.value)} %` : "–"),
+    h("td", { class: "nowrap" }, age(each.created_at)),
+    h("td", {}, each.outcome ? h("a", { href: `#/attack?evaluation=${each.id}` }, "Lost images") : null)));
+  return [head(["Checkpoint", "Status", "Attacks", "Natural", "Age", "Images"]), h("tbody", {}, rows)];
+}
+
+function attackLine(evaluation, attack) {
+  const found = evaluation.outcome?.attacks.find((_, place) => evaluation.attacks[place]?.label === attack.label);
+  const told = found ? `${percent(found.accuracy.value)} %` : attack.status === "queued" ? "waits" : `${attack.completed} of ${attack.total} images`;
+  return h("div", {}, h("span", { class: "soft" }, attack.label), " ", told);
+}

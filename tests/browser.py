@@ -1,0 +1,68 @@
+"""A real Chromium for the tests: the machine's own, with nothing of it let out to the network."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+MISSING = (
+    "Chromium is not on this machine, so the page was not tried in a browser: `apt-get install chromium` brings it."
+)
+_PATIENCE_MS = 60_000
+_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+_NOTE_VIOLATIONS = """
+    window.violations = [];
+    document.addEventListener("securitypolicyviolation", (event) => violations.push(event.violatedDirective));
+"""
+
+
+def executable() -> str | None:
+    """Where Chromium is, None where it is not."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@contextmanager
+def running_chromium() -> Iterator[Browser]:
+    """A browser inside the block."""
+    expect.set_options(timeout=_PATIENCE_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable(), args=list(_FLAGS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def opened(browser: Browser, url: str, **context: Any) -> Iterator[Page]:
+    """A tab of a visitor of its own; at the end of the block nothing has gone wrong in it.
+
+    That is: no script failed, and nothing was kept from the page by its Content-Security-Policy.
+    """
+    faults: list[str] = []
+    visitor = browser.new_context(base_url=url, **context)
+    visitor.set_default_timeout(_PATIENCE_MS)
+    page = visitor.new_page()
+    page.add_init_script(_NOTE_VIOLATIONS)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto("/")
+    yield page
+    faults += page.evaluate("violations")
+    visitor.close()
+    assert faults == []
+
+
+def barriers(page: Page) -> list[tuple[str, str]]:
+    """What keeps people out of what is shown: the grave ones of axe's findings, each with an element."""
+    found = Axe().run(page).response["violations"]
+    return [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")]

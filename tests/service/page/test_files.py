@@ -1,0 +1,63 @@
+"""What a browser is sent of the page."""
+
+import re
+
+import pytest
+from fastapi.testclient import TestClient
+
+from service.app import create_app
+from service.page.files import assets, document
+from service.settings import ServiceSettings
+
+_IS_BROWSER = {"Accept": "text/html,application/xhtml+xml"}
+
+
+@pytest.fixture
+def guarded(settings: ServiceSettings) -> TestClient:
+    """A service that wants a login."""
+    return TestClient(create_app(settings.model_copy(update={"auth": "on"})))
+
+
+def test_the_page_and_its_files_open_without_a_login(guarded: TestClient) -> None:
+    """One must see a page to log in; data stay closed, and a program is told where to go as before."""
+    page = guarded.get("/", headers=_IS_BROWSER)
+    assert page.status_code == 200
+    named = set(re.findall(r'(?:href|src)="(/page/[^"]+)"', page.text))
+    assert len(named) > 10
+    assert all(guarded.get(path).status_code == 200 for path in named)
+    assert guarded.get("/v1/experiments").status_code == 401
+    assert guarded.get("/").json()["object"] == "index"
+
+
+def test_nothing_but_our_own_files_can_become_script_or_style(guarded: TestClient) -> None:
+    """The policy allows nothing inline and nothing from elsewhere, and the page does with it."""
+    policy = guarded.get("/", headers=_IS_BROWSER).headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "require-trusted-types-for 'script'" in policy
+    text = document().content.decode()
+    assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*src=)|https?://", text)
+    assert not any(
+        re.search(rb"innerHTML|insertAdjacentHTML|document\.write", file.content) for file in assets().values()
+    )
+
+
+def test_a_browser_asks_each_time_and_is_sent_what_is_new(guarded: TestClient) -> None:
+    """An upgrade is seen at once; what has not changed is not sent again."""
+    first = guarded.get("/page/page.js")
+    assert first.headers["Cache-Control"] == "no-cache"
+    again = guarded.get("/page/page.js", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    other = guarded.get("/page/page.js", headers={"If-None-Match": '"of before"'})
+    assert other.content == first.content
+
+
+def test_there_are_no_other_files(guarded: TestClient) -> None:
+    """A name is looked up among the page's files; it is no path."""
+    for name in ("nothing.js", "..%2Ffiles.py", "%2e%2e%2fviews%2fhome.html", "page.js%00"):
+        assert guarded.get(f"/page/{name}").status_code in (404, 422)
+
+
+def test_the_first_visit_is_small() -> None:
+    """All of the page, every view in it, has at most 250 kB."""
+    assert len(document().content) + sum(len(file.content) for file in assets().values()) < 250_000

@@ -1,0 +1,100 @@
+"""The page in a real browser, with a real system behind it."""
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser import barriers, opened
+from tests.e2e.system import System, await_that
+
+HOSTILE = "<img src=x onerror=\"document.title='taken over'\"> & 'more'"
+
+
+def url_of(system: System) -> str:
+    return f"http://127.0.0.1:{system.port}"
+
+
+@pytest.fixture(scope="module")
+def finished(whole_system: System, tiny_spec: Any) -> str:
+    """An experiment that has succeeded, under a hostile name; its id."""
+    document = tiny_spec.model_dump(mode="json") | {"name": HOSTILE, "seeds": [0, 1]}
+    experiment = whole_system.client.submit(document)
+    await_that(lambda: whole_system.client.experiment(experiment.id).status == "succeeded")
+    return experiment.id
+
+
+def test_first_visit_to_a_running_quickstart(chromium: Browser, whole_system: System) -> None:
+    """An empty Gauntlet says what to do; one click starts the quickstart, which is followed live, and cancelled."""
+    if list(whole_system.client.experiments()):
+        pytest.skip("another test was first")
+    with opened(chromium, url_of(whole_system)) as page:
+        expect(page.get_by_text("Nothing has been trained here yet")).to_be_visible()
+        assert barriers(page) == []
+        page.get_by_role("button", name="Start the quickstart").click()
+        expect(page.get_by_role("heading", name="quickstart")).to_be_visible()
+        expect(page.get_by_role("progressbar").first).to_be_visible()
+        # The curve grows without anybody's doing.
+        expect(page.get_by_role("img", name=re.compile("Test accuracy, % over epoch"))).to_be_visible()
+        page.once("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.locator(".head .status")).to_have_text(re.compile("cancelled"))
+    (experiment,) = whole_system.client.experiments()
+    assert (experiment.name, experiment.status) == ("quickstart", "cancelled")
+
+
+def test_a_finished_experiment_is_read(chromium: Browser, whole_system: System, finished: str) -> None:
+    """From home to the numbers of the report, with their intervals; a hostile name is text everywhere."""
+    report = whole_system.client.report(finished)
+    with opened(chromium, url_of(whole_system)) as page:
+        page.get_by_role("searchbox").fill("onerror")
+        row = page.get_by_role("row").filter(has_text="onerror")
+        expect(row).to_have_count(1)
+        best = max(each.accuracies[report.headline] for each in report.rows)
+        expect(row).to_contain_text(f"{best * 100:.1f} %")
+        row.get_by_role("link", name=HOSTILE).click()
+        expect(page.get_by_role("heading", name=HOSTILE)).to_be_visible()
+        expect(page.get_by_text(report.result)).to_be_visible()
+        cells = page.get_by_role("region", name="Means over seeds")
+        expect(cells).to_contain_text(f"{report.summaries[0].natural_accuracy.mean * 100:.1f}")
+        assert page.title() == f"{HOSTILE} · Gauntlet"
+        assert page.locator("img[src=x]").count() == 0
+        figure = page.get_by_role("img", name=re.compile("^Test accuracy, %"))
+        figure.focus()
+        page.keyboard.press("ArrowRight")
+        first = report.curves[0].epochs[0]
+        expect(page.locator("figure").filter(has=figure).locator("output")).to_contain_text(f"epoch {first}:")
+
+
+@pytest.mark.usefixtures("finished")
+def test_it_goes_on_when_the_network_comes_back(chromium: Browser, whole_system: System) -> None:
+    """Without an answer it says that what is seen may be old, keeps it, and looks again."""
+    with opened(chromium, url_of(whole_system)) as page:
+        expect(page.get_by_role("link", name=HOSTILE)).to_be_visible()
+        page.context.set_offline(True)
+        expect(page.get_by_text("The service does not answer")).to_be_visible()
+        expect(page.get_by_role("link", name=HOSTILE)).to_be_visible()
+        page.context.set_offline(False)
+        expect(page.get_by_text("The service does not answer")).to_be_hidden()
+
+
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_nobody_is_kept_out_of_any_view(chromium: Browser, whole_system: System, finished: str, look: Any) -> None:
+    """axe finds nothing grave on any view, in either look, and none is wider than a phone."""
+    with opened(chromium, url_of(whole_system), color_scheme=look, viewport={"width": 390, "height": 844}) as page:
+        for path in views(finished):
+            page.goto(path)
+            page.wait_for_function("document.querySelector('main').children.length > 0")
+            expect(page.get_by_text("Looking …")).to_have_count(0)
+            assert barriers(page) == [], path
+            assert width_of(page) <= 390, path
+
+
+def views(experiment: str) -> list[str]:
+    return ["/#/", f"/#/experiments/{experiment}"]
+
+
+def width_of(page: Page) -> int:
+    width: int = page.evaluate("document.documentElement.scrollWidth")
+    return width
