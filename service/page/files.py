@@ -1,6 +1,5 @@
 """What a browser is sent of the page: one document with a template for every view, and the files that it names."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -20,22 +19,17 @@ CONTENT_SECURITY_POLICY = (
 
 @dataclass(frozen=True)
 class PageFile:
-    """Bytes with their type, and the strong ETag that follows from them."""
+    """Bytes with their type."""
 
     content: bytes
     media_type: str
-    etag: str
-
-    @classmethod
-    def of(cls, content: bytes, media_type: str) -> "PageFile":
-        return cls(content, media_type, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
 
 
 @cache
 def assets() -> Mapping[str, PageFile]:
     """The files below `/page/`, by name."""
     found = sorted((_HERE / "static").iterdir())
-    return {file.name: PageFile.of(file.read_bytes(), _TYPES[file.suffix]) for file in found if file.is_file()}
+    return {file.name: PageFile(file.read_bytes(), _TYPES[file.suffix]) for file in found if file.is_file()}
 
 
 @cache
@@ -46,4 +40,4 @@ def document() -> PageFile:
     views = sorted(file.stem for file in (_HERE / "views").glob("*.html"))
     modules = [name for name in assets() if name.endswith(".js")]
     written = environment.get_template("page.html.jinja").render(views=views, modules=modules)
-    return PageFile.of(written.encode(), "text/html")
+    return PageFile(written.encode(), "text/html")

@@ -88,7 +88,7 @@ def cancel_experiment(experiment_id: str, database: DatabaseDep, caller: CallerD
     return _read(database, experiment_id)
 
 
-@router.get("/{experiment_id}/series", dependencies=[Depends(SUMMARIES)])
+@router.get("/{experiment_id}/series", dependencies=[Depends(SUMMARIES), Depends(_REPORT)])
 def get_series(
     experiment_id: str,
     database: DatabaseDep,

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 import gauntlet
 from service.page.files import document
-from service.routes.page import IfNoneMatch, as_response
+from service.routes.page import as_response
 from service.routing import Route
 
 router = APIRouter(tags=["index"], route_class=Route)
@@ -24,15 +24,11 @@ class Index(BaseModel):
 
 
 @router.get("/", response_model=Index, responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}})
-async def index(
-    response: Response,
-    accept: Annotated[str, Header(include_in_schema=False)] = "",
-    if_none_match: IfNoneMatch = "",
-) -> Index | Response:
+async def index(response: Response, accept: Annotated[str, Header(include_in_schema=False)] = "") -> Index | Response:
     """The version, the guide to all requests, and the lists to begin with. A browser gets the page."""
     response.headers["Vary"] = "Accept"
     if "text/html" not in accept:
         return Index()
-    page = as_response(document(), if_none_match)
+    page = as_response(document())
     page.headers["Vary"] = "Accept"
     return page
