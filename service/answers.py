@@ -21,7 +21,8 @@ _OF_A_FILE = (416,)
 _MEANINGS = {
     400: "What came is no HTTP, or a header cannot be read as what it should be.",
     401: "Requests must show a token here, and this one shows none that opens anything.",
-    403: "A page of another site makes the request, its token's scope is too small, or the object is another owner's.",
+    403: "A page of another site makes the request, its token's scope is too small, the object is another owner's, "
+    "or a quota is used up.",
     404: "There is no such object.",
     408: "The request did not arrive in time.",
     409: "The file of a checkpoint that is needed is gone.",
@@ -30,7 +31,8 @@ _MEANINGS = {
     416: "The range lies outside of the file.",
     421: "`Host` is a name that this service does not go by.",
     422: "The request has invalid fields; `errors` names them.",
-    429: "Too many such requests are being answered, or had unknown tokens; `Retry-After` says when to come again.",
+    429: "Too many such requests are being answered or had unknown tokens, or a quota is used up; "
+    "`Retry-After` says when to come again.",
     500: "A fault of the service; its log has it under the request id.",
     503: "The database is away; `Retry-After` says when to come again.",
     507: "A disk of the service is full; nothing of the request was kept.",

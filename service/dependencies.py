@@ -15,6 +15,7 @@ from service.readiness import Readiness
 from service.settings import ServiceSettings
 from store.database import Database
 from store.lookup import ID_PATTERN
+from store.quotas import Allowance
 from store.tokens import Caller
 
 _DIGITS = re.compile(r"-?[0-9]{1,19}")
@@ -50,6 +51,11 @@ async def _caller(request: Request) -> Caller | None:
     return caller
 
 
+async def _allowance(request: Request) -> Allowance:
+    settings: ServiceSettings = request.app.state.settings
+    return settings.allowance_of(request.state.caller)
+
+
 async def _access(request: Request) -> Access:
     access: Access = request.app.state.access
     return access
@@ -70,6 +76,8 @@ AccessDep = Annotated[Access, Depends(_access)]
 CallerDep = Annotated[Caller | None, Depends(_caller)]
 # Whose that is which the request makes, None without a login.
 OwnerDep = Annotated[str | None, Depends(_owner)]
+# What that owner may have: asked in the transaction that makes it, after it is made.
+AllowanceDep = Annotated[Allowance, Depends(_allowance)]
 
 
 def _whole(text: str) -> int:

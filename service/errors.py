@@ -21,7 +21,7 @@ from gauntlet.resources import Problem, ProblemError
 from gauntlet.spec.messages import MOST_FAULTS, faults, printable
 from service.paths import methods_of
 from store.database import says_full
-from store.errors import IdempotencyConflict, NotFound, NotYours, RequestUnfit
+from store.errors import IdempotencyConflict, NotFound, NotYours, QuotaExceeded, RequestUnfit
 from store.files import STORAGE_FULL
 
 logger = logging.getLogger(__name__)
@@ -78,6 +78,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(NotFound, _not_found)
     app.add_exception_handler(NotYours, _not_yours)
+    app.add_exception_handler(QuotaExceeded, _quota_exceeded)
     app.add_exception_handler(IdempotencyConflict, _idempotency_conflict)
     app.add_exception_handler(RequestUnfit, _request_unfit)
     app.add_exception_handler(OSError, _storage_fault)
@@ -156,6 +157,14 @@ async def _not_found(request: Request, error: Exception) -> JSONResponse:
 
 async def _not_yours(request: Request, error: Exception) -> JSONResponse:
     return _answer(request, 403, "not-yours", str(error))
+
+
+async def _quota_exceeded(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, QuotaExceeded)
+    if error.retry_after_s is None:
+        return _answer(request, 403, "quota-exceeded", str(error))
+    headers = {"Retry-After": str(error.retry_after_s)}
+    return _answer(request, 429, "quota-exceeded", str(error), headers=headers)
 
 
 async def _idempotency_conflict(request: Request, error: Exception) -> JSONResponse:

@@ -9,7 +9,9 @@ from pydantic_settings import NoDecode
 
 from gauntlet.data.picture_files import MOST_PIXELS
 from store.environment import Port, PositiveSeconds, Said
+from store.quotas import Allowance, Quotas
 from store.settings import StoreSettings
+from store.tokens import Caller
 
 
 def _network(text: str) -> str:
@@ -69,6 +71,18 @@ class ServiceSettings(StoreSettings):
     session_s: PositiveSeconds = Field(
         default=43_200.0, description="How long a browser stays logged in for a token, in seconds."
     )
+    quota_jobs: int = Field(
+        default=0, ge=0, description="How many jobs of one owner may be there that have not ended; 0: any number."
+    )
+    quota_bytes: int = Field(
+        default=0, ge=0, description="How many bytes one owner's files may take all together; 0: any number."
+    )
+    quota_uploads: int = Field(
+        default=0, ge=0, description="How many models and data sets one owner may bring within 24 hours; 0: any number."
+    )
+    quota_admins: Annotated[Literal["on", "off"], Said(allowed="on or off")] = Field(
+        default="on", description="Whether the quotas hold for admins too."
+    )
     max_json_bytes: Annotated[int, Said(default="1 MiB")] = Field(
         default=1 << 20, ge=1, description="Bound of a JSON body, in bytes."
     )
@@ -90,6 +104,13 @@ class ServiceSettings(StoreSettings):
         if self.secret_key_file == Path():
             object.__setattr__(self, "secret_key_file", self.home / "secret.key")
         return self
+
+    def allowance_of(self, caller: Caller | None) -> Allowance:
+        """What the caller may have; None is whoever comes without a login."""
+        if caller is not None and caller.may("admin") and self.quota_admins == "off":
+            return Allowance(Quotas(), caller.owner)
+        quotas = Quotas(jobs=self.quota_jobs, bytes=self.quota_bytes, uploads_a_day=self.quota_uploads)
+        return Allowance(quotas, None if caller is None else caller.owner)
 
     @property
     def auth_is_on(self) -> bool:

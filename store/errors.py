@@ -3,6 +3,7 @@
 StoreError
 ├── NotFound              no object with that id
 ├── NotYours              the object is another owner's
+├── QuotaExceeded         its owner would have more than is allowed
 ├── IdempotencyConflict   the key was used before with another request
 ├── RequestUnfit          a request does not fit its data or the checkpoints it names
 └── LeaseLost             another attempt, or a cancel, has taken the job over
@@ -29,6 +30,14 @@ class NotYours(StoreError):
 
     def __init__(self, kind: str, identifier: str, owner: str) -> None:
         super().__init__(f"The {kind} {identifier} is {owner}'s. Only {owner} or an admin may change it.")
+
+
+class QuotaExceeded(StoreError):
+    """The owner would have more than is allowed: until later, if `retry_after_s` says so, or until some is deleted."""
+
+    def __init__(self, message: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class IdempotencyConflict(StoreError):

@@ -140,7 +140,7 @@ def recorded_files(session: Session, run_id: str) -> set[str]:
 def forget_states_of_ended(session: Session) -> None:
     """Take the training states from runs that will not go on."""
     ended = update(Run).where(Run.status.not_in(jobs.ACTIVE), Run.resume_path.is_not(None))
-    session.execute(ended.values(resume_path=None, resume_sha256=None))
+    session.execute(ended.values(resume_path=None, resume_sha256=None, resume_bytes=None))
 
 
 def ended(session: Session) -> set[str]:
@@ -203,7 +203,8 @@ def record_state(session: Session, held: Claim, stored: StoredFile) -> str | Non
 
 def _replace_state(session: Session, held: Claim, stored: StoredFile) -> str | None:
     before = session.scalar(select(Run.resume_path).where(Run.id == held.id))
-    session.execute(update(Run).where(Run.id == held.id).values(resume_path=stored.path, resume_sha256=stored.sha256))
+    noted = {"resume_path": stored.path, "resume_sha256": stored.sha256, "resume_bytes": stored.bytes}
+    session.execute(update(Run).where(Run.id == held.id).values(noted))
     # They are equal where a commit went through whose answer was lost: the file is in use and must not be deleted.
     return None if before == stored.path else before
 
@@ -217,7 +218,7 @@ def complete(session: Session, held: Claim) -> list[str]:
     if jobs.finish(session, held, "succeeded") != "succeeded":
         return []
     run = session.get_one(Run, held.id)
-    run.resume_path = run.resume_sha256 = None
+    run.resume_path = run.resume_sha256 = run.resume_bytes = None
     checkpoints = session.scalars(
         select(Checkpoint).where(Checkpoint.run_id == held.id).order_by(Checkpoint.epoch)
     ).all()

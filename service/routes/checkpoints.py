@@ -18,13 +18,13 @@ from service.admission import Gate
 from service.answers import NEEDS_WEIGHTS
 from service.bodies import understand
 from service.data import look
-from service.dependencies import After, DatabaseDep, IdFilter, Limit, OwnerDep, SettingsDep
+from service.dependencies import After, AllowanceDep, DatabaseDep, IdFilter, Limit, OwnerDep, SettingsDep
 from service.errors import invalid_fields
 from service.pages import as_page
 from service.routing import Route
 from service.weights import weights_missing
 from store import checkpoints, files
-from store.errors import RequestUnfit
+from store.errors import QuotaExceeded, RequestUnfit
 from store.models import new_id
 
 router = APIRouter(prefix="/v1/checkpoints", tags=["checkpoints"], route_class=Route)
@@ -44,6 +44,7 @@ def import_checkpoint(
     database: DatabaseDep,
     settings: SettingsDep,
     owner: OwnerDep,
+    allowance: AllowanceDep,
     response: Response,
 ) -> ImportedCheckpoint:
     """Import a model that was trained elsewhere. It is tried on noise; `findings` says what looks wrong with it."""
@@ -51,6 +52,8 @@ def import_checkpoint(
     found = look(settings, described.dataset, ("test",))
     if faults := import_faults(described, found):
         raise RequestUnfit(faults)
+    with database.reading() as session:
+        allowance.require_room(session)
     # Imported on the first import: torch takes seconds to load and the API starts in about one.
     from service.importing import examine
 
@@ -61,8 +64,14 @@ def import_checkpoint(
         raise invalid_fields([ProblemError(pointer="/weights", message=printable(str(error)))]) from error
     stored = files.write_import(settings.storage, identifier, content)
     # If this fails the file stays, for a commit may go through whose answer is lost. A worker deletes what has no row.
-    with database.writing() as session:
-        shown = checkpoints.show(checkpoints.add_imported(session, identifier, described, stored, owner=owner))
+    try:
+        with database.writing() as session:
+            shown = checkpoints.show(checkpoints.add_imported(session, identifier, described, stored, owner=owner))
+            allowance.take_upload(session)
+            allowance.require_bytes(session)
+    except QuotaExceeded:
+        files.delete_import(settings.storage, identifier)
+        raise
     files.settle_import(settings.storage, identifier)
     logger.info("Checkpoint %s (%s) is imported: %d bytes.", identifier, shown.name, stored.bytes)
     response.headers["Location"] = f"/v1/checkpoints/{identifier}"

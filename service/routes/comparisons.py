@@ -17,7 +17,7 @@ from gauntlet.spec.transfers import FEWEST_CHECKPOINTS, MOST_CHECKPOINTS, Transf
 from service.admission import SUMMARIES
 from service.answers import NAMES_CHECKPOINTS, NEEDS_WEIGHTS
 from service.data import look_at_tests
-from service.dependencies import WHOLE, CeleryDep, DatabaseDep, IdempotencyKey, OwnerDep, SettingsDep
+from service.dependencies import WHOLE, AllowanceDep, CeleryDep, DatabaseDep, IdempotencyKey, OwnerDep, SettingsDep
 from service.routing import Route
 from service.versions import Version
 from service.weights import require_weights
@@ -55,6 +55,7 @@ def submit_transfers(
     celery: CeleryDep,
     settings: SettingsDep,
     owner: OwnerDep,
+    allowance: AllowanceDep,
     idempotency_key: IdempotencyKey = None,
 ) -> Page[Evaluation]:
     """Queue one evaluation per checkpoint: attacked with examples made on each of them, itself too."""
@@ -64,6 +65,7 @@ def submit_transfers(
     with database.writing() as session:
         queued = evaluation_requests.create_transfers(session, request, idempotency_key, found, owner=owner)
         if queued.waiting:
+            allowance.require_jobs(session, len(queued.waiting))
             pointers = [f"/checkpoints/{position}" for position in range(len(request.checkpoints))]
             require_weights(session, settings.storage, zip(request.checkpoints, pointers, strict=True))
         shown = evaluations.show(session, queued.evaluations)

@@ -16,6 +16,7 @@ from service.data import look_at_tests
 from service.dependencies import (
     After,
     AfterImage,
+    AllowanceDep,
     CallerDep,
     CeleryDep,
     DatabaseDep,
@@ -48,6 +49,7 @@ def submit_evaluation(
     celery: CeleryDep,
     settings: SettingsDep,
     owner: OwnerDep,
+    allowance: AllowanceDep,
     idempotency_key: IdempotencyKey = None,
 ) -> Evaluation:
     """Queue an evaluation of one checkpoint. What others measured of the same weights alike is not measured again."""
@@ -57,6 +59,7 @@ def submit_evaluation(
     with database.writing() as session:
         queued = evaluation_requests.create(session, request, idempotency_key, found, owner=owner)
         if queued.waiting:
+            allowance.require_jobs(session, len(queued.waiting))
             named = [(request.checkpoint, "/checkpoint"), *sources(request, "")]
             require_weights(session, settings.storage, named)
         (shown,) = evaluations.show(session, queued.evaluations)

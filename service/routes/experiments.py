@@ -14,7 +14,17 @@ from gauntlet.spec.experiment import ExperimentSpec
 from service.admission import SUMMARIES
 from service.answers import NEEDS_WEIGHTS
 from service.data import look, machine_of_workers
-from service.dependencies import After, CallerDep, CeleryDep, DatabaseDep, IdempotencyKey, Limit, OwnerDep, SettingsDep
+from service.dependencies import (
+    After,
+    AllowanceDep,
+    CallerDep,
+    CeleryDep,
+    DatabaseDep,
+    IdempotencyKey,
+    Limit,
+    OwnerDep,
+    SettingsDep,
+)
 from service.errors import ServiceError
 from service.pages import as_page
 from service.routing import Route
@@ -45,6 +55,7 @@ def submit(
     celery: CeleryDep,
     settings: SettingsDep,
     owner: OwnerDep,
+    allowance: AllowanceDep,
     idempotency_key: IdempotencyKey = None,
 ) -> Experiment:
     """Queue an experiment: a whole spec, or a preset with any field overridden."""
@@ -53,6 +64,8 @@ def submit(
         machine = machine_of_workers(settings)
         experiment, waiting = experiments.create(session, spec, idempotency_key, found, machine, owner=owner)
         if waiting:
+            allowance.require_jobs(session, len(waiting))
+            allowance.require_bytes(session)
             initial = spec.training.initial_checkpoint
             started = [(initial, "/training/initial_checkpoint")] if initial else []
             require_weights(session, settings.storage, [*started, *sources(spec.evaluation, "/evaluation")])

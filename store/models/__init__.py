@@ -3,7 +3,7 @@
 Times are seconds since 1970 by the database's clock.
 """
 
-from store.models.access import BrowserSession, Token
+from store.models.access import BrowserSession, Token, Upload
 from store.models.base import STATUSES, Base, new_id
 from store.models.events import Event
 from store.models.jobs import (
@@ -29,5 +29,6 @@ __all__ = [
     "Job",
     "Run",
     "Token",
+    "Upload",
     "new_id",
 ]

@@ -4,6 +4,8 @@ from sqlalchemy import (
     CheckConstraint,
     Float,
     ForeignKey,
+    Index,
+    Integer,
     String,
     UniqueConstraint,
 )
@@ -42,3 +44,14 @@ class BrowserSession(Base):
     token_id: Mapped[str] = mapped_column(ForeignKey("tokens.id"))
     created_at: Mapped[float] = mapped_column(Float)
     expires_at: Mapped[float] = mapped_column(Float)
+
+
+class Upload(Base):
+    """That an owner brought a file lately; counted where the file may be gone already."""
+
+    __tablename__ = "uploads"
+    __table_args__ = (Index(None, "owner", "created_at"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    owner: Mapped[str | None] = mapped_column(Owner)
+    created_at: Mapped[float] = mapped_column(Float)

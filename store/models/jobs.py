@@ -76,6 +76,7 @@ class Run(Job, Base):
         Index(None, "status", "lease_expires_at"),
         Index(None, "experiment_id", "started_at"),
         Index(None, "experiment_id", "status"),
+        Index(None, "owner", "resume_bytes"),
     )
 
     experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id"))
@@ -86,13 +87,14 @@ class Run(Job, Base):
     data: Mapped[dict[str, Any] | None] = mapped_column(Json)
     resume_path: Mapped[str | None] = mapped_column(String(300))
     resume_sha256: Mapped[str | None] = mapped_column(String(64))
+    resume_bytes: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class Checkpoint(Base):
     """Weights of a run at one epoch, or imported: then `run_id` and `epoch` are NULL."""
 
     __tablename__ = "checkpoints"
-    __table_args__ = (UniqueConstraint("run_id", "epoch"), Index(None, "sha256"))
+    __table_args__ = (UniqueConstraint("run_id", "epoch"), Index(None, "sha256"), Index(None, "owner", "bytes"))
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     created_at: Mapped[float] = mapped_column(Float)
