@@ -11,6 +11,7 @@ import pytest
 
 from gauntlet.spec.experiment import ExperimentSpec
 from store.database import Database, migrate
+from tests import browser
 from tests.broker import running_broker, socket_path
 from tests.postgres import create_database, running_postgres
 
@@ -38,6 +39,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for kind in (long, short)
         for item in kind[worker * len(kind) // workers : (worker + 1) * len(kind) // workers]
     ]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say plainly what could not be tried here."""
+    if browser.executable() is None:
+        terminalreporter.write_line(browser.MISSING, yellow=True)
 
 
 @pytest.fixture(scope="session")

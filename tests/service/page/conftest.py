@@ -10,7 +10,8 @@ from tests.browser import MISSING, executable, running_chromium
 from tests.e2e.system import System
 
 
-@pytest.fixture(scope="session")
+# Not for longer than a module: while the browser is driven its event loop runs, in which no other can be started.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """A browser."""
     if executable() is None:
@@ -19,7 +20,7 @@ def chromium() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def whole_system(tmp_path_factory: pytest.TempPathFactory, broker_url: str) -> Iterator[System]:
     """API and worker, with nothing in them yet."""
     home: Path = tmp_path_factory.mktemp("page")

@@ -9,6 +9,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser import barriers, opened
 from tests.e2e.system import System, await_that
 
+pytestmark = pytest.mark.long
+
 HOSTILE = "<img src=x onerror=\"document.title='taken over'\"> & 'more'"
 
 
