@@ -4,15 +4,14 @@ from typing import Annotated
 
 import typer
 
-from cli import checking, checkpoints, evaluations, lists, system, tokens
+from cli import checking, checkpoints, controls, evaluations, lists, system, tokens
 from cli.connection import open_client
 from cli.documents import read_spec, told_where_it_stands
-from cli.identifiers import KINDS, AnyId, kind_of
+from cli.identifiers import KINDS, kind_of
 from cli.report_tables import print_report
 from cli.terminal import FAILED, INTERRUPTED, UNANSWERED, console, give_up, say, tell_id, write_any_letter
 from cli.watching import watch as watch_experiment
 from client import GauntletClient, GauntletClientError
-from gauntlet.resources import TERMINAL
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -79,6 +78,9 @@ for _command in (
     lists.report,
     lists.checkpoints,
     lists.show,
+    controls.cancel,
+    controls.pause,
+    controls.resume,
     checkpoints.weights,
     checkpoints.classify,
     evaluations.evaluate,
@@ -93,24 +95,6 @@ for _command in (
 ):
     app.command()(_command)
 app.command("import")(checkpoints.import_weights)
-
-
-@app.command()
-def cancel(identifier: AnyId) -> None:
-    """Cancel a run or an evaluation, or all of an experiment."""
-    kind = kind_of(identifier)
-    with open_client() as client:
-        match kind:
-            case "a run":
-                status = client.cancel_run(identifier).status
-            case "an evaluation":
-                status = client.cancel_evaluation(identifier).status
-            case "an experiment":
-                status = client.cancel_experiment(identifier).status
-            case _:
-                give_up(f"{identifier} is the id of {kind}, which does not run and cannot be cancelled.")
-        ended = status in TERMINAL
-        say(f"{identifier}: {status if ended else 'cancelling; running jobs stop at their next batch'}")
 
 
 def _follow(client: GauntletClient, experiment: str) -> None:

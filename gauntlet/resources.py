@@ -71,7 +71,7 @@ class Experiment(Resource):
 
 
 class Job(Resource):
-    """What runs and evaluations share."""
+    """What runs and evaluations share. `stopping` is what a running one was asked to do at its next batch."""
 
     id: str
     object: str
@@ -82,6 +82,7 @@ class Job(Resource):
     status: Status
     status_reason: str | None
     status_detail: str | None
+    stopping: Literal["cancel", "pause"] | None = None  # an earlier service does not say
     attempt: int
     device: str | None
     progress: Progress | None

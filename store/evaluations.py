@@ -18,7 +18,7 @@ from gauntlet.spec.evaluation import EvaluationSpec, Selection, SelectOn
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.kinds import dataset_title
 from store import batches as stored
-from store import checkpoints, events, jobs
+from store import checkpoints, controls, events, jobs
 from store.database import db_now
 from store.events import News
 from store.jobs import Claim
@@ -73,9 +73,33 @@ def cancel(session: Session, identifier: str) -> Evaluation:
         NotFound: there is none.
     """
     evaluation = get(session, identifier)
-    jobs.request_cancel(session, Evaluation, Evaluation.id == identifier)
+    controls.cancel(session, Evaluation, Evaluation.id == identifier)
     session.refresh(evaluation)
     return evaluation
+
+
+def pause(session: Session, identifier: str) -> Evaluation:
+    """Pause an evaluation until it is resumed.
+
+    Raises:
+        NotFound: there is none.
+    """
+    evaluation = get(session, identifier)
+    controls.pause(session, Evaluation, Evaluation.id == identifier)
+    session.refresh(evaluation)
+    return evaluation
+
+
+def resume(session: Session, identifier: str) -> tuple[Evaluation, int]:
+    """Let a paused evaluation go on; returns it, and how many jobs wait for it.
+
+    Raises:
+        NotFound: there is none.
+    """
+    evaluation = get(session, identifier)
+    waiting = controls.resume(session, Evaluation, Evaluation.id == identifier)
+    session.refresh(evaluation)
+    return evaluation, waiting
 
 
 def create_for(session: Session, run: Run, checkpoints: Sequence[Checkpoint]) -> list[str]:

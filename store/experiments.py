@@ -15,7 +15,7 @@ from gauntlet.checks.machine import UNKNOWN, Machine
 from gauntlet.checks.requests import experiment_faults, named_checkpoints
 from gauntlet.resources import Progress
 from gauntlet.spec.experiment import ExperimentSpec
-from store import checkpoints, events, jobs
+from store import checkpoints, controls, events
 from store.best_results import best_results
 from store.database import db_now, take_turn
 from store.errors import IdempotencyConflict, RequestUnfit
@@ -126,8 +126,30 @@ def cancel(session: Session, identifier: str) -> Experiment:
     """
     experiment = get(session, identifier)
     for model in (Run, Evaluation):
-        jobs.request_cancel(session, model, model.experiment_id == identifier)
+        controls.cancel(session, model, model.experiment_id == identifier)
     return experiment
+
+
+def pause(session: Session, identifier: str) -> None:
+    """Pause all that has not ended of an experiment, until it is resumed.
+
+    Raises:
+        NotFound: there is none.
+    """
+    get(session, identifier)
+    # Runs first: one that ends meanwhile has queued its evaluations by then, or will pause them.
+    for model in (Run, Evaluation):
+        controls.pause(session, model, model.experiment_id == identifier)
+
+
+def resume(session: Session, identifier: str) -> int:
+    """Let all that is paused of an experiment go on; returns how many jobs wait for it.
+
+    Raises:
+        NotFound: there is none.
+    """
+    get(session, identifier)
+    return sum(controls.resume(session, model, model.experiment_id == identifier) for model in (Run, Evaluation))
 
 
 def show(session: Session, experiments: Sequence[Experiment]) -> list[resources.Experiment]:

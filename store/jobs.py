@@ -1,7 +1,8 @@
 """The row is the queue: claiming, keeping and giving back a run or an evaluation.
 
-Each function is one conditional UPDATE. A worker's writes name the attempt that `claim` gave it; where the row has
-moved on, they touch nothing and raise `LeaseLost`. Whatever changes a status goes through `change`, which tells of it.
+Each function is one conditional UPDATE. What users ask of a job meanwhile is in `store.controls`. A worker's writes
+name the attempt that `claim` gave it; where the row has moved on, they touch nothing and raise `LeaseLost`. Whatever
+changes a status goes through `change`, which tells of it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from store.times import as_datetime
 
 JobKind = Literal["run", "evaluation"]
 EndStatus = Literal["succeeded", "failed", "cancelled"]
+Asked = Literal["cancel", "pause"]
 JobModel = type[Run] | type[Evaluation]
 JOB_MODELS: dict[JobKind, JobModel] = {"run": Run, "evaluation": Evaluation}
 
@@ -95,8 +97,8 @@ def claim(session: Session, kind: JobKind, identifier: str, worker: str, lease_s
     return Claim(kind, identifier, taken[0].attempt, taken[0].experiment_id) if taken else None
 
 
-def renew(session: Session, held: Claim, lease_s: float, progress: JobProgress | None) -> bool:
-    """Extend the lease and note the progress; True if somebody asked to cancel.
+def renew(session: Session, held: Claim, lease_s: float, progress: JobProgress | None) -> Asked | None:
+    """Extend the lease and note the progress; returns what somebody asked of the job, of both the cancel.
 
     Raises:
         LeaseLost: the job is no longer this attempt's.
@@ -104,10 +106,12 @@ def renew(session: Session, held: Claim, lease_s: float, progress: JobProgress |
     values: dict[str, Any] = {"lease_expires_at": db_now() + lease_s}
     if progress is not None:
         values |= vars(progress)
-    row = session.execute(_held(held).values(values).returning(held.model.cancel_requested)).one_or_none()
+    model = held.model
+    asked = model.cancel_requested, model.pause_requested
+    row = session.execute(_held(held).values(values).returning(*asked)).one_or_none()
     if row is None:
         raise _lost(held)
-    return bool(row.cancel_requested)
+    return _asked(cancel=row.cancel_requested, pause=row.pause_requested)
 
 
 def hold(session: Session, held: Claim, *, progressed: bool = False) -> None:
@@ -154,8 +158,10 @@ def finish(
     return _move_on(session, held, values | _detail(detail))
 
 
-def release(session: Session, held: Claim, reason: str) -> None:
+def release(session: Session, held: Claim, reason: str | None) -> None:
     """Put the job back into the queue without counting a crash, as on a worker's orderly shutdown.
+
+    One that was asked to pause becomes paused instead.
 
     Raises:
         LeaseLost: the job is no longer this attempt's.
@@ -227,25 +233,6 @@ def reclaim_expired(session: Session, model: JobModel, *, retry_s: float) -> dic
     return {row.id: row.status for row in change(session, model, taken)}
 
 
-def request_cancel(session: Session, model: JobModel, *where: Any) -> None:
-    """Cancel the jobs that match: at once if they wait, cooperatively if they run. Ended ones stay as they are."""
-    # One statement: between two, a job could go from the one's status to the other's and be missed by both.
-    waiting = model.status.in_(("queued", "paused"))
-    asked = (
-        update(model)
-        .where(*where, model.status.in_(ACTIVE))
-        .values(
-            cancel_requested=True,
-            status=case((waiting, "cancelled"), else_=model.status),
-            status_reason=case((waiting, "user"), else_=model.status_reason),
-            finished_at=case((waiting, db_now()), else_=null()),
-        )
-        .returning(*events.job_columns(model))
-    )
-    rows = session.execute(asked).all()
-    events.tell_statuses(session, model, [row for row in rows if row.status == "cancelled"])
-
-
 def shown(job: Job) -> dict[str, Any]:
     """The fields that every job shows."""
     progress = None
@@ -266,10 +253,17 @@ def shown(job: Job) -> dict[str, Any]:
         "status": job.status,
         "status_reason": job.status_reason,
         "status_detail": job.status_detail,
+        "stopping": _asked(cancel=job.cancel_requested, pause=job.pause_requested) if job.status == "running" else None,
         "attempt": job.attempt,
         "device": job.device,
         "progress": progress,
     }
+
+
+def _asked(*, cancel: bool, pause: bool) -> Asked | None:
+    if cancel:
+        return "cancel"
+    return "pause" if pause else None
 
 
 def _held(held: Claim) -> Update:
@@ -294,12 +288,13 @@ def _move_on(session: Session, held: Claim, values: Mapping[str, Any]) -> str:
     return str(rows[0].status)
 
 
-def _requeued(model: JobModel, reason: str, exhausted: ColumnElement[bool]) -> dict[str, Any]:
-    """Values that queue a running job again, unless it was asked to cancel or is exhausted."""
-    cancelled = model.cancel_requested.is_(true())
+def _requeued(model: JobModel, reason: str | None, exhausted: ColumnElement[bool]) -> dict[str, Any]:
+    """Values that queue a running job again, unless it was asked to cancel, is exhausted or was asked to pause."""
+    cancelled, paused = model.cancel_requested.is_(true()), model.pause_requested.is_(true())
     return {
-        "status": case((cancelled, "cancelled"), (exhausted, "failed"), else_="queued"),
-        "status_reason": case((cancelled, "user"), else_=reason),
+        "status": case((cancelled, "cancelled"), (exhausted, "failed"), (paused, "paused"), else_="queued"),
+        "status_reason": case((cancelled, "user"), (exhausted, reason), (paused, "user"), else_=reason),
+        "pause_requested": False,
         "finished_at": case((or_(cancelled, exhausted), db_now()), else_=null()),
         "lease_expires_at": None,
         "worker": None,

@@ -13,7 +13,7 @@ from gauntlet.checks.sentences import describe
 from gauntlet.resources import EventType
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.experiment import RunSpec
-from store import evaluations, events, jobs
+from store import controls, evaluations, events, jobs
 from store.database import db_now
 from store.events import News
 from store.files import StoredFile
@@ -85,9 +85,36 @@ def cancel(session: Session, identifier: str) -> Run:
         NotFound: there is none.
     """
     run = get(session, identifier)
-    jobs.request_cancel(session, Run, Run.id == identifier)
+    controls.cancel(session, Run, Run.id == identifier)
     session.refresh(run)
     return run
+
+
+def pause(session: Session, identifier: str) -> Run:
+    """Pause a run, or the evaluations that follow it, until they are resumed.
+
+    Raises:
+        NotFound: there is none.
+    """
+    run = get(session, identifier)
+    # In this order: if the run ends meanwhile, its evaluations are there, or will be paused when it queues them.
+    controls.pause(session, Run, Run.id == identifier)
+    controls.pause(session, Evaluation, Evaluation.run_id == identifier)
+    session.refresh(run)
+    return run
+
+
+def resume(session: Session, identifier: str) -> tuple[Run, int]:
+    """Let a paused run, or the evaluations that follow it, go on; returns the run, and how many jobs wait for it.
+
+    Raises:
+        NotFound: there is none.
+    """
+    run = get(session, identifier)
+    waiting = controls.resume(session, Run, Run.id == identifier)
+    waiting += controls.resume(session, Evaluation, Evaluation.run_id == identifier)
+    session.refresh(run)
+    return run, waiting
 
 
 def note(session: Session, held: Claim, notes: Iterable[Note]) -> None:
@@ -212,6 +239,8 @@ def _replace_state(session: Session, held: Claim, stored: StoredFile) -> str | N
 def complete(session: Session, held: Claim) -> list[str]:
     """End a trained run and queue the evaluations its spec asks for; returns their ids to wake.
 
+    If it was asked to pause as it ended, they are paused in its place.
+
     Raises:
         LeaseLost: the run is no longer this attempt's.
     """
@@ -222,7 +251,11 @@ def complete(session: Session, held: Claim) -> list[str]:
     checkpoints = session.scalars(
         select(Checkpoint).where(Checkpoint.run_id == held.id).order_by(Checkpoint.epoch)
     ).all()
-    return evaluations.create_for(session, run, checkpoints)
+    created = evaluations.create_for(session, run, checkpoints)
+    if run.pause_requested:
+        controls.pause(session, Evaluation, Evaluation.run_id == run.id)
+        return []
+    return created
 
 
 def show(run: Run) -> resources.Run:

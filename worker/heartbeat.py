@@ -1,7 +1,8 @@
 """A job's pulse: keeps its lease, tells its progress, and hears when it must stop.
 
 The thread runs beside the job in the job's own process. The job looks at `checkpoint()` between batches; one that is
-deep in a batch when it is told to stop gets a grace, after which the thread ends the job in its stead.
+deep in a batch when it is told to stop gets a grace, after which the thread ends the job in its stead; to pause it may
+take its time, as nothing of it shall be lost.
 """
 
 import logging
@@ -17,12 +18,12 @@ from sqlalchemy.exc import OperationalError
 from store import jobs
 from store.database import Database
 from store.errors import LeaseLost
-from store.jobs import Claim, JobProgress
+from store.jobs import Asked, Claim, JobProgress
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
 
-StopReason = Literal["cancelled", "shutdown", "lease_lost"]
+StopReason = Literal["cancelled", "paused", "shutdown", "lease_lost"]
 ORPHANED: Final = 3
 
 
@@ -72,14 +73,18 @@ class Heartbeat:
         self._renew()
 
     def stop(self, reason: StopReason) -> None:
-        """Ask the job to stop; the first reason counts. Safe in a signal handler."""
-        if self._reason is None:
-            self._reason, self._stop_since = reason, time.monotonic()
+        """Ask the job to stop; the first reason counts. Safe in a signal handler.
+
+        A pause gives way to any other reason: it alone may take as long as the job's next batch does.
+        """
+        if self._reason in (None, "paused") and reason != self._reason:
+            self._reason = reason
+            self._stop_since = None if reason == "paused" else time.monotonic()
 
     @property
-    def shutting_down(self) -> bool:
-        """Whether the job must stop because its worker does, so that what it has done so far is worth saving."""
-        return self._reason == "shutdown"
+    def must_save(self) -> bool:
+        """Whether the job must stop and will go on later, so that what it has done so far is worth saving."""
+        return self._reason in ("shutdown", "paused")
 
     def checkpoint(self) -> None:
         """Raise `Stopped` if the job must stop. Call between batches."""
@@ -99,8 +104,7 @@ class Heartbeat:
     def _renew(self) -> None:
         try:
             with self._database.writing() as session:
-                if jobs.renew(session, self._held, self._settings.lease_s, self._progress):
-                    self.stop("cancelled")
+                asked = jobs.renew(session, self._held, self._settings.lease_s, self._progress)
         except LeaseLost:
             self.stop("lease_lost")
         except OperationalError as error:
@@ -113,6 +117,17 @@ class Heartbeat:
                 self.stop("lease_lost")
         else:
             self._renewed = time.monotonic()
+            self._hear(asked)
+
+    def _hear(self, asked: Asked | None) -> None:
+        match asked:
+            case "cancel":
+                self.stop("cancelled")
+            case "pause":
+                self.stop("paused")
+            case None if self._reason == "paused":
+                # It was resumed before it came to its next batch.
+                self._reason = None
 
     def _end_in_its_stead(self) -> None:
         try:
@@ -130,6 +145,9 @@ def end(database: Database, held: Claim, reason: StopReason) -> None:
             match reason:
                 case "cancelled":
                     jobs.finish(session, held, "cancelled", "user")
+                case "paused":
+                    # If it was resumed meanwhile, it waits in the queue.
+                    jobs.release(session, held, None)
                 case "shutdown":
                     jobs.release(session, held, "worker_shutdown")
                 case "lease_lost":

@@ -97,8 +97,8 @@ def train_run(
     )
     for event in events:
         recorder.take(event)
-        # On a shutdown the state is saved first: until the next is due, a GPU does many epochs.
-        if isinstance(event, StateReady | CheckpointReady) or not heartbeat.shutting_down:
+        # Before a shutdown or a pause the state is saved: until the next is due, a GPU does many epochs.
+        if isinstance(event, StateReady | CheckpointReady) or not heartbeat.must_save:
             heartbeat.checkpoint()
     heartbeat.tell_at_once()
     waiting = database.write(lambda session: runs.complete(session, held), patience_s=settings.database_patience_s)
@@ -172,16 +172,16 @@ class _Recorder:
 
     def state_is_due(self) -> bool:
         """Whether the last state is as old as the settings let it become, or there will be no later one."""
-        return self.heartbeat.shutting_down or time.monotonic() - self._state_saved >= self.settings.state_every_s
+        return self.heartbeat.must_save or time.monotonic() - self._state_saved >= self.settings.state_every_s
 
     def tell_of_measured(self, done: int, _total: int) -> None:
         """Note how many batches of the epoch's end are measured; raise `Stopped` if the job must stop.
 
-        On a shutdown the state comes first, which follows.
+        Before a shutdown or a pause the state comes first, which follows.
         """
         if self._last is not None:
             self._tell("measuring", self._last, self._last.batches + done)
-        if not self.heartbeat.shutting_down:
+        if not self.heartbeat.must_save:
             self.heartbeat.checkpoint()
 
     def _tell(self, phase: str, last: BatchFinished, within: int) -> None:

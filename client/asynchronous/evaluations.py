@@ -36,6 +36,14 @@ class Evaluations:
         """Cancel an evaluation."""
         return await self._http.read(Evaluation, "POST", place("evaluations", identifier, "cancel"))
 
+    async def pause_evaluation(self, identifier: str) -> Evaluation:
+        """Pause an evaluation until it is resumed."""
+        return await self._http.read(Evaluation, "POST", place("evaluations", identifier, "pause"))
+
+    async def resume_evaluation(self, identifier: str) -> Evaluation:
+        """Let a paused evaluation go on."""
+        return await self._http.read(Evaluation, "POST", place("evaluations", identifier, "resume"))
+
     def images(self, evaluation: str) -> AsyncIterator[ImageResult]:
         """What became of each image of an evaluation so far, in the test set's order."""
         return self._http.all(ImageResult, place("evaluations", evaluation, "images"))

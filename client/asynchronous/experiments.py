@@ -33,6 +33,14 @@ class Experiments:
         """Cancel what has not ended of an experiment."""
         return await self._http.read(Experiment, "POST", place("experiments", identifier, "cancel"))
 
+    async def pause_experiment(self, identifier: str) -> Experiment:
+        """Pause what has not ended of an experiment until it is resumed."""
+        return await self._http.read(Experiment, "POST", place("experiments", identifier, "pause"))
+
+    async def resume_experiment(self, identifier: str) -> Experiment:
+        """Let what is paused of an experiment go on."""
+        return await self._http.read(Experiment, "POST", place("experiments", identifier, "resume"))
+
     async def report(self, experiment: str) -> Report:
         """An experiment's report so far."""
         return await self._http.read(Report, "GET", place("experiments", experiment, "report"))

@@ -26,6 +26,14 @@ class Runs:
         """Cancel a run."""
         return await self._http.read(Run, "POST", place("runs", identifier, "cancel"))
 
+    async def pause_run(self, identifier: str) -> Run:
+        """Pause a run, or the evaluations that follow it, until it is resumed."""
+        return await self._http.read(Run, "POST", place("runs", identifier, "pause"))
+
+    async def resume_run(self, identifier: str) -> Run:
+        """Let a paused run, or the evaluations that follow it, go on."""
+        return await self._http.read(Run, "POST", place("runs", identifier, "resume"))
+
     def metrics(self, run: str, *, after: int | None = None) -> AsyncIterator[EpochMetrics]:
         """A run's epochs in order; only those after one of them if it is named."""
         return self._http.all(EpochMetrics, place("runs", run, "metrics"), after=None if after is None else str(after))

@@ -31,6 +31,14 @@ class Experiments:
         """Cancel what has not ended of an experiment."""
         return self._http.read(Experiment, "POST", place("experiments", identifier, "cancel"))
 
+    def pause_experiment(self, identifier: str) -> Experiment:
+        """Pause what has not ended of an experiment until it is resumed."""
+        return self._http.read(Experiment, "POST", place("experiments", identifier, "pause"))
+
+    def resume_experiment(self, identifier: str) -> Experiment:
+        """Let what is paused of an experiment go on."""
+        return self._http.read(Experiment, "POST", place("experiments", identifier, "resume"))
+
     def report(self, experiment: str) -> Report:
         """An experiment's report so far."""
         return self._http.read(Report, "GET", place("experiments", experiment, "report"))

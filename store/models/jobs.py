@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -42,6 +43,7 @@ class Job:
 
     `attempt` is the fencing token: it grows with every claim, and every write of a worker names its own. `crashes`
     counts the attempts that were lost or gave up and is capped; the next one may be made from `not_before` on.
+    `pause_requested` says that a running one is to stop and become paused; it stays where the job ended before that.
     """
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
@@ -59,6 +61,7 @@ class Job:
     device: Mapped[str | None] = mapped_column(String(200))
     lease_expires_at: Mapped[float | None] = mapped_column(Float)
     cancel_requested: Mapped[bool] = mapped_column(default=False)
+    pause_requested: Mapped[bool] = mapped_column(default=False, server_default=false())
     phase: Mapped[str | None] = mapped_column(String(300))
     completed: Mapped[int] = mapped_column(BigInteger, default=0)
     total: Mapped[int] = mapped_column(BigInteger, default=0)

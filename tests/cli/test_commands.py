@@ -37,6 +37,9 @@ def test_a_file_is_submitted_listed_and_cancelled(
     assert all(identifier in listed for identifier in submitted)
     (run,) = system.client.runs(submitted[0])
     assert run.id in gauntlet("runs", submitted[0]).output
+    assert gauntlet("pause", submitted[0]).output == f"{submitted[0]}: paused\n"
+    assert json.loads(gauntlet("resume", submitted[0], "--json").output)["status"] == "queued"
+    assert gauntlet("pause", run.id).output == f"{run.id}: paused\n"
     assert "cancelled" in gauntlet("cancel", run.id).output
     assert "cancelled" in gauntlet("cancel", submitted[1]).output
 

@@ -102,6 +102,17 @@ def test_cancelling_twice_is_harmless(api: TestClient, tiny_document: dict[str, 
         assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
 
 
+def test_what_is_paused_waits_until_it_is_resumed(api: TestClient, tiny_document: dict[str, Any]) -> None:
+    """A whole experiment and a run of it; asked twice, nothing changes."""
+    identifier = api.post("/v1/experiments", json=tiny_document).json()["id"]
+    (run,) = api.get("/v1/runs", params={"experiment": identifier}).json()["data"]
+    for place in (f"/v1/experiments/{identifier}", f"/v1/runs/{run['id']}"):
+        for asked, status, reason in (("pause", "paused", "user"), ("resume", "queued", None)):
+            for _ in range(2):
+                answer = api.post(f"{place}/{asked}").json()
+                assert (answer["status"], answer["status_reason"]) == (status, reason)
+
+
 def test_an_unfinished_report_says_so(api: TestClient, tiny_document: dict[str, Any]) -> None:
     """Before anything is measured the report is empty and incomplete, in JSON and in Markdown."""
     identifier = api.post("/v1/experiments", json=tiny_document).json()["id"]

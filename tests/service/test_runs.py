@@ -65,5 +65,9 @@ def test_the_evaluation_of_a_trained_run_waits(api: TestClient, trained_run: str
     (evaluation,) = api.get("/v1/evaluations", params={"run": trained_run}).json()["data"]
     assert (evaluation["status"], evaluation["selection"], evaluation["outcome"]) == ("queued", ["best_fgsm"], None)
     assert api.get(f"/v1/evaluations/{evaluation['id']}").json() == evaluation
+    assert api.post(f"/v1/runs/{trained_run}/pause").json()["status"] == "succeeded"
+    assert api.get(f"/v1/evaluations/{evaluation['id']}").json()["status"] == "paused"
+    assert api.post(f"/v1/evaluations/{evaluation['id']}/resume").json()["status"] == "queued"
+    assert api.post(f"/v1/evaluations/{evaluation['id']}/pause").json()["status"] == "paused"
     assert api.post(f"/v1/evaluations/{evaluation['id']}/cancel").json()["status"] == "cancelled"
     assert api.post(f"/v1/runs/{trained_run}/cancel").json()["status"] == "succeeded"

@@ -10,7 +10,7 @@ from sqlalchemy import select, text, update
 
 from gauntlet.resources import EventType
 from gauntlet.spec.experiment import ExperimentSpec
-from store import evaluations, events, experiments, jobs, runs
+from store import controls, evaluations, events, experiments, jobs, runs
 from store.database import Database, do_last
 from store.events import News
 from store.models import Event, Run
@@ -132,7 +132,7 @@ def test_every_change_of_status_is_told(database: Database, tiny_spec: Experimen
         evaluations.record_batch(session, held, attacked, seconds=1.0, tell_progress=True)
     with database.writing() as session:
         jobs.release(session, held, "worker_shutdown")
-        jobs.request_cancel(session, held.model, held.model.id == held.id)
+        controls.cancel(session, held.model, held.model.id == held.id)
     assert [each for each in told(database, experiment=experiment) if each[1] not in ("note", "epoch")] == [
         (run, "queued"),
         (run, "running"),

@@ -60,7 +60,7 @@ def test_a_heartbeat_notes_the_progress(database: Database, run_id: str) -> None
     """What the worker tells is what the row shows."""
     held = claim(database, run_id)
     with database.writing() as session:
-        assert jobs.renew(session, held, LONG, JobProgress("training", 3, 12, "batches", 4.5)) is False
+        assert jobs.renew(session, held, LONG, JobProgress("training", 3, 12, "batches", 4.5)) is None
     run = read(database, run_id)
     assert (run.phase, run.completed, run.total, run.unit, run.eta_s) == ("training", 3, 12, "batches", 4.5)
 
@@ -194,7 +194,7 @@ def test_a_running_job_hears_of_its_cancel(database: Database, run_id: str) -> N
     cancel(database, run_id)
     assert read(database, run_id).status == "running"
     with database.writing() as session:
-        assert jobs.renew(session, held, LONG, None) is True
+        assert jobs.renew(session, held, LONG, None) == "cancel"
         assert jobs.finish(session, held, "succeeded") == "cancelled"
     assert read(database, run_id).status_reason == "user"
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import experiments, jobs, turns
+from store import controls, experiments, jobs, turns
 from store.database import Database
 from store.jobs import Claim
 from store.models import Evaluation, Run
@@ -107,7 +107,7 @@ def test_what_must_wait_is_not_next(database: Database, tiny_spec: ExperimentSpe
     runs = submit(database, tiny_spec, 3)
     with database.writing() as session:
         jobs.give_up(session, held := claim_in(session), "storage", "A sentence.", retry_s=LONG)
-        jobs.request_cancel(session, Run, Run.id == runs[1])
+        controls.cancel(session, Run, Run.id == runs[1])
         assert turns.count_waiting(session) == 1
     assert held.id == runs[0]
     assert claimed(database).id == runs[2]
@@ -146,7 +146,7 @@ def test_a_job_that_is_cancelled_meanwhile_is_passed_over(
         if not looked:
             looked.append(turn)
             with database.writing() as other:
-                jobs.request_cancel(other, Run, Run.id == first)
+                controls.cancel(other, Run, Run.id == first)
         return turn
 
     monkeypatch.setattr(turns, "whose_turn", look_and_be_overtaken)

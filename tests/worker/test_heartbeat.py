@@ -12,7 +12,7 @@ from store.database import Database
 from store.jobs import Claim, JobProgress
 from store.models import Run
 from tests.e2e.system import await_that
-from worker.heartbeat import Heartbeat, Stopped
+from worker.heartbeat import Heartbeat, Stopped, end
 from worker.settings import WorkerSettings
 
 
@@ -64,6 +64,32 @@ def test_a_cancel_stops_the_job_at_its_next_batch(database: Database, held: Clai
         with database.writing() as session:
             runs.cancel(session, held.id)
         await_that(lambda: stop_reason(heartbeat) == "cancelled")
+
+
+def test_a_pause_stops_the_job_at_its_next_batch(database: Database, held: Claim, settings: WorkerSettings) -> None:
+    """However long that takes, with what is done saved; unless it is resumed before, or must stop for good."""
+    with Heartbeat(database, held, settings.model_copy(update={"stop_grace_s": 1e-9})) as heartbeat:
+        with database.writing() as session:
+            runs.pause(session, held.id)
+        await_that(lambda: stop_reason(heartbeat) == "paused")
+        assert heartbeat.must_save
+        with database.writing() as session:
+            runs.resume(session, held.id)
+        await_that(lambda: stop_reason(heartbeat) is None)
+        with database.writing() as session:
+            runs.pause(session, held.id)
+        await_that(lambda: stop_reason(heartbeat) == "paused")
+    heartbeat.stop("cancelled")
+    assert (stop_reason(heartbeat), heartbeat.must_save) == ("cancelled", False)
+
+
+def test_a_job_that_stopped_for_a_pause_is_paused(database: Database, held: Claim) -> None:
+    """That is what its end writes down."""
+    with database.writing() as session:
+        runs.pause(session, held.id)
+    end(database, held, "paused")
+    with database.reading() as session:
+        assert runs.get(session, held.id).status == "paused"
 
 
 def test_a_lost_lease_stops_the_job(database: Database, held: Claim, settings: WorkerSettings) -> None:

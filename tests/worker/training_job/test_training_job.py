@@ -25,6 +25,7 @@ from tests.worker.training_job.attempts import (
     train,
     train_until,
 )
+from worker.heartbeat import StopReason
 from worker.settings import WorkerSettings
 
 pytestmark = pytest.mark.long
@@ -67,16 +68,26 @@ def test_epochs_after_a_state_within_one_are_done_again(
     assert result(database, stopped) == result(database, whole)
 
 
-@pytest.mark.parametrize(("batches", "state"), [(5, "epoch-00002-batch-00002"), (6, "epoch-00002")])
-def test_a_shutdown_saves_the_state(
-    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec, batches: int, state: str
+@pytest.mark.parametrize(
+    ("batches", "state", "why"),
+    [
+        (5, "epoch-00002-batch-00002", "shutdown"),
+        (6, "epoch-00002", "shutdown"),
+        (5, "epoch-00002-batch-00002", "paused"),
+    ],
+)
+def test_a_stop_that_is_none_for_good_saves_the_state(
+    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec, batches: int, state: str, why: StopReason
 ) -> None:
-    """A worker that stops loses no batch of its run, although no state was due; within an epoch or at its end."""
+    """A worker that stops, or a pause, loses no batch of a run, although no state was due; within an epoch or not.
+
+    It goes on as if it had never stopped: equal metrics, and weights with the same sha256.
+    """
     spec = spec_with(tiny_spec, checkpoint_every=4)
     seldom = settings.model_copy(update={"state_every_s": NEVER})
     whole, stopped = submit(database, spec), submit(database, spec)
     train(database, settings, whole)
-    train_until(database, seldom, stopped, batches, "shutdown")
+    train_until(database, seldom, stopped, batches, why)
     assert state_files(settings) == [f"{stopped}/attempt-1/{state}.state.safetensors"]
     train(database, seldom, stopped)
     assert result(database, stopped) == result(database, whole)

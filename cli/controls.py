@@ -1,0 +1,61 @@
+"""The commands that change how a job goes on."""
+
+from collections.abc import Callable, Mapping
+
+from cli.connection import open_client
+from cli.identifiers import AnyId, kind_of
+from cli.json_output import AsJson, print_json
+from cli.terminal import give_up, say
+from client import GauntletClient
+from gauntlet.resources import TERMINAL, Evaluation, Experiment, Run
+
+_Job = Run | Evaluation | Experiment
+_Asks = Mapping[str, Callable[[GauntletClient, str], _Job]]
+
+_CANCEL: _Asks = {
+    "a run": GauntletClient.cancel_run,
+    "an evaluation": GauntletClient.cancel_evaluation,
+    "an experiment": GauntletClient.cancel_experiment,
+}
+_PAUSE: _Asks = {
+    "a run": GauntletClient.pause_run,
+    "an evaluation": GauntletClient.pause_evaluation,
+    "an experiment": GauntletClient.pause_experiment,
+}
+_RESUME: _Asks = {
+    "a run": GauntletClient.resume_run,
+    "an evaluation": GauntletClient.resume_evaluation,
+    "an experiment": GauntletClient.resume_experiment,
+}
+
+
+def cancel(identifier: AnyId, *, json: AsJson = False) -> None:
+    """Cancel a run or an evaluation, or all of an experiment."""
+    _ask(_CANCEL, identifier, "cancelling; running jobs stop at their next batch", as_json=json)
+
+
+def pause(identifier: AnyId, *, json: AsJson = False) -> None:
+    """Pause a run with the evaluations that follow it, an evaluation, or all of an experiment, until it is resumed.
+
+    What runs saves its state at its next batch and makes room for other jobs.
+    """
+    _ask(_PAUSE, identifier, "pausing; running jobs save their state and stop at their next batch", as_json=json)
+
+
+def resume(identifier: AnyId, *, json: AsJson = False) -> None:
+    """Let what is paused go on where it stopped."""
+    _ask(_RESUME, identifier, None, as_json=json)
+
+
+def _ask(asks: _Asks, identifier: str, while_running: str | None, *, as_json: bool) -> None:
+    """Ask it of the job and say how that stands now; `while_running` where it will still come to it."""
+    kind = kind_of(identifier)
+    if kind not in asks:
+        give_up(f"{identifier} is the id of {kind}, which does not run.")
+    with open_client() as client:
+        job = asks[kind](client, identifier)
+    if as_json:
+        print_json(job)
+        return
+    stands = job.status in {*TERMINAL, "paused"} or while_running is None
+    say(f"{identifier}: {job.status if stands else while_running}")
