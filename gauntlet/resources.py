@@ -68,6 +68,8 @@ class Experiment(Resource):
     progress: Progress
     best: BestResult | None = None
     spec: ExperimentSpec
+    labels: tuple[str, ...] = ()  # an earlier service says neither
+    notes: str = ""
 
 
 class Job(Resource):
@@ -172,6 +174,8 @@ class Checkpoint(Resource):
     bytes: int
     card: CheckpointCard
     metrics: dict[str, float]
+    labels: tuple[str, ...] = ()  # an earlier service says neither
+    notes: str = ""
 
 
 class ImportedCheckpoint(Checkpoint):
@@ -305,16 +309,40 @@ class ProblemError(Resource):
     message: str
 
 
+class PlannedRun(Resource):
+    """A run that an experiment would have."""
+
+    objective: str
+    seed: int
+
+
+class Estimate(Resource):
+    """What an experiment would take on one device, one job after the other, at the pace of earlier jobs on it.
+
+    A time is None where nothing alike was measured there: the same network and images, for training the same kind of
+    objective, for evaluations each of the attacks.
+    """
+
+    device: str
+    training_seconds: float | None
+    evaluation_seconds: float | None
+
+
 class Check(Resource):
     """A spec held against its data and checkpoints: what is wrong, worth knowing, and seen of the data.
 
-    `dataset` is None where the spec itself is faulty.
+    `dataset` and `spec`, as it was understood, are None where the spec itself is faulty. `runs`, `estimates` and
+    `checkpoint_bytes`, what its checkpoints would take of the disk, are what a service tells beyond that.
     """
 
     object: Literal["check"] = "check"
     faults: tuple[ProblemError, ...]
     remarks: tuple[str, ...] = ()
     dataset: DatasetDescription | None = None
+    spec: ExperimentSpec | None = None
+    runs: tuple[PlannedRun, ...] = ()
+    estimates: tuple[Estimate, ...] = ()
+    checkpoint_bytes: int | None = None
 
 
 class Problem(Resource):

@@ -31,8 +31,8 @@ _HEALTH = frozenset({"/healthz", "/readyz"})
 _PAGE, _OF_THE_PAGE = "/", "/page/"
 _SESSION = "/v1/session"
 _READING = ("GET", "HEAD", "OPTIONS")
-# Images are sent by POST, which changes nothing; who may only read logs in and out too.
-_FOR_READERS = frozenset({"/v1/classifications", _SESSION})
+# Images and drafts are sent by POST, which changes nothing; who may only read logs in and out too.
+_FOR_READERS = frozenset({"/v1/classifications", "/v1/experiments/validate", _SESSION})
 _FOR_ADMINS = ("/v1/tokens",)
 # A look at the database takes a millisecond; requests that wait for a token's hold up no route's thread.
 _LOOKS_AT_ONCE = 8

@@ -1,8 +1,8 @@
 """A request's body, read as what its route declares: UTF-8 only, and off the loop in which every request waits."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, TypeVar, get_args
 
 from fastapi import Request, params
 from fastapi.concurrency import run_in_threadpool
@@ -73,27 +73,30 @@ def reader(route: APIRoute) -> Callable[[Request], Awaitable[Request]]:
             return ReadRequest(request, FormData(form.items))
 
         return read_form
-    model = field.field_info.annotation
-    assert isinstance(model, type)
-    assert issubclass(model, BaseModel)
+    models = _models(field.field_info.annotation)
 
     async def read_document(request: Request) -> Request:
         require_plain(request)
         _require_json(request)
         content = b"".join([piece async for piece in arriving(request)])
-        return ReadRequest(request, await run_in_threadpool(understand, content, model))
+        return ReadRequest(request, await run_in_threadpool(understand, content, *models))
 
     return read_document
 
 
-def understand(content: bytes | str, model: type[T], within: str = "") -> T:
+def understand(content: bytes | str, *models: type[T], within: str = "") -> T:
     """The value of a JSON document, which is the whole request or its field `within`.
+
+    Of several models it is meant for the first whose required fields it has, or else for the last.
 
     Raises:
         ServiceError: 422, it is no such document; the answer says where and why.
     """
+    model = models[-1]
     try:
-        return model.model_validate(read_json(content))
+        document = read_json(content)
+        model = next((each for each in models[:-1] if _has_required(document, each)), model)
+        return model.model_validate(document)
     except DocumentInvalid as error:
         if error.pointer or within:
             fault = ProblemError(pointer=within + printable(error.pointer), message=printable(str(error)))
@@ -101,6 +104,19 @@ def understand(content: bytes | str, model: type[T], within: str = "") -> T:
         raise ServiceError(422, "invalid-json", f"The body cannot be read. {printable(str(error))}") from error
     except ValidationError as error:
         raise invalid_fields(problem_errors(error.errors(include_url=False), model, within)) from error
+
+
+def _models(annotation: Any) -> tuple[type[BaseModel], ...]:
+    """The models of a body: one, or those of a union."""
+    models = get_args(annotation) or (annotation,)
+    assert all(isinstance(model, type) and issubclass(model, BaseModel) for model in models)
+    return models
+
+
+def _has_required(document: object, model: type[BaseModel]) -> bool:
+    return isinstance(document, Mapping) and all(
+        name in document for name, field in model.model_fields.items() if field.is_required()
+    )
 
 
 async def arriving(request: Request) -> AsyncIterator[bytes]:

@@ -100,6 +100,8 @@ def show(checkpoint: Checkpoint) -> resources.Checkpoint:
         bytes=checkpoint.bytes,
         card=card,
         metrics=checkpoint.metrics,
+        labels=tuple(checkpoint.labels or ()),
+        notes=checkpoint.notes or "",
     )
 
 

@@ -3,8 +3,8 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -15,7 +15,8 @@ from gauntlet.checks.machine import UNKNOWN, Machine
 from gauntlet.checks.requests import experiment_faults, named_checkpoints
 from gauntlet.resources import Progress
 from gauntlet.spec.experiment import ExperimentSpec
-from store import checkpoints, controls, events
+from gauntlet.spec.requests import LikeRequest
+from store import annotations, checkpoints, controls, events
 from store.best_results import best_results
 from store.database import db_now, take_turn
 from store.errors import IdempotencyConflict, RequestUnfit
@@ -45,6 +46,8 @@ def create(
     machine: Machine = UNKNOWN,
     *,
     owner: str | None = None,
+    labels: Sequence[str] = (),
+    notes: str = "",
 ) -> tuple[Experiment, list[str]]:
     """Store an experiment and its runs; returns it with the ids of the runs to wake.
 
@@ -54,13 +57,16 @@ def create(
         found: what was seen of the data, if it could be looked at.
         machine: what its runs are trained on, as far as it is known.
         owner: whose it is; None without a login.
+        labels, notes: what stands beside the spec.
 
     Raises:
         IdempotencyConflict: the key was used with another spec.
         RequestUnfit: its runs cannot be made of the data, or of the checkpoints it names.
     """
     document = spec.model_dump(mode="json")
-    digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    # As before labels and notes could be given, where there are none.
+    asked = document | ({"labels": list(labels), "notes": notes} if labels or notes else {})
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
     if idempotency_key is not None:
         # Of requests that come at once with one key, each sees what those before it stored.
         take_turn(session, f"experiments {owner} {idempotency_key}")
@@ -79,9 +85,11 @@ def create(
         spec=document,
         idempotency_key=idempotency_key,
         request_sha256=digest,
+        notes=notes or None,
     )
     session.add(experiment)
     session.flush()
+    annotations.label(session, experiment, labels)
     expanded = spec.runs()
     # Written once for all of them: the rest of a run may hold a hundred attacks.
     shared = expanded[0][1].model_dump(mode="json", exclude=_OWN)
@@ -161,7 +169,7 @@ def show(session: Session, experiments: Sequence[Experiment]) -> list[resources.
         query = select(*place, func.count()).where(model.experiment_id.in_(identifiers)).group_by(*place)
         for identifier, status, reason, count in session.execute(query):
             by_experiment[identifier or ""].append(Standing(status, reason, count))
-    specs = {experiment.id: _spec(experiment.spec) for experiment in experiments}
+    specs = {experiment.id: spec_of(experiment) for experiment in experiments}
     best = best_results(session, specs)
     return [
         _show(experiment, specs[experiment.id], by_experiment[experiment.id], best.get(experiment.id))
@@ -190,6 +198,8 @@ def _show(
         progress=Progress(phase=status, completed=ended, total=total, unit="jobs", eta_s=None),
         best=best,
         spec=spec,
+        labels=tuple(experiment.labels or ()),
+        notes=experiment.notes or "",
     )
 
 
@@ -200,5 +210,16 @@ def _by_key(session: Session, owner: str | None, key: str, digest: str) -> Exper
     return earlier
 
 
-def _spec(document: Mapping[str, Any]) -> ExperimentSpec:
-    return ExperimentSpec.model_validate(document)
+def spec_of(experiment: Experiment) -> ExperimentSpec:
+    """What was asked for, as a value."""
+    return ExperimentSpec.model_validate(experiment.spec)
+
+
+def spec_like(session: Session, request: LikeRequest) -> ExperimentSpec:
+    """What is asked for by naming another experiment and what is to change.
+
+    Raises:
+        NotFound: there is no such experiment.
+        ValidationError: what comes out is no spec; its places are the changes'.
+    """
+    return ExperimentSpec.model_validate(request.fields(spec_of(get(session, request.like))))

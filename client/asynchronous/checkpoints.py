@@ -6,7 +6,7 @@ from typing import Any
 
 from client.addresses import place
 from client.asynchronous.connection import Connection
-from client.documents import written
+from client.documents import body, written
 from gauntlet.resources import (
     Checkpoint,
     Classification,
@@ -29,6 +29,10 @@ class Checkpoints:
     async def checkpoint(self, identifier: str) -> Checkpoint:
         """One checkpoint."""
         return await self._http.read(Checkpoint, "GET", place("checkpoints", identifier))
+
+    async def change_checkpoint(self, identifier: str, **changes: Any) -> Checkpoint:
+        """Change its `labels` or `notes`: what is given, and None takes it away."""
+        return await self._http.read(Checkpoint, "PATCH", place("checkpoints", identifier), **body(changes))
 
     async def import_checkpoint(self, weights: Path, card: ImportCard | Mapping[str, Any]) -> ImportedCheckpoint:
         """Import a safetensors file: a card, or the same as plain data. Not sent again if the answer is lost.

@@ -5,10 +5,10 @@ from typing import Any
 
 from client.addresses import place
 from client.asynchronous.connection import Connection
-from client.documents import submission
+from client.documents import body, submission
 from gauntlet.rendering import FigureName, Format
 from gauntlet.report.report import Report
-from gauntlet.resources import Experiment
+from gauntlet.resources import Check, Experiment
 from gauntlet.spec.experiment import ExperimentSpec
 
 
@@ -18,8 +18,19 @@ class Experiments:
     async def submit(
         self, spec: ExperimentSpec | Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> Experiment:
-        """Queue an experiment: a spec, or the same as plain data such as `{"preset": "quickstart"}`."""
+        """Queue an experiment: a spec, or the same as plain data such as `{"preset": "quickstart"}`.
+
+        Plain data may have `labels` and `notes` too; `{"like": "exp_…", "changes": {…}}` is another one with changes.
+        """
         return await self._http.read(Experiment, "POST", "/v1/experiments", **submission(spec, idempotency_key))
+
+    async def validate(self, draft: ExperimentSpec | Mapping[str, Any]) -> Check:
+        """What submitting this would come to, finished or not; nothing is stored."""
+        return await self._http.read(Check, "POST", "/v1/experiments/validate", **body(draft))
+
+    async def change_experiment(self, identifier: str, **changes: Any) -> Experiment:
+        """Change its `name`, `labels` or `notes`: what is given, and None takes it away."""
+        return await self._http.read(Experiment, "PATCH", place("experiments", identifier), **body(changes))
 
     async def experiment(self, identifier: str) -> Experiment:
         """One experiment."""

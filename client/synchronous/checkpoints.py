@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from client.addresses import place
-from client.documents import written
+from client.documents import body, written
 from client.synchronous.connection import Connection
 from gauntlet.resources import (
     Checkpoint,
@@ -29,6 +29,10 @@ class Checkpoints:
     def checkpoint(self, identifier: str) -> Checkpoint:
         """One checkpoint."""
         return self._http.read(Checkpoint, "GET", place("checkpoints", identifier))
+
+    def change_checkpoint(self, identifier: str, **changes: Any) -> Checkpoint:
+        """Change its `labels` or `notes`: what is given, and None takes it away."""
+        return self._http.read(Checkpoint, "PATCH", place("checkpoints", identifier), **body(changes))
 
     def import_checkpoint(self, weights: Path, card: ImportCard | Mapping[str, Any]) -> ImportedCheckpoint:
         """Import a safetensors file: a card, or the same as plain data. Not sent again if the answer is lost.

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from client.addresses import place
-from client.documents import submission
+from client.documents import body, submission
 from client.synchronous.connection import Connection
 from gauntlet.rendering import FigureName, Format
 from gauntlet.report.report import Report
-from gauntlet.resources import Experiment
+from gauntlet.resources import Check, Experiment
 from gauntlet.spec.experiment import ExperimentSpec
 
 
@@ -16,8 +16,19 @@ class Experiments:
     _http: Connection
 
     def submit(self, spec: ExperimentSpec | Mapping[str, Any], *, idempotency_key: str | None = None) -> Experiment:
-        """Queue an experiment: a spec, or the same as plain data such as `{"preset": "quickstart"}`."""
+        """Queue an experiment: a spec, or the same as plain data such as `{"preset": "quickstart"}`.
+
+        Plain data may have `labels` and `notes` too; `{"like": "exp_…", "changes": {…}}` is another one with changes.
+        """
         return self._http.read(Experiment, "POST", "/v1/experiments", **submission(spec, idempotency_key))
+
+    def validate(self, draft: ExperimentSpec | Mapping[str, Any]) -> Check:
+        """What submitting this would come to, finished or not; nothing is stored."""
+        return self._http.read(Check, "POST", "/v1/experiments/validate", **body(draft))
+
+    def change_experiment(self, identifier: str, **changes: Any) -> Experiment:
+        """Change its `name`, `labels` or `notes`: what is given, and None takes it away."""
+        return self._http.read(Experiment, "PATCH", place("experiments", identifier), **body(changes))
 
     def experiment(self, identifier: str) -> Experiment:
         """One experiment."""

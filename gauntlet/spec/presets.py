@@ -62,12 +62,13 @@ def overlay(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, A
     merged = dict(base)
     for key, value in override.items():
         below = merged.get(key)
-        if isinstance(below, Mapping) and isinstance(value, Mapping) and _same_type(below, value):
+        if isinstance(below, Mapping) and isinstance(value, Mapping) and is_of_one_type(below, value):
             merged[key] = overlay(below, value)
         else:
             merged[key] = value
     return merged
 
 
-def _same_type(below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
+def is_of_one_type(below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
+    """Whether an object names no other type than the one below it."""
     return all(above.get(tag, below.get(tag)) == below.get(tag) for tag in _TAGS)

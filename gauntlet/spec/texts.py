@@ -35,6 +35,11 @@ CheckpointId = Annotated[
     Field(max_length=40),
     Matching(r"^ckpt_[0-9a-z]+$", "This must be the id of a checkpoint: ckpt_, and small letters and digits."),
 ]
+ExperimentId = Annotated[
+    str,
+    Field(max_length=40),
+    Matching(r"^exp_[0-9a-z]+$", "This must be the id of an experiment: exp_, and small letters and digits."),
+]
 # One folder below the data root; never a path.
 FolderName = Annotated[
     str,

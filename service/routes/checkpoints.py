@@ -14,18 +14,20 @@ from gauntlet.resources import Checkpoint, ImportedCheckpoint, Page, ProblemErro
 from gauntlet.results.finding import Finding
 from gauntlet.spec.checkpoint_card import ImportCard
 from gauntlet.spec.messages import printable
+from gauntlet.spec.requests import CheckpointPatch
 from service.admission import Gate
 from service.answers import NEEDS_WEIGHTS
 from service.bodies import understand
 from service.data import look
-from service.dependencies import After, AllowanceDep, DatabaseDep, IdFilter, Limit, OwnerDep, SettingsDep
+from service.dependencies import After, AllowanceDep, CallerDep, DatabaseDep, IdFilter, Limit, OwnerDep, SettingsDep
 from service.errors import invalid_fields
 from service.pages import as_page
 from service.routing import Route
 from service.weights import weights_missing
-from store import checkpoints, files
+from store import annotations, checkpoints, files
 from store.errors import QuotaExceeded, RequestUnfit
 from store.models import new_id
+from store.owners import require_may_change
 
 router = APIRouter(prefix="/v1/checkpoints", tags=["checkpoints"], route_class=Route)
 
@@ -105,6 +107,18 @@ def get_checkpoint(checkpoint_id: str, database: DatabaseDep) -> Checkpoint:
     """One checkpoint with the metrics of its epoch."""
     with database.reading() as session:
         return checkpoints.show(checkpoints.get(session, checkpoint_id))
+
+
+@router.patch("/{checkpoint_id}")
+def change_checkpoint(
+    checkpoint_id: str, patch: CheckpointPatch, database: DatabaseDep, caller: CallerDep
+) -> Checkpoint:
+    """Change its labels or notes: what is named, and nothing else."""
+    with database.writing() as session:
+        checkpoint = checkpoints.get(session, checkpoint_id)
+        require_may_change(caller, checkpoint)
+        annotations.change_checkpoint(checkpoint, patch)
+        return checkpoints.show(checkpoint)
 
 
 @router.get(

@@ -1,16 +1,15 @@
 """/v1/experiments: submit, look, cancel, and read the report."""
 
 import logging
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import Field
 
-from gauntlet.checks.requests import sources
 from gauntlet.rendering import CONTENT_SECURITY_POLICY, FIGURES, MEDIA_TYPES, Format, draw, render
 from gauntlet.report.report import Report
-from gauntlet.resources import Experiment, Page, Series
-from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.resources import Check, Experiment, Page, Series
+from gauntlet.spec.requests import ExperimentDraft, ExperimentPatch, ExperimentRequest, LikeRequest
 from service.admission import SUMMARIES
 from service.answers import NEEDS_WEIGHTS
 from service.data import look, machine_of_workers
@@ -28,9 +27,10 @@ from service.dependencies import (
 from service.errors import ServiceError
 from service.pages import as_page
 from service.routing import Route
+from service.submissions import check, specified, weights_of
 from service.versions import Version
 from service.weights import require_weights
-from store import experiments, reports, series, versions
+from store import annotations, experiments, reports, series, versions
 from store.broker import wake
 from store.owners import require_may_change
 
@@ -49,7 +49,7 @@ router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=R
 
 @router.post("", status_code=202, responses=NEEDS_WEIGHTS)
 def submit(
-    spec: ExperimentSpec,
+    request: LikeRequest | ExperimentRequest,
     response: Response,
     database: DatabaseDep,
     celery: CeleryDep,
@@ -58,22 +58,29 @@ def submit(
     allowance: AllowanceDep,
     idempotency_key: IdempotencyKey = None,
 ) -> Experiment:
-    """Queue an experiment: a whole spec, or a preset with any field overridden."""
+    """Queue an experiment: a whole spec, a preset with any field overridden, or what another one was with changes."""
+    with database.reading() as session:
+        spec = specified(session, request)
     found = look(settings, spec.dataset)
     with database.writing() as session:
         machine = machine_of_workers(settings)
-        experiment, waiting = experiments.create(session, spec, idempotency_key, found, machine, owner=owner)
+        beside: dict[str, Any] = {"owner": owner, "labels": request.labels, "notes": request.notes}
+        experiment, waiting = experiments.create(session, spec, idempotency_key, found, machine, **beside)
         if waiting:
             allowance.require_jobs(session, len(waiting))
             allowance.require_bytes(session)
-            initial = spec.training.initial_checkpoint
-            started = [(initial, "/training/initial_checkpoint")] if initial else []
-            require_weights(session, settings.storage, [*started, *sources(spec.evaluation, "/evaluation")])
+            require_weights(session, settings.storage, weights_of(spec))
     if waiting:
         logger.info("Experiment %s (%s) is queued: %s.", experiment.id, experiment.name, ", ".join(waiting))
     wake(celery, len(waiting))
     response.headers["Location"] = f"/v1/experiments/{experiment.id}"
     return _read(database, experiment.id)
+
+
+@router.post("/validate")
+def validate(draft: ExperimentDraft, database: DatabaseDep, settings: SettingsDep) -> Check:
+    """What submitting this would come to: all its faults, or its runs, its data, and what it takes. Stores nothing."""
+    return check(database, settings, draft.root)
 
 
 @router.get("")
@@ -88,6 +95,18 @@ def list_experiments(database: DatabaseDep, limit: Limit = 20, after: After = No
 @router.get("/{experiment_id}", dependencies=[Depends(_EXPERIMENT)])
 def get_experiment(experiment_id: str, database: DatabaseDep) -> Experiment:
     """One experiment with its status."""
+    return _read(database, experiment_id)
+
+
+@router.patch("/{experiment_id}")
+def change_experiment(
+    experiment_id: str, patch: ExperimentPatch, database: DatabaseDep, caller: CallerDep
+) -> Experiment:
+    """Change its name, labels or notes: what is named, and nothing else. Its spec never changes."""
+    with database.writing() as session:
+        experiment = experiments.get(session, experiment_id)
+        require_may_change(caller, experiment)
+        annotations.change_experiment(session, experiment, patch)
     return _read(database, experiment_id)
 
 

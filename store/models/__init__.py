@@ -12,6 +12,7 @@ from store.models.jobs import (
     Evaluation,
     EvaluationBatch,
     Experiment,
+    ExperimentLabel,
     Job,
     Run,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "EvaluationBatch",
     "Event",
     "Experiment",
+    "ExperimentLabel",
     "Job",
     "Run",
     "Token",

@@ -36,6 +36,18 @@ class Experiment(Base):
     spec: Mapped[dict[str, Any]] = mapped_column(Json)
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
     request_sha256: Mapped[str] = mapped_column(String(64))
+    labels: Mapped[list[str] | None] = mapped_column(Json)
+    notes: Mapped[str | None] = mapped_column(Text)
+
+
+class ExperimentLabel(Base):
+    """An experiment's labels again, to be searched; `store.annotations` writes both."""
+
+    __tablename__ = "experiment_labels"
+    __table_args__ = (Index(None, "label", "experiment_id"),)
+
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"), primary_key=True)
+    label: Mapped[str] = mapped_column(String(80), primary_key=True)
 
 
 class Job:
@@ -109,6 +121,8 @@ class Checkpoint(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     bytes: Mapped[int] = mapped_column(BigInteger)
     metrics: Mapped[dict[str, float]] = mapped_column(Json)
+    labels: Mapped[list[str] | None] = mapped_column(Json)
+    notes: Mapped[str | None] = mapped_column(Text)
     run: Mapped[Run | None] = relationship(lazy="raise")
 
 

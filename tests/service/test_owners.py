@@ -17,7 +17,10 @@ from tests.service.logins import login
 from tests.service.test_origins import every_request, rows
 
 # What a route reads before it looks whose the object is; a route that takes a body has its entry here.
-BODIES: dict[tuple[str, str], Any] = {}
+BODIES: dict[tuple[str, str], Any] = {
+    ("PATCH", "/v1/experiments/{experiment_id}"): {"notes": "mine"},
+    ("PATCH", "/v1/checkpoints/{checkpoint_id}"): {"notes": "mine"},
+}
 
 
 @pytest.fixture

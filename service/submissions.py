@@ -1,0 +1,79 @@
+"""What a request for an experiment comes to: its spec, and all that is wrong with it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from sqlalchemy.orm import Session
+
+from gauntlet.checks.requests import experiment_faults, named_checkpoints, remarks, sources
+from gauntlet.resources import Check, PlannedRun, ProblemError
+from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.messages import printable
+from gauntlet.spec.requests import ExperimentRequest, LikeRequest
+from service.data import look, machine_of_workers
+from service.errors import ServiceError, invalid_fields, problem_errors
+from service.settings import ServiceSettings
+from service.weights import require_weights
+from store import checkpoints, estimates, experiments
+from store.database import Database
+from store.errors import NotFound
+
+
+def specified(session: Session, request: ExperimentRequest | LikeRequest) -> ExperimentSpec:
+    """The spec that is asked for.
+
+    Raises:
+        ServiceError: 422, it is asked for as another with changes, and there is no such one or it comes to no spec.
+    """
+    if isinstance(request, ExperimentRequest):
+        return request.spec()
+    try:
+        return experiments.spec_like(session, request)
+    except NotFound as error:
+        raise invalid_fields([ProblemError(pointer="/like", message=str(error))]) from error
+    except ValidationError as error:
+        raise invalid_fields(problem_errors(error.errors(include_url=False), ExperimentSpec, "/changes")) from error
+
+
+def weights_of(spec: ExperimentSpec) -> Sequence[tuple[str, str]]:
+    """The checkpoints whose weights an experiment needs, with the fields that name them."""
+    initial = spec.training.initial_checkpoint
+    started = [(initial, "/training/initial_checkpoint")] if initial else []
+    return [*started, *sources(spec.evaluation, "/evaluation")]
+
+
+def check(database: Database, settings: ServiceSettings, fields: Mapping[str, Any]) -> Check:
+    """What would become of a request, finished or not. Nothing is stored."""
+    kind: type[BaseModel] = LikeRequest if "like" in fields else ExperimentRequest
+    try:
+        request = kind.model_validate(fields)
+        assert isinstance(request, ExperimentRequest | LikeRequest)
+        with database.reading() as session:
+            spec = specified(session, request)
+    except ValidationError as error:
+        return Check(faults=tuple(problem_errors(error.errors(include_url=False), kind)))
+    except ServiceError as error:
+        return Check(faults=error.errors)
+    found = look(settings, spec.dataset)
+    with database.reading() as session:
+        cards = checkpoints.cards(session, named_checkpoints(spec))
+        told = experiment_faults(spec, found, cards, machine_of_workers(settings))
+        faults = tuple(ProblemError(pointer=each.pointer, message=printable(each.message)) for each in told)
+        return Check(
+            faults=faults or _weights_gone(session, settings, spec),
+            remarks=tuple(remarks(spec, found, cards)),
+            dataset=found,
+            spec=spec,
+            runs=tuple(PlannedRun(objective=label, seed=run.seed) for label, run in spec.runs()),
+            estimates=estimates.of_time(session, spec, found),
+            checkpoint_bytes=estimates.of_disk(session, spec),
+        )
+
+
+def _weights_gone(session: Session, settings: ServiceSettings, spec: ExperimentSpec) -> tuple[ProblemError, ...]:
+    try:
+        require_weights(session, settings.storage, weights_of(spec))
+    except ServiceError as error:
+        return error.errors
+    return ()

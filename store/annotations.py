@@ -1,0 +1,36 @@
+"""What people write beside experiments and checkpoints: names, labels and notes."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, insert
+from sqlalchemy.orm import Session
+
+from gauntlet.spec.requests import CheckpointPatch, ExperimentPatch
+from store.models import Checkpoint, Experiment, ExperimentLabel
+
+
+def label(session: Session, experiment: Experiment, labels: Sequence[str]) -> None:
+    """Give a stored experiment these labels and no others."""
+    experiment.labels = list(labels)
+    session.execute(delete(ExperimentLabel).where(ExperimentLabel.experiment_id == experiment.id))
+    if labels:
+        rows = [{"experiment_id": experiment.id, "label": each} for each in labels]
+        session.execute(insert(ExperimentLabel), rows)
+
+
+def change_experiment(session: Session, experiment: Experiment, patch: ExperimentPatch) -> None:
+    """Change what the patch names. A name that is taken away is the spec's again."""
+    if "name" in patch.model_fields_set:
+        experiment.name = patch.name or experiment.spec["name"]
+    if "labels" in patch.model_fields_set:
+        label(session, experiment, patch.labels or ())
+    if "notes" in patch.model_fields_set:
+        experiment.notes = patch.notes
+
+
+def change_checkpoint(checkpoint: Checkpoint, patch: CheckpointPatch) -> None:
+    """Change what the patch names."""
+    if "labels" in patch.model_fields_set:
+        checkpoint.labels = list(patch.labels or ())
+    if "notes" in patch.model_fields_set:
+        checkpoint.notes = patch.notes

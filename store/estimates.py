@@ -1,0 +1,163 @@
+"""What an experiment would take, by what earlier ones took: times per device, and bytes of its checkpoints.
+
+Only the newest jobs are looked at, and of them those that computed alike. What nobody measured is not guessed.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, defer
+
+from gauntlet.checks.description import DatasetDescription
+from gauntlet.report.progress import StageCount
+from gauntlet.resources import Estimate
+from gauntlet.results.stage_results import NATURAL
+from gauntlet.spec.attacks import AnyAttack, attack_label
+from gauntlet.spec.checkpoint_card import CheckpointCard
+from gauntlet.spec.ensembles import parts_of
+from gauntlet.spec.experiment import ExperimentSpec, RunSpec
+from store import batches
+from store.evaluations import specified
+from store.models import Checkpoint, EpochMetrics, Evaluation, Run
+
+# Read for one request; each has up to 10 kB of spec.
+_NEWEST: Final = 50
+
+# By device: seconds per image.
+_Paces = dict[str, float]
+
+
+def of_time(session: Session, spec: ExperimentSpec, found: DatasetDescription | None) -> tuple[Estimate, ...]:
+    """What its jobs would take on each device that something alike ran on, the newest first.
+
+    Args:
+        found: the data set, without which nothing is known of how long training takes.
+    """
+    runs, evaluations = _runs(session), _evaluations(session, spec)
+    trained = [_training_paces(runs, run) for run in _one_of_each_objective(spec)]
+    attacked = [_attack_paces(evaluations, attack) for attack in (None, *spec.evaluation.attacks)]
+    devices = dict.fromkeys(device for paces in (*trained, *attacked) for device in paces)
+    images = _training_images(spec, found)
+    test_images = spec.evaluation.samples
+    if found is not None and found.test is not None:
+        test_images = min(test_images, found.test.images)
+    shown = len(spec.seeds) * spec.training.epochs * images if images is not None else None
+    evaluated = len(spec.objectives) * len(spec.seeds) * len(spec.evaluation.select) * test_images
+    return tuple(
+        Estimate(
+            device=device,
+            training_seconds=None if shown is None else _total(trained, device, shown),
+            evaluation_seconds=_total(attacked, device, evaluated),
+        )
+        for device in devices
+    )
+
+
+def of_disk(session: Session, spec: ExperimentSpec) -> int | None:
+    """What its checkpoints would take, by the newest one of the same network; None where there is none."""
+    query = select(Checkpoint.card, Checkpoint.bytes).order_by(Checkpoint.id.desc()).limit(_NEWEST)
+    training = spec.training
+    kept = sum(training.keeps(epoch) for epoch in range(1, training.epochs + 1))
+    for card, size in session.execute(query):
+        if _network_of(CheckpointCard.model_validate(card)) == (spec.architecture, spec.dataset.image_shape):
+            return kept * len(spec.objectives) * len(spec.seeds) * int(size)
+    return None
+
+
+def _total(paces: Sequence[Mapping[str, float]], device: str, images: int) -> float | None:
+    if not all(device in each for each in paces):
+        return None
+    return images * sum(each[device] for each in paces)
+
+
+def _one_of_each_objective(spec: ExperimentSpec) -> Iterator[RunSpec]:
+    for _, run in spec.runs()[:: len(spec.seeds)]:
+        yield run
+
+
+def _training_images(spec: ExperimentSpec, found: DatasetDescription | None) -> int | None:
+    if found is None or found.train is None:
+        return None
+    images = min(found.train.images, spec.dataset.train_samples or found.train.images)
+    return images - spec.evaluation.held_out(images)
+
+
+def _runs(session: Session) -> list[tuple[str, RunSpec, float]]:
+    """The newest runs: device, what was trained, and seconds per image."""
+    query = (
+        select(Run.device, Run.spec, func.avg(1 / EpochMetrics.images_per_second))
+        .join(EpochMetrics, EpochMetrics.run_id == Run.id)
+        .where(Run.id.in_(_newest(Run)), Run.device.is_not(None), EpochMetrics.images_per_second > 0)
+        .group_by(Run.id)
+        .order_by(Run.id.desc())
+    )
+    return [(device or "", RunSpec.model_validate(spec), pace) for device, spec, pace in session.execute(query)]
+
+
+def _training_paces(runs: Sequence[tuple[str, RunSpec, float]], wanted: RunSpec) -> _Paces:
+    """Of the newest runs that computed the same for each image."""
+    paces: _Paces = {}
+    for device, run, pace in runs:
+        if _work_of(run) == _work_of(wanted):
+            paces.setdefault(device, pace)
+    return paces
+
+
+def _evaluations(session: Session, spec: ExperimentSpec) -> list[tuple[Evaluation, Mapping[str, StageCount]]]:
+    """The newest evaluations of the same network on as large images, with the counts of their stages."""
+    query = (
+        select(Evaluation, Checkpoint.card)
+        .options(defer(Evaluation.outcome, raiseload=True))
+        .join(Checkpoint, Checkpoint.id == Evaluation.checkpoint_id)
+        .where(Evaluation.id.in_(_newest(Evaluation)), Evaluation.device.is_not(None))
+        .order_by(Evaluation.id.desc())
+    )
+    network = spec.architecture, spec.dataset.image_shape
+    alike = [row for row, card in session.execute(query) if _network_of(CheckpointCard.model_validate(card)) == network]
+    counts = batches.stage_counts(session, [row.id for row in alike])
+    return [(row, counts[row.id]) for row in alike]
+
+
+def _attack_paces(
+    evaluations: Sequence[tuple[Evaluation, Mapping[str, StageCount]]], attack: AnyAttack | None
+) -> _Paces:
+    """Of the newest evaluations with that attack, whatever its budget, or of their pass without any."""
+    paces: _Paces = {}
+    for evaluation, counts in evaluations:
+        measured = [counts.get(stage) for stage in _stages(evaluation, attack)]
+        images = evaluation.images
+        # What was another's result, or was skipped, says nothing of how long it takes.
+        if measured and images and all(stage and stage.measured == stage.images for stage in measured):
+            paces.setdefault(str(evaluation.device), sum(stage.seconds for stage in measured if stage) / images)
+    return paces
+
+
+def _stages(evaluation: Evaluation, attack: AnyAttack | None) -> list[str]:
+    if attack is None:
+        return [NATURAL]
+    for done in specified(evaluation).attacks:
+        if _without_budget(done) == _without_budget(attack):
+            label = attack_label(done)
+            return [f"{label}:{part}" for part in parts_of(done)] or [label]
+    return []
+
+
+def _newest(model: type[Run] | type[Evaluation]) -> Any:
+    return select(model.id).where(model.status == "succeeded").order_by(model.id.desc()).limit(_NEWEST)
+
+
+def _network_of(card: CheckpointCard) -> tuple[Any, tuple[int, int, int]]:
+    return card.architecture, card.image_shape
+
+
+def _work_of(run: RunSpec) -> tuple[Any, ...]:
+    """What decides how long an image takes: the network, what it learns from, how that is attacked and computed."""
+    attacked = run.adversary.model_dump(exclude={"eps"})
+    training = run.training
+    how = training.mix, training.precision, training.compile
+    return run.architecture, run.dataset.image_shape, run.objective.kind, attacked, how
+
+
+def _without_budget(attack: AnyAttack) -> str:
+    return attack_label(attack).rpartition("@")[0]

@@ -1,0 +1,80 @@
+"""Times and bytes that earlier jobs took, told of what computes alike."""
+
+from typing import Any
+
+import pytest
+
+from gauntlet.checks.description import ClassImages, DatasetDescription, SplitDescription
+from gauntlet.spec.experiment import ExperimentSpec
+from store import estimates, jobs, runs
+from store.database import Database
+from tests.evaluations import finished
+from tests.store.recorded import submit, train
+
+HERE = DatasetDescription(
+    dataset="digits",
+    train=SplitDescription(classes=(ClassImages(name="0", images=1_437),)),
+    test=SplitDescription(classes=(ClassImages(name="0", images=360),)),
+)
+
+
+@pytest.fixture(autouse=True)
+def _measured(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """A run of 64 images/s and its evaluation, 16 images in a second without attack and in another under FGSM."""
+    _, held = submit(database, tiny_spec)
+    with database.writing() as session:
+        jobs.note_device(session, held, "cpu")
+    train(database, tiny_spec, held, range(1, 5))
+    with database.writing() as session:
+        (waiting,) = runs.complete(session, held)
+    finished(database, waiting, natural=12, robust=9)
+    with database.writing() as session:
+        evaluation = session.get_one(jobs.JOB_MODELS["evaluation"], waiting)
+        evaluation.device = "cpu"
+
+
+def told(database: Database, spec: ExperimentSpec, **changes: Any) -> tuple[Any, int | None]:
+    changed = ExperimentSpec.model_validate(spec.model_dump(mode="json") | changes)
+    with database.reading() as session:
+        return estimates.of_time(session, changed, HERE), estimates.of_disk(session, changed)
+
+
+def test_what_was_measured_is_told(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """4 epochs of 96 images at 64 a second; 16 images twice at 16 a second; two checkpoints of 10 bytes."""
+    ((estimate,), disk) = told(database, tiny_spec)
+    assert (estimate.device, estimate.training_seconds, estimate.evaluation_seconds) == ("cpu", 6.0, 2.0)
+    assert disk == 20
+
+
+def test_more_of_it_takes_longer(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Seeds, epochs and images; another budget takes the same; never more test images than there are."""
+    attacks = [{"kind": "fgsm", "eps": "1/255"}, {"kind": "fgsm", "eps": "2/255"}]
+    evaluation = {"attacks": attacks, "samples": 10_000}
+    training = {"epochs": 8, "checkpoint_every": 3}
+    ((estimate,), disk) = told(database, tiny_spec, seeds=[0, 1], evaluation=evaluation, training=training)
+    assert estimate.training_seconds == pytest.approx(2 * 8 * 96 / 64)
+    assert estimate.evaluation_seconds == pytest.approx(2 * 3 * 360 / 16)
+    assert disk == 2 * 3 * 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "known"),
+    [
+        ({"training": {"precision": "bf16"}}, (False, True, True)),
+        ({"objectives": [{"kind": "policy_gradient"}]}, (False, True, True)),
+        ({"evaluation": {"attacks": [{"kind": "pgd", "eps": "8/255"}]}}, (True, False, True)),
+        ({"architecture": {"kind": "resnet18"}}, (False, False, False)),
+        ({"dataset": {"name": "cifar10"}}, (False, False, False)),
+    ],
+    ids=str,
+)
+def test_what_was_not_measured_is_not_guessed(
+    database: Database,
+    tiny_spec: ExperimentSpec,
+    changes: dict[str, Any],
+    known: tuple[bool, bool, bool],
+) -> None:
+    """Training by objective and precision, evaluating by attack, both by network and image size."""
+    found, disk = told(database, tiny_spec, **changes)
+    times = (found[0].training_seconds, found[0].evaluation_seconds) if found else (None, None)
+    assert tuple(value is not None for value in (*times, disk)) == known
