@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "2026_11_27_labels_and_notes"
-down_revision = "2026_11_27_quotas"
+down_revision = "2026_11_27_pauses"
 branch_labels = None
 depends_on = None
 
