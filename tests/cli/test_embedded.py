@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -38,93 +40,106 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def start(tmp_path: Path, **environment: str) -> tuple[subprocess.Popen[str], GauntletClient]:
-    port = free_port("127.0.0.1", 0)
-    environment = os.environ | {"GAUNTLET_HOME": str(tmp_path / "home"), "GAUNTLET_PORT": str(port)} | environment
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cli", "up"], env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    assert process.stdout is not None
-    assert any("Gauntlet runs at" in line for line in process.stdout)
-    return process, GauntletClient(f"http://127.0.0.1:{port}")
+@dataclass(frozen=True)
+class Up:
+    """`gauntlet up` on a data folder, and what it has said so far."""
+
+    home: Path
+    process: subprocess.Popen[bytes]
+    client: GauntletClient
+    output: Path
+
+    @property
+    def said(self) -> str:
+        """Its sentences, wherever the lines were broken."""
+        return " ".join(self.output.read_text().split())
+
+    def end(self, number: signal.Signals) -> None:
+        """Send it the signal and wait for its end."""
+        self.client.close()
+        self.process.send_signal(number)
+        self.process.wait(30)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_all_of_it(tmp_path: Path, number: signal.Signals) -> None:
+def start(home: Path, **environment: str) -> Up:
+    port, output = free_port("127.0.0.1", 0), home.with_name("output.txt")
+    environment = os.environ | {"GAUNTLET_HOME": str(home), "GAUNTLET_PORT": str(port)} | environment
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli", "up"], env=environment, stdout=file, start_new_session=True
+        )
+    up = Up(home, process, GauntletClient(f"http://127.0.0.1:{port}"), output)
+    await_that(lambda: "Gauntlet runs at" in up.said)
+    return up
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One that goes on through the tests that only look at it."""
+    running = start(tmp_path_factory.mktemp("up") / "home")
+    yield running
+    running.end(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("number", "folder"), [(signal.SIGINT, "home"), (signal.SIGTERM, "long" * 30)], ids=["interrupt", "long-path"]
+)
+def test_a_signal_ends_all_of_it(tmp_path: Path, number: signal.Signals, folder: str) -> None:
     """Broker, API, worker and fork server are gone, the exit status is 0, and nothing was left behind.
 
-    What was asked of the API meanwhile is in no log. The environment's proxies have no part in it.
+    The broker's socket lies in a temporary folder, which goes too, where its own path would be too long. What was
+    asked of the API meanwhile is in no log. The environment's proxies have no part in it.
     """
-    process, client = start(tmp_path, http_proxy="http://127.0.0.1:9", all_proxy="socks5://127.0.0.1:9", no_proxy="")
-    await_that(lambda: "ready." in (tmp_path / "home/logs/worker.log").read_text())
-    below = descendants(process.pid)
-    assert len(below) >= 3
-    # Where the API looks for images: it can tell a folder that is not there from data that it cannot see.
-    assert (tmp_path / "home/data").is_dir()
-    process.send_signal(number)
-    output, _ = process.communicate(timeout=30)
-    assert process.returncode == 0
-    assert output.rstrip().endswith("Stopped.")
-    assert not client.ready()
-    client.close()
-    await_that(lambda: not any(map(is_alive, below)), patience_s=5)
-    assert not (tmp_path / "home/broker.sock").exists()
-    log = (tmp_path / "home/logs/api.log").read_text()
+    home = tmp_path / folder
+    with tempfile.TemporaryDirectory(dir="/tmp") as elsewhere:
+        proxies = {"http_proxy": "http://127.0.0.1:9", "all_proxy": "socks5://127.0.0.1:9", "no_proxy": ""}
+        up = start(home, TMPDIR=elsewhere, **proxies)
+        await_that(lambda: "ready." in (home / "logs/worker.log").read_text())
+        below = descendants(up.process.pid)
+        assert len(below) >= 3
+        long = bool(list(Path(elsewhere).glob("gauntlet-*/broker.sock")))
+        assert (long, (home / "broker.sock").exists()) == (folder != "home", folder == "home")
+        # Where the API looks for images: it can tell a folder that is not there from data that it cannot see.
+        assert (home / "data").is_dir()
+        up.end(number)
+        assert up.process.returncode == 0
+        assert up.said.endswith("Stopped.")
+        assert not GauntletClient(up.client.url).ready()
+        await_that(lambda: not any(map(is_alive, below)), patience_s=5)
+        assert not (home / "broker.sock").exists()
+        assert not list(Path(elsewhere).glob("gauntlet-*"))
+    log = (home / "logs/api.log").read_text()
     assert "Uvicorn running" in log
     assert "/readyz" not in log
 
 
-def test_a_long_path_leaves_nothing_behind(tmp_path: Path) -> None:
-    """The broker's socket lies in a temporary folder where its own path would be too long; it goes with the system."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as elsewhere:
-        process, client = start(tmp_path / ("long" * 30), TMPDIR=elsewhere)
-        client.close()
-        assert list(Path(elsewhere).glob("gauntlet-*/broker.sock"))
-        process.terminate()
-        process.communicate(timeout=30)
-        assert process.returncode == 0
-        assert not list(Path(elsewhere).glob("gauntlet-*"))
-
-
 def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:
     """After kill -9 its children end by themselves."""
-    process, client = start(tmp_path)
-    below = descendants(process.pid)
-    process.kill()
-    process.communicate()
+    up = start(tmp_path / "home")
+    below = descendants(up.process.pid)
+    up.end(signal.SIGKILL)
     await_that(lambda: not any(map(is_alive, below)), patience_s=30)
-    client.close()
 
 
-def test_a_fallen_api_comes_back(tmp_path: Path) -> None:
-    """The supervisor starts a dead child again."""
-    process, client = start(tmp_path)
-    (api,) = (pid for pid in descendants(process.pid) if b"-m\0service" in Path(f"/proc/{pid}/cmdline").read_bytes())
+def test_a_fallen_api_comes_back(up: Up) -> None:
+    """The supervisor says so and starts a dead child again."""
+    (api,) = (pid for pid in descendants(up.process.pid) if b"-m\0service" in Path(f"/proc/{pid}/cmdline").read_bytes())
     os.kill(api, signal.SIGKILL)
     await_that(lambda: not is_alive(api))
-    await_that(client.ready)
-    client.close()
-    process.terminate()
-    assert "The api ended with -9" in " ".join(process.communicate(timeout=30)[0].split())
+    await_that(up.client.ready)
+    assert "The api ended with -9" in up.said
 
 
-def test_a_folder_has_one_system(tmp_path: Path) -> None:
+def test_a_folder_has_one_system(up: Up) -> None:
     """A second one on the same folder is refused, on whatever port, and does not disturb the first."""
-    process, client = start(tmp_path)
-    environment = os.environ | {
-        "GAUNTLET_HOME": str(tmp_path / "home"),
-        "GAUNTLET_PORT": str(free_port("127.0.0.1", 0)),
-    }
+    environment = os.environ | {"GAUNTLET_HOME": str(up.home), "GAUNTLET_PORT": str(free_port("127.0.0.1", 0))}
     second = subprocess.run(
         [sys.executable, "-m", "cli", "up"], env=environment, capture_output=True, text=True, check=False
     )
     assert second.returncode == 1
     assert "GAUNTLET_HOME" in second.stderr
-    assert (tmp_path / "home/broker.sock").exists()
-    assert client.ready()
-    client.close()
-    process.terminate()
-    process.communicate(timeout=30)
+    assert (up.home / "broker.sock").exists()
+    assert up.client.ready()
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
