@@ -71,14 +71,17 @@ def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
     return f"sqlite:///{file}"
 
 
+@pytest.fixture
+def postgresql_url(postgres_server: str) -> str:
+    """A fresh migrated PostgreSQL database."""
+    return create_database(postgres_server, f"test_{next(_names)}", _TEMPLATE)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
     """A fresh migrated database of each kind."""
-    if request.param == "sqlite":
-        url: str = request.getfixturevalue("sqlite_url")
-        return url
-    server = request.getfixturevalue("postgres_server")
-    return create_database(server, f"test_{next(_names)}", _TEMPLATE)
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Whole systems over real processes."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +9,17 @@ import pytest
 from tests.e2e.system import System
 
 
-@pytest.fixture
-def system(tmp_path: Path, sqlite_url: str, broker_url: str) -> Iterator[System]:
-    """A system without a worker yet, on SQLite."""
-    with System(tmp_path, sqlite_url, broker_url) as running:
+@pytest.fixture(scope="session")
+def api(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path, broker_url: str) -> Iterator[System]:
+    """The API that these tests share, on SQLite: each looks for what it has made itself."""
+    home = tmp_path_factory.mktemp("system")
+    shutil.copy(migrated_sqlite, home / "gauntlet.db")
+    with System(home, f"sqlite:///{home / 'gauntlet.db'}", broker_url) as running:
         yield running
+
+
+@pytest.fixture
+def system(api: System) -> Iterator[System]:
+    """The shared API without a worker yet; those that a test starts end with it, and so does what it left to do."""
+    yield api
+    api.rest()

@@ -48,7 +48,7 @@ class System:
             "GAUNTLET_BROKER_URL": broker_url,
         }
         self._database_url = database_url
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
         migrate(database_url)
 
     def __enter__(self) -> Self:
@@ -60,10 +60,8 @@ class System:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.client.close()
-        for process in reversed(self._processes):
-            process.send_signal(signal.SIGTERM)
-        for process in self._processes:
-            process.wait(30)
+        self._end("worker")
+        self._end("service")
 
     def start(self, module: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start the service or a worker as the leader of a process group of its own."""
@@ -76,8 +74,25 @@ class System:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._processes.append(process)
+        self._processes[log.stem] = process
         return process
+
+    def _end(self, module: str) -> None:
+        ended = [process for name, process in self._processes.items() if name.startswith(module)]
+        for process in ended:
+            process.send_signal(signal.SIGTERM)
+        for process in ended:
+            process.wait(30)
+
+    def rest(self) -> None:
+        """End the workers, and leave nothing to do for the next one."""
+        self._end("worker")
+        for experiment in self.client.experiments():
+            if experiment.status not in TERMINAL:
+                self.client.cancel_experiment(experiment.id)
+        for evaluation in self.client.evaluations():
+            if evaluation.status not in TERMINAL:
+                self.client.cancel_evaluation(evaluation.id)
 
     def logged(self, module: str) -> str:
         """What the processes of the service or the workers, and of their jobs, have logged."""

@@ -10,6 +10,7 @@ import pytest
 
 from client import GauntletClient
 from gauntlet.resources import TERMINAL, Run
+from gauntlet.spec.experiment import ExperimentSpec
 from tests.broker import running_broker, socket_path
 from tests.e2e.system import System, await_that, kill_group
 from tests.gauntlet.examples import needs_compiler
@@ -36,6 +37,16 @@ def result(client: GauntletClient, experiment: str) -> tuple[list[Any], list[Any
 def finish(client: GauntletClient, experiment: str, patience_s: float = 90) -> None:
     await_that(lambda: client.experiment(experiment).status in TERMINAL, patience_s)
     assert client.experiment(experiment).status == "succeeded"
+
+
+@pytest.fixture(scope="session")
+def undisturbed(api: System, tiny_spec: ExperimentSpec) -> str:
+    """The tiny experiment, done by a worker that nothing happened to."""
+    api.start("worker")
+    experiment = api.client.submit(tiny_spec).id
+    finish(api.client, experiment)
+    api.rest()
+    return experiment
 
 
 @pytest.mark.parametrize(
@@ -103,17 +114,15 @@ def test_a_compiled_run_survives_a_kill_within_an_epoch_bit_by_bit(
 @pytest.mark.parametrize(
     "place", ["partial_written:9", "state_written:5", "files_written:3", "epoch_recorded:3", "batch_recorded:3"]
 )
-def test_a_job_survives_a_kill_at_any_point(system: System, tiny_document: dict[str, Any], place: str) -> None:
+def test_a_job_survives_a_kill_at_any_point(
+    system: System, tiny_document: dict[str, Any], undisturbed: str, place: str
+) -> None:
     """Killed in writing a file, between files and row, after the row, or in an evaluation: the result is the same."""
     client = system.client
-    fragile = system.start("worker", GAUNTLET_FAILPOINT=place)
+    system.forget_measurements()
+    system.start("worker", GAUNTLET_FAILPOINT=place)
     killed = client.submit(tiny_document).id
     finish(client, killed)
-    fragile.terminate()
-    system.start("worker")
-    system.forget_measurements()
-    undisturbed = client.submit(tiny_document).id
-    finish(client, undisturbed)
 
     (evaluation,) = client.evaluations(experiment=killed)
     assert (only_run(client, killed).attempt, evaluation.attempt) == ((1, 2) if place == "batch_recorded:3" else (2, 1))
@@ -121,14 +130,10 @@ def test_a_job_survives_a_kill_at_any_point(system: System, tiny_document: dict[
     await_that(system.leaves_no_orphan)
 
 
-def test_an_evaluation_by_itself_is_woken_and_survives_a_kill(system: System, tiny_document: dict[str, Any]) -> None:
+def test_an_evaluation_by_itself_is_woken_and_survives_a_kill(system: System, undisturbed: str) -> None:
     """Killed after its second batch, another attempt goes on; the next one, longer, takes over what both found."""
     client = system.client
-    worker = system.start("worker")
-    experiment = client.submit(tiny_document).id
-    finish(client, experiment)
-    worker.terminate()
-    checkpoint = next(client.checkpoints()).id
+    checkpoint = next(client.checkpoints(only_run(client, undisturbed).id)).id
     attack = {"kind": "fgsm", "eps": "16/255"}
     system.start("worker", GAUNTLET_FAILPOINT="batch_recorded:2")
     killed = client.evaluate({"checkpoint": checkpoint, "attacks": [attack], "samples": 24, "batch_size": 8}).id
@@ -177,9 +182,6 @@ def test_a_lost_broker_delays_a_run_but_does_not_lose_it(
         early = system.client.submit(tiny_document).id
         worker = system.start("worker")
         finish(system.client, early)
-        worker.terminate()
-        assert worker.wait(30) == 0
-        system.start("worker")
         with running_broker(path):
             before = system.client.submit(tiny_document).id
             finish(system.client, before)
@@ -188,6 +190,8 @@ def test_a_lost_broker_delays_a_run_but_does_not_lose_it(
             finish(system.client, between)
             after = system.client.submit(tiny_document).id
             finish(system.client, after)
+        worker.terminate()
+        assert worker.wait(30) == 0
 
 
 def test_a_broker_that_hangs_holds_up_nothing(tmp_path: Path, sqlite_url: str, tiny_document: dict[str, Any]) -> None:

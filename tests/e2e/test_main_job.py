@@ -1,5 +1,7 @@
 """The main job over real processes: one request becomes checkpoints, a report and a classified image."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,43 +30,59 @@ def comparison(tiny_document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+@pytest.fixture(scope="module")
+def working(api: System) -> Iterator[System]:
+    """The shared API, and a worker for all of these tests."""
+    api.start("worker", GAUNTLET_WORKER_SLOTS="1")
+    yield api
+    api.rest()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def on_each_database(request: pytest.FixtureRequest, tmp_path: Path, broker_url: str) -> Iterator[System]:
+    """The same, or a system of its own on PostgreSQL."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("working")
+        return
+    with System(tmp_path, request.getfixturevalue("postgresql_url"), broker_url) as system:
+        system.start("worker", GAUNTLET_WORKER_SLOTS="1")
+        yield system
+
+
 def test_one_request_becomes_a_report_and_a_classified_image(
-    tmp_path: Path, database_url: str, broker_url: str, tiny_document: dict[str, Any]
+    on_each_database: System, tmp_path: Path, tiny_document: dict[str, Any]
 ) -> None:
     """On both databases: submit, poll, read the report in two forms, download weights, classify."""
-    with System(tmp_path, database_url, broker_url) as system:
-        client = system.client
-        system.start("worker")
-        experiment = client.submit(comparison(tiny_document))
-        await_that(lambda: client.experiment(experiment.id).status in TERMINAL)
-        assert client.experiment(experiment.id).status == "succeeded"
+    system, client = on_each_database, on_each_database.client
+    experiment = client.submit(comparison(tiny_document))
+    await_that(lambda: client.experiment(experiment.id).status in TERMINAL)
+    assert client.experiment(experiment.id).status == "succeeded"
 
-        report = client.report(experiment.id)
-        assert report.complete
-        rows = {(row.objective, row.selection): row for row in report.rows}
-        assert rows.keys() == {
-            (kind, selection) for kind in ("cross_entropy", "policy_gradient") for selection in ("best_fgsm", "last")
-        }
-        for row in report.rows:
-            assert row.n == 3
-            assert 0 <= row.accuracies["autoattack@8/255"] <= row.natural_accuracy <= 1
-            assert row.test_accuracy is not None
-            assert row.generalisation_gap == pytest.approx(row.train_accuracy - row.test_accuracy)
-        assert "| policy gradient | 0 | epoch" in client.report_text(experiment.id, "md")
+    report = client.report(experiment.id)
+    assert report.complete
+    rows = {(row.objective, row.selection): row for row in report.rows}
+    assert rows.keys() == {
+        (kind, selection) for kind in ("cross_entropy", "policy_gradient") for selection in ("best_fgsm", "last")
+    }
+    for row in report.rows:
+        assert row.n == 3
+        assert 0 <= row.accuracies["autoattack@8/255"] <= row.natural_accuracy <= 1
+        assert row.test_accuracy is not None
+        assert row.generalisation_gap == pytest.approx(row.train_accuracy - row.test_accuracy)
+    assert "| policy gradient | 0 | epoch" in client.report_text(experiment.id, "md")
 
-        for run in client.runs(experiment.id):
-            assert [row.epoch for row in client.metrics(run.id)] == [1, 2, 3, 4]
-            assert [checkpoint.epoch for checkpoint in client.checkpoints(run.id)] == [4, 2]
+    for run in client.runs(experiment.id):
+        assert [row.epoch for row in client.metrics(run.id)] == [1, 2, 3, 4]
+        assert [checkpoint.epoch for checkpoint in client.checkpoints(run.id)] == [4, 2]
 
-        _require_told(system, experiment.id)
-        test, _ = load_split(Digits(), "test", tmp_path)
-        picture = tmp_path / "digit.png"
-        Image.fromarray(test.images[0, 0].numpy()).save(picture)
-        chosen = [row.checkpoint for row in report.rows if row.selection == "last"]
-        seen = client.classify([picture], chosen)
-        assert [item.checkpoint for item in seen] == chosen
-        assert all(sum(entry.probability for entry in item.probabilities) == pytest.approx(1) for item in seen)
+    _require_told(system, experiment.id)
+    test, _ = load_split(Digits(), "test", tmp_path)
+    picture = tmp_path / "digit.png"
+    Image.fromarray(test.images[0, 0].numpy()).save(picture)
+    chosen = [row.checkpoint for row in report.rows if row.selection == "last"]
+    seen = client.classify([picture], chosen)
+    assert [item.checkpoint for item in seen] == chosen
+    assert all(sum(entry.probability for entry in item.probabilities) == pytest.approx(1) for item in seen)
 
 
 def _require_told(system: System, experiment: str) -> None:
@@ -82,21 +100,20 @@ def _require_told(system: System, experiment: str) -> None:
     assert "Task gauntlet" not in log
 
 
-def test_a_folder_of_colour_images_takes_the_same_way(system: System, tiny_document: dict[str, Any]) -> None:
+def test_a_folder_of_colour_images_takes_the_same_way(working: System, tiny_document: dict[str, Any]) -> None:
     """RGB pictures in <split>/<class>/ are trained on, attacked by the whole ensemble, and named by their folders."""
-    client = system.client
-    digits, _ = load_split(Digits(), "train", system.home)
+    client = working.client
+    digits, _ = load_split(Digits(), "train", working.home)
     names = ("nought", "one", "two", "three")
     for split, start in (("train", 0), ("test", 200)):
         for name in names:
-            (system.home / "data/tinted" / split / name).mkdir(parents=True)
+            (working.home / "data/tinted" / split / name).mkdir(parents=True)
         for position in range(start, start + 100):
             label = int(digits.labels[position])
             if label < len(names):
                 grey = Image.fromarray(digits.images[position, 0].numpy())
                 tinted = Image.merge("RGB", (grey, grey.rotate(180), grey.point(lambda level: 255 - level)))
-                tinted.save(system.home / "data/tinted" / split / names[label] / f"{position}.png")
-    system.start("worker")
+                tinted.save(working.home / "data/tinted" / split / names[label] / f"{position}.png")
     document = tiny_document | {
         "dataset": {"name": "image_folder", "folder": "tinted", "image_size": 16},
         "training": {"epochs": 10, "optimizer": {"kind": "rmsprop", "lr": 1e-3}},
@@ -107,15 +124,14 @@ def test_a_folder_of_colour_images_takes_the_same_way(system: System, tiny_docum
     (row,) = client.report(experiment.id).rows
     assert row.natural_accuracy > 0
     assert row.outcome.attacks[0].survivors.keys() == {"apgd-ce", "apgd-t", "fab-t", "square"}
-    picture = next((system.home / "data/tinted/test/two").iterdir())
+    picture = next((working.home / "data/tinted/test/two").iterdir())
     (seen,) = client.classify([picture], [row.checkpoint])
     assert {entry.label for entry in seen.probabilities} == set(names)
 
 
-def test_agents_take_the_same_way(system: System, tiny_document: dict[str, Any]) -> None:
+def test_agents_take_the_same_way(working: System, tiny_document: dict[str, Any]) -> None:
     """PPO, A2C and DQN of one experiment tell a reward each epoch, keep checkpoints, are evaluated, and classify."""
-    client = system.client
-    system.start("worker")
+    client = working.client
     agents = {kind: {"kind": kind, "n_steps": 1} for kind in ("ppo", "a2c", "dqn")}
     experiment = client.submit(tiny_document | {"objectives": list(agents.values())})
     await_that(lambda: client.experiment(experiment.id).status in TERMINAL)
@@ -132,17 +148,16 @@ def test_agents_take_the_same_way(system: System, tiny_document: dict[str, Any])
         assert row.n == 16
         assert 0 <= row.accuracies["fgsm@8/255"] <= row.natural_accuracy
 
-    picture = system.home / "dark.png"
+    picture = working.home / "dark.png"
     Image.new("L", (16, 16)).save(picture)
     seen = client.classify([picture], [row.checkpoint for row in rows.values()])
     assert all(sum(entry.probability for entry in item.probabilities) == pytest.approx(1) for item in seen)
 
 
 @pytest.mark.parametrize("kind", ["cross_entropy", "ppo"])
-def test_a_running_experiment_can_be_cancelled(system: System, tiny_document: dict[str, Any], kind: str) -> None:
+def test_a_running_experiment_can_be_cancelled(working: System, tiny_document: dict[str, Any], kind: str) -> None:
     """A run in mid-training and one that waits both end as cancelled; nothing is evaluated, and no state stays."""
-    client = system.client
-    system.start("worker", GAUNTLET_WORKER_SLOTS="1")
+    client = working.client
     endless = tiny_document | {
         "objectives": [{"kind": kind}],
         "training": {"epochs": 10_000, "compile": "off"},
@@ -154,15 +169,25 @@ def test_a_running_experiment_can_be_cancelled(system: System, tiny_document: di
     await_that(lambda: client.experiment(experiment.id).status == "cancelled")
     assert {(run.status, run.status_reason) for run in client.runs(experiment.id)} == {("cancelled", "user")}
     assert list(client.evaluations(experiment=experiment.id)) == []
-    await_that(system.leaves_no_orphan)
+    await_that(working.leaves_no_orphan)
 
 
-def test_a_missing_data_set_fails_the_run_with_its_reason(system: System, tiny_document: dict[str, Any]) -> None:
-    """The run says which folder is missing; it is not tried again."""
-    client = system.client
-    system.start("worker")
-    experiment = client.submit(tiny_document | {"dataset": {"name": "image_folder", "folder": "nowhere"}})
-    await_that(lambda: client.experiment(experiment.id).status in TERMINAL)
+@contextmanager
+def hidden(folder: Path) -> Iterator[None]:
+    """Inside the block there is no such folder."""
+    elsewhere = folder.with_name("elsewhere")
+    folder.mkdir(exist_ok=True)
+    folder.rename(elsewhere)
+    yield
+    elsewhere.rename(folder)
+
+
+def test_a_missing_data_set_fails_the_run_with_its_reason(working: System, tiny_document: dict[str, Any]) -> None:
+    """The run says which folder is missing, which an API that sees no data could not; it is not tried again."""
+    client = working.client
+    with hidden(working.home / "data"):
+        experiment = client.submit(tiny_document | {"dataset": {"name": "image_folder", "folder": "nowhere"}})
+        await_that(lambda: client.experiment(experiment.id).status in TERMINAL)
     (run,) = client.runs(experiment.id)
     assert (run.status, run.status_reason, run.attempt) == ("failed", "dataset_unavailable", 1)
     assert "nowhere" in (run.status_detail or "")
@@ -170,40 +195,40 @@ def test_a_missing_data_set_fails_the_run_with_its_reason(system: System, tiny_d
 
 
 def test_an_attack_that_does_not_apply_is_refused_before_it_is_queued(
-    system: System, tiny_document: dict[str, Any]
+    working: System, tiny_document: dict[str, Any]
 ) -> None:
     """AutoAttack on two classes: the answer says so at once, and there is no experiment."""
-    client = system.client
+    client = working.client
     for split in ("train", "test"):
         for name, level in (("dark", 50), ("light", 200)):
-            folder = system.home / "data/shades" / split / name
+            folder = working.home / "data/shades" / split / name
             folder.mkdir(parents=True)
             Image.new("L", (16, 16), level).save(folder / "a.png")
     document = tiny_document | {
         "dataset": {"name": "image_folder", "folder": "shades", "image_size": 16},
         "evaluation": {"attacks": [{"kind": "autoattack", "eps": "8/255"}]},
     }
+    before = list(client.experiments())
     with pytest.raises(Refused) as refused:
         client.submit(document)
     assert "/evaluation/attacks/0" in [error.pointer for error in refused.value.problem.errors]
-    assert list(client.experiments()) == []
+    assert list(client.experiments()) == before
 
 
-def test_a_diverging_run_ends_as_diverged(system: System, tiny_document: dict[str, Any]) -> None:
+def test_a_diverging_run_ends_as_diverged(working: System, tiny_document: dict[str, Any]) -> None:
     """A learning rate far too high is noticed; the run fails once and is not repeated."""
-    client = system.client
-    system.start("worker")
+    client = working.client
     training = {"epochs": 50, "optimizer": {"kind": "rmsprop", "lr": 10.0}}
     experiment = client.submit(tiny_document | {"training": training})
     await_that(lambda: client.experiment(experiment.id).status in TERMINAL)
     (run,) = client.runs(experiment.id)
     assert (run.status, run.status_reason, run.attempt) == ("failed", "diverged", 1)
-    await_that(lambda: "the run is failed (diverged): Training diverged" in system.logged("worker"))
-    await_that(system.leaves_no_orphan)
+    await_that(lambda: "the run is failed (diverged): Training diverged" in working.logged("worker"))
+    await_that(working.leaves_no_orphan)
 
 
-def test_the_client_says_what_was_refused(system: System, tiny_document: dict[str, Any]) -> None:
+def test_the_client_says_what_was_refused(working: System, tiny_document: dict[str, Any]) -> None:
     """A refusal carries the problem, field by field."""
     with pytest.raises(Refused, match="/adversary/eps") as refusal:
-        system.client.submit(tiny_document | {"adversary": {"kind": "fgsm", "eps": "8/0"}})
+        working.client.submit(tiny_document | {"adversary": {"kind": "fgsm", "eps": "8/0"}})
     assert refusal.value.problem.status == 422
