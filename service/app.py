@@ -13,6 +13,7 @@ from gauntlet.resources import Problem
 from service import errors
 from service.access import Access
 from service.answers import document
+from service.classification import Classifier
 from service.edge import Edge
 from service.images import Decoder
 from service.readiness import Readiness
@@ -55,7 +56,8 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         current_default_thread_limiter().total_tokens = THREADS
         yield
-        await app.state.decoder.close()
+        await app.state.decoder.process.close()
+        await app.state.classifier.process.close()
         app.state.celery.close()
         app.state.database.close()
 
@@ -76,6 +78,7 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
     app.state.access = Access(settings, app.state.database)
     app.state.readiness = Readiness(app.state.database)
     app.state.decoder = Decoder(most_pixels=settings.max_image_pixels, most_seconds=settings.max_decoding_s)
+    app.state.classifier = Classifier()
     app.state.celery = create_celery(settings.broker_url, socket_timeout_s=_BROKER_PATIENCE_S)
     app.state.kept_answers = KeptAnswers()
     errors.install(app)

@@ -10,6 +10,7 @@ from pydantic_core import PydanticKnownError
 
 from gauntlet.spec.texts import Matching
 from service.access import Access
+from service.classification import Classifier
 from service.images import Decoder
 from service.readiness import Readiness
 from service.settings import ServiceSettings
@@ -41,6 +42,11 @@ async def _readiness(request: Request) -> Readiness:
     return readiness
 
 
+async def _classifier(request: Request) -> Classifier:
+    classifier: Classifier = request.app.state.classifier
+    return classifier
+
+
 async def _decoder(request: Request) -> Decoder:
     decoder: Decoder = request.app.state.decoder
     return decoder
@@ -69,6 +75,7 @@ async def _owner(request: Request) -> str | None:
 SettingsDep = Annotated[ServiceSettings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 CeleryDep = Annotated[Celery, Depends(_celery)]
+ClassifierDep = Annotated[Classifier, Depends(_classifier)]
 DecoderDep = Annotated[Decoder, Depends(_decoder)]
 ReadinessDep = Annotated[Readiness, Depends(_readiness)]
 AccessDep = Annotated[Access, Depends(_access)]

@@ -98,6 +98,9 @@ class ServiceSettings(StoreSettings):
     max_decoding_s: PositiveSeconds = Field(
         default=10.0, description="How long a request's pictures may take a processor to decode, all together."
     )
+    max_import_s: PositiveSeconds = Field(
+        default=60.0, description="How long a model that is imported may take a processor to be read and tried."
+    )
 
     @model_validator(mode="after")
     def _key_below_home(self) -> Self:

@@ -7,7 +7,9 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedRandom
 from pathlib import Path
+from typing import BinaryIO
 
 from store import failpoints
 from store.jobs import Claim
@@ -36,36 +38,44 @@ def write(root: Path, path: str, content: bytes) -> StoredFile:
     """
     target = root / path
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(target.name + _PARTIAL)
+    aside = _aside(target)
     try:
         with aside.open("wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        failpoints.reach("partial_written")
-        aside.rename(target)
+            _settle(file, target)
     except BaseException:
         with contextlib.suppress(OSError):
             aside.unlink()
         raise
-    _sync_folder(target.parent)
     return StoredFile(path, hashlib.sha256(content).hexdigest(), len(content))
 
 
-def write_import(root: Path, identifier: str, content: bytes) -> StoredFile:
-    """Store weights whose row is yet to be committed; call `settle_import` when it is.
+def begin_import(root: Path, identifier: str) -> BufferedRandom:
+    """A file for weights whose row is yet to be committed; whoever has written it calls `keep_import`.
 
     Raises:
-        OSError: they cannot be written; nothing is left of them.
+        OSError: it cannot be made; nothing is left of it.
     """
-    mark = root / identifier / _UNRECORDED
-    mark.parent.mkdir(parents=True, exist_ok=True)
+    target = root / _imported(identifier)
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        mark.touch()
-        return write(root, f"{identifier}/weights.safetensors", content)
+        target.with_name(_UNRECORDED).touch()
+        return _aside(target).open("w+b")
     except OSError:
         delete_import(root, identifier)
         raise
+
+
+def keep_import(root: Path, identifier: str, file: BufferedRandom) -> StoredFile:
+    """Store what `begin_import` gave, durably; call `settle_import` when its row is committed.
+
+    Raises:
+        OSError: it cannot be stored.
+    """
+    path = _imported(identifier)
+    _settle(file, root / path)
+    file.seek(0)
+    return StoredFile(path, hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size)
 
 
 def settle_import(root: Path, identifier: str) -> None:
@@ -125,6 +135,23 @@ def _delete_unrecorded(root: Path, folder: Path, recorded: set[str]) -> None:
     for file in folder.iterdir():
         if str(file.relative_to(root)) not in recorded:
             file.unlink(missing_ok=True)
+
+
+def _imported(identifier: str) -> str:
+    return f"{identifier}/weights.safetensors"
+
+
+def _aside(target: Path) -> Path:
+    return target.with_name(target.name + _PARTIAL)
+
+
+def _settle(file: BinaryIO, target: Path) -> None:
+    """Put what was written aside in its place."""
+    file.flush()
+    os.fsync(file.fileno())
+    failpoints.reach("partial_written")
+    _aside(target).rename(target)
+    _sync_folder(target.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -20,6 +20,7 @@ from gauntlet.errors import (
     PrecisionUnsupported,
     TrainingDiverged,
 )
+from gauntlet.models.memory import is_out_of_memory
 from store import jobs, logs
 from store.broker import create_celery, wake
 from store.database import Database
@@ -91,15 +92,10 @@ def _work(database: Database, held: Claim, settings: WorkerSettings, heartbeat: 
         _put_back(put_back, database, held, settings, "storage", str(error))
     except Exception as error:
         logger.exception("The %s failed.", held.kind)
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             _put_back(jobs.give_up, database, held, settings, "out_of_memory", str(error))
         else:
             _fail(database, held, "internal_error", f"{type(error).__name__}: {error}")
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # On the CPU torch has no class of its own for it.
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _fail(database: Database, held: Claim, reason: str, detail: str) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gauntlet.errors import GauntletError, ModelUnfit
+from gauntlet.models.memory import is_out_of_memory
 from gauntlet.results.finding import Finding, FindingKind
 
 _MATRIX = 2
@@ -19,10 +20,10 @@ def answer(model: nn.Module, images: Tensor) -> object:
     """
     try:
         return model(images)
-    except (GauntletError, torch.OutOfMemoryError, MemoryError):
+    except GauntletError:
         raise
     except Exception as error:
-        if "can't allocate memory" in str(error):  # torch has no class of its own for it on the CPU
+        if is_out_of_memory(error):
             raise
         gradient = " that require a gradient" if images.requires_grad else ""
         raise ModelUnfit(

@@ -5,12 +5,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.kinds import ArchitectureSpec, DatasetSpec, Spec, tag_required
+from gauntlet.spec.kinds import ArchitectureSpec, DatasetSpec, Side, Spec, require_size, tag_required
 from gauntlet.spec.lists import Listed
 from gauntlet.spec.texts import Label, Source
 
 Channels = Annotated[int, Field(ge=1, le=16)]
-Side = Annotated[int, Field(ge=10, le=128)]
 ImageShape = Annotated[tuple[Channels, Side, Side], Listed(3, 3)]
 MOST_CLASSES = 10_000
 
@@ -79,6 +78,11 @@ class CheckpointCard(Spec):
             self.normalisation.require_channels(self.image_shape[0])
         return self
 
+    @model_validator(mode="after")
+    def _images_are_not_too_large(self) -> Self:
+        require_size(self.architecture, self.image_shape, ("image_shape",))
+        return self
+
 
 class ImportCard(Spec):
     """What whoever imports weights says of them; a card without what the data set's name says already."""
@@ -134,6 +138,11 @@ class ImportCard(Spec):
         if value is not None:
             value.require_unit_scale()
         return value
+
+    @model_validator(mode="after")
+    def _images_are_not_too_large(self) -> Self:
+        require_size(self.architecture, self.dataset.image_shape, ("dataset", "image_size"))
+        return self
 
     def card(self) -> CheckpointCard:
         """The card of the checkpoint that the import makes."""

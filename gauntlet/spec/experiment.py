@@ -20,6 +20,7 @@ from gauntlet.spec.kinds import (
     RmsProp,
     Spec,
     faulty_fields,
+    require_size,
 )
 from gauntlet.spec.lists import Listed, refuse_duplicates
 from gauntlet.spec.objective_labels import objective_labels
@@ -92,6 +93,11 @@ class RunSpec(Spec):
         return self.objective
 
     @model_validator(mode="after")
+    def _images_are_not_too_large(self) -> Self:
+        require_size(self.architecture, self.dataset.image_shape, ("dataset", "image_size"))
+        return self
+
+    @model_validator(mode="after")
     def _fit_for_an_agent(self) -> Self:
         _refuse_unfit_for_agents([self.objective], self.adversary, self.training)
         return self
@@ -142,6 +148,11 @@ class ExperimentSpec(Spec):
     def _runs_are_few(self) -> Self:
         if len(self.objectives) * len(self.seeds) > MAX_RUNS:
             raise ValueError(f"objectives × seeds is more than {MAX_RUNS} runs")
+        return self
+
+    @model_validator(mode="after")
+    def _images_are_not_too_large(self) -> Self:
+        require_size(self.architecture, self.dataset.image_shape, ("dataset", "image_size"))
         return self
 
     @model_validator(mode="after")

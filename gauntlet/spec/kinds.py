@@ -68,6 +68,7 @@ def tag_required(tag: str) -> ConfigDict:
     return ConfigDict(json_schema_extra=require)
 
 
+Side = Annotated[int, Field(ge=10, le=256)]
 TrainSamples = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 
@@ -103,7 +104,7 @@ class ImageFolder(Spec):
     model_config = tag_required("name")
     name: Literal["image_folder"] = "image_folder"
     folder: FolderName
-    image_size: Annotated[int, Field(ge=10, le=128)] = 32
+    image_size: Side = 32
     train_samples: TrainSamples | None = None
 
     @property
@@ -135,6 +136,23 @@ class ResNet(Spec):
 
 
 ArchitectureSpec = Annotated[Cnn | ResNet, Field(discriminator="kind")]
+
+_LARGEST_OF_CNN = 128
+
+
+def require_size(architecture: Cnn | ResNet, image_shape: tuple[int, int, int], place: tuple[str, ...]) -> None:
+    """Refuse images, (channels, height, width), that are too large for a network; `place` is the field that says so.
+
+    Raises:
+        ValidationError: the cnn's dense layer would have too many weights: 126 million at 256 × 256.
+    """
+    largest = max(image_shape[1:])
+    if isinstance(architecture, Cnn) and largest > _LARGEST_OF_CNN:
+        told = (
+            f"the architecture cnn takes images of at most {_LARGEST_OF_CNN} × {_LARGEST_OF_CNN}, because its dense "
+            f"layer grows with their area; take resnet18 for images of {image_shape[1]} × {image_shape[2]}"
+        )
+        raise faulty_fields([(place, largest, told)])
 
 
 class FgsmAdversary(Spec):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
 from gauntlet.checks.description import DatasetDescription
@@ -12,7 +13,7 @@ from gauntlet.checks.requests import import_faults
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.resources import Checkpoint, ImportedCheckpoint, Page, ProblemError
 from gauntlet.results.finding import Finding
-from gauntlet.spec.checkpoint_card import ImportCard
+from gauntlet.spec.checkpoint_card import CheckpointCard, ImportCard
 from gauntlet.spec.messages import printable
 from gauntlet.spec.requests import CheckpointPatch
 from service.admission import Gate
@@ -21,24 +22,29 @@ from service.bodies import understand
 from service.data import look
 from service.dependencies import After, AllowanceDep, CallerDep, DatabaseDep, IdFilter, Limit, OwnerDep, SettingsDep
 from service.errors import invalid_fields
+from service.imports import examine
 from service.pages import as_page
 from service.routing import Route
+from service.settings import ServiceSettings
 from service.weights import weights_missing
 from store import annotations, checkpoints, files
+from store.database import Database
 from store.errors import QuotaExceeded, RequestUnfit
+from store.files import StoredFile
 from store.models import new_id
 from store.owners import require_may_change
+from store.quotas import Allowance
 
 router = APIRouter(prefix="/v1/checkpoints", tags=["checkpoints"], route_class=Route)
 
-# Its weights may fill 512 MiB of the disk, and trying it takes a thread and as much memory.
+# Its weights may fill 512 MiB of the disk, and trying it takes a processor and up to 2 GiB of memory.
 IMPORTS = Gate(1, "Another model is being imported; try again in a few seconds.", retry_after_s=5)
 
 logger = logging.getLogger(__name__)
 
 
 @router.post("", status_code=201, dependencies=[Depends(IMPORTS)])
-def import_checkpoint(
+async def import_checkpoint(
     weights: Annotated[UploadFile, File(description="A safetensors file: the state of the network that `card` names.")],
     card: Annotated[
         str, Form(min_length=1, description="JSON: name, source, architecture, dataset, classes, normalisation.")
@@ -50,34 +56,59 @@ def import_checkpoint(
     response: Response,
 ) -> ImportedCheckpoint:
     """Import a model that was trained elsewhere. It is tried on noise; `findings` says what looks wrong with it."""
+    described, found = await run_in_threadpool(_understood, card, settings)
+    await run_in_threadpool(_require_room, database, allowance)
+    identifier = new_id("ckpt")
+    with await run_in_threadpool(files.begin_import, settings.storage, identifier) as file:
+        try:
+            findings = await examine(weights.file, described, file, most_seconds=settings.max_import_s)
+            stored = await run_in_threadpool(files.keep_import, settings.storage, identifier, file)
+        except Exception as error:
+            # Of one whose client left, a worker deletes what is there.
+            await run_in_threadpool(files.delete_import, settings.storage, identifier)
+            if isinstance(error, CheckpointInvalid):
+                raise invalid_fields([ProblemError(pointer="/weights", message=printable(str(error)))]) from error
+            raise
+    shown = await run_in_threadpool(_record, database, settings, (identifier, described, stored), owner, allowance)
+    logger.info("Checkpoint %s (%s) is imported: %d bytes.", identifier, shown.name, stored.bytes)
+    response.headers["Location"] = f"/v1/checkpoints/{identifier}"
+    return ImportedCheckpoint(**dict(shown), findings=(*findings, *_without_images(found)))
+
+
+def _understood(card: str, settings: ServiceSettings) -> tuple[CheckpointCard, DatasetDescription | None]:
+    """What is imported, and what lies there of its test images."""
     described = understand(card, ImportCard, within="/card").card()
     found = look(settings, described.dataset, ("test",))
     if faults := import_faults(described, found):
         raise RequestUnfit(faults)
+    return described, found
+
+
+def _require_room(database: Database, allowance: Allowance) -> None:
+    """Look whether the owner may import any more, before the model is tried."""
     with database.reading() as session:
         allowance.require_room(session)
-    # Imported on the first import: torch takes seconds to load and the API starts in about one.
-    from service.importing import examine
 
-    identifier = new_id("ckpt")
-    try:
-        content, findings = examine(weights.file, described)
-    except CheckpointInvalid as error:
-        raise invalid_fields([ProblemError(pointer="/weights", message=printable(str(error)))]) from error
-    stored = files.write_import(settings.storage, identifier, content)
+
+def _record(
+    database: Database,
+    settings: ServiceSettings,
+    checkpoint: tuple[str, CheckpointCard, StoredFile],
+    owner: str | None,
+    allowance: Allowance,
+) -> Checkpoint:
+    identifier, card, stored = checkpoint
     # If this fails the file stays, for a commit may go through whose answer is lost. A worker deletes what has no row.
     try:
         with database.writing() as session:
-            shown = checkpoints.show(checkpoints.add_imported(session, identifier, described, stored, owner=owner))
+            shown = checkpoints.show(checkpoints.add_imported(session, identifier, card, stored, owner=owner))
             allowance.take_upload(session)
             allowance.require_bytes(session)
     except QuotaExceeded:
         files.delete_import(settings.storage, identifier)
         raise
     files.settle_import(settings.storage, identifier)
-    logger.info("Checkpoint %s (%s) is imported: %d bytes.", identifier, shown.name, stored.bytes)
-    response.headers["Location"] = f"/v1/checkpoints/{identifier}"
-    return ImportedCheckpoint(**dict(shown), findings=(*findings, *_without_images(found)))
+    return shown
 
 
 def _without_images(found: DatasetDescription | None) -> Iterator[Finding]:

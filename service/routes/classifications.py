@@ -1,23 +1,24 @@
 """/v1/classifications: pictures in, predictions out."""
 
-from collections.abc import Sequence
-from functools import cache
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
 from pydantic import AfterValidator
 
 from gauntlet.data.picture_files import FORMATS_IN_WORDS
-from gauntlet.errors import CheckpointInvalid, OutputNotFinite
+from gauntlet.errors import CheckpointInvalid
 from gauntlet.resources import Classification, Page, ProblemError
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.lists import refuse_duplicates
 from service.admission import Gate
 from service.answers import NAMES_CHECKPOINTS, NEEDS_WEIGHTS
-from service.dependencies import DatabaseDep, DecoderDep, SettingsDep
+from service.classification import NotClassified
+from service.dependencies import ClassifierDep, DatabaseDep, DecoderDep, SettingsDep
 from service.errors import ServiceError
-from service.images import Seen, name_of
+from service.images import name_of
 from service.routing import Route
 from service.settings import ServiceSettings
 from service.weights import require_weights
@@ -25,16 +26,11 @@ from store import checkpoints
 from store.database import Database
 from store.models import Checkpoint
 
-if TYPE_CHECKING:
-    from service.classification import Classifier
-
 router = APIRouter(prefix="/v1/classifications", tags=["classifications"], route_class=Route)
 
 _MOST_CHECKPOINTS = 8
 # Measured: an answer of so many takes 70 MB to put together and write.
 _MOST_PROBABILITIES = 100_000
-# What is read once a request at most is kept for the next one: a ResNet-18 has 45 MB, the paper's CNN 5.
-_MOST_BYTES_OF_MODELS = 64 << 20
 
 # One request is worked on at a time in the whole process, so that many uploads at once cannot fill the memory; a few
 # wait for their turn.
@@ -64,6 +60,7 @@ async def classify(
     database: DatabaseDep,
     settings: SettingsDep,
     decoder: DecoderDep,
+    classifier: ClassifierDep,
 ) -> Response:
     """Each image seen by each checkpoint, in the order given; it is stretched to the size that a model was made for."""
     chosen = await run_in_threadpool(_chosen, database, settings, checkpoint, len(image))
@@ -75,7 +72,16 @@ async def classify(
         by_checkpoint.append([])
         for upload, forms in zip(image, seen, strict=True):
             pointer = f"/image/{len(by_checkpoint[-1])}"
-            one = await run_in_threadpool(_classify, forms[card.image_shape], name_of(upload), pointer, row, settings)
+            file = checkpoints.file_of(row, settings.storage)
+            with _told(row, name_of(upload), pointer):
+                one = await classifier.classify(
+                    forms[card.image_shape],
+                    name_of(upload),
+                    checkpoint=row.id,
+                    card=card,
+                    sha256=row.sha256,
+                    file=file,
+                )
             by_checkpoint[-1].append(one)
     by_image = [one for of_image in zip(*by_checkpoint, strict=True) for one in of_image]
     return await run_in_threadpool(_written, by_image)
@@ -101,25 +107,18 @@ def _require_a_short_answer(pictures: int, cards: Sequence[CheckpointCard]) -> N
         raise ServiceError(422, "invalid-request", detail, [ProblemError(pointer="/image", message=detail)])
 
 
-def _classify(seen: Seen, name: str, pointer: str, row: Checkpoint, settings: ServiceSettings) -> Classification:
-    file = checkpoints.file_of(row, settings.storage)
+@contextmanager
+def _told(row: Checkpoint, name: str, pointer: str) -> Iterator[None]:
+    """Tell what keeps a picture from being classified."""
     try:
-        return _classifier().classify(seen, name, checkpoint=row.id, sha256=row.sha256, file=file)
+        yield
     except CheckpointInvalid as error:
         fault = ProblemError(pointer="/checkpoint", message=str(error))
         raise ServiceError(409, "weights-missing", str(error), [fault]) from error
-    except OutputNotFinite as error:
-        told = f"What the checkpoint {row.id} makes of this picture is infinite or not a number."
+    except NotClassified as error:
+        told = f"What the checkpoint {row.id} makes of this picture {error}."
         fault = ProblemError(pointer=pointer, message=told)
         raise ServiceError(422, "output-not-finite", f"{name}: {told}", [fault]) from error
-
-
-@cache
-def _classifier() -> "Classifier":
-    # Imported on the first classification: torch takes seconds to load and the API starts in about one.
-    from service.classification import Classifier
-
-    return Classifier(most_bytes=_MOST_BYTES_OF_MODELS)
 
 
 def _written(seen: Sequence[Classification]) -> Response:

@@ -10,7 +10,7 @@ from service.settings import ServiceSettings
 
 
 def test_importing_the_service_loads_no_torch() -> None:
-    """The API starts without torch; only a classification brings it in."""
+    """The API never loads torch: models run in processes of their own."""
     code = "import sys, service.app, client, cli.commands; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -238,7 +238,7 @@ def test_waiting_pictures_leave_threads_for_others(api: TestClient, checkpoints:
         return post(api, checkpoints[:1], encoded(digit))
 
     assert send().status_code == 200
-    decoder = api.app.state.decoder._process.pid
+    decoder = api.app.state.decoder.process._process.pid
     with ThreadPoolExecutor() as senders:
         os.kill(decoder, signal.SIGSTOP)
         try:
@@ -258,7 +258,7 @@ def test_a_client_that_leaves_makes_room(api: TestClient, checkpoints: list[str]
     """The picture that it waited for is not decoded any further, and its turn is the next one's."""
     assert post(api, checkpoints[:1], encoded(digit)).status_code == 200
     decoder = api.app.state.decoder
-    process = decoder._process.pid
+    process = decoder.process._process.pid
     form = httpx2.Request(
         "POST",
         "http://testserver/v1/classifications",
@@ -282,7 +282,7 @@ def test_a_client_that_leaves_makes_room(api: TestClient, checkpoints: list[str]
         headers = [(name.lower(), value) for name, value in form.headers.raw]
         scope = {"type": "http", "method": "POST", "path": form.url.path, "query_string": b"", "headers": headers}
         asking = asyncio.ensure_future(api.app(scope | {"root_path": ""}, receive, send))
-        await asyncio.to_thread(await_that, lambda: decoder._process.stdout._waiter is not None)
+        await asyncio.to_thread(await_that, lambda: decoder.process._process.stdout._waiter is not None)
         gone.set()
         await asking
 

@@ -43,14 +43,14 @@ def decode(
         try:
             await test(decoder)
         finally:
-            await decoder.close()
+            await decoder.process.close()
 
     asyncio.run(within())
 
 
 def pid(decoder: Decoder) -> int:
-    assert decoder._process is not None
-    return decoder._process.pid
+    assert decoder.process.pid is not None
+    return decoder.process.pid
 
 
 def is_gone(process: int) -> bool:
@@ -167,8 +167,8 @@ def test_a_process_that_breaks_down_is_replaced(busy: bool) -> None:
         process = pid(decoder)
         if not busy:
             os.kill(process, signal.SIGKILL)
-            assert decoder._process is not None
-            await decoder._process.wait()
+            assert decoder.process._process is not None
+            await decoder.process._process.wait()
         else:
             os.kill(process, signal.SIGSTOP)
             asking = asyncio.ensure_future(decoder.decode([six()], [AS_IT_IS]))
@@ -189,11 +189,11 @@ def test_a_process_that_hangs_is_ended() -> None:
         await require_well(decoder)
         process = pid(decoder)
         os.kill(process, signal.SIGSTOP)
-        decoder._patience_s = 0.1
+        decoder.process.patience_s = 0.1
         with pytest.raises(ServiceError) as caught:
             await decoder.decode([six()], [AS_IT_IS])
         assert (caught.value.status, caught.value.headers) == (503, {"Retry-After": "2"})
-        decoder._patience_s = 60
+        decoder.process.patience_s = 60
         assert is_gone(process)
         await require_well(decoder, process)
 

@@ -8,6 +8,7 @@ import pytest
 from store import files
 from store.jobs import Claim
 from tests.disks import largest_file
+from tests.imports import write_import
 
 
 def test_a_file_is_stored_with_its_digest(tmp_path: Path) -> None:
@@ -37,10 +38,16 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 def test_an_import_that_finds_no_room_leaves_nothing(tmp_path: Path) -> None:
     """Neither its file nor its mark; with room it is stored, and marked until its row is there."""
+    (tmp_path / "ckpt_0").write_bytes(b"in the way")
+    with pytest.raises(OSError, match="exists"):
+        files.begin_import(tmp_path, "ckpt_0")
     with largest_file(1_000), pytest.raises(OSError, match="too large"):
-        files.write_import(tmp_path, "ckpt_1", b"x" * 2_000)
-    assert list(tmp_path.iterdir()) == []
-    assert (tmp_path / files.write_import(tmp_path, "ckpt_1", b"x" * 2_000).path).stat().st_size == 2_000
+        write_import(tmp_path, "ckpt_1", b"x" * 2_000)
+    files.delete_import(tmp_path, "ckpt_1")
+    assert [file.name for file in tmp_path.iterdir()] == ["ckpt_0"]
+    stored = write_import(tmp_path, "ckpt_1", b"x" * 2_000)
+    assert (tmp_path / stored.path).read_bytes() == b"x" * 2_000
+    assert (stored.sha256, stored.bytes) == (hashlib.sha256(b"x" * 2_000).hexdigest(), 2_000)
     assert files.unsettled_imports(tmp_path, older_than_s=-1) == ["ckpt_1"]
 
 

@@ -12,6 +12,7 @@ from store.database import Database
 from store.files import StoredFile
 from store.jobs import Claim
 from tests.evaluations import card
+from tests.imports import write_import
 from worker.sweeper import sweep
 
 HOURS_AGO = time.time() - 7200
@@ -66,14 +67,14 @@ def test_a_run_that_ended_leaves_its_checkpoints_only(
 def test_an_import_that_was_never_recorded_is_deleted(database: Database, storage: Path) -> None:
     """After an hour without a row its file goes; one with a row, of this minute, or of another database stays."""
     for name in ("ckpt_orphan", "ckpt_recorded", "ckpt_fresh"):
-        stored = files.write_import(storage, name, b"content")
+        stored = write_import(storage, name, b"content")
         if name == "ckpt_recorded":
             with database.writing() as session:
                 checkpoints.add_imported(session, name, card(name), stored)
         if name != "ckpt_fresh":
             for file in (storage / name).iterdir():
                 os.utime(file, (HOURS_AGO, HOURS_AGO))
-    files.write_import(storage, "ckpt_of_another_database", b"content")
+    write_import(storage, "ckpt_of_another_database", b"content")
     files.settle_import(storage, "ckpt_of_another_database")
     for _ in range(2):
         sweep(database, storage, events_days=30)

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from gauntlet.spec.checkpoint_card import ImportCard
 from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.kinds import Cnn, ResNet
 from tests.gauntlet.spec.documents import changed, places, whole_documents
 
 _OF_OTHER_TYPES: dict[type, list[Any]] = {
@@ -79,3 +81,27 @@ def _is_bounded(part: dict[str, Any]) -> bool:
             return "maximum" in part
         case kind:
             return kind in {"number", "boolean", "null"}  # a number has 64 bits
+
+
+@pytest.mark.parametrize(
+    ("architecture", "side", "fits"), [(Cnn(), 128, True), (Cnn(), 129, False), (ResNet(), 256, True)]
+)
+def test_a_network_takes_images_of_its_size(architecture: Cnn | ResNet, side: int, fits: bool) -> None:
+    """The cnn has a bound of its own, in an experiment, a run and an import alike; the field is named."""
+    said: dict[str, Any] = {
+        "dataset": {"name": "image_folder", "folder": "pets", "image_size": side},
+        "architecture": architecture.model_dump(),
+    }
+    imported = said | {"name": "mine", "classes": ["cat", "dog"]}
+    for model, document in ((ExperimentSpec, {"preset": "quickstart"} | said), (ImportCard, imported)):
+        found = faults_of(model, document)
+        assert [fault["loc"] for fault in found] == ([] if fits else [("dataset", "image_size")])
+        assert all("at most 128 × 128" in fault["msg"] for fault in found)
+
+
+def faults_of(model: type[BaseModel], document: dict[str, Any]) -> list[Any]:
+    try:
+        model.model_validate(document)
+    except ValidationError as error:
+        return list(error.errors())
+    return []

@@ -1,12 +1,13 @@
 from fractions import Fraction
 
 import pytest
+import torch
 from torch import Tensor, nn
 
 from gauntlet.attacks.gradient import fgsm
-from gauntlet.data.datasets import Dataset, to_unit
+from gauntlet.data.datasets import Dataset, ImageSet, to_unit
 from gauntlet.models.checkpoints import TrainingState
-from gauntlet.training.measurement import Measurement, natural_accuracy
+from gauntlet.training.measurement import Measurement, batches_of, natural_accuracy
 from tests.gauntlet.examples import measured, network, network_with
 
 EPS = Fraction(32, 255)
@@ -80,3 +81,10 @@ def test_measuring_is_done_without_dropout(model: nn.Module, digits: Dataset, *,
     wanted = measured(model.eval(), digits.test.take(40), eps=EPS)
     assert measured(model.train(training), digits.test.take(40), eps=EPS) == wanted
     assert model.training is training
+
+
+@pytest.mark.parametrize(("side", "batches"), [(32, 2), (64, 2), (128, 5), (256, 17)])
+def test_large_images_are_measured_in_smaller_batches(side: int, batches: int) -> None:
+    """65 images: 64 at once up to 64 × 64 pixels, 16 and 4 of four and sixteen times as many."""
+    images = ImageSet(torch.zeros(65, 1, 1, 1, dtype=torch.uint8).expand(65, 3, side, side), torch.zeros(65).long())
+    assert batches_of(images) == batches

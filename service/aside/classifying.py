@@ -1,0 +1,68 @@
+"""`python -m service.aside.classifying`: the process that computes what models make of pictures. Loads torch.
+
+An order is a picture's pixels, uint8 [channels, height, width], with the "file" of a checkpoint and its "sha256". The
+answer is empty, and behind it is the probability of each class, float32; or it is refused, "damaged" where the file is.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gauntlet.data.datasets import to_unit
+from gauntlet.errors import CheckpointInvalid
+from gauntlet.models.checkpoints import LoadedModel, load_model
+from gauntlet.models.memory import is_out_of_memory
+from service.aside.bounds import Answer, serve
+
+_CPU = torch.device("cpu")
+# What is read once a request at most is kept for the next one: a ResNet-18 has 45 MB, the paper's CNN 5.
+_MOST_BYTES_OF_MODELS = 64 << 20
+
+
+class Models:
+    """Keeps the models used last, by their weights' sha256."""
+
+    def __init__(self, *, most_bytes: int = _MOST_BYTES_OF_MODELS) -> None:
+        self._most_bytes = most_bytes
+        self._models: OrderedDict[str, LoadedModel] = OrderedDict()
+
+    def classify(self, order: Mapping[str, Any], pixels: bytes) -> Answer:
+        """What the checkpoint makes of a picture, which is of its model's shape."""
+        try:
+            loaded = self._model(order["sha256"], Path(order["file"]))
+            images = torch.frombuffer(bytearray(pixels), dtype=torch.uint8).reshape(1, *loaded.card.image_shape)
+            with torch.inference_mode():
+                logits = loaded.model(to_unit(images))[0]
+        except CheckpointInvalid as error:
+            return {"refused": str(error), "damaged": True}, ()
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise MemoryError from error
+            raise
+        if not logits.isfinite().all():
+            return {"refused": "is infinite or not a number"}, ()
+        return {}, [logits.softmax(dim=0).numpy().tobytes()]
+
+    def _model(self, sha256: str, file: Path) -> LoadedModel:
+        loaded = self._models.pop(sha256, None)
+        if loaded is None:
+            self._make_room()
+            loaded = load_model(file, _CPU)
+        self._models[sha256] = loaded
+        return loaded
+
+    def _make_room(self) -> None:
+        """Drop the models used longest ago until the others have few enough bytes."""
+        while sum(map(_size, self._models.values())) > self._most_bytes:
+            self._models.popitem(last=False)
+
+
+def _size(loaded: LoadedModel) -> int:
+    return sum(tensor.nbytes for tensor in loaded.model.state_dict().values())
+
+
+if __name__ == "__main__":
+    serve(Models().classify, beyond_memory="takes more than {} MiB of memory")
