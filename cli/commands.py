@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli import checking, checkpoints, controls, evaluations, lists, system, tokens
+from cli import access, checking, checkpoints, controls, evaluations, lists, system, tokens
 from cli.connection import open_client
 from cli.documents import read_spec, told_where_it_stands
 from cli.identifiers import KINDS, kind_of
@@ -88,6 +88,8 @@ for _command in (
     evaluations.evaluations,
     evaluations.leaderboard,
     evaluations.transfer,
+    access.whoami,
+    access.audit,
     system.up,
     system.demo,
     system.migrate,

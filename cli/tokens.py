@@ -15,8 +15,9 @@ from cli.terminal import give_up, tell_id
 from gauntlet.spec.messages import faults
 from gauntlet.spec.tokens import TokenRequest
 from service.settings import ServiceSettings
-from store import secret_key
+from store import audit, secret_key
 from store import tokens as rows
+from store.audit import Deed
 from store.database import Database, migrate
 from store.errors import NotFound
 from store.token_text import new_token
@@ -46,6 +47,7 @@ def create(
         key = secret_key.read_or_make(settings.secret_key_file)
         with database.writing() as session:
             row, text = rows.create(session, key, request)
+            audit.note(session, _deed("create", row.id))
             shown = rows.show(row)
     if as_json:
         typer.echo(json.dumps({**shown.model_dump(mode="json"), "token": text}, indent=2))
@@ -87,6 +89,7 @@ def revoke(token: Annotated[str, typer.Argument(metavar="TOKEN", help="Its id, t
     try:
         with _store() as (database, _), database.writing() as session:
             rows.revoke(session, token)
+            audit.note(session, _deed("revoke", token))
     except NotFound as error:
         give_up(str(error))
 
@@ -95,6 +98,13 @@ def revoke(token: Annotated[str, typer.Argument(metavar="TOKEN", help="Its id, t
 def generate() -> None:
     """Print a fresh token that opens nothing yet: for the file that GAUNTLET_FIRST_TOKEN_FILE names."""
     tell_id(new_token())
+
+
+def _deed(command: str, token: str) -> Deed:
+    """What stands in the audit list: nobody's, for whoever may write to the database needs no token."""
+    return Deed(
+        owner=None, token=None, method="COMMAND", route=f"gauntlet tokens {command}", subject=token, request_id=None
+    )
 
 
 @contextmanager

@@ -292,6 +292,25 @@ class NewToken(Token):
     token: str
 
 
+class AuditEntry(Resource):
+    """That a request changed something, or was refused for want of rights: `outcome` is `done` or the refusal's kind.
+
+    `route` is the path with the names of its parameters, `subject` the object that was changed, or made; of several the
+    first. `owner` and `token` are None where there was no login.
+    """
+
+    id: int
+    object: Literal["audit_entry"] = "audit_entry"
+    created_at: datetime
+    owner: str | None
+    token: str | None
+    method: str
+    route: str
+    subject: str | None
+    outcome: str
+    request: str | None
+
+
 class Session(Resource):
     """Who asks. Without `login` the service takes everybody for an admin; then there is no `owner`."""
 

@@ -16,6 +16,7 @@ from starlette.types import Scope as AsgiScope
 
 from gauntlet.spec.tokens import Scope
 from service import session_cookie
+from service.audit import Audit
 from service.errors import ServiceError
 from service.failed_logins import FailedLogins
 from service.origins import is_own_pages
@@ -33,7 +34,7 @@ _SESSION = "/v1/session"
 _READING = ("GET", "HEAD", "OPTIONS")
 # Images and drafts are sent by POST, which changes nothing; who may only read logs in and out too.
 _FOR_READERS = frozenset({"/v1/classifications", "/v1/experiments/validate", _SESSION})
-_FOR_ADMINS = ("/v1/tokens",)
+_FOR_ADMINS = ("/v1/tokens", "/v1/audit")
 # A look at the database takes a millisecond; requests that wait for a token's hold up no route's thread.
 _LOOKS_AT_ONCE = 8
 
@@ -109,13 +110,14 @@ def _take_up(session: Session, key: bytes, file: Path) -> None:
 class Access:
     """Lets through the requests whose token may make them.
 
-    `is_on` says whether tokens are asked for at all, `key` is what they are hashed under.
+    `is_on` says whether tokens are asked for at all, `key` is what they are hashed under; refusals go into `audit`.
     """
 
     def __init__(self, settings: ServiceSettings, database: Database) -> None:
         self.is_on = settings.auth_is_on
         self.key = secret_key.read_or_make(settings.secret_key_file) if self.is_on else b""
         self._database = database
+        self.audit = Audit(database)
         self._failures = FailedLogins()
         self._looks: anyio.CapacityLimiter | None = None
 
@@ -139,11 +141,12 @@ class Access:
         # Made inside the event loop that it belongs to.
         self._looks = self._looks or anyio.CapacityLimiter(_LOOKS_AT_ONCE)
         caller = await anyio.to_thread.run_sync(self._caller, request, token, secret or "", limiter=self._looks)
+        request["state"]["caller"] = caller
         needed = scope_for(request["method"], request["path"])
         if not caller.may(needed):
             detail = f"This takes a token of scope {needed}; the one given has scope {caller.scope}."
+            await self.audit.note_refusal(request, "scope-too-small")
             raise ServiceError(403, "scope-too-small", detail)
-        request["state"]["caller"] = caller
 
     def log_in(self, request: AsgiScope, token: str | None) -> Caller:
         """Whose token it is that the request shows, None if it shows none.

@@ -18,6 +18,7 @@ from service.edge import Edge
 from service.images import Decoder
 from service.readiness import Readiness
 from service.routes import (
+    audit,
     checkpoints,
     classifications,
     comparisons,
@@ -76,6 +77,7 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.database = Database(settings.database_url, connections=THREADS)
     app.state.access = Access(settings, app.state.database)
+    app.state.audit = app.state.access.audit
     app.state.readiness = Readiness(app.state.database)
     app.state.decoder = Decoder(most_pixels=settings.max_image_pixels, most_seconds=settings.max_decoding_s)
     app.state.classifier = Classifier()
@@ -96,6 +98,7 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
         page,
         session,
         tokens,
+        audit,
     ):
         app.include_router(routes.router)
     document(app)

@@ -10,6 +10,7 @@ from pydantic_core import PydanticKnownError
 
 from gauntlet.spec.texts import Matching
 from service.access import Access
+from service.audit import Audit
 from service.classification import Classifier
 from service.images import Decoder
 from service.readiness import Readiness
@@ -29,8 +30,11 @@ async def _settings(request: Request) -> ServiceSettings:
 
 
 async def _database(request: Request) -> Database:
-    database: Database = request.app.state.database
-    return database
+    if request.method in ("GET", "HEAD"):
+        database: Database = request.app.state.database
+        return database
+    audit: Audit = request.app.state.audit
+    return audit.database_for(request)
 
 
 async def _celery(request: Request) -> Celery:

@@ -156,6 +156,7 @@ async def _not_found(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _not_yours(request: Request, error: Exception) -> JSONResponse:
+    await request.app.state.audit.note_refusal(request.scope, "not-yours")
     return _answer(request, 403, "not-yours", str(error))
 
 

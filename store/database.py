@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -96,12 +97,21 @@ class Database:
         if self._engine.dialect.name == "postgresql":
             # One view for all statements of a block, as a read transaction of SQLite has it anyway.
             reading["isolation_level"] = "REPEATABLE READ"
+        self._begin_with: Callable[[Session], None] | None = None
         self._read = sessionmaker(self._engine.execution_options(**reading), expire_on_commit=False)
+
+    def beginning_with(self, work: Callable[[Session], None]) -> "Database":
+        """The same database, where every transaction that may write begins with `work`."""
+        other = copy(self)
+        other._begin_with = work  # noqa: SLF001  # one of its own kind
+        return other
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A transaction that may write: committed when the block ends, rolled back when it raises."""
         with self._write.begin() as session:
+            if self._begin_with is not None:
+                self._begin_with(session)
             yield session
             for work in session.info.pop(_LAST, ()):
                 work(session)

@@ -18,7 +18,7 @@ class PageOf(Generic[Row]):
     has_more: bool
 
 
-def newest_first(session: Session, query: Select[Row], key: Any, *, after: str | None, limit: int) -> PageOf[Row]:
+def newest_first(session: Session, query: Select[Row], key: Any, *, after: str | int | None, limit: int) -> PageOf[Row]:
     """The `limit` rows of `query` that come after the cursor, by descending `key`."""
     if after is not None:
         query = query.where(key < after)

@@ -32,7 +32,9 @@ def create_worker(settings: WorkerSettings) -> Celery:
     reconciler = Rounds("reconciler", look, settings.reconcile_s)
     # Apart from the reconciler, which a storage that hangs must not hold up.
     sweeper = Rounds(
-        "sweeper", partial(sweep, database, settings.storage, events_days=settings.events_days), settings.sweep_s
+        "sweeper",
+        partial(sweep, database, settings.storage, events_days=settings.events_days, audit_days=settings.audit_days),
+        settings.sweep_s,
     )
 
     @app.task(name=TASK)

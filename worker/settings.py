@@ -64,6 +64,9 @@ class WorkerSettings(StoreSettings):
         le=36_500,
         description="How many days the events that repeat what is stored elsewhere are kept; a run's notes stay.",
     )
+    audit_days: int = Field(
+        default=365, ge=1, le=36_500, description="How many days the entries of the audit list are kept."
+    )
     state_every_s: PositiveSeconds = Field(
         default=30,
         description="How often a training state is saved between checkpoints, within an epoch too: what a crash costs.",

@@ -1,9 +1,9 @@
-"""Deletes files that no row needs, and old events. Every worker does it; all of it is idempotent."""
+"""Deletes files that no row needs, and old events and entries of the audit list. Every worker does it, harmlessly."""
 
 import logging
 from pathlib import Path
 
-from store import checkpoints, events, files, runs
+from store import audit, checkpoints, events, files, runs
 from store.database import Database
 
 logger = logging.getLogger(__name__)
@@ -12,8 +12,8 @@ logger = logging.getLogger(__name__)
 _IMPORT_GRACE_S = 3600.0
 
 
-def sweep(database: Database, storage: Path, *, events_days: int) -> None:
-    """Delete the training states of runs that ended, what attempts left, imports that came to nothing, and old events.
+def sweep(database: Database, storage: Path, *, events_days: int, audit_days: int) -> None:
+    """Delete the training states of runs that ended, what attempts left, imports that came to nothing, and what is old.
 
     What this database never knew is left alone, so that another one on the same storage loses nothing.
     """
@@ -34,3 +34,5 @@ def sweep(database: Database, storage: Path, *, events_days: int) -> None:
             files.delete_import(storage, identifier)
     if count := events.forget_old(database, older_than_days=events_days):
         logger.info("%d events older than %d days are forgotten.", count, events_days)
+    if count := audit.forget_old(database, older_than_days=audit_days):
+        logger.info("%d entries of the audit list older than %d days are forgotten.", count, audit_days)

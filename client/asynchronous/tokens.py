@@ -1,13 +1,16 @@
-"""Tokens, for admins."""
+"""Who one is; and, for admins, tokens and the audit list."""
 
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from client.addresses import place
 from client.asynchronous.connection import Connection
 from client.documents import body
 from gauntlet.resources import (
+    AuditEntry,
     NewToken,
+    Session,
     Token,
 )
 from gauntlet.spec.tokens import TokenRequest
@@ -27,3 +30,14 @@ class Tokens:
     async def revoke_token(self, identifier: str) -> Token:
         """Let a token open nothing from now on."""
         return await self._http.read(Token, "DELETE", place("tokens", identifier))
+
+    async def session(self) -> Session:
+        """Who asks, and what they may do; whether the service wants a login at all."""
+        return await self._http.read(Session, "GET", "/v1/session")
+
+    def audit(
+        self, owner: str | None = None, *, since: datetime | None = None, until: datetime | None = None
+    ) -> AsyncIterator[AuditEntry]:
+        """Who did what, newest first, as an admin; of one owner, and between two moments with their time zones."""
+        named = {"owner": owner, "since": since and since.isoformat(), "until": until and until.isoformat()}
+        return self._http.all(AuditEntry, "/v1/audit", **{name: value for name, value in named.items() if value})

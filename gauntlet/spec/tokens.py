@@ -1,5 +1,6 @@
 """What is asked for where a token is made."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -17,9 +18,19 @@ Owner = Annotated[
     ),
 ]
 _SECONDS = {"h": 3_600, "d": 86_400, "w": 604_800}
-Duration = Annotated[
-    str, Matching(r"^[1-9][0-9]{0,4}[hdw]$", "This must be a number of hours, days or weeks, such as 12h, 90d or 4w.")
-]
+_FORM, _WORDS = r"^[1-9][0-9]{0,4}[hdw]$", "This must be a number of hours, days or weeks, such as 12h, 90d or 4w."
+Duration = Annotated[str, Matching(_FORM, _WORDS)]
+
+
+def seconds_of(duration: str) -> float:
+    """How long a duration is.
+
+    Raises:
+        ValueError: it is none; the message says what it must be.
+    """
+    if re.fullmatch(_FORM, duration) is None:
+        raise ValueError(_WORDS)
+    return float(int(duration[:-1]) * _SECONDS[duration[-1]])
 
 
 class SessionRequest(Spec):
@@ -45,4 +56,4 @@ class TokenRequest(Spec):
     @property
     def expires_in_s(self) -> float | None:
         """The same in seconds."""
-        return None if self.expires is None else int(self.expires[:-1]) * _SECONDS[self.expires[-1]]
+        return None if self.expires is None else seconds_of(self.expires)

@@ -31,6 +31,7 @@ def begin_session(
     if not access.is_on:
         return _show(None)
     caller = access.log_in(request.scope, exchange.token or token_in(request.headers))
+    request.state.caller = caller
     with database.writing() as session:
         begun = sessions.begin(session, access.key, caller, lasts_s=settings.session_s)
     session_cookie.hand_out(response, request.scope["scheme"], begun.secret, lasts_s=begun.lasts_s)

@@ -4,6 +4,7 @@ Times are seconds since 1970 by the database's clock.
 """
 
 from store.models.access import BrowserSession, Token, Upload
+from store.models.audit import AuditEntry
 from store.models.base import STATUSES, Base, new_id
 from store.models.events import Event
 from store.models.jobs import (
@@ -19,6 +20,7 @@ from store.models.jobs import (
 
 __all__ = [
     "STATUSES",
+    "AuditEntry",
     "Base",
     "BrowserSession",
     "Checkpoint",

@@ -15,7 +15,7 @@ from service.errors import ServiceError
 from service.origins import Door
 from service.settings import ServiceSettings
 from store.database import Database
-from store.models import Base
+from store.models import AuditEntry, Base
 from tests.service.conftest import STATIC
 
 FOREIGN = "https://evil.example"
@@ -50,9 +50,11 @@ def every_request(app: FastAPI) -> Iterator[tuple[str, str]]:
 
 
 def rows(settings: ServiceSettings) -> list[Any]:
+    """Every row but of the audit list, where some refusals stand too."""
     database = Database(settings.database_url)
     with database.reading() as session:
-        found = [session.execute(select(table)).all() for table in Base.metadata.sorted_tables]
+        changed = (table for table in Base.metadata.sorted_tables if table is not AuditEntry.__table__)
+        found = [session.execute(select(table)).all() for table in changed]
     database.close()
     return found
 

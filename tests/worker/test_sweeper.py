@@ -57,7 +57,7 @@ def test_a_run_that_ended_leaves_its_checkpoints_only(
     kept = {f"{folder}/weights", unknown.path}
     kept |= {f"{files.attempt_folder(running)}/{name}" for name in ("state", "weights", "weights.partial")}
     for _ in range(2):
-        sweep(database, storage, events_days=30)
+        sweep(database, storage, events_days=30, audit_days=30)
         assert left(storage) == kept
     with database.reading() as session:
         assert runs.get(session, ended.id).resume_path is None
@@ -77,7 +77,7 @@ def test_an_import_that_was_never_recorded_is_deleted(database: Database, storag
     write_import(storage, "ckpt_of_another_database", b"content")
     files.settle_import(storage, "ckpt_of_another_database")
     for _ in range(2):
-        sweep(database, storage, events_days=30)
+        sweep(database, storage, events_days=30, audit_days=30)
         assert left(storage) == {
             "ckpt_recorded/weights.safetensors",
             "ckpt_fresh/unrecorded",
@@ -89,4 +89,4 @@ def test_an_import_that_was_never_recorded_is_deleted(database: Database, storag
 
 def test_there_may_be_no_storage_yet(database: Database, storage: Path) -> None:
     """Before the first file there is nothing to sweep."""
-    sweep(database, storage, events_days=30)
+    sweep(database, storage, events_days=30, audit_days=30)

@@ -1,0 +1,32 @@
+"""/v1/audit: who did what; for admins alone (`service.access`)."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime
+
+from gauntlet.resources import AuditEntry, Page
+from gauntlet.spec.tokens import Owner
+from service.dependencies import AfterNumber, DatabaseDep, Limit
+from service.pages import as_page
+from service.routing import Route
+from store import audit
+
+router = APIRouter(prefix="/v1/audit", tags=["tokens"], route_class=Route)
+
+
+@router.get("")
+def list_audit(
+    database: DatabaseDep,
+    owner: Annotated[Owner | None, Query(description="Only what this owner did, or was refused.")] = None,
+    since: Annotated[
+        AwareDatetime | None, Query(description="Only from this moment on, such as 2026-11-27T00:00Z.")
+    ] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Only before this moment.")] = None,
+    limit: Limit = 20,
+    after: AfterNumber = None,
+) -> Page[AuditEntry]:
+    """Requests that changed something, and those refused for want of rights, newest first."""
+    with database.reading() as session:
+        found = audit.page(session, owner=owner, since=since, until=until, after=after, limit=limit)
+    return as_page(found, audit.show, lambda entry: entry.id)
