@@ -81,6 +81,7 @@ for _command in (
     controls.cancel,
     controls.pause,
     controls.resume,
+    controls.retry,
     checkpoints.weights,
     checkpoints.classify,
     evaluations.evaluate,

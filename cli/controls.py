@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from cli.connection import open_client
 from cli.identifiers import AnyId, kind_of
 from cli.json_output import AsJson, print_json
-from cli.terminal import give_up, say
+from cli.terminal import give_up, say, tell_id
 from client import GauntletClient
 from gauntlet.resources import TERMINAL, Evaluation, Experiment, Run
 
@@ -29,6 +29,9 @@ _RESUME: _Asks = {
 }
 
 
+_RETRY: _Asks = {"a run": GauntletClient.retry_run, "an evaluation": GauntletClient.retry_evaluation}
+
+
 def cancel(identifier: AnyId, *, json: AsJson = False) -> None:
     """Cancel a run or an evaluation, or all of an experiment."""
     _ask(_CANCEL, identifier, "cancelling; running jobs stop at their next batch", as_json=json)
@@ -45,6 +48,22 @@ def pause(identifier: AnyId, *, json: AsJson = False) -> None:
 def resume(identifier: AnyId, *, json: AsJson = False) -> None:
     """Let what is paused go on where it stopped."""
     _ask(_RESUME, identifier, None, as_json=json)
+
+
+def retry(identifier: AnyId, *, json: AsJson = False) -> None:
+    """Queue a run or an evaluation in the place of one that failed or was cancelled, and print its id.
+
+    A run goes on from the last saved state, an evaluation after the batches that are done.
+    """
+    kind = kind_of(identifier)
+    if kind not in _RETRY:
+        give_up(f"{identifier} is the id of {kind}; a run or an evaluation can be retried.")
+    with open_client() as client:
+        job = _RETRY[kind](client, identifier)
+    if json:
+        print_json(job)
+    else:
+        tell_id(job.id)
 
 
 def _ask(asks: _Asks, identifier: str, while_running: str | None, *, as_json: bool) -> None:

@@ -73,7 +73,10 @@ class Experiment(Resource):
 
 
 class Job(Resource):
-    """What runs and evaluations share. `stopping` is what a running one was asked to do at its next batch."""
+    """What runs and evaluations share. `stopping` is what a running one was asked to do at its next batch.
+
+    `retry_of` is the job whose place it took, `retried_by` the one that took its own.
+    """
 
     id: str
     object: str
@@ -86,6 +89,8 @@ class Job(Resource):
     status_detail: str | None
     stopping: Literal["cancel", "pause"] | None = None  # an earlier service does not say
     attempt: int
+    retry_of: str | None = None
+    retried_by: str | None = None
     device: str | None
     progress: Progress | None
 

@@ -25,7 +25,7 @@ _MEANINGS = {
     "or a quota is used up.",
     404: "There is no such object.",
     408: "The request did not arrive in time.",
-    409: "The file of a checkpoint that is needed is gone.",
+    409: "The file of a checkpoint that is needed is gone, or what is asked does not go with how the object stands.",
     413: "The body is larger than the bound.",
     415: "The body, or a file in it, is of a type or charset that is not read.",
     416: "The range lies outside of the file.",
@@ -39,6 +39,7 @@ _MEANINGS = {
 }
 # What a route says itself, for it cannot be told from what it asks for.
 NEEDS_WEIGHTS: dict[int | str, dict[str, Any]] = {409: {}}
+MAY_BE_REFUSED: dict[int | str, dict[str, Any]] = {409: {}}
 NAMES_CHECKPOINTS: dict[int | str, dict[str, Any]] = {404: {}}
 
 

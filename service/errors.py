@@ -21,7 +21,7 @@ from gauntlet.resources import Problem, ProblemError
 from gauntlet.spec.messages import MOST_FAULTS, faults, printable
 from service.paths import methods_of
 from store.database import says_full
-from store.errors import IdempotencyConflict, NotFound, NotYours, QuotaExceeded, RequestUnfit
+from store.errors import IdempotencyConflict, NotFound, NotYours, QuotaExceeded, Refused, RequestUnfit
 from store.files import STORAGE_FULL
 
 logger = logging.getLogger(__name__)
@@ -81,6 +81,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(QuotaExceeded, _quota_exceeded)
     app.add_exception_handler(IdempotencyConflict, _idempotency_conflict)
     app.add_exception_handler(RequestUnfit, _request_unfit)
+    app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(OSError, _storage_fault)
     app.add_exception_handler(OperationalError, _database_unavailable)
     app.add_exception_handler(NoConnectionFree, _no_connection_free)
@@ -177,6 +178,10 @@ async def _request_unfit(request: Request, error: Exception) -> JSONResponse:
     told = error.faults[:MOST_FAULTS]
     errors = [ProblemError(pointer=fault.pointer, message=printable(fault.message)) for fault in told]
     return await _service_error(request, invalid_fields(errors))
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    return _answer(request, 409, "conflict", printable(str(error)))
 
 
 async def _storage_fault(request: Request, error: Exception) -> JSONResponse:

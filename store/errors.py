@@ -6,6 +6,7 @@ StoreError
 ├── QuotaExceeded         its owner would have more than is allowed
 ├── IdempotencyConflict   the key was used before with another request
 ├── RequestUnfit          a request does not fit its data or the checkpoints it names
+├── Refused               what is asked of an object does not go with how it stands
 └── LeaseLost             another attempt, or a cancel, has taken the job over
 """
 
@@ -50,6 +51,10 @@ class RequestUnfit(StoreError):
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__(" ".join(fault.message for fault in faults))
         self.faults = tuple(faults)
+
+
+class Refused(StoreError):
+    """What is asked of an object does not go with how it stands."""
 
 
 class LeaseLost(StoreError):

@@ -166,7 +166,8 @@ def show(session: Session, experiments: Sequence[Experiment]) -> list[resources.
     by_experiment: dict[str, list[Standing]] = {identifier: [] for identifier in identifiers}
     for model in (Run, Evaluation):
         place = (model.experiment_id, model.status, model.status_reason)
-        query = select(*place, func.count()).where(model.experiment_id.in_(identifiers)).group_by(*place)
+        ours = model.experiment_id.in_(identifiers), model.retried_by.is_(None)
+        query = select(*place, func.count()).where(*ours).group_by(*place)
         for identifier, status, reason, count in session.execute(query):
             by_experiment[identifier or ""].append(Standing(status, reason, count))
     specs = {experiment.id: spec_of(experiment) for experiment in experiments}

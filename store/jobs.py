@@ -255,6 +255,8 @@ def shown(job: Job) -> dict[str, Any]:
         "status_detail": job.status_detail,
         "stopping": _asked(cancel=job.cancel_requested, pause=job.pause_requested) if job.status == "running" else None,
         "attempt": job.attempt,
+        "retry_of": job.retry_of,
+        "retried_by": job.retried_by,
         "device": job.device,
         "progress": progress,
     }

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session, defer
 
 from gauntlet import resources
@@ -31,7 +31,7 @@ def build(session: Session, experiment_id: str) -> Report:
         NotFound: there is no such experiment.
     """
     (shown,) = experiments.show(session, [experiments.get(session, experiment_id)])
-    of_experiment = select(Run).where(Run.experiment_id == experiment_id).order_by(Run.ordinal)
+    of_experiment = _runs_of(experiment_id)
     runs = session.scalars(of_experiment.options(_WITHOUT_SPEC)).all()
     measured = _measured(session, experiment_id)
     found = session.execute(
@@ -63,6 +63,11 @@ def build(session: Session, experiment_id: str) -> Report:
         costs=_costs(session, runs),
         warnings=[*_doubts_of_data(read), *_absences(session, experiment_id)],
     )
+
+
+def _runs_of(experiment_id: str) -> Select[tuple[Run]]:
+    """Its runs in their order; of one that was retried, the retry alone."""
+    return select(Run).where(Run.experiment_id == experiment_id, Run.retried_by.is_(None)).order_by(Run.ordinal)
 
 
 def _measured(session: Session, experiment_id: str) -> dict[str, Evaluation]:
@@ -180,14 +185,16 @@ def _doubts_of_data(read: Sequence[tuple[Run, DatasetDescription]]) -> Iterator[
 
 def _absences(session: Session, experiment_id: str) -> Iterator[str]:
     """What a reader must know of how the runs went, and of what is missing."""
-    runs = select(Run).where(Run.experiment_id == experiment_id).order_by(Run.ordinal)
+    runs = _runs_of(experiment_id)
     resumed = runs.join(Event, and_(Event.subject == Run.id, Event.type.in_(events.NOTES))).add_columns(Event.message)
     for run, message in session.execute(resumed.where(Event.kind.in_(_TOLD_EVENTS))):
         yield f"{_named(run)}: {message}"
     for run in session.scalars(runs.where(Run.status == "failed")):
         yield f"{_named(run)}: training failed. {run.status_detail or run.status_reason}"
     evaluated = runs.join(Evaluation, Evaluation.run_id == Run.id).add_columns(Evaluation)
-    for run, evaluation in session.execute(evaluated.where(Evaluation.status == "failed")):
+    for run, evaluation in session.execute(
+        evaluated.where(Evaluation.status == "failed", Evaluation.retried_by.is_(None))
+    ):
         yield f"{_named(run)}: evaluation failed. {evaluation.status_detail or evaluation.status_reason}"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import and_, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
@@ -164,10 +164,17 @@ def recorded_files(session: Session, run_id: str) -> set[str]:
     return paths | ({state} if state else set())
 
 
-def forget_states_of_ended(session: Session) -> None:
-    """Take the training states from runs that will not go on."""
-    ended = update(Run).where(Run.status.not_in(jobs.ACTIVE), Run.resume_path.is_not(None))
+def forget_states_of_ended(session: Session, *, older_than_s: float) -> None:
+    """Take the training states from runs that will not go on, though one that ended lately may be retried."""
+    retriable = and_(Run.status.in_(("failed", "cancelled")), func.coalesce(Run.status_reason, "") != "diverged")
+    kept = and_(retriable, Run.finished_at > db_now() - older_than_s)
+    ended = update(Run).where(Run.status.not_in(jobs.ACTIVE), Run.resume_path.is_not(None), ~kept)
     session.execute(ended.values(resume_path=None, resume_sha256=None, resume_bytes=None))
+
+
+def state_paths(session: Session) -> set[str]:
+    """Where all training states lie that a run may go on from."""
+    return set(session.scalars(select(Run.resume_path).where(Run.resume_path.is_not(None))))  # type: ignore[arg-type]  # none is None
 
 
 def ended(session: Session) -> set[str]:

@@ -20,11 +20,10 @@ def of_experiment(session: Session, experiment_id: str, names: Collection[str]) 
         NotFound: there is no such experiment.
     """
     experiments.get(session, experiment_id)
-    runs = session.execute(
-        select(Run.id, Run.objective, Run.seed).where(Run.experiment_id == experiment_id).order_by(Run.ordinal)
-    ).all()
+    current = Run.experiment_id == experiment_id, Run.retried_by.is_(None)
+    runs = session.execute(select(Run.id, Run.objective, Run.seed).where(*current).order_by(Run.ordinal)).all()
     recorded = select(EpochMetrics.run_id, EpochMetrics.epoch, EpochMetrics.metrics)
-    of_them = recorded.join(Run, Run.id == EpochMetrics.run_id).where(Run.experiment_id == experiment_id)
+    of_them = recorded.join(Run, Run.id == EpochMetrics.run_id).where(*current)
     by_run: dict[str, list[tuple[int, dict[str, float]]]] = {run.id: [] for run in runs}
     known: dict[str, None] = {}
     for run_id, epoch, metrics in session.execute(of_them.order_by(EpochMetrics.run_id, EpochMetrics.epoch)):

@@ -11,10 +11,12 @@ from store.models import Evaluation, Run
 
 
 def status_of(session: Session, experiment_id: str) -> Status | None:
-    """The experiment's status, or None if it has no jobs; counted from indices alone."""
+    """The experiment's status, or None if it has no jobs; counted from its jobs but those that were retried."""
     counts: Counter[str] = Counter()
     for model in (Run, Evaluation):
-        query = select(model.status, func.count()).where(model.experiment_id == experiment_id)
+        query = select(model.status, func.count()).where(
+            model.experiment_id == experiment_id, model.retried_by.is_(None)
+        )
         for status, count in session.execute(query.group_by(model.status)):
             counts[status] += count
     return _overall(counts) if counts else None

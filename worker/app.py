@@ -31,11 +31,12 @@ def create_worker(settings: WorkerSettings) -> Celery:
     look = partial(reconcile, database, processes, retry_s=settings.retry_s)
     reconciler = Rounds("reconciler", look, settings.reconcile_s)
     # Apart from the reconciler, which a storage that hangs must not hold up.
-    sweeper = Rounds(
-        "sweeper",
-        partial(sweep, database, settings.storage, events_days=settings.events_days, audit_days=settings.audit_days),
-        settings.sweep_s,
-    )
+    ages = {
+        "events_days": settings.events_days,
+        "audit_days": settings.audit_days,
+        "retry_days": settings.retry_days,
+    }
+    sweeper = Rounds("sweeper", partial(sweep, database, settings.storage, **ages), settings.sweep_s)
 
     @app.task(name=TASK)
     def work() -> None:

@@ -67,6 +67,12 @@ class WorkerSettings(StoreSettings):
     audit_days: int = Field(
         default=365, ge=1, le=36_500, description="How many days the entries of the audit list are kept."
     )
+    retry_days: int = Field(
+        default=7,
+        ge=0,
+        le=36_500,
+        description="For how many days the training state of a run that failed or was cancelled is kept, for a retry.",
+    )
     state_every_s: PositiveSeconds = Field(
         default=30,
         description="How often a training state is saved between checkpoints, within an epoch too: what a crash costs.",

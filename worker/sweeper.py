@@ -10,18 +10,19 @@ logger = logging.getLogger(__name__)
 
 # Long after the request that brought the weights has been answered.
 _IMPORT_GRACE_S = 3600.0
+_S_PER_DAY = 86_400.0
 
 
-def sweep(database: Database, storage: Path, *, events_days: int, audit_days: int) -> None:
+def sweep(database: Database, storage: Path, *, events_days: int, audit_days: int, retry_days: int) -> None:
     """Delete the training states of runs that ended, what attempts left, imports that came to nothing, and what is old.
 
     What this database never knew is left alone, so that another one on the same storage loses nothing.
     """
     with database.writing() as session:
-        runs.forget_states_of_ended(session)
+        runs.forget_states_of_ended(session, older_than_s=retry_days * _S_PER_DAY)
     unsettled = files.unsettled_imports(storage, older_than_s=_IMPORT_GRACE_S)
     with database.reading() as session:
-        ended, recorded = runs.ended(session), checkpoints.paths(session)
+        ended, recorded = runs.ended(session), checkpoints.paths(session) | runs.state_paths(session)
         imported = checkpoints.existing(session, unsettled)
     for run_id in files.runs_with_files(storage):
         if run_id in ended:

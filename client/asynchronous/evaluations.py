@@ -44,6 +44,10 @@ class Evaluations:
         """Let a paused evaluation go on."""
         return await self._http.read(Evaluation, "POST", place("evaluations", identifier, "resume"))
 
+    async def retry_evaluation(self, identifier: str) -> Evaluation:
+        """Queue an evaluation in the place of one that failed or was cancelled; asked twice, the same one."""
+        return await self._http.read(Evaluation, "POST", place("evaluations", identifier, "retry"))
+
     def images(self, evaluation: str) -> AsyncIterator[ImageResult]:
         """What became of each image of an evaluation so far, in the test set's order."""
         return self._http.all(ImageResult, place("evaluations", evaluation, "images"))

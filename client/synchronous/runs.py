@@ -34,6 +34,10 @@ class Runs:
         """Let a paused run, or the evaluations that follow it, go on."""
         return self._http.read(Run, "POST", place("runs", identifier, "resume"))
 
+    def retry_run(self, identifier: str) -> Run:
+        """Queue a run in the place of one that failed or was cancelled; asked twice, the same one."""
+        return self._http.read(Run, "POST", place("runs", identifier, "retry"))
+
     def metrics(self, run: str, *, after: int | None = None) -> Iterator[EpochMetrics]:
         """A run's epochs in order; only those after one of them if it is named."""
         return self._http.all(EpochMetrics, place("runs", run, "metrics"), after=None if after is None else str(after))

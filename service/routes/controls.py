@@ -1,13 +1,14 @@
-"""What users ask of experiments, runs and evaluations that have not ended: to pause, and to go on."""
+"""What users ask of experiments, runs and evaluations: to pause, to go on, to be done again."""
 
 import logging
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from gauntlet.resources import Evaluation, Experiment, Run
-from service.dependencies import CallerDep, CeleryDep, DatabaseDep
+from service.answers import MAY_BE_REFUSED
+from service.dependencies import AllowanceDep, CallerDep, CeleryDep, DatabaseDep, SettingsDep
 from service.routing import Route
-from store import evaluations, experiments, runs
+from store import evaluations, experiments, retries, runs
 from store.broker import wake
 from store.owners import require_may_change
 
@@ -82,4 +83,51 @@ def resume_evaluation(evaluation_id: str, database: DatabaseDep, celery: CeleryD
         (shown,) = evaluations.show(session, [evaluation])
     wake(celery, waiting)
     logger.info("Evaluation %s is resumed by its user.", evaluation_id)
+    return shown
+
+
+@router.post("/runs/{run_id}/retry", status_code=202, tags=["runs"], responses=MAY_BE_REFUSED)
+def retry_run(
+    run_id: str,
+    response: Response,
+    database: DatabaseDep,
+    celery: CeleryDep,
+    settings: SettingsDep,
+    caller: CallerDep,
+    allowance: AllowanceDep,
+) -> Run:
+    """Queue a run in the place of this one, which failed or was cancelled; it goes on from the last saved state."""
+    with database.writing() as session:
+        require_may_change(caller, runs.get(session, run_id))
+        run, is_new = retries.retry_run(session, run_id, settings.storage)
+        if is_new:
+            allowance.require_jobs(session, 1)
+        shown = runs.show(run)
+    if is_new:
+        wake(celery, 1)
+        logger.info("Run %s is retried as %s.", run_id, shown.id)
+    response.headers["Location"] = f"/v1/runs/{shown.id}"
+    return shown
+
+
+@router.post("/evaluations/{evaluation_id}/retry", status_code=202, tags=["evaluations"], responses=MAY_BE_REFUSED)
+def retry_evaluation(
+    evaluation_id: str,
+    response: Response,
+    database: DatabaseDep,
+    celery: CeleryDep,
+    caller: CallerDep,
+    allowance: AllowanceDep,
+) -> Evaluation:
+    """Queue an evaluation in the place of this one, which failed or was cancelled; what is done is not done again."""
+    with database.writing() as session:
+        require_may_change(caller, evaluations.get(session, evaluation_id))
+        evaluation, is_new = retries.retry_evaluation(session, evaluation_id)
+        if is_new:
+            allowance.require_jobs(session, 1)
+        (shown,) = evaluations.show(session, [evaluation])
+    if is_new:
+        wake(celery, 1)
+        logger.info("Evaluation %s is retried as %s.", evaluation_id, shown.id)
+    response.headers["Location"] = f"/v1/evaluations/{shown.id}"
     return shown

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -56,6 +57,8 @@ class Job:
     `attempt` is the fencing token: it grows with every claim, and every write of a worker names its own. `crashes`
     counts the attempts that were lost or gave up and is capped; the next one may be made from `not_before` on.
     `pause_requested` says that a running one is to stop and become paused; it stays where the job ended before that.
+    `retried_by` is the job that took this one's place after it failed or was cancelled, `retry_of` the other way round;
+    either may have been deleted since.
     """
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
@@ -74,6 +77,8 @@ class Job:
     lease_expires_at: Mapped[float | None] = mapped_column(Float)
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     pause_requested: Mapped[bool] = mapped_column(default=False, server_default=false())
+    retry_of: Mapped[str | None] = mapped_column(Id)
+    retried_by: Mapped[str | None] = mapped_column(Id)
     phase: Mapped[str | None] = mapped_column(String(300))
     completed: Mapped[int] = mapped_column(BigInteger, default=0)
     total: Mapped[int] = mapped_column(BigInteger, default=0)
@@ -86,7 +91,14 @@ class Run(Job, Base):
 
     __tablename__ = "runs"
     __table_args__ = (
-        UniqueConstraint("experiment_id", "ordinal"),
+        Index(
+            None,
+            "experiment_id",
+            "ordinal",
+            unique=True,
+            sqlite_where=text("retried_by IS NULL"),
+            postgresql_where=text("retried_by IS NULL"),
+        ),
         CheckConstraint(f"status IN ({_STATUS_LIST})", name="status"),
         Index(None, "status", "lease_expires_at"),
         Index(None, "experiment_id", "started_at"),

@@ -41,6 +41,8 @@ def test_a_file_is_submitted_listed_and_cancelled(
     assert json.loads(gauntlet("resume", submitted[0], "--json").output)["status"] == "queued"
     assert gauntlet("pause", run.id).output == f"{run.id}: paused\n"
     assert "cancelled" in gauntlet("cancel", run.id).output
+    assert gauntlet("retry", run.id).output.strip() == system.client.run(run.id).retried_by
+    assert gauntlet("retry", submitted[1]).exit_code == 1
     assert "cancelled" in gauntlet("cancel", submitted[1]).output
 
 

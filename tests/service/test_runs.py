@@ -70,4 +70,10 @@ def test_the_evaluation_of_a_trained_run_waits(api: TestClient, trained_run: str
     assert api.post(f"/v1/evaluations/{evaluation['id']}/resume").json()["status"] == "queued"
     assert api.post(f"/v1/evaluations/{evaluation['id']}/pause").json()["status"] == "paused"
     assert api.post(f"/v1/evaluations/{evaluation['id']}/cancel").json()["status"] == "cancelled"
+    again = api.post(f"/v1/evaluations/{evaluation['id']}/retry")
+    assert (again.status_code, again.json()["status"], again.json()["retry_of"]) == (202, "queued", evaluation["id"])
+    assert api.get(again.headers["location"]).json()["run"] == trained_run
+    assert api.get(f"/v1/evaluations/{evaluation['id']}").json()["retried_by"] == again.json()["id"]
+    refused = api.post(f"/v1/runs/{trained_run}/retry")
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:gauntlet:problem:conflict")
     assert api.post(f"/v1/runs/{trained_run}/cancel").json()["status"] == "succeeded"

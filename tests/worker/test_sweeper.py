@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import checkpoints, experiments, files, jobs, runs
+from store import checkpoints, experiments, files, jobs, retries, runs
 from store.database import Database
 from store.files import StoredFile
 from store.jobs import Claim
@@ -46,7 +46,10 @@ def left(storage: Path) -> set[str]:
 def test_a_run_that_ended_leaves_its_checkpoints_only(
     database: Database, tiny_spec: ExperimentSpec, storage: Path, end: jobs.EndStatus
 ) -> None:
-    """Its training state and what its attempts left are deleted; a run that goes on, or is unknown, keeps all."""
+    """What its attempts left is deleted at once, its training state once it is too late for a retry.
+
+    A run that goes on, or is unknown, keeps all.
+    """
     ended, running = begun(database, tiny_spec, storage), begun(database, tiny_spec, storage)
     unknown = files.write(storage, "run_of_another_database/attempt-1/weights", b"content")
     folder = files.attempt_folder(ended)
@@ -56,12 +59,27 @@ def test_a_run_that_ended_leaves_its_checkpoints_only(
         jobs.finish(session, ended, end)
     kept = {f"{folder}/weights", unknown.path}
     kept |= {f"{files.attempt_folder(running)}/{name}" for name in ("state", "weights", "weights.partial")}
+    sweep(database, storage, events_days=30, audit_days=30, retry_days=7)
+    assert left(storage) == kept | {f"{folder}/state"}
     for _ in range(2):
-        sweep(database, storage, events_days=30, audit_days=30)
+        sweep(database, storage, events_days=30, audit_days=30, retry_days=0)
         assert left(storage) == kept
     with database.reading() as session:
         assert runs.get(session, ended.id).resume_path is None
         assert runs.get(session, running.id).resume_path is not None
+
+
+def test_the_state_that_a_retry_goes_on_from_stays(
+    database: Database, tiny_spec: ExperimentSpec, storage: Path
+) -> None:
+    """It lies in the folder of a run that ended, and is another's now; of one that diverged it is kept for nobody."""
+    failed, diverged = begun(database, tiny_spec, storage), begun(database, tiny_spec, storage)
+    with database.writing() as session:
+        jobs.finish(session, failed, "failed", "out_of_memory")
+        jobs.finish(session, diverged, "failed", "diverged")
+        retries.retry_run(session, failed.id, storage)
+    sweep(database, storage, events_days=30, audit_days=30, retry_days=0)
+    assert left(storage) == {f"{files.attempt_folder(failed)}/state"}
 
 
 def test_an_import_that_was_never_recorded_is_deleted(database: Database, storage: Path) -> None:
@@ -77,7 +95,7 @@ def test_an_import_that_was_never_recorded_is_deleted(database: Database, storag
     write_import(storage, "ckpt_of_another_database", b"content")
     files.settle_import(storage, "ckpt_of_another_database")
     for _ in range(2):
-        sweep(database, storage, events_days=30, audit_days=30)
+        sweep(database, storage, events_days=30, audit_days=30, retry_days=7)
         assert left(storage) == {
             "ckpt_recorded/weights.safetensors",
             "ckpt_fresh/unrecorded",
@@ -89,4 +107,4 @@ def test_an_import_that_was_never_recorded_is_deleted(database: Database, storag
 
 def test_there_may_be_no_storage_yet(database: Database, storage: Path) -> None:
     """Before the first file there is nothing to sweep."""
-    sweep(database, storage, events_days=30, audit_days=30)
+    sweep(database, storage, events_days=30, audit_days=30, retry_days=7)

@@ -6,7 +6,7 @@ from sqlalchemy import delete
 
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
-from store import checkpoints
+from store import checkpoints, retries, runs
 from store.database import Database
 from store.models import Checkpoint
 from tests.evaluations import queued
@@ -211,3 +211,20 @@ def test_a_validation_set_that_leaves_nothing_fails_the_run(
     reason, detail = fail(database, settings, submit(database, spec))
     assert reason == "dataset_unavailable"
     assert "none is left to train on" in str(detail)
+
+
+def test_a_retry_ends_as_if_nothing_had_failed(
+    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec
+) -> None:
+    """Cancelled within an epoch and retried: equal metrics, and weights with the same sha256."""
+    spec = spec_with(tiny_spec)
+    whole, cancelled = submit(database, spec), submit(database, spec)
+    train(database, settings, whole)
+    train_until(database, settings, cancelled, batches=8)
+    with database.writing() as session:
+        runs.cancel(session, cancelled)
+        retry = retries.retry_run(session, cancelled, settings.storage)[0].id
+    train(database, settings, retry)
+    assert messages(database, retry)["resumed"].endswith(" continues after epoch 2 and 1 batch.")
+    assert result(database, retry) == result(database, whole)
+    assert state_files(settings) == []
