@@ -32,7 +32,10 @@ def best_results(session: Session, specs: Mapping[str, ExperimentSpec]) -> dict[
         .where(Evaluation.experiment_id.in_(specs), outcome.is_not(None))
         .order_by(Evaluation.id)
     ).all()
-    wanted = {identifier: headline(columns(spec.evaluation), spec.adversary.eps) for identifier, spec in specs.items()}
+    wanted = {
+        identifier: headline(columns(spec.evaluation), spec.adversary.norm, spec.adversary.eps)
+        for identifier, spec in specs.items()
+    }
     best: dict[str, BestResult] = {}
     for row in found:
         column = wanted[row.experiment_id]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
-from typing import assert_never
+from typing import Any, assert_never
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +22,8 @@ from gauntlet.spec.attacks import GradientLoss, Norm
 
 # From logits [n, classes] to a scalar to ascend.
 LogitLoss = Callable[[Tensor], Tensor]
+# A radius; as a scalar tensor it may change under a compiled or captured step.
+Budget = Fraction | Tensor
 
 # A step of PGD is this share of the budget, divided by the number of steps (Madry et al. 2018, §5).
 _REACH = 2.5
@@ -29,20 +31,22 @@ _TINY = 1e-12
 
 
 def fgsm(
-    model: Model, images: Tensor, labels: Tensor, eps: Fraction, *, norm: Norm = "Linf", loss: LogitLoss | None = None
+    model: Model, images: Tensor, labels: Tensor, eps: Budget, *, norm: Norm = "Linf", loss: LogitLoss | None = None
 ) -> Tensor:
     """Fast gradient (sign) method (Goodfellow et al. 2015, Eq. in §4): clip(x + eps · sign(∇ₓ loss), 0, 1).
 
     Under L2 the step is eps along the gradient itself. `loss` is ascended instead of cross-entropy on `labels` where
     it is given.
     """
-    _, gradient = _gradient(model, images, partial(summed, "cross_entropy", labels=labels) if loss is None else loss)
+    ascended = partial(summed, "cross_entropy", labels=labels) if loss is None else loss
+    _, gradient = input_gradient(model, images, ascended)
     return ascend(images, gradient, eps, norm)
 
 
-def ascend(images: Tensor, gradient: Tensor, eps: Fraction, norm: Norm = "Linf") -> Tensor:
+def ascend(images: Tensor, gradient: Tensor, eps: Budget, norm: Norm = "Linf") -> Tensor:
     """Step by eps along a loss' gradient, as the norm measures it, and stay in [0, 1]."""
-    return (images.detach() + float(eps) * _direction(gradient, norm)).clamp_(0, 1)
+    moved: Tensor = images.detach() + _number(eps) * direction(gradient, norm)
+    return moved.clamp_(0, 1)
 
 
 def pgd(
@@ -70,9 +74,9 @@ def pgd(
         clean, target = images[left].detach(), labels[left]
         at = (clean + random_point(clean, eps, norm, generator)).clamp_(0, 1)
         for _ in range(steps):
-            logits, gradient = _gradient(model, at, partial(summed, loss, labels=target))
+            logits, gradient = input_gradient(model, at, partial(summed, loss, labels=target))
             _keep_broken(found, robust, left, at, logits, target)
-            moved = at + _REACH * float(eps) / steps * _direction(gradient, norm)
+            moved = at + _REACH * float(eps) / steps * direction(gradient, norm)
             at = (clean + project(moved - clean, eps, norm)).clamp_(0, 1)
         with torch.no_grad():
             logits = model(at)
@@ -102,29 +106,35 @@ def noise(
     return found
 
 
-def random_point(images: Tensor, eps: Fraction, norm: Norm, generator: torch.Generator) -> Tensor:
-    """A uniform point of the ball of radius eps for each image, [n, c, h, w]."""
+def random_point(images: Tensor, eps: Fraction, norm: Norm, generator: torch.Generator | None = None) -> Tensor:
+    """A uniform point of the ball of radius eps for each image, [n, c, h, w]; from torch's own generator by default."""
     match norm:
         case "Linf":
             return torch.empty_like(images).uniform_(-float(eps), float(eps), generator=generator)
         case "L2":
             # A uniform direction, and the radius that makes the volume uniform (Muller 1959).
-            direction = _direction(torch.empty_like(images).normal_(generator=generator), norm)
+            along = direction(torch.empty_like(images).normal_(generator=generator), norm)
             radius = torch.rand(len(images), device=images.device, generator=generator) ** (1 / images[0].numel())
-            return float(eps) * radius[:, None, None, None] * direction
+            return float(eps) * radius[:, None, None, None] * along
         case _:
             assert_never(norm)
 
 
-def project(perturbation: Tensor, eps: Fraction, norm: Norm) -> Tensor:
+def project(perturbation: Tensor, eps: Budget, norm: Norm) -> Tensor:
     """The nearest point of the ball of radius eps, for each perturbation of [n, c, h, w]."""
     match norm:
         case "Linf":
-            return perturbation.clamp(-float(eps), float(eps))
+            return perturbation.clamp(-_number(eps), _number(eps))
         case "L2":
-            return perturbation * (float(eps) / _length(perturbation)).clamp(max=1)
+            share: Tensor = (_number(eps) / _length(perturbation)).clamp(max=1)
+            return perturbation * share
         case _:
             assert_never(norm)
+
+
+def _number(eps: Budget) -> Any:
+    """A float, or the tensor: torch takes both wherever a number may stand, which its types do not say."""
+    return eps if isinstance(eps, Tensor) else float(eps)
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:
@@ -158,7 +168,12 @@ def without_gradient(model: Model, images: Tensor, labels: Tensor) -> Tensor:
     return (gradient == 0).flatten(1).all(dim=1)
 
 
-def _gradient(model: Model, images: Tensor, loss: LogitLoss) -> tuple[Tensor, Tensor]:
+def input_gradient(model: Model, images: Tensor, loss: LogitLoss) -> tuple[Tensor, Tensor]:
+    """The model's logits [n, classes] on the images, and the gradient of their loss, [n, c, h, w]; both detached.
+
+    Raises:
+        AttackUnsupported: no gradient leads from the logits back to the images.
+    """
     inputs = images.detach().requires_grad_()
     with torch.enable_grad():
         logits = model(inputs)
@@ -172,7 +187,8 @@ def _gradient(model: Model, images: Tensor, loss: LogitLoss) -> tuple[Tensor, Te
     return logits.detach(), found
 
 
-def _direction(gradient: Tensor, norm: Norm) -> Tensor:
+def direction(gradient: Tensor, norm: Norm) -> Tensor:
+    """The step of length 1 in the norm that raises a linear function of this gradient [n, c, h, w] most."""
     match norm:
         case "Linf":
             return gradient.sign()

@@ -14,8 +14,9 @@ from gauntlet.errors import CompilerMissing
 from gauntlet.spec.attacks import AnyAttack, attack_label, fewest_classes
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.evaluation import EvaluationSpec, ExperimentEvaluationSpec
-from gauntlet.spec.experiment import ExperimentSpec, RunSpec, TrainingSpec
+from gauntlet.spec.experiment import ExperimentSpec, RunSpec
 from gauntlet.spec.kinds import ArchitectureSpec, DatasetSpec, ImageFolder
+from gauntlet.spec.training import TrainingSpec
 from gauntlet.spec.transfers import TransferRequest
 
 # By id: what a checkpoint says of itself, or None where there is none. Ids that were not looked up are absent.

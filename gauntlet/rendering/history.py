@@ -139,7 +139,7 @@ def has_history(report: Report) -> bool:
 
 def fgsm(report: Report) -> str:
     """What every epoch is attacked with, and its budget."""
-    return f"FGSM {short_budget('Linf', report.spec.adversary.eps)}"
+    return f"FGSM {short_budget(report.spec.adversary.norm, report.spec.adversary.eps)}"
 
 
 def _beside(found: EqualAccuracy, show: Callable[[EpochAccuracies], str]) -> str:

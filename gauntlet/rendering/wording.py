@@ -1,11 +1,20 @@
 """Sentences that the renderings share. Plain text: each rendering escapes what its own syntax needs."""
 
+from typing import assert_never
+
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.sentences import describe
 from gauntlet.report.numbers import counted
 from gauntlet.report.report import Report
-from gauntlet.spec.attack_titles import attack_name
-from gauntlet.spec.eps import format_eps
+from gauntlet.spec.adversaries import (
+    AdversarySpec,
+    FgsmAdversary,
+    FgsmRsAdversary,
+    NFgsmAdversary,
+    NoAdversary,
+    PgdAdversary,
+)
+from gauntlet.spec.attack_titles import attack_name, budget
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import dataset_title
 
@@ -27,11 +36,31 @@ def describe_training(spec: ExperimentSpec) -> str:
         held_out = (
             f" Held out for validation: {spec.evaluation.validation_samples or 'a tenth'} of the training images."
         )
+    schedule, norm = spec.training.schedule.kind, spec.adversary.norm
+    paced = "" if schedule == "constant" else f" with a {schedule.replace('_', '-')} schedule"
+    changed = "" if spec.training.augmentation is None else " of augmented images"
     return (
-        f"Data set {dataset_title(spec.dataset)}, architecture {spec.architecture.kind}; FGSM adversarial training at "
-        f"ε = {format_eps(spec.adversary.eps)} (L∞), {counted(spec.training.epochs, 'epoch')} in batches of "
-        f"{spec.training.batch_size}, {optimizer.kind} at {optimizer.lr:g}.{held_out}"
+        f"Data set {dataset_title(spec.dataset)}, architecture {spec.architecture.kind}; "
+        f"{_trained(spec.adversary)} {budget(norm, spec.adversary.eps)}, {counted(spec.training.epochs, 'epoch')} in "
+        f"batches of {spec.training.batch_size}{changed}, {optimizer.kind} at {optimizer.lr:g}{paced}.{held_out}"
     )
+
+
+def _trained(adversary: AdversarySpec) -> str:
+    """How, up to the budget."""
+    match adversary:
+        case NoAdversary():
+            return "natural training, measured at"
+        case FgsmAdversary():
+            return "FGSM adversarial training at"
+        case FgsmRsAdversary():
+            return "adversarial training with FGSM from random starts at"
+        case NFgsmAdversary():
+            return "adversarial training with N-FGSM at"
+        case PgdAdversary():
+            return f"adversarial training with PGD of {counted(adversary.steps, 'step')} at"
+        case _:
+            assert_never(adversary)
 
 
 def describe_data(dataset: DatasetDescription) -> str:

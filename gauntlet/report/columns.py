@@ -43,17 +43,17 @@ def columns(spec: EvaluationSpec) -> tuple[Column, ...]:
     return tuple(column for alike in together.values() for column in (*map(_of_one, alike), *_of_all(alike)))
 
 
-def headline(columns: Sequence[Column], trained_at: Fraction) -> Column:
+def headline(columns: Sequence[Column], norm: Norm, trained_at: Fraction) -> Column:
     """The accuracy that objectives are compared in: the strongest that the experiment asked for.
 
-    That is the worst case (or the only attack) at the budget of training under L∞. An experiment that did not ask for
-    that budget has its first norm's largest instead. It follows from the spec, so no result can choose it.
+    That is the worst case (or the only attack) at the budget of training, under its norm. An experiment that did not
+    ask for that budget has its first norm's largest instead. It follows from the spec, so no result can choose it.
     """
-    at_training = [column for column in columns if (column.norm, column.eps) == ("Linf", trained_at)]
+    at_training = [column for column in columns if (column.norm, column.eps) == (norm, trained_at)]
     if trained_at == 0 or not at_training:
-        norm = next((column.norm for column in columns if column.eps > 0), columns[0].norm)
-        largest = max(column.eps for column in columns if column.norm == norm)
-        return [column for column in columns if (column.norm, column.eps) == (norm, largest)][-1]
+        first = next((column.norm for column in columns if column.eps > 0), columns[0].norm)
+        largest = max(column.eps for column in columns if column.norm == first)
+        return [column for column in columns if (column.norm, column.eps) == (first, largest)][-1]
     return at_training[-1]
 
 

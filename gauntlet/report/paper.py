@@ -67,7 +67,8 @@ def beside_the_paper(
 
     `labels` are what the rows call the spec's objectives, in its order.
     """
-    if spec.architecture.kind != "cnn" or spec.adversary.kind != "fgsm" or spec.adversary.eps != _EPS:
+    adversary = spec.adversary
+    if spec.architecture.kind != "cnn" or (adversary.kind, adversary.norm, adversary.eps) != ("fgsm", "Linf", _EPS):
         return None
     if spec.dataset.name != "cifar10" and not _is_a_copy(spec.dataset, rows):
         return None

@@ -132,7 +132,7 @@ def assemble(
     """
     named = tuple(objectives) or spec.objective_labels()
     shown = columns(spec.evaluation)
-    judged = headline(shown, spec.adversary.eps)
+    judged = headline(shown, spec.adversary.norm, spec.adversary.eps)
     summed, drawn = tuple(summaries(rows)), tuple(curves)
     compared = comparisons(rows, named[0], judged.key)
     equal = tuple(equal_accuracies(drawn, named[0]))

@@ -1,72 +1,38 @@
 """What a user asks for: one frozen `ExperimentSpec`, from the request body to the checkpoint's header.
 
-What it chooses among is in `gauntlet.spec.kinds`, `gauntlet.spec.objectives` and `gauntlet.spec.attacks`. Defaults are
+What it chooses among is in modules beside this one. Defaults are
 those of the paper (arXiv 2012.04353) where it states a value; docs/experiments.md says what was measured where it does
 not.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, Self, assert_never
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
+from gauntlet.spec.adversaries import AdversarySpec
 from gauntlet.spec.evaluation import ExperimentEvaluationSpec
+from gauntlet.spec.fitting import refuse_unfit
 from gauntlet.spec.kinds import (
     ArchitectureSpec,
     Cnn,
     DatasetSpec,
-    FgsmAdversary,
-    RmsProp,
     Spec,
-    faulty_fields,
     require_size,
 )
 from gauntlet.spec.lists import Listed, refuse_duplicates
 from gauntlet.spec.objective_labels import objective_labels
-from gauntlet.spec.objectives import A2c, AgentSpec, Dqn, LossSpec, ObjectiveSpec, Ppo
+from gauntlet.spec.objectives import AgentSpec, LossSpec, ObjectiveSpec
 from gauntlet.spec.presets import PRESETS, overlay
-from gauntlet.spec.texts import CheckpointId, Label
+from gauntlet.spec.texts import Label
+from gauntlet.spec.training import TrainingSpec
 
 MAX_RUNS = 1_000
 MAX_SEED = 2**63 - 1
 
-Precision = Literal["fp32", "tf32", "bf16"]
 # No Literal: true is equal to 1.
 SpecVersion = Annotated[int, Field(ge=1, le=1)]
-
-
-class TrainingSpec(Spec):
-    """How long, in what batches, and on what mix of natural and adversarial images."""
-
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 220
-    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
-    optimizer: RmsProp = RmsProp()
-    checkpoint_every: Annotated[int, Field(ge=1, le=10_000)] = 20
-    mix: Literal["adversarial", "half", "both"] = Field(
-        default="adversarial",
-        description="Train on attacked images only, on batches attacked by half, or on both versions of each image.",
-    )
-    precision: Precision = Field(
-        default="fp32",
-        description="What training and its accuracies per epoch compute in; evaluations are always fp32. "
-        "bf16 is faster where the processor has it, and measured to be equivalent on a CPU (docs/experiments.md); tf32 "
-        "needs a GPU.",
-    )
-    compile: Literal["auto", "on", "off"] = Field(
-        default="auto",
-        description="Compile the training step: on a CPU with a C++ compiler, on a GPU as a CUDA graph. "
-        "`auto` does so where the run is long enough to repay it and the compiler is there.",
-    )
-    initial_checkpoint: CheckpointId | None = Field(
-        default=None,
-        description="Id of a checkpoint whose weights training starts from, instead of random ones; the optimiser's "
-        "state starts fresh.",
-    )
-
-    def keeps(self, epoch: int) -> bool:
-        """Whether the checkpoint after this epoch is kept."""
-        return epoch % self.checkpoint_every == 0 or epoch == self.epochs
 
 
 class RunSpec(Spec):
@@ -76,7 +42,7 @@ class RunSpec(Spec):
     dataset: DatasetSpec
     architecture: ArchitectureSpec
     objective: ObjectiveSpec
-    adversary: FgsmAdversary
+    adversary: AdversarySpec
     training: TrainingSpec
     evaluation: ExperimentEvaluationSpec
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
@@ -99,7 +65,7 @@ class RunSpec(Spec):
 
     @model_validator(mode="after")
     def _fit_for_an_agent(self) -> Self:
-        _refuse_unfit_for_agents([self.objective], self.adversary, self.training)
+        refuse_unfit([self.objective], self.adversary, self.training)
         return self
 
 
@@ -128,7 +94,7 @@ class ExperimentSpec(Spec):
     dataset: DatasetSpec
     architecture: ArchitectureSpec = Cnn()
     objectives: Annotated[tuple[ObjectiveSpec, ...], Listed(1, 100), AfterValidator(_no_objective_twice)]
-    adversary: FgsmAdversary
+    adversary: AdversarySpec
     training: TrainingSpec = TrainingSpec()
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, le=MAX_SEED)], ...], Listed(1, 100, distinct=True)] = (0,)
     evaluation: ExperimentEvaluationSpec = ExperimentEvaluationSpec()
@@ -157,7 +123,7 @@ class ExperimentSpec(Spec):
 
     @model_validator(mode="after")
     def _fit_for_agents(self) -> Self:
-        _refuse_unfit_for_agents(self.objectives, self.adversary, self.training)
+        refuse_unfit(self.objectives, self.adversary, self.training)
         return self
 
     @model_validator(mode="after")
@@ -191,48 +157,3 @@ class ExperimentSpec(Spec):
             for label, objective in zip(self.objective_labels(), self.objectives, strict=True)
             for seed in self.seeds
         )
-
-
-def _refuse_unfit_for_agents(
-    objectives: Sequence[ObjectiveSpec], adversary: FgsmAdversary, training: TrainingSpec
-) -> None:
-    """Agents see attacked images only, and are trained by a library in its own way.
-
-    Raises:
-        ValidationError: something is asked for that they cannot do; it names each such field and says what they can.
-    """
-    agents = [objective for objective in objectives if isinstance(objective, AgentSpec)]
-    if not agents:
-        return
-    faults: list[tuple[tuple[str, str], object, str]] = [
-        (place, value, f"{_kinds(agents)} cannot be trained with {value}, only with {' or '.join(possible)}")
-        for place, value, possible in (
-            (("training", "mix"), training.mix, ("adversarial",)),
-            (("training", "compile"), training.compile, ("auto", "off")),
-            (("adversary", "loss"), adversary.loss, ("true_label",)),
-            (("adversary", "mode"), adversary.mode, ("eval",)),
-        )
-        if value not in possible
-    ]
-    lonely = [agent for agent in agents if _normalises_one_image(agent, training.batch_size)]
-    if lonely:
-        why = f"{_kinds(lonely)} cannot normalise the advantage of one image"
-        faults.append((("training", "batch_size"), training.batch_size, why))
-    if faults:
-        raise faulty_fields((place, value, f"objective {why}") for place, value, why in faults)
-
-
-def _kinds(agents: Sequence[AgentSpec]) -> str:
-    return ", ".join(dict.fromkeys(agent.kind for agent in agents))
-
-
-def _normalises_one_image(agent: AgentSpec, batch_size: int) -> bool:
-    match agent:
-        case A2c(normalize_advantage=normalize, n_steps=n_steps):
-            return normalize and batch_size * n_steps == 1
-        case Ppo(normalize_advantage=normalize):
-            return normalize and batch_size == 1
-        case Dqn():
-            return False
-        case _:
-            assert_never(agent)

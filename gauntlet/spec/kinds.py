@@ -1,4 +1,4 @@
-"""What a spec chooses among: data sets, architectures, adversaries, optimisers; objectives and attacks are elsewhere.
+"""What a spec is made of, and two of the things it chooses among: data sets and architectures.
 
 Each union is told apart by one tag, `kind` or, for data sets, `name`. Defaults are those of the paper (arXiv
 2012.04353) where it states a value; docs/experiments.md says what was measured where it does not.
@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.config import JsonDict
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from gauntlet.spec.eps import PixelEps
 from gauntlet.spec.texts import FolderName
 
 Split = Literal["train", "test"]
@@ -153,31 +152,3 @@ def require_size(architecture: Cnn | ResNet, image_shape: tuple[int, int, int], 
             f"layer grows with their area; take resnet18 for images of {image_shape[1]} × {image_shape[2]}"
         )
         raise faulty_fields([(place, largest, told)])
-
-
-class FgsmAdversary(Spec):
-    """FGSM inside training: one signed-gradient step on the model being trained, made anew for every batch."""
-
-    model_config = tag_required("kind")
-    kind: Literal["fgsm"] = "fgsm"
-    eps: PixelEps
-    loss: Literal["true_label", "predicted_label", "objective"] = Field(
-        default="true_label",
-        description="What the attack ascends: cross-entropy on the label or on the prediction, or the objective.",
-    )
-    mode: Literal["eval", "train"] = Field(
-        default="eval",
-        description="The model's mode in the attack's pass: in train mode dropout is on, and "
-        "batch normalisation goes by the batch.",
-    )
-
-
-class RmsProp(Spec):
-    """RMSprop as Keras computes it, with its time-based decay lr / (1 + decay · iteration)."""
-
-    model_config = tag_required("kind")
-    kind: Literal["rmsprop"] = "rmsprop"
-    lr: Annotated[float, Field(gt=0, le=10)] = 1e-4
-    decay: Annotated[float, Field(ge=0, le=1)] = 1e-6
-    rho: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    epsilon: Annotated[float, Field(gt=0, le=1)] = 1e-7

@@ -9,6 +9,8 @@ from gauntlet.spec.objectives import ObjectiveSpec
 # The kinds as a reader knows them.
 _TITLES = {
     "cross_entropy": "cross-entropy",
+    "trades": "TRADES",
+    "mart": "MART",
     "policy_gradient": "policy gradient",
     "expected_reward": "expected reward",
     "a2c": "A2C",

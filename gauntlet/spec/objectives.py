@@ -46,6 +46,31 @@ class CrossEntropy(Objective):
 
     model_config = tag_required("kind")
     kind: Literal["cross_entropy"] = "cross_entropy"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0, description="Share of the target that is spread evenly over all classes (Szegedy et al. 2016)."
+    )
+
+
+class Trades(Objective):
+    """Cross-entropy on the natural image plus `beta` × KL(natural ‖ attacked) (Zhang et al. 2019, Eq. 5).
+
+    Its authors' attack is `pgd` with `loss: divergence`.
+    """
+
+    model_config = tag_required("kind")
+    kind: Literal["trades"] = "trades"
+    beta: Annotated[float, Field(ge=0, le=1_000)] = Field(default=6.0, description="1/λ in the paper.")
+
+
+class Mart(Objective):
+    """Boosted cross-entropy on the attacked image plus a weighted divergence (Wang et al. 2020, Eq. 11).
+
+    Its authors' attack is `pgd` on cross-entropy.
+    """
+
+    model_config = tag_required("kind")
+    kind: Literal["mart"] = "mart"
+    beta: Annotated[float, Field(ge=0, le=1_000)] = Field(default=5.0, description="λ in the paper.")
 
 
 class Reward(Spec):
@@ -76,7 +101,16 @@ class PolicyGradient(Objective):
         default="train", description="Whether the action is chosen from the pass with dropout or one without."
     )
     reward: Reward = Reward()
-    baseline: Literal["none", "batch_mean"] = "none"
+    baseline: Literal["none", "batch_mean", "leave_one_out"] = Field(
+        default="none",
+        description="What is taken from a reward: nothing, the batch's mean, or the mean of the image's other actions.",
+    )
+    group: Annotated[int, Field(ge=1, le=256)] = Field(default=1, description="Actions drawn for each image.")
+    estimator: Literal["reward", "max_rl"] = Field(
+        default="reward",
+        description="What the sampled gradient estimates: that of the expected reward, or that of MaxRL's truncated "
+        "logarithm with as many terms as `group` (arXiv 2602.02710): the mean score of the right actions alone.",
+    )
     entropy_bonus: EntropyBonus = 0.0
     log_prob_floor: Annotated[float, Field(lt=0, ge=-1e4)] | None = Field(
         default=None,
@@ -92,13 +126,32 @@ class PolicyGradient(Objective):
             )
         return self
 
+    @model_validator(mode="after")
+    def _one_action_has_no_others(self) -> Self:
+        if self.baseline == "leave_one_out" and self.group == 1:
+            raise ValueError("baseline leave_one_out compares an image's actions: group must be at least 2")
+        if self.action == "argmax" and self.group > 1:
+            raise ValueError("action argmax is the same each time: group must be 1")
+        if self.estimator == "max_rl" and (self.action != "sample" or self.baseline != "none"):
+            raise ValueError("estimator max_rl is defined for action sample and baseline none")
+        return self
+
 
 class ExpectedReward(Objective):
-    """The exact expectation that the sampled policy gradient estimates: −(p_y · correct + (1 − p_y) · wrong)."""
+    """A reward's exact expectation, or another growing function f of the right class's probability p in its place.
+
+    The loss is −(wrong + (correct − wrong) · f(p)); with f(p) = p it is what the sampled policy gradient estimates.
+    """
 
     model_config = tag_required("kind")
     kind: Literal["expected_reward"] = "expected_reward"
     reward: Reward = Reward()
+    shape: Literal["p", "arcsin_sqrt", "log", "max_rl"] = Field(
+        default="p",
+        description="f: p (REINFORCE), arcsin √p (GRPO, arXiv 2510.13651), log p (cross-entropy), or MaxRL's "
+        "−Σₖ (1 − p)ᵏ / k for k to `terms`, which leads from p − 1 to log p (arXiv 2602.02710).",
+    )
+    terms: Annotated[int, Field(ge=1, le=4_096)] = Field(default=16, description="Of `max_rl`; others have none.")
 
 
 class A2c(Objective):
@@ -162,7 +215,9 @@ class Dqn(Objective):
     update_mode: UpdateMode = Field(default="eval", description=_UPDATE_MODE)
 
 
-LossSpec = CrossEntropy | PolicyGradient | ExpectedReward
+# They look at each image twice, natural and attacked.
+PairedSpec = Trades | Mart
+LossSpec = CrossEntropy | PairedSpec | PolicyGradient | ExpectedReward
 AgentSpec = A2c | Ppo | Dqn
 ObjectiveSpec = Annotated[LossSpec | AgentSpec, Field(discriminator="kind")]
 

@@ -24,9 +24,11 @@ from gauntlet.envs.vector import ImageClassificationVectorEnv
 from gauntlet.errors import TrainingDiverged
 from gauntlet.models.architectures import split_head
 from gauntlet.models.precision import fp32_products, in_precision
+from gauntlet.spec.adversaries import AdversarySpec, NoAdversary
 from gauntlet.spec.attacks import FgsmAttack
-from gauntlet.spec.experiment import Precision, RunSpec
+from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.objectives import AgentSpec, Dqn
+from gauntlet.spec.training import Precision
 from gauntlet.training import tally
 from gauntlet.training.agent_policies import NEVER, Agent, build_agent, reported_loss, updates_per_rollout
 from gauntlet.training.objectives import Loss
@@ -59,7 +61,7 @@ class AgentEpochs:
                 spec.training.batch_size,
                 dataset=dataclasses.replace(data, train=self.images),
                 reward=objective.reward,
-                adversary=FgsmAttack(eps=spec.adversary.eps),
+                adversary=_adversary(spec.adversary),
                 policy=self._model,
                 device=self._device,
             )
@@ -94,8 +96,8 @@ class AgentEpochs:
 
     def learning_rate(self, epoch: int, batch: int) -> float:
         """Of the updates with `batch` (from 0) of `epoch` (from 1): that of the first of them."""
-        rollouts = (epoch - 1) * self.batches + batch
-        return learning_rate(self._spec.training.optimizer, rollouts * updates_per_rollout(self._objective))
+        rollouts, per_rollout = (epoch - 1) * self.batches + batch, updates_per_rollout(self._objective)
+        return learning_rate(self._spec.training, rollouts * per_rollout, self.batches * per_rollout)
 
     def run(self, epoch: int, done: int) -> Iterator[int]:
         """Do the batches of `epoch` after the first `done`; yields how many are done after each.
@@ -134,6 +136,10 @@ class _Precise(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """From float32 [n, c, h, w] to fp32 logits [n, classes]."""
         return in_precision(self.network, self._precision)(images)
+
+
+def _adversary(spec: AdversarySpec) -> FgsmAttack | None:
+    return None if isinstance(spec, NoAdversary) else FgsmAttack(eps=spec.eps, norm=spec.norm)
 
 
 class _Watched(BaseCallback):

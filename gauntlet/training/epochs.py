@@ -1,6 +1,7 @@
 """Epochs of steps that descend a loss: what is drawn for each batch, and which form of the step does it."""
 
 from collections.abc import Iterator
+from typing import assert_never
 
 import torch
 from torch import Tensor, nn
@@ -8,9 +9,11 @@ from torch import Tensor, nn
 from gauntlet import seeding
 from gauntlet.data.datasets import Dataset
 from gauntlet.models.precision import fp32_products
+from gauntlet.spec.adversaries import NoAdversary
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.objectives import CrossEntropy
+from gauntlet.spec.objectives import CrossEntropy, ExpectedReward, Mart, PolicyGradient, Trades
 from gauntlet.training import tally
+from gauntlet.training.augmentation import Changes, augmented, draw_changes
 from gauntlet.training.compilation import accelerate, compiles
 from gauntlet.training.objectives import action_noise
 from gauntlet.training.optimizers import build_optimizer, learning_rate, set_learning_rate
@@ -42,9 +45,12 @@ class Epochs:
         self.images = data.train.to(self._device)
         self._classes = len(data.classes)
         self.totals = tally.empty_tally(self._device)
-        self._plain = build_step(spec, model, self.optimizer, self.totals)
+        warmed_up = not isinstance(spec.adversary, NoAdversary) and spec.adversary.warmup_epochs > 0
+        self._strength = torch.ones((), device=self._device) if warmed_up else None
+        self._plain = build_step(spec, model, self.optimizer, self.totals, self._strength)
         self.compiled = compiles(spec.training, data, self._device)
         self._fast: Step | None = None
+        self._changes: tuple[int, Changes] | None = None
 
     @property
     def batches(self) -> int:
@@ -68,6 +74,8 @@ class Epochs:
         self._model.train()
         for batch in range(done, self.batches):
             set_learning_rate(self.optimizer, self.learning_rate(epoch, batch))
+            if self._strength is not None:
+                self._strength.fill_(self.strength(epoch, batch))
             self._do(epoch, batch, chosen[batch])
             last = batch == self.batches - 1
             if last or (batch % _GUARD_EVERY == _GUARD_EVERY - 1 and self._device.type == "cpu"):
@@ -76,22 +84,51 @@ class Epochs:
 
     @property
     def _largest_loss(self) -> float:
-        loss = self._spec.loss
-        return tally.LARGEST_LOSS * (1.0 if isinstance(loss, CrossEntropy) else loss.reward.largest)
+        match self._spec.loss:
+            case CrossEntropy():
+                scale = 1.0
+            case Trades(beta=beta) | Mart(beta=beta):
+                scale = max(beta, 1.0)
+            case PolicyGradient(reward=reward) | ExpectedReward(reward=reward):
+                scale = reward.largest
+            case _:
+                assert_never(self._spec.loss)
+        return tally.LARGEST_LOSS * scale
 
     def learning_rate(self, epoch: int, batch: int) -> float:
         """Of the update with `batch` (from 0) of `epoch` (from 1)."""
-        return learning_rate(self._spec.training.optimizer, (epoch - 1) * self.batches + batch)
+        return learning_rate(self._spec.training, (epoch - 1) * self.batches + batch, self.batches)
+
+    def strength(self, epoch: int, batch: int) -> float:
+        """The share of the adversary's budget in that batch."""
+        adversary = self._spec.adversary
+        if isinstance(adversary, NoAdversary) or adversary.warmup_epochs == 0:
+            return 1.0
+        return min(1.0, ((epoch - 1) * self.batches + batch + 1) / (adversary.warmup_epochs * self.batches))
 
     def _do(self, epoch: int, batch: int, indices: Tensor) -> None:
         seed = self._spec.seed
         generator = seeding.generator(self._device, seed, "actions", epoch, batch)
-        noise = action_noise((2, rows(self._spec, len(indices)), self._classes), generator)
-        inputs = self.images.images[indices], self.images.labels[indices], noise
+        loss = self._spec.loss
+        group = loss.group if isinstance(loss, PolicyGradient) else 1
+        noise = action_noise((2, group, rows(self._spec, len(indices)), self._classes), generator)
+        inputs = self._images_of(epoch, indices), self.images.labels[indices], noise
         with fp32_products(self._spec.training.precision):
             step = self._step_for(inputs)
             with seeding.torch_seeded(self._device, seeding.derive(seed, "dropout", epoch, batch)):
                 step(*inputs)
+
+    def _images_of(self, epoch: int, indices: Tensor) -> Tensor:
+        images = self.images.images[indices]
+        spec = self._spec.training.augmentation
+        if spec is None:
+            return images
+        if self._changes is None or self._changes[0] != epoch:
+            _, _, height, width = images.shape
+            side, seed = (height, width), self._spec.seed
+            changes = draw_changes(spec, len(self.images), side, seed=seed, epoch=epoch, device=self._device)
+            self._changes = epoch, changes
+        return augmented(spec, images, self._changes[1].of(indices))
 
     def _step_for(self, inputs: tuple[Tensor, Tensor, Tensor]) -> Step:
         if not self.compiled or len(inputs[0]) < self._spec.training.batch_size:

@@ -25,7 +25,7 @@ from gauntlet.models.checkpoints import TrainingState
 from gauntlet.models.precision import fp32_products, require_precision
 from gauntlet.results.suspicions import suspicions
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.objectives import AgentSpec, CrossEntropy
+from gauntlet.spec.objectives import AgentSpec, CrossEntropy, PairedSpec
 from gauntlet.training import tally
 from gauntlet.training.agents import AgentEpochs
 from gauntlet.training.epochs import Epochs
@@ -102,7 +102,7 @@ def train(
     train_sample = epochs.images.take(len(test_set))
     last, precision = spec.training.epochs, spec.training.precision
     measured = sum(map(batches_of, (train_sample, test_set, validation_set)))
-    probe = build_probe(model, spec.adversary.eps, precision)
+    probe = build_probe(model, spec.adversary.eps, precision, spec.adversary.norm)
     if epochs.compiled and device.type == "cpu":
         probe = compiled_probe(probe)
     for epoch in range(done + 1, last + 1):
@@ -113,7 +113,7 @@ def train(
                 yield StateReady(state(epoch - 1, batch))
         seconds = time.perf_counter() - started
 
-        metrics = tally.means(epochs.totals, rewarded=not isinstance(spec.objective, CrossEntropy))
+        metrics = tally.means(epochs.totals, rewarded=not isinstance(spec.objective, CrossEntropy | PairedSpec))
         metrics["learning_rate"] = epochs.learning_rate(epoch, epochs.batches - 1)
         tick = _counting(watch, measured)
         with fp32_products(precision):

@@ -11,7 +11,8 @@ from gauntlet.attacks import gradient
 from gauntlet.attacks.gradient import ascend, summed
 from gauntlet.data.datasets import ImageSet, to_unit
 from gauntlet.models.precision import in_precision
-from gauntlet.spec.experiment import Precision
+from gauntlet.spec.attacks import Norm
+from gauntlet.spec.training import Precision
 from gauntlet.training.compilation import compiled
 
 # About the fastest on a CPU, where a larger batch leaves the cache; a GPU is kept waiting by small ones.
@@ -41,7 +42,7 @@ class Measurement:
     predicted_classes: int
 
 
-def build_probe(model: nn.Module, eps: Fraction, precision: Precision = "fp32") -> Probe:
+def build_probe(model: nn.Module, eps: Fraction, precision: Precision = "fp32", norm: Norm = "Linf") -> Probe:
     """The model's logits on natural images and under FGSM of budget `eps`, in the mode that the model is in.
 
     The attack's gradient comes from the very pass that gives the natural logits, which saves a pass of four.
@@ -53,7 +54,7 @@ def build_probe(model: nn.Module, eps: Fraction, precision: Precision = "fp32") 
         logits = forward(natural)
         (gradient,) = torch.autograd.grad(summed("cross_entropy", logits, labels), natural)
         with torch.no_grad():
-            return logits.detach(), forward(ascend(natural, gradient, eps))
+            return logits.detach(), forward(ascend(natural, gradient, eps, norm))
 
     return probe
 

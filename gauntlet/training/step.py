@@ -10,16 +10,17 @@ from typing import assert_never
 import torch
 from torch import Tensor, nn
 
-from gauntlet.attacks.gradient import LogitLoss, fgsm, mode, summed
+from gauntlet.attacks.gradient import mode
 from gauntlet.data.datasets import to_unit
 from gauntlet.models.precision import Model, in_precision
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.objectives import PolicyGradient
+from gauntlet.spec.objectives import PairedSpec, PolicyGradient
 from gauntlet.training import tally
+from gauntlet.training.adversaries import attack
 from gauntlet.training.objectives import objective_loss
 
-# From images uint8 [n, c, h, w], labels int64 [n] and noise float32 [2, m, classes + 1], where m is what `rows` says.
-# Updates model, optimiser and tally in place.
+# From images uint8 [n, c, h, w], labels int64 [n] and noise float32 [2, group, m, classes + 1], where m is what `rows`
+# says and group how many actions the objective draws for an image. Updates model, optimiser and tally in place.
 Step = Callable[[Tensor, Tensor, Tensor], None]
 
 
@@ -38,10 +39,17 @@ class StepParts:
         self.update()
 
 
-def build_step(spec: RunSpec, model: nn.Module, optimizer: torch.optim.Optimizer, totals: Tensor) -> StepParts:
+def build_step(
+    spec: RunSpec,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    totals: Tensor,
+    strength: Tensor | None = None,
+) -> StepParts:
     """The step that `spec` describes, which adds every batch to the tally `totals`.
 
-    Dropout draws from torch's global generator, everything else from `noise`.
+    `strength`, a scalar, is the share of the adversary's budget now; all of it if None. Dropout and an attack's random
+    start draw from torch's global generator, everything else from `noise`.
 
     Raises:
         TypeError: the spec's objective is an agent.
@@ -50,12 +58,21 @@ def build_step(spec: RunSpec, model: nn.Module, optimizer: torch.optim.Optimizer
     forward = in_precision(model, spec.training.precision)
 
     def gradients(images: Tensor, labels: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
-        attacked, targets = training_inputs(spec, model, to_unit(images), labels, noise[0])
+        natural = to_unit(images)
+        attacked, targets = training_inputs(spec, model, natural, labels, noise[0], strength=strength)
         chosen_from = _action_logits(spec, model, forward, attacked)
         logits = forward(attacked)
-        loss = objective_loss(spec.loss, logits, targets, noise=noise[1], action_logits=chosen_from)
+        loss = objective_loss(
+            spec.loss,
+            logits,
+            targets,
+            noise=noise[1],
+            action_logits=chosen_from,
+            natural_logits=forward(natural) if isinstance(spec.loss, PairedSpec) else None,
+        )
         tally.add_batch(totals, loss, logits, targets)
-        return torch.autograd.grad(loss.value, parameters)
+        found = torch.autograd.grad(loss.value, parameters)
+        return found if spec.training.max_grad_norm is None else shortened(found, spec.training.max_grad_norm)
 
     return StepParts(gradients, optimizer.step, parameters)
 
@@ -66,45 +83,57 @@ def rows(spec: RunSpec, images: int) -> int:
 
 
 def training_inputs(
-    spec: RunSpec, model: nn.Module, images: Tensor, labels: Tensor, noise: Tensor
+    spec: RunSpec,
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    noise: Tensor,
+    *,
+    strength: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """What one update trains on: images float32 [m, c, h, w] in [0, 1] and labels int64 [m].
 
     m is n (all attacked, or the first half attacked) or 2n (each image natural and attacked), as `training.mix` says.
-    `noise` float32 [≥ n, classes + 1] is what the attack leaves to chance.
+    `noise` float32 [group, ≥ n, classes + 1] is where an attack on a sampled objective draws its actions from.
     """
     match spec.training.mix:
         case "adversarial":
-            return _attack(spec, model, images, labels, noise), labels
+            return _attack(spec, model, images, labels, noise, strength), labels
         case "half":
             half = len(images) // 2
-            attacked = _attack(spec, model, images[:half], labels[:half], noise)
+            attacked = _attack(spec, model, images[:half], labels[:half], noise, strength)
             return torch.cat([attacked, images[half:]]), labels
         case "both":
-            attacked = _attack(spec, model, images, labels, noise)
+            attacked = _attack(spec, model, images, labels, noise, strength)
             return torch.cat([images, attacked]), torch.cat([labels, labels])
         case _:
             assert_never(spec.training.mix)
 
 
-def _attack(spec: RunSpec, model: nn.Module, images: Tensor, labels: Tensor, noise: Tensor) -> Tensor:
-    forward = in_precision(model, spec.training.precision)
-    with mode(model, training=spec.adversary.mode == "train"):
-        return fgsm(
-            forward, images, labels, spec.adversary.eps, loss=_adversary_loss(spec, labels, noise[: len(images)])
-        )
+def _attack(
+    spec: RunSpec, model: nn.Module, images: Tensor, labels: Tensor, noise: Tensor, strength: Tensor | None
+) -> Tensor:
+    def objective(logits: Tensor) -> Tensor:
+        return objective_loss(spec.loss, logits, labels, noise=noise[:, : len(images)]).value
+
+    eps = spec.adversary.eps
+    return attack(
+        spec.adversary,
+        model,
+        in_precision(model, spec.training.precision),
+        images,
+        labels,
+        eps=eps if strength is None else strength * float(eps),
+        objective=objective,
+    )
 
 
-def _adversary_loss(spec: RunSpec, labels: Tensor, noise: Tensor) -> LogitLoss | None:
-    match spec.adversary.loss:
-        case "true_label":
-            return None
-        case "predicted_label":
-            return lambda logits: summed("cross_entropy", logits, logits.detach().argmax(dim=1))
-        case "objective":
-            return lambda logits: objective_loss(spec.loss, logits, labels, noise=noise).value
-        case _:
-            assert_never(spec.adversary.loss)
+def shortened(gradients: tuple[Tensor, ...], longest: float) -> tuple[Tensor, ...]:
+    """The gradients, in proportion, of which the L2 norm of all together is at most `longest`."""
+    length = torch.stack([gradient.norm() for gradient in gradients]).norm()
+    # As torch.nn.utils.clip_grad_norm_.
+    share = (longest / (length + 1e-6)).clamp(max=1)
+    return tuple(gradient * share for gradient in gradients)
 
 
 def _action_logits(spec: RunSpec, model: nn.Module, forward: Model, images: Tensor) -> Tensor | None:

@@ -21,7 +21,8 @@ from gauntlet.models.checkpoints import (
     restore,
 )
 from gauntlet.spec.checkpoint_card import CheckpointCard, Normalisation, Trained
-from gauntlet.spec.kinds import Cnn, Digits, RmsProp
+from gauntlet.spec.kinds import Cnn, Digits
+from gauntlet.spec.optimizers import RmsProp
 from gauntlet.training.optimizers import build_optimizer
 from gauntlet.training.tally import empty_tally
 from tests.gauntlet.examples import CPU, finished, network, run_spec, same_tensors

@@ -63,9 +63,15 @@ def test_budgets_stand_together() -> None:
 )
 def test_objectives_are_compared_at_the_budget_of_training(attacks: list[dict[str, Any]], key: str) -> None:
     """All attacks of that budget together; where it was not asked for, the first norm's largest; never at no budget."""
-    assert headline(of(*attacks), parse_eps("8/255")).key == key
+    assert headline(of(*attacks), "Linf", parse_eps("8/255")).key == key
+
+
+def test_the_budget_of_training_has_a_norm() -> None:
+    """Trained under L2 they are compared there, though a stronger L∞ attack was asked for first."""
+    asked = of({"kind": "fgsm", "eps": "8/255"}, {"kind": "pgd", "norm": "L2", "eps": "8/255"})
+    assert headline(asked, "L2", parse_eps("8/255")).key == "pgd@L2:8/255"
 
 
 def test_training_without_an_attack_has_no_budget_to_compare_at() -> None:
     """A network trained at 0 is compared under the largest budget, not at 0."""
-    assert headline(of({"kind": "fgsm", "eps": [0, "8/255", "4/255"]}), parse_eps(0)).key == "fgsm@8/255"
+    assert headline(of({"kind": "fgsm", "eps": [0, "8/255", "4/255"]}), "Linf", parse_eps(0)).key == "fgsm@8/255"

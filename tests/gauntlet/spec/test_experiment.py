@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from gauntlet.spec.attacks import AnyAttack, AutoAttack, FgsmAttack, attack_label
-from gauntlet.spec.experiment import ExperimentSpec, RunSpec, TrainingSpec
-from gauntlet.spec.kinds import Cnn, Digits, ImageFolder, RmsProp
+from gauntlet.spec.experiment import ExperimentSpec, RunSpec
+from gauntlet.spec.kinds import Cnn, Digits, ImageFolder
 from gauntlet.spec.objectives import CrossEntropy, PolicyGradient, Reward
+from gauntlet.spec.optimizers import RmsProp
 from gauntlet.spec.presets import PRESETS, overlay
+from gauntlet.spec.training import TrainingSpec
 
 MINIMAL: dict[str, Any] = {
     "dataset": {"name": "digits"},
@@ -199,14 +201,26 @@ def test_the_paper_preset_is_the_papers_experiment() -> None:
         "action_forward": "train",
         "reward": {"correct": 1, "wrong": -1},
         "baseline": "none",
+        "group": 1,
+        "estimator": "reward",
         "entropy_bonus": 0,
         "log_prob_floor": None,
     }
-    assert paper.adversary.model_dump() == {"kind": "fgsm", "eps": "8/255", "loss": "true_label", "mode": "eval"}
+    assert paper.adversary.model_dump() == {
+        "kind": "fgsm",
+        "eps": "8/255",
+        "norm": "Linf",
+        "loss": "true_label",
+        "mode": "eval",
+        "warmup_epochs": 0,
+    }
     assert paper.training.model_dump() == {
         "epochs": 220,
         "batch_size": 32,
-        "optimizer": {"kind": "rmsprop", "lr": 1e-4, "decay": 1e-6, "rho": 0.9, "epsilon": 1e-7},
+        "optimizer": {"kind": "rmsprop", "lr": 1e-4, "decay": 1e-6, "rho": 0.9, "epsilon": 1e-7, "weight_decay": 0},
+        "schedule": {"kind": "constant", "warmup_epochs": 0},
+        "max_grad_norm": None,
+        "augmentation": None,
         "checkpoint_every": 20,
         "mix": "adversarial",
         "precision": "fp32",

@@ -36,7 +36,7 @@ def gradients(case: dict[str, Any], data: Dataset, *, captured: bool, dropout: i
     model = network(seed=3).to(GPU).train()
     optimizer, totals = build_optimizer(spec.training.optimizer, model), empty_tally(GPU)
     step = build_step(spec, model, optimizer, totals)
-    noise = action_noise((2, rows(spec, 32), 10), seeding.generator(GPU, 0, "test"))
+    noise = action_noise((2, 1, rows(spec, 32), 10), seeding.generator(GPU, 0, "test"))
     batches = [(images.to(GPU), labels.to(GPU), noise) for images, labels in thirds(data)]
     found = []
     with fp32_products(spec.training.precision), seeding.torch_seeded(GPU, 0):

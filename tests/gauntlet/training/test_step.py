@@ -1,5 +1,6 @@
 """The compiled step computes what the plain one does."""
 
+import math
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from torch import Tensor, nn
 from gauntlet import seeding
 from gauntlet.data.datasets import Dataset
 from gauntlet.spec.experiment import RunSpec
+from gauntlet.spec.objectives import Mart, Trades
 from gauntlet.training.compilation import accelerate
-from gauntlet.training.objectives import action_noise
+from gauntlet.training.objectives import action_noise, objective_loss
 from gauntlet.training.optimizers import build_optimizer
 from gauntlet.training.step import build_step, rows
 from gauntlet.training.tally import empty_tally
@@ -26,7 +28,7 @@ def after_one_step(
     model = (model or network(seed=3)).train()
     optimizer, totals = build_optimizer(spec.training.optimizer, model), empty_tally(CPU)
     step = build_step(spec, model, optimizer, totals)
-    noise = action_noise((2, rows(spec, 32), 10), seeding.generator("cpu", 0, "test"))
+    noise = action_noise((2, 1, rows(spec, 32), 10), seeding.generator("cpu", 0, "test"))
     inputs = data.train.images[:32], data.train.labels[:32], noise
     torch.manual_seed(0)
     (accelerate(step, inputs, ()) if compiled else step)(*inputs)
@@ -42,9 +44,9 @@ CASES: dict[str, dict[str, Any]] = {
         "training": {"mix": "both"},
     },
     "expected": {
-        "objective": {"kind": "expected_reward"},
-        "adversary": {"loss": "predicted_label"},
-        "training": {"mix": "half"},
+        "objective": {"kind": "expected_reward", "shape": "max_rl"},
+        "adversary": {"kind": "pgd", "steps": 2, "norm": "L2", "eps": "128/255", "warmup_epochs": 1},
+        "training": {"mix": "half", "optimizer": {"kind": "sgd"}, "max_grad_norm": 0.1},
     },
 }
 
@@ -80,3 +82,27 @@ def test_the_tally_counts_what_the_update_saw(digits: Dataset) -> None:
     for mix, images in (("adversarial", 32), ("half", 32), ("both", 64)):
         totals = after_one_step(run_spec(training={"mix": mix}), digits)[2]
         assert totals[0] == images
+
+
+def test_long_gradients_are_shortened_together(digits: Dataset) -> None:
+    """To the length that is asked for, in the same direction; shorter ones are left alone."""
+    whole = after_one_step(run_spec(), digits)[0]
+    length = torch.cat([gradient.flatten() for gradient in whole]).norm()
+    short = after_one_step(run_spec(training={"max_grad_norm": float(length) / 4}), digits)[0]
+    assert all(torch.allclose(one, 4 * other, rtol=1e-4) for one, other in zip(whole, short, strict=True))
+    assert all(map(torch.equal, whole, after_one_step(run_spec(training={"max_grad_norm": 1e3}), digits)[0]))
+
+
+def test_trades_and_mart_by_hand() -> None:
+    """Two images of two classes, natural at (3/4, 1/4) and attacked at (1/2, 1/2), of class 0 and of class 1."""
+    natural, attacked = torch.tensor([[0.75, 0.25]] * 2).log(), torch.zeros(2, 2)
+    labels, noise = torch.tensor([0, 1]), torch.ones(1, 2, 3)
+    apart = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
+
+    def loss(spec: Trades | Mart) -> float:
+        return objective_loss(spec, attacked, labels, noise=noise, natural_logits=natural).value.item()
+
+    assert loss(Trades(beta=2)) == pytest.approx(-(math.log(0.75) + math.log(0.25)) / 2 + 2 * apart)
+    # Its second logarithm is of 1 − p of the likeliest wrong class, plus the authors' 1e-4.
+    boosted = math.log(2) - math.log(0.5 + 1e-4)
+    assert loss(Mart(beta=3)) == pytest.approx(boosted + 3 * apart * (0.25 + 0.75) / 2)

@@ -19,7 +19,7 @@ ARGMAX = {"kind": "policy_gradient", "action": "argmax", "baseline": "batch_mean
 
 def prepared(spec: RunSpec, data: Dataset, state: TrainingState, *, training: bool = True) -> tuple[Tensor, Tensor]:
     model = network_with(state).train(training)
-    noise = action_noise((len(data.test), 10), seeding.generator("cpu", 0, "test"))
+    noise = action_noise((1, len(data.test), 10), seeding.generator("cpu", 0, "test"))
     torch.manual_seed(0)
     made = training_inputs(spec, model, to_unit(data.test.images), data.test.labels, noise)
     assert model.training is training

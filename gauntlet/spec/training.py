@@ -1,0 +1,52 @@
+"""How a run trains: its length, its batches and what makes them, its optimiser. No torch."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gauntlet.spec.augmentation import Augmentation
+from gauntlet.spec.kinds import Spec
+from gauntlet.spec.optimizers import Constant, OptimizerSpec, RmsProp, ScheduleSpec
+from gauntlet.spec.texts import CheckpointId
+
+Precision = Literal["fp32", "tf32", "bf16"]
+
+
+class TrainingSpec(Spec):
+    """How long, in what batches, and on what mix of natural and adversarial images."""
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 220
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
+    optimizer: OptimizerSpec = RmsProp()
+    schedule: ScheduleSpec = Constant()
+    max_grad_norm: Annotated[float, Field(gt=0, le=1_000)] | None = Field(
+        default=None, description="Longer gradients (L2, of all weights together) are shortened to this; null: none is."
+    )
+    augmentation: Augmentation | None = Field(
+        default=None, description="How training images are changed anew in every epoch, before they are attacked."
+    )
+    checkpoint_every: Annotated[int, Field(ge=1, le=10_000)] = 20
+    mix: Literal["adversarial", "half", "both"] = Field(
+        default="adversarial",
+        description="Train on attacked images only, on batches attacked by half, or on both versions of each image.",
+    )
+    precision: Precision = Field(
+        default="fp32",
+        description="What training and its accuracies per epoch compute in; evaluations are always fp32. "
+        "bf16 is faster where the processor has it, and measured to be equivalent on a CPU (docs/experiments.md); tf32 "
+        "needs a GPU.",
+    )
+    compile: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Compile the training step: on a CPU with a C++ compiler, on a GPU as a CUDA graph. "
+        "`auto` does so where the run is long enough to repay it and the compiler is there.",
+    )
+    initial_checkpoint: CheckpointId | None = Field(
+        default=None,
+        description="Id of a checkpoint whose weights training starts from, instead of random ones; the optimiser's "
+        "state starts fresh.",
+    )
+
+    def keeps(self, epoch: int) -> bool:
+        """Whether the checkpoint after this epoch is kept."""
+        return epoch % self.checkpoint_every == 0 or epoch == self.epochs
