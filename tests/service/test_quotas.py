@@ -10,10 +10,11 @@ from gauntlet.models.architectures import build_model
 from gauntlet.spec.kinds import Cnn
 from service.app import create_app
 from service.settings import ServiceSettings
-from store import checkpoints, files
+from store import checkpoints
 from store.database import Database
 from store.models import new_id
 from tests.evaluations import FGSM, card
+from tests.imports import write_import
 from tests.service.logins import login
 from tests.service.test_imports import CARD, post
 
@@ -29,7 +30,7 @@ def callers(guarded: ServiceSettings) -> dict[str, dict[str, str]]:
 def stored_checkpoint(settings: ServiceSettings) -> str:
     """One whose file is there."""
     identifier = new_id("ckpt")
-    stored = files.write_import(settings.storage, identifier, b"weights")
+    stored = write_import(settings.storage, identifier, b"weights")
     database = Database(settings.database_url)
     with database.writing() as session:
         checkpoints.add_imported(session, identifier, card("theirs"), stored)
