@@ -39,7 +39,7 @@ def test_the_schema_describes_the_api(api: TestClient) -> None:
     documented = schema["components"]["schemas"]
     forms = [part for name, part in documented.items() if name.startswith("Body_")]
     assert [part["additionalProperties"] for part in forms] == [False, False]
-    assert {"required": ["preset"]} in schema["components"]["schemas"]["ExperimentSpec-Input"]["anyOf"]
+    assert {"required": ["preset"]} in schema["components"]["schemas"]["ExperimentSpec"]["anyOf"]
 
 
 def test_the_guide_needs_no_other_host(api: TestClient) -> None:
