@@ -24,6 +24,7 @@ from service.routes import (
     comparisons,
     controls,
     evaluations,
+    events,
     experiments,
     guide,
     health,
@@ -34,6 +35,7 @@ from service.routes import (
     tokens,
 )
 from service.settings import ServiceSettings
+from service.streams import MOST_LISTENERS, Streams
 from service.versions import KeptAnswers
 from store.broker import create_celery
 from store.database import Database
@@ -45,7 +47,7 @@ THREADS = 20
 _PROBLEM = {"model": Problem, "content": {errors.MEDIA_TYPE: {}}}
 
 
-def create_app(settings: ServiceSettings | None = None) -> FastAPI:
+def create_app(settings: ServiceSettings | None = None, *, most_streams: int = MOST_LISTENERS) -> FastAPI:
     """The service on `settings`, or on the environment's.
 
     Raises:
@@ -57,6 +59,7 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         current_default_thread_limiter().total_tokens = THREADS
         yield
+        app.state.streams.close()
         await app.state.decoder.process.close()
         await app.state.classifier.process.close()
         app.state.celery.close()
@@ -79,6 +82,7 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
     app.state.access = Access(settings, app.state.database)
     app.state.audit = app.state.access.audit
     app.state.readiness = Readiness(app.state.database)
+    app.state.streams = Streams(app.state.database, most=most_streams)
     app.state.decoder = Decoder(most_pixels=settings.max_image_pixels, most_seconds=settings.max_decoding_s)
     app.state.classifier = Classifier()
     app.state.celery = create_celery(settings.broker_url, socket_timeout_s=_BROKER_PATIENCE_S)
@@ -86,6 +90,7 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
     errors.install(app)
     for routes in (
         experiments,
+        events,
         runs,
         checkpoints,
         evaluations,

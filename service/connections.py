@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, cast
@@ -38,6 +38,8 @@ class Crowd:
     """All connections of a server: how many there may be, and who waits longest for its client to ask something."""
 
     most: int
+    apart: Sized = ()
+    """Connections that are bounded elsewhere, such as streams, and not counted here."""
     head_s: float = 15.0
     """How long a client may take to send a request's head, or what is left of a body that was answered already."""
     stall_s: float = 30.0
@@ -105,7 +107,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         self._line = _Unhurried(transport, self)
         super().connection_made(cast("asyncio.Transport", self._line))
-        if len(self.connections) > self._crowd.most and not self._make_room():
+        if len(self.connections) - len(self._crowd.apart) > self._crowd.most and not self._make_room():
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "busy", "Too many connections are open; try again.")
             return
         self._await_head()

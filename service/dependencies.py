@@ -15,6 +15,7 @@ from service.classification import Classifier
 from service.images import Decoder
 from service.readiness import Readiness
 from service.settings import ServiceSettings
+from service.streams import Streams
 from store.database import Database
 from store.lookup import ID_PATTERN
 from store.quotas import Allowance
@@ -66,6 +67,11 @@ async def _allowance(request: Request) -> Allowance:
     return settings.allowance_of(request.state.caller)
 
 
+async def _streams(request: Request) -> Streams:
+    streams: Streams = request.app.state.streams
+    return streams
+
+
 async def _access(request: Request) -> Access:
     access: Access = request.app.state.access
     return access
@@ -78,6 +84,7 @@ async def _owner(request: Request) -> str | None:
 
 SettingsDep = Annotated[ServiceSettings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
+StreamsDep = Annotated[Streams, Depends(_streams)]
 CeleryDep = Annotated[Celery, Depends(_celery)]
 ClassifierDep = Annotated[Classifier, Depends(_classifier)]
 DecoderDep = Annotated[Decoder, Depends(_decoder)]
@@ -114,6 +121,9 @@ _Number = Annotated[int, Field(ge=0, le=2**31 - 1), WHOLE]
 AfterNumber = Annotated[_Number | None, Query(description="The cursor `next` of the page before.")]
 _EventNumber = Annotated[int, Field(ge=0, le=2**63 - 1), WHOLE]
 AfterEvent = Annotated[_EventNumber | None, Query(description="The id of the last event that is known already.")]
+LastEventId = Annotated[
+    _EventNumber | None, Header(description="The same, as browsers say it; it counts before `after`.")
+]
 _Key = Annotated[
     str,
     Field(min_length=1, max_length=255),

@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import resource
+import socket
 import sys
 import time
 from typing import Any
@@ -17,11 +18,12 @@ from service.access import require_safe
 from service.app import create_app
 from service.connections import Crowd
 from service.settings import ServiceSettings
+from service.streams import MOST_LISTENERS, Streams
 
 logger = logging.getLogger(__name__)
 
 _MOST_CONNECTIONS = 1_000
-_WANTED_DESCRIPTORS = 4_096
+_WANTED_DESCRIPTORS = 8_192
 # asyncio accepts as many at once before it lets one of them be refused.
 _BACKLOG = 128
 _STOPS_WITHIN_S = 4
@@ -41,14 +43,15 @@ def serve(settings: ServiceSettings) -> None:
     # Read by torch when it is loaded. It sees one picture at a time here, beside the workers: two threads that waited
     # for each other computed 49 ms where one does 8.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    crowd = Crowd(min(_MOST_CONNECTIONS, _descriptors() // 2))
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(settings, crowd))
+        asyncio.run(_serve(settings, _descriptors()))
 
 
-async def _serve(settings: ServiceSettings, crowd: Crowd) -> None:
+async def _serve(settings: ServiceSettings, descriptors: int) -> None:
     asyncio.get_running_loop().set_exception_handler(Complaints())
-    app = create_app(settings)
+    # Half for requests, a quarter for streams, the rest for files, the database and the broker.
+    app = create_app(settings, most_streams=min(MOST_LISTENERS, descriptors // 4))
+    crowd = Crowd(min(_MOST_CONNECTIONS, descriptors // 2), apart=app.state.streams)
     require_safe(settings, app.state.database)
     # What was imported stays. To look through it for garbage, which a large report makes Python do again and again,
     # would stop everything each time.
@@ -70,7 +73,19 @@ async def _serve(settings: ServiceSettings, crowd: Crowd) -> None:
         # Whoever watches a job asks several times a second, for hours. What fails is logged under its request's id.
         access_log=False,
     )
-    await uvicorn.Server(config).serve()
+    await StreamsFirst(config, app.state.streams).serve()
+
+
+class StreamsFirst(uvicorn.Server):
+    """uvicorn's, which would wait in vain for streams to end before it stops."""
+
+    def __init__(self, config: uvicorn.Config, streams: Streams) -> None:
+        super().__init__(config)
+        self._streams = streams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._streams.close()
+        await super().shutdown(sockets)
 
 
 def _descriptors() -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import delete, insert, null, select, text
+from sqlalchemy import delete, func, insert, null, select, text
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
@@ -146,6 +146,11 @@ def page(
     if types:
         query = query.where(Event.type.in_(types))
     return oldest_first(session, query, Event.id, after=after, limit=limit)
+
+
+def newest(session: Session) -> int:
+    """The largest id that is seen, 0 before the first."""
+    return session.scalar(select(func.max(Event.id))) or 0
 
 
 def rewind(session: Session, run_id: str, *, to_epoch: int) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Collection
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -50,6 +51,14 @@ def caller(session: Session, key: bytes, secret: str) -> Caller | None:
         return None
     whose = caller_of(token, now)
     return None if whose is None else replace(whose, expires_at=row.expires_at, session=row.digest)
+
+
+def lasting(session: Session, digests: Collection[str]) -> set[str]:
+    """Which of the sessions have not ended; whether their tokens open anything is another question."""
+    query = select(BrowserSession.digest).where(
+        BrowserSession.digest.in_(digests), BrowserSession.expires_at > db_now()
+    )
+    return set(session.scalars(query))
 
 
 def end(session: Session, shown: str) -> None:

@@ -22,6 +22,14 @@ def status_of(session: Session, experiment_id: str) -> Status | None:
     return _overall(counts) if counts else None
 
 
+def of_subject(session: Session, identifier: str) -> str | None:
+    """The status of the experiment, run or evaluation with that id; None if there is none."""
+    for model in (Run, Evaluation):
+        if (status := session.scalar(select(model.status).where(model.id == identifier))) is not None:
+            return status
+    return status_of(session, identifier)
+
+
 def overall_status(statuses: Sequence[str]) -> Status:
     """An experiment's status from its jobs': it runs until all have ended, and then shows the worst end."""
     return _overall(Counter(statuses))

@@ -3,9 +3,10 @@
 Scopes: `read` sees everything and classifies images, `submit` asks for work too, `admin` gives and revokes tokens too.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
@@ -72,6 +73,13 @@ def caller(session: Session, key: bytes, text: str) -> Caller | None:
     if found is None:
         return None
     return caller_of(*found)
+
+
+def usable(session: Session, identifiers: Collection[str]) -> set[str]:
+    """Which of the tokens open anything now."""
+    lasting = or_(Token.expires_at.is_(None), Token.expires_at > db_now())
+    query = select(Token.id).where(Token.id.in_(identifiers), Token.revoked_at.is_(None), lasting)
+    return set(session.scalars(query))
 
 
 def caller_of(row: Token, now: float) -> Caller | None:

@@ -1,4 +1,4 @@
-"""/v1/runs: status, metrics, events, cancel."""
+"""/v1/runs: status, metrics, cancel."""
 
 import csv
 import io
@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import PlainTextResponse
 
-from gauntlet.resources import EpochMetrics, Event, Page, Run
-from service.dependencies import After, AfterEvent, AfterNumber, CallerDep, DatabaseDep, IdFilter, Limit
+from gauntlet.resources import EpochMetrics, Page, Run
+from service.dependencies import After, AfterNumber, CallerDep, DatabaseDep, IdFilter, Limit
 from service.pages import as_page
 from service.routing import Route
 from service.versions import Version
-from store import events, runs, versions
+from store import runs, versions
 from store.owners import require_may_change
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=Route)
@@ -71,15 +71,6 @@ def list_metrics(
         found = runs.metrics_page(session, run_id, after=after, limit=count)
     page = as_page(found, lambda row: _only(runs.show_metrics(row), name), lambda row: row.epoch)
     return PlainTextResponse(_csv(page.data), media_type="text/csv") if format == "csv" else page
-
-
-@router.get("/{run_id}/events")
-def list_events(run_id: str, database: DatabaseDep, limit: Limit = 20, after: AfterEvent = None) -> Page[Event]:
-    """What happened to a run, in order: starts, resumes, warnings."""
-    with database.reading() as session:
-        runs.get(session, run_id)
-        found = events.page(session, subject=run_id, types=events.NOTES, after=after, limit=limit)
-    return as_page(found, events.show, lambda row: row.id)
 
 
 def _only(row: EpochMetrics, name: str | None) -> EpochMetrics:

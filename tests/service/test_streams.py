@@ -1,0 +1,339 @@
+"""Events as they happen: neither a gap nor a repetition, through lost connections and restarts, for many at once."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import event, update
+
+from gauntlet.resources import EventType
+from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.tokens import TokenRequest
+from service.app import create_app
+from service.connections import Crowd
+from service.server import StreamsFirst
+from service.settings import ServiceSettings
+from service.streams import MOST_WAITING, Listener, Streams, Topic
+from store import events, experiments, jobs, secret_key, sessions, tokens
+from store.database import Database
+from store.events import News
+from store.models import Run
+from store.tokens import Caller
+from tests.e2e.system import await_that
+from tests.store.recorded import submit
+
+TYPES: frozenset[EventType] = frozenset({"status", "epoch", "progress", "note", "alarm"})
+STREAM = {"Accept": "text/event-stream"}
+
+
+@pytest.fixture
+def database(settings: ServiceSettings) -> Iterator[Database]:
+    database = Database(settings.database_url)
+    yield database
+    database.close()
+
+
+@contextmanager
+def serving(settings: ServiceSettings, most: int = 100) -> Iterator[str]:
+    """The API as a process would serve it, on a free port; yields its URL."""
+    app: FastAPI = create_app(settings)
+    crowd = Crowd(most, apart=app.state.streams)
+    config = uvicorn.Config(app, port=0, http=crowd.protocol, ws="none", log_config=None)  # type: ignore[arg-type]  # as in service.server
+    server = StreamsFirst(config, app.state.streams)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
+    thread.start()
+    try:
+        await_that(lambda: server.started)
+        host, port = server.servers[0].sockets[0].getsockname()
+        yield f"http://{host}:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def note(database: Database, subject: str, experiment: str | None = None, *, times: int = 1) -> None:
+    with database.writing() as session:
+        events.tell(session, *times * [News("note", "said", subject, "Something.", experiment)])
+
+
+def end(database: Database, experiment: str) -> None:
+    with database.writing() as session:
+        jobs.request_cancel(session, Run, Run.experiment_id == experiment, Run.status == "queued")
+
+
+def frames(text: str) -> list[dict[str, str]]:
+    """The frames of a stream, each its fields; comments are left out."""
+    parts = [dict(line.split(": ", 1) for line in part.splitlines() if line[0] != ":") for part in text.split("\n\n")]
+    return [part for part in parts if part]
+
+
+def ids(found: list[dict[str, str]]) -> list[int]:
+    """Of its events, in the order in which they came."""
+    return [int(frame["id"]) for frame in found if "data" in frame and "id" in frame]
+
+
+def known(database: Database, experiment: str) -> list[int]:
+    with database.reading() as session:
+        return [row.id for row in events.page(session, experiment=experiment, after=None, limit=2_000).rows]
+
+
+@pytest.fixture
+def waiting(database: Database, tiny_spec: ExperimentSpec) -> str:
+    """An experiment with a queued run."""
+    with database.writing() as session:
+        return experiments.create(session, tiny_spec, None)[0].id
+
+
+def test_a_client_that_comes_back_misses_nothing_and_is_told_nothing_twice(
+    settings: ServiceSettings, database: Database, waiting: str
+) -> None:
+    """It loses the connection after every third event, the service is restarted thrice, and events go on meanwhile."""
+    seen: list[int] = []
+    ended = threading.Event()
+
+    def write() -> None:
+        for number in range(40):
+            note(database, f"run_{number % 2}", waiting)
+        end(database, waiting)
+
+    def follow(url: str, most: int) -> None:
+        headers = STREAM | ({"Last-Event-ID": str(seen[-1])} if seen else {})
+        with httpx2.stream("GET", f"{url}/v1/experiments/{waiting}/events", headers=headers, timeout=30) as answer:
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            for line in answer.iter_lines():
+                if line.startswith("data: ") and '"id"' in line:
+                    seen.append(json.loads(line.removeprefix("data: "))["id"])
+                if line == "event: end":
+                    ended.set()
+                if len(seen) >= most or ended.is_set():
+                    return
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    for _ in range(3):
+        with serving(settings) as url:
+            for _ in range(3):
+                follow(url, len(seen) + 3)
+    with serving(settings) as url:
+        follow(url, 1_000)
+    writer.join()
+    assert ended.is_set()
+    assert seen == known(database, waiting)
+    assert len(seen) == 40 + 2 + 2
+
+
+def test_a_restart_ends_streams_at_once_and_without_an_end(settings: ServiceSettings) -> None:
+    """Open streams do not hold up the service's end; their clients are not told that anything ended."""
+    with httpx2.Client(timeout=30) as client:
+        with serving(settings) as url:
+            answer = client.send(client.build_request("GET", f"{url}/v1/events", headers=STREAM), stream=True)
+            lines = answer.iter_lines()
+            assert next(lines) == "retry: 1000"
+        assert "event: end" not in list(lines)
+
+
+def test_streams_are_counted_apart(settings: ServiceSettings) -> None:
+    """Where more streams than connections may be are open, other requests still find a place."""
+    with serving(settings, most=2) as url, httpx2.Client(timeout=30) as client:
+        for _ in range(4):
+            answer = client.send(client.build_request("GET", f"{url}/v1/events", headers=STREAM), stream=True)
+            assert next(answer.iter_lines()) == "retry: 1000"
+        assert client.get(f"{url}/healthz").status_code == 200
+
+
+async def collect(stream: Any, until: str = "event: end") -> str:
+    """What comes until that text does."""
+    text = ""
+    async for piece in stream.body_iterator:
+        text += piece.decode()
+        if until in text:
+            break
+    await stream.body_iterator.aclose()
+    return text
+
+
+def quick(database: Database, **more: float) -> Streams:
+    return Streams(database, **{"look_every_s": 0.005, "beat_s": 0.02, "logins_every_s": 0.005, **more})  # type: ignore[arg-type]  # floats, all
+
+
+def test_a_stream_of_what_has_ended_tells_all_and_ends(database: Database, waiting: str) -> None:
+    """Also to a client that knows everything but the end, and where the events themselves are forgotten."""
+    note(database, "run_1", waiting, times=1_200)
+    end(database, waiting)
+
+    async def follow(after: int | None) -> list[dict[str, str]]:
+        return frames(await collect(quick(database).answer(Topic(TYPES, waiting), after, None)))
+
+    everything = asyncio.run(follow(None))
+    assert ids(everything) == known(database, waiting)
+    assert everything[-1] == {"event": "end", "data": '{"status": "cancelled"}'}
+    assert asyncio.run(follow(ids(everything)[-1]))[1:] == [everything[-1]]
+    assert asyncio.run(follow(10**9))[1:] == [everything[-1]]
+
+
+def test_an_end_that_was_left_again_is_no_end(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """An experiment that failed once and runs again is followed on, to its next end."""
+    experiment, held = submit(database, tiny_spec)
+    with database.writing() as session:
+        jobs.finish(session, held, "failed")
+    with database.writing() as session:
+        jobs.change(session, Run, update(Run).where(Run.id == held.id).values(status="queued"))
+
+    async def follow() -> list[dict[str, str]]:
+        following = asyncio.create_task(collect(quick(database).answer(Topic(TYPES, experiment), None, None)))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(end, database, experiment)
+        return frames(await following)
+
+    found = asyncio.run(follow())
+    assert found[-1]["data"] == '{"status": "cancelled"}'
+    assert [frame["event"] for frame in found if "event" in frame].count("end") == 1
+    assert ids(found) == known(database, experiment)
+
+
+def test_everything_is_streamed_from_now_on(database: Database) -> None:
+    """What came before is not told; a client that loses the connection before the first event goes on from its id."""
+    note(database, "run_1", times=3)
+
+    async def follow() -> tuple[str, str]:
+        streams = quick(database)
+        first = await collect(streams.answer(Topic(TYPES), None, None), until="id: ")
+        await asyncio.to_thread(note, database, "run_2")
+        position = int(frames(first)[0]["id"])
+        return first, await collect(streams.answer(Topic(TYPES), position, None), until="run_2")
+
+    first, then = asyncio.run(follow())
+    assert ids(frames(first)) == []
+    assert ids(frames(then)) == [int(frames(first)[0]["id"]) + 1]
+
+
+def test_only_the_types_that_are_named_are_told(database: Database, waiting: str) -> None:
+    """And the end, whichever they are."""
+    note(database, "run_1", waiting)
+    end(database, waiting)
+    found = frames(asyncio.run(collect(quick(database).answer(Topic(frozenset({"note"}), waiting), None, None))))
+    assert [frame["event"] for frame in found[1:]] == ["note", "end"]
+
+
+def test_silence_is_filled_with_comments(database: Database) -> None:
+    """So that both sides see that the other is there."""
+    text = asyncio.run(collect(quick(database).answer(Topic(TYPES), None, None), until=": still here\n\n: still here"))
+    assert ids(frames(text)) == []
+
+
+def test_one_reader_reads_for_all(database: Database) -> None:
+    """Forty listeners are told by the reader's own queries; none of them asks the database once it is there."""
+
+    async def follow() -> tuple[set[str], list[str]]:
+        streams = quick(database, beat_s=10)
+        following = [asyncio.create_task(collect(streams.answer(Topic(TYPES), None, None), "run_2")) for _ in range(40)]
+        await asyncio.to_thread(await_that, lambda: sum(map(len, streams._told.values())) == 40)
+        asked: list[str] = []
+        event.listen(database._engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+        reader = Database(str(database._engine.url))
+        await asyncio.to_thread(note, reader, "run_2")
+        texts = set(await asyncio.gather(*following))
+        reader.close()
+        return texts, asked
+
+    texts, asked = asyncio.run(follow())
+    (text,) = texts
+    assert len(ids(frames(text))) == 1
+    assert {query for query in asked if "FROM events" in query and "events.id > ?" not in query} == set()
+    assert len({query for query in asked if "FROM events" in query}) == 1
+
+
+def test_a_stream_without_a_database_ends(tmp_path: Path) -> None:
+    """At once, so that its client comes back, is told why, and no stream holds up the end of the service."""
+    away = Database(f"sqlite:///{tmp_path}/nothing.db")
+    assert asyncio.run(collect(quick(away).answer(Topic(TYPES), None, None))) == ""
+    away.close()
+
+
+def test_a_listener_that_takes_nothing_is_let_go(database: Database) -> None:
+    """What waits for it is bounded, and given up with it."""
+    with database.writing() as session:
+        events.tell(session, *(News("note", "said", "run_1", "x" * 1_900) for _ in range(1_000)))
+    with database.reading() as session:
+        rows = events.page(session, after=None, limit=1_000).rows
+    listener = asyncio.run(_told(rows))
+    assert listener.is_over
+    assert sum(map(len, listener._frames)) == 0
+
+
+async def _told(rows: Any) -> Listener:
+    listener = Listener(Topic(TYPES), None)
+    for row in rows:
+        listener.tell(row, b"x" * 2_000)
+        assert sum(map(len, listener._frames)) <= MOST_WAITING
+    return listener
+
+
+@pytest.mark.parametrize("by", ["token", "session"])
+def test_a_revoked_login_ends_its_streams(settings: ServiceSettings, database: Database, by: str) -> None:
+    """Of a token and of a browser's session alike; the streams of others go on."""
+    key = secret_key.read_or_make(settings.secret_key_file)
+    with database.writing() as session:
+        callers = []
+        for owner in ("ada", "bob"):
+            _, text = tokens.create(session, key, TokenRequest(owner=owner, scope="read"))
+            caller = tokens.caller(session, key, text)
+            assert caller is not None
+            callers.append(sessions.begin(session, key, caller, lasts_s=60).caller if by == "session" else caller)
+
+    def revoke(caller: Caller) -> None:
+        with database.writing() as session:
+            if caller.session is None:
+                tokens.revoke(session, caller.token)
+            else:
+                sessions.end(session, caller.session)
+
+    async def follow() -> str:
+        streams = quick(database)
+        theirs, others = (asyncio.create_task(collect(streams.answer(Topic(TYPES), None, each))) for each in callers)
+        await asyncio.to_thread(await_that, lambda: len(streams) == 2)
+        await asyncio.to_thread(revoke, callers[0])
+        text = await theirs
+        await asyncio.sleep(0.05)
+        assert not others.done()
+        others.cancel()
+        return text
+
+    assert "event: end" not in asyncio.run(follow())
+
+
+def test_too_many_streams_are_told_to_come_again(settings: ServiceSettings) -> None:
+    """A 429 that says when."""
+    with TestClient(create_app(settings, most_streams=0)) as client:
+        answer = client.get("/v1/events", headers=STREAM)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "10")
+
+
+def test_pages_are_of_all_or_of_one_thing(api: TestClient, database: Database, tiny_spec: ExperimentSpec) -> None:
+    """In order, by type; a run's page is its notes unless it is asked for more."""
+    experiment, held = submit(database, tiny_spec)
+    note(database, held.id, experiment)
+
+    def kinds(path: str) -> list[str]:
+        return [event["kind"] for event in api.get(f"/v1/{path}").json()["data"]]
+
+    assert kinds("events") == ["queued", "running", "running", "said"]
+    assert kinds(f"experiments/{experiment}/events?type=note&type=alarm") == ["said"]
+    assert kinds(f"runs/{held.id}/events") == ["said"]
+    assert kinds(f"runs/{held.id}/events?type=status") == ["queued", "running"]
+    page = api.get("/v1/events?limit=3").json()
+    assert [event["kind"] for event in api.get(f"/v1/events?after={page['next']}").json()["data"]] == ["said"]
+    for path in ("experiments/exp_0", "runs/run_0", "evaluations/eval_0"):
+        assert api.get(f"/v1/{path}/events").status_code == 404
+    assert api.get("/v1/events", headers={"Last-Event-ID": "x"}).status_code == 422
+    assert api.get("/v1/events?type=birth").status_code == 422
