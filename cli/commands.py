@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli import access, checking, checkpoints, controls, evaluations, lists, system, tokens
+from cli import access, checking, checkpoints, controls, evaluations, events, lists, system, tokens
 from cli.connection import open_client
 from cli.documents import read_spec, told_where_it_stands
 from cli.identifiers import KINDS, kind_of
@@ -78,6 +78,7 @@ for _command in (
     lists.report,
     lists.checkpoints,
     lists.show,
+    events.events,
     controls.cancel,
     controls.pause,
     controls.resume,

@@ -16,6 +16,8 @@ _NAMES = {
     "AsyncGauntletClient": "GauntletClient",
     "AsyncClient": "Client",
     "aclose": "close",
+    "aiter_lines": "iter_lines",
+    "aread": "read",
     "asyncio": "time",
     "asynchronous": "synchronous",
 }

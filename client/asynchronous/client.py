@@ -7,12 +7,13 @@ from client.asynchronous.checkpoints import Checkpoints
 from client.asynchronous.comparisons import Comparisons
 from client.asynchronous.connection import Connection
 from client.asynchronous.evaluations import Evaluations
+from client.asynchronous.events import Events
 from client.asynchronous.experiments import Experiments
 from client.asynchronous.runs import Runs
 from client.asynchronous.tokens import Tokens
 
 
-class AsyncGauntletClient(Experiments, Runs, Evaluations, Comparisons, Checkpoints, Tokens):
+class AsyncGauntletClient(Experiments, Runs, Evaluations, Comparisons, Checkpoints, Events, Tokens):
     """A client of the service at `url` (default: `GAUNTLET_URL`, else this machine's port `GAUNTLET_PORT` or 8000).
 
     A remote service is reached through the environment's proxy, if it names one, unless `proxied` is False; loopback

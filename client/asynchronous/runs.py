@@ -6,7 +6,6 @@ from client.addresses import place
 from client.asynchronous.connection import Connection
 from gauntlet.resources import (
     EpochMetrics,
-    Event,
     Run,
 )
 
@@ -45,7 +44,3 @@ class Runs:
     async def metrics_csv(self, run: str) -> str:
         """The same as CSV."""
         return await self._http.text(place("runs", run, "metrics"), format="csv")
-
-    def events(self, run: str) -> AsyncIterator[Event]:
-        """A run's events in order."""
-        return self._http.all(Event, place("runs", run, "events"))

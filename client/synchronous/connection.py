@@ -1,7 +1,7 @@
 """Requests to one service: sent, sent again where that is safe, and their answers read as values."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -16,6 +16,8 @@ from gauntlet.resources import Page, Problem, Resource
 
 # A host that drops every packet is told of after the pauses, and should be within a minute.
 _CONNECT_WITHIN_S = 10.0
+# A service that has nothing to tell on a stream says so three times as often.
+_SILENT_FOR_S = 45.0
 _PAGE = 100
 
 Value = TypeVar("Value", bound=BaseModel)
@@ -83,9 +85,9 @@ class Connection:
         answer = self.send("GET", path, params=params)
         return answer.text
 
-    def all(self, kind: type[Item], path: str, **filters: str | None) -> Iterator[Item]:
+    def all(self, kind: type[Item], path: str, **filters: str | list[str] | None) -> Iterator[Item]:
         """All of a list, page by page; `filters` that are None are not sent."""
-        params: dict[str, str | int] = {"limit": _PAGE}
+        params: dict[str, str | int | list[str]] = {"limit": _PAGE}
         params |= {key: value for key, value in filters.items() if value is not None}
         while True:
             page = self.read(Page[kind], "GET", path, params=params)  # type: ignore[valid-type]  # a type at run time
@@ -93,6 +95,31 @@ class Connection:
             if page.next is None:
                 return
             params["after"] = page.next
+
+    def frames(self, path: str, params: Mapping[str, Any], headers: Mapping[str, str]) -> Iterator[dict[str, str]]:
+        """The frames of a stream of events as they come, each its fields, until the connection ends; asked once.
+
+        Raises:
+            GauntletClientError: as `send`.
+        """
+        told = {"Accept": "text/event-stream", **headers}
+        try:
+            with self._http.stream(
+                "GET", path, params=params, headers=told, timeout=httpx2.Timeout(_CONNECT_WITHIN_S, read=_SILENT_FOR_S)
+            ) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise self._refusal(answer)
+                frame: dict[str, str] = {}
+                for line in answer.iter_lines():
+                    if not line and frame:
+                        yield frame
+                        frame = {}
+                    name, _, value = line.partition(": ")
+                    if name:
+                        frame[name] = value
+        except httpx2.RequestError as error:
+            raise Unreachable(self._no_answer(error)) from error
 
     def send(self, method: str, path: str, *, pauses_s: Sequence[float] = PAUSES_S, **request: Any) -> httpx2.Response:
         """The answer, of success, after as many tries as there are pauses, and one.
@@ -108,11 +135,15 @@ class Connection:
             raise Unreachable(self._no_answer(error)) from error
         if answer.is_success:
             return answer
+        raise self._refusal(answer)
+
+    def _refusal(self, answer: httpx2.Response) -> GauntletClientError:
         try:
-            problem = Problem.model_validate_json(answer.content)
+            return Refused(Problem.model_validate_json(answer.content))
         except ValidationError as error:
-            raise self._unintelligible(answer) from error
-        raise Refused(problem)
+            refusal = self._unintelligible(answer)
+            refusal.__cause__ = error
+            return refusal
 
     def _request(self, method: str, path: str, pauses_s: Sequence[float], **request: Any) -> httpx2.Response:
         """Send, and send again after each pause where no answer came, or one that says to come again.

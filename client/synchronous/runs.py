@@ -6,7 +6,6 @@ from client.addresses import place
 from client.synchronous.connection import Connection
 from gauntlet.resources import (
     EpochMetrics,
-    Event,
     Run,
 )
 
@@ -45,7 +44,3 @@ class Runs:
     def metrics_csv(self, run: str) -> str:
         """The same as CSV."""
         return self._http.text(place("runs", run, "metrics"), format="csv")
-
-    def events(self, run: str) -> Iterator[Event]:
-        """A run's events in order."""
-        return self._http.all(Event, place("runs", run, "events"))

@@ -23,7 +23,7 @@ from service.connections import Crowd
 from service.server import StreamsFirst
 from service.settings import ServiceSettings
 from service.streams import MOST_WAITING, Listener, Streams, Topic
-from store import events, experiments, jobs, secret_key, sessions, tokens
+from store import controls, events, experiments, jobs, secret_key, sessions, tokens
 from store.database import Database
 from store.events import News
 from store.models import Run
@@ -68,7 +68,7 @@ def note(database: Database, subject: str, experiment: str | None = None, *, tim
 
 def end(database: Database, experiment: str) -> None:
     with database.writing() as session:
-        jobs.request_cancel(session, Run, Run.experiment_id == experiment, Run.status == "queued")
+        controls.cancel(session, Run, Run.experiment_id == experiment, Run.status == "queued")
 
 
 def frames(text: str) -> list[dict[str, str]]:
