@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.routing import RouteContext, iter_route_contexts
 
-from service import forms
+from service import forms, session_cookie
 from service.access import is_open
 from service.errors import MEDIA_TYPE
 from service.parameters import with_dependencies
@@ -37,6 +37,15 @@ _MEANINGS = {
     503: "The database is away; `Retry-After` says when to come again.",
     507: "A disk of the service is full; nothing of the request was kept.",
 }
+_LOGINS = {
+    "token": {"type": "http", "scheme": "bearer", "description": "A token of `gauntlet tokens create`."},
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": session_cookie.NAME,
+        "description": "What `POST /v1/session` exchanges a token for.",
+    },
+}
 # What a route says itself, for it cannot be told from what it asks for.
 NEEDS_WEIGHTS: dict[int | str, dict[str, Any]] = {409: {}}
 MAY_BE_REFUSED: dict[int | str, dict[str, Any]] = {409: {}}
@@ -51,11 +60,15 @@ def document(app: FastAPI) -> None:
         if app.openapi_schema is None:
             schema = plain()
             forms.document(schema)
+            schema["components"]["securitySchemes"] = _LOGINS
             for route in iter_route_contexts(app.routes):
                 for method in route.methods or ():
                     operation = schema["paths"].get(route.path_format, {}).get(method.lower())
                     if operation is not None:
                         _add(operation["responses"], route, method)
+                        if not is_open(method, route.path_format or ""):
+                            # Either of them, or neither where the service wants no login.
+                            operation["security"] = [{name: []} for name in _LOGINS] + [{}]
         assert app.openapi_schema is not None
         return app.openapi_schema
 

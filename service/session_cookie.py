@@ -6,9 +6,9 @@ It is read here alone: Python up to 3.11.9 and 3.12.5 takes the square of a cook
 from fastapi import Response
 from starlette.datastructures import Headers
 
-_NAME = "gauntlet_session"
+NAME = "gauntlet_session"
 # A browser takes a cookie of such a name only by HTTPS and from this very host.
-_OVER_HTTPS = f"__Host-{_NAME}"
+_OVER_HTTPS = f"__Host-{NAME}"
 
 
 def secret_in(headers: Headers, scheme: str) -> str | None:
@@ -39,4 +39,4 @@ def _set(response: Response, scheme: str, value: str, lasts_s: int) -> None:
 
 
 def _name(scheme: str) -> str:
-    return _OVER_HTTPS if scheme == "https" else _NAME
+    return _OVER_HTTPS if scheme == "https" else NAME

@@ -19,6 +19,7 @@ from store.token_text import new_token
 from tests.service.logins import bearer
 from tests.service.test_origins import every_request, rows
 
+OURS = {"Origin": "http://testserver"}
 _RANK = {scope: rank for rank, scope in enumerate(get_args(Scope))}
 
 
@@ -50,7 +51,8 @@ def rows_but_uses(settings: ServiceSettings) -> list[Any]:
 def test_every_route_is_closed_to_whom_it_is_not_open(
     guarded_api: TestClient, guarded: ServiceSettings, shown: dict[str, str]
 ) -> None:
-    """Without a token that opens anything 401, with too small a scope 403, and nothing is changed by the asking."""
+    """Without a token or session that opens anything 401, with too small a scope 403; nothing is changed by asking."""
+    sessions = {"read": _session(guarded_api, shown["read"])}
     before = rows_but_uses(guarded)
     requests = [*every_request(cast("FastAPI", guarded_api.app)), ("GET", "/v1/nowhere"), ("POST", "/v1/nowhere")]
     assert len(requests) > 25
@@ -67,15 +69,26 @@ def test_every_route_is_closed_to_whom_it_is_not_open(
             answer = from_there.request(method, concrete, headers=bearer(shown[kind]) if kind else {})
             assert answer.status_code == 401, (kind, method, path)
             assert answer.headers["WWW-Authenticate"] == "Bearer"
+        stale = guarded_api.request(method, concrete, headers=OURS | {"Cookie": f"gauntlet_session={'x' * 43}"})
+        assert stale.status_code == 401, (method, path)
         needed = scope_for(method, concrete)
         for scope in get_args(Scope):
             if _RANK[scope] < _RANK[needed]:
-                refused = guarded_api.request(method, concrete, headers=bearer(shown[scope]))
+                # A session is looked up otherwise than a token, and then is one.
+                refused = guarded_api.request(method, concrete, headers=sessions.get(scope, bearer(shown[scope])))
                 assert refused.status_code == 403, (scope, method, path)
-                assert refused.json()["type"].endswith("scope-too-small")
+                if method != "HEAD":
+                    assert refused.json()["type"].endswith("scope-too-small")
         if method in ("GET", "HEAD"):
             assert guarded_api.request(method, concrete, headers=bearer(shown[needed])).status_code not in (401, 403)
     assert rows_but_uses(guarded) == before
+
+
+def _session(guarded_api: TestClient, token: str) -> dict[str, str]:
+    """What the service's own page sends once somebody has logged in with the token."""
+    begun = guarded_api.post("/v1/session", json={"token": token}, headers=OURS)
+    guarded_api.cookies.clear()
+    return OURS | {"Cookie": begun.headers["Set-Cookie"].partition(";")[0]}
 
 
 def _from(guarded_api: TestClient, address: str) -> TestClient:

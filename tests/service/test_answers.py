@@ -40,3 +40,12 @@ def test_every_error_is_a_problem_in_the_schema_too() -> None:
                     (media_type,) = answer["content"]
                     assert media_type == "application/problem+json", (method, path, status)
                     assert answer["content"][media_type]["schema"]["$ref"].endswith("/Problem")
+
+
+def test_the_schema_says_how_one_logs_in() -> None:
+    """By a token or a session, or not at all where no login is wanted; what is open asks for nothing."""
+    schema = documented_app().openapi()
+    assert set(schema["components"]["securitySchemes"]) == {"token", "session"}
+    assert schema["paths"]["/v1/runs"]["get"]["security"] == [{"token": []}, {"session": []}, {}]
+    for method, path in (("get", "/healthz"), ("post", "/v1/session"), ("get", "/")):
+        assert "security" not in schema["paths"][path][method]
