@@ -17,10 +17,10 @@ from gauntlet.checks.requests import none_left, too_many_asked_for
 from gauntlet.data.archives import Archive, cifar10_is_there, read_digits
 from gauntlet.data.cifar10 import read_cifar10
 from gauntlet.data.folders import FolderListing, list_folder
-from gauntlet.data.own_images import as_labels, as_pixels, refuse_unless_kept_so
+from gauntlet.data.own_images import as_labels, as_pixels, refuse_labels_beyond, refuse_unless_kept_so
 from gauntlet.data.reading import SeenSplit, Tally, describe_seen, read_pictures
 from gauntlet.data.survey import count_classes, survey_cifar10
-from gauntlet.errors import DatasetUnavailable
+from gauntlet.errors import DatasetUnavailable, ImagesInvalid
 from gauntlet.spec.kinds import SPLITS, Cifar10, DatasetSpec, Digits, ImageFolder, Split, dataset_title
 
 # Which images make up a subset is part of the protocol, so it does not follow the run's seed.
@@ -86,11 +86,22 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A training and a test set over the same classes; a label is an index into `classes`."""
+    """A training and a test set over the same classes; a label is an index into `classes`.
+
+    Raises:
+        ImagesInvalid: a label has no class, or the images of the two are of different shapes.
+    """
 
     train: ImageSet
     test: ImageSet
     classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for images in (self.train, self.test):
+            refuse_labels_beyond(images.labels, len(self.classes))
+        shapes = [list(images.images.shape[1:]) for images in (self.train, self.test)]
+        if shapes[0] != shapes[1]:
+            raise ImagesInvalid(f"Training images are of shape {shapes[0]} and test images of {shapes[1]}.")
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -69,6 +69,21 @@ def as_labels(labels: Tensor | ArrayLike, images: Tensor) -> Tensor:
     return found.to(images.device, torch.int64)
 
 
+def refuse_labels_beyond(labels: Tensor, classes: int) -> None:
+    """Check that each label, int64 [n], has a class.
+
+    Raises:
+        ImagesInvalid: one has not.
+    """
+    if not len(labels):
+        return
+    least, greatest = int(labels.min()), int(labels.max())
+    if least < 0 or greatest >= classes:
+        raise ImagesInvalid(
+            f"The images' labels are {least} to {greatest}, and those of {classes} classes are 0 to {classes - 1}."
+        )
+
+
 def refuse_unless_kept_so(images: Tensor, labels: Tensor) -> None:
     """Check that images and labels are as an image set keeps them; looks at types and shapes only.
 

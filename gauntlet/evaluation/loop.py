@@ -15,6 +15,7 @@ from gauntlet.attacks.gradient import without_gradient
 from gauntlet.checks.faults import refuse
 from gauntlet.checks.requests import attack_faults
 from gauntlet.data.datasets import ImageSet, to_unit
+from gauntlet.data.own_images import refuse_labels_beyond
 from gauntlet.errors import AttackUnsupported, ImagesInvalid, ModelUnfit, OutputNotFinite
 from gauntlet.evaluation import stages
 from gauntlet.evaluation.borrowing import borrowed
@@ -122,11 +123,7 @@ def _require_images(test: ImageSet, classes: int) -> None:
         )
     if not len(test):
         raise ImagesInvalid("There is no image to evaluate the model on.")
-    least, greatest = int(test.labels.min()), int(test.labels.max())
-    if least < 0 or greatest >= classes:
-        raise ImagesInvalid(
-            f"The images' labels are {least} to {greatest}, and those of {classes} classes are 0 to {classes - 1}."
-        )
+    refuse_labels_beyond(test.labels, classes)
 
 
 def _require_sources(spec: EvaluationSpec, sources: Mapping[str, Model]) -> None:

@@ -18,12 +18,13 @@ from gauntlet.evaluation.classifier import Classifier
 from gauntlet.evaluation.output_form import answer, malformed
 from gauntlet.models.precision import Model
 from gauntlet.results.finding import Finding, FindingKind
+from gauntlet.results.significance import upper_tail
 
 _PROBABILITY_TOLERANCE = 1e-4
 # Images whose gradient vanishes stand still under attack and count as robust: as many as this blur the first digit.
 _MOST_ZERO_GRADIENTS = 0.03
-# Beyond so many standard errors accuracy is no longer chance.
-_STANDARD_ERRORS = 3
+# As seldom as this guessing is so often right; then a model is taken for better.
+_SIGNIFICANT = 0.01
 # Of the logits' range. Kernels for another shape differ by a millionth of it, a batch's own statistics by a tenth.
 _LARGEST_INFLUENCE, _LARGEST_COARSE_INFLUENCE = 1e-3, 3e-2
 # AutoAttack's code adds 1e-12 to what it divides by and takes slopes below 1e-8 for none.
@@ -244,18 +245,18 @@ def _zero_gradient(gradient: Tensor | None) -> Finding | None:
     )
     return _warning(
         "zero_gradient",
-        f"For {share:.0%} of the images the gradient of cross-entropy is exactly zero: attacks that follow it stand "
-        f"still there.{everywhere if share == 1 else ''}",
+        f"For {100 * share:.1f} % of the images the gradient of cross-entropy is exactly zero: attacks that follow it "
+        f"stand still there.{everywhere if share == 1 else ''}",
     )
 
 
 def _chance(logits: Tensor, labels: Tensor, classes: int) -> Finding | None:
-    accuracy = (logits.argmax(dim=1) == labels).float().mean().item()
-    chance = 1 / classes
-    if accuracy > chance + _STANDARD_ERRORS * (chance * (1 - chance) / len(labels)) ** 0.5:
+    right, chance = int((logits.argmax(dim=1) == labels).sum()), 1 / classes
+    if upper_tail(right, len(labels), chance) <= _SIGNIFICANT:
         return None
     return _warning(
         "chance_accuracy",
-        f"The model classifies {accuracy:.0%} of {len(labels)} images correctly, which is no better than chance: is "
-        "the normalisation another, the range of the images, or the order of the classes?",
+        f"The model classifies {right} of {len(labels)} images correctly ({100 * right / len(labels):.1f} %), which "
+        f"cannot be told from guessing among {classes} classes ({100 * chance:.1f} %). Are there very few images, or "
+        "is the normalisation another, the range of the images, or the order of the classes?",
     )

@@ -92,14 +92,14 @@ def equal_accuracy_summaries(found: Sequence[EqualAccuracy], epochs: int) -> tup
 
 
 def _unadjusted(found: Sequence[EqualAccuracy], epochs: int) -> Iterator[EqualAccuracySummary]:
-    for objective, equal_in in dict.fromkeys((one.objective, one.equal_in) for one in found):
+    groups: dict[tuple[str, Matched], list[EqualAccuracy]] = {}
+    for one in found:
+        groups.setdefault((one.objective, one.equal_in), []).append(one)
+    for (objective, equal_in), alike in groups.items():
         pairs = {
             one.seed: (one.objective_at, one.baseline_at)
-            for one in found
-            if (one.objective, one.equal_in) == (objective, equal_in)
-            and "last" in one.moments
-            and one.objective_at.epoch == epochs
-            and one.baseline_at is not None
+            for one in alike
+            if "last" in one.moments and one.objective_at.epoch == epochs and one.baseline_at is not None
         }
         if pairs:
             fgsm = [ours.test_fgsm_accuracy - theirs.test_fgsm_accuracy for ours, theirs in pairs.values()]

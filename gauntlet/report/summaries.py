@@ -79,8 +79,7 @@ Tested = TypeVar("Tested", bound=PairedTest)
 
 def summaries(rows: Sequence[ReportRow]) -> Iterator[Summary]:
     """One summary for each objective and selection, in the order of the rows."""
-    for objective, selection in dict.fromkeys((row.objective, row.selection) for row in rows):
-        alike = [row for row in rows if (row.objective, row.selection) == (objective, selection)]
+    for (objective, selection), alike in _grouped(rows).items():
         images, train_images = min(row.n for row in alike), min(row.train_n for row in alike)
         yield Summary(
             objective=objective,
@@ -127,10 +126,11 @@ def metric(row: ReportRow, name: str) -> float:
 
 
 def _unadjusted(rows: Sequence[ReportRow], baseline: str, metrics: Sequence[str]) -> Iterator[Comparison]:
-    for objective, selection in dict.fromkeys((row.objective, row.selection) for row in rows):
+    groups = {of: {row.seed: row for row in alike} for of, alike in _grouped(rows).items()}
+    for (objective, selection), ours in groups.items():
         if objective == baseline:
             continue
-        ours, theirs = (_by_seed(rows, name, selection) for name in (objective, baseline))
+        theirs = groups.get((baseline, selection), {})
         pairs = {seed: (row, theirs[seed]) for seed, row in ours.items() if seed in theirs}
         for name in metrics if pairs else ():
             scale = GAP_DIFFERENCE if name == "generalisation_gap" else DIFFERENCE
@@ -155,5 +155,9 @@ def _image_interval(pairs: Mapping[int, tuple[ReportRow, ReportRow]], name: str)
     return difference_interval(metric(one, name), one.n, metric(other, name), other.n)
 
 
-def _by_seed(rows: Sequence[ReportRow], objective: str, selection: Selection) -> dict[int, ReportRow]:
-    return {row.seed: row for row in rows if (row.objective, row.selection) == (objective, selection)}
+def _grouped(rows: Sequence[ReportRow]) -> dict[tuple[str, Selection], list[ReportRow]]:
+    """The rows of each objective and selection, in their order."""
+    groups: dict[tuple[str, Selection], list[ReportRow]] = {}
+    for row in rows:
+        groups.setdefault((row.objective, row.selection), []).append(row)
+    return groups

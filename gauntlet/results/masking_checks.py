@@ -147,8 +147,8 @@ def margin(sample: Sample, cross_entropy: Broken, margin_loss: Broken) -> Check:
             "only_cross_entropy": only_entropy,
             "p": p,
         },
-        sentence=f"Accuracy is {before:.1%} under PGD on cross-entropy and {after:.1%} under PGD on the margin: "
-        + ("cross-entropy's gradient misleads the attack." if found else "neither misleads."),
+        sentence=f"Accuracy is {_percent(before)} under PGD on cross-entropy and {_percent(after)} under PGD on the "
+        "margin: " + ("cross-entropy's gradient misleads the attack." if found else "neither misleads."),
     )
 
 
@@ -175,14 +175,20 @@ def unbounded(sample: Sample, norm: str, growing: Mapping[Fraction, tuple[Broken
     if p < _SIGNIFICANT:
         result, sentence = "suspect", "Accuracy under PGD rises as its budget grows."
     elif alone <= _UNBOUNDED_ACCURACY:
-        result, sentence = "pass", f"Accuracy under PGD falls to {together:.1%} as its budget grows."
+        result, sentence = "pass", f"Accuracy under PGD falls to {_percent(together)} as its budget grows."
     elif not large:
         result, sentence = "not_measured", "The largest budget is too small for every attack to have to succeed."
     elif together > _UNBOUNDED_ACCURACY:
-        result, sentence = "suspect", f"{together:.1%} withstand PGD at the largest budget, where nothing should."
+        result, sentence = (
+            "suspect",
+            f"{_percent(together)} withstand PGD at the largest budget, where nothing should.",
+        )
     else:
         result = "suspect"
-        sentence = f"{alone:.1%} withstand PGD on cross-entropy at the largest budget and {together:.1%} on the margin."
+        sentence = (
+            f"{_percent(alone)} withstand PGD on cross-entropy at the largest budget and {_percent(together)} on the "
+            "margin."
+        )
     return Check.model_validate({"name": "unbounded", "result": result, "evidence": evidence, "sentence": sentence})
 
 
@@ -225,6 +231,10 @@ def _beyond(name: CheckName, sample: Sample, weaker: Broken, stronger: Broken, *
 
 def _result(*, suspect: bool) -> CheckResult:
     return "suspect" if suspect else "pass"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %"
 
 
 def _not_measured(name: CheckName, why: str) -> Check:

@@ -58,7 +58,7 @@ def faulty_fields(faults: Iterable[tuple[tuple[str, ...], object, str]]) -> Vali
 
 
 def tag_required(tag: str) -> ConfigDict:
-    """In JSON a union's member must name itself, though Python may leave the tag to its default."""
+    """In JSON a member of a union must name itself, though Python may leave the tag to its default."""
 
     def require(schema: JsonDict) -> None:
         required = schema.get("required")

@@ -76,3 +76,20 @@ def test_an_image_set_holds_nothing_else(images: torch.Tensor, labels: torch.Ten
     """Made directly, it keeps what it is given, so that must be what all that reads it works on."""
     with pytest.raises(ImagesInvalid, match=r"uint8 \[n, channels, height, width\] .* ImageSet\.of"):
         ImageSet(images, labels)
+
+
+@pytest.mark.parametrize(
+    ("labels", "shape", "said"),
+    [
+        ([0, 2], (1, 2, 2), "labels are 0 to 2, and those of 2 classes are 0 to 1"),
+        ([-1, 0], (1, 2, 2), "labels are -1 to 0"),
+        ([0, 1], (3, 2, 2), r"of shape \[1, 2, 2\] and test images of \[3, 2, 2\]"),
+    ],
+)
+def test_a_data_set_is_of_one_kind(labels: list[int], shape: tuple[int, ...], said: str) -> None:
+    """Every label of both splits has a class, and all images are alike."""
+    train = ImageSet(torch.zeros(2, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 1]))
+    other = ImageSet(torch.zeros(2, *shape, dtype=torch.uint8), torch.tensor(labels))
+    assert Dataset(train, train, ("a", "b")).image_shape == (1, 2, 2)
+    with pytest.raises(ImagesInvalid, match=said):
+        Dataset(train, other, ("a", "b"))

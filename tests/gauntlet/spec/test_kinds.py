@@ -105,3 +105,23 @@ def faults_of(model: type[BaseModel], document: dict[str, Any]) -> list[Any]:
     except ValidationError as error:
         return list(error.errors())
     return []
+
+
+@pytest.mark.parametrize(("model", "document"), whole_documents(), ids=lambda value: getattr(value, "__name__", ""))
+def test_a_tag_is_required_where_there_is_a_choice(model: type[BaseModel], document: dict[str, Any]) -> None:
+    """The schema and what is accepted agree: without its tag nothing of a union is."""
+    schema = model.model_json_schema()
+    chosen = {ref["$ref"] for _, part in places(schema) for ref in _choices(part)}
+    for name, part in schema.get("$defs", {}).items():
+        tags = {tag for tag in ("kind", "name") if "const" in part["properties"].get(tag, {})}
+        assert tags & set(part.get("required", ())) == (tags if f"#/$defs/{name}" in chosen else set()), name
+    without = {
+        place: faults_of(model, changed(document, place, {key: kept for key, kept in value.items() if key != "kind"}))
+        for place, value in places(document)
+        if isinstance(value, dict) and "kind" in value
+    }
+    assert all(without.values())
+
+
+def _choices(part: Any) -> list[Any]:
+    return part["oneOf"] if isinstance(part, dict) and "discriminator" in part else []
