@@ -16,6 +16,7 @@ from gauntlet.results.outcome import Accuracy, EvaluationOutcome
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.evaluation import EvaluationSpec, Selection
 from gauntlet.spec.experiment import ExperimentSpec, RunSpec
+from gauntlet.spec.priorities import Priority
 from gauntlet.spec.tokens import Scope
 
 Status = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
@@ -67,6 +68,7 @@ class Experiment(Resource):
     status_reason: str | None
     progress: Progress
     best: BestResult | None = None
+    priority: Priority = "normal"  # an earlier service has no other
     spec: ExperimentSpec
     labels: tuple[str, ...] = ()  # an earlier service says neither
     notes: str = ""
@@ -87,6 +89,7 @@ class Job(Resource):
     status: Status
     status_reason: str | None
     status_detail: str | None
+    priority: Priority = "normal"
     stopping: Literal["cancel", "pause"] | None = None  # an earlier service does not say
     attempt: int
     retry_of: str | None = None
