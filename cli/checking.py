@@ -16,6 +16,7 @@ from gauntlet.checks.sentences import describe
 from gauntlet.resources import Check, ProblemError
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.files import SpecFile
+from gauntlet.spec.kinds import Uploaded
 from gauntlet.spec.messages import faults
 from store.environment import SettingsInvalid
 from store.settings import StoreSettings
@@ -58,7 +59,9 @@ def _look(fields: dict[str, Any], settings: StoreSettings, data_root: Path | Non
     # Imported here, for it loads torch, which takes seconds, and most faults of a spec are told without.
     from gauntlet.data.datasets import describe_dataset
 
-    dataset = describe_dataset(asked.dataset, data_root or settings.data_root)
+    uploaded = isinstance(asked.dataset, Uploaded)
+    root = data_root if data_root and not uploaded else settings.root_of(asked.dataset)
+    dataset = describe_dataset(asked.dataset, root)
     cards = _cards(asked, settings)
     machine = this_machine() if settings.one_machine else UNKNOWN
     return Check(

@@ -83,7 +83,6 @@ for _command in (
     controls.pause,
     controls.resume,
     controls.retry,
-    controls.priority,
     checkpoints.weights,
     checkpoints.classify,
     evaluations.evaluate,

@@ -3,6 +3,7 @@
 GauntletError
 ├── DocumentInvalid        a JSON or YAML document cannot be read as it stands
 ├── DatasetUnavailable     the images a spec names cannot be read
+├── ArchiveRefused         an archive of pictures is hostile, damaged, or holds no data set
 ├── PictureUnreadable      a picture's file cannot be made pixels
 │   └── PictureFormatRefused   it is in none of the formats that are taken
 ├── ImagesInvalid          images or labels that a caller brings are not what the library works on
@@ -34,6 +35,10 @@ class DocumentInvalid(GauntletError):
 
 class DatasetUnavailable(GauntletError):
     """The data set a spec names is missing, empty or damaged on this machine."""
+
+
+class ArchiveRefused(GauntletError):
+    """An archive that was to become a data set cannot; nothing of it is kept."""
 
 
 class PictureUnreadable(GauntletError):

@@ -25,7 +25,8 @@ _MEANINGS = {
     "or a quota is used up.",
     404: "There is no such object.",
     408: "The request did not arrive in time.",
-    409: "The file of a checkpoint that is needed is gone, or what is asked does not go with how the object stands.",
+    409: "The file of a checkpoint that is needed is gone, or what is asked does not go with how the object stands, or "
+    "with what stands on it.",
     413: "The body is larger than the bound.",
     415: "The body, or a file in it, is of a type or charset that is not read.",
     416: "The range lies outside of the file.",

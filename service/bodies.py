@@ -20,6 +20,7 @@ from service import forms
 from service.errors import ServiceError, invalid_fields, problem_errors
 from service.multipart import MultipartReader
 from service.parameters import read_pairs
+from service.settings import ServiceSettings
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -64,7 +65,8 @@ def reader(route: APIRoute) -> Callable[[Request], Awaitable[Request]]:
 
         async def read_form(request: Request) -> Request:
             require_plain(request)
-            form = forms.Form(fields, most_text_bytes=request.app.state.settings.max_json_bytes)
+            settings: ServiceSettings = request.app.state.settings
+            form = forms.Form(fields, most_text_bytes=settings.max_json_bytes, storage=settings.storage)
             try:
                 await _fill(form, request)
             except BaseException:

@@ -6,7 +6,7 @@ from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.machine import UNKNOWN, Machine, this_machine
 from gauntlet.checks.requests import Cards
 from gauntlet.data.survey import survey
-from gauntlet.spec.kinds import SPLITS, DatasetSpec, ImageFolder, Split
+from gauntlet.spec.kinds import SPLITS, DatasetSpec, ImageFolder, Split, Uploaded
 from service.admission import Gate
 from service.settings import ServiceSettings
 
@@ -21,9 +21,13 @@ def look(
 ) -> DatasetDescription | None:
     """What lies there of a data set, None where the API cannot see it; the worker looks again.
 
+    Of an uploaded one its row tells, which whoever makes something of it looks at (`store.datasets.seen`).
+
     Raises:
         ServiceError: 429, others are being looked at.
     """
+    if isinstance(dataset, Uploaded):
+        return None
     if not isinstance(dataset, ImageFolder):
         return survey(dataset, settings.data_root, splits)
     with _LOOKING.admit():

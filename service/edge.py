@@ -51,6 +51,8 @@ class Edge:
                 return self._settings.max_upload_bytes
             case "/v1/checkpoints":
                 return self._settings.max_weights_bytes
+            case "/v1/datasets":
+                return self._settings.max_dataset_bytes
             case _:
                 return self._settings.max_json_bytes
 

@@ -2,33 +2,50 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, Final, cast
 
 from annotated_types import MaxLen
 from fastapi import params
 from fastapi.dependencies.models import Dependant
 from pydantic.fields import FieldInfo
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 
 from gauntlet.resources import ProblemError
 from gauntlet.spec.documents import json_pointer
 from gauntlet.spec.messages import no_such, printable
 from service.errors import ServiceError, invalid_fields
 from service.parameters import is_list, with_dependencies
+from store.dataset_files import Incoming
+
+
+class IntoStorage:
+    """Annotates a file that is to stay: it is received where it can be kept without copying it."""
+
+
+INTO_STORAGE: Final = IntoStorage()
+# Smaller files stay in memory.
+_SPOOLED_FROM: Final = 1 << 20
 
 
 @dataclass(frozen=True)
 class Field:
-    """What may come under a name: at most so many files, or so many texts."""
+    """What may come under a name: at most so many files, or so many texts. A file goes to the storage if it says so."""
 
     is_file: bool
     most: int
+    into_storage: bool = False
 
 
 def declared(dependant: Dependant) -> dict[str, Field]:
     """The fields of the form that a route's function takes."""
     return {
-        one.alias: Field(isinstance(one.field_info, params.File), _most(one.field_info))
+        one.alias: Field(
+            isinstance(one.field_info, params.File),
+            _most(one.field_info),
+            into_storage=INTO_STORAGE in one.field_info.metadata,
+        )
         for part in with_dependencies(dependant)
         for one in part.body_params
     }
@@ -54,6 +71,7 @@ class Form:
 
     fields: Mapping[str, Field]
     most_text_bytes: int
+    storage: Path
     items: list[tuple[str, str | UploadFile]] = field(default_factory=list)
 
     def expect(self, name: str) -> Field:
@@ -78,9 +96,19 @@ class Form:
             raise invalid(name, f"This must be sent as a file, such as -F {name}=@FILE.")
         self.items.append((name, text if isinstance(text, str) else decoded(text, name)))
 
-    def add_file(self, name: str, upload: UploadFile) -> None:
-        """Add a file, which is the form's to close from now on."""
+    def open_file(self, name: str, filename: str, headers: Headers) -> UploadFile:
+        """Add a file that is to be written to; it is the form's to close.
+
+        Raises:
+            OSError: there is no room for it.
+        """
+        if self.fields[name].into_storage:
+            file = cast("BinaryIO", Incoming(self.storage))
+        else:
+            file = cast("BinaryIO", SpooledTemporaryFile(max_size=_SPOOLED_FROM))  # noqa: SIM115  # as said
+        upload = UploadFile(file, size=0, filename=filename, headers=headers)
         self.items.append((name, upload))
+        return upload
 
     def close(self) -> None:
         """Close its files."""

@@ -1,9 +1,6 @@
 """A form as multipart/form-data (RFC 7578), taken apart as it comes: its files go to the disk, its texts are UTF-8."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from tempfile import SpooledTemporaryFile
-from typing import BinaryIO, cast
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -12,8 +9,6 @@ from starlette.datastructures import Headers, UploadFile
 from service.errors import ServiceError
 from service.forms import Form, decoded, require_utf8
 
-# Smaller files stay in memory.
-_SPOOLED_FROM = 1 << 20
 _PLAIN = (b"binary", b"8bit", b"7bit")
 
 
@@ -103,8 +98,8 @@ class MultipartReader:
             require_utf8(parse_options_header(part.headers.get(b"content-type"))[1])
         elif b"filename" in options:
             # The name is for people to read; one that is not UTF-8 shows its bytes.
-            part.upload = _spool(options[b"filename"].decode(errors="backslashreplace"), part.headers)
-            self._form.add_file(part.name, part.upload)
+            filename = options[b"filename"].decode(errors="backslashreplace")
+            part.upload = self._form.open_file(part.name, filename, Headers(raw=list(part.headers.items())))
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         part = self._part
@@ -125,11 +120,6 @@ class MultipartReader:
 
     def _end(self) -> None:
         self._ended = True
-
-
-def _spool(filename: str, headers: Mapping[bytes, bytes]) -> UploadFile:
-    file = cast("BinaryIO", SpooledTemporaryFile(max_size=_SPOOLED_FROM))  # noqa: SIM115  # closed with the form
-    return UploadFile(file, size=0, filename=filename, headers=Headers(raw=list(headers.items())))
 
 
 def _broken(why: str) -> ServiceError:

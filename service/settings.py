@@ -92,6 +92,9 @@ class ServiceSettings(StoreSettings):
     max_weights_bytes: Annotated[int, Said(default="512 MiB")] = Field(
         default=512 << 20, ge=1, description="Bound of an import, in bytes."
     )
+    max_dataset_bytes: Annotated[int, Said(default="4 GiB")] = Field(
+        default=4 << 30, ge=1, description="Bound of an uploaded data set, in bytes."
+    )
     max_image_pixels: Annotated[int, Said(default="64 million")] = Field(
         default=MOST_PIXELS, ge=1, description="Bound of a picture that is classified, in pixels."
     )

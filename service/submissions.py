@@ -15,7 +15,7 @@ from service.data import look, machine_of_workers
 from service.errors import ServiceError, invalid_fields, problem_errors
 from service.settings import ServiceSettings
 from service.weights import require_weights
-from store import checkpoints, estimates, experiments
+from store import checkpoints, datasets, estimates, experiments
 from store.database import Database
 from store.errors import NotFound
 
@@ -57,6 +57,7 @@ def check(database: Database, settings: ServiceSettings, fields: Mapping[str, An
         return Check(faults=error.errors)
     found = look(settings, spec.dataset)
     with database.reading() as session:
+        found = datasets.seen(session, spec.dataset, found)
         cards = checkpoints.cards(session, named_checkpoints(spec))
         told = experiment_faults(spec, found, cards, machine_of_workers(settings))
         faults = tuple(ProblemError(pointer=each.pointer, message=printable(each.message)) for each in told)

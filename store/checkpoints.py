@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, joinedload
 from gauntlet import resources
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported, Trained
 from gauntlet.spec.objective_labels import objective_title
+from store import datasets
 from store.database import db_now
 from store.files import StoredFile
 from store.lookup import find
@@ -46,11 +47,17 @@ def page(session: Session, *, run: str | None, after: str | None, limit: int) ->
 def add_imported(
     session: Session, identifier: str, card: CheckpointCard, weights: StoredFile, *, owner: str | None = None
 ) -> Checkpoint:
-    """Record imported weights, whose file exists already."""
+    """Record imported weights, whose file exists already.
+
+    Raises:
+        RequestUnfit: its data set is an uploaded one that is not there or not ready.
+    """
+    card = card.model_copy(update={"dataset": datasets.titled(session, card.dataset)})
     checkpoint = Checkpoint(
         id=identifier,
         created_at=session.scalar(select(db_now())),
         owner=owner,
+        dataset_id=datasets.stand_on(session, card.dataset),
         card=card.model_dump(mode="json"),
         path=weights.path,
         sha256=weights.sha256,

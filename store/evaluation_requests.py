@@ -14,9 +14,8 @@ from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.faults import Fault
 from gauntlet.checks.requests import Descriptions, evaluation_faults, transfer_faults
 from gauntlet.spec.evaluation import EvaluationRequest, EvaluationSpec, other_models
-from gauntlet.spec.priorities import PRIORITIES, Priority
 from gauntlet.spec.transfers import TransferRequest
-from store import checkpoints, events
+from store import checkpoints, datasets, events
 from store.database import db_now, take_turn
 from store.errors import IdempotencyConflict, RequestUnfit
 from store.models import Evaluation, new_id
@@ -50,10 +49,12 @@ def create(
 
     def faults() -> Sequence[Fault]:
         cards = checkpoints.cards(session, [request.checkpoint, *other_models(spec)])
-        return evaluation_faults(request.checkpoint, spec, found, cards)
+        card = cards[request.checkpoint]
+        seen = found if card is None else datasets.seen(session, card.dataset, found, ("test",))
+        return evaluation_faults(request.checkpoint, spec, seen, cards)
 
     origin = _Origin(owner, idempotency_key, _digest(request))
-    return _queue_once(session, origin, [request.checkpoint], spec, faults, request.priority)
+    return _queue_once(session, origin, [request.checkpoint], spec, faults)
 
 
 def create_transfers(
@@ -75,7 +76,13 @@ def create_transfers(
     """
 
     def faults() -> Sequence[Fault]:
-        return transfer_faults(request, found, checkpoints.cards(session, request.checkpoints))
+        cards = checkpoints.cards(session, request.checkpoints)
+        looked_at = {
+            identifier: datasets.seen(session, card.dataset, found.get(identifier), ("test",))
+            for identifier, card in cards.items()
+            if card is not None
+        }
+        return transfer_faults(request, {name: seen for name, seen in looked_at.items() if seen is not None}, cards)
 
     origin = _Origin(owner, idempotency_key, _digest(request))
     return _queue_once(session, origin, request.checkpoints, request.spec(), faults)
@@ -90,11 +97,7 @@ class _Origin(NamedTuple):
 
 
 def _digest(request: BaseModel) -> str:
-    document = request.model_dump(mode="json")
-    if document.get("priority") == "normal":
-        # As before there were others.
-        del document["priority"]
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(request.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
 
 
 def _queue_once(
@@ -103,7 +106,6 @@ def _queue_once(
     checkpoint_ids: Sequence[str],
     spec: EvaluationSpec,
     find_faults: Callable[[], Sequence[Fault]],
-    priority: Priority = "normal",
 ) -> Queued:
     """Queue an evaluation of each checkpoint, unless a request with the same key did."""
     if origin.idempotency_key is not None:
@@ -120,7 +122,6 @@ def _queue_once(
             id=new_id("eval"),
             created_at=now,
             checkpoint_id=checkpoint,
-            priority=PRIORITIES.index(priority),
             selection=[],
             spec=spec.model_dump(mode="json"),
             **origin._asdict(),

@@ -15,9 +15,8 @@ from gauntlet.checks.machine import UNKNOWN, Machine
 from gauntlet.checks.requests import experiment_faults, named_checkpoints
 from gauntlet.resources import Progress
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.priorities import PRIORITIES, Priority
 from gauntlet.spec.requests import LikeRequest
-from store import annotations, checkpoints, controls, events
+from store import annotations, checkpoints, controls, datasets, events
 from store.best_results import best_results
 from store.database import db_now, take_turn
 from store.errors import IdempotencyConflict, RequestUnfit
@@ -49,26 +48,25 @@ def create(
     owner: str | None = None,
     labels: Sequence[str] = (),
     notes: str = "",
-    priority: Priority = "normal",
 ) -> tuple[Experiment, list[str]]:
     """Store an experiment and its runs; returns it with the ids of the runs to wake.
 
     With a key that its owner used before, nothing is stored and the earlier experiment comes back, with no run to wake.
 
     Args:
-        found: what was seen of the data, if it could be looked at.
+        found: what was seen of the data, if it could be looked at; of an uploaded data set its row tells.
         machine: what its runs are trained on, as far as it is known.
         owner: whose it is; None without a login.
-        labels, notes, priority: what stands beside the spec.
+        labels, notes: what stands beside the spec.
 
     Raises:
         IdempotencyConflict: the key was used with another spec.
         RequestUnfit: its runs cannot be made of the data, or of the checkpoints it names.
     """
+    spec = spec.model_copy(update={"dataset": datasets.titled(session, spec.dataset)})
     document = spec.model_dump(mode="json")
-    # As before labels, notes and priorities could be given, where there are none.
+    # As before labels and notes could be given, where there are none.
     asked = document | ({"labels": list(labels), "notes": notes} if labels or notes else {})
-    asked |= {} if priority == "normal" else {"priority": priority}
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
     if idempotency_key is not None:
         # Of requests that come at once with one key, each sees what those before it stored.
@@ -77,6 +75,7 @@ def create(
         if earlier is not None:
             return earlier, []
     cards = checkpoints.cards(session, named_checkpoints(spec))
+    found = datasets.seen(session, spec.dataset, found)
     if faults := experiment_faults(spec, found, cards, machine):
         raise RequestUnfit(faults)
     now = session.scalar(select(db_now()))
@@ -85,11 +84,11 @@ def create(
         created_at=now,
         owner=owner,
         name=spec.name,
+        dataset_id=datasets.stand_on(session, spec.dataset),
         spec=document,
         idempotency_key=idempotency_key,
         request_sha256=digest,
         notes=notes or None,
-        priority=PRIORITIES.index(priority),
     )
     session.add(experiment)
     session.flush()
@@ -102,7 +101,6 @@ def create(
             id=new_id("run"),
             created_at=now,
             owner=owner,
-            priority=experiment.priority,
             experiment_id=experiment.id,
             ordinal=ordinal,
             objective=label,
@@ -155,18 +153,6 @@ def pause(session: Session, identifier: str) -> None:
         controls.pause(session, model, model.experiment_id == identifier)
 
 
-def prioritise(session: Session, identifier: str, priority: Priority) -> None:
-    """Give an experiment, and all of it that has not ended, another priority.
-
-    Raises:
-        NotFound: there is none.
-    """
-    get(session, identifier).priority = PRIORITIES.index(priority)
-    session.flush()
-    for model in (Run, Evaluation):
-        controls.prioritise(session, model, priority, model.experiment_id == identifier)
-
-
 def resume(session: Session, identifier: str) -> int:
     """Let all that is paused of an experiment go on; returns how many jobs wait for it.
 
@@ -211,7 +197,6 @@ def _show(
         created_at=as_datetime(experiment.created_at),
         owner=experiment.owner,
         name=experiment.name,
-        priority=PRIORITIES[experiment.priority],
         status=status,
         status_reason=max(sorted(reasons), key=reasons.__getitem__, default=None),
         progress=Progress(phase=status, completed=ended, total=total, unit="jobs", eta_s=None),

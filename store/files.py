@@ -18,7 +18,8 @@ from store.jobs import Claim
 STORAGE_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 _PARTIAL = ".partial"
 _ATTEMPT = "attempt-"
-_UNRECORDED = "unrecorded"
+# Lies beside what has no row yet.
+UNRECORDED = "unrecorded"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def begin_import(root: Path, identifier: str) -> BufferedRandom:
     target = root / _imported(identifier)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        target.with_name(_UNRECORDED).touch()
+        target.with_name(UNRECORDED).touch()
         return _aside(target).open("w+b")
     except OSError:
         delete_import(root, identifier)
@@ -82,13 +83,18 @@ def settle_import(root: Path, identifier: str) -> None:
     """Note that an import's row is there to stay."""
     # Where it cannot be noted, `unsettled_imports` names it, and its row is found.
     with contextlib.suppress(OSError):
-        (root / identifier / _UNRECORDED).unlink()
+        (root / identifier / UNRECORDED).unlink()
 
 
 def unsettled_imports(root: Path, older_than_s: float) -> list[str]:
     """The imports that were begun so long ago and not settled, whether or not they have a row."""
+    return unsettled(root, "ckpt", older_than_s)
+
+
+def unsettled(root: Path, prefix: str, older_than_s: float) -> list[str]:
+    """The ids with that prefix whose files were begun so long ago, and whose rows were never noted to be there."""
     before = time.time() - older_than_s
-    return [mark.parent.name for mark in root.glob(f"*/{_UNRECORDED}") if mark.stat().st_mtime < before]
+    return [mark.parent.name for mark in root.glob(f"{prefix}_*/{UNRECORDED}") if mark.stat().st_mtime < before]
 
 
 def delete_import(root: Path, identifier: str) -> None:
@@ -96,7 +102,7 @@ def delete_import(root: Path, identifier: str) -> None:
     folder = root / identifier
     # Another worker may be doing the same.
     with contextlib.suppress(FileNotFoundError):
-        for file in sorted(folder.iterdir(), key=lambda file: file.name == _UNRECORDED):
+        for file in sorted(folder.iterdir(), key=lambda file: file.name == UNRECORDED):
             file.unlink(missing_ok=True)
         folder.rmdir()
 
@@ -151,10 +157,11 @@ def _settle(file: BinaryIO, target: Path) -> None:
     os.fsync(file.fileno())
     failpoints.reach("partial_written")
     _aside(target).rename(target)
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have a folder's own entries on the disk: which files it holds, and under which names."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -8,19 +8,24 @@ nobody: it has begun, and its results are worth more than the room; its owner ca
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import case, delete, func, select
 from sqlalchemy.orm import Session
 
 from store import jobs
 from store.database import db_now, take_turn
 from store.errors import QuotaExceeded
-from store.models import Checkpoint, Evaluation, Run, Upload
+from store.models import Checkpoint, Dataset, Evaluation, Run, Upload
 
 _DAY_S: Final = 86_400.0
 # Jobs end by and by.
 _COME_AGAIN_S: Final = 60
 # What is kept in files, by owner.
-_STORED: Final = ((Checkpoint.owner, Checkpoint.bytes), (Run.owner, Run.resume_bytes))
+_STORED: Final = (
+    (Checkpoint.owner, Checkpoint.bytes),
+    (Run.owner, Run.resume_bytes),
+    # Its archive until it is unpacked; of one that failed nothing stays.
+    (Dataset.owner, case((Dataset.status == "failed", 0), else_=func.coalesce(Dataset.bytes, Dataset.archive_bytes))),
+)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from gauntlet.checks.sentences import describe
 from gauntlet.resources import EventType
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.experiment import RunSpec
+from gauntlet.spec.kinds import Uploaded
 from store import controls, evaluations, events, jobs
 from store.database import db_now
 from store.events import News
@@ -174,7 +175,7 @@ def forget_states_of_ended(session: Session, *, older_than_s: float) -> None:
 
 def state_paths(session: Session) -> set[str]:
     """Where all training states lie that a run may go on from."""
-    return set(session.scalars(select(Run.resume_path).where(Run.resume_path.is_not(None))))
+    return set(session.scalars(select(Run.resume_path).where(Run.resume_path.is_not(None))))  # type: ignore[arg-type]  # none is None
 
 
 def ended(session: Session) -> set[str]:
@@ -208,6 +209,7 @@ def record_epoch(session: Session, held: Claim, record: EpochRecord) -> str | No
                 id=new_id("ckpt"),
                 created_at=db_now(),
                 owner=session.get_one(Run, held.id).owner,
+                dataset_id=_uploaded(record.weights.card),
                 run_id=held.id,
                 epoch=record.epoch,
                 card=record.weights.card.model_dump(mode="json"),
@@ -218,6 +220,11 @@ def record_epoch(session: Session, held: Claim, record: EpochRecord) -> str | No
             )
         )
     return None if record.state is None else _replace_state(session, held, record.state)
+
+
+def _uploaded(card: CheckpointCard) -> str | None:
+    """The uploaded data set that a checkpoint stands on; its experiment has it held."""
+    return card.dataset.id if isinstance(card.dataset, Uploaded) else None
 
 
 def _has_checkpoint(session: Session, run_id: str, epoch: int) -> bool:

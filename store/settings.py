@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from gauntlet.spec.kinds import AnyDataset, Uploaded
 from store.environment import Said, Settings
 
 # sockaddr_un holds 108 bytes with its terminator.
@@ -59,7 +60,7 @@ class StoreSettings(Settings):
     ] = Field(default="", description="Redis or Valkey.")
     storage_url: Annotated[
         str, AfterValidator(_folder), Said(allowed="a folder as file:///path", default="file://HOME/checkpoints")
-    ] = Field(default="", description="Where checkpoint files lie.")
+    ] = Field(default="", description="Where checkpoint files and uploaded data sets lie.")
     data_root: Annotated[Path, Said(default="HOME/data")] = Field(
         default=Path(), description="Image folders, and torchvision's archives in `torchvision/`."
     )
@@ -89,6 +90,10 @@ class StoreSettings(Settings):
     def storage(self) -> Path:
         """The folder that holds checkpoint files."""
         return Path(unquote(urlsplit(self.storage_url).path))
+
+    def root_of(self, dataset: AnyDataset) -> Path:
+        """Where a data set lies: below the storage if it was uploaded, else below the data root."""
+        return self.storage if isinstance(dataset, Uploaded) else self.data_root
 
 
 def socket_path_fits(path: Path) -> bool:

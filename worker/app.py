@@ -15,8 +15,12 @@ from worker.reconciler import reconcile
 from worker.rounds import Rounds
 from worker.settings import WorkerSettings
 from worker.sweeper import sweep
+from worker.unpacker import Unpacker
 
 logger = logging.getLogger(__name__)
+
+# Somebody waits for it.
+_LOOK_FOR_ARCHIVES_S = 1.0
 
 
 def create_worker(settings: WorkerSettings) -> Celery:
@@ -37,6 +41,8 @@ def create_worker(settings: WorkerSettings) -> Celery:
         "retry_days": settings.retry_days,
     }
     sweeper = Rounds("sweeper", partial(sweep, database, settings.storage, **ages), settings.sweep_s)
+    unpacker = Unpacker(database, settings)
+    unpacking = Rounds("unpacker", unpacker.look, _LOOK_FOR_ARCHIVES_S)
 
     @app.task(name=TASK)
     def work() -> None:
@@ -47,12 +53,15 @@ def create_worker(settings: WorkerSettings) -> Celery:
     def start(**_: Any) -> None:
         reconciler.start()
         sweeper.start()
+        unpacking.start()
 
     @signals.worker_shutting_down.connect(weak=False)
     def stop(**_: Any) -> None:
         logger.info("The worker stops; its jobs go back to the queue.")
         reconciler.stop()
         sweeper.stop()
+        unpacking.stop()
+        unpacker.stop()
         processes.shut_down()
 
     # With somebody connected Celery leaves the logging as it is.

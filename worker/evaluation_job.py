@@ -28,6 +28,7 @@ from store.jobs import Claim, JobProgress
 from store.models import Checkpoint, EvaluationBatch
 from worker.devices import describe_device
 from worker.heartbeat import Heartbeat
+from worker.images import root_of
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -55,11 +56,12 @@ def evaluate_checkpoint(
         cards = checkpoints.cards(session, [checkpoint.id, *other_models(spec)])
     heartbeat.tell(JobProgress("loading data", 0, 1, "data sets"))
     dataset = checkpoints.card_of(checkpoint).dataset
-    seen = survey(dataset, settings.data_root, ("test",))
+    root = root_of(settings, dataset)
+    seen = survey(dataset, root, ("test",))
     refuse(evaluation_faults(checkpoint.id, spec, seen, cards))
     loaded = _load(checkpoint, settings, device)
     sources = _sources(database, other_models(spec), settings, device)
-    test, classes = load_split(dataset, "test", settings.data_root, heartbeat.tell_of_pictures)
+    test, classes = load_split(dataset, "test", root, heartbeat.tell_of_pictures)
 
     attacked = AttackedSet(digest(test, classes), min(len(test), spec.samples))
     with database.writing() as session:

@@ -80,6 +80,12 @@ class WorkerSettings(StoreSettings):
     database_patience_s: PositiveSeconds = Field(
         default=600, description="How long a job waits for a database that is away before another attempt goes on."
     )
+    max_unpacked_bytes: Annotated[int, Said(default="16 GiB")] = Field(
+        default=16 << 30, ge=1, description="Bound of what an uploaded data set's archive unpacks to, in bytes."
+    )
+    max_unpacking_s: PositiveSeconds = Field(
+        default=3600, description="How long an uploaded archive may take a processor to be unpacked and looked at."
+    )
     stop_grace_s: PositiveSeconds = Field(
         default=10,
         description="How long a job that must stop may take to reach its next batch; then it is ended.",

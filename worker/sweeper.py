@@ -3,13 +3,13 @@
 import logging
 from pathlib import Path
 
-from store import audit, checkpoints, events, files, runs
+from store import audit, checkpoints, dataset_files, datasets, events, files, runs
 from store.database import Database
 
 logger = logging.getLogger(__name__)
 
-# Long after the request that brought the weights has been answered.
-_IMPORT_GRACE_S = 3600.0
+# Long after the request that brought weights or an archive has been answered.
+_GRACE_S = 3600.0
 _S_PER_DAY = 86_400.0
 
 
@@ -20,13 +20,14 @@ def sweep(database: Database, storage: Path, *, events_days: int, audit_days: in
     """
     with database.writing() as session:
         runs.forget_states_of_ended(session, older_than_s=retry_days * _S_PER_DAY)
-    unsettled = files.unsettled_imports(storage, older_than_s=_IMPORT_GRACE_S)
+    unsettled = files.unsettled_imports(storage, older_than_s=_GRACE_S)
     with database.reading() as session:
         ended, recorded = runs.ended(session), checkpoints.paths(session) | runs.state_paths(session)
         imported = checkpoints.existing(session, unsettled)
     for run_id in files.runs_with_files(storage):
         if run_id in ended:
             files.sweep_ended(storage, run_id, recorded)
+    _sweep_datasets(database, storage)
     for identifier in unsettled:
         if identifier in imported:
             files.settle_import(storage, identifier)
@@ -37,3 +38,26 @@ def sweep(database: Database, storage: Path, *, events_days: int, audit_days: in
         logger.info("%d events older than %d days are forgotten.", count, events_days)
     if count := audit.forget_old(database, older_than_days=audit_days):
         logger.info("%d entries of the audit list older than %d days are forgotten.", count, audit_days)
+
+
+def _sweep_datasets(database: Database, storage: Path) -> None:
+    """Delete the files of deleted data sets, then their rows; what unpacking left; uploads that were never whole."""
+    dataset_files.delete_abandoned(storage, _GRACE_S)
+    with database.reading() as session:
+        deleted = datasets.deleted(session)
+    for identifier in deleted:
+        dataset_files.delete(storage, identifier)
+        with database.writing() as session:
+            datasets.forget(session, identifier)
+        logger.info("The files of the deleted data set %s are gone.", identifier)
+    begun, unsettled = list(dataset_files.begun(storage)), files.unsettled(storage, "dset", _GRACE_S)
+    with database.reading() as session:
+        statuses = datasets.statuses(session, begun)
+    for identifier in begun:
+        if identifier in statuses:
+            files.settle_import(storage, identifier)
+            if statuses[identifier] != "unpacking":
+                dataset_files.tidy(storage, identifier)
+        elif identifier in unsettled:
+            logger.warning("The upload %s was never recorded; its files are deleted.", identifier)
+            dataset_files.delete(storage, identifier)

@@ -40,6 +40,7 @@ from store.jobs import Claim, JobProgress
 from store.runs import EpochRecord, KeptWeights, Note
 from worker.devices import describe_device
 from worker.heartbeat import Heartbeat
+from worker.images import root_of
 from worker.settings import WorkerSettings
 
 T = TypeVar("T")
@@ -117,8 +118,9 @@ def _read_data(
         GauntletError: with all that is wrong.
     """
     machine = Machine(gpu=device.type == "cuda", compiler=compiler_present())
-    refuse(experiment_faults(spec, survey(spec.dataset, settings.data_root), cards, machine))
-    data, described = read_dataset(spec.dataset, settings.data_root, watch)
+    root = root_of(settings, spec.dataset)
+    refuse(experiment_faults(spec, survey(spec.dataset, root), cards, machine))
+    data, described = read_dataset(spec.dataset, root, watch)
     refuse(experiment_faults(spec, described, cards, machine))
     return data, described
 

@@ -90,3 +90,34 @@ class DatasetDescription(_Value):
         return tuple(
             (split.names, split.read.sha256 if split.read else None) for split in (self.train, self.test) if split
         )
+
+
+class PictureSizes(_Value):
+    """How large pictures are, (width, height) in pixels; `smallest` and `largest` by side, not of one picture."""
+
+    smallest: tuple[int, int]
+    largest: tuple[int, int]
+    commonest: tuple[int, int]
+    commonest_images: int
+
+
+class Thumbnail(_Value):
+    """A small picture to look at: its class, and which image it is of."""
+
+    label: str
+    image: str
+
+
+class DatasetContents(_Value):
+    """A data set as it was made of an archive. `bytes` is what its pictures' files have together.
+
+    Equal `sha256`: the same pictures under the same names in the same classes and splits. `skipped` is what was passed
+    over or left out of the archive; `thumbnails` are in the order of their files' numbers.
+    """
+
+    description: DatasetDescription
+    skipped: tuple[Skipped, ...]
+    sizes: PictureSizes
+    thumbnails: tuple[Thumbnail, ...]
+    sha256: str
+    bytes: int

@@ -15,7 +15,7 @@ from gauntlet.spec.attacks import AnyAttack, attack_label, fewest_classes
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.evaluation import EvaluationSpec, ExperimentEvaluationSpec
 from gauntlet.spec.experiment import ExperimentSpec, RunSpec
-from gauntlet.spec.kinds import ArchitectureSpec, DatasetSpec, ImageFolder
+from gauntlet.spec.kinds import ArchitectureSpec, DatasetSpec, ImageFolder, Uploaded
 from gauntlet.spec.training import TrainingSpec
 from gauntlet.spec.transfers import TransferRequest
 
@@ -159,7 +159,13 @@ def _classes(found: DatasetDescription) -> tuple[str, ...] | None:
 
 
 def _pointer_of(dataset: DatasetSpec) -> str:
-    return "/dataset/folder" if isinstance(dataset, ImageFolder) else "/dataset"
+    match dataset:
+        case ImageFolder():
+            return "/dataset/folder"
+        case Uploaded():
+            return "/dataset/id"
+        case _:
+            return "/dataset"
 
 
 def _unusable(found: DatasetDescription, pointer: str) -> Iterator[Fault]:

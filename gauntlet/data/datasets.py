@@ -16,12 +16,12 @@ from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.requests import none_left, too_many_asked_for
 from gauntlet.data.archives import Archive, cifar10_is_there, read_digits
 from gauntlet.data.cifar10 import read_cifar10
-from gauntlet.data.folders import FolderListing, list_folder
+from gauntlet.data.folders import FolderListing, list_folder, list_uploaded
 from gauntlet.data.own_images import as_labels, as_pixels, refuse_labels_beyond, refuse_unless_kept_so
 from gauntlet.data.reading import SeenSplit, Tally, describe_seen, read_pictures
 from gauntlet.data.survey import count_classes, survey_cifar10
 from gauntlet.errors import DatasetUnavailable, ImagesInvalid
-from gauntlet.spec.kinds import SPLITS, Cifar10, DatasetSpec, Digits, ImageFolder, Split, dataset_title
+from gauntlet.spec.kinds import SPLITS, Cifar10, DatasetSpec, Digits, ImageFolder, Split, Uploaded, dataset_title
 
 # Which images make up a subset is part of the protocol, so it does not follow the run's seed.
 _ORDER_SEED = 0
@@ -118,6 +118,8 @@ def to_unit(images: Tensor) -> Tensor:
 def load_dataset(spec: DatasetSpec, data_root: Path) -> Dataset:
     """Read the data set that `spec` names; image folders and torchvision's archives lie below `data_root`.
 
+    An uploaded data set lies below the service's storage: that is its `data_root`, here and in the functions below.
+
     Raises:
         DatasetUnavailable: it is missing, empty or damaged there, or smaller than `spec.train_samples`.
     """
@@ -165,6 +167,8 @@ def describe_dataset(spec: DatasetSpec, data_root: Path) -> DatasetDescription:
             return _of_archives(spec, archives).description
         case ImageFolder():
             return _of_folder(spec, list_folder(data_root, spec.folder), keep=False).description
+        case Uploaded():
+            return _of_folder(spec, list_uploaded(data_root, spec.id), keep=False).description
         case _:
             assert_never(spec)
 
@@ -210,8 +214,12 @@ def _read(spec: DatasetSpec, splits: Sequence[Split], data_root: Path, watch: Wa
             found = _of_archives(spec, {split: read_digits(split) for split in splits})
         case Cifar10():
             found = _of_archives(spec, {split: read_cifar10(split, data_root) for split in splits})
-        case ImageFolder():
-            listing = list_folder(data_root, spec.folder, splits)
+        case ImageFolder() | Uploaded():
+            listing = (
+                list_uploaded(data_root, spec.id, splits)
+                if isinstance(spec, Uploaded)
+                else list_folder(data_root, spec.folder, splits)
+            )
             _refuse(spec, listing.describe(dataset_title(spec)))
             found = _of_folder(spec, listing, watch)
         case _:
@@ -241,7 +249,9 @@ def _of_archives(spec: Digits | Cifar10, archives: Mapping[Split, Archive]) -> _
     return _Found(sets, classes, describe_seen(dataset_title(spec), seen))
 
 
-def _of_folder(spec: ImageFolder, listing: FolderListing, watch: Watch = _unwatched, *, keep: bool = True) -> _Found:
+def _of_folder(
+    spec: ImageFolder | Uploaded, listing: FolderListing, watch: Watch = _unwatched, *, keep: bool = True
+) -> _Found:
     """The pictures of the splits that are there; without `keep` they are read and not kept."""
     sets: dict[Split, ImageSet] = {}
     seen: dict[Split, SeenSplit] = {}

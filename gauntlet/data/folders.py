@@ -17,6 +17,9 @@ from gauntlet.spec.checkpoint_card import MOST_CLASSES
 from gauntlet.spec.kinds import SPLITS, Split
 from gauntlet.spec.messages import nearest
 
+# Where the pictures of an uploaded data set lie in its folder, which is published as a whole.
+IMAGES = "content/images"
+
 _FEWEST_CLASSES = 2
 # What others call the splits.
 _OTHER_NAMES: dict[Split, frozenset[str]] = {
@@ -79,12 +82,36 @@ def list_folder(
         TooManyEntries: it has more than `most_entries` files and folders.
     """
     root = data_root / folder
-    beside = _folders(root)
-    if beside is None:
+    if folders_in(root) is None:
         return FolderListing({}, (), (_no_such_folder(data_root, folder),))
+    return list_splits(root, folder, splits, most_entries=most_entries)
+
+
+def list_uploaded(storage: Path, identifier: str, splits: Sequence[Split] = SPLITS) -> FolderListing:
+    """List the splits of the uploaded data set with that id, whose pictures lie below `storage`."""
+    root = storage / identifier / IMAGES
+    if not root.is_dir():
+        gone = f"The images of the data set {identifier} are not in the storage: it was deleted, or is not ready yet."
+        return FolderListing({}, (), (gone,))
+    return list_splits(root, "", splits)
+
+
+def list_splits(
+    root: Path, name: str, splits: Sequence[Split] = SPLITS, *, most_entries: int | None = None
+) -> FolderListing:
+    """List the splits in a folder that is there, which sentences call `name`; without one they name the split alone.
+
+    Raises:
+        TooManyEntries: it has more than `most_entries` files and folders.
+    """
+    beside = folders_in(root) or []
     walk = Walk(most_entries)
-    found = {split: _list_split(root / split, f"{folder}/{split}", walk) for split in splits if split in beside}
-    faults = [_no_such_split(folder, split, beside) for split in splits if split not in found]
+    found = {
+        split: _list_split(root / split, f"{name}/{split}" if name else split, walk)
+        for split in splits
+        if split in beside
+    }
+    faults = [_no_such_split(name or "the data set", split, beside) for split in splits if split not in found]
     faults += [fault for listing in found.values() for fault in listing.faults]
     if len(found) == len(SPLITS):
         train, test = found["train"], found["test"]
@@ -126,7 +153,7 @@ def _class(names: Sequence[str]) -> str:
     return f"the {'class' if len(names) == 1 else 'classes'} {listed(names)}"
 
 
-def _folders(root: Path) -> list[str] | None:
+def folders_in(root: Path) -> list[str] | None:
     """The names of the folders in `root`, sorted and without hidden ones; None where it is no folder to be listed."""
     try:
         with os.scandir(root) as entries:
@@ -135,8 +162,13 @@ def _folders(root: Path) -> list[str] | None:
         return None
 
 
+def split_meant_by(name: str) -> Split | None:
+    """The split that a folder of that name holds, also by the names that others have for it."""
+    return next((split for split in SPLITS if name.casefold() in {split} | _OTHER_NAMES[split]), None)
+
+
 def _no_such_folder(data_root: Path, folder: str) -> str:
-    there = _folders(data_root)
+    there = folders_in(data_root)
     if there is None:
         return f"There is no data root, so no folder {folder}: put it below HOME/data, or set GAUNTLET_DATA_ROOT."
     if alike := nearest(folder, there):
@@ -146,7 +178,7 @@ def _no_such_folder(data_root: Path, folder: str) -> str:
 
 def _no_such_split(folder: str, split: Split, beside: Sequence[str]) -> str:
     told = f"There is no folder {split} in {folder}"
-    other = next((name for name in beside if name.casefold() in {split} | _OTHER_NAMES[split]), None)
+    other = next((name for name in beside if split_meant_by(name) == split), None)
     if other is not None:
         return f"{told}, but {shown(other)}: rename it to {split}, or make a link of that name."
     if folder in beside:

@@ -88,14 +88,14 @@ def read_pictures(folder: Path, name: str, paths: Iterable[str], tally: Tally) -
             content = content_of(folder / path)
             picture = read_picture(content)
         except PictureUnreadable as error:
-            tally.miss(f"{name}/{path}", _why(error))
+            tally.miss(f"{name}/{path}", why_unreadable(error))
             continue
         square = picture.width == picture.height
         tally.add(f"{name}/{path}", content, square=square, levels_cut=picture.levels_cut)
         yield position, picture
 
 
-def _why(error: PictureUnreadable) -> str:
+def why_unreadable(error: PictureUnreadable) -> str:
     """The sentence as a part of another."""
     told = str(error).removesuffix(".")
     return told[0].lower() + told[1:]

@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from gauntlet.checks.description import ClassImages, DatasetDescription, SplitDescription
 from gauntlet.data.archives import cifar10_is_there, read_digits
-from gauntlet.data.folders import list_folder
+from gauntlet.data.folders import list_folder, list_uploaded
 from gauntlet.data.walk import TooManyEntries
 from gauntlet.spec.checkpoint_card import KNOWN_CLASSES
-from gauntlet.spec.kinds import SPLITS, Cifar10, DatasetSpec, Digits, ImageFolder, Split, dataset_title
+from gauntlet.spec.kinds import SPLITS, Cifar10, DatasetSpec, Digits, ImageFolder, Split, Uploaded, dataset_title
 
 _CIFAR10_PER_CLASS: dict[Split, int] = {"train": 5_000, "test": 1_000}
 _TO_BE_FETCHED = "CIFAR-10 is not below the data root yet: the first run fetches it (170 MB) where the network allows."
@@ -22,6 +22,8 @@ def survey(
     spec: DatasetSpec, data_root: Path, splits: Sequence[Split] = SPLITS, *, most_entries: int | None = None
 ) -> DatasetDescription | None:
     """The data set as it lies there, its pictures counted and not read.
+
+    An uploaded one lies below the service's storage, which is then the root; every other below the data root.
 
     None where that cannot be said: an image folder whose data root is not on this machine, or which has more than
     `most_entries` files.
@@ -35,6 +37,8 @@ def survey(
             return survey_cifar10(data_root, splits)
         case ImageFolder():
             return _survey_folder(spec, data_root, splits, most_entries)
+        case Uploaded():
+            return list_uploaded(data_root, spec.id, splits).describe(dataset_title(spec))
         case _:
             assert_never(spec)
 

@@ -28,11 +28,9 @@ class TooManyEntries(Exception):
 
 
 @dataclass
-class SplitFound:
-    """The pictures of each class, as paths below the split, in order; what was passed over; what could not be seen."""
+class PassedOver:
+    """What was passed over, counted by reason."""
 
-    classes: dict[str, list[str]] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
     _skipped: dict[str, list[str]] = field(default_factory=dict)
     _counts: dict[str, int] = field(default_factory=dict)
 
@@ -54,6 +52,14 @@ class SplitFound:
             examples.append(shown(path))
 
 
+@dataclass
+class SplitFound(PassedOver):
+    """The pictures of each class, as paths below the split, in order; what was passed over; what could not be seen."""
+
+    classes: dict[str, list[str]] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+
 class Walk:
     """Goes through splits, and counts their entries against a bound."""
 
@@ -69,7 +75,7 @@ class Walk:
         """
         found = SplitFound()
         for entry in self._entries(folder, name, found):
-            if reason := _clutter(entry.name):
+            if reason := clutter(entry.name):
                 found.skip(reason, entry.name)
             elif _kind(entry) == "folder":
                 found.classes[entry.name] = self._pictures(folder, entry.name, name, found)
@@ -91,11 +97,11 @@ class Walk:
             for entry in self._entries(split / below, f"{name}/{below}", found):
                 path = f"{below}/{entry.name}"
                 kind = _kind(entry)
-                if reason := _clutter(entry.name):
+                if reason := clutter(entry.name):
                     found.skip(reason, path)
                 elif kind == "folder":
                     waiting.append((path, above | {identity}))
-                elif reason := _no_picture(entry.name, kind):
+                elif reason := no_picture(entry.name, kind):
                     found.skip(reason, path)
                 else:
                     by_folder[below].append(path)
@@ -121,7 +127,7 @@ def _identity(folder: Path) -> _Identity:
     return state.st_dev, state.st_ino
 
 
-def _clutter(name: str) -> str | None:
+def clutter(name: str) -> str | None:
     """Why an entry of that name is nobody's picture or class."""
     if name.startswith("."):
         return "hidden"
@@ -140,7 +146,7 @@ def _kind(entry: "os.DirEntry[str]") -> str:
     return "other"
 
 
-def _no_picture(name: str, kind: str) -> str | None:
+def no_picture(name: str, kind: str) -> str | None:
     """Why a file is not read as a picture, by its name; None where it is."""
     if kind == "other":
         return "no plain files"

@@ -9,12 +9,12 @@ from pydantic import TypeAdapter
 
 from gauntlet.data.datasets import Dataset, ImageSet, load_split
 from gauntlet.errors import EnvironmentMisused
-from gauntlet.spec.kinds import Cifar10, DatasetSpec, Digits, ImageFolder, Split
+from gauntlet.spec.kinds import AnyDataset, DatasetSpec, Split
 
 # A data set's name, its spec or the fields of one; or images that are loaded already.
-DatasetChoice = str | Digits | Cifar10 | ImageFolder | Mapping[str, Any] | Dataset | ImageSet
+DatasetChoice = str | AnyDataset | Mapping[str, Any] | Dataset | ImageSet
 
-_SPEC: TypeAdapter[Digits | Cifar10 | ImageFolder] = TypeAdapter(DatasetSpec)
+_SPEC: TypeAdapter[AnyDataset] = TypeAdapter(DatasetSpec)
 _FEWEST_CLASSES = 2
 
 

@@ -84,9 +84,10 @@ def _is_a_copy(dataset: DatasetSpec, rows: Sequence[ReportRow]) -> bool:
 
     By its classes alone it might be CINIC-10, and before something is measured they are not known.
     """
-    if dataset.name != "image_folder" or dataset.image_shape != _IMAGE:
+    if dataset.name not in ("image_folder", "uploaded") or dataset.image_shape != _IMAGE:
         return False
-    named = re.sub(r"[^a-z0-9]", "", dataset.folder.lower()).startswith("cifar10")
+    called = dataset.folder if dataset.name == "image_folder" else dataset.title or ""
+    named = re.sub(r"[^a-z0-9]", "", called.lower()).startswith("cifar10")
     return named and all(sorted(row.outcome.classes) == sorted(_CLASSES) for row in rows) and len(rows) > 0
 
 

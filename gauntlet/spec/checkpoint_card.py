@@ -13,7 +13,7 @@ Channels = Annotated[int, Field(ge=1, le=16)]
 ImageShape = Annotated[tuple[Channels, Side, Side], Listed(3, 3)]
 MOST_CLASSES = 10_000
 
-# In the order of their labels; an image folder's classes are known only where its images lie.
+# In the order of their labels; the classes of images of one's own are known only where these lie.
 KNOWN_CLASSES = {
     "digits": tuple("0123456789"),
     "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
@@ -95,7 +95,7 @@ class ImportCard(Spec):
         default=None,
         validate_default=True,
         description="In the order of the model's outputs, which must be the data set's own (for a folder, its folders' "
-        "names, sorted); required for an image folder.",
+        "names, sorted); required for an image folder and an uploaded data set.",
     )
     image_shape: ImageShape | None = Field(
         default=None, description="(channels, height, width); if given, it must be the data set's."
@@ -111,7 +111,7 @@ class ImportCard(Spec):
         known = KNOWN_CLASSES.get(dataset.name) if dataset is not None else None
         if value is None:
             if dataset is not None and known is None:
-                raise ValueError("classes must be listed for an image folder, in the order of the model's outputs")
+                raise ValueError("classes must be listed for images of one's own, in the order of the model's outputs")
             return None
         if known is not None and len(value) != len(known):
             raise ValueError(f"the dataset has {len(known)} classes, and classes lists {len(value)}")

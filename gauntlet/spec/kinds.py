@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.config import JsonDict
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from gauntlet.spec.texts import FolderName
+from gauntlet.spec.texts import DatasetId, FolderName, Label
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -112,12 +112,37 @@ class ImageFolder(Spec):
         return 3, self.image_size, self.image_size
 
 
-DatasetSpec = Annotated[Digits | Cifar10 | ImageFolder, Field(discriminator="name")]
+class Uploaded(Spec):
+    """A data set that was uploaded to the service, read as RGB at `image_size` × `image_size` pixels."""
+
+    model_config = tag_required("name")
+    name: Literal["uploaded"] = "uploaded"
+    id: DatasetId
+    title: Label | None = Field(
+        default=None, description="What reports call it; the service fills in the name that it was uploaded under."
+    )
+    image_size: Side = 32
+    train_samples: TrainSamples | None = None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of every image."""
+        return 3, self.image_size, self.image_size
 
 
-def dataset_title(dataset: Digits | Cifar10 | ImageFolder) -> str:
-    """The data set as a reader knows it; a folder of images goes by its own name."""
-    return f"{dataset.name} {dataset.folder}" if isinstance(dataset, ImageFolder) else dataset.name
+AnyDataset = Digits | Cifar10 | ImageFolder | Uploaded
+DatasetSpec = Annotated[AnyDataset, Field(discriminator="name")]
+
+
+def dataset_title(dataset: AnyDataset) -> str:
+    """The data set as a reader knows it; images of one's own go by their own name."""
+    match dataset:
+        case ImageFolder():
+            return f"{dataset.name} {dataset.folder}"
+        case Uploaded():
+            return f"{dataset.title or dataset.name} ({dataset.id})"
+        case _:
+            return dataset.name
 
 
 class Cnn(Spec):

@@ -40,12 +40,18 @@ ExperimentId = Annotated[
     Field(max_length=40),
     Matching(r"^exp_[0-9a-z]+$", "This must be the id of an experiment: exp_, and small letters and digits."),
 ]
+DatasetId = Annotated[
+    str,
+    Field(max_length=40),
+    Matching(r"^dset_[0-9a-z]+$", "This must be the id of an uploaded data set: dset_, and small letters and digits."),
+]
 # One folder below the data root; never a path.
+FOLDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 FolderName = Annotated[
     str,
     Field(max_length=100),
     Matching(
-        r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        FOLDER_NAME,
         'This must be the name of one folder, of letters, digits, ".", "_" and "-"; the first a letter or a digit.',
     ),
 ]

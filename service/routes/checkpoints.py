@@ -27,7 +27,7 @@ from service.pages import as_page
 from service.routing import Route
 from service.settings import ServiceSettings
 from service.weights import weights_missing
-from store import annotations, checkpoints, files
+from store import annotations, checkpoints, datasets, files
 from store.database import Database
 from store.errors import QuotaExceeded, RequestUnfit
 from store.files import StoredFile
@@ -56,7 +56,7 @@ async def import_checkpoint(
     response: Response,
 ) -> ImportedCheckpoint:
     """Import a model that was trained elsewhere. It is tried on noise; `findings` says what looks wrong with it."""
-    described, found = await run_in_threadpool(_understood, card, settings)
+    described, found = await run_in_threadpool(_understood, card, settings, database)
     await run_in_threadpool(_require_room, database, allowance)
     identifier = new_id("ckpt")
     with await run_in_threadpool(files.begin_import, settings.storage, identifier) as file:
@@ -75,10 +75,14 @@ async def import_checkpoint(
     return ImportedCheckpoint(**dict(shown), findings=(*findings, *_without_images(found)))
 
 
-def _understood(card: str, settings: ServiceSettings) -> tuple[CheckpointCard, DatasetDescription | None]:
+def _understood(
+    card: str, settings: ServiceSettings, database: Database
+) -> tuple[CheckpointCard, DatasetDescription | None]:
     """What is imported, and what lies there of its test images."""
     described = understand(card, ImportCard, within="/card").card()
     found = look(settings, described.dataset, ("test",))
+    with database.reading() as session:
+        found = datasets.seen(session, described.dataset, found, ("test",))
     if faults := import_faults(described, found):
         raise RequestUnfit(faults)
     return described, found

@@ -6,6 +6,7 @@ Times are seconds since 1970 by the database's clock.
 from store.models.access import BrowserSession, Token, Upload
 from store.models.audit import AuditEntry
 from store.models.base import STATUSES, Base, new_id
+from store.models.datasets import Dataset
 from store.models.events import Event
 from store.models.jobs import (
     Checkpoint,
@@ -24,6 +25,7 @@ __all__ = [
     "Base",
     "BrowserSession",
     "Checkpoint",
+    "Dataset",
     "EpochMetrics",
     "Evaluation",
     "EvaluationBatch",

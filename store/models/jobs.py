@@ -1,6 +1,7 @@
 """Experiments, their jobs, and what the jobs leave.
 
 `owner` is whose token asked for it; NULL where none was shown. What comes of an experiment is its owner's.
+`dataset_id` is the uploaded data set that something stands on, which is kept for as long.
 """
 
 from typing import Any
@@ -21,12 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from gauntlet.spec.evaluation import Selection
-from gauntlet.spec.priorities import PRIORITIES
 from store.models.base import STATUSES, Base, Id, Json, Owner
 
-NORMAL = PRIORITIES.index("normal")
-# Whose turn it is, and since when an owner waits, are looked up in these alone.
-_WAITING = ("status", "priority", "owner", "experiment_id", "id", "created_at", "not_before")
 _STATUS_LIST = ", ".join(f"'{status}'" for status in STATUSES)
 
 
@@ -38,12 +35,12 @@ class Experiment(Base):
     created_at: Mapped[float] = mapped_column(Float)
     owner: Mapped[str | None] = mapped_column(Owner)
     name: Mapped[str] = mapped_column(String(200))
+    dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
     spec: Mapped[dict[str, Any]] = mapped_column(Json)
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
     request_sha256: Mapped[str] = mapped_column(String(64))
     labels: Mapped[list[str] | None] = mapped_column(Json)
     notes: Mapped[str | None] = mapped_column(Text)
-    priority: Mapped[int] = mapped_column(Integer, default=NORMAL, server_default=str(NORMAL))
 
 
 class ExperimentLabel(Base):
@@ -63,7 +60,7 @@ class Job:
     counts the attempts that were lost or gave up and is capped; the next one may be made from `not_before` on.
     `pause_requested` says that a running one is to stop and become paused; it stays where the job ended before that.
     `retried_by` is the job that took this one's place after it failed or was cancelled, `retry_of` the other way round;
-    either may have been deleted since. `priority` is a position in `gauntlet.spec.priorities.PRIORITIES`.
+    either may have been deleted since.
     """
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
@@ -80,7 +77,6 @@ class Job:
     worker: Mapped[str | None] = mapped_column(String(200))
     device: Mapped[str | None] = mapped_column(String(200))
     lease_expires_at: Mapped[float | None] = mapped_column(Float)
-    priority: Mapped[int] = mapped_column(Integer, default=NORMAL, server_default=str(NORMAL))
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     pause_requested: Mapped[bool] = mapped_column(default=False, server_default=false())
     retry_of: Mapped[str | None] = mapped_column(Id)
@@ -110,8 +106,6 @@ class Run(Job, Base):
         Index(None, "experiment_id", "started_at"),
         Index(None, "experiment_id", "status"),
         Index(None, "owner", "resume_bytes"),
-        Index("ix_runs_waiting", *_WAITING),
-        Index(None, "owner", "started_at"),
     )
 
     experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id"))
@@ -136,6 +130,7 @@ class Checkpoint(Base):
     owner: Mapped[str | None] = mapped_column(Owner)
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
     epoch: Mapped[int | None] = mapped_column(Integer)
+    dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
     card: Mapped[dict[str, Any]] = mapped_column(Json)
     path: Mapped[str] = mapped_column(String(300))
     sha256: Mapped[str] = mapped_column(String(64))
@@ -169,8 +164,6 @@ class Evaluation(Job, Base):
         Index(None, "status", "lease_expires_at"),
         # What can be compared is counted from this index alone.
         Index(None, "status", "finished_at"),
-        Index("ix_evaluations_waiting", *_WAITING),
-        Index(None, "owner", "started_at"),
         Index(None, "experiment_id", "started_at"),
         Index(None, "experiment_id", "status"),
     )

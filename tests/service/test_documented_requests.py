@@ -19,6 +19,7 @@ from gauntlet.spec.kinds import ArchitectureSpec, Cnn, ResNet
 from service.app import create_app
 from service.settings import ServiceSettings
 from tests.e2e.system import await_that
+from tests.packing import class_folders, write_zip
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 COMMANDS = [
@@ -54,6 +55,7 @@ def test_each_command_does_what_it_says(settings: ServiceSettings, tmp_path: Pat
         (tmp_path / folder / "card.json").write_text(card.replace("resnet18", architecture.kind))
         save_file({name: part.contiguous() for name, part in weights.items()}, tmp_path / folder / "model.safetensors")
     Image.new("RGB", (40, 30), "orange").save(tmp_path / "cat.png")
+    write_zip(tmp_path / "pets.zip", class_folders(["cat", "dog"], 2))
     roomy = settings.model_copy(update={"max_json_bytes": 1 << 20})
     with served(roomy) as address:
 

@@ -1,0 +1,82 @@
+"""The data sets that need no upload: the bundled digits, and what lies in the data root as far as the API sees it.
+
+They have ids too, made from their names, so that one list can hold them all.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from gauntlet.data.archives import TORCHVISION, cifar10_is_there
+from gauntlet.data.folders import folders_in
+from gauntlet.resources import Dataset, DatasetDetails
+from gauntlet.spec.kinds import AnyDataset, Cifar10, Digits, ImageFolder, dataset_title
+from gauntlet.spec.texts import FOLDER_NAME
+from service.data import look
+from service.settings import ServiceSettings
+from store.errors import NotFound
+
+_PREFIX = "local_"
+# A data root holds a few; of another folder that was taken for one not everything is told.
+_MOST_FOLDERS = 1_000
+
+
+def is_one(identifier: str) -> bool:
+    """Whether the id is of such a data set, if of any."""
+    return identifier.startswith(_PREFIX)
+
+
+def listed(settings: ServiceSettings, *, after: str | None) -> list[Dataset]:
+    """All of them, or those that follow one; where that has gone, none."""
+    found = [_shown(dataset) for dataset in _all(settings.data_root)]
+    if after is None:
+        return found
+    place = next((number for number, dataset in enumerate(found) if dataset.id == after), len(found))
+    return found[place + 1 :]
+
+
+def details(settings: ServiceSettings, identifier: str) -> DatasetDetails:
+    """One of them, its images counted if the API can.
+
+    Raises:
+        NotFound: there is none.
+        ServiceError: 429, others are being looked at.
+    """
+    dataset = next((each for each in _all(settings.data_root) if _id(each) == identifier), None)
+    if dataset is None:
+        raise NotFound("data set", identifier)
+    seen = look(settings, dataset)
+    shown = dict(_shown(dataset))
+    if seen is not None:
+        train, test = seen.train, seen.test
+        shown |= {
+            "classes": None if train is None else len(train.classes),
+            "train_images": None if train is None else train.images,
+            "test_images": None if test is None else test.images,
+        }
+        if seen.faults:
+            shown |= {
+                "status": "failed",
+                "status_reason": "dataset_unavailable",
+                "status_detail": " ".join(seen.faults),
+            }
+    return DatasetDetails(**shown, description=seen)
+
+
+def _all(data_root: Path) -> Iterator[AnyDataset]:
+    yield Digits()
+    if cifar10_is_there(data_root):
+        yield Cifar10()
+    names = [name for name in folders_in(data_root) or () if re.match(FOLDER_NAME, name) and name != TORCHVISION]
+    for name in names[:_MOST_FOLDERS]:
+        yield ImageFolder(folder=name)
+
+
+def _id(dataset: AnyDataset) -> str:
+    return _PREFIX + hashlib.sha256(dataset_title(dataset).encode()).hexdigest()[:20]
+
+
+def _shown(dataset: AnyDataset) -> Dataset:
+    name = dataset.folder if isinstance(dataset, ImageFolder) else dataset.name
+    return Dataset(id=_id(dataset), created_at=None, owner=None, name=name, status="ready", spec=dataset)

@@ -1,0 +1,178 @@
+"""/v1/datasets: archives of pictures that become data sets, and what else specs may name."""
+
+import logging
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
+from fastapi import Path as PathParameter
+from fastapi.responses import FileResponse
+from pydantic import Field
+
+from gauntlet.resources import Dataset, DatasetDetails, Page, ProblemError
+from gauntlet.spec.notes import Notes
+from gauntlet.spec.texts import Label
+from gauntlet.spec.uploads import MOST_SEED, SplitDraw
+from service import local_datasets
+from service.admission import Gate
+from service.answers import MAY_BE_REFUSED
+from service.dependencies import (
+    WHOLE,
+    After,
+    AllowanceDep,
+    CallerDep,
+    DatabaseDep,
+    Limit,
+    OwnerDep,
+    SettingsDep,
+)
+from service.errors import invalid_fields
+from service.forms import INTO_STORAGE
+from service.routing import Route
+from store import dataset_files, datasets, files
+from store.dataset_files import Incoming
+from store.datasets import Received
+from store.errors import NotFound, QuotaExceeded
+from store.models import new_id
+from store.owners import require_may_change
+
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=Route)
+
+# Each fills the disk, and takes half a core to hash, as fast as it comes.
+UPLOADS = Gate(2, "Other archives are being uploaded; try again in half a minute.", retry_after_s=20)
+
+logger = logging.getLogger(__name__)
+
+_TestFraction = Annotated[
+    float | None,
+    Form(gt=0, lt=1, description="How much of each class is for test, where the archive holds class folders."),
+]
+_Seed = Annotated[
+    int | None, Form(ge=0, le=MOST_SEED, description="Decides, with the pictures' contents, which those are; 0."), WHOLE
+]
+_Number = Annotated[int, Field(ge=0, le=1_000), WHOLE]
+
+
+_THERE: dict[int | str, dict[str, Any]] = {200: {"description": "It was uploaded before.", "model": Dataset}}
+
+
+@router.post("", status_code=202, dependencies=[Depends(UPLOADS)], responses=_THERE)
+def upload_dataset(
+    archive: Annotated[
+        UploadFile,
+        File(description="A zip or tar of `train/CLASS/…` and `test/CLASS/…`, or of `CLASS/…`."),
+        INTO_STORAGE,
+    ],
+    name: Annotated[Label, Form(description="What lists and reports call it.")],
+    database: DatabaseDep,
+    settings: SettingsDep,
+    owner: OwnerDep,
+    allowance: AllowanceDep,
+    response: Response,
+    notes: Annotated[Notes, Form()] = "",
+    test_fraction: _TestFraction = None,
+    seed: _Seed = None,
+) -> Dataset:
+    """Upload pictures. They are unpacked by a worker; the same archive again is answered with what there is (200)."""
+    incoming = archive.file
+    assert isinstance(incoming, Incoming)
+    received = Received(
+        name=name,
+        sha256=incoming.sha256,
+        bytes=incoming.bytes,
+        notes=notes,
+        draw=_draw(test_fraction, seed),
+        owner=owner,
+    )
+    incoming.sync()
+    identifier = new_id("dset")
+    try:
+        with database.writing() as session:
+            row = datasets.same(session, received)
+            is_new = row is None
+            if row is None:
+                # If the commit fails the files stay, for it may go through and its answer be lost. A worker deletes
+                # what has no row.
+                incoming.keep(settings.storage, identifier)
+                row = datasets.add(session, identifier, received)
+                allowance.take_upload(session)
+                allowance.require_bytes(session)
+            shown = datasets.show(row)
+    except QuotaExceeded:
+        dataset_files.delete(settings.storage, identifier)
+        raise
+    if is_new:
+        files.settle_import(settings.storage, identifier)
+        logger.info("Data set %s (%s) is to be unpacked: %d bytes.", identifier, name, received.bytes)
+    else:
+        response.status_code = 200
+    response.headers["Location"] = f"/v1/datasets/{shown.id}"
+    return shown
+
+
+def _draw(test_fraction: float | None, seed: int | None) -> SplitDraw | None:
+    if test_fraction is not None:
+        return SplitDraw(test_fraction=test_fraction, seed=seed or 0)
+    if seed is not None:
+        message = "This draws test images, and none are drawn without test_fraction."
+        raise invalid_fields([ProblemError(pointer="/seed", message=message)])
+    return None
+
+
+@router.get("")
+def list_datasets(
+    database: DatabaseDep, settings: SettingsDep, limit: Limit = 20, after: After = None
+) -> Page[Dataset]:
+    """Uploaded data sets, newest first; then the bundled digits, and what lies in the data root."""
+    shown: list[Dataset] = []
+    if after is None or not local_datasets.is_one(after):
+        with database.reading() as session:
+            uploads = datasets.page(session, after=after, limit=limit)
+            shown = [datasets.show(row) for row in uploads.rows]
+        if uploads.has_more:
+            return Page(data=tuple(shown), has_more=True, next=shown[-1].id)
+        after = None
+    others = local_datasets.listed(settings, after=after)
+    room = limit - len(shown)
+    shown += others[:room]
+    has_more = len(others) > room
+    return Page(data=tuple(shown), has_more=has_more, next=shown[-1].id if has_more else None)
+
+
+@router.get("/{dataset_id}")
+def get_dataset(dataset_id: str, database: DatabaseDep, settings: SettingsDep) -> DatasetDetails:
+    """All that is known of one: classes, counts and sizes, what was passed over, small pictures."""
+    if local_datasets.is_one(dataset_id):
+        return local_datasets.details(settings, dataset_id)
+    with database.reading() as session:
+        return datasets.show_details(session, datasets.get(session, dataset_id))
+
+
+@router.get(
+    "/{dataset_id}/thumbnails/{number}.png",
+    response_class=FileResponse,
+    responses={200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}},
+)
+def get_thumbnail(
+    dataset_id: str, number: Annotated[_Number, PathParameter()], database: DatabaseDep, settings: SettingsDep
+) -> FileResponse:
+    """A small picture of a data set's training images, at most 96 pixels wide and high."""
+    with database.reading() as session:
+        identifier = datasets.get(session, dataset_id).id
+    return _picture(dataset_files.thumbnail(settings.storage, identifier, number), identifier)
+
+
+def _picture(file: Path, identifier: str) -> FileResponse:
+    if not file.is_file():
+        raise NotFound("picture of a data set", identifier)
+    return FileResponse(file, media_type="image/png")
+
+
+@router.delete("/{dataset_id}", status_code=204, responses=MAY_BE_REFUSED)
+def delete_dataset(dataset_id: str, database: DatabaseDep, caller: CallerDep) -> Response:
+    """Delete an uploaded data set that no experiment or checkpoint needs; its files go within minutes."""
+    with database.writing() as session:
+        require_may_change(caller, datasets.get(session, dataset_id))
+        datasets.delete(session, dataset_id)
+    logger.info("Data set %s is deleted by its user.", dataset_id)
+    return Response(status_code=204)

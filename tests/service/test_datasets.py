@@ -1,0 +1,183 @@
+"""Data sets over HTTP: uploaded, listed, looked at, used and deleted."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from service.app import create_app
+from service.settings import ServiceSettings
+from store import events
+from store.database import Database
+from tests.packing import class_folders, two_splits, write_tar, write_zip
+from tests.pictures import encoded
+from tests.uploads import packed, unpack
+from worker.settings import WorkerSettings
+
+
+def unpack_all(settings: ServiceSettings) -> None:
+    database = Database(settings.database_url)
+    unpack(database, WorkerSettings(home=settings.home, database_url=settings.database_url))
+    database.close()
+
+
+def upload(api: TestClient, content: bytes, **fields: Any) -> Any:
+    return api.post("/v1/datasets", files={"archive": ("pets.tar", content)}, data={"name": "pets"} | fields)
+
+
+def left(settings: ServiceSettings) -> list[str]:
+    return sorted(str(path.relative_to(settings.storage)) for path in settings.storage.rglob("*") if path.is_file())
+
+
+def test_an_archive_is_uploaded_unpacked_and_looked_at(
+    api: TestClient, settings: ServiceSettings, tmp_path: Path
+) -> None:
+    """From 202 and `unpacking` to `ready` with all that is known of it, and pictures to look at."""
+    answer = upload(api, packed(tmp_path), notes="from\nthe yard")
+    assert answer.status_code == 202
+    made = answer.json()
+    place = answer.headers["Location"]
+    assert place == f"/v1/datasets/{made['id']}"
+    assert (made["status"], made["name"], made["classes"]) == ("unpacking", "pets", None)
+    assert left(settings) == [f"{made['id']}/archive"]
+
+    unpack_all(settings)
+    shown = api.get(place).json()
+    assert (shown["status"], shown["classes"], shown["train_images"], shown["test_images"]) == ("ready", 2, 8, 4)
+    assert shown["notes"] == "from\nthe yard"
+    assert shown["spec"] == {
+        "name": "uploaded",
+        "id": made["id"],
+        "title": "pets",
+        "image_size": 32,
+        "train_samples": None,
+    }
+    assert shown["sizes"]["commonest"] == [12, 12]
+    assert [each["label"] for each in shown["thumbnails"]] == ["cat"] * 3 + ["dog"] * 3
+    picture = api.get(shown["thumbnails"][0]["path"])
+    assert (picture.headers["Content-Type"], picture.headers["X-Content-Type-Options"]) == ("image/png", "nosniff")
+    assert picture.content.startswith(b"\x89PNG")
+    assert api.get(f"{place}/thumbnails/6.png").status_code == 404
+    database = Database(settings.database_url)
+    with database.reading() as session:
+        told = events.page(session, subject=made["id"], after=None, limit=10).rows
+    assert [event.kind for event in told] == ["unpacking", "ready"]
+    database.close()
+
+
+def test_the_same_archive_again_is_the_same_data_set(
+    api: TestClient, settings: ServiceSettings, tmp_path: Path
+) -> None:
+    """Answered with 200, under whatever name, before and after it is unpacked; another split is another one."""
+    content = write_zip(tmp_path / "pets.zip", class_folders(["cat", "dog"], 4)).read_bytes()
+    first = upload(api, content, test_fraction=0.5)
+    for name in ("pets", "other"):
+        again = upload(api, content, name=name, test_fraction=0.5, seed=0)
+        assert (again.status_code, again.json()["id"], again.json()["name"]) == (200, first.json()["id"], "pets")
+        unpack_all(settings)
+    other = upload(api, content, test_fraction=0.5, seed=1)
+    assert other.status_code == 202
+    assert other.json()["id"] != first.json()["id"]
+    assert not list((settings.storage / "incoming").iterdir())
+
+
+def test_other_archives_of_the_same_pictures_are_told_of(
+    api: TestClient, settings: ServiceSettings, tmp_path: Path
+) -> None:
+    """Each is a data set of its own, with one digest; the same archive can be uploaded anew after it failed."""
+    one = upload(api, packed(tmp_path)).json()
+    two = upload(api, write_zip(tmp_path / "pets.zip", two_splits()).read_bytes()).json()
+    failed = upload(api, b"no archive").json()
+    unpack_all(settings)
+    shown = [api.get(f"/v1/datasets/{each['id']}").json() for each in (one, two, failed)]
+    assert shown[0]["sha256"] == shown[1]["sha256"]
+    assert (shown[0]["same_as"], shown[1]["same_as"]) == ([two["id"]], [one["id"]])
+    assert (shown[2]["status"], shown[2]["status_reason"]) == ("failed", "archive_refused")
+    assert upload(api, b"no archive").status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"name": ""}, "/name"),
+        ({"test_fraction": "1"}, "/test_fraction"),
+        ({"test_fraction": "nan"}, "/test_fraction"),
+        ({"test_fraction": "0.5", "seed": "-1"}, "/seed"),
+        ({"seed": "1"}, "/seed"),
+        ({"notes": "\0"}, "/notes"),
+        ({"kind": "zip"}, "/kind"),
+    ],
+)
+def test_faulty_fields_are_named_and_nothing_is_kept(
+    api: TestClient, settings: ServiceSettings, fields: dict[str, str], pointer: str
+) -> None:
+    """Whatever came of the archive."""
+    answer = upload(api, b"content", **fields)
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+    assert left(settings) == []
+
+
+def test_an_archive_that_is_too_large_is_not_kept(settings: ServiceSettings) -> None:
+    """It is refused by its own bound, and what came of it is deleted."""
+    bounded = settings.model_copy(update={"max_dataset_bytes": 2_000_000})
+    with TestClient(create_app(bounded)) as api:
+        assert upload(api, bytes(1_900_000)).status_code == 202
+        assert upload(api, bytes(2_100_000)).status_code == 413
+    assert [path for path in left(settings) if path.startswith("incoming")] == []
+
+
+def test_the_list_has_uploads_and_what_lies_in_the_data_root(api: TestClient, settings: ServiceSettings) -> None:
+    """Newest first, then digits and folders; page by page; each can be looked at by its id."""
+    uploads = [upload(api, content).json()["id"] for content in (b"one", b"two")]
+    for name in ("train/cat", "train/dog", "test/cat", "test/dog"):
+        folder = settings.data_root / "my-images" / name
+        folder.mkdir(parents=True)
+        (folder / "0.png").write_bytes(encoded(Image.new("RGB", (9, 9))))
+    (settings.data_root / "torchvision").mkdir()
+    (settings.data_root / "not one").mkdir()
+    whole = api.get("/v1/datasets").json()
+    assert [each["name"] for each in whole["data"]] == ["pets", "pets", "digits", "my-images"]
+    assert [each["id"] for each in whole["data"][:2]] == uploads[::-1]
+    assert (whole["has_more"], whole["next"]) == (False, None)
+    pages, after = [], {}
+    while True:
+        page = api.get("/v1/datasets", params={"limit": 1} | after).json()
+        pages += page["data"]
+        if not page["has_more"]:
+            break
+        after = {"after": page["next"]}
+    assert pages == whole["data"]
+    digits, folder_shown = (api.get(f"/v1/datasets/{each['id']}").json() for each in whole["data"][2:])
+    assert (digits["classes"], digits["train_images"], digits["test_images"]) == (10, 1_437, 360)
+    assert folder_shown["spec"]["folder"] == "my-images"
+    assert (folder_shown["status"], folder_shown["classes"], folder_shown["train_images"]) == ("ready", 2, 2)
+    assert api.get("/v1/datasets/local_0").status_code == 404
+    assert api.delete(f"/v1/datasets/{digits['id']}").status_code == 404
+
+
+def test_an_experiment_is_queued_on_an_upload_that_is_then_needed(
+    api: TestClient, settings: ServiceSettings, tiny_document: dict[str, Any], tmp_path: Path
+) -> None:
+    """Faults of the data are told at their fields; what is needed is not deleted, and what is not goes at once."""
+    waiting = upload(api, packed(tmp_path)).json()["id"]
+    dataset = {"name": "uploaded", "id": waiting, "image_size": 16}
+    document = tiny_document | {"dataset": dataset}
+    told = api.post("/v1/experiments", json=document).json()["errors"]
+    assert [(error["pointer"], "still being unpacked" in error["message"]) for error in told] == [("/dataset/id", True)]
+    unpack_all(settings)
+    too_many = api.post("/v1/experiments", json=document | {"dataset": dataset | {"train_samples": 9}})
+    assert [error["pointer"] for error in too_many.json()["errors"]] == ["/dataset/train_samples"]
+    queued = api.post("/v1/experiments", json=document)
+    assert queued.status_code == 202
+    assert queued.json()["spec"]["dataset"]["title"] == "pets"
+    refused = api.delete(f"/v1/datasets/{waiting}")
+    assert refused.status_code == 409
+    assert queued.json()["id"] in refused.json()["detail"]
+
+    other = upload(api, write_tar(tmp_path / "other.tar", class_folders(["a", "b"], 2)).read_bytes()).json()["id"]
+    assert api.delete(f"/v1/datasets/{other}").status_code == 204
+    assert api.get(f"/v1/datasets/{other}").status_code == 404
+    assert api.delete(f"/v1/datasets/{other}").status_code == 404

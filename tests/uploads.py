@@ -1,0 +1,50 @@
+"""Uploaded data sets without a service: an archive that is received and recorded, and unpacked as a worker does it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from gauntlet.spec.uploads import SplitDraw
+from store import dataset_files, datasets, files
+from store.database import Database
+from store.dataset_files import Incoming
+from store.datasets import Received
+from store.models import new_id
+from tests.packing import two_splits, write_tar
+from worker.settings import WorkerSettings
+from worker.unpacker import Unpacker
+
+
+def receive(
+    database: Database, storage: Path, content: bytes, draw: SplitDraw | None = None, name: str = "pets"
+) -> str:
+    """What the service does with an archive; the id."""
+    incoming = Incoming(storage)
+    incoming.write(content)
+    incoming.sync()
+    identifier = new_id("dset")
+    with database.writing() as session:
+        incoming.keep(storage, identifier)
+        datasets.add(session, identifier, Received(name, incoming.sha256, incoming.bytes, draw=draw))
+    incoming.close()
+    files.settle_import(storage, identifier)
+    return identifier
+
+
+def packed(folder: Path, pictures: Mapping[str, bytes] | None = None) -> bytes:
+    """A tar of them; two splits of two classes by default."""
+    return write_tar(folder / "packed.tar", two_splits() if pictures is None else pictures).read_bytes()
+
+
+def unpack(database: Database, settings: WorkerSettings) -> None:
+    """All that waits, in a process each."""
+    Unpacker(database, settings).look()
+
+
+def uploaded(database: Database, settings: WorkerSettings, content: bytes) -> str:
+    """A data set that is ready."""
+    identifier = receive(database, settings.storage, content)
+    unpack(database, settings)
+    with database.reading() as session:
+        assert datasets.get(session, identifier).status == "ready"
+    assert dataset_files.thumbnail(settings.storage, identifier, 0).is_file()
+    return identifier

@@ -1,0 +1,179 @@
+"""An uploaded archive becomes a data set, once, whatever happens to whoever unpacks it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gauntlet.spec.uploads import SplitDraw
+from store import dataset_files, datasets, unpacking
+from store.database import Database
+from store.errors import LeaseLost
+from tests.packing import class_folders, two_splits
+from tests.uploads import packed, receive, unpack, uploaded
+from worker.settings import WorkerSettings
+from worker.sweeper import sweep
+from worker.unpacker import Unpacker
+
+HOURS_AGO = 0.0
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> WorkerSettings:
+    return WorkerSettings(home=tmp_path / "home", heartbeat_s=0.1, worker_name="here")
+
+
+def left(storage: Path, identifier: str) -> set[str]:
+    folder = storage / identifier
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_archive_becomes_a_data_set(database: Database, settings: WorkerSettings, tmp_path: Path) -> None:
+    """In a process of its own; its pictures and small ones stay, the archive goes, and the row tells of them."""
+    content = packed(tmp_path)
+    identifier = uploaded(database, settings, content)
+    pictures = {f"content/images/{name}" for name in two_splits()}
+    assert left(settings.storage, identifier) == pictures | {f"content/thumbnails/{number}.png" for number in range(6)}
+    with database.reading() as session:
+        row = datasets.get(session, identifier)
+        shown = datasets.show_details(session, row)
+    assert (row.worker, row.lease_expires_at, row.attempt, row.crashes) == (None, None, 1, 0)
+    assert (shown.classes, shown.train_images, shown.test_images) == (2, 8, 4)
+    assert shown.archive_bytes == len(content)
+    assert shown.description is not None
+    assert shown.description.dataset == "pets"
+    assert [each.label for each in shown.thumbnails] == ["cat"] * 3 + ["dog"] * 3
+    assert shown.thumbnails[5].path == f"/v1/datasets/{identifier}/thumbnails/5.png"
+
+
+@pytest.mark.parametrize(
+    ("content", "draw", "told"),
+    [
+        (b"no archive", None, "none of ZIP"),
+        (None, SplitDraw(test_fraction=0.5), "leave test_fraction out"),
+    ],
+)
+def test_what_cannot_become_one_fails_with_a_sentence(
+    content: bytes | None, draw: SplitDraw | None, told: str, sqlite_url: str, settings: WorkerSettings, tmp_path: Path
+) -> None:
+    """And nothing is left of it but the row."""
+    database = Database(sqlite_url)
+    identifier = receive(database, settings.storage, packed(tmp_path) if content is None else content, draw)
+    unpack(database, settings)
+    with database.reading() as session:
+        row = datasets.get(session, identifier)
+    assert (row.status, row.status_reason) == ("failed", "archive_refused")
+    assert told in (row.status_detail or "")
+    assert left(settings.storage, identifier) == set()
+    database.close()
+
+
+def test_a_process_that_computes_too_long_is_ended(sqlite_url: str, settings: WorkerSettings, tmp_path: Path) -> None:
+    """By the kernel, in the middle of what it is at; the archive is refused for that."""
+    database = Database(sqlite_url)
+    identifier = receive(database, settings.storage, packed(tmp_path, class_folders(["cat", "dog"], 2_000)))
+    unpack(database, settings.model_copy(update={"max_unpacking_s": 1.0}))
+    with database.reading() as session:
+        row = datasets.get(session, identifier)
+    assert (row.status, row.status_detail) == (
+        "failed",
+        "The archive takes more than 1 s of a processor to unpack and read.",
+    )
+    database.close()
+
+
+def test_what_a_worker_lost_is_begun_anew_three_times(
+    database: Database, settings: WorkerSettings, tmp_path: Path
+) -> None:
+    """Once its lease has run out; the attempt that lost it can write no more. An orderly shutdown does not count."""
+    identifier = receive(database, settings.storage, packed(tmp_path))
+
+    def claim() -> unpacking.Unpacking | None:
+        with database.writing() as session:
+            return unpacking.claim_next(session, "lost", 0.0)
+
+    first = claim()
+    assert first is not None
+    with database.writing() as session:
+        unpacking.postpone(session, first, "worker_shutdown", None, wait_s=-1)
+    held = [claim() for _ in range(3)]
+    assert [each and each.attempt for each in held] == [2, 3, 4]
+    assert held[0] is not None
+    with pytest.raises(LeaseLost), database.writing() as session:
+        unpacking.renew(session, held[0], 15, ("reading", 1, 2))
+    assert claim() is None
+    with database.reading() as session:
+        row = datasets.get(session, identifier)
+    assert (row.status, row.status_reason) == ("failed", "worker_lost")
+
+
+def test_what_was_published_and_not_recorded_is_done_again(
+    sqlite_url: str, settings: WorkerSettings, tmp_path: Path
+) -> None:
+    """The next attempt's content takes its place."""
+    database = Database(sqlite_url)
+    identifier = receive(database, settings.storage, packed(tmp_path))
+    attempt = dataset_files.attempt_folder(settings.storage, identifier, 0)
+    (attempt / "images").mkdir(parents=True)
+    (attempt / "images/stale").touch()
+    dataset_files.publish(settings.storage, identifier, 0)
+    unpack(database, settings)
+    assert "content/images/stale" not in left(settings.storage, identifier)
+    assert "content/images/train/cat/0.png" in left(settings.storage, identifier)
+    database.close()
+
+
+def test_a_worker_that_stops_leaves_it_to_another(sqlite_url: str, settings: WorkerSettings, tmp_path: Path) -> None:
+    """At once, and no process goes on."""
+    database = Database(sqlite_url)
+    identifier = receive(database, settings.storage, packed(tmp_path))
+    with database.writing() as session:
+        held = unpacking.claim_next(session, "here", 15)
+    assert held is not None
+    stopped = Unpacker(database, settings)
+    stopped.stop()
+    stopped._unpack(held)
+    with database.reading() as session:
+        row = datasets.get(session, identifier)
+    assert (row.status, row.status_reason, row.worker) == ("unpacking", "worker_shutdown", None)
+    unpack(database, settings)
+    with database.reading() as session:
+        assert datasets.get(session, identifier).status == "ready"
+    database.close()
+
+
+def test_a_deleted_data_set_goes_with_its_files(sqlite_url: str, settings: WorkerSettings, tmp_path: Path) -> None:
+    """At the sweeper's next look; one of another database on the same storage stays."""
+    database = Database(sqlite_url)
+    identifier = uploaded(database, settings, packed(tmp_path))
+    kept = uploaded(database, settings, packed(tmp_path, class_folders(["train/a", "test/a", "train/b", "test/b"], 2)))
+    unknown = settings.storage / "dset_of_another" / "content/images"
+    unknown.mkdir(parents=True)
+    with database.writing() as session:
+        datasets.delete(session, identifier)
+    for _ in range(2):
+        sweep(database, settings.storage, events_days=30, audit_days=30, retry_days=7)
+        assert {path.name for path in settings.storage.iterdir()} == {kept, "dset_of_another", "incoming"}
+    with database.reading() as session:
+        assert datasets.statuses(session, [identifier, kept]) == {kept: "ready"}
+    database.close()
+
+
+def test_uploads_that_were_never_recorded_are_swept(sqlite_url: str, settings: WorkerSettings, tmp_path: Path) -> None:
+    """After an hour: what was being received, and what was kept without a row. What unpacking left goes at once."""
+    database, storage = Database(sqlite_url), settings.storage
+    for age in ("old", "fresh"):
+        incoming = dataset_files.Incoming(storage)
+        incoming.keep(storage, f"dset_{age}")
+        incoming.close()
+        (storage / "incoming" / age).write_bytes(b"a part")
+        if age == "old":
+            for path in storage.rglob("*"):
+                os.utime(path, (HOURS_AGO, HOURS_AGO))
+    ready = uploaded(database, settings, packed(tmp_path))
+    (storage / ready / "attempt-7").mkdir()
+    sweep(database, storage, events_days=30, audit_days=30, retry_days=7)
+    assert {path.name for path in storage.glob("dset_*")} == {"dset_fresh", ready}
+    assert len(list((storage / "incoming").iterdir())) == 1
+    assert {path.name for path in (storage / ready).iterdir()} == {"content"}
+    database.close()
