@@ -30,7 +30,8 @@ _LONGEST_HEAD = 16_384
 # waits meanwhile.
 _READ_AT_ONCE = 8_192
 _READ_AT_ONCE_OF_KNOWN_LENGTH = 262_144
-_LONGEST_REST = 1 << 20
+# Read and dropped, so that a client that sends all before it reads, as most libraries do, learns why it is refused.
+_LONGEST_REST = 64 << 20
 
 
 @dataclass
@@ -236,6 +237,8 @@ class _Unhurried:
             self._transport.close()
         elif not self._closing:
             self._closing = True
+            # Nothing looks at it any more.
+            self.read_at_most(_READ_AT_ONCE_OF_KNOWN_LENGTH)
             self._transport.resume_reading()
             self._transport.write_eof()
 

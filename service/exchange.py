@@ -36,7 +36,9 @@ class Exchange:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, *, limit: int) -> None:
         self.request_id = uuid.uuid4().hex
-        self._declared = Headers(scope=scope).get("content-length", "")
+        headers = Headers(scope=scope)
+        self._declared = headers.get("content-length", "")
+        self._unread = self._declared not in ("", "0") or "transfer-encoding" in headers
         self._wants_body = scope["method"] != "HEAD"
         self._limit = limit
         self._receive = receive
@@ -66,6 +68,7 @@ class Exchange:
         self._received += len(message.get("body", b""))
         if self.is_too_large:
             raise BodyTooLarge
+        self._unread = self._unread and message.get("more_body", False)
         return message
 
     async def send(self, message: Message) -> None:
@@ -92,9 +95,9 @@ class Exchange:
         await self._send({**message, "body": bytes(body)})
 
     async def refuse(self, error: ServiceError) -> None:
-        """Answer without reading the body to its end, so that the connection cannot serve another request."""
+        """Answer, if no answer has begun, without reading the body to its end."""
         told = [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
-        await self._answer(error.status, error.kind, str(error), [*told, (b"connection", b"close")])
+        await self._answer(error.status, error.kind, str(error), told)
 
     async def apologise(self) -> None:
         """Answer 500."""
@@ -119,6 +122,9 @@ class Exchange:
     async def _start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self._answered = True
         told = with_manners([*headers, (_ID, self.request_id.encode())])
+        if self._unread:
+            # What still comes of the body is dropped (`service.connections`), and no other request can follow it.
+            told.append((b"connection", b"close"))
         await self._send({"type": "http.response.start", "status": status, "headers": told})
 
 

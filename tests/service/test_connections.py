@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from service import connections
 from service.access import Access
 from service.connections import Crowd
 from service.edge import Edge
@@ -151,6 +152,23 @@ def test_a_trickle_is_no_request(settings: ServiceSettings) -> None:
         refused.set()
         feeder.join()
         assert is_problem(answer, 408, "request-timeout")
+
+
+@pytest.mark.parametrize(("path", "status"), [("/v1/experiments", 413), ("/unread", 200)])
+def test_who_sends_all_before_reading_has_the_answer(address: tuple[str, int], path: str, status: int) -> None:
+    """A body of 20 MB, far more than sockets hold: what is not wanted of it is dropped, and the connection closes."""
+    body = bytes(20_000_000 if status == 413 else 15_000)
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+    answer = asked(address, head.encode() + body)
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"connection: close" in answer
+
+
+def test_a_refused_body_has_a_bound(address: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond it the connection ends, whether or not its client has read the answer."""
+    monkeypatch.setattr(connections, "_LONGEST_REST", 1_000_000)
+    with connected(address) as client, pytest.raises(ConnectionError):
+        client.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900000000\r\n\r\n" + bytes(20_000_000))
 
 
 def test_the_rest_of_a_refused_body_is_not_read_for_ever(settings: ServiceSettings) -> None:
