@@ -83,6 +83,7 @@ for _command in (
     controls.pause,
     controls.resume,
     controls.retry,
+    controls.priority,
     checkpoints.weights,
     checkpoints.classify,
     evaluations.evaluate,

@@ -1,6 +1,9 @@
 """The commands that change how a job goes on."""
 
 from collections.abc import Callable, Mapping
+from typing import Annotated
+
+import typer
 
 from cli.connection import open_client
 from cli.identifiers import AnyId, kind_of
@@ -8,6 +11,7 @@ from cli.json_output import AsJson, print_json
 from cli.terminal import give_up, say, tell_id
 from client import GauntletClient
 from gauntlet.resources import TERMINAL, Evaluation, Experiment, Run
+from gauntlet.spec.priorities import PRIORITIES, Priority
 
 _Job = Run | Evaluation | Experiment
 _Asks = Mapping[str, Callable[[GauntletClient, str], _Job]]
@@ -29,6 +33,10 @@ _RESUME: _Asks = {
 }
 
 
+_PRIORITISE: Mapping[str, Callable[[GauntletClient, str, Priority], Evaluation | Experiment]] = {
+    "an evaluation": GauntletClient.prioritise_evaluation,
+    "an experiment": GauntletClient.prioritise_experiment,
+}
 _RETRY: _Asks = {"a run": GauntletClient.retry_run, "an evaluation": GauntletClient.retry_evaluation}
 
 
@@ -64,6 +72,29 @@ def retry(identifier: AnyId, *, json: AsJson = False) -> None:
         print_json(job)
     else:
         tell_id(job.id)
+
+
+def priority(
+    identifier: AnyId,
+    priority: Annotated[str, typer.Argument(metavar="PRIORITY", help="high, normal or low.")],
+    *,
+    json: AsJson = False,
+) -> None:
+    """Let an experiment or an evaluation come sooner or later than what else waits.
+
+    high goes before its owner's other work; low waits for all that is not low.
+    """
+    if priority not in PRIORITIES:
+        raise typer.BadParameter("The priority must be high, normal or low.")
+    kind = kind_of(identifier)
+    if kind not in _PRIORITISE:
+        give_up(f"{identifier} is the id of {kind}; an experiment or an evaluation has a priority.")
+    with open_client() as client:
+        job = _PRIORITISE[kind](client, identifier, priority)
+    if json:
+        print_json(job)
+    else:
+        say(f"{identifier}: {job.priority}")
 
 
 def _ask(asks: _Asks, identifier: str, while_running: str | None, *, as_json: bool) -> None:

@@ -17,6 +17,7 @@ from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.evaluation import EvaluationSpec, Selection
 from gauntlet.spec.experiment import ExperimentSpec, RunSpec
 from gauntlet.spec.kinds import DatasetSpec
+from gauntlet.spec.priorities import Priority
 from gauntlet.spec.tokens import Scope
 from gauntlet.spec.uploads import SplitDraw
 
@@ -69,6 +70,7 @@ class Experiment(Resource):
     status_reason: str | None
     progress: Progress
     best: BestResult | None = None
+    priority: Priority = "normal"  # an earlier service has no other
     spec: ExperimentSpec
     labels: tuple[str, ...] = ()  # an earlier service says neither
     notes: str = ""
@@ -89,6 +91,7 @@ class Job(Resource):
     status: Status
     status_reason: str | None
     status_detail: str | None
+    priority: Priority = "normal"
     stopping: Literal["cancel", "pause"] | None = None  # an earlier service does not say
     attempt: int
     retry_of: str | None = None

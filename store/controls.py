@@ -1,4 +1,4 @@
-"""What users ask of jobs that have not ended: to cancel, to pause, to go on.
+"""What users ask of jobs that have not ended: to cancel, to pause, to go on, to be sooner or later.
 
 Each is one conditional UPDATE: between two, a job could go from the one's status to the other's and be missed by both.
 What waits follows at once. What runs hears of it with its next heartbeat and stops at its next batch; until then it is
@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Update, case, false, null, or_, true, update
 from sqlalchemy.orm import Session
 
+from gauntlet.spec.priorities import PRIORITIES, Priority
 from store import events
 from store.database import db_now
 from store.jobs import ACTIVE, JobModel
@@ -57,6 +58,11 @@ def resume(session: Session, model: JobModel, *where: Any) -> int:
         "not_before": case((paused, null()), else_=model.not_before),
     }
     return _change(session, model, asked.values(values), "queued")
+
+
+def prioritise(session: Session, model: JobModel, priority: Priority, *where: Any) -> None:
+    """Give the jobs that match and have not ended another priority; one that runs has it at its next attempt."""
+    session.execute(update(model).where(*where, model.status.in_(ACTIVE)).values(priority=PRIORITIES.index(priority)))
 
 
 def _change(session: Session, model: JobModel, asked: Update, status: str) -> int:

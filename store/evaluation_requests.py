@@ -14,6 +14,7 @@ from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.faults import Fault
 from gauntlet.checks.requests import Descriptions, evaluation_faults, transfer_faults
 from gauntlet.spec.evaluation import EvaluationRequest, EvaluationSpec, other_models
+from gauntlet.spec.priorities import PRIORITIES, Priority
 from gauntlet.spec.transfers import TransferRequest
 from store import checkpoints, datasets, events
 from store.database import db_now, take_turn
@@ -54,7 +55,7 @@ def create(
         return evaluation_faults(request.checkpoint, spec, seen, cards)
 
     origin = _Origin(owner, idempotency_key, _digest(request))
-    return _queue_once(session, origin, [request.checkpoint], spec, faults)
+    return _queue_once(session, origin, [request.checkpoint], spec, faults, request.priority)
 
 
 def create_transfers(
@@ -97,7 +98,11 @@ class _Origin(NamedTuple):
 
 
 def _digest(request: BaseModel) -> str:
-    return hashlib.sha256(json.dumps(request.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+    document = request.model_dump(mode="json")
+    if document.get("priority") == "normal":
+        # As before there were others.
+        del document["priority"]
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def _queue_once(
@@ -106,6 +111,7 @@ def _queue_once(
     checkpoint_ids: Sequence[str],
     spec: EvaluationSpec,
     find_faults: Callable[[], Sequence[Fault]],
+    priority: Priority = "normal",
 ) -> Queued:
     """Queue an evaluation of each checkpoint, unless a request with the same key did."""
     if origin.idempotency_key is not None:
@@ -122,6 +128,7 @@ def _queue_once(
             id=new_id("eval"),
             created_at=now,
             checkpoint_id=checkpoint,
+            priority=PRIORITIES.index(priority),
             selection=[],
             spec=spec.model_dump(mode="json"),
             **origin._asdict(),

@@ -17,6 +17,7 @@ from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.evaluation import EvaluationSpec, Selection, SelectOn
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.kinds import dataset_title
+from gauntlet.spec.priorities import Priority
 from store import batches as stored
 from store import checkpoints, controls, events, jobs
 from store.database import db_now
@@ -102,6 +103,18 @@ def resume(session: Session, identifier: str) -> tuple[Evaluation, int]:
     return evaluation, waiting
 
 
+def prioritise(session: Session, identifier: str, priority: Priority) -> Evaluation:
+    """Give an evaluation that has not ended another priority.
+
+    Raises:
+        NotFound: there is none.
+    """
+    evaluation = get(session, identifier)
+    controls.prioritise(session, Evaluation, priority, Evaluation.id == identifier)
+    session.refresh(evaluation)
+    return evaluation
+
+
 def create_for(session: Session, run: Run, checkpoints: Sequence[Checkpoint]) -> list[str]:
     """Queue the evaluations that a run's spec asks for, one per selected checkpoint; returns their ids.
 
@@ -116,6 +129,7 @@ def create_for(session: Session, run: Run, checkpoints: Sequence[Checkpoint]) ->
             id=new_id("eval"),
             created_at=db_now(),
             owner=run.owner,
+            priority=run.priority,
             experiment_id=run.experiment_id,
             run_id=run.id,
             checkpoint_id=checkpoint,

@@ -15,6 +15,7 @@ from gauntlet.checks.machine import UNKNOWN, Machine
 from gauntlet.checks.requests import experiment_faults, named_checkpoints
 from gauntlet.resources import Progress
 from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.priorities import PRIORITIES, Priority
 from gauntlet.spec.requests import LikeRequest
 from store import annotations, checkpoints, controls, datasets, events
 from store.best_results import best_results
@@ -48,6 +49,7 @@ def create(
     owner: str | None = None,
     labels: Sequence[str] = (),
     notes: str = "",
+    priority: Priority = "normal",
 ) -> tuple[Experiment, list[str]]:
     """Store an experiment and its runs; returns it with the ids of the runs to wake.
 
@@ -57,7 +59,7 @@ def create(
         found: what was seen of the data, if it could be looked at; of an uploaded data set its row tells.
         machine: what its runs are trained on, as far as it is known.
         owner: whose it is; None without a login.
-        labels, notes: what stands beside the spec.
+        labels, notes, priority: what stands beside the spec.
 
     Raises:
         IdempotencyConflict: the key was used with another spec.
@@ -65,8 +67,9 @@ def create(
     """
     spec = spec.model_copy(update={"dataset": datasets.titled(session, spec.dataset)})
     document = spec.model_dump(mode="json")
-    # As before labels and notes could be given, where there are none.
+    # As before labels, notes and priorities could be given, where there are none.
     asked = document | ({"labels": list(labels), "notes": notes} if labels or notes else {})
+    asked |= {} if priority == "normal" else {"priority": priority}
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
     if idempotency_key is not None:
         # Of requests that come at once with one key, each sees what those before it stored.
@@ -89,6 +92,7 @@ def create(
         idempotency_key=idempotency_key,
         request_sha256=digest,
         notes=notes or None,
+        priority=PRIORITIES.index(priority),
     )
     session.add(experiment)
     session.flush()
@@ -101,6 +105,7 @@ def create(
             id=new_id("run"),
             created_at=now,
             owner=owner,
+            priority=experiment.priority,
             experiment_id=experiment.id,
             ordinal=ordinal,
             objective=label,
@@ -153,6 +158,18 @@ def pause(session: Session, identifier: str) -> None:
         controls.pause(session, model, model.experiment_id == identifier)
 
 
+def prioritise(session: Session, identifier: str, priority: Priority) -> None:
+    """Give an experiment, and all of it that has not ended, another priority.
+
+    Raises:
+        NotFound: there is none.
+    """
+    get(session, identifier).priority = PRIORITIES.index(priority)
+    session.flush()
+    for model in (Run, Evaluation):
+        controls.prioritise(session, model, priority, model.experiment_id == identifier)
+
+
 def resume(session: Session, identifier: str) -> int:
     """Let all that is paused of an experiment go on; returns how many jobs wait for it.
 
@@ -197,6 +214,7 @@ def _show(
         created_at=as_datetime(experiment.created_at),
         owner=experiment.owner,
         name=experiment.name,
+        priority=PRIORITIES[experiment.priority],
         status=status,
         status_reason=max(sorted(reasons), key=reasons.__getitem__, default=None),
         progress=Progress(phase=status, completed=ended, total=total, unit="jobs", eta_s=None),

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Update, case, false, func, null, or_, sele
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
+from gauntlet.spec.priorities import PRIORITIES
 from store import events
 from store.database import db_now
 from store.errors import LeaseLost
@@ -250,6 +251,7 @@ def shown(job: Job) -> dict[str, Any]:
         "owner": job.owner,
         "started_at": as_datetime(job.started_at),
         "finished_at": as_datetime(job.finished_at),
+        "priority": PRIORITIES[job.priority],
         "status": job.status,
         "status_reason": job.status_reason,
         "status_detail": job.status_detail,

@@ -65,7 +65,7 @@ def build(session: Session, experiment_id: str) -> Report:
     )
 
 
-def _runs_of(experiment_id: str) -> Select[tuple[Run]]:
+def _runs_of(experiment_id: str) -> Select[Run]:
     """Its runs in their order; of one that was retried, the retry alone."""
     return select(Run).where(Run.experiment_id == experiment_id, Run.retried_by.is_(None)).order_by(Run.ordinal)
 

@@ -175,7 +175,7 @@ def forget_states_of_ended(session: Session, *, older_than_s: float) -> None:
 
 def state_paths(session: Session) -> set[str]:
     """Where all training states lie that a run may go on from."""
-    return set(session.scalars(select(Run.resume_path).where(Run.resume_path.is_not(None))))  # type: ignore[arg-type]  # none is None
+    return set(session.scalars(select(Run.resume_path).where(Run.resume_path.is_not(None))))
 
 
 def ended(session: Session) -> set[str]:

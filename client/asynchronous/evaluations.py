@@ -5,12 +5,13 @@ from typing import Any
 
 from client.addresses import place
 from client.asynchronous.connection import Connection
-from client.documents import submission
+from client.documents import body, submission
 from gauntlet.resources import (
     Evaluation,
     ImageResult,
 )
 from gauntlet.spec.evaluation import EvaluationRequest
+from gauntlet.spec.priorities import Priority
 
 
 class Evaluations:
@@ -43,6 +44,12 @@ class Evaluations:
     async def resume_evaluation(self, identifier: str) -> Evaluation:
         """Let a paused evaluation go on."""
         return await self._http.read(Evaluation, "POST", place("evaluations", identifier, "resume"))
+
+    async def prioritise_evaluation(self, identifier: str, priority: Priority) -> Evaluation:
+        """Give an evaluation that has not ended another priority: high, normal or low."""
+        return await self._http.read(
+            Evaluation, "POST", place("evaluations", identifier, "priority"), **body({"priority": priority})
+        )
 
     async def retry_evaluation(self, identifier: str) -> Evaluation:
         """Queue an evaluation in the place of one that failed or was cancelled; asked twice, the same one."""

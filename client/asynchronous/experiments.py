@@ -10,6 +10,7 @@ from gauntlet.rendering import FigureName, Format
 from gauntlet.report.report import Report
 from gauntlet.resources import Check, Experiment
 from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.priorities import Priority
 
 
 class Experiments:
@@ -20,7 +21,8 @@ class Experiments:
     ) -> Experiment:
         """Queue an experiment: a spec, or the same as plain data such as `{"preset": "quickstart"}`.
 
-        Plain data may have `labels` and `notes` too; `{"like": "exp_…", "changes": {…}}` is another one with changes.
+        Plain data may have `labels`, `notes` and `priority` too; `{"like": "exp_…", "changes": {…}}` is another one$
+        with changes.
         """
         return await self._http.read(Experiment, "POST", "/v1/experiments", **submission(spec, idempotency_key))
 
@@ -51,6 +53,12 @@ class Experiments:
     async def resume_experiment(self, identifier: str) -> Experiment:
         """Let what is paused of an experiment go on."""
         return await self._http.read(Experiment, "POST", place("experiments", identifier, "resume"))
+
+    async def prioritise_experiment(self, identifier: str, priority: Priority) -> Experiment:
+        """Give an experiment that has not ended another priority: high, normal or low."""
+        return await self._http.read(
+            Experiment, "POST", place("experiments", identifier, "priority"), **body({"priority": priority})
+        )
 
     async def report(self, experiment: str) -> Report:
         """An experiment's report so far."""

@@ -10,6 +10,7 @@ from gauntlet.rendering import FigureName, Format
 from gauntlet.report.report import Report
 from gauntlet.resources import Check, Experiment
 from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.priorities import Priority
 
 
 class Experiments:
@@ -18,7 +19,8 @@ class Experiments:
     def submit(self, spec: ExperimentSpec | Mapping[str, Any], *, idempotency_key: str | None = None) -> Experiment:
         """Queue an experiment: a spec, or the same as plain data such as `{"preset": "quickstart"}`.
 
-        Plain data may have `labels` and `notes` too; `{"like": "exp_…", "changes": {…}}` is another one with changes.
+        Plain data may have `labels`, `notes` and `priority` too; `{"like": "exp_…", "changes": {…}}` is another one$
+        with changes.
         """
         return self._http.read(Experiment, "POST", "/v1/experiments", **submission(spec, idempotency_key))
 
@@ -49,6 +51,12 @@ class Experiments:
     def resume_experiment(self, identifier: str) -> Experiment:
         """Let what is paused of an experiment go on."""
         return self._http.read(Experiment, "POST", place("experiments", identifier, "resume"))
+
+    def prioritise_experiment(self, identifier: str, priority: Priority) -> Experiment:
+        """Give an experiment that has not ended another priority: high, normal or low."""
+        return self._http.read(
+            Experiment, "POST", place("experiments", identifier, "priority"), **body({"priority": priority})
+        )
 
     def report(self, experiment: str) -> Report:
         """An experiment's report so far."""

@@ -16,6 +16,7 @@ from gauntlet.spec.attacks import (
 )
 from gauntlet.spec.kinds import Spec
 from gauntlet.spec.lists import Listed, refuse_duplicates
+from gauntlet.spec.priorities import GivenPriority
 from gauntlet.spec.texts import CheckpointId
 
 Selection = Literal["best_fgsm", "last"]
@@ -78,10 +79,11 @@ class EvaluationRequest(EvaluationSpec):
     """The same, of one checkpoint: the body of `POST /v1/evaluations`."""
 
     checkpoint: CheckpointId
+    priority: GivenPriority = "normal"
 
     def spec(self) -> EvaluationSpec:
-        """What is asked for, without the checkpoint."""
-        return EvaluationSpec.model_validate(self.model_dump(exclude={"checkpoint"}))
+        """What is asked for, without the checkpoint and what stands beside it."""
+        return EvaluationSpec.model_validate(self.model_dump(exclude={"checkpoint", "priority"}))
 
 
 class ExperimentEvaluationSpec(EvaluationSpec):

@@ -1,6 +1,6 @@
 """How an experiment is asked for: by a spec, or as another one with changes; and how what stands beside it is changed.
 
-Labels and notes are no part of a spec, which never changes. No torch.
+Labels, notes and priorities are no part of a spec, which never changes. No torch.
 """
 
 from collections.abc import Mapping
@@ -12,16 +12,18 @@ from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import Spec
 from gauntlet.spec.notes import Labels, Notes
 from gauntlet.spec.presets import is_of_one_type
+from gauntlet.spec.priorities import GivenPriority
 from gauntlet.spec.texts import ExperimentId, Label
 
-_BESIDE = ("labels", "notes")
+_BESIDE = ("labels", "notes", "priority")
 
 
 class ExperimentRequest(ExperimentSpec):
-    """A whole spec, or a preset with any field overridden; labels and notes beside it."""
+    """A whole spec, or a preset with any field overridden; labels, notes and a priority beside it."""
 
     labels: Labels = ()
     notes: Notes = ""
+    priority: GivenPriority = "normal"
 
     def spec(self) -> ExperimentSpec:
         """What is asked for, without what stands beside it."""
@@ -40,6 +42,7 @@ class LikeRequest(Spec):
     )
     labels: Labels = ()
     notes: Notes = ""
+    priority: GivenPriority = "normal"
 
     def fields(self, spec: ExperimentSpec) -> dict[str, Any]:
         """The fields of the spec that is asked for, made of the other experiment's."""

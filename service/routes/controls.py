@@ -1,10 +1,11 @@
-"""What users ask of experiments, runs and evaluations: to pause, to go on, to be done again."""
+"""What users ask of experiments, runs and evaluations: to pause, go on, be done again, be sooner or later."""
 
 import logging
 
 from fastapi import APIRouter, Response
 
 from gauntlet.resources import Evaluation, Experiment, Run
+from gauntlet.spec.priorities import PriorityRequest
 from service.answers import MAY_BE_REFUSED
 from service.dependencies import AllowanceDep, CallerDep, CeleryDep, DatabaseDep, SettingsDep
 from service.routing import Route
@@ -130,4 +131,30 @@ def retry_evaluation(
         wake(celery, 1)
         logger.info("Evaluation %s is retried as %s.", evaluation_id, shown.id)
     response.headers["Location"] = f"/v1/evaluations/{shown.id}"
+    return shown
+
+
+@router.post("/experiments/{experiment_id}/priority", tags=["experiments"])
+def prioritise_experiment(
+    experiment_id: str, request: PriorityRequest, database: DatabaseDep, caller: CallerDep
+) -> Experiment:
+    """Give the experiment another priority; what of it runs goes on."""
+    with database.writing() as session:
+        experiment = experiments.get(session, experiment_id)
+        require_may_change(caller, experiment)
+        experiments.prioritise(session, experiment_id, request.priority)
+        (shown,) = experiments.show(session, [experiment])
+    logger.info("Experiment %s has priority %s.", experiment_id, request.priority)
+    return shown
+
+
+@router.post("/evaluations/{evaluation_id}/priority", tags=["evaluations"])
+def prioritise_evaluation(
+    evaluation_id: str, request: PriorityRequest, database: DatabaseDep, caller: CallerDep
+) -> Evaluation:
+    """Give the evaluation another priority, unless it has ended."""
+    with database.writing() as session:
+        require_may_change(caller, evaluations.get(session, evaluation_id))
+        (shown,) = evaluations.show(session, [evaluations.prioritise(session, evaluation_id, request.priority)])
+    logger.info("Evaluation %s has priority %s.", evaluation_id, request.priority)
     return shown

@@ -65,6 +65,7 @@ def submit(
     with database.writing() as session:
         machine = machine_of_workers(settings)
         beside: dict[str, Any] = {"owner": owner, "labels": request.labels, "notes": request.notes}
+        beside["priority"] = request.priority
         experiment, waiting = experiments.create(session, spec, idempotency_key, found, machine, **beside)
         if waiting:
             allowance.require_jobs(session, len(waiting))

@@ -22,8 +22,12 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from gauntlet.spec.evaluation import Selection
+from gauntlet.spec.priorities import PRIORITIES
 from store.models.base import STATUSES, Base, Id, Json, Owner
 
+NORMAL = PRIORITIES.index("normal")
+# Whose turn it is, and since when an owner waits, are looked up in these alone.
+_WAITING = ("status", "priority", "owner", "experiment_id", "id", "created_at", "not_before")
 _STATUS_LIST = ", ".join(f"'{status}'" for status in STATUSES)
 
 
@@ -41,6 +45,7 @@ class Experiment(Base):
     request_sha256: Mapped[str] = mapped_column(String(64))
     labels: Mapped[list[str] | None] = mapped_column(Json)
     notes: Mapped[str | None] = mapped_column(Text)
+    priority: Mapped[int] = mapped_column(Integer, default=NORMAL, server_default=str(NORMAL))
 
 
 class ExperimentLabel(Base):
@@ -60,7 +65,7 @@ class Job:
     counts the attempts that were lost or gave up and is capped; the next one may be made from `not_before` on.
     `pause_requested` says that a running one is to stop and become paused; it stays where the job ended before that.
     `retried_by` is the job that took this one's place after it failed or was cancelled, `retry_of` the other way round;
-    either may have been deleted since.
+    either may have been deleted since. `priority` is a position in `gauntlet.spec.priorities.PRIORITIES`.
     """
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
@@ -77,6 +82,7 @@ class Job:
     worker: Mapped[str | None] = mapped_column(String(200))
     device: Mapped[str | None] = mapped_column(String(200))
     lease_expires_at: Mapped[float | None] = mapped_column(Float)
+    priority: Mapped[int] = mapped_column(Integer, default=NORMAL, server_default=str(NORMAL))
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     pause_requested: Mapped[bool] = mapped_column(default=False, server_default=false())
     retry_of: Mapped[str | None] = mapped_column(Id)
@@ -106,6 +112,8 @@ class Run(Job, Base):
         Index(None, "experiment_id", "started_at"),
         Index(None, "experiment_id", "status"),
         Index(None, "owner", "resume_bytes"),
+        Index("ix_runs_waiting", *_WAITING),
+        Index(None, "owner", "started_at"),
     )
 
     experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id"))
@@ -164,6 +172,8 @@ class Evaluation(Job, Base):
         Index(None, "status", "lease_expires_at"),
         # What can be compared is counted from this index alone.
         Index(None, "status", "finished_at"),
+        Index("ix_evaluations_waiting", *_WAITING),
+        Index(None, "owner", "started_at"),
         Index(None, "experiment_id", "started_at"),
         Index(None, "experiment_id", "status"),
     )

@@ -43,6 +43,7 @@ def test_a_file_is_submitted_listed_and_cancelled(
     assert "cancelled" in gauntlet("cancel", run.id).output
     assert gauntlet("retry", run.id).output.strip() == system.client.run(run.id).retried_by
     assert gauntlet("retry", submitted[1]).exit_code == 1
+    assert gauntlet("priority", submitted[1], "low").output == f"{submitted[1]}: low\n"
     assert "cancelled" in gauntlet("cancel", submitted[1]).output
 
 

@@ -113,6 +113,17 @@ def test_what_is_paused_waits_until_it_is_resumed(api: TestClient, tiny_document
                 assert (answer["status"], answer["status_reason"]) == (status, reason)
 
 
+def test_a_priority_stands_beside_the_spec(api: TestClient, tiny_document: dict[str, Any]) -> None:
+    """It is no part of it, can be changed, and is one of three."""
+    made = api.post("/v1/experiments", json=tiny_document | {"priority": "low"}).json()
+    assert (made["priority"], "priority" in made["spec"]) == ("low", False)
+    place = f"/v1/experiments/{made['id']}"
+    assert api.post(f"{place}/priority", json={"priority": "high"}).json()["priority"] == "high"
+    assert [run["priority"] for run in api.get("/v1/runs").json()["data"]] == ["high"]
+    refused = api.post(f"{place}/priority", json={"priority": "urgent"})
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/priority")
+
+
 def test_an_unfinished_report_says_so(api: TestClient, tiny_document: dict[str, Any]) -> None:
     """Before anything is measured the report is empty and incomplete, in JSON and in Markdown."""
     identifier = api.post("/v1/experiments", json=tiny_document).json()["id"]

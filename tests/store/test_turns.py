@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import controls, experiments, jobs, turns
+from gauntlet.spec.priorities import Priority
+from store import controls, evaluations, experiments, jobs, turns
 from store.database import Database
 from store.jobs import Claim
 from store.models import Evaluation, Run
@@ -16,11 +18,19 @@ from tests.evaluations import FGSM, imported, queued
 LONG = 60.0
 
 
-def submit(database: Database, spec: ExperimentSpec, seeds: int) -> list[str]:
+def submit(database: Database, spec: ExperimentSpec, seeds: int, **beside: Any) -> list[str]:
     """An experiment of so many runs; returns their ids."""
     with database.writing() as session:
         changed = spec.model_copy(update={"seeds": tuple(range(seeds))})
-        return experiments.create(session, changed, None)[1]
+        return experiments.create(session, changed, None, **beside)[1]
+
+
+def owned(database: Database, owner: str, priority: Priority = "normal") -> str:
+    """An evaluation by itself that waits; returns its id."""
+    evaluation = queued(database, imported(database, "one"), FGSM, priority=priority)
+    with database.writing() as session:
+        session.execute(update(Evaluation).where(Evaluation.id == evaluation).values(owner=owner))
+    return evaluation
 
 
 def claim(database: Database) -> Claim | None:
@@ -90,6 +100,81 @@ def test_new_experiments_do_not_starve_an_old_one(database: Database, tiny_spec:
         submit(database, tiny_spec, 1)
         order += done_in_turn(database, 1)
     assert [identifier for identifier in order if identifier in runs] == runs
+
+
+def test_owners_take_turns_however_much_each_has(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """One with many experiments and one with a single evaluation, asked for last: that comes after one run at most.
+
+    Then the two with experiments get a job each in turn, whatever each of them has.
+    """
+    ada = [submit(database, tiny_spec, 2, owner="ada") for _ in range(3)]
+    first = claimed(database)
+    bob = submit(database, tiny_spec, 2, owner="bob")
+    evaluation = owned(database, "eve")
+    end(database, first)
+    assert first.id == ada[0][0]
+    order = done_in_turn(database, 6)
+    assert order == [ada[1][0], bob[0], evaluation, ada[2][0], bob[1], ada[0][1]]
+
+
+def test_slots_are_shared_evenly_by_owners(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Of four slots two are each owner's, though one has three experiments and the other one."""
+    ada = [run for _ in range(3) for run in submit(database, tiny_spec, 3, owner="ada")]
+    bob = submit(database, tiny_spec, 3, owner="bob")
+    held = {claimed(database).id for _ in range(4)}
+    assert len(held & set(ada)) == len(held & set(bob)) == 2
+
+
+def test_what_is_high_comes_before_the_rest_of_its_owner_only(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Whoever calls all of theirs high takes no other's turn."""
+    normal = submit(database, tiny_spec, 1, owner="ada")
+    high = submit(database, tiny_spec, 2, owner="ada", priority="high")
+    bob = submit(database, tiny_spec, 2, owner="bob")
+    assert done_in_turn(database, 5) == [high[0], bob[0], high[1], bob[1], *normal]
+
+
+def test_what_is_low_waits_for_all_that_is_not(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Whosever that is, and although its owner has nothing else; changed, it has its turn."""
+    low = submit(database, tiny_spec, 2, owner="ada", priority="low")
+    bob = submit(database, tiny_spec, 2, owner="bob")
+    evaluation = owned(database, "bob", "low")
+    assert done_in_turn(database, 3) == [*bob, low[0]]
+    with database.writing() as session:
+        evaluations.prioritise(session, evaluation, "high")
+    assert done_in_turn(database, 2) == [evaluation, low[1]]
+
+
+def test_an_experiment_gets_another_priority_with_all_it_has(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Its waiting runs, and the evaluations that will follow; what has ended stays as it was."""
+    first = submit(database, tiny_spec, 2)
+    (later,) = submit(database, tiny_spec, 1)
+    (ended,) = done_in_turn(database, 1)
+    with database.writing() as session:
+        experiment = session.get_one(Run, ended).experiment_id
+        experiments.prioritise(session, experiment, "low")
+        (shown,) = experiments.show(session, [experiments.get(session, experiment)])
+        priorities = session.scalars(select(Run.priority).where(Run.experiment_id == experiment).order_by(Run.id))
+        assert (shown.priority, priorities.all()) == ("low", [1, 2])
+    assert done_in_turn(database, 2) == [later, first[1]]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_whose_turn_it_is_is_read_in_an_index(database: Database) -> None:
+    """Of what waits no row is read, and an owner's last start is the end of an index."""
+    for table in ("runs", "evaluations"):
+        group = "priority, owner, experiment_id"
+        waiting = (
+            f"SELECT {group}, min(id), min(created_at) FROM {table} "  # our own names
+            f"WHERE status = 'queued' AND (not_before IS NULL OR not_before <= 1) GROUP BY {group}"
+        )
+        last = f"SELECT max(started_at) FROM {table} WHERE owner = 'ada'"  # our own names
+        assert plan(database, waiting) == [f"SEARCH {table} USING COVERING INDEX ix_{table}_waiting (status=?)"]
+        assert plan(database, last) == [f"SEARCH {table} USING COVERING INDEX ix_{table}_owner_started_at (owner=?)"]
+
+
+def plan(database: Database, statement: str) -> list[str]:
+    with database.reading() as session:
+        return [row.detail for row in session.execute(text(f"EXPLAIN QUERY PLAN {statement}"))]
 
 
 def test_evaluations_of_an_experiment_come_before_its_runs(database: Database, tiny_spec: ExperimentSpec) -> None:
