@@ -23,6 +23,14 @@ def between(session: Session, identifier: str, first: int, last: int) -> Sequenc
     return session.scalars(query).all()
 
 
+def images_so_far(session: Session, identifier: str) -> int:
+    """How many images lie up to the last one that a stored batch holds."""
+    last = session.scalar(
+        select(func.max(EvaluationBatch.last_image)).where(EvaluationBatch.evaluation_id == identifier)
+    )
+    return 0 if last is None else last + 1
+
+
 def reusable(session: Session, identifier: str) -> Sequence[EvaluationBatch]:
     """Batches of other evaluations that are as good as this one's own.
 

@@ -47,11 +47,15 @@ def to_csv(report: Report) -> str:
     `masking` and `doubts` are of the row: the verdict, and the kinds of all that speaks against its numbers.
     """
     lines = (line for row in report.rows for line in _lines(report.experiment, row))
-    return _written(HEADER, lines)
+    return _written([HEADER, *lines])
 
 
-def images_to_csv(spec: EvaluationSpec, results: Iterable[ImageResult], doubts: Sequence[Doubt]) -> str:
+def images_to_csv(
+    spec: EvaluationSpec, pages: Iterable[Iterable[ImageResult]], doubts: Sequence[Doubt]
+) -> Iterator[str]:
     """One line per image, three columns per attack; empty where an attack is not through with an image.
+
+    The table comes in pieces: its header, then each page of images once it is asked for.
 
     `doubts` are of the whole evaluation, the same in every line.
     """
@@ -59,15 +63,16 @@ def images_to_csv(spec: EvaluationSpec, results: Iterable[ImageResult], doubts: 
     columns = [f"{name} {column}" for name in names for column in ("robust", "predicted", "broken_by")]
     doubted = _kinds(doubts)
 
-    def lines() -> Iterator[Sequence[object]]:
-        for result in results:
-            cells: list[object] = []
-            for name in names:
-                seen = result.attacks.get(name)
-                cells += ["", "", ""] if seen is None else [int(seen.robust), seen.predicted, seen.broken_by or ""]
-            yield [result.position, result.label, result.natural, *cells, doubted]
+    def line(result: ImageResult) -> Sequence[object]:
+        cells: list[object] = []
+        for name in names:
+            seen = result.attacks.get(name)
+            cells += ["", "", ""] if seen is None else [int(seen.robust), seen.predicted, seen.broken_by or ""]
+        return [result.position, result.label, result.natural, *cells, doubted]
 
-    return _written(["position", "label", "natural", *columns, "doubts"], lines())
+    yield _written([["position", "label", "natural", *columns, "doubts"]])
+    for page in pages:
+        yield _written(map(line, page))
 
 
 def _lines(experiment: str, row: ReportRow) -> Iterator[Sequence[object]]:
@@ -94,10 +99,10 @@ def _kinds(doubts: Sequence[Doubt]) -> str:
     return " ".join(doubt.kind for doubt in doubts)
 
 
-def _written(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+def _written(lines: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    for line in (header, *lines):
+    for line in lines:
         writer.writerow([_inert(cell) for cell in line])
     return text.getvalue()
 

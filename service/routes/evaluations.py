@@ -1,15 +1,17 @@
 """/v1/evaluations: checkpoints under attack."""
 
 import logging
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import StreamingResponse
+from sqlalchemy.orm import Session
 
 from gauntlet.checks.requests import sources
 from gauntlet.rendering.csv import images_to_csv
 from gauntlet.report.image_results import image_results
-from gauntlet.resources import Evaluation, ImagePage, Page
+from gauntlet.resources import Evaluation, ImagePage, ImageResult, Page
 from gauntlet.spec.evaluation import EvaluationRequest
 from service.answers import NEEDS_WEIGHTS
 from service.data import look_at_tests
@@ -32,10 +34,13 @@ from service.versions import Version
 from service.weights import require_weights
 from store import batches, checkpoints, evaluation_requests, evaluations, versions
 from store.broker import wake
+from store.database import Database
 from store.owners import require_may_change
 
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"], route_class=Route)
 
+# Of a table: measured, 15 ms of a core under four attacks.
+_IMAGES_AT_ONCE = 250
 _EVALUATION = Version(lambda session, request: versions.of_evaluation(session, request.path_params["evaluation_id"]))
 
 logger = logging.getLogger(__name__)
@@ -106,8 +111,10 @@ def list_images(
     database: DatabaseDep,
     limit: Limit = 20,
     after: AfterImage = None,
-    format: Annotated[Literal["json", "csv"], Query(description="csv holds all images at once.")] = "json",
-) -> ImagePage | PlainTextResponse:
+    format: Annotated[
+        Literal["json", "csv"], Query(description="csv has all images, and is sent as it is read.")
+    ] = "json",
+) -> ImagePage | StreamingResponse:
     """What became of each image so far, in the test set's order: robust or not, and broken by which attack."""
     first = 0 if after is None else after + 1
     with database.reading() as session:
@@ -115,17 +122,33 @@ def list_images(
         (shown,) = evaluations.show(session, [evaluation])
         classes = checkpoints.card_of(checkpoints.get(session, evaluation.checkpoint_id)).classes
         if format == "csv":
-            found = evaluations.batches(session, evaluation_id)
-        else:
-            # One more than is shown, to know whether any follow.
-            found = batches.between(session, evaluation_id, first, first + limit)
-    results = image_results(shown.spec, found, classes)
-    if format == "csv":
-        return PlainTextResponse(images_to_csv(shown.spec, results, shown.doubts), media_type="text/csv")
-    rest = [result for result in results if result.position >= first]
+            pages = _image_pages(database, shown, classes, batches.images_so_far(session, evaluation_id))
+            return StreamingResponse(images_to_csv(shown.spec, pages, shown.doubts), media_type="text/csv")
+        # One more than is shown, to know whether any follow.
+        rest = _images(session, shown, classes, first, first + limit)
     data, has_more = tuple(rest[:limit]), len(rest) > limit
     following = str(data[-1].position) if has_more else None
     return ImagePage(data=data, has_more=has_more, next=following, doubts=shown.doubts)
+
+
+def _image_pages(
+    database: Database, evaluation: Evaluation, classes: Sequence[str], images: int
+) -> Iterator[Sequence[ImageResult]]:
+    """All images, each page read when it is sent: so no request holds many, nor the database for long."""
+    for first in range(0, images, _IMAGES_AT_ONCE):
+        with database.reading() as session:
+            # Breaks off the answer where the evaluation has been deleted meanwhile.
+            evaluations.get(session, evaluation.id)
+            page = _images(session, evaluation, classes, first, first + _IMAGES_AT_ONCE - 1)
+        yield page
+
+
+def _images(
+    session: Session, evaluation: Evaluation, classes: Sequence[str], first: int, last: int
+) -> Sequence[ImageResult]:
+    """What became of the images at these positions."""
+    found = image_results(evaluation.spec, batches.between(session, evaluation.id, first, last), classes)
+    return [result for result in found if first <= result.position <= last]
 
 
 @router.post("/{evaluation_id}/cancel")

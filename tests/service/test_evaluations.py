@@ -10,6 +10,7 @@ from gauntlet.report.leaderboard import Leaderboard
 from gauntlet.report.transfers import TransferMatrix
 from gauntlet.resources import Evaluation, Page
 from gauntlet.results.finding import Finding
+from service.routes import evaluations as routes
 from service.settings import ServiceSettings
 from store.database import Database
 from tests.evaluations import FGSM, batch, begun, finished, imported, queued, recorded
@@ -75,7 +76,7 @@ def test_an_experiment_names_a_source_that_is_not_there(api: TestClient, tiny_do
     assert faults(api.post("/v1/experiments", json=tiny_document)) == ["/evaluation/attacks/1/source"]
 
 
-def test_images_say_what_broke_them(api: TestClient, database: Database) -> None:
+def test_images_say_what_broke_them(api: TestClient, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Page by page in JSON and at once in CSV; an attack that is not through with an image says nothing of it."""
     held = begun(database, queued(database, imported(database, "one"), FGSM, AUTO))
     parts = [f"autoattack@8/255:{part}" for part in ("apgd-ce", "apgd-t", "fab-t", "square")]
@@ -113,6 +114,8 @@ def test_images_say_what_broke_them(api: TestClient, database: Database) -> None
     table = api.get(path, params={"format": "csv"})
     assert table.headers["content-type"].startswith("text/csv")
     assert table.text.splitlines()[3:] == ["2,2,2,0,7,fgsm,0,6,apgd-t,", "3,3,3,1,3,,,,,"]
+    monkeypatch.setattr(routes, "_IMAGES_AT_ONCE", 1)
+    assert api.get(path, params={"format": "csv"}).text == table.text
 
 
 def test_images_say_what_is_in_doubt(api: TestClient, database: Database) -> None:

@@ -46,7 +46,7 @@ def test_an_images_classes_are_no_formulas() -> None:
     attacked = {"fgsm@8/255": AttackedImage(robust=False, predicted="@x", broken_by="fgsm")}
     image = ImageResult(position=3, label="=1+1", natural="=1+1", attacks=attacked)
     doubt = Doubt(kind="random_output", severity="warning", sentence="…")
-    (line,) = csv.DictReader(io.StringIO(images_to_csv(spec, [image], [doubt])))
+    (line,) = csv.DictReader(io.StringIO("".join(images_to_csv(spec, [[], [image]], [doubt]))))
     assert line == {
         "position": "3",
         "label": "'=1+1",
