@@ -22,6 +22,14 @@ _ATTEMPT = "attempt-"
 UNRECORDED = "unrecorded"
 
 
+def fault(error: OSError) -> str:
+    """What kept the storage from being read or written, as a sentence for users: its own text holds a path of ours."""
+    why = error.strerror or type(error).__name__
+    if error.errno in STORAGE_FULL:
+        return f"The storage takes no more: {why}. The job goes on when there is room."
+    return f"A file of the job could not be read or written: {why}. Its worker's log says which."
+
+
 @dataclass(frozen=True)
 class StoredFile:
     """A file in the storage: `path` relative to its root."""

@@ -21,7 +21,7 @@ from gauntlet.errors import (
     TrainingDiverged,
 )
 from gauntlet.models.memory import is_out_of_memory
-from store import jobs, logs
+from store import files, jobs, logs
 from store.broker import create_celery, wake
 from store.database import Database
 from store.errors import LeaseLost
@@ -34,6 +34,13 @@ from worker.settings import WorkerSettings
 from worker.training_job import train_run
 
 logger = logging.getLogger(__name__)
+
+# What libraries say of these holds lines of their code and paths of this machine; the log has it.
+_OUT_OF_MEMORY = (
+    "The memory of the machine, or of its GPU, is too small for the job beside what else runs there. Smaller batches "
+    "or images take less."
+)
+_INTERNAL_ERROR = "A fault of the service ({}); its worker's log has it under this job's id."
 
 # What each of the library's errors is called in `status_reason`; none is retried, for none would go away.
 _REASONS: dict[type[Exception], str] = {
@@ -89,13 +96,13 @@ def _work(database: Database, held: Claim, settings: WorkerSettings, heartbeat: 
         # Of a full storage it is known that the fault is not the job's, so it waits for as long as it takes. Files that
         # are away, as when a network does not answer, may come back.
         put_back = jobs.postpone if error.errno in STORAGE_FULL else jobs.give_up
-        _put_back(put_back, database, held, settings, "storage", str(error))
+        _put_back(put_back, database, held, settings, "storage", files.fault(error))
     except Exception as error:
         logger.exception("The %s failed.", held.kind)
         if is_out_of_memory(error):
-            _put_back(jobs.give_up, database, held, settings, "out_of_memory", str(error))
+            _put_back(jobs.give_up, database, held, settings, "out_of_memory", _OUT_OF_MEMORY)
         else:
-            _fail(database, held, "internal_error", f"{type(error).__name__}: {error}")
+            _fail(database, held, "internal_error", _INTERNAL_ERROR.format(type(error).__name__))
 
 
 def _fail(database: Database, held: Claim, reason: str, detail: str) -> None:

@@ -25,6 +25,8 @@ from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
 
+_INTERNAL_ERROR = "A fault of the service; its worker's log has it under this data set's id."
+
 # Room on a disk is made by somebody; a storage that is away comes back.
 _WHILE_FULL_S = 300.0
 _WHILE_AWAY_S = 30.0
@@ -75,8 +77,8 @@ class Unpacker:
                     unpacking.complete(session, held, DatasetContents.model_validate(made))
                 case {"refused": str(why)}:
                     unpacking.fail(session, held, "archive_refused", why)
-                case {"failed": str(trace)}:
-                    unpacking.fail(session, held, "internal_error", trace.strip().rpartition("\n")[2])
+                case {"failed": _}:
+                    unpacking.fail(session, held, "internal_error", _INTERNAL_ERROR)
                 case {"full": str(why)}:
                     unpacking.postpone(session, held, "storage", why, wait_s=_WHILE_FULL_S)
                 case {"away": str(why)}:

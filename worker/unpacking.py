@@ -65,7 +65,7 @@ def _answer(order: dict[str, Any], tell: _Teller) -> dict[str, Any]:
     except MemoryError:
         return {"refused": f"The archive takes more than {order['memory'] >> 20} MiB of memory to be read."}
     except OSError as error:
-        return {"full" if error.errno in STORAGE_FULL else "away": str(error)}
+        return {"full" if error.errno in STORAGE_FULL else "away": error.strerror or type(error).__name__}
     except Exception:  # noqa: BLE001  # it is told to the process that can log it
         return {"failed": traceback.format_exc()[-_LONGEST_TRACE:]}
     return {"made": made.model_dump(mode="json")}

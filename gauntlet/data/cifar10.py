@@ -41,7 +41,12 @@ def read_cifar10(split: Split, data_root: Path, *, fetch: bool = True) -> Archiv
     except (OSError, RuntimeError) as error:
         raise DatasetUnavailable(
             f"CIFAR-10 is not whole in {TORCHVISION}/cifar-10-batches-py below the data root, and was not fetched "
-            f"({error}). Put that folder there, or use an image_folder data set."
+            f"({_why(error)}). Put that folder there, or use an image_folder data set."
         ) from error
     pixels = np.ascontiguousarray(archive.data.transpose(0, 3, 1, 2))
     return Archive(pixels, np.asarray(archive.targets, dtype=np.int64), tuple(archive.classes))
+
+
+def _why(error: OSError | RuntimeError) -> object:
+    """What kept the archive away. A file's error has a path of the machine in its own text."""
+    return getattr(error, "reason", None) or (isinstance(error, OSError) and error.strerror) or error
