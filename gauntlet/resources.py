@@ -59,7 +59,7 @@ class BestResult(Resource):
 
 
 class Experiment(Resource):
-    """One spec. `best` is None until a checkpoint has been evaluated."""
+    """One spec. `best` is None until a checkpoint has been evaluated; `runs` are counted by their status."""
 
     id: str
     object: Literal["experiment"] = "experiment"
@@ -69,6 +69,7 @@ class Experiment(Resource):
     status: Status
     status_reason: str | None
     progress: Progress
+    runs: dict[Status, int] = {}  # an earlier service does not count them
     best: BestResult | None = None
     priority: Priority = "normal"  # an earlier service has no other
     spec: ExperimentSpec

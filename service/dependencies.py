@@ -1,13 +1,15 @@
 """What routes ask for."""
 
 import re
-from typing import Annotated
+from typing import Annotated, get_args
 
 from celery import Celery
 from fastapi import Depends, Header, Query, Request
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticKnownError
 
+from gauntlet.resources import Status
+from gauntlet.spec.notes import TagText
 from gauntlet.spec.texts import Matching
 from service.access import Access
 from service.audit import Audit
@@ -17,6 +19,7 @@ from service.readiness import Readiness
 from service.settings import ServiceSettings
 from service.streams import Streams
 from store.database import Database
+from store.experiment_lists import CURSOR_PATTERN
 from store.lookup import ID_PATTERN
 from store.quotas import Allowance
 from store.tokens import Caller
@@ -114,6 +117,16 @@ _Id = Annotated[
 ]
 After = Annotated[_Id | None, Query(description="The cursor `next` of the page before.")]
 IdFilter = Annotated[_Id | None, Query(description="Only this object's.")]
+AfterInOrder = Annotated[
+    Annotated[str, Field(max_length=2_500), Matching(CURSOR_PATTERN, "This must be a list's `next`.")] | None,
+    Query(description="The cursor `next` of the page before."),
+]
+_Statuses = Annotated[list[Status], Query(max_length=len(get_args(Status)), description="Only those that stand so.")]
+StatusFilter = Annotated[_Statuses, AfterValidator(lambda statuses: list(dict.fromkeys(statuses)))]
+_Text = Annotated[str, Field(max_length=200), Matching(r"^[^\x00-\x1f\x7f]+$", "This must be one line of text.")]
+OwnerFilter = Annotated[_Text | None, Query(description="Only whose owner this is.")]
+NameFilter = Annotated[_Text | None, Query(description="Only with this in their name, in small or large letters.")]
+LabelFilter = Annotated[list[TagText], Query(max_length=20, description="Only with this label, or all of these.")]
 # No evaluation has more images than this (`EvaluationSpec.samples`).
 _Image = Annotated[int, Field(ge=0, le=1_000_000), WHOLE]
 AfterImage = Annotated[_Image | None, Query(description="The cursor `next` of the page before.")]

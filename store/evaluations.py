@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from gauntlet import resources
 from gauntlet.report.progress import StageCount, attack_progress
+from gauntlet.resources import Status
 from gauntlet.results.doubts import doubts
 from gauntlet.results.finding import Finding
 from gauntlet.results.outcome import EvaluationOutcome, Measured, summarise
@@ -53,11 +54,14 @@ def page(
     experiment: str | None = None,
     run: str | None = None,
     checkpoint: str | None = None,
+    statuses: Sequence[Status] = (),
     after: str | None,
     limit: int,
 ) -> PageOf[Evaluation]:
-    """Evaluations, newest first; of one experiment, run or checkpoint if it is named."""
+    """Evaluations, newest first; of one experiment, run or checkpoint if it is named, and of the statuses."""
     query = select(Evaluation)
+    if statuses:
+        query = query.where(Evaluation.status.in_(statuses))
     if experiment is not None:
         query = query.where(Evaluation.experiment_id == experiment)
     if run is not None:

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import delete, func, insert, null, select, text
+from sqlalchemy import delete, func, insert, null, select, text, update
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
 from gauntlet.resources import EventType
 from store import standings
 from store.database import Database, db_now, do_last, take_turn
-from store.models import Evaluation, Event, Run
+from store.models import Evaluation, Event, Experiment, Run
 from store.pages import PageOf, oldest_first
 from store.texts import plain
 from store.times import as_datetime
@@ -122,6 +122,7 @@ def _experiment_news(session: Session, identifier: str) -> News | None:
     status = standings.status_of(session, identifier)
     if status is None:
         return None
+    session.execute(update(Experiment).where(Experiment.id == identifier).values(status=status))
     last = select(Event.kind).where(Event.subject == identifier, Event.type == "status")
     if session.scalar(last.order_by(Event.id.desc()).limit(1)) == status:
         return None

@@ -13,7 +13,7 @@ from gauntlet import resources
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.machine import UNKNOWN, Machine
 from gauntlet.checks.requests import experiment_faults, named_checkpoints
-from gauntlet.resources import Progress
+from gauntlet.resources import Progress, Status
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.priorities import PRIORITIES, Priority
 from gauntlet.spec.requests import LikeRequest
@@ -23,7 +23,6 @@ from store.database import db_now, take_turn
 from store.errors import IdempotencyConflict, RequestUnfit
 from store.lookup import find
 from store.models import Evaluation, Experiment, Run, new_id
-from store.pages import PageOf, newest_first
 from store.standings import overall_status
 from store.times import as_datetime
 
@@ -129,11 +128,6 @@ def get(session: Session, identifier: str) -> Experiment:
     return find(session, Experiment, "experiment", identifier)
 
 
-def page(session: Session, *, after: str | None, limit: int) -> PageOf[Experiment]:
-    """Experiments, newest first."""
-    return newest_first(session, select(Experiment), Experiment.id, after=after, limit=limit)
-
-
 def cancel(session: Session, identifier: str) -> Experiment:
     """Cancel all that has not ended of an experiment.
 
@@ -184,16 +178,21 @@ def show(session: Session, experiments: Sequence[Experiment]) -> list[resources.
     """The experiments as the API shows them, with status and progress counted from their jobs."""
     identifiers = [experiment.id for experiment in experiments]
     by_experiment: dict[str, list[Standing]] = {identifier: [] for identifier in identifiers}
+    runs: dict[str, Counter[Status]] = {identifier: Counter() for identifier in identifiers}
     for model in (Run, Evaluation):
         place = (model.experiment_id, model.status, model.status_reason)
         ours = model.experiment_id.in_(identifiers), model.retried_by.is_(None)
         query = select(*place, func.count()).where(*ours).group_by(*place)
         for identifier, status, reason, count in session.execute(query):
             by_experiment[identifier or ""].append(Standing(status, reason, count))
+            if model is Run:
+                runs[identifier or ""][status] += count
     specs = {experiment.id: spec_of(experiment) for experiment in experiments}
     best = best_results(session, specs)
     return [
-        _show(experiment, specs[experiment.id], by_experiment[experiment.id], best.get(experiment.id))
+        _show(experiment, specs[experiment.id], by_experiment[experiment.id], best.get(experiment.id)).model_copy(
+            update={"runs": dict(runs[experiment.id])}
+        )
         for experiment in experiments
     ]
 

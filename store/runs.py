@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from gauntlet import resources
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.sentences import describe
-from gauntlet.resources import EventType
+from gauntlet.resources import EventType, Status
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.kinds import Uploaded
@@ -65,9 +65,13 @@ def get(session: Session, identifier: str) -> Run:
     return find(session, Run, "run", identifier)
 
 
-def page(session: Session, *, experiment: str | None, after: str | None, limit: int) -> PageOf[Run]:
-    """Runs, newest first; of one experiment if it is named."""
+def page(
+    session: Session, *, experiment: str | None, statuses: Sequence[Status] = (), after: str | None, limit: int
+) -> PageOf[Run]:
+    """Runs, newest first; of one experiment if it is named, and only those that stand as one of the statuses."""
     query = select(Run)
+    if statuses:
+        query = query.where(Run.status.in_(statuses))
     if experiment is not None:
         query = query.where(Run.experiment_id == experiment)
     return newest_first(session, query, Run.id, after=after, limit=limit)

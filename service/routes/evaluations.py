@@ -27,6 +27,7 @@ from service.dependencies import (
     Limit,
     OwnerDep,
     SettingsDep,
+    StatusFilter,
 )
 from service.pages import as_page
 from service.routing import Route
@@ -81,13 +82,20 @@ def list_evaluations(
     experiment: IdFilter = None,
     run: IdFilter = None,
     checkpoint: IdFilter = None,
+    status: StatusFilter = [],  # noqa: B006  # the framework copies it
     limit: Limit = 20,
     after: After = None,
 ) -> Page[Evaluation]:
-    """Evaluations, newest first; of one experiment, run or checkpoint if it is named."""
+    """Evaluations, newest first; of one experiment, run or checkpoint if it is named, and that stand as asked for."""
     with database.reading() as session:
         found = evaluations.page(
-            session, experiment=experiment, run=run, checkpoint=checkpoint, after=after, limit=limit
+            session,
+            experiment=experiment,
+            run=run,
+            checkpoint=checkpoint,
+            statuses=status,
+            after=after,
+            limit=limit,
         )
         shown = {resource.id: resource for resource in evaluations.show(session, found.rows)}
     return as_page(found, lambda row: shown[row.id], lambda row: row.id)

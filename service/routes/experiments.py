@@ -8,30 +8,35 @@ from pydantic import Field
 
 from gauntlet.rendering import CONTENT_SECURITY_POLICY, FIGURES, MEDIA_TYPES, Format, draw, render
 from gauntlet.report.report import Report
-from gauntlet.resources import Check, Experiment, Page, Series
+from gauntlet.resources import Check, Experiment, Page, ProblemError, Series
 from gauntlet.spec.requests import ExperimentDraft, ExperimentPatch, ExperimentRequest, LikeRequest
 from service.admission import SUMMARIES
 from service.answers import NEEDS_WEIGHTS
 from service.data import look, machine_of_workers
 from service.dependencies import (
-    After,
+    AfterInOrder,
     AllowanceDep,
     CallerDep,
     CeleryDep,
     DatabaseDep,
     IdempotencyKey,
+    LabelFilter,
     Limit,
+    NameFilter,
     OwnerDep,
+    OwnerFilter,
     SettingsDep,
+    StatusFilter,
 )
-from service.errors import ServiceError
+from service.errors import ServiceError, invalid_fields
 from service.pages import as_page
 from service.routing import Route
 from service.submissions import check, specified, weights_of
 from service.versions import Version
 from service.weights import require_weights
-from store import annotations, experiments, reports, series, versions
+from store import annotations, experiment_lists, experiments, reports, series, versions
 from store.broker import wake
+from store.experiment_lists import NEWEST_FIRST, Order, Wanted
 from store.owners import require_may_change
 
 logger = logging.getLogger(__name__)
@@ -85,12 +90,25 @@ def validate(draft: ExperimentDraft, database: DatabaseDep, settings: SettingsDe
 
 
 @router.get("")
-def list_experiments(database: DatabaseDep, limit: Limit = 20, after: After = None) -> Page[Experiment]:
-    """Experiments, newest first."""
+def list_experiments(
+    database: DatabaseDep,
+    status: StatusFilter = [],  # noqa: B006  # the framework copies it
+    owner: OwnerFilter = None,
+    label: LabelFilter = [],  # noqa: B006  # as above
+    name: NameFilter = None,
+    order: Annotated[Order, Query(description="- stands for the largest, or newest, first.")] = NEWEST_FIRST,
+    limit: Limit = 20,
+    after: AfterInOrder = None,
+) -> Page[Experiment]:
+    """Experiments, newest first unless another order is asked for; only those that have all that is named."""
+    if after is not None and not experiment_lists.is_cursor_of(order, after):
+        fault = ProblemError(pointer="/query/after", message="This cursor is of a list in another order.")
+        raise invalid_fields([fault])
+    wanted = Wanted(status, owner, label, name)
     with database.reading() as session:
-        found = experiments.page(session, after=after, limit=limit)
+        found = experiment_lists.page(session, wanted, order=order, after=after, limit=limit)
         shown = {resource.id: resource for resource in experiments.show(session, found.rows)}
-    return as_page(found, lambda row: shown[row.id], lambda row: row.id)
+    return as_page(found, lambda row: shown[row.id], lambda row: experiment_lists.cursor(row, order))
 
 
 @router.get("/{experiment_id}", dependencies=[Depends(_EXPERIMENT)])

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import PlainTextResponse
 
 from gauntlet.resources import EpochMetrics, Page, Run
-from service.dependencies import After, AfterNumber, CallerDep, DatabaseDep, IdFilter, Limit
+from service.dependencies import After, AfterNumber, CallerDep, DatabaseDep, IdFilter, Limit, StatusFilter
 from service.pages import as_page
 from service.routing import Route
 from service.versions import Version
@@ -27,10 +27,16 @@ _ALL_EPOCHS = 10_000
 
 
 @router.get("")
-def list_runs(database: DatabaseDep, experiment: IdFilter = None, limit: Limit = 20, after: After = None) -> Page[Run]:
-    """Runs, newest first; of one experiment if it is named."""
+def list_runs(
+    database: DatabaseDep,
+    experiment: IdFilter = None,
+    status: StatusFilter = [],  # noqa: B006  # the framework copies it
+    limit: Limit = 20,
+    after: After = None,
+) -> Page[Run]:
+    """Runs, newest first; of one experiment if it is named, and only those that stand as asked for."""
     with database.reading() as session:
-        found = runs.page(session, experiment=experiment, after=after, limit=limit)
+        found = runs.page(session, experiment=experiment, statuses=status, after=after, limit=limit)
     return as_page(found, runs.show, lambda run: run.id)
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import (
     false,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from gauntlet.spec.evaluation import Selection
 from gauntlet.spec.priorities import PRIORITIES
@@ -32,13 +32,24 @@ _STATUS_LIST = ", ".join(f"'{status}'" for status in STATUSES)
 
 
 class Experiment(Base):
+    """`status` is what its jobs come to, written with theirs (`store.events`), and `name_folded` follows the name."""
+
     __tablename__ = "experiments"
-    __table_args__ = (UniqueConstraint("idempotency_key", "owner"),)
+    __table_args__ = (
+        UniqueConstraint("idempotency_key", "owner"),
+        # What lists look for is in each of them, so that a row is read only if it is shown: it has up to 10 kB of spec.
+        Index(None, "id", "status", "owner", "name_folded"),
+        Index(None, "status", "id", "owner", "name_folded"),
+        Index(None, "owner", "id", "status", "name_folded"),
+        Index(None, "name_folded", "id", "status", "owner"),
+    )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     created_at: Mapped[float] = mapped_column(Float)
     owner: Mapped[str | None] = mapped_column(Owner)
     name: Mapped[str] = mapped_column(String(200))
+    name_folded: Mapped[str] = mapped_column(Text, server_default=text("''"))
+    status: Mapped[str] = mapped_column(String(16), server_default="queued")
     dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
     spec: Mapped[dict[str, Any]] = mapped_column(Json)
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
@@ -46,6 +57,12 @@ class Experiment(Base):
     labels: Mapped[list[str] | None] = mapped_column(Json)
     notes: Mapped[str | None] = mapped_column(Text)
     priority: Mapped[int] = mapped_column(Integer, default=NORMAL, server_default=str(NORMAL))
+
+    @validates("name")
+    def _fold(self, _key: str, name: str) -> str:
+        """Databases fold letters beyond ASCII each in its own way, or not at all."""
+        self.name_folded = name.casefold()
+        return name
 
 
 class ExperimentLabel(Base):
@@ -109,6 +126,7 @@ class Run(Job, Base):
         ),
         CheckConstraint(f"status IN ({_STATUS_LIST})", name="status"),
         Index(None, "status", "lease_expires_at"),
+        Index(None, "status", "id"),
         Index(None, "experiment_id", "started_at"),
         Index(None, "experiment_id", "status"),
         Index(None, "owner", "resume_bytes"),
@@ -170,6 +188,7 @@ class Evaluation(Job, Base):
         UniqueConstraint("idempotency_key", "checkpoint_id", "owner"),
         CheckConstraint(f"status IN ({_STATUS_LIST})", name="status"),
         Index(None, "status", "lease_expires_at"),
+        Index(None, "status", "id"),
         # What can be compared is counted from this index alone.
         Index(None, "status", "finished_at"),
         Index("ix_evaluations_waiting", *_WAITING),
