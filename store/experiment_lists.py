@@ -46,7 +46,7 @@ def page(
     return PageOf([rows[identifier] for identifier in shown], len(found) > limit)
 
 
-def identifiers(wanted: Wanted, *, order: Order, after: str | None) -> Select[tuple[str]]:
+def identifiers(wanted: Wanted, *, order: Order, after: str | None) -> Select[str]:
     """The statement that finds the ids in their order."""
     query = select(Experiment.id)
     if wanted.statuses:

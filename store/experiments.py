@@ -13,7 +13,7 @@ from gauntlet import resources
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.machine import UNKNOWN, Machine
 from gauntlet.checks.requests import experiment_faults, named_checkpoints
-from gauntlet.resources import Progress, Status
+from gauntlet.resources import Progress
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.priorities import PRIORITIES, Priority
 from gauntlet.spec.requests import LikeRequest
@@ -178,7 +178,7 @@ def show(session: Session, experiments: Sequence[Experiment]) -> list[resources.
     """The experiments as the API shows them, with status and progress counted from their jobs."""
     identifiers = [experiment.id for experiment in experiments]
     by_experiment: dict[str, list[Standing]] = {identifier: [] for identifier in identifiers}
-    runs: dict[str, Counter[Status]] = {identifier: Counter() for identifier in identifiers}
+    runs: dict[str, Counter[str]] = {identifier: Counter() for identifier in identifiers}
     for model in (Run, Evaluation):
         place = (model.experiment_id, model.status, model.status_reason)
         ours = model.experiment_id.in_(identifiers), model.retried_by.is_(None)

@@ -1,6 +1,6 @@
 """Experiments and their reports."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from client.addresses import place
@@ -38,9 +38,18 @@ class Experiments:
         """One experiment."""
         return await self._http.read(Experiment, "GET", place("experiments", identifier))
 
-    def experiments(self) -> AsyncIterator[Experiment]:
-        """All experiments, newest first."""
-        return self._http.all(Experiment, "/v1/experiments")
+    def experiments(
+        self,
+        *,
+        status: Sequence[str] = (),
+        owner: str | None = None,
+        labels: Sequence[str] = (),
+        name: str | None = None,
+        order: str | None = None,
+    ) -> AsyncIterator[Experiment]:
+        """Experiments, newest first unless `order` names another one; those of a status, with all labels, and so on."""
+        filters: dict[str, Any] = {"status": list(status), "owner": owner, "label": list(labels)}
+        return self._http.all(Experiment, "/v1/experiments", **filters, name=name, order=order)
 
     async def cancel_experiment(self, identifier: str) -> Experiment:
         """Cancel what has not ended of an experiment."""

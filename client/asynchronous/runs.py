@@ -1,6 +1,6 @@
 """Runs."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from client.addresses import place
 from client.asynchronous.connection import Connection
@@ -17,9 +17,9 @@ class Runs:
         """One run."""
         return await self._http.read(Run, "GET", place("runs", identifier))
 
-    def runs(self, experiment: str | None = None) -> AsyncIterator[Run]:
-        """Runs, newest first; of one experiment if it is named."""
-        return self._http.all(Run, "/v1/runs", experiment=experiment)
+    def runs(self, experiment: str | None = None, *, status: Sequence[str] = ()) -> AsyncIterator[Run]:
+        """Runs, newest first; of one experiment if it is named, and of one of the statuses."""
+        return self._http.all(Run, "/v1/runs", experiment=experiment, status=list(status))
 
     async def cancel_run(self, identifier: str) -> Run:
         """Cancel a run."""

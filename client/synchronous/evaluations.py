@@ -1,6 +1,6 @@
 """Evaluations."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from client.addresses import place
@@ -24,10 +24,16 @@ class Evaluations:
         return self._http.read(Evaluation, "POST", "/v1/evaluations", **submission(request, idempotency_key))
 
     def evaluations(
-        self, *, experiment: str | None = None, run: str | None = None, checkpoint: str | None = None
+        self,
+        *,
+        experiment: str | None = None,
+        run: str | None = None,
+        checkpoint: str | None = None,
+        status: Sequence[str] = (),
     ) -> Iterator[Evaluation]:
-        """Evaluations, newest first; of one experiment, run or checkpoint if it is named."""
-        return self._http.all(Evaluation, "/v1/evaluations", experiment=experiment, run=run, checkpoint=checkpoint)
+        """Evaluations, newest first; of one experiment, run or checkpoint if it is named, and of a status."""
+        filters: dict[str, Any] = {"experiment": experiment, "run": run, "checkpoint": checkpoint}
+        return self._http.all(Evaluation, "/v1/evaluations", **filters, status=list(status))
 
     def evaluation(self, identifier: str) -> Evaluation:
         """One evaluation."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, text
 from sqlalchemy.dialects import sqlite
 
 from gauntlet.spec.experiment import ExperimentSpec
@@ -177,12 +177,3 @@ def test_a_page_is_found_without_reading_experiments(sqlite_url: str, wanted: Wa
     assert plan[0].startswith("SEARCH experiments USING COVERING INDEX")
     if replace(wanted, name=None) == Wanted() or (order == "-created_at" and len(wanted.statuses) < 2):
         assert len(plan) == 1
-
-
-def test_a_database_in_use_knows_its_statuses(database: Database, made: list[str]) -> None:
-    """A row that was written past everything has some status; that of its jobs comes with their next step."""
-    with database.writing() as session:
-        session.execute(update(Experiment).where(Experiment.id == made[0]).values(status="failed"))
-        experiments.cancel(session, made[0])
-    with database.reading() as session:
-        assert session.scalar(select(Experiment.status).where(Experiment.id == made[0])) == "cancelled"

@@ -68,6 +68,8 @@ def test_a_database_in_use_is_migrated(database_url: str) -> None:
             table: connection.scalar(select(func.count()).select_from(Base.metadata.tables[table]))
             for table in (*kept, "checkpoints", "evaluations", "evaluation_batches")
         }
+        standing = connection.exec_driver_sql("SELECT status, name_folded FROM experiments").one()
+    assert tuple(standing) == ("succeeded", "n")
     assert counts == dict.fromkeys(kept, 1) | {"checkpoints": 0, "evaluations": 0, "evaluation_batches": 0}
     with pytest.raises(IntegrityError), engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM runs")
