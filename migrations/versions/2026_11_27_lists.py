@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_27_lists"
-down_revision = "2026_11_27_datasets"
+down_revision = "2026_11_27_priorities"
 branch_labels = None
 depends_on = None
 
