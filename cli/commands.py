@@ -84,6 +84,7 @@ for _command in (
     controls.resume,
     controls.retry,
     controls.priority,
+    controls.delete,
     checkpoints.weights,
     checkpoints.classify,
     evaluations.evaluate,

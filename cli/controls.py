@@ -1,5 +1,6 @@
-"""The commands that change how a job goes on."""
+"""The commands that change how a job goes on, or that there is one."""
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Annotated
 
@@ -36,6 +37,11 @@ _RESUME: _Asks = {
 _PRIORITISE: Mapping[str, Callable[[GauntletClient, str, Priority], Evaluation | Experiment]] = {
     "an evaluation": GauntletClient.prioritise_evaluation,
     "an experiment": GauntletClient.prioritise_experiment,
+}
+_DELETE: Mapping[str, Callable[[GauntletClient, str], None]] = {
+    "an experiment": GauntletClient.delete_experiment,
+    "a checkpoint": GauntletClient.delete_checkpoint,
+    "an evaluation": GauntletClient.delete_evaluation,
 }
 _RETRY: _Asks = {"a run": GauntletClient.retry_run, "an evaluation": GauntletClient.retry_evaluation}
 
@@ -95,6 +101,29 @@ def priority(
         print_json(job)
     else:
         say(f"{identifier}: {job.priority}")
+
+
+def delete(
+    identifier: AnyId,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Delete an experiment with all it made, a checkpoint, or an evaluation that was asked for by itself, for good.
+
+    What has not ended, and what others stand on, is refused.
+    """
+    kind = kind_of(identifier)
+    if kind not in _DELETE:
+        give_up(f"{identifier} is the id of {kind}; it is deleted with its experiment.")
+    if not yes and sys.stdin.isatty():
+        typer.confirm(f"Delete {kind} {identifier} for good?", abort=True, err=True)
+    with open_client() as client:
+        _DELETE[kind](client, identifier)
+    if json:
+        sys.stdout.write(f'{{"id": "{identifier}", "deleted": true}}\n')
+    else:
+        say(f"{identifier}: deleted")
 
 
 def _ask(asks: _Asks, identifier: str, while_running: str | None, *, as_json: bool) -> None:

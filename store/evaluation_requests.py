@@ -16,7 +16,7 @@ from gauntlet.checks.requests import Descriptions, evaluation_faults, transfer_f
 from gauntlet.spec.evaluation import EvaluationRequest, EvaluationSpec, other_models
 from gauntlet.spec.priorities import PRIORITIES, Priority
 from gauntlet.spec.transfers import TransferRequest
-from store import checkpoints, datasets, events
+from store import checkpoints, datasets, deletions, events
 from store.database import db_now, take_turn
 from store.errors import IdempotencyConflict, RequestUnfit
 from store.models import Evaluation, new_id
@@ -120,6 +120,7 @@ def _queue_once(
         earlier = _earlier(session, origin)
         if earlier:
             return Queued(earlier, [])
+    deletions.take_turn_to_name(session)
     if faults := find_faults():
         raise RequestUnfit(faults)
     now = session.scalar(select(db_now()))

@@ -17,7 +17,7 @@ from gauntlet.resources import Progress
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.priorities import PRIORITIES, Priority
 from gauntlet.spec.requests import LikeRequest
-from store import annotations, checkpoints, controls, datasets, events
+from store import annotations, checkpoints, controls, datasets, deletions, events
 from store.best_results import best_results
 from store.database import db_now, take_turn
 from store.errors import IdempotencyConflict, RequestUnfit
@@ -76,7 +76,9 @@ def create(
         earlier = _by_key(session, owner, idempotency_key, digest)
         if earlier is not None:
             return earlier, []
-    cards = checkpoints.cards(session, named_checkpoints(spec))
+    if named := named_checkpoints(spec):
+        deletions.take_turn_to_name(session)
+    cards = checkpoints.cards(session, named)
     found = datasets.seen(session, spec.dataset, found)
     if faults := experiment_faults(spec, found, cards, machine):
         raise RequestUnfit(faults)

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -113,6 +114,17 @@ def delete_import(root: Path, identifier: str) -> None:
         for file in sorted(folder.iterdir(), key=lambda file: file.name == UNRECORDED):
             file.unlink(missing_ok=True)
         folder.rmdir()
+
+
+def delete_folder(root: Path, name: str) -> None:
+    """Delete the folder of a run or an import whose rows are gone; nothing happens if it is gone too.
+
+    Raises:
+        OSError: it cannot be deleted; some of it may be.
+    """
+    # Another worker may be doing the same.
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(root / name)
 
 
 def attempt_folder(held: Claim) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import insert, literal, select, update
 from sqlalchemy.orm import Session
 
-from store import evaluations, events, runs
+from store import deletions, evaluations, events, runs
 from store.database import db_now
 from store.errors import Refused
 from store.events import News
@@ -31,6 +31,7 @@ def retry_run(session: Session, identifier: str, storage: Path) -> tuple[Run, bo
         NotFound: there is no such run.
         Refused: it has not ended, or it succeeded.
     """
+    deletions.take_turn_to_name(session)
     run = runs.get(session, identifier)
     retry = new_id("run")
     if not _take(session, Run, identifier, retry):
@@ -71,6 +72,7 @@ def retry_evaluation(session: Session, identifier: str) -> tuple[Evaluation, boo
         NotFound: there is no such evaluation.
         Refused: it has not ended, or it succeeded.
     """
+    deletions.take_turn_to_name(session)
     evaluation = evaluations.get(session, identifier)
     retry = new_id("eval")
     if not _take(session, Evaluation, identifier, retry):

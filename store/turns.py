@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from gauntlet.spec.priorities import PRIORITIES
@@ -129,8 +129,9 @@ def _waiting(session: Session) -> _Groups:
         model = jobs.JOB_MODELS[kind]
         group = model.priority, model.owner, model.experiment_id
         query = select(*group, func.min(model.id), func.min(model.created_at))
-        for *place, oldest, since in session.execute(query.where(*jobs.waiting(model)).group_by(*group)):
-            first = found.setdefault(_Group(*place), _Waiting(kind, oldest, since))
+        waits = query.where(*jobs.waiting(model)).group_by(*group)
+        for priority, owner, experiment, oldest, since in session.execute(waits):
+            first = found.setdefault(_Group(priority, owner, experiment), _Waiting(kind, oldest, since))
             first.since = min(first.since, since)
     return found
 
@@ -153,7 +154,7 @@ def _wait_since_last_start(session: Session, waiting: _Groups) -> None:
     for kind in _KINDS:
         model = jobs.JOB_MODELS[kind]
         column = model.experiment_id
-        ours = column.in_([experiment for experiment in groups if experiment is not None])
+        ours: ColumnElement[bool] = column.in_([experiment for experiment in groups if experiment is not None])
         if None in groups:
             ours = or_(ours, and_(column.is_(None), model.owner == owner))
         query = select(column, func.max(model.started_at)).where(ours).group_by(column)

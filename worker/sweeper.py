@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from store import audit, checkpoints, dataset_files, datasets, events, files, runs
+from store import audit, checkpoints, dataset_files, datasets, deletions, events, files, runs
 from store.database import Database
 
 logger = logging.getLogger(__name__)
@@ -20,6 +20,7 @@ def sweep(database: Database, storage: Path, *, events_days: int, audit_days: in
     """
     with database.writing() as session:
         runs.forget_states_of_ended(session, older_than_s=retry_days * _S_PER_DAY)
+    _delete_discarded(database, storage)
     unsettled = files.unsettled_imports(storage, older_than_s=_GRACE_S)
     with database.reading() as session:
         ended, recorded = runs.ended(session), checkpoints.paths(session) | runs.state_paths(session)
@@ -61,3 +62,16 @@ def _sweep_datasets(database: Database, storage: Path) -> None:
         elif identifier in unsettled:
             logger.warning("The upload %s was never recorded; its files are deleted.", identifier)
             dataset_files.delete(storage, identifier)
+
+
+def _delete_discarded(database: Database, storage: Path) -> None:
+    with database.reading() as session:
+        folders = deletions.discarded(session)
+    for name in folders:
+        try:
+            files.delete_folder(storage, name)
+        except OSError as error:
+            logger.warning("The folder %s, whose rows are deleted, cannot be deleted yet: %s", name, error)
+            continue
+        with database.writing() as session:
+            deletions.forget_discarded(session, name)

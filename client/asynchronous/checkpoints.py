@@ -63,3 +63,7 @@ class Checkpoints:
         request: dict[str, Any] = {"files": files, "data": {"checkpoint": list(checkpoints)}}
         answer = await self._http.read(Page[Classification], "POST", "/v1/classifications", **request)
         return list(answer.data)
+
+    async def delete_checkpoint(self, identifier: str) -> None:
+        """Delete a checkpoint that nothing stands on; `Refused` says what stands against it."""
+        await self._http.send("DELETE", place("checkpoints", identifier))

@@ -80,3 +80,7 @@ class Experiments:
     async def figure(self, experiment: str, name: FigureName) -> str:
         """A figure of the report, as SVG."""
         return await self._http.text(f"{place('experiments', experiment, 'figures', name)}.svg")
+
+    async def delete_experiment(self, identifier: str) -> None:
+        """Delete an experiment that has ended, with all it made; `Refused` says what stands against it."""
+        await self._http.send("DELETE", place("experiments", identifier))

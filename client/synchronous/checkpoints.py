@@ -63,3 +63,7 @@ class Checkpoints:
         request: dict[str, Any] = {"files": files, "data": {"checkpoint": list(checkpoints)}}
         answer = self._http.read(Page[Classification], "POST", "/v1/classifications", **request)
         return list(answer.data)
+
+    def delete_checkpoint(self, identifier: str) -> None:
+        """Delete a checkpoint that nothing stands on; `Refused` says what stands against it."""
+        self._http.send("DELETE", place("checkpoints", identifier))

@@ -68,3 +68,7 @@ class Evaluations:
     def images_csv(self, evaluation: str) -> str:
         """The same as CSV."""
         return self._http.text(place("evaluations", evaluation, "images"), format="csv")
+
+    def delete_evaluation(self, identifier: str) -> None:
+        """Delete an evaluation that was asked for by itself and has ended; `Refused` says what stands against it."""
+        self._http.send("DELETE", place("evaluations", identifier))

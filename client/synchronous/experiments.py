@@ -78,3 +78,7 @@ class Experiments:
     def figure(self, experiment: str, name: FigureName) -> str:
         """A figure of the report, as SVG."""
         return self._http.text(f"{place('experiments', experiment, 'figures', name)}.svg")
+
+    def delete_experiment(self, identifier: str) -> None:
+        """Delete an experiment that has ended, with all it made; `Refused` says what stands against it."""
+        self._http.send("DELETE", place("experiments", identifier))

@@ -8,6 +8,7 @@ from store.models.audit import AuditEntry
 from store.models.base import STATUSES, Base, new_id
 from store.models.datasets import Dataset
 from store.models.events import Event
+from store.models.files import DiscardedFolder
 from store.models.jobs import (
     Checkpoint,
     EpochMetrics,
@@ -26,6 +27,7 @@ __all__ = [
     "BrowserSession",
     "Checkpoint",
     "Dataset",
+    "DiscardedFolder",
     "EpochMetrics",
     "Evaluation",
     "EvaluationBatch",

@@ -95,11 +95,14 @@ def test_lists_are_cut_into_pages(api: TestClient, tiny_document: dict[str, Any]
 
 
 def test_cancelling_twice_is_harmless(api: TestClient, tiny_document: dict[str, Any]) -> None:
-    """A waiting experiment is cancelled at once, and stays so."""
+    """A waiting experiment is cancelled at once, and stays so; then it can be deleted, once."""
     identifier = api.post("/v1/experiments", json=tiny_document).json()["id"]
     for _ in range(2):
         answer = api.post(f"/v1/experiments/{identifier}/cancel")
         assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
+    assert api.delete(f"/v1/experiments/{identifier}").content == b""
+    assert api.delete(f"/v1/experiments/{identifier}").status_code == 404
+    assert api.get("/v1/runs").json()["data"] == []
 
 
 def test_what_is_paused_waits_until_it_is_resumed(api: TestClient, tiny_document: dict[str, Any]) -> None:

@@ -20,6 +20,8 @@ from tests.service.test_origins import every_request, rows
 BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/experiments/{experiment_id}"): {"notes": "mine"},
     ("PATCH", "/v1/checkpoints/{checkpoint_id}"): {"notes": "mine"},
+    ("POST", "/v1/experiments/{experiment_id}/priority"): {"priority": "low"},
+    ("POST", "/v1/evaluations/{evaluation_id}/priority"): {"priority": "low"},
 }
 
 

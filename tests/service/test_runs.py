@@ -71,6 +71,8 @@ def test_the_evaluation_of_a_trained_run_waits(api: TestClient, trained_run: str
     assert api.post(f"/v1/evaluations/{evaluation['id']}/pause").json()["status"] == "paused"
     assert api.post(f"/v1/evaluations/{evaluation['id']}/cancel").json()["status"] == "cancelled"
     again = api.post(f"/v1/evaluations/{evaluation['id']}/retry")
+    refused = api.delete(f"/v1/evaluations/{evaluation['id']}")
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:gauntlet:problem:conflict")
     asked = api.post(f"{again.headers['location']}/priority", json={"priority": "high"})
     assert (asked.json()["priority"], again.json()["priority"]) == ("high", "normal")
     assert (again.status_code, again.json()["status"], again.json()["retry_of"]) == (202, "queued", evaluation["id"])

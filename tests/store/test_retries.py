@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import checkpoints, evaluations, events, experiments, jobs, reports, retries, runs
+from store import batches, checkpoints, evaluations, events, experiments, jobs, reports, retries, runs
 from store.database import Database
 from store.errors import NotFound, Refused
 from store.jobs import Claim
@@ -216,7 +216,7 @@ def test_a_retried_evaluation_takes_over_what_was_done(database: Database, tiny_
     again = begun(database, new.id)
     with database.writing() as session:
         evaluations.note_start(session, again, evaluations.AttackedSet("d" * 64, 16), "gauntlet, cpu")
-        known = evaluations.stored.reusable(session, new.id)
+        known = batches.reusable(session, new.id)
     assert [(batch.stage, batch.images) for batch in known] == [("natural", [0, 1])]
 
 
