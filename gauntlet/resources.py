@@ -267,6 +267,34 @@ class ClassProbability(Resource):
     probability: float
 
 
+class UnderBudget(Resource):
+    """An image as one budget of an attack leaves it: what it is then taken for, and all classes, most likely first.
+
+    `picture` is a PNG in base64, rounded to whole 255ths; the probabilities are of the image as it was made.
+    """
+
+    eps: str
+    label: str
+    probabilities: tuple[ClassProbability, ...]
+    picture: str | None
+
+
+class UnderAttack(Resource):
+    """What an attack makes of one image, on the weights of the checkpoint that sees it.
+
+    It leads away from the class `right`: what the request says that the image is, or else what the checkpoint takes it
+    for. `smallest_eps` is the least of the budgets that were asked for at which it is taken for another class, None
+    where it never is. `picture` is the image before.
+    """
+
+    attack: str
+    weights_sha256: str
+    right: str
+    smallest_eps: str | None
+    picture: str | None
+    budgets: tuple[UnderBudget, ...]
+
+
 class Classification(Resource):
     """One image seen by one checkpoint; `probabilities` are of all classes, most likely first.
 
@@ -281,6 +309,7 @@ class Classification(Resource):
     probability: float
     probabilities: tuple[ClassProbability, ...]
     remarks: tuple[str, ...] = ()
+    attack: UnderAttack | None = None
 
 
 DatasetStatus = Literal["unpacking", "ready", "failed"]

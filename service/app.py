@@ -18,6 +18,7 @@ from service.edge import Edge
 from service.images import Decoder
 from service.readiness import Readiness
 from service.routes import (
+    attacked_images,
     audit,
     checkpoints,
     classifications,
@@ -96,6 +97,7 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
         runs,
         checkpoints,
         evaluations,
+        attacked_images,
         comparisons,
         controls,
         deletions,

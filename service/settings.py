@@ -98,6 +98,9 @@ class ServiceSettings(StoreSettings):
     max_image_pixels: Annotated[int, Said(default="64 million")] = Field(
         default=MOST_PIXELS, ge=1, description="Bound of a picture that is classified, in pixels."
     )
+    max_attack_s: PositiveSeconds = Field(
+        default=20.0, description="How long a request's attacks on pictures may take a processor, all together."
+    )
     max_decoding_s: PositiveSeconds = Field(
         default=10.0, description="How long a request's pictures may take a processor to decode, all together."
     )

@@ -194,7 +194,7 @@ def hold_out(data: Dataset, count: int) -> tuple[Dataset, ImageSet]:
         return data, data.train.take(0)
     if message := none_left(count, len(data.train)):
         raise DatasetUnavailable(message)
-    order = _shuffled(len(data.train))
+    order = shuffled_order(len(data.train))
     return replace(data, train=data.train.at(order[count:])), data.train.at(order[:count])
 
 
@@ -257,7 +257,7 @@ def _of_folder(
     seen: dict[Split, SeenSplit] = {}
     # The files are listed class by class; shuffled once, every prefix is a fair sample.
     orders = {
-        split: _shuffled(len(files.files))[: spec.train_samples if split == "train" else None].tolist()
+        split: shuffled_order(len(files.files))[: spec.train_samples if split == "train" else None].tolist()
         for split, files in listing.splits.items()
     }
     read, total = 0, sum(map(len, orders.values()))
@@ -283,8 +283,9 @@ def _drawn(count: int, spec: DatasetSpec, split: Split) -> Tensor | None:
     """The positions that `spec.train_samples` draws of so many images; None where it takes all, in their order."""
     if split == "test" or spec.train_samples is None or spec.train_samples >= count:
         return None
-    return _shuffled(count)[: spec.train_samples]
+    return shuffled_order(count)[: spec.train_samples]
 
 
-def _shuffled(count: int) -> Tensor:
+def shuffled_order(count: int) -> Tensor:
+    """The order that so many pictures of a folder are in, the same every time, int64 [count]."""
     return torch.randperm(count, generator=seeding.generator("cpu", _ORDER_SEED, "data order"))

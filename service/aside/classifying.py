@@ -2,6 +2,8 @@
 
 An order is a picture's pixels, uint8 [channels, height, width], with the "file" of a checkpoint and its "sha256". The
 answer is empty, and behind it is the probability of each class, float32; or it is refused, "damaged" where the file is.
+With an "attack" it is of the picture under attack, whose pixels come behind it too; with a "dataset" no model is asked
+(`service.aside.attacking`).
 """
 
 from collections import OrderedDict
@@ -15,6 +17,7 @@ from gauntlet.data.datasets import to_unit
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.models.checkpoints import LoadedModel, load_model
 from gauntlet.models.memory import is_out_of_memory
+from service.aside.attacking import attack, find_image
 from service.aside.bounds import Answer, serve
 
 _CPU = torch.device("cpu")
@@ -29,22 +32,19 @@ class Models:
         self._most_bytes = most_bytes
         self._models: OrderedDict[str, LoadedModel] = OrderedDict()
 
-    def classify(self, order: Mapping[str, Any], pixels: bytes) -> Answer:
+    def answer(self, order: Mapping[str, Any], pixels: bytes) -> Answer:
         """What the checkpoint makes of a picture, which is of its model's shape."""
+        if "dataset" in order:
+            return find_image(order)
         try:
             loaded = self._model(order["sha256"], Path(order["file"]))
-            images = torch.frombuffer(bytearray(pixels), dtype=torch.uint8).reshape(1, *loaded.card.image_shape)
-            with torch.inference_mode():
-                logits = loaded.model(to_unit(images))[0]
+            return attack(loaded, order, pixels) if "attack" in order else _classify(loaded, pixels)
         except CheckpointInvalid as error:
             return {"refused": str(error), "damaged": True}, ()
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise MemoryError from error
             raise
-        if not logits.isfinite().all():
-            return {"refused": "is infinite or not a number"}, ()
-        return {}, [logits.softmax(dim=0).numpy().tobytes()]
 
     def _model(self, sha256: str, file: Path) -> LoadedModel:
         loaded = self._models.pop(sha256, None)
@@ -60,9 +60,18 @@ class Models:
             self._models.popitem(last=False)
 
 
+def _classify(loaded: LoadedModel, pixels: bytes) -> Answer:
+    images = torch.frombuffer(bytearray(pixels), dtype=torch.uint8).reshape(1, *loaded.card.image_shape)
+    with torch.inference_mode():
+        logits = loaded.model(to_unit(images))[0]
+    if not logits.isfinite().all():
+        return {"refused": "is infinite or not a number"}, ()
+    return {}, [logits.softmax(dim=0).numpy().tobytes()]
+
+
 def _size(loaded: LoadedModel) -> int:
     return sum(tensor.nbytes for tensor in loaded.model.state_dict().values())
 
 
 if __name__ == "__main__":
-    serve(Models().classify, beyond_memory="takes more than {} MiB of memory")
+    serve(Models().answer, beyond_memory="takes more than {} MiB of memory")

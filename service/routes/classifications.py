@@ -13,18 +13,20 @@ from gauntlet.errors import CheckpointInvalid
 from gauntlet.resources import Classification, Page, ProblemError
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.lists import refuse_duplicates
+from gauntlet.spec.picture_attacks import PictureAttack
 from service.admission import Gate
 from service.answers import NAMES_CHECKPOINTS, NEEDS_WEIGHTS
-from service.classification import NotClassified
+from service.bodies import understand
+from service.classification import NotClassified, Weights
 from service.dependencies import ClassifierDep, DatabaseDep, DecoderDep, SettingsDep
 from service.errors import ServiceError
 from service.images import name_of
+from service.picture_attacks import TimeLeft, require_bounded, under_attack
 from service.routing import Route
 from service.settings import ServiceSettings
 from service.weights import require_weights
 from store import checkpoints
 from store.database import Database
-from store.models import Checkpoint
 
 router = APIRouter(prefix="/v1/classifications", tags=["classifications"], route_class=Route)
 
@@ -61,41 +63,54 @@ async def classify(
     settings: SettingsDep,
     decoder: DecoderDep,
     classifier: ClassifierDep,
+    attack: Annotated[
+        str | None,
+        Form(min_length=1, description="JSON: kind, eps, norm, steps, restarts, loss, draws, label, pictures."),
+    ] = None,
 ) -> Response:
-    """Each image seen by each checkpoint, in the order given; it is stretched to the size that a model was made for."""
-    chosen = await run_in_threadpool(_chosen, database, settings, checkpoint, len(image))
-    seen = await decoder.decode(image, list(dict.fromkeys(card.image_shape for _, card in chosen)))
+    """Each image seen by each checkpoint, in the order given; it is stretched to the size that a model was made for.
+
+    With an attack, each is attacked on the weights of each checkpoint too, at every budget.
+    """
+    plan = None if attack is None else understand(attack, PictureAttack, within="/attack")
+    chosen = await run_in_threadpool(_chosen, database, settings, checkpoint, len(image), plan)
+    seen = await decoder.decode(image, list(dict.fromkeys(each.card.image_shape for each in chosen)))
+    time = TimeLeft(settings.max_attack_s)
     # One model after the other, so that each is read once, however few of them fit into memory. Each picture is a step
     # of its own, after which the work ends if nobody waits for it.
     by_checkpoint: list[list[Classification]] = []
-    for row, card in chosen:
+    for weights in chosen:
         by_checkpoint.append([])
         for upload, forms in zip(image, seen, strict=True):
             pointer = f"/image/{len(by_checkpoint[-1])}"
-            file = checkpoints.file_of(row, settings.storage)
-            with _told(row, name_of(upload), pointer):
-                one = await classifier.classify(
-                    forms[card.image_shape],
-                    name_of(upload),
-                    checkpoint=row.id,
-                    card=card,
-                    sha256=row.sha256,
-                    file=file,
-                )
+            picture = forms[weights.card.image_shape]
+            with _told(weights.checkpoint, name_of(upload), pointer):
+                one = await classifier.classify(picture, name_of(upload), weights)
+                if plan is not None:
+                    one = await under_attack(classifier, plan, one, picture, weights, time)
             by_checkpoint[-1].append(one)
     by_image = [one for of_image in zip(*by_checkpoint, strict=True) for one in of_image]
     return await run_in_threadpool(_written, by_image)
 
 
 def _chosen(
-    database: Database, settings: ServiceSettings, identifiers: Sequence[str], pictures: int
-) -> list[tuple[Checkpoint, CheckpointCard]]:
+    database: Database,
+    settings: ServiceSettings,
+    identifiers: Sequence[str],
+    pictures: int,
+    plan: PictureAttack | None,
+) -> list[Weights]:
     with database.reading() as session:
         rows = [checkpoints.get(session, identifier) for identifier in identifiers]
-        chosen = [(row, checkpoints.card_of(row)) for row in rows]
-        _require_a_short_answer(pictures, [card for _, card in chosen])
+        cards = [checkpoints.card_of(row) for row in rows]
+        _require_a_short_answer(pictures, cards)
+        if plan is not None:
+            require_bounded(plan, cards, pictures, _MOST_PROBABILITIES)
         require_weights(session, settings.storage, [(identifier, "/checkpoint") for identifier in identifiers])
-    return chosen
+    return [
+        Weights(row.id, card, row.sha256, checkpoints.file_of(row, settings.storage))
+        for row, card in zip(rows, cards, strict=True)
+    ]
 
 
 def _require_a_short_answer(pictures: int, cards: Sequence[CheckpointCard]) -> None:
@@ -108,7 +123,7 @@ def _require_a_short_answer(pictures: int, cards: Sequence[CheckpointCard]) -> N
 
 
 @contextmanager
-def _told(row: Checkpoint, name: str, pointer: str) -> Iterator[None]:
+def _told(checkpoint: str, name: str, pointer: str) -> Iterator[None]:
     """Tell what keeps a picture from being classified."""
     try:
         yield
@@ -116,7 +131,7 @@ def _told(row: Checkpoint, name: str, pointer: str) -> Iterator[None]:
         fault = ProblemError(pointer="/checkpoint", message=str(error))
         raise ServiceError(409, "weights-missing", str(error), [fault]) from error
     except NotClassified as error:
-        told = f"What the checkpoint {row.id} makes of this picture {error}."
+        told = f"What the checkpoint {checkpoint} makes of this picture {error}."
         fault = ProblemError(pointer=pointer, message=told)
         raise ServiceError(422, "output-not-finite", f"{name}: {told}", [fault]) from error
 

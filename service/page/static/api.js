@@ -37,10 +37,11 @@ export async function text(path, signal) {
   return (await answer(path, { signal })).text();
 }
 
-export async function send(method, path, body) {
+export async function send(method, path, body, signal) {
   const form = body instanceof FormData;
   const given = await answer(path, {
     method,
+    signal,
     body: form || body === undefined ? body : JSON.stringify(body),
     headers: form || body === undefined ? {} : { "Content-Type": "application/json" },
   });

@@ -100,11 +100,14 @@ export function perClass(report) {
 const label = (outcome) => `${outcome.attack.kind}@${outcome.attack.norm === "Linf" ? "" : `${outcome.attack.norm}:`}${outcome.attack.eps}`;
 
 export function equals(report) {
-  const cell = (at) => (at ? [`${percent(at.test_accuracy)} / ${percent(at.test_fgsm_accuracy)}`, h("small", {}, `epoch ${at.epoch}`)] : ["–", h("small", {}, "never as accurate")]);
-  const rows = report.equal_accuracies.map((each, place) => h("tr", { "data-key": String(place) },
+  const cell = (at) => [`${percent(at.test_accuracy)} / ${percent(at.test_fgsm_accuracy)}`, h("small", {}, `epoch ${at.epoch}`)];
+  const found = report.equal_accuracies.filter((each) => each.baseline_at);
+  const rows = found.map((each, place) => h("tr", { "data-key": String(place) },
     h("th", { scope: "row" }, capital(titled(each.objective)), h("small", {}, `seed ${each.seed}, ${each.moments.map(titled).join(" and ")}`)),
     h("td", {}, titled(each.equal_in)), h("td", { class: "n" }, cell(each.objective_at)), h("td", { class: "n" }, cell(each.baseline_at)),
-    h("td", { class: "n" }, each.baseline_at ? points(each.objective_at.test_fgsm_accuracy - each.baseline_at.test_fgsm_accuracy) : "–")));
+    h("td", { class: "n" }, points(each.objective_at.test_fgsm_accuracy - each.baseline_at.test_fgsm_accuracy))));
+  const without = report.equal_accuracies.length - found.length;
+  if (without) rows.push(h("tr", { "data-key": "without" }, h("td", { class: "soft", colspan: 5 }, `In ${without} of ${report.equal_accuracies.length} pairs the first objective was never as accurate, or the other not yet; they say nothing.`)));
   return [h("thead", {}, h("tr", {}, ["Objective", "Equal in"].map((each) => h("th", { scope: "col" }, each)),
     ["Its test / FGSM", `${capital(titled(report.objectives[0] ?? ""))}'s`, "FGSM, points"].map((each) => h("th", { scope: "col", class: "n" }, each)))), h("tbody", {}, rows)];
 }

@@ -25,7 +25,7 @@ export function evaluationTable(evaluations) {
   const rows = evaluations.map((each) => h("tr", { "data-key": each.id },
     h("th", { scope: "row" }, h("a", { href: `#/checkpoints/${each.checkpoint}` }, jobTitle(each)), h("small", { class: "id" }, each.id)),
     h("td", { class: "nowrap" }, status(each)),
-    h("td", { class: "name" }, each.attacks.map((attack) => attackLine(each, attack))),
+    h("td", { class: "attacks" }, each.attacks.map((attack) => attackLine(each, attack))),
     h("td", { class: "nowrap" }, each.outcome ? `${percent(each.outcome.natural.value)} %` : "–"),
     h("td", { class: "nowrap" }, age(each.created_at)),
     h("td", {}, each.outcome ? h("a", { href: `#/attack?evaluation=${each.id}` }, "Lost images") : null)));
@@ -35,5 +35,5 @@ export function evaluationTable(evaluations) {
 function attackLine(evaluation, attack) {
   const found = evaluation.outcome?.attacks.find((_, place) => evaluation.attacks[place]?.label === attack.label);
   const told = found ? `${percent(found.accuracy.value)} %` : attack.status === "queued" ? "waits" : `${attack.completed} of ${attack.total} images`;
-  return h("div", {}, h("span", { class: "soft" }, attack.label), " ", told);
+  return [h("span", { class: "nowrap" }, h("span", { class: "soft" }, attack.label), " ", told), " "];
 }

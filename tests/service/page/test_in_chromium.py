@@ -69,6 +69,39 @@ def test_a_finished_experiment_is_read(chromium: Browser, whole_system: System, 
         expect(page.locator("figure").filter(has=figure).locator("output")).to_contain_text(f"epoch {first}:")
 
 
+def test_a_picture_is_put_under_attack(chromium: Browser, whole_system: System, finished: str) -> None:
+    """A test image from the gallery, attacked at all budgets at once; the slider shows what the API found at each."""
+    evaluation = next(iter(whole_system.client.evaluations(experiment=finished)))
+    with opened(chromium, url_of(whole_system)) as page:
+        page.goto(f"/#/attack?evaluation={evaluation.id}")
+        page.get_by_label("Show").select_option("withstood")
+        with page.expect_response("**/v1/classifications") as answered:
+            page.locator(".gallery button").first.click()
+        (found,) = answered.value.json()["data"]
+        slider = page.get_by_role("slider", name="ε")
+        slider.focus()
+        page.keyboard.press("End")
+        expect(page.locator("output[for=budget]")).to_have_text("32/255")
+        last = found["attack"]["budgets"][-1]
+        expect(
+            page.get_by_text(f"attacked: {last['label']}, {last['probabilities'][0]['probability'] * 100:.1f} %")
+        ).to_be_visible()
+        page.keyboard.press("Home")
+        expect(page.get_by_text("no perturbation")).to_be_visible()
+        expect(page.get_by_text(f"attacked: {found['label']}, {found['probability'] * 100:.1f} %")).to_be_visible()
+        assert page.evaluate(_SAME_PIXELS)
+        expect(page.get_by_role("img", name=re.compile("^Probability of the right class"))).to_be_visible()
+        assert barriers(page) == []
+
+
+# Whether what is shown as attacked is what is shown as natural.
+_SAME_PIXELS = """() => {
+    const [natural, , attacked] = document.querySelectorAll(".triptych canvas");
+    const pixels = (canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    return pixels(natural).every((value, place) => value === pixels(attacked)[place]);
+}"""
+
+
 @pytest.mark.usefixtures("finished")
 def test_it_goes_on_when_the_network_comes_back(chromium: Browser, whole_system: System) -> None:
     """Without an answer it says that what is seen may be old, keeps it, and looks again."""
@@ -85,16 +118,19 @@ def test_it_goes_on_when_the_network_comes_back(chromium: Browser, whole_system:
 def test_nobody_is_kept_out_of_any_view(chromium: Browser, whole_system: System, finished: str, look: Any) -> None:
     """axe finds nothing grave on any view, in either look, and none is wider than a phone."""
     with opened(chromium, url_of(whole_system), color_scheme=look, viewport={"width": 390, "height": 844}) as page:
-        for path in views(finished):
+        checkpoint = next(iter(whole_system.client.checkpoints())).id
+        for path in views(finished, checkpoint):
             page.goto(path)
             page.wait_for_function("document.querySelector('main').children.length > 0")
             expect(page.get_by_text("Looking …")).to_have_count(0)
+            expect(page.locator("main h1")).not_to_have_text("…")
             assert barriers(page) == [], path
             assert width_of(page) <= 390, path
 
 
-def views(experiment: str) -> list[str]:
-    return ["/#/", f"/#/experiments/{experiment}"]
+def views(experiment: str, checkpoint: str) -> list[str]:
+    found = ["", f"experiments/{experiment}", "attack", "leaderboard", "checkpoints", f"checkpoints/{checkpoint}"]
+    return [f"/#/{path}" for path in found]
 
 
 def width_of(page: Page) -> int:

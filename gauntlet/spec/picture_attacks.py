@@ -1,0 +1,52 @@
+"""How single pictures are attacked while somebody waits: a quick attack, at several budgets. No torch."""
+
+from typing import Annotated, Literal, Self, assert_never
+
+from pydantic import Field, model_validator
+
+from gauntlet.spec.attacks import FgsmAttack, GradientLoss, Noise, Norm, PgdAttack
+from gauntlet.spec.eps import Eps
+from gauntlet.spec.kinds import Spec
+from gauntlet.spec.lists import Listed
+
+MOST_BUDGETS = 32
+
+QuickAttack = FgsmAttack | PgdAttack | Noise
+
+
+class PictureAttack(Spec):
+    """FGSM, PGD or noise at each of the budgets, as evaluations make them (`gauntlet.spec.attacks`).
+
+    `steps`, `restarts` and `loss` are PGD's, and `draws` those of noise. `label` is what the pictures are; without it
+    each is attacked away from what a checkpoint takes it for. `pictures` asks for the attacked pictures too.
+    """
+
+    kind: Literal["fgsm", "pgd", "noise"]
+    eps: Annotated[tuple[Eps, ...], Listed(1, MOST_BUDGETS, distinct=True)]
+    norm: Norm = "Linf"
+    steps: Annotated[int, Field(ge=1, le=100)] = 20
+    restarts: Annotated[int, Field(ge=1, le=5)] = 1
+    loss: GradientLoss = "cross_entropy"
+    draws: Annotated[int, Field(ge=1, le=100)] = 10
+    label: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    pictures: bool = False
+
+    @model_validator(mode="after")
+    def _attacks_are_valid(self) -> Self:
+        self.attacks()
+        return self
+
+    def attacks(self) -> tuple[QuickAttack, ...]:
+        """One attack per budget, from the smallest to the largest."""
+        return tuple(self._at(eps) for eps in sorted(self.eps))
+
+    def _at(self, eps: Eps) -> QuickAttack:
+        match self.kind:
+            case "fgsm":
+                return FgsmAttack(eps=eps, norm=self.norm)
+            case "pgd":
+                return PgdAttack(eps=eps, norm=self.norm, steps=self.steps, restarts=self.restarts, loss=self.loss)
+            case "noise":
+                return Noise(eps=eps, norm=self.norm, draws=self.draws)
+            case _:
+                assert_never(self.kind)

@@ -1,0 +1,47 @@
+"""One image of a test set, found without the others."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from gauntlet.data.datasets import load_split
+from gauntlet.data.single_images import read_test_image
+from gauntlet.errors import DatasetUnavailable
+from gauntlet.spec.kinds import DatasetSpec, Digits, ImageFolder
+
+FOLDER = ImageFolder(folder="signs", image_size=12)
+
+
+@pytest.fixture
+def signs(tmp_path: Path) -> Path:
+    """Two classes, nine grey pictures each that differ in their level, below a data root."""
+    for split in ("train", "test"):
+        for start, name in ((0, "dark"), (100, "light")):
+            (tmp_path / "signs" / split / name).mkdir(parents=True)
+            for number in range(9):
+                file = tmp_path / "signs" / split / name / f"{number}.png"
+                Image.new("RGB", (12, 12), (start + 9 * number,) * 3).save(file)
+    return tmp_path
+
+
+@pytest.mark.parametrize("spec", [Digits(), FOLDER])
+def test_it_is_the_image_that_is_attacked_at_its_position(spec: DatasetSpec, signs: Path) -> None:
+    """Position for position the images and classes of the whole test set; none past its end."""
+    test, classes = load_split(spec, "test", signs)
+    for position in (0, 7, len(test) - 1):
+        found = read_test_image(spec, position, signs)
+        assert found is not None
+        assert (found.pixels == test.images[position].numpy()).all()
+        assert found.label == classes[int(test.labels[position])]
+    assert read_test_image(spec, len(test), signs) is None
+
+
+def test_what_is_missing_is_told(signs: Path) -> None:
+    """A folder that is not there, and a file that is no picture."""
+    with pytest.raises(DatasetUnavailable):
+        read_test_image(ImageFolder(folder="nowhere"), 0, signs)
+    for file in (signs / "signs" / "test").rglob("*.png"):
+        file.write_bytes(b"none")
+    with pytest.raises(DatasetUnavailable, match="position 3"):
+        read_test_image(FOLDER, 3, signs)

@@ -1,0 +1,192 @@
+"""Pictures under attack, and the test images that evaluations attacked."""
+
+import base64
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+import torch
+from fastapi.testclient import TestClient
+from PIL import Image
+from safetensors.torch import save_file
+
+from gauntlet import seeding
+from gauntlet.attacks import gradient
+from gauntlet.data.datasets import load_split, to_unit
+from gauntlet.models.architectures import build_model, initialise
+from gauntlet.spec.kinds import Cnn, Digits
+from service.app import create_app
+from service.settings import ServiceSettings
+from store.database import Database
+from tests.evaluations import batch, begun, card, imported, queued, recorded
+from tests.pictures import encoded
+
+BUDGETS = ["8/255", "32/255", "128/255"]
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path, broker_url: str) -> ServiceSettings:
+    """One service for all tests of this module, which only read."""
+    home = tmp_path_factory.mktemp("service")
+    shutil.copy(migrated_sqlite, home / "gauntlet.db")
+    return ServiceSettings(home=home, broker_url=broker_url, allowed_hosts=("testserver",))
+
+
+@pytest.fixture(scope="module")
+def database(settings: ServiceSettings) -> Iterator[Database]:
+    database = Database(settings.database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="module")
+def network() -> torch.nn.Module:
+    """The paper's CNN for digits with the weights that training begins with."""
+    model = build_model(Cnn(), (1, 16, 16), 10).eval()
+    initialise(model, 0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def checkpoint(settings: ServiceSettings, database: Database, network: torch.nn.Module) -> str:
+    """The network as a stored checkpoint."""
+    settings.storage.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    header = {"gauntlet": card("first").model_dump_json()}
+    save_file(tensors, settings.storage / "first.safetensors", metadata=header)
+    return imported(database, "first", path="first.safetensors")
+
+
+@pytest.fixture(scope="module")
+def api(settings: ServiceSettings) -> Iterator[TestClient]:
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def digit() -> torch.Tensor:
+    """A held-out digit, uint8 [1, 1, 16, 16]."""
+    return load_split(Digits(), "test", Path("unused"))[0].images[5:6]
+
+
+def attack(api: TestClient, digit: torch.Tensor, checkpoint: str, **plan: Any) -> httpx2.Response:
+    picture = encoded(Image.fromarray(digit[0, 0].numpy()))
+    answer: httpx2.Response = api.post(
+        "/v1/classifications",
+        files={"image": ("digit.png", picture, "image/png")},
+        data={"checkpoint": checkpoint, "attack": json.dumps({"kind": "pgd", "eps": BUDGETS} | plan)},
+    )
+    return answer
+
+
+def levels(picture: str) -> Any:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(picture))))
+
+
+def test_a_picture_is_attacked_as_an_evaluation_attacks(
+    api: TestClient, digit: torch.Tensor, checkpoint: str, network: torch.nn.Module
+) -> None:
+    """The probabilities at each budget are those of the library's own PGD, away from what the network sees in it."""
+    (found,) = attack(api, digit, checkpoint, steps=5, loss="margin").json()["data"]
+    with torch.no_grad():
+        natural = network(to_unit(digit)).argmax(dim=1)
+    assert found["attack"]["right"] == found["label"] == str(int(natural))
+    assert found["attack"]["attack"] == "PGD (5 steps, margin)"
+    assert [each["eps"] for each in found["attack"]["budgets"]] == BUDGETS
+    for each in found["attack"]["budgets"]:
+        eps = Fraction(each["eps"])
+        random = seeding.generator("cpu", 0, "pgd")
+        made = gradient.pgd(
+            network, to_unit(digit), natural, eps, norm="Linf", steps=5, restarts=1, loss="margin", generator=random
+        )
+        with torch.no_grad():
+            expected = network(made).softmax(dim=1)[0]
+        shown = {one["label"]: one["probability"] for one in each["probabilities"]}
+        assert [shown[str(label)] for label in range(10)] == pytest.approx(expected.tolist(), abs=1e-5)
+        assert each["picture"] is None
+
+
+def test_pictures_come_on_demand_and_keep_to_the_budget(api: TestClient, digit: torch.Tensor, checkpoint: str) -> None:
+    """PNGs of the model's size: the natural one exactly, and attacked ones at most ε away from it, once rounded."""
+    (found,) = attack(api, digit, checkpoint, kind="fgsm", pictures=True).json()["data"]
+    natural = levels(found["attack"]["picture"]).astype(int)
+    assert (natural == digit[0, 0].numpy()).all()
+    for each in found["attack"]["budgets"]:
+        away = np.abs(levels(each["picture"]).astype(int) - natural).max()
+        assert 0 < away <= int(Fraction(each["eps"]) * 255)
+
+
+def test_it_says_from_which_budget_on_a_network_is_fooled(
+    api: TestClient, digit: torch.Tensor, checkpoint: str
+) -> None:
+    """`smallest_eps` is the first budget at which it is taken for another class than the one that is right."""
+    (found,) = attack(api, digit, checkpoint, eps=["0", *BUDGETS]).json()["data"]
+    fooled = [each["eps"] for each in found["attack"]["budgets"] if each["label"] != found["label"]]
+    assert found["attack"]["smallest_eps"] == fooled[0] != "0"
+    wrong = next(str(label) for label in range(10) if str(label) != found["label"])
+    (otherwise,) = attack(api, digit, checkpoint, eps=["0", *BUDGETS], label=wrong).json()["data"]
+    assert (otherwise["attack"]["right"], otherwise["attack"]["smallest_eps"]) == (wrong, "0")
+
+
+@pytest.mark.parametrize(
+    ("plan", "pointer"),
+    [
+        ({"kind": "autoattack"}, "/attack/kind"),
+        ({"eps": []}, "/attack/eps"),
+        ({"eps": ["8/255", "8/255"]}, "/attack/eps"),
+        ({"eps": ["300/255"]}, "/attack/eps"),
+        ({"steps": 101}, "/attack/steps"),
+        ({"steps": 100, "restarts": 5, "eps": [f"{level}/255" for level in range(1, 18)]}, "/attack"),
+        ({"label": "a cat"}, "/attack/label"),
+        ({"pictures": "yes"}, "/attack/pictures"),
+        ({"queries": 5}, "/attack/queries"),
+    ],
+)
+def test_what_cannot_be_attacked_so_is_refused_at_its_field(
+    api: TestClient, digit: torch.Tensor, checkpoint: str, plan: dict[str, Any], pointer: str
+) -> None:
+    """Unknown attacks, no budgets or the same twice, too many steps in all, a class that the model does not know."""
+    answer = attack(api, digit, checkpoint, **plan)
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+def test_an_attack_that_computes_for_too_long_is_ended(
+    settings: ServiceSettings, digit: torch.Tensor, checkpoint: str
+) -> None:
+    """Its process is stopped by the kernel, the request is told so, and the next one is answered."""
+    hasty = settings.model_copy(update={"max_attack_s": 0.01})
+    with TestClient(create_app(hasty), raise_server_exceptions=False) as api:
+        slow = attack(api, digit, checkpoint, steps=100)
+        assert slow.status_code == 422
+        assert "more than 0.01 s of a processor" in slow.json()["errors"][0]["message"]
+        picture = encoded(Image.fromarray(digit[0, 0].numpy()))
+        files = {"image": ("digit.png", picture, "image/png")}
+        plain = api.post("/v1/classifications", files=files, data={"checkpoint": checkpoint})
+        assert (plain.status_code, plain.json()["data"][0]["attack"]) == (200, None)
+
+
+def test_an_evaluations_images_are_shown(api: TestClient, database: Database, checkpoint: str) -> None:
+    """As PNG, those that it looked at; and none where the data set is not the one that was attacked."""
+    evaluation = queued(database, checkpoint)
+    held = begun(database, evaluation)
+    test, _ = load_split(Digits(), "test", Path("unused"))
+    for number in range(2):
+        images = [2 * number, 2 * number + 1]
+        recorded(database, held, batch("natural", number, images, [0, 0]))
+    # The made-up batches say that image i is of the class i.
+    position = next(i for i in range(4) if int(test.labels[i]) == i)
+    other = next(i for i in range(4) if int(test.labels[i]) != i)
+    shown = api.get(f"/v1/evaluations/{evaluation}/images/{position}.png")
+    assert (shown.status_code, shown.headers["content-type"]) == (200, "image/png")
+    assert (np.asarray(Image.open(io.BytesIO(shown.content))) == test.images[position, 0].numpy()).all()
+    assert "no longer the one" in api.get(f"/v1/evaluations/{evaluation}/images/{other}.png").json()["detail"]
+    assert api.get(f"/v1/evaluations/{evaluation}/images/9.png").status_code == 404
+    assert api.get(f"/v1/evaluations/{evaluation}/images/x.png").status_code == 422
