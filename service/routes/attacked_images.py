@@ -45,7 +45,7 @@ async def get_image(
     pixels = math.prod(card.image_shape)
     order = {
         "dataset": card.dataset.model_dump(mode="json"),
-        "data_root": str(settings.data_root),
+        "data_root": str(settings.root_of(card.dataset)),
         "position": position,
         "label": label,
     }
