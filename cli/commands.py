@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli import access, checking, checkpoints, controls, evaluations, events, lists, system, tokens
+from cli import access, checking, checkpoints, controls, datasets, evaluations, events, lists, system, tokens
 from cli.connection import open_client
 from cli.documents import read_spec, told_where_it_stands
 from cli.identifiers import KINDS, kind_of
@@ -22,6 +22,7 @@ app = typer.Typer(
     epilog="Exit status: 0 it was done, and what was watched succeeded; 1 it failed, was refused or has faults; 2 the "
     "command line is wrong; 3 no service answers; 130 Ctrl-C.",
 )
+app.add_typer(datasets.app, name="datasets")
 app.add_typer(tokens.app, name="tokens")
 
 

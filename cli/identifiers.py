@@ -5,7 +5,14 @@ from typing import Annotated, Final
 
 import typer
 
-KINDS: Final = {"exp": "an experiment", "run": "a run", "eval": "an evaluation", "ckpt": "a checkpoint"}
+KINDS: Final = {
+    "exp": "an experiment",
+    "run": "a run",
+    "eval": "an evaluation",
+    "ckpt": "a checkpoint",
+    "dset": "a data set",
+    "local": "a data set",
+}
 
 
 def kind_of(identifier: str) -> str:
@@ -55,4 +62,7 @@ CheckpointOptions = Annotated[
     list[str],
     typer.Option("--checkpoint", help="A checkpoint's id; may be repeated.", callback=_only("a checkpoint")),
 ]
-AnyId = Annotated[str, typer.Argument(metavar="ID", help="An experiment, run, checkpoint or evaluation.")]
+DatasetId = Annotated[
+    str, typer.Argument(metavar="DATASET", help="The data set's id, as the list has it.", callback=_only("a data set"))
+]
+AnyId = Annotated[str, typer.Argument(metavar="ID", help="An experiment, run, checkpoint, evaluation or data set.")]

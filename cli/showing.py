@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel
 from rich.text import Text
 
+from cli.dataset_tables import print_dataset
 from cli.evaluation_tables import evaluations_listing, print_outcome
 from cli.identifiers import kind_of
 from cli.json_output import Value
@@ -48,6 +49,9 @@ def look_up(client: GauntletClient, identifier: str) -> About:
             return _run(client, client.run(identifier))
         case "a checkpoint":
             return _checkpoint(client, client.checkpoint(identifier))
+        case "a data set":
+            dataset = client.dataset(identifier)
+            return About({"dataset": dataset}, lambda: print_dataset(dataset))
         case _:
             return _evaluation(client.evaluation(identifier))
 

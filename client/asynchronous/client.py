@@ -6,6 +6,7 @@ from typing import Self
 from client.asynchronous.checkpoints import Checkpoints
 from client.asynchronous.comparisons import Comparisons
 from client.asynchronous.connection import Connection
+from client.asynchronous.datasets import Datasets
 from client.asynchronous.evaluations import Evaluations
 from client.asynchronous.events import Events
 from client.asynchronous.experiments import Experiments
@@ -13,7 +14,7 @@ from client.asynchronous.runs import Runs
 from client.asynchronous.tokens import Tokens
 
 
-class AsyncGauntletClient(Experiments, Runs, Evaluations, Comparisons, Checkpoints, Events, Tokens):
+class AsyncGauntletClient(Experiments, Runs, Evaluations, Comparisons, Checkpoints, Datasets, Events, Tokens):
     """A client of the service at `url` (default: `GAUNTLET_URL`, else this machine's port `GAUNTLET_PORT` or 8000).
 
     A remote service is reached through the environment's proxy, if it names one, unless `proxied` is False; loopback

@@ -6,6 +6,7 @@ from typing import Self
 from client.synchronous.checkpoints import Checkpoints
 from client.synchronous.comparisons import Comparisons
 from client.synchronous.connection import Connection
+from client.synchronous.datasets import Datasets
 from client.synchronous.evaluations import Evaluations
 from client.synchronous.events import Events
 from client.synchronous.experiments import Experiments
@@ -13,7 +14,7 @@ from client.synchronous.runs import Runs
 from client.synchronous.tokens import Tokens
 
 
-class GauntletClient(Experiments, Runs, Evaluations, Comparisons, Checkpoints, Events, Tokens):
+class GauntletClient(Experiments, Runs, Evaluations, Comparisons, Checkpoints, Datasets, Events, Tokens):
     """A client of the service at `url` (default: `GAUNTLET_URL`, else this machine's port `GAUNTLET_PORT` or 8000).
 
     A remote service is reached through the environment's proxy, if it names one, unless `proxied` is False; loopback
