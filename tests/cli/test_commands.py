@@ -163,7 +163,7 @@ def test_a_fault_of_a_card_is_told_with_its_line(gauntlet: Any, tmp_path: Path) 
         (["report", "run_01jz"], "run_01jz is the id of a run; that of an experiment is needed here."),
         (["weights", "exp_01jz", "file"], "exp_01jz is the id of an experiment; that of a checkpoint is needed here."),
         (["transfer", "ckpt_1", "eval_1"], "eval_1 is the id of an evaluation"),
-        (["show", "quickstart"], "quickstart is no id: ids begin with exp_, run_, eval_, ckpt_."),
+        (["show", "quickstart"], "quickstart is no id: ids begin with exp_, run_, eval_, ckpt_, dset_, local_."),
         (["watch", "run_01jz"], "One experiment can be watched, or any evaluations."),
         (["watch", "exp_01jz", "exp_02jz"], "One experiment can be watched"),
         (["classify", "missing.png", "--checkpoint", "ckpt_1"], "missing.png"),
