@@ -5,6 +5,8 @@ from typing import Protocol
 from store.errors import NotYours
 from store.tokens import Caller
 
+_CALLED = {"Dataset": "data set"}
+
 
 class Owned(Protocol):
     """A row with an owner, None where it was made without a login."""
@@ -26,4 +28,5 @@ def require_may_change(caller: Caller | None, row: Owned) -> None:
     """
     if caller is None or row.owner in (None, caller.owner) or caller.may("admin"):
         return
-    raise NotYours(type(row).__name__.lower(), row.id, row.owner or "nobody")
+    kind = type(row).__name__
+    raise NotYours(_CALLED.get(kind, kind.lower()), row.id, row.owner or "nobody")

@@ -8,8 +8,9 @@ from fastapi.testclient import TestClient
 
 from gauntlet.spec.evaluation import EvaluationRequest
 from service.settings import ServiceSettings
-from store import checkpoints, evaluation_requests
+from store import checkpoints, datasets, evaluation_requests
 from store.database import Database
+from store.datasets import Received
 from store.files import StoredFile
 from store.models import new_id
 from tests.evaluations import FGSM, card
@@ -47,12 +48,14 @@ def made_by(
         checkpoint = checkpoints.add_imported(session, new_id("ckpt"), card("theirs"), weights, owner=owner).id
         request = EvaluationRequest.model_validate({"checkpoint": checkpoint, "attacks": [FGSM]})
         (evaluation,) = evaluation_requests.create(session, request, None, owner=owner).evaluations
+        dataset = datasets.add(session, new_id("dset"), Received("theirs", "0" * 64, 1, owner=owner)).id
     database.close()
     return {
         "experiment_id": experiment,
         "run_id": run["id"],
         "checkpoint_id": checkpoint,
         "evaluation_id": evaluation.id,
+        "dataset_id": dataset,
     }
 
 

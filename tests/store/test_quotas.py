@@ -48,7 +48,7 @@ def test_what_an_owner_has_is_counted(database: Database, tiny_spec: ExperimentS
     assert use(database, "ada") == Used(2, 27, 0)
     with database.writing() as session:
         runs.cancel(session, other)
-        runs.forget_states_of_ended(session)
+        runs.forget_states_of_ended(session, older_than_s=-1)
     assert use(database, "ada") == Used(1, 20, 0)
     assert (use(database, "bob"), use(database, None), use(database, "eve")) == (
         Used(1, 0, 0),
