@@ -1,11 +1,13 @@
 """All runs of an experiment at once, and the best of it, as lists and figures show them."""
 
 import pytest
+from sqlalchemy import delete, event
 
 from gauntlet.spec.experiment import ExperimentSpec
 from store import evaluations, experiments, series
 from store.database import Database
 from store.errors import NotFound
+from store.models import Evaluation, EvaluationBatch
 from tests.evaluations import batch, recorded
 from tests.store.recorded import FGSM, record, submit, train, train_and_evaluate
 
@@ -42,3 +44,31 @@ def test_an_experiment_shows_its_most_robust_checkpoint(database: Database, tiny
     assert (after.best.robust.value, after.best.robust.n) == (0.5, 4)
     assert (after.best.objective, after.best.attack) == ("cross_entropy", "FGSM at ε = 8/255 (L∞)")
     assert after.best.suspect is False
+
+
+def test_outcomes_are_read_again_only_after_another(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """A list is asked for again and again: the outcomes of a thousand evaluations are read once."""
+    experiment, held = train_and_evaluate(database, tiny_spec)
+    recorded(database, held, batch("natural", 0, range(4), range(4)), batch("fgsm@8/255", 0, range(4), (0, 1, 9, 9)))
+    read: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "outcome" in statement and "worst_cases" in statement:
+            read.append(statement)
+
+    def shown() -> tuple[float | None, int]:
+        read.clear()
+        with database.reading() as session:
+            event.listen(session.get_bind(), "before_cursor_execute", note)
+            (found,) = experiments.show(session, [experiments.get(session, experiment)])
+            event.remove(session.get_bind(), "before_cursor_execute", note)
+        return found.best.robust.value if found.best else None, len(read)
+
+    assert shown() == (None, 0)
+    with database.writing() as session:
+        evaluations.complete(session, held)
+    assert [shown(), shown()] == [(0.5, 1), (0.5, 0)]
+    with database.writing() as session:
+        session.execute(delete(EvaluationBatch).where(EvaluationBatch.evaluation_id == held.id))
+        session.execute(delete(Evaluation).where(Evaluation.id == held.id))
+    assert shown() == (None, 0)
