@@ -15,6 +15,8 @@ from store.token_text import digest
 from store.tokens import Caller, caller_of
 
 _RANDOM_BYTES = 32
+# More than anybody has browsers; a script that logs in each time that it asks fills no table.
+_MOST_OF_A_TOKEN = 50
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -27,7 +29,10 @@ class Begun(NamedTuple):
 
 
 def begin(session: Session, key: bytes, caller: Caller, *, lasts_s: float) -> Begun:
-    """Let a browser show a secret in the place of the caller's token; ended sessions are forgotten."""
+    """Let a browser show a secret in the place of the caller's token.
+
+    Ended sessions are forgotten, and the oldest of a token that has begun too many.
+    """
     now = session.execute(select(db_now())).scalar_one()
     session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= now))
     secret = secrets.token_urlsafe(_RANDOM_BYTES)
@@ -35,6 +40,9 @@ def begin(session: Session, key: bytes, caller: Caller, *, lasts_s: float) -> Be
     row = BrowserSession(digest=digest(secret, key), token_id=caller.token, created_at=now, expires_at=expires_at)
     session.add(row)
     session.flush()
+    ours = select(BrowserSession.digest).where(BrowserSession.token_id == caller.token)
+    older = ours.order_by(BrowserSession.created_at.desc(), BrowserSession.digest).offset(_MOST_OF_A_TOKEN)
+    session.execute(delete(BrowserSession).where(BrowserSession.digest.in_(session.scalars(older).all())))
     return Begun(secret, expires_at - now, replace(caller, expires_at=expires_at, session=row.digest))
 
 
