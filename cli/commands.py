@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli import access, checking, checkpoints, controls, datasets, evaluations, events, lists, system, tokens
+from cli import access, checking, checkpoints, controls, datasets, evaluations, events, lists, logs, system, tokens
 from cli.connection import open_client
 from cli.documents import read_spec, told_where_it_stands
 from cli.identifiers import KINDS, kind_of
@@ -86,6 +86,7 @@ for _command in (
     controls.retry,
     controls.priority,
     controls.delete,
+    logs.log,
     checkpoints.weights,
     checkpoints.classify,
     evaluations.evaluate,

@@ -6,12 +6,12 @@ finds gone what it saw just now. An experiment's own evaluations go with it alon
 
 import re
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Select, String, cast, delete, select, update
 from sqlalchemy.orm import Session
 
-from store import events
+from store import events, job_logs
 from store.database import db_now, take_turn
 from store.errors import Refused
 from store.events import News
@@ -66,11 +66,13 @@ def delete_experiment(session: Session, experiment: Experiment) -> None:
     for some in _parts(of_it[Evaluation]):
         session.execute(delete(EvaluationBatch).where(EvaluationBatch.evaluation_id.in_(some)))
         session.execute(delete(Evaluation).where(Evaluation.id.in_(some)))
+        job_logs.forget(session, some)
     for some in _parts(of_it[Run]):
         session.execute(delete(Checkpoint).where(Checkpoint.run_id.in_(some)))
         session.execute(delete(EpochMetrics).where(EpochMetrics.run_id.in_(some)))
         session.execute(delete(Event).where(Event.subject.in_(some), Event.type.in_(events.NOTES)))
         session.execute(delete(Run).where(Run.id.in_(some)))
+        job_logs.forget(session, some)
     session.execute(delete(Experiment).where(Experiment.id == experiment.id))
     _discard(session, of_it[Run])
     _tell(session, "experiment", experiment.id, None)
@@ -115,6 +117,7 @@ def delete_evaluation(session: Session, evaluation: Evaluation) -> None:
         raise Refused(f"The evaluation {evaluation.id} is {evaluation.status}; cancel it first.")
     session.execute(delete(EvaluationBatch).where(EvaluationBatch.evaluation_id == evaluation.id))
     session.execute(delete(Evaluation).where(Evaluation.id == evaluation.id))
+    job_logs.forget(session, [evaluation.id])
     # It may be retried once more.
     session.execute(update(Evaluation).where(Evaluation.retried_by == evaluation.id).values(retried_by=None))
     _tell(session, "evaluation", evaluation.id, None)
@@ -157,10 +160,9 @@ def _standing_on(session: Session, identifiers: Collection[str], *, within: str 
 
 def _specs(session: Session, within: str | None) -> Iterator[tuple[str, str]]:
     """The ids and specs, as texts, of all experiments and evaluations that name checkpoints in them."""
-    query: Select[Any]
     for model, place in ((Experiment, Experiment.id), (Evaluation, Evaluation.experiment_id)):
         text = cast(model.spec, String)
-        query = select(model.id, text).where(text.contains("ckpt_", autoescape=True))
+        query: Select[str, str] = select(model.id, text).where(text.contains("ckpt_", autoescape=True))
         if within is not None:
             query = query.where(place.is_distinct_from(within))
         for row in session.execute(query, execution_options={"yield_per": _AT_ONCE}):
@@ -174,7 +176,7 @@ def _require_none(what: str, who: str, found: Iterable[str]) -> None:
         raise Refused(f"{who} {what}: {', '.join(told[:_MOST_TOLD])}{more}.")
 
 
-def _ids_of(model: type[Run] | type[Evaluation], experiment: str) -> Select[Any]:
+def _ids_of(model: type[Run] | type[Evaluation], experiment: str) -> Select[str]:
     return select(model.id).where(model.experiment_id == experiment)
 
 

@@ -1,10 +1,11 @@
 """Log lines on stderr, alike in every process: when, how grave, who, what; a line each, but for tracebacks."""
 
 import logging
+import sys
 import time
 from typing import Final
 
-from store.texts import masked, plain
+from store.texts import masked, plain, without_paths
 
 _LONGEST_MESSAGE: Final = 4_000
 _LONGEST_TRACEBACK: Final = 10_000
@@ -42,3 +43,18 @@ class _Lines(logging.Formatter):
         # Its end says what the error was. Escapes may make it longer than it is, up to six times.
         text = masked(super().formatException(ei)[-2 * _LONGEST_TRACEBACK :])
         return plain(text[-_LONGEST_TRACEBACK:], at_most=6 * _LONGEST_TRACEBACK)
+
+
+class ForUsers(_Lines):
+    """The same for readers who have no business with the machine: no paths of it, no lines of code."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, or more where a message has line breaks of its own."""
+        shown = logging.makeLogRecord(record.__dict__ | {"exc_info": None, "exc_text": None, "stack_info": None})
+        text = without_paths(super().format(shown))
+        return f"{text} (The worker's own log says where in the code.)" if record.exc_info else text
+
+
+def complain(message: str) -> None:
+    """Write to standard error what a handler of log lines has to say of itself."""
+    sys.stderr.write(f"{message}\n")

@@ -30,6 +30,7 @@ from store.jobs import Claim
 from worker.devices import choose_device
 from worker.evaluation_job import evaluate_checkpoint
 from worker.heartbeat import Heartbeat, Stopped, end
+from worker.job_log import JobLog
 from worker.settings import WorkerSettings
 from worker.training_job import train_run
 
@@ -61,14 +62,19 @@ def main(settings: WorkerSettings, held: Claim) -> None:
     logs.configure(f"{held.id} attempt {held.token}")
     started = time.monotonic()
     database = Database(settings.database_url)
-    heartbeat = Heartbeat(database, held, settings)
+    log = JobLog(database, held)
+    logging.getLogger().addHandler(log)
+    heartbeat = Heartbeat(database, held, settings, log)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: heartbeat.stop("shutdown"))
     torch.set_num_threads(settings.threads_per_job)
-    with heartbeat:
-        _work(database, held, settings, heartbeat)
-    with database.reading() as session:
-        logger.info("After %.1f s: %s", time.monotonic() - started, jobs.end_of(session, held))
+    try:
+        with heartbeat:
+            _work(database, held, settings, heartbeat)
+        with database.reading() as session:
+            logger.info("After %.1f s: %s", time.monotonic() - started, jobs.end_of(session, held))
+    finally:
+        log.store_last()
     database.close()
 
 

@@ -19,6 +19,7 @@ from store import jobs
 from store.database import Database
 from store.errors import LeaseLost
 from store.jobs import Asked, Claim, JobProgress
+from worker.job_log import JobLog
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -36,9 +37,10 @@ class Stopped(Exception):
 
 
 class Heartbeat:
-    """Beats while its `with` block runs."""
+    """Beats while its `with` block runs, and has the job's log stored with every beat."""
 
-    def __init__(self, database: Database, held: Claim, settings: WorkerSettings) -> None:
+    def __init__(self, database: Database, held: Claim, settings: WorkerSettings, log: JobLog | None = None) -> None:
+        self._log = log
         self._database = database
         self._held = held
         self._settings = settings
@@ -98,6 +100,8 @@ class Heartbeat:
                 # Nobody is left to restart this job or to count it; the lease runs out and another worker takes it.
                 os._exit(ORPHANED)
             self._renew()
+            if self._log is not None:
+                self._log.store()
             if self._stop_since is not None and time.monotonic() - self._stop_since > self._settings.stop_grace_s:
                 self._end_in_its_stead()
 
@@ -135,6 +139,8 @@ class Heartbeat:
                 end(self._database, self._held, self._reason)
         except Exception:
             logger.exception("The end of %s could not be written; its lease will run out.", self._held.id)
+        if self._log is not None:
+            self._log.store_last()
         os._exit(0)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 
-from store import jobs, turns
+from store import job_logs, jobs, turns
 from store.database import Database
 from store.errors import LeaseLost
 from store.jobs import Claim
@@ -213,8 +213,11 @@ class JobProcesses:
                 jobs.release(session, job.held, "worker_shutdown")
             else:
                 jobs.abandon(session, job.held, fault, retry_s=self._settings.retry_s)
-        with self._database.reading() as session:
-            logger.error("%s: %s Now %s", job.held.id, fault, jobs.end_of(session, job.held))
+        with self._database.writing() as session:
+            told = f"{fault} Now {jobs.end_of(session, job.held)}"
+            # Its own process could tell no more.
+            job_logs.append(session, job.held.id, [told])
+        logger.error("%s: %s", job.held.id, told)
 
 
 def _ending(exit_code: int | None) -> str:

@@ -72,3 +72,7 @@ class Evaluations:
     async def delete_evaluation(self, identifier: str) -> None:
         """Delete an evaluation that was asked for by itself and has ended; `Refused` says what stands against it."""
         await self._http.send("DELETE", place("evaluations", identifier))
+
+    async def evaluation_log(self, identifier: str, *, after: int = 0) -> str:
+        """What the attempts of an evaluation logged, at most a thousand lines, without the first `after`."""
+        return await self._http.text(place("evaluations", identifier, "log"), after=str(after))

@@ -44,3 +44,7 @@ class Runs:
     def metrics_csv(self, run: str) -> str:
         """The same as CSV."""
         return self._http.text(place("runs", run, "metrics"), format="csv")
+
+    def run_log(self, identifier: str, *, after: int = 0) -> str:
+        """What the attempts of a run logged, at most a thousand lines, without the first `after`."""
+        return self._http.text(place("runs", identifier, "log"), after=str(after))

@@ -9,6 +9,7 @@ from store.models.base import STATUSES, Base, new_id
 from store.models.datasets import Dataset
 from store.models.events import Event
 from store.models.files import DiscardedFolder
+from store.models.job_logs import LoggedLines
 from store.models.jobs import (
     Checkpoint,
     EpochMetrics,
@@ -35,6 +36,7 @@ __all__ = [
     "Experiment",
     "ExperimentLabel",
     "Job",
+    "LoggedLines",
     "Run",
     "Token",
     "Upload",

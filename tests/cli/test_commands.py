@@ -44,6 +44,8 @@ def test_a_file_is_submitted_listed_and_cancelled(
     assert gauntlet("retry", run.id).output.strip() == system.client.run(run.id).retried_by
     gauntlet("cancel", submitted[0])
     assert gauntlet("retry", submitted[1]).exit_code == 1
+    assert json.loads(gauntlet("log", run.id, "--json").output) == {"id": run.id, "lines": []}
+    assert (gauntlet("log", run.id).output, gauntlet("log", submitted[0]).exit_code) == ("", 1)
     assert gauntlet("delete", submitted[0]).output == f"{submitted[0]}: deleted\n"
     assert "There is no experiment" in gauntlet("delete", submitted[0]).output
     assert gauntlet("priority", submitted[1], "low").output == f"{submitted[1]}: low\n"

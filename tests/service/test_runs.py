@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +10,9 @@ from fastapi.testclient import TestClient
 
 from gauntlet.models.checkpoints import load_model
 from gauntlet.spec.checkpoint_card import Trained
+from service.settings import ServiceSettings
+from store import job_logs
+from store.database import Database
 
 
 def test_metrics_come_epoch_by_epoch(api: TestClient, trained_run: str) -> None:
@@ -29,6 +33,22 @@ def test_events_tell_what_happened(api: TestClient, trained_run: str) -> None:
     """A run begins with what was read of its data, and its start."""
     events = api.get(f"/v1/runs/{trained_run}/events").json()["data"]
     assert [(event["kind"], event["attempt"]) for event in events[:2]] == [("data", 1), ("started", 1)]
+
+
+def test_a_log_is_text(api: TestClient, settings: ServiceSettings, tiny_document: dict[str, Any]) -> None:
+    """Line by line, without those that are known; 404 for a run that is not there."""
+    experiment = api.post("/v1/experiments", json=tiny_document).json()["id"]
+    (run,) = api.get("/v1/runs", params={"experiment": experiment}).json()["data"]
+    database = Database(settings.database_url)
+    with database.writing() as session:
+        job_logs.append(session, run["id"], ["one", "zwei …", "three"])
+    database.close()
+    whole = api.get(f"/v1/runs/{run['id']}/log")
+    assert (whole.text, whole.headers["content-type"]) == ("one\nzwei …\nthree\n", "text/plain; charset=utf-8")
+    assert api.get(f"/v1/runs/{run['id']}/log", params={"after": 1, "limit": 1}).text == "zwei …\n"
+    assert api.get(f"/v1/runs/{run['id']}/log", params={"after": 3}).text == ""
+    assert api.get("/v1/runs/run_none/log").status_code == 404
+    assert api.get("/v1/evaluations/eval_none/log").status_code == 404
 
 
 def test_weights_are_a_checkpoint_file(api: TestClient, trained_run: str, tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+"""What a job's process logs, for its users too: gathered, and stored with every heartbeat."""
+
+import logging
+import threading
+from collections import deque
+from typing import Final
+
+from store import job_logs, logs
+from store.database import Database
+from store.jobs import Claim
+
+# Ten thousand epochs have a line each of about a hundred characters.
+MOST_CHARACTERS: Final = 2_000_000
+# How it ended is told in these.
+_LAST_LINES: Final = 20
+
+
+class JobLog(logging.Handler):
+    """Keeps the lines of one attempt until they are stored; past a bound, its last lines only."""
+
+    def __init__(self, database: Database, held: Claim, *, most_characters: int = MOST_CHARACTERS) -> None:
+        super().__init__()
+        self.setFormatter(logs.ForUsers(f"attempt {held.token}"))
+        self._database = database
+        self._held = held
+        self._room = most_characters
+        self._lines: list[str] = []
+        self._last: deque[str] = deque(maxlen=_LAST_LINES)
+        self._left_out = 0
+        self._storing = threading.Lock()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a line; called with this handler's lock held."""
+        line = self.format(record)
+        if len(line) <= self._room:
+            self._room -= len(line)
+            self._lines.append(line)
+        else:
+            # Once there is no room for one, none comes after those that are kept.
+            self._room = 0
+            self._left_out += len(self._last) == _LAST_LINES
+            self._last.append(line)
+
+    def store(self) -> None:
+        """Write down what was gathered. What cannot be stored is on the worker's standard error all the same."""
+        with self._storing:
+            self.acquire()
+            lines, self._lines = self._lines, []
+            self.release()
+            self._write(lines)
+
+    def store_last(self) -> None:
+        """The same at the attempt's end, with its last lines if there were too many."""
+        self.store()
+        with self._storing:
+            if self._left_out:
+                note = f"({self._left_out} lines are left out here; the worker's own log has them.)"
+                self._write([note, *self._last])
+            else:
+                self._write(list(self._last))
+            self._last.clear()
+
+    def _write(self, lines: list[str]) -> None:
+        if not lines:
+            return
+        try:
+            with self._database.writing() as session:
+                job_logs.append(session, self._held.id, lines)
+        except Exception as error:  # noqa: BLE001  # no log is worth a job
+            # Not by a logger, which would come back here.
+            logs.complain(f"{len(lines)} lines of {self._held.id} could not be stored: {error}")
