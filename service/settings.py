@@ -114,12 +114,16 @@ class ServiceSettings(StoreSettings):
             object.__setattr__(self, "secret_key_file", self.home / "secret.key")
         return self
 
+    @property
+    def quotas(self) -> Quotas:
+        """The most that each owner may have."""
+        return Quotas(jobs=self.quota_jobs, bytes=self.quota_bytes, uploads_a_day=self.quota_uploads)
+
     def allowance_of(self, caller: Caller | None) -> Allowance:
         """What the caller may have; None is whoever comes without a login."""
         if caller is not None and caller.may("admin") and self.quota_admins == "off":
             return Allowance(Quotas(), caller.owner)
-        quotas = Quotas(jobs=self.quota_jobs, bytes=self.quota_bytes, uploads_a_day=self.quota_uploads)
-        return Allowance(quotas, None if caller is None else caller.owner)
+        return Allowance(self.quotas, None if caller is None else caller.owner)
 
     @property
     def auth_is_on(self) -> bool:

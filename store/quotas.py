@@ -20,7 +20,7 @@ _DAY_S: Final = 86_400.0
 # Jobs end by and by.
 _COME_AGAIN_S: Final = 60
 # What is kept in files, by owner.
-_STORED: Final = (
+STORED: Final = (
     (Checkpoint.owner, Checkpoint.bytes),
     (Run.owner, Run.resume_bytes),
     # Its archive until it is unpacked; of one that failed nothing stays.
@@ -144,7 +144,7 @@ def _active_jobs(session: Session, owner: str | None) -> int:
 
 
 def _stored_bytes(session: Session, owner: str | None) -> int:
-    sums = (select(func.coalesce(func.sum(size), 0)).where(whose == owner) for whose, size in _STORED)
+    sums = (select(func.coalesce(func.sum(size), 0)).where(whose == owner) for whose, size in STORED)
     return sum(int(session.scalar(total) or 0) for total in sums)
 
 

@@ -10,6 +10,8 @@ import gauntlet
 from store.broker import TASK, create_celery
 from store.database import Database
 from store.texts import masked
+from store.workers import BEAT_EVERY_S
+from worker.presence import Announcer
 from worker.processes import JobProcesses
 from worker.reconciler import reconcile
 from worker.rounds import Rounds
@@ -44,6 +46,9 @@ def create_worker(settings: WorkerSettings) -> Celery:
     unpacker = Unpacker(database, settings)
     unpacking = Rounds("unpacker", unpacker.look, _LOOK_FOR_ARCHIVES_S)
 
+    announcer = Announcer(database, settings)
+    presence = Rounds("presence", announcer.tell, BEAT_EVERY_S, at_once=True)
+
     @app.task(name=TASK)
     def work() -> None:
         processes.run()
@@ -51,6 +56,7 @@ def create_worker(settings: WorkerSettings) -> Celery:
     # Not `worker_ready`: that waits for the broker.
     @signals.worker_init.connect(weak=False)
     def start(**_: Any) -> None:
+        presence.start()
         reconciler.start()
         sweeper.start()
         unpacking.start()
@@ -63,6 +69,8 @@ def create_worker(settings: WorkerSettings) -> Celery:
         unpacking.stop()
         unpacker.stop()
         processes.shut_down()
+        presence.stop()
+        announcer.leave()
 
     # With somebody connected Celery leaves the logging as it is.
     @signals.setup_logging.connect(weak=False)

@@ -10,11 +10,12 @@ from client.asynchronous.datasets import Datasets
 from client.asynchronous.evaluations import Evaluations
 from client.asynchronous.events import Events
 from client.asynchronous.experiments import Experiments
+from client.asynchronous.overview import Overview
 from client.asynchronous.runs import Runs
 from client.asynchronous.tokens import Tokens
 
 
-class AsyncGauntletClient(Experiments, Runs, Evaluations, Comparisons, Checkpoints, Datasets, Events, Tokens):
+class AsyncGauntletClient(Experiments, Runs, Evaluations, Comparisons, Checkpoints, Datasets, Events, Overview, Tokens):
     """A client of the service at `url` (default: `GAUNTLET_URL`, else this machine's port `GAUNTLET_PORT` or 8000).
 
     A remote service is reached through the environment's proxy, if it names one, unless `proxied` is False; loopback

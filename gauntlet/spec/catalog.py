@@ -21,6 +21,7 @@ _CHOSEN: Final[Mapping[str, tuple[str | int, ...]]] = {
     "objectives": ("objectives", 0),
     "adversaries": ("adversary",),
     "optimizers": ("training", "optimizer"),
+    "schedules": ("training", "schedule"),
     "attacks": ("evaluation", "attacks", 0),
 }
 _SENTENCE = re.compile(r"(.+?[.:])(?= [A-Z`]|$)", re.DOTALL)
@@ -78,6 +79,7 @@ class Catalog(_Value):
     objectives: tuple[CatalogEntry, ...]
     adversaries: tuple[CatalogEntry, ...]
     optimizers: tuple[CatalogEntry, ...]
+    schedules: tuple[CatalogEntry, ...]
     attacks: tuple[CatalogEntry, ...]
     presets: tuple[CatalogPreset, ...]
 
@@ -97,7 +99,7 @@ def catalog() -> Catalog:
         )
         for name, preset in PRESETS.items()
     )
-    return Catalog(**chosen, presets=presets)
+    return Catalog.model_validate({**chosen, "presets": presets})
 
 
 def _entry(model: type[BaseModel]) -> CatalogEntry:

@@ -20,6 +20,7 @@ from store.models.jobs import (
     Job,
     Run,
 )
+from store.models.workers import Worker
 
 __all__ = [
     "STATUSES",
@@ -40,5 +41,6 @@ __all__ = [
     "Run",
     "Token",
     "Upload",
+    "Worker",
     "new_id",
 ]

@@ -1,0 +1,31 @@
+"""/v1/workers, /v1/usage and /v1/catalog: who works, what that takes, and what can be asked for."""
+
+from fastapi import APIRouter
+
+from gauntlet.resources import Page, Usage, Worker
+from gauntlet.spec.catalog import Catalog, catalog
+from service.dependencies import DatabaseDep, SettingsDep
+from service.routing import Route
+from store import usage, workers
+
+router = APIRouter(prefix="/v1", tags=["overview"], route_class=Route)
+
+
+@router.get("/workers")
+def list_workers(database: DatabaseDep) -> Page[Worker]:
+    """Every worker that was seen within a day, by name, with the jobs that it has; at most 1,000."""
+    with database.reading() as session:
+        return Page(data=tuple(workers.show(session)), has_more=False, next=None)
+
+
+@router.get("/usage")
+def get_usage(database: DatabaseDep, settings: SettingsDep) -> Usage:
+    """Jobs by status, the queue, what each owner has and may have, and the room on the disk."""
+    with database.reading() as session:
+        return usage.show(session, settings.quotas, settings.storage)
+
+
+@router.get("/catalog")
+def get_catalog() -> Catalog:
+    """Everything that a spec can choose among, with its fields, defaults and bounds; and the presets."""
+    return catalog()

@@ -1,0 +1,63 @@
+"""What there is and what it takes: jobs by status, the queue, and what each owner has."""
+
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from gauntlet import resources
+from store import jobs
+from store.database import db_now
+from store.models import Evaluation, Experiment, Run
+from store.quotas import STORED, Quotas, used
+
+
+def show(session: Session, quotas: Quotas, storage: Path) -> resources.Usage:
+    """All of it at this moment; the room on the disk where this process sees it."""
+    return resources.Usage(
+        runs=_by_status(session, Run),
+        evaluations=_by_status(session, Evaluation),
+        queue=_queue(session),
+        owners=tuple(_of_owner(session, owner) for owner in _owners(session)),
+        quotas=resources.OwnerQuotas(**vars(quotas)),
+        disk=_disk(storage),
+    )
+
+
+def _by_status(session: Session, model: jobs.JobModel) -> dict[Any, int]:
+    counts = session.execute(select(model.status, func.count()).group_by(model.status))
+    return {status: int(count) for status, count in counts}
+
+
+def _queue(session: Session) -> resources.Queue:
+    """What waits, also for its next attempt, and since when the oldest of it was queued."""
+    waiting, oldest, now = 0, None, session.scalar(select(db_now())) or 0.0
+    for model in jobs.JOB_MODELS.values():
+        count, since = session.execute(
+            select(func.count(), func.min(model.created_at)).where(model.status == "queued")
+        ).one()
+        waiting += count
+        oldest = min((each for each in (oldest, since) if each is not None), default=None)
+    return resources.Queue(waiting=waiting, oldest_s=None if oldest is None else max(0.0, now - oldest))
+
+
+def _owners(session: Session) -> list[str | None]:
+    """Everybody who has something, nobody last."""
+    whose = [Experiment.owner, *(model.owner for model in jobs.JOB_MODELS.values()), *(owner for owner, _ in STORED)]
+    seen = Counter(owner for column in whose for owner in session.scalars(select(column).distinct()))
+    return [*sorted(owner for owner in seen if owner is not None), *((None,) if None in seen else ())]
+
+
+def _of_owner(session: Session, owner: str | None) -> resources.OwnerUsage:
+    return resources.OwnerUsage(owner=owner, **vars(used(session, owner)))
+
+
+def _disk(storage: Path) -> resources.Disk | None:
+    try:
+        total, _, free = shutil.disk_usage(storage)
+    except OSError:
+        return None
+    return resources.Disk(total_bytes=total, free_bytes=free)

@@ -1,0 +1,33 @@
+"""Workers, usage and the catalog over HTTP."""
+
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+from service.settings import ServiceSettings
+from store import workers
+from store.database import Database
+from store.workers import Presence
+
+
+def test_workers_are_listed(api: TestClient, settings: ServiceSettings) -> None:
+    """Those that say that they live."""
+    assert api.get("/v1/workers").json()["data"] == []
+    database = Database(settings.database_url)
+    with database.writing() as session:
+        workers.enter(session, Presence("here:1", 4, "0.1"))
+    database.close()
+    (worker,) = api.get("/v1/workers").json()["data"]
+    assert (worker["name"], worker["alive"], worker["slots"], worker["jobs"]) == ("here:1", True, 4, [])
+    assert worker["started_at"] == worker["seen_at"]
+
+
+def test_usage_and_catalog_are_answered(api: TestClient, tiny_document: dict[str, Any]) -> None:
+    """What waits, and what can be asked for."""
+    api.post("/v1/experiments", json=tiny_document)
+    usage = api.get("/v1/usage").json()
+    assert (usage["runs"], usage["queue"]["waiting"]) == ({"queued": 1}, 1)
+    assert [each["owner"] for each in usage["owners"]] == [None]
+    catalog = api.get("/v1/catalog").json()
+    assert {"paper", "quickstart"} == {preset["name"] for preset in catalog["presets"]}
+    assert "resnet18" in {entry["name"] for entry in catalog["architectures"]}

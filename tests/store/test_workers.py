@@ -1,0 +1,94 @@
+"""Who works and what that takes, on both databases."""
+
+import pytest
+from sqlalchemy import update
+
+from gauntlet.spec.experiment import ExperimentSpec
+from store import experiments, jobs, usage, workers
+from store.database import Database, db_now
+from store.models import Worker
+from store.quotas import Quotas
+from store.workers import Presence
+from tests.store.recorded import submit, train_and_evaluate
+
+ONE = Presence("host:1", 2, "0.1")
+
+
+def shown(database: Database) -> list[object]:
+    with database.reading() as session:
+        return [(row.name, row.alive, row.device, [job.kind for job in row.jobs]) for row in workers.show(session)]
+
+
+def beat(database: Database, worker: Presence) -> None:
+    with database.writing() as session:
+        workers.beat(session, worker)
+
+
+def age(database: Database, name: str, seconds: float) -> None:
+    with database.writing() as session:
+        session.execute(update(Worker).where(Worker.name == name).values(seen_at=db_now() - seconds))
+
+
+def test_a_worker_lives_as_long_as_it_says_so(database: Database) -> None:
+    """It is dead half a minute after its last word, alive with the next, and gone when it stops."""
+    with database.writing() as session:
+        workers.enter(session, ONE)
+    assert shown(database) == [("host:1", True, None, [])]
+    age(database, "host:1", 40)
+    assert shown(database) == [("host:1", False, None, [])]
+    beat(database, ONE)
+    assert shown(database) == [("host:1", True, None, [])]
+    with database.writing() as session:
+        workers.leave(session, "host:1")
+    assert shown(database) == []
+
+
+def test_who_was_not_seen_for_a_day_is_forgotten(database: Database) -> None:
+    """When another one comes; and comes back as a new one with its next word."""
+    beat(database, ONE)
+    age(database, "host:1", 90_000)
+    with database.writing() as session:
+        workers.enter(session, Presence("host:2", 1, "0.1"))
+    assert [name for name, *_ in shown(database)] == ["host:2"]
+    beat(database, ONE)
+    assert [name for name, *_ in shown(database)] == ["host:1", "host:2"]
+
+
+def test_a_worker_shows_its_jobs_and_their_device(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """As long as it holds them; the device stays."""
+    _, held = submit(database, tiny_spec)
+    holder = Presence("worker", 1, "0.1")
+    beat(database, holder)
+    with database.writing() as session:
+        jobs.note_device(session, held, "a GPU")
+    beat(database, holder)
+    assert shown(database) == [("worker", True, "a GPU", ["run"])]
+    with database.writing() as session:
+        jobs.finish(session, held, "failed", "internal_error")
+    beat(database, holder)
+    assert shown(database) == [("worker", True, "a GPU", [])]
+
+
+def test_usage_counts_what_there_is(
+    database: Database, tiny_spec: ExperimentSpec, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Jobs by status, the queue with its age, each owner's part and the quotas; the disk, where there is one."""
+    quotas = Quotas(jobs=5, bytes=0, uploads_a_day=7)
+    home = tmp_path_factory.getbasetemp()
+    with database.reading() as session:
+        empty = usage.show(session, quotas, home / "nowhere")
+    assert (empty.runs, empty.queue.waiting, empty.queue.oldest_s, empty.owners, empty.disk) == ({}, 0, None, (), None)
+    train_and_evaluate(database, tiny_spec)
+    for _ in range(2):
+        with database.writing() as session:
+            experiments.create(session, tiny_spec, None, owner="ada")
+    with database.reading() as session:
+        told = usage.show(session, quotas, home)
+    assert (told.runs, told.evaluations) == ({"succeeded": 1, "queued": 2}, {"running": 1})
+    assert told.queue.waiting == 2
+    assert told.queue.oldest_s is not None
+    assert 0 <= told.queue.oldest_s < 60
+    assert [(each.owner, each.jobs, each.bytes) for each in told.owners] == [("ada", 2, 0), (None, 1, 20)]
+    assert (told.quotas.jobs, told.quotas.uploads_a_day) == (5, 7)
+    assert told.disk is not None
+    assert 0 < told.disk.free_bytes <= told.disk.total_bytes
