@@ -437,10 +437,10 @@ class Worker(Resource):
 
 
 class Queue(Resource):
-    """How many jobs wait, and how long the oldest of them has been there."""
+    """How many jobs wait, and since when the oldest of them has been there."""
 
     waiting: int
-    oldest_s: float | None
+    oldest_at: datetime | None
 
 
 class OwnerUsage(Resource):
@@ -461,7 +461,7 @@ class OwnerQuotas(Resource):
 
 
 class Disk(Resource):
-    """The disk that checkpoints are on."""
+    """The disk that checkpoints are on; what is free to two digits."""
 
     total_bytes: int
     free_bytes: int

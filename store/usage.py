@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from gauntlet import resources
 from store import jobs
-from store.database import db_now
 from store.models import Evaluation, Experiment, Run
 from store.quotas import STORED, Quotas, used
+from store.times import as_datetime
 
 
 def show(session: Session, quotas: Quotas, storage: Path) -> resources.Usage:
@@ -34,14 +34,14 @@ def _by_status(session: Session, model: jobs.JobModel) -> dict[Any, int]:
 
 def _queue(session: Session) -> resources.Queue:
     """What waits, also for its next attempt, and since when the oldest of it was queued."""
-    waiting, oldest, now = 0, None, session.scalar(select(db_now())) or 0.0
+    waiting, oldest = 0, None
     for model in jobs.JOB_MODELS.values():
         count, since = session.execute(
             select(func.count(), func.min(model.created_at)).where(model.status == "queued")
         ).one()
         waiting += count
         oldest = min((each for each in (oldest, since) if each is not None), default=None)
-    return resources.Queue(waiting=waiting, oldest_s=None if oldest is None else max(0.0, now - oldest))
+    return resources.Queue(waiting=waiting, oldest_at=as_datetime(oldest))
 
 
 def _owners(session: Session) -> list[str | None]:
@@ -56,8 +56,10 @@ def _of_owner(session: Session, owner: str | None) -> resources.OwnerUsage:
 
 
 def _disk(storage: Path) -> resources.Disk | None:
+    """The room to two digits: it changes all the time by a little, and whoever asks again should hear of more only."""
     try:
         total, _, free = shutil.disk_usage(storage)
     except OSError:
         return None
-    return resources.Disk(total_bytes=total, free_bytes=free)
+    step = 10 ** max(0, len(str(free)) - 2)
+    return resources.Disk(total_bytes=total, free_bytes=free // step * step)

@@ -1,5 +1,7 @@
 """Who works and what that takes, on both databases."""
 
+from datetime import UTC, datetime
+
 import pytest
 from sqlalchemy import update
 
@@ -77,7 +79,7 @@ def test_usage_counts_what_there_is(
     home = tmp_path_factory.getbasetemp()
     with database.reading() as session:
         empty = usage.show(session, quotas, home / "nowhere")
-    assert (empty.runs, empty.queue.waiting, empty.queue.oldest_s, empty.owners, empty.disk) == ({}, 0, None, (), None)
+    assert (empty.runs, empty.queue.waiting, empty.queue.oldest_at, empty.owners, empty.disk) == ({}, 0, None, (), None)
     train_and_evaluate(database, tiny_spec)
     for _ in range(2):
         with database.writing() as session:
@@ -86,8 +88,8 @@ def test_usage_counts_what_there_is(
         told = usage.show(session, quotas, home)
     assert (told.runs, told.evaluations) == ({"succeeded": 1, "queued": 2}, {"running": 1})
     assert told.queue.waiting == 2
-    assert told.queue.oldest_s is not None
-    assert 0 <= told.queue.oldest_s < 60
+    assert told.queue.oldest_at is not None
+    assert told.queue.oldest_at <= datetime.now(UTC)
     assert [(each.owner, each.jobs, each.bytes) for each in told.owners] == [("ada", 2, 0), (None, 1, 20)]
     assert (told.quotas.jobs, told.quotas.uploads_a_day) == (5, 7)
     assert told.disk is not None
