@@ -32,11 +32,8 @@ from service.routes import (
     guide,
     health,
     index,
-<<<<<<< HEAD
     logs,
-=======
     overview,
->>>>>>> 0df2555 (Say who works, what there is and what can be asked for)
     page,
     runs,
     session,
@@ -111,11 +108,8 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
         guide,
         health,
         index,
-<<<<<<< HEAD
         logs,
-=======
         overview,
->>>>>>> 0df2555 (Say who works, what there is and what can be asked for)
         page,
         session,
         tokens,

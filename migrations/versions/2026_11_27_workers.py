@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_27_workers"
-down_revision = "2026_11_27_deletions"
+down_revision = "2026_11_27_logged_lines"
 branch_labels = None
 depends_on = None
 
