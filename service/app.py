@@ -16,6 +16,7 @@ from service.answers import document
 from service.classification import Classifier
 from service.edge import Edge
 from service.images import Decoder
+from service.metrics import Metrics
 from service.readiness import Readiness
 from service.routes import (
     attacked_images,
@@ -33,6 +34,7 @@ from service.routes import (
     health,
     index,
     logs,
+    metrics,
     overview,
     page,
     runs,
@@ -88,6 +90,7 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
     app.state.audit = app.state.access.audit
     app.state.readiness = Readiness(app.state.database)
     app.state.streams = Streams(app.state.database, most=most_streams)
+    app.state.metrics = Metrics(settings, app.state.database, app.state.streams)
     app.state.decoder = Decoder(most_pixels=settings.max_image_pixels, most_seconds=settings.max_decoding_s)
     app.state.classifier = Classifier()
     app.state.celery = create_celery(settings.broker_url, socket_timeout_s=_BROKER_PATIENCE_S)
@@ -109,6 +112,7 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
         health,
         index,
         logs,
+        metrics,
         overview,
         page,
         session,
@@ -117,7 +121,7 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
     ):
         app.include_router(routes.router)
     document(app)
-    app.add_middleware(Edge, settings=settings, access=app.state.access)
+    app.add_middleware(Edge, settings=settings, access=app.state.access, answered=app.state.metrics.note)
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     return app

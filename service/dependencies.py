@@ -15,6 +15,7 @@ from service.access import Access
 from service.audit import Audit
 from service.classification import Classifier
 from service.images import Decoder
+from service.metrics import Metrics
 from service.readiness import Readiness
 from service.settings import ServiceSettings
 from service.streams import Streams
@@ -70,6 +71,11 @@ async def _allowance(request: Request) -> Allowance:
     return settings.allowance_of(request.state.caller)
 
 
+async def _metrics(request: Request) -> Metrics:
+    metrics: Metrics = request.app.state.metrics
+    return metrics
+
+
 async def _streams(request: Request) -> Streams:
     streams: Streams = request.app.state.streams
     return streams
@@ -87,6 +93,7 @@ async def _owner(request: Request) -> str | None:
 
 SettingsDep = Annotated[ServiceSettings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
+MetricsDep = Annotated[Metrics, Depends(_metrics)]
 StreamsDep = Annotated[Streams, Depends(_streams)]
 CeleryDep = Annotated[Celery, Depends(_celery)]
 ClassifierDep = Annotated[Classifier, Depends(_classifier)]

@@ -1,6 +1,8 @@
 """The outermost layer: lets in what is meant for this service, bounds its body, and answers what nobody caught."""
 
 import logging
+import time
+from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -17,11 +19,18 @@ logger = logging.getLogger(__name__)
 class Edge:
     """ASGI middleware around the whole app."""
 
-    def __init__(self, app: ASGIApp, settings: ServiceSettings, access: Access) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: ServiceSettings,
+        access: Access,
+        answered: Callable[[Scope, int, float], None] | None = None,
+    ) -> None:
         self._app = app
         self._settings = settings
         self._access = access
         self._door = Door(settings)
+        self._answered = answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -29,12 +38,21 @@ class Edge:
             return
         exchange = Exchange(scope, receive, send, limit=self._limit(scope["path"]))
         scope.setdefault("state", {})["request_id"] = exchange.request_id
+        asked = _head_as_get(scope)
+        started = time.monotonic()
+        try:
+            await self._answer(scope, asked, exchange)
+        finally:
+            if self._answered is not None and exchange.status and not exchange.is_stream:
+                self._answered({**asked, "method": scope["method"]}, exchange.status, time.monotonic() - started)
+
+    async def _answer(self, scope: Scope, asked: Scope, exchange: Exchange) -> None:
         try:
             self._door.require_welcome(scope)
             require_no_token_in_url(scope)
             await self._access.require_allowed(scope)
             exchange.require_bounded_length()
-            await self._app(_head_as_get(scope), exchange.receive, Freshness(scope, exchange.send).send)
+            await self._app(asked, exchange.receive, Freshness(scope, exchange.send).send)
         except ServiceError as error:
             await exchange.refuse(error)
         except (BodyTooLarge, NoMoreWanted):

@@ -16,6 +16,7 @@ from service.errors import MEDIA_TYPE, ServiceError, problem
 from service.headers import with_manners
 
 _ID = b"x-request-id"
+_STREAM = b"text/event-stream"
 _PIECE = 65_536
 _WORDS = {
     http.HTTPStatus.BAD_REQUEST: "A header of the request cannot be read as what it should be.",
@@ -45,6 +46,8 @@ class Exchange:
         self._send = send
         self._received = 0
         self._answered = False
+        self.status = 0
+        self.is_stream = False
         self._replaced = False
 
     @property
@@ -121,6 +124,9 @@ class Exchange:
 
     async def _start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self._answered = True
+        self.status = status
+        headers = list(headers)
+        self.is_stream = (b"content-type", _STREAM) in ((name, value[: len(_STREAM)]) for name, value in headers)
         told = with_manners([*headers, (_ID, self.request_id.encode())])
         if self._unread:
             # What still comes of the body is dropped (`service.connections`), and no other request can follow it.
