@@ -12,6 +12,7 @@ from service.app import create_app
 from service.settings import ServiceSettings
 from store import checkpoints
 from store.database import Database
+from store.files import StoredFile
 from store.models import new_id
 from tests.evaluations import FGSM, card
 from tests.imports import write_import
@@ -82,7 +83,7 @@ def test_admins_are_held_to_quotas_unless_a_setting_says_otherwise(
 
 def test_imports_are_held_against_bytes_and_uploads(settings: ServiceSettings, tiny_document: dict[str, Any]) -> None:
     """A refused import leaves neither row nor file; who has more than is allowed trains nothing more either."""
-    held = settings.model_copy(update={"quota_bytes": 10})
+    held = settings.model_copy(update={"quota_bytes": 10, "quota_uploads": 1})
     with TestClient(create_app(held)) as api:
         refused = post(api, WEIGHTS, CARD)
         assert (refused.status_code, refused.json()["type"]) == (403, "urn:gauntlet:problem:quota-exceeded")
@@ -90,10 +91,13 @@ def test_imports_are_held_against_bytes_and_uploads(settings: ServiceSettings, t
         assert api.get("/v1/checkpoints").json()["data"] == []
         assert not any(settings.storage.rglob("*.safetensors"))
         assert api.post("/v1/experiments", json=tiny_document).status_code == 202
-    with TestClient(create_app(settings.model_copy(update={"quota_uploads": 1}))) as api:
-        assert post(api, WEIGHTS, CARD).status_code == 201
+        database = Database(settings.database_url)
+        with database.writing() as session:
+            held.allowance_of(None).take_upload(session)
         again = post(api, WEIGHTS, CARD)
         assert (again.status_code, again.json()["type"]) == (429, "urn:gauntlet:problem:quota-exceeded")
         assert int(again.headers["Retry-After"]) > 86_000
-    with TestClient(create_app(held)) as api:
+        with database.writing() as session:
+            checkpoints.add_imported(session, new_id("ckpt"), card("theirs"), StoredFile("path", "0" * 64, 11))
+        database.close()
         assert api.post("/v1/experiments", json=tiny_document).status_code == 403
