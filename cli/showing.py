@@ -17,6 +17,7 @@ from cli.listings import Cell, Column, print_card, print_listing
 from cli.tables import at_time, checkpoints_listing, events_listing, job_status, runs_listing, status_of
 from cli.terminal import say
 from client import GauntletClient
+from gauntlet.checks.sentences import describe
 from gauntlet.report.numbers import counted, per_cent, selection_title
 from gauntlet.resources import Checkpoint, Evaluation, Experiment, Job, Run
 from gauntlet.spec.checkpoint_card import Imported
@@ -155,6 +156,7 @@ def _evaluation(evaluation: Evaluation) -> About:
                 _id("checkpoint", evaluation.checkpoint),
                 _text("name", evaluation.checkpoint_name),
                 _text("data set", evaluation.dataset),
+                _text("read", None if evaluation.data is None else list(describe(evaluation.data))),
                 _id("experiment", evaluation.experiment),
                 _id("run", evaluation.run),
                 _text("selected as", ", ".join(map(selection_title, evaluation.selection))),

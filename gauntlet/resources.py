@@ -128,7 +128,8 @@ class Evaluation(Job):
     """One checkpoint under attack. `experiment` and `run` are None where a request of its own asked for it.
 
     `checkpoint_name` and `dataset` are what a reader knows the checkpoint and its images by. `doubts` are all reasons
-    not to take the outcome's numbers at their word; none before there is one.
+    not to take the outcome's numbers at their word; none before there is one. `data` is what was read of the test
+    images, None before that and in lists.
     """
 
     object: Literal["evaluation"] = "evaluation"
@@ -140,6 +141,7 @@ class Evaluation(Job):
     selection: tuple[Selection, ...]
     spec: EvaluationSpec
     attacks: tuple[AttackProgress, ...] = ()
+    data: DatasetDescription | None = None
     outcome: EvaluationOutcome | None
     doubts: tuple[Doubt, ...] = ()
 

@@ -8,6 +8,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from gauntlet import resources
+from gauntlet.checks.description import DatasetDescription
 from gauntlet.report.progress import StageCount, attack_progress
 from gauntlet.resources import Status
 from gauntlet.results.doubts import doubts
@@ -232,10 +233,11 @@ def _attacks(
 
 @dataclass(frozen=True)
 class AttackedSet:
-    """What is attacked: so many images of the test set with that digest."""
+    """What is attacked: so many images of the test set with that digest, and what reading it has shown."""
 
     sha256: str
     images: int
+    data: DatasetDescription | None = None
 
 
 def note_start(session: Session, held: Claim, attacked: AttackedSet, implementation: str) -> None:
@@ -253,7 +255,12 @@ def note_start(session: Session, held: Claim, attacked: AttackedSet, implementat
     ).one()
     if tuple(before) != (attacked.sha256, implementation):
         session.execute(delete(EvaluationBatch).where(EvaluationBatch.evaluation_id == held.id))
-    noted = {"dataset_sha256": attacked.sha256, "images": attacked.images, "implementation": implementation}
+    noted = {
+        "dataset_sha256": attacked.sha256,
+        "images": attacked.images,
+        "data": None if attacked.data is None else attacked.data.model_dump(mode="json"),
+        "implementation": implementation,
+    }
     session.execute(update(Evaluation).where(Evaluation.id == held.id).values(noted))
 
 
@@ -306,6 +313,13 @@ class _About:
     def of(cls, checkpoint: Checkpoint) -> "_About":
         card = checkpoints.card_of(checkpoint)
         return cls(checkpoints.name_of(checkpoint), dataset_title(card.dataset), checkpoint.metrics)
+
+
+def show_whole(session: Session, evaluation: Evaluation) -> resources.Evaluation:
+    """One evaluation with what was read of its test images, which lists do without."""
+    (shown,) = show(session, [evaluation])
+    data = None if evaluation.data is None else DatasetDescription.model_validate(evaluation.data)
+    return shown.model_copy(update={"data": data})
 
 
 def _show(evaluation: Evaluation, counts: Mapping[str, StageCount], about: _About) -> resources.Evaluation:

@@ -12,7 +12,7 @@ from torch import nn
 
 from gauntlet.checks.faults import refuse
 from gauntlet.checks.requests import evaluation_faults
-from gauntlet.data.datasets import digest, load_split
+from gauntlet.data.datasets import digest, read_split
 from gauntlet.data.survey import survey
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.evaluation.loop import evaluate
@@ -61,9 +61,9 @@ def evaluate_checkpoint(
     refuse(evaluation_faults(checkpoint.id, spec, seen, cards))
     loaded = _load(checkpoint, settings, device)
     sources = _sources(database, other_models(spec), settings, device)
-    test, classes = load_split(dataset, "test", root, heartbeat.tell_of_pictures)
+    test, classes, described = read_split(dataset, "test", root, heartbeat.tell_of_pictures)
 
-    attacked = AttackedSet(digest(test, classes), min(len(test), spec.samples))
+    attacked = AttackedSet(digest(test, classes), min(len(test), spec.samples), described)
     with database.writing() as session:
         jobs.note_device(session, held, describe_device(device))
         # A seed gives other random numbers on a GPU than on a CPU.

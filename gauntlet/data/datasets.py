@@ -145,8 +145,20 @@ def load_split(
     Raises:
         DatasetUnavailable: as `load_dataset` says, of this one set.
     """
+    images, classes, _ = read_split(spec, split, data_root, watch)
+    return images, classes
+
+
+def read_split(
+    spec: DatasetSpec, split: Split, data_root: Path, watch: Watch = _unwatched
+) -> tuple[ImageSet, tuple[str, ...], DatasetDescription]:
+    """The same, and what was seen on the way.
+
+    Raises:
+        DatasetUnavailable: as `load_split` says.
+    """
     found = _read(spec, (split,), data_root, watch)
-    return found.sets[split], found.classes
+    return found.sets[split], found.classes, found.description
 
 
 def describe_dataset(spec: DatasetSpec, data_root: Path) -> DatasetDescription:

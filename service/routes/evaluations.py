@@ -105,8 +105,7 @@ def list_evaluations(
 def get_evaluation(evaluation_id: str, database: DatabaseDep) -> Evaluation:
     """One evaluation with its progress per attack, and its outcome once it has one."""
     with database.reading() as session:
-        (shown,) = evaluations.show(session, [evaluations.get(session, evaluation_id)])
-    return shown
+        return evaluations.show_whole(session, evaluations.get(session, evaluation_id))
 
 
 @router.get(

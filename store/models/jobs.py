@@ -203,6 +203,8 @@ class Evaluation(Job, Base):
     selection: Mapped[list[Selection]] = mapped_column(Json)
     spec: Mapped[dict[str, Any]] = mapped_column(Json)
     dataset_sha256: Mapped[str | None] = mapped_column(String(64))
+    # Of a data set with thousands of classes it is long, and lists do not show it.
+    data: Mapped[dict[str, Any] | None] = mapped_column(Json, deferred=True)
     images: Mapped[int | None] = mapped_column(Integer)
     implementation: Mapped[str | None] = mapped_column(String(100))
     idempotency_key: Mapped[str | None] = mapped_column(String(255))

@@ -92,7 +92,13 @@ def test_an_evaluation_of_more_images_takes_over_what_is_known(database: Databas
     assert outcome(database, longer) == direct(database, longer, {})
     with database.reading() as session:
         (shown,) = evaluations.show(session, [evaluations.get(session, longer)])
+        whole = evaluations.show_whole(session, evaluations.get(session, longer))
     assert [(attack.status, attack.completed, attack.total) for attack in shown.attacks] == [("done", 16, 16)] * 2
+    assert shown.data is None
+    assert whole.data is not None
+    assert (whole.data.dataset, whole.data.train) == ("digits", None)
+    assert whole.data.test is not None
+    assert whole.data.test.images == 360
 
 
 def test_what_is_known_is_not_computed(database: Database, settings: WorkerSettings) -> None:
