@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "2026_11_27_evaluation_data"
-down_revision = "2026_11_27_deletions"
+down_revision = "2026_11_27_workers"
 branch_labels = None
 depends_on = None
 
