@@ -50,7 +50,7 @@ def migrate() -> None:
         settings = StoreSettings.from_environment()
     except SettingsInvalid as error:
         give_up(str(error))
-    logs.configure("migrate")
+    logs.configure("migrate", settings.log_format)
     migrate_database(settings.database_url)
 
 

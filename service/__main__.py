@@ -18,7 +18,7 @@ def main() -> None:
         settings = ServiceSettings.from_environment()
     except SettingsInvalid as error:
         sys.exit(str(error))
-    logs.configure("api")
+    logs.configure("api", settings.log_format)
     logging.getLogger(__name__).info("Gauntlet %s, on %s.", gauntlet.__version__, masked(settings.database_url))
     try:
         serve(settings)

@@ -12,6 +12,7 @@ from service.exchange import BodyTooLarge, Exchange, NoMoreWanted
 from service.freshness import Freshness
 from service.origins import Door
 from service.settings import ServiceSettings
+from store import logs
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class Edge:
             return
         exchange = Exchange(scope, receive, send, limit=self._limit(scope["path"]))
         scope.setdefault("state", {})["request_id"] = exchange.request_id
+        logs.REQUEST.set(exchange.request_id)
         asked = _head_as_get(scope)
         started = time.monotonic()
         try:

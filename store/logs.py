@@ -1,11 +1,21 @@
-"""Log lines on stderr, alike in every process: when, how grave, who, what; a line each, but for tracebacks."""
+"""Log lines on stderr, alike in every process: when, how grave, who, what; a line each, but for tracebacks.
 
+As JSON every record is one line, its traceback too, for programs that gather logs.
+"""
+
+import json
 import logging
 import sys
 import time
-from typing import Final
+from contextvars import ContextVar
+from typing import Final, Literal
 
 from store.texts import masked, plain, without_paths
+
+Form = Literal["text", "json"]
+
+# The request that is being answered, in the API.
+REQUEST: ContextVar[str | None] = ContextVar("request", default=None)
 
 _LONGEST_MESSAGE: Final = 4_000
 _LONGEST_TRACEBACK: Final = 10_000
@@ -13,10 +23,10 @@ _LONGEST_TRACEBACK: Final = 10_000
 _LESS_OF = ("celery.app.trace", "celery.worker.strategy", "celery.worker.control")
 
 
-def configure(who: str) -> None:
+def configure(who: str, form: Form = "text", *, job: str | None = None, attempt: int | None = None) -> None:
     """Log to stderr from now on; `who` speaks stands in every line, such as `api` or a job's id and attempt."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_Lines(who))
+    handler.setFormatter(_Lines(who) if form == "text" else _Json(who, job, attempt))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)
@@ -43,6 +53,31 @@ class _Lines(logging.Formatter):
         # Its end says what the error was. Escapes may make it longer than it is, up to six times.
         text = masked(super().formatException(ei)[-2 * _LONGEST_TRACEBACK :])
         return plain(text[-_LONGEST_TRACEBACK:], at_most=6 * _LONGEST_TRACEBACK)
+
+
+class _Json(_Lines):
+    """An object a line: `time`, `level`, `logger`, `process`, `message`, and what there is of the others."""
+
+    def __init__(self, who: str, job: str | None, attempt: int | None) -> None:
+        super().__init__(who)
+        self._who = who
+        self._job = job
+        self._attempt = attempt
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        said = {
+            "time": f"{self.formatTime(record, self.datefmt)}.{int(record.msecs):03d}Z",
+            "level": record.levelname,
+            "logger": record.name,
+            "process": self._who,
+            "message": plain(record.getMessage(), at_most=_LONGEST_MESSAGE, one_line=True),
+            "request": REQUEST.get(),
+            "job": self._job,
+            "attempt": self._attempt,
+            "exception": self.formatException(record.exc_info) if record.exc_info else None,
+        }
+        return json.dumps({name: value for name, value in said.items() if value is not None}, ensure_ascii=False)
 
 
 class ForUsers(_Lines):

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from gauntlet.spec.kinds import AnyDataset, Uploaded
+from store import logs
 from store.environment import Said, Settings
 
 # sockaddr_un holds 108 bytes with its terminator.
@@ -64,6 +65,8 @@ class StoreSettings(Settings):
     data_root: Annotated[Path, Said(default="HOME/data")] = Field(
         default=Path(), description="Image folders, and torchvision's archives in `torchvision/`."
     )
+
+    log_format: logs.Form = Field(default="text", description="How each process logs: lines for people, or JSON lines.")
 
     @model_validator(mode="before")
     @classmethod

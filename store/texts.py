@@ -7,6 +7,8 @@ _IN_URL = re.compile(r"(://[^\s:/@]*):\S*@")
 _BY_NAME = re.compile(r"(?i)\b(password|passwd|token|secret)=[^\s&;,'\"]+")
 # From a slash that begins a word, or follows a quotation mark or a bracket, on: `8/255` and URLs have none.
 _PATH = re.compile(r"(?<![^\s'\"(=\[,])/(?:[^\s/'\",:;]+/)+([^\s/'\",:;]*)")
+# A login's token, and a webhook's secret.
+_BY_PREFIX = re.compile(r"\b(gauntlet|whsec)_[A-Za-z0-9+/=]{20,}")
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
 _CUT = " …"
 
@@ -26,7 +28,7 @@ def plain(text: str, *, at_most: int, one_line: bool = False) -> str:
 
 def masked(text: str) -> str:
     """The text with `***` in the place of every password in a URL or after a name like `password=`."""
-    return _BY_NAME.sub(r"\1=***", _IN_URL.sub(r"\1:***@", text))
+    return _BY_PREFIX.sub(r"\1_***", _BY_NAME.sub(r"\1=***", _IN_URL.sub(r"\1:***@", text)))
 
 
 def without_paths(text: str) -> str:

@@ -13,7 +13,7 @@ def main() -> None:
     """Work on the environment's settings."""
     try:
         settings = WorkerSettings.from_environment()
-        logs.configure(f"worker {settings.worker_name}")
+        logs.configure(f"worker {settings.worker_name}", settings.log_format)
         run_worker(settings)
     except (SettingsInvalid, DeviceUnusable) as error:
         sys.exit(str(error))

@@ -59,7 +59,8 @@ _REASONS: dict[type[Exception], str] = {
 
 def main(settings: WorkerSettings, held: Claim) -> None:
     """Do one claimed job and write down how it ended. Entry of the process."""
-    logs.configure(f"{held.id} attempt {held.token}")
+    who = f"{held.id} attempt {held.token}"
+    logs.configure(who, settings.log_format, job=held.id, attempt=held.token)
     started = time.monotonic()
     database = Database(settings.database_url)
     log = JobLog(database, held)

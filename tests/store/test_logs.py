@@ -1,5 +1,6 @@
 """What a process's log looks like."""
 
+import json
 import re
 import subprocess
 import sys
@@ -43,3 +44,27 @@ def test_a_log_is_lines_that_say_when_who_and_what() -> None:
     assert lines[-1].endswith(r"x\udcff the end")
     assert "secret" not in ended.stderr
     assert len(ended.stderr) < 30_000
+
+
+def test_as_json_every_record_is_one_line() -> None:
+    """With the same fields for programs: when, how grave, what, which job and attempt; the traceback in the line."""
+    process = _PROCESS.replace(
+        'logs.configure("run_01 attempt 2, 100% ours")',
+        'logs.configure("run_01 attempt 2", "json", job="run_01", attempt=2); logs.REQUEST.set("f00")',
+    ).replace('"Experiment %s of %s."', '"Experiment %s of %s by gauntlet_aaaaaaaaaaaaaaaaaaaaaaaaaaaa."')
+    ended = subprocess.run([sys.executable, "-c", process], capture_output=True, check=True, text=True)
+    said = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert len(said) == 5
+    assert re.fullmatch(_STAMP, said[0].pop("time"))
+    assert said[0] == {
+        "level": "INFO",
+        "logger": "any",
+        "process": "run_01 attempt 2",
+        "message": r"Experiment a\nb of redis://:***@queue by gauntlet_***.",
+        "request": "f00",
+        "job": "run_01",
+        "attempt": 2,
+    }
+    assert said[4]["message"] == "It failed."
+    assert said[4]["exception"].endswith(r"x\udcff the end")
+    assert "secret" not in ended.stderr
