@@ -90,8 +90,8 @@ def require_safe(settings: ServiceSettings, database: Database) -> None:
             _take_up(session, key, settings.first_token_file)
         if not tokens.any_usable(session):
             raise AccessUnsafe(
-                f"Listening on {settings.host} takes a login, and there is no token yet. Make one with "
-                "`gauntlet tokens create --owner YOU --scope admin`, or set GAUNTLET_AUTH=off for an open service."
+                f"Others can reach the service on {settings.host}, so it wants a login, and there is no token yet. "
+                "Make one with `gauntlet tokens create --owner YOU --scope admin`, or set GAUNTLET_AUTH=off for an open service."
             )
 
 

@@ -128,7 +128,9 @@ class ServiceSettings(StoreSettings):
     @property
     def auth_is_on(self) -> bool:
         """Whether requests must show a token."""
-        return self.auth == "on" or (self.auth == "auto" and not _is_loopback(self.host))
+        # A proxy that is named brings others to loopback too.
+        is_open_to_others = not _is_loopback(self.host) or bool(self.trusted_proxies)
+        return self.auth == "on" or (self.auth == "auto" and is_open_to_others)
 
 
 def _is_loopback(host: str) -> bool:

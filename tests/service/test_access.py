@@ -163,6 +163,13 @@ def test_a_login_is_wanted_where_others_can_reach_the_service(
     assert settings.model_copy(update={"auth": auth, "host": host}).auth_is_on is on
 
 
+def test_a_login_is_wanted_behind_a_proxy_that_is_named(settings: ServiceSettings) -> None:
+    """Through it others come to loopback too."""
+    behind = settings.model_copy(update={"trusted_proxies": ("127.0.0.1",)})
+    assert behind.auth_is_on
+    assert not behind.model_copy(update={"auth": "off"}).auth_is_on
+
+
 def test_the_first_token_is_taken_up_once(guarded: ServiceSettings, tmp_path: Path) -> None:
     """It opens everything; revoked, it stays so at the next start, which then finds nobody who could get in."""
     text = new_token()
