@@ -91,8 +91,8 @@ def require_safe(settings: ServiceSettings, database: Database) -> None:
         if not tokens.any_usable(session):
             raise AccessUnsafe(
                 f"Others can reach the service on {settings.host}, so it wants a login, and there is no token yet. "
-                "Make one with `gauntlet tokens create --owner YOU --scope admin`, or set GAUNTLET_AUTH=off for an open "
-                "service."
+                "Make one with `gauntlet tokens create --owner YOU --scope admin`, or set GAUNTLET_AUTH=off for an "
+                "open service."
             )
 
 
