@@ -106,7 +106,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
         "more than 20,000",
     ),
     "large": (lambda path: write_zip(path, {"cat/1.bmp": os.urandom(210_000)}), "more than 200,000 bytes"),
-    "endless name": (endless_name, "longer than any name"),
+    "endless name": (endless_name, "a name or an attribute is too long"),
     "encrypted": (encrypted, "is encrypted"),
     "checksum": (wrong_checksum, "damaged"),
     "cut tar": (lambda path: cut(path, "w"), "cut off"),
