@@ -18,6 +18,7 @@ from gauntlet.spec.evaluation import EvaluationSpec, Selection
 from gauntlet.spec.experiment import ExperimentSpec, RunSpec
 from gauntlet.spec.kinds import DatasetSpec
 from gauntlet.spec.priorities import Priority
+from gauntlet.spec.retention import Keep
 from gauntlet.spec.tokens import Scope
 from gauntlet.spec.uploads import SplitDraw
 
@@ -72,6 +73,7 @@ class Experiment(Resource):
     runs: dict[Status, int] = {}  # an earlier service does not count them
     best: BestResult | None = None
     priority: Priority = "normal"  # an earlier service has no other
+    keep: Keep | None = None
     spec: ExperimentSpec
     labels: tuple[str, ...] = ()  # an earlier service says neither
     notes: str = ""

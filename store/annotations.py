@@ -26,6 +26,8 @@ def change_experiment(session: Session, experiment: Experiment, patch: Experimen
         label(session, experiment, patch.labels or ())
     if "notes" in patch.model_fields_set:
         experiment.notes = patch.notes
+    if "keep" in patch.model_fields_set:
+        experiment.keep = None if patch.keep is None else patch.keep.model_dump(mode="json")
 
 
 def change_checkpoint(checkpoint: Checkpoint, patch: CheckpointPatch) -> None:

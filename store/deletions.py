@@ -133,15 +133,15 @@ def forget_discarded(session: Session, name: str) -> None:
     session.execute(delete(DiscardedFolder).where(DiscardedFolder.name == name))
 
 
-def named_elsewhere(session: Session, *, within: str | None = None) -> set[str]:
-    """The checkpoints that specs name: what was trained on from them, or attacked with examples made on them.
-
-    Those of the experiment `within` and of its evaluations are left out.
-    """
+def stood_on(session: Session, identifiers: Collection[str]) -> set[str]:
+    """Those of the checkpoints that were evaluated, or that a spec names."""
     found: set[str] = set()
-    for _, spec in _specs(session, within):
-        found.update(_NAMED.findall(spec))
-    return found
+    for some in _parts(list(identifiers)):
+        found.update(session.scalars(select(Evaluation.checkpoint_id).where(Evaluation.checkpoint_id.in_(some))))
+    if identifiers:
+        for _, spec in _specs(session, None):
+            found.update(_NAMED.findall(spec))
+    return found.intersection(identifiers)
 
 
 def _standing_on(session: Session, identifiers: Collection[str], *, within: str | None = None) -> Iterator[str]:

@@ -17,6 +17,7 @@ from gauntlet.resources import Progress
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.priorities import PRIORITIES, Priority
 from gauntlet.spec.requests import LikeRequest
+from gauntlet.spec.retention import Keep
 from store import annotations, checkpoints, controls, datasets, deletions, events
 from store.best_results import best_results
 from store.database import db_now, take_turn
@@ -49,6 +50,7 @@ def create(
     labels: Sequence[str] = (),
     notes: str = "",
     priority: Priority = "normal",
+    keep: Keep | None = None,
 ) -> tuple[Experiment, list[str]]:
     """Store an experiment and its runs; returns it with the ids of the runs to wake.
 
@@ -58,7 +60,7 @@ def create(
         found: what was seen of the data, if it could be looked at; of an uploaded data set its row tells.
         machine: what its runs are trained on, as far as it is known.
         owner: whose it is; None without a login.
-        labels, notes, priority: what stands beside the spec.
+        labels, notes, priority, keep: what stands beside the spec.
 
     Raises:
         IdempotencyConflict: the key was used with another spec.
@@ -66,9 +68,10 @@ def create(
     """
     spec = spec.model_copy(update={"dataset": datasets.titled(session, spec.dataset)})
     document = spec.model_dump(mode="json")
-    # As before labels, notes and priorities could be given, where there are none.
+    # As before anything beside the spec could be given, where there are none.
     asked = document | ({"labels": list(labels), "notes": notes} if labels or notes else {})
     asked |= {} if priority == "normal" else {"priority": priority}
+    asked |= {} if keep is None else {"keep": keep.model_dump(mode="json")}
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
     if idempotency_key is not None:
         # Of requests that come at once with one key, each sees what those before it stored.
@@ -94,6 +97,7 @@ def create(
         request_sha256=digest,
         notes=notes or None,
         priority=PRIORITIES.index(priority),
+        keep=None if keep is None else keep.model_dump(mode="json"),
     )
     session.add(experiment)
     session.flush()
@@ -216,6 +220,7 @@ def _show(
         owner=experiment.owner,
         name=experiment.name,
         priority=PRIORITIES[experiment.priority],
+        keep=None if experiment.keep is None else Keep.model_validate(experiment.keep),
         status=status,
         status_reason=max(sorted(reasons), key=reasons.__getitem__, default=None),
         progress=Progress(phase=status, completed=ended, total=total, unit="jobs", eta_s=None),

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from store import audit, checkpoints, dataset_files, datasets, deletions, events, files, runs
+from store import audit, checkpoints, dataset_files, datasets, deletions, events, files, retention, runs
 from store.database import Database
 
 logger = logging.getLogger(__name__)
@@ -21,6 +21,7 @@ def sweep(database: Database, storage: Path, *, events_days: int, audit_days: in
     with database.writing() as session:
         runs.forget_states_of_ended(session, older_than_s=retry_days * _S_PER_DAY)
     _delete_discarded(database, storage)
+    _prune(database)
     unsettled = files.unsettled_imports(storage, older_than_s=_GRACE_S)
     with database.reading() as session:
         ended, recorded = runs.ended(session), checkpoints.paths(session) | runs.state_paths(session)
@@ -62,6 +63,17 @@ def _sweep_datasets(database: Database, storage: Path) -> None:
         elif identifier in unsettled:
             logger.warning("The upload %s was never recorded; its files are deleted.", identifier)
             dataset_files.delete(storage, identifier)
+
+
+def _prune(database: Database) -> None:
+    """Delete the rows of checkpoints that are not kept; their files are then what no row names."""
+    with database.reading() as session:
+        ended = retention.due(session)
+    for identifier in ended:
+        with database.writing() as session:
+            count = retention.prune(session, identifier)
+        if count:
+            logger.info("%d checkpoints that experiment %s does not keep are deleted.", count, identifier)
 
 
 def _delete_discarded(database: Database, storage: Path) -> None:

@@ -1,6 +1,6 @@
 """How an experiment is asked for: by a spec, or as another one with changes; and how what stands beside it is changed.
 
-Labels, notes and priorities are no part of a spec, which never changes. No torch.
+What stands beside a spec is no part of it, which never changes: labels, notes, a priority, what is kept. No torch.
 """
 
 from collections.abc import Mapping
@@ -13,17 +13,19 @@ from gauntlet.spec.kinds import Spec
 from gauntlet.spec.notes import Labels, Notes
 from gauntlet.spec.presets import is_of_one_type
 from gauntlet.spec.priorities import GivenPriority
+from gauntlet.spec.retention import Keep
 from gauntlet.spec.texts import ExperimentId, Label
 
-_BESIDE = ("labels", "notes", "priority")
+_BESIDE = ("labels", "notes", "priority", "keep")
 
 
 class ExperimentRequest(ExperimentSpec):
-    """A whole spec, or a preset with any field overridden; labels, notes and a priority beside it."""
+    """A whole spec, or a preset with any field overridden; labels, notes, a priority and what is kept beside it."""
 
     labels: Labels = ()
     notes: Notes = ""
     priority: GivenPriority = "normal"
+    keep: Keep | None = Field(default=None, description="Which checkpoints stay once it has ended; null: all.")
 
     def spec(self) -> ExperimentSpec:
         """What is asked for, without what stands beside it."""
@@ -43,6 +45,7 @@ class LikeRequest(Spec):
     labels: Labels = ()
     notes: Notes = ""
     priority: GivenPriority = "normal"
+    keep: Keep | None = Field(default=None, description="Which checkpoints stay once it has ended; null: all.")
 
     def fields(self, spec: ExperimentSpec) -> dict[str, Any]:
         """The fields of the spec that is asked for, made of the other experiment's."""
@@ -59,6 +62,7 @@ class ExperimentPatch(Spec):
     name: Label | None = Field(default=None, description="null: as its spec says.")
     labels: Labels | None = None
     notes: Notes | None = None
+    keep: Keep | None = Field(default=None, description="null: all checkpoints stay.")
 
 
 class CheckpointPatch(Spec):

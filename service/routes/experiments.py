@@ -70,7 +70,7 @@ def submit(
     with database.writing() as session:
         machine = machine_of_workers(settings)
         beside: dict[str, Any] = {"owner": owner, "labels": request.labels, "notes": request.notes}
-        beside["priority"] = request.priority
+        beside |= {"priority": request.priority, "keep": request.keep}
         experiment, waiting = experiments.create(session, spec, idempotency_key, found, machine, **beside)
         if waiting:
             allowance.require_jobs(session, len(waiting))
@@ -121,7 +121,7 @@ def get_experiment(experiment_id: str, database: DatabaseDep) -> Experiment:
 def change_experiment(
     experiment_id: str, patch: ExperimentPatch, database: DatabaseDep, caller: CallerDep
 ) -> Experiment:
-    """Change its name, labels or notes: what is named, and nothing else. Its spec never changes."""
+    """Change its name, labels, notes or what it keeps: what is named, and nothing else. Its spec never changes."""
     with database.writing() as session:
         experiment = experiments.get(session, experiment_id)
         require_may_change(caller, experiment)

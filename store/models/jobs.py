@@ -57,6 +57,7 @@ class Experiment(Base):
     labels: Mapped[list[str] | None] = mapped_column(Json)
     notes: Mapped[str | None] = mapped_column(Text)
     priority: Mapped[int] = mapped_column(Integer, default=NORMAL, server_default=str(NORMAL))
+    keep: Mapped[dict[str, Any] | None] = mapped_column(Json)
 
     @validates("name")
     def _fold(self, _key: str, name: str) -> str:

@@ -118,7 +118,11 @@ def test_what_is_paused_waits_until_it_is_resumed(api: TestClient, tiny_document
 
 def test_a_priority_stands_beside_the_spec(api: TestClient, tiny_document: dict[str, Any]) -> None:
     """It is no part of it, can be changed, and is one of three."""
-    made = api.post("/v1/experiments", json=tiny_document | {"priority": "low"}).json()
+    asked = {"priority": "low", "keep": {"every": 2}}
+    made = api.post("/v1/experiments", json=tiny_document | asked).json()
+    assert (made["keep"], "keep" in made["spec"]) == ({"every": 2, "best": 1, "last": 1}, False)
+    assert api.patch(f"/v1/experiments/{made['id']}", json={"keep": None}).json()["keep"] is None
+    assert api.patch(f"/v1/experiments/{made['id']}", json={"keep": {"last": 0}}).status_code == 422
     assert (made["priority"], "priority" in made["spec"]) == ("low", False)
     place = f"/v1/experiments/{made['id']}"
     assert api.post(f"{place}/priority", json={"priority": "high"}).json()["priority"] == "high"

@@ -1,0 +1,64 @@
+"""Which checkpoints of an ended experiment go, if its owner said which stay (`gauntlet.spec.retention`).
+
+Only once all of it has ended: until then its evaluations may yet choose, or attack with, any of them. What something
+stands on stays, as it does when somebody deletes by hand.
+"""
+
+from sqlalchemy import delete, exists, select
+from sqlalchemy.orm import Session
+
+from gauntlet.resources import TERMINAL
+from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.retention import Keep
+from store import deletions, events, standings
+from store.events import News
+from store.models import Checkpoint, Evaluation, Experiment, Run
+
+# Epochs named in one event; the rest are counted.
+_MOST_TOLD = 20
+
+
+def due(session: Session) -> list[str]:
+    """The ended experiments with a `keep` that have checkpoints nobody evaluated."""
+    evaluated = exists().where(Evaluation.checkpoint_id == Checkpoint.id)
+    kept = select(Experiment.id).where(Experiment.keep.is_not(None), Experiment.status.in_(TERMINAL))
+    loose = exists().where(Checkpoint.run_id == Run.id, Run.experiment_id == Experiment.id, ~evaluated)
+    return list(session.scalars(kept.where(loose).order_by(Experiment.id)))
+
+
+def prune(session: Session, experiment_id: str) -> int:
+    """Delete the checkpoints of an ended experiment that its `keep` does not name; returns how many these are.
+
+    Those of runs that failed or were cancelled stay too: a retry goes on with them.
+    """
+    deletions.take_turn_to_name(session)
+    experiment = session.get(Experiment, experiment_id)
+    if experiment is None or experiment.keep is None or standings.status_of(session, experiment_id) not in TERMINAL:
+        return 0
+    keep, spec = Keep.model_validate(experiment.keep), ExperimentSpec.model_validate(experiment.spec)
+    accuracy = f"{spec.evaluation.select_on}_fgsm_accuracy"
+    columns = select(Checkpoint.id, Checkpoint.run_id, Checkpoint.epoch, Checkpoint.metrics)
+    rows = columns.join(Run, Run.id == Checkpoint.run_id).where(Run.experiment_id == experiment_id)
+    by_run: dict[str, dict[int, tuple[str, float]]] = {}
+    for identifier, run, epoch, metrics in session.execute(rows.where(Run.status == "succeeded")):
+        by_run.setdefault(run or "", {})[epoch or 0] = identifier, metrics[accuracy]
+    going = {
+        (run, epoch): identifier
+        for run, kept in by_run.items()
+        for epoch, (identifier, _) in kept.items()
+        if epoch not in keep.chosen({number: value for number, (_, value) in kept.items()})
+    }
+    stood_on = deletions.stood_on(session, list(going.values()))
+    going = {place: identifier for place, identifier in going.items() if identifier not in stood_on}
+    for run in by_run:
+        epochs = sorted(epoch for owner, epoch in going if owner == run)
+        if epochs:
+            session.execute(delete(Checkpoint).where(Checkpoint.run_id == run, Checkpoint.epoch.in_(epochs)))
+            events.tell(session, News("note", "pruned", run, _told(epochs), experiment_id))
+    return len(going)
+
+
+def _told(epochs: list[int]) -> str:
+    named = ", ".join(map(str, epochs[:_MOST_TOLD]))
+    more = f" and {len(epochs) - _MOST_TOLD} more" if len(epochs) > _MOST_TOLD else ""
+    return f"Checkpoints that the experiment does not keep are deleted: of epochs {named}{more}."
