@@ -18,6 +18,7 @@ from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.files import SpecFile
 from gauntlet.spec.kinds import Uploaded
 from gauntlet.spec.messages import faults
+from gauntlet.spec.requests import ExperimentRequest
 from store.environment import SettingsInvalid
 from store.settings import StoreSettings
 
@@ -42,7 +43,7 @@ def check(
     if json:
         print_json(found)
     else:
-        for line in _lines(found, file):
+        for line in lines_of(found, file):
             say(line)
     if found.faults:
         raise typer.Exit(FAILED)
@@ -50,10 +51,11 @@ def check(
 
 def _look(fields: dict[str, Any], settings: StoreSettings, data_root: Path | None) -> Check:
     try:
-        asked = ExperimentSpec.model_validate(fields)
+        asked = ExperimentRequest.model_validate(fields).spec()
     except ValidationError as error:
         told = [
-            ProblemError(pointer=each.pointer, message=each.message) for each in faults(error.errors(), ExperimentSpec)
+            ProblemError(pointer=each.pointer, message=each.message)
+            for each in faults(error.errors(), ExperimentRequest)
         ]
         return Check(faults=tuple(told))
     # Imported here, for it loads torch, which takes seconds, and most faults of a spec are told without.
@@ -95,9 +97,10 @@ def _cards(asked: ExperimentSpec, settings: StoreSettings) -> Cards:
         database.close()
 
 
-def _lines(found: Check, file: SpecFile) -> Iterator[str]:
+def lines_of(found: Check, file: SpecFile, within: str = "") -> Iterator[str]:
+    """What was found, a line each; a fault with its line in the file, which is the request's field `within`."""
     for fault in found.faults:
-        yield file.tell(fault.pointer, fault.message)
+        yield file.tell(fault.pointer.removeprefix(within), fault.message)
     if found.dataset is not None:
         yield from describe(found.dataset)
     yield from found.remarks

@@ -4,18 +4,30 @@ from typing import Annotated
 
 import typer
 
-from cli import access, checking, checkpoints, controls, datasets, evaluations, events, lists, logs, system, tokens
+from cli import (
+    access,
+    checking,
+    checkpoints,
+    controls,
+    datasets,
+    doctor,
+    evaluations,
+    events,
+    lists,
+    logs,
+    overview,
+    submitting,
+    system,
+    tokens,
+)
 from cli.connection import open_client
-from cli.documents import read_spec, told_where_it_stands
+from cli.following import follow
 from cli.identifiers import KINDS, kind_of
-from cli.report_tables import print_report
-from cli.terminal import FAILED, INTERRUPTED, UNANSWERED, console, give_up, say, tell_id, write_any_letter
-from cli.watching import watch as watch_experiment
-from client import GauntletClient, GauntletClientError
+from cli.terminal import write_any_letter
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     help="Train image classifiers on adversarial examples and measure how robust they are. "
     "Commands that talk to a service use GAUNTLET_URL, or else port GAUNTLET_PORT (8000) of this machine.",
@@ -37,22 +49,6 @@ def gauntlet(
 
 
 @app.command()
-def submit(
-    spec: Annotated[str, typer.Argument(metavar="SPEC", help="A YAML or JSON file, or the name of a preset.")],
-    *,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay and show the progress, then the report.")] = False,
-) -> None:
-    """Queue an experiment."""
-    file = read_spec(spec)
-    with open_client() as client:
-        with told_where_it_stands(file):
-            experiment = client.submit(file.fields)
-        tell_id(experiment.id)
-        if watch:
-            _follow(client, experiment.id)
-
-
-@app.command()
 def watch(
     identifiers: Annotated[
         list[str], typer.Argument(metavar="ID...", help="An experiment, or one evaluation or several.")
@@ -65,7 +61,7 @@ def watch(
     kinds = {kind_of(identifier) for identifier in identifiers}
     with open_client() as client:
         if kinds == {KINDS["exp"]} and len(identifiers) == 1:
-            _follow(client, identifiers[0])
+            follow(client, identifiers[0])
         elif kinds == {KINDS["eval"]}:
             evaluations.follow(client, identifiers)
         else:
@@ -73,6 +69,7 @@ def watch(
 
 
 for _command in (
+    submitting.submit,
     checking.check,
     lists.experiments,
     lists.runs,
@@ -94,6 +91,10 @@ for _command in (
     evaluations.evaluations,
     evaluations.leaderboard,
     evaluations.transfer,
+    overview.workers,
+    overview.usage,
+    overview.catalog,
+    doctor.doctor,
     access.whoami,
     access.audit,
     system.up,
@@ -103,18 +104,3 @@ for _command in (
 ):
     app.command()(_command)
 app.command("import")(checkpoints.import_weights)
-
-
-def _follow(client: GauntletClient, experiment: str) -> None:
-    try:
-        ended = watch_experiment(client, experiment, console)
-    except KeyboardInterrupt:
-        say(f"The experiment goes on. gauntlet watch {experiment} returns to it, gauntlet cancel {experiment} ends it.")
-        raise typer.Exit(INTERRUPTED) from None
-    except GauntletClientError as error:
-        if not error.may_pass:
-            raise
-        give_up(f"{error}\nThe experiment may go on without it: gauntlet watch {experiment} returns to it.", UNANSWERED)
-    print_report(client.report(experiment))
-    if ended.status != "succeeded":
-        raise typer.Exit(FAILED)

@@ -33,3 +33,11 @@ def refusals_told(tell: Callable[[str, str], str]) -> Iterator[None]:
             raise
         lines = dict.fromkeys(tell(fault.pointer, fault.message) for fault in error.problem.errors)
         give_up("\n".join(lines))
+
+
+def by_option(pointer: str, message: str) -> str:
+    """A fault with the option that it is of, such as `--eps` for `/attacks/0/eps`."""
+    field = pointer.rpartition("/")[2]
+    option = {"kind": "attack", "checkpoints": "CHECKPOINT", "checkpoint": "CHECKPOINT"}.get(field, field)
+    named = option if option.isupper() else f"--{option.replace('_', '-')}"
+    return f"{named}: {message}" if field.isidentifier() else message

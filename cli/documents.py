@@ -11,16 +11,16 @@ from pydantic import BaseModel
 from cli.connection import refusals_told
 from cli.terminal import give_up
 from gauntlet.errors import DocumentInvalid
-from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.files import SpecFile, read_file
 from gauntlet.spec.presets import PRESETS
+from gauntlet.spec.requests import ExperimentRequest
 
 
 def read_spec(source: str) -> SpecFile:
     """The spec in a file, or that of a preset by its name; ends the command with a sentence where there is neither."""
     path = Path(source)
     if path.exists() or path.suffix or os.sep in source:
-        return read(path, ExperimentSpec)
+        return read(path, ExperimentRequest)
     if source not in PRESETS:
         give_up(f"There is no preset {source} and no file of that name; the presets are {' and '.join(PRESETS)}.")
     return SpecFile(path, {"preset": source}, {})

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.connection import open_client, refusals_told
+from cli.connection import by_option, open_client, refusals_told
 from cli.evaluation_tables import evaluations_listing, leaderboard_listing, print_outcome, transfer_listing
+from cli.filters import Statuses
 from cli.identifiers import CheckpointId, CheckpointIds, ExperimentId, SomeCheckpointId
 from cli.json_output import AsJson, print_json
 from cli.listings import print_listing
@@ -42,7 +43,7 @@ def evaluate(
     attacks = [{"kind": kind, "eps": eps, "norm": norm} for kind in attack]
     request = {"attacks": attacks, "samples": samples, "batch_size": batch_size, "seed": seed}
     with open_client() as client:
-        with refusals_told(_by_option):
+        with refusals_told(by_option):
             evaluation = client.evaluate({"checkpoint": checkpoint} | request)
         tell_id(evaluation.id)
         if watch:
@@ -57,7 +58,7 @@ def extend(
 ) -> None:
     """Attack an experiment's checkpoints on more images; full batches that were attacked are not attacked again."""
     with open_client() as client:
-        with refusals_told(_by_option):
+        with refusals_told(by_option):
             queued = [
                 client.evaluate(
                     evaluation.spec.model_dump(mode="json") | {"checkpoint": evaluation.checkpoint, "samples": samples}
@@ -71,10 +72,15 @@ def extend(
             follow(client, [evaluation.id for evaluation in queued])
 
 
-def evaluations(checkpoint: SomeCheckpointId = None, *, json: AsJson = False) -> None:
+def evaluations(
+    checkpoint: SomeCheckpointId = None,
+    *,
+    status: Statuses = [],  # noqa: B006  # the library copies it
+    json: AsJson = False,
+) -> None:
     """List the evaluations, the newest first."""
-    with open_client() as client:
-        found = client.evaluations(checkpoint=checkpoint)
+    with open_client() as client, refusals_told(by_option):
+        found = client.evaluations(checkpoint=checkpoint, status=status)
         if json:
             print_json(found)
         else:
@@ -90,7 +96,7 @@ def leaderboard(
 ) -> None:
     """Rank the checkpoints by robust accuracy, one list for each way it was measured."""
     with open_client() as client:
-        with refusals_told(_by_option):
+        with refusals_told(by_option):
             found = client.leaderboard(attack=attack, dataset=dataset, limit=limit)
         if json:
             print_json(found)
@@ -114,7 +120,7 @@ def transfer(
 ) -> None:
     """Attack each checkpoint with the examples made on each of them."""
     attack: dict[str, Any] = {"eps": eps, "norm": norm, "steps": steps, "loss": loss}
-    with open_client() as client, refusals_told(_by_option):
+    with open_client() as client, refusals_told(by_option):
         if not show:
             request = {"checkpoints": checkpoints, "samples": samples, "batch_size": batch_size, "seed": seed}
             queued = [evaluation.id for evaluation in client.transfer(request | attack)]
@@ -158,11 +164,3 @@ def _require_success(ended: Sequence[Evaluation]) -> None:
         if evaluation.status != "succeeded":
             reason = evaluation.status_detail or evaluation.status_reason or "no reason is known"
             give_up(f"{evaluation.id} {evaluation.status}: {reason}")
-
-
-def _by_option(pointer: str, message: str) -> str:
-    """A fault with the option that it is of, such as `--eps` for `/attacks/0/eps`."""
-    field = pointer.rpartition("/")[2]
-    option = {"kind": "attack", "checkpoints": "CHECKPOINT", "checkpoint": "CHECKPOINT"}.get(field, field)
-    named = option if option.isupper() else f"--{option.replace('_', '-')}"
-    return f"{named}: {message}" if field.isidentifier() else message

@@ -46,6 +46,10 @@ ExperimentId = Annotated[
 SomeExperimentId = Annotated[
     str | None, typer.Argument(metavar="[EXPERIMENT]", help="Only this experiment's.", callback=_only("an experiment"))
 ]
+SomeLikeId = Annotated[
+    str | None,
+    typer.Option("--like", help="An experiment to take the spec of.", callback=_only("an experiment")),
+]
 SomeRunId = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Only this run's.", callback=_only("a run"))]
 CheckpointId = Annotated[
     str, typer.Argument(metavar="CHECKPOINT", help="The checkpoint's id.", callback=_only("a checkpoint"))

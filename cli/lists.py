@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from cli import showing
-from cli.connection import open_client
+from cli.connection import by_option, open_client, refusals_told
+from cli.filters import Statuses
 from cli.identifiers import AnyId, ExperimentId, SomeExperimentId, SomeRunId
 from cli.json_output import AsJson, print_json
 from cli.listings import print_listing
@@ -14,20 +15,35 @@ from cli.report_tables import print_report
 from cli.tables import checkpoints_listing, experiments_listing, runs_listing
 
 
-def experiments(*, json: AsJson = False) -> None:
+def experiments(
+    *,
+    status: Statuses = [],  # noqa: B006  # the library copies it
+    owner: Annotated[str | None, typer.Option(help="Only whose owner this is.")] = None,
+    label: Annotated[list[str], typer.Option(help="Only with this label; may be repeated, for all of them.")] = [],  # noqa: B006  # as above
+    name: Annotated[str | None, typer.Option(help="Only with this in their name.")] = None,
+    order: Annotated[
+        str, typer.Option(help="By created_at, name or status; - before it for the other way round.")
+    ] = "-created_at",
+    json: AsJson = False,
+) -> None:
     """List the experiments, the newest first."""
-    with open_client() as client:
-        found = client.experiments()
+    with open_client() as client, refusals_told(by_option):
+        found = list(client.experiments(status=status, owner=owner, labels=label, name=name, order=order))
         if json:
             print_json(found)
         else:
             print_listing(experiments_listing(found))
 
 
-def runs(experiment: SomeExperimentId = None, *, json: AsJson = False) -> None:
+def runs(
+    experiment: SomeExperimentId = None,
+    *,
+    status: Statuses = [],  # noqa: B006  # the library copies it
+    json: AsJson = False,
+) -> None:
     """List the runs."""
-    with open_client() as client:
-        found = client.runs(experiment)
+    with open_client() as client, refusals_told(by_option):
+        found = client.runs(experiment, status=status)
         if json:
             print_json(found)
         else:

@@ -58,7 +58,8 @@ def _of_owner(session: Session, owner: str | None) -> resources.OwnerUsage:
 def _disk(storage: Path) -> resources.Disk | None:
     """The room to two digits: it changes all the time by a little, and whoever asks again should hear of more only."""
     try:
-        total, _, free = shutil.disk_usage(storage)
+        # It is made with the first file in it.
+        total, _, free = shutil.disk_usage(storage if storage.exists() else storage.parent)
     except OSError:
         return None
     step = 10 ** max(0, len(str(free)) - 2)

@@ -78,7 +78,7 @@ def test_usage_counts_what_there_is(
     quotas = Quotas(jobs=5, bytes=0, uploads_a_day=7)
     home = tmp_path_factory.getbasetemp()
     with database.reading() as session:
-        empty = usage.show(session, quotas, home / "nowhere")
+        empty = usage.show(session, quotas, home / "not" / "there")
     assert (empty.runs, empty.queue.waiting, empty.queue.oldest_at, empty.owners, empty.disk) == ({}, 0, None, (), None)
     train_and_evaluate(database, tiny_spec)
     for _ in range(2):

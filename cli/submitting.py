@@ -1,0 +1,86 @@
+"""`gauntlet submit`: an experiment of a file, of a preset, or like another one; looked at, or queued."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.checking import lines_of
+from cli.connection import open_client
+from cli.documents import read, read_spec, told_where_it_stands
+from cli.following import follow
+from cli.identifiers import SomeLikeId
+from cli.json_output import AsJson, print_json
+from cli.terminal import FAILED, MISUSED, give_up, say, tell_id
+from cli.watched import duration
+from gauntlet.resources import Check
+from gauntlet.spec.files import SpecFile
+from gauntlet.spec.requests import ExperimentRequest
+
+_GIBIBYTE = 1 << 30
+
+
+def submit(
+    spec: Annotated[
+        str | None,
+        typer.Argument(metavar="[SPEC]", help="A YAML or JSON file, or the name of a preset; with --like the changes."),
+    ] = None,
+    *,
+    like: SomeLikeId = None,
+    validate: Annotated[
+        bool, typer.Option("--validate", help="Only tell what it would come to: faults, runs, time and disk.")
+    ] = False,
+    label: Annotated[list[str], typer.Option(help="A short text to find it by; may be repeated.")] = [],  # noqa: B006  # the library copies it
+    notes: Annotated[str | None, typer.Option(help="Anything worth knowing of it.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay and show the progress, then the report.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Queue an experiment."""
+    file, within = _asked_for(spec, like)
+    fields: dict[str, Any] = {"like": like, "changes": file.fields} if like else dict(file.fields)
+    fields |= {"labels": [*fields.get("labels", ()), *label]} if label else {}
+    fields |= {} if notes is None else {"notes": notes}
+    with open_client() as client:
+        if validate:
+            _tell(client.validate(fields), file, within, as_json=json)
+            return
+        with told_where_it_stands(file, within):
+            experiment = client.submit(fields)
+        if json:
+            print_json(experiment)
+        else:
+            tell_id(experiment.id)
+        if watch:
+            follow(client, experiment.id)
+
+
+def _asked_for(spec: str | None, like: str | None) -> tuple[SpecFile, str]:
+    """What was written, and where in the request it stands."""
+    if like is None:
+        if spec is None:
+            give_up("What is to be submitted? Name a SPEC, or an experiment that it is like (--like).", MISUSED)
+        return read_spec(spec), ""
+    return SpecFile(Path("--like"), {}, {}) if spec is None else read(Path(spec), ExperimentRequest), "/changes"
+
+
+def _tell(found: Check, file: SpecFile, within: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+    else:
+        for line in (*lines_of(found, file, within), *_what_it_takes(found)):
+            say(line)
+    if found.faults:
+        raise typer.Exit(FAILED)
+
+
+def _what_it_takes(found: Check) -> Iterator[str]:
+    if found.runs:
+        yield f"Runs: {len(found.runs)}."
+    for estimate in found.estimates:
+        times = (("training", estimate.training_seconds), ("attacks", estimate.evaluation_seconds))
+        told = [f"{what} {duration(seconds)}" for what, seconds in times if seconds is not None]
+        if told:
+            yield f"On {estimate.device}, one job after the other: {', '.join(told)}."
+    if found.checkpoint_bytes is not None:
+        yield f"Checkpoints: {found.checkpoint_bytes / _GIBIBYTE:.2g} GiB."
