@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install install-dev demo up test lint bench reproduce claim client lock help
+.PHONY: install install-dev demo up test lint fuzz bench reproduce claim client lock help
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -28,6 +28,9 @@ lint: install-dev ## Check style, types and the boundaries between packages
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+fuzz: install-dev ## Send the API 30,000 generated requests by two callers (ten minutes)
+	$(BIN)/python -m benchmarks.fuzz --out benchmarks/results/fuzz.json
 
 bench: install-dev ## Measure speed beside a naive loop, torchattacks and ART (twenty minutes; the machine must be idle)
 	$(BIN)/pip install --quiet --no-deps --requirement benchmarks/requirements.txt

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.routing import RouteContext, iter_route_contexts
 
-from service import forms, session_cookie
+from service import forms, parameters, session_cookie
 from service.access import is_open
 from service.errors import MEDIA_TYPE
 from service.parameters import with_dependencies
@@ -55,12 +55,13 @@ NAMES_CHECKPOINTS: dict[int | str, dict[str, Any]] = {404: {}}
 
 def document(app: FastAPI) -> None:
     """Have the app's schema list all of them for every request."""
-    plain = app.openapi
+    plain, neither = app.openapi, [] if app.state.settings.auth_is_on else [{}]
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = plain()
             forms.document(schema)
+            parameters.document(schema)
             schema["components"]["securitySchemes"] = _LOGINS
             for route in iter_route_contexts(app.routes):
                 for method in route.methods or ():
@@ -69,7 +70,7 @@ def document(app: FastAPI) -> None:
                         _add(operation["responses"], route, method)
                         if not is_open(method, route.path_format or ""):
                             # Either of them, or neither where the service wants no login.
-                            operation["security"] = [{name: []} for name in _LOGINS] + [{}]
+                            operation["security"] = [{name: []} for name in _LOGINS] + neither
         assert app.openapi_schema is not None
         return app.openapi_schema
 

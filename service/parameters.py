@@ -28,6 +28,16 @@ def declared(dependant: Dependant) -> dict[str, bool]:
     }
 
 
+def document(schema: dict[str, Any]) -> None:
+    """Say in the API's schema that a parameter is left out or has a value; there is no null in a query or a header."""
+    for path in schema["paths"].values():
+        for operation in path.values():
+            for parameter in operation.get("parameters", ()):
+                told = parameter["schema"]
+                values = [value for value in told.pop("anyOf", ()) if value != {"type": "null"}]
+                parameter["schema"] = told | (values[0] if len(values) == 1 else {"anyOf": values} if values else {})
+
+
 def with_dependencies(dependant: Dependant) -> Iterator[Dependant]:
     """A route's function, and all that it depends on."""
     yield dependant

@@ -10,8 +10,10 @@ def methods_of(request: Request) -> list[str]:
     scope = request.scope
     # As it was before a route took it: one that holds others has made their part of the path the root of its own.
     asked = {"type": "http", "method": "GET", "path": scope["path"], "root_path": scope.get("app_root_path", "")}
+    routes = [route for route in iter_route_contexts(request.app.routes) if route.matches(asked)[0] is not Match.NONE]
+    # What stands there as it is is meant, and no id that reads the same, such as `/v1/experiments/validate`.
+    meant = [route for route in routes if route.path_format == scope["path"]] or routes
     found: set[str] = set()
-    for route in iter_route_contexts(request.app.routes):
-        if route.matches(asked)[0] is not Match.NONE:
-            found |= route.methods or {"GET"}
+    for route in meant:
+        found |= route.methods or {"GET"}
     return sorted(found | ({"HEAD"} if "GET" in found else set()))

@@ -49,3 +49,22 @@ def test_the_schema_says_how_one_logs_in() -> None:
     assert schema["paths"]["/v1/runs"]["get"]["security"] == [{"token": []}, {"session": []}, {}]
     for method, path in (("get", "/healthz"), ("post", "/v1/session"), ("get", "/")):
         assert "security" not in schema["paths"][path][method]
+
+
+def test_no_parameter_may_be_null() -> None:
+    """A query and a header hold text: what may be left out is not null."""
+    schema = documented_app().openapi()
+    told = [
+        parameter["schema"]
+        for path in schema["paths"].values()
+        for operation in path.values()
+        for parameter in operation.get("parameters", ())
+    ]
+    assert len(told) > 30
+    assert not any({"type": "null"} in each.get("anyOf", ()) for each in told)
+    (number,) = (
+        parameter["schema"]
+        for parameter in schema["paths"]["/v1/events"]["get"]["parameters"]
+        if parameter["name"] == "last-event-id"
+    )
+    assert (number["type"], number["minimum"]) == ("integer", 0)

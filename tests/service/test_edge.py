@@ -87,10 +87,11 @@ def test_allow_lists_every_method_of_the_path(api: TestClient) -> None:
     for path, methods in (
         ("/v1/experiments", "GET, HEAD, POST"),
         ("/v1/experiments/exp_1/cancel", "POST"),
+        ("/v1/experiments/validate", "POST"),
         ("/healthz", "GET, HEAD"),
         (STATIC, "GET, HEAD"),
     ):
-        answer = api.delete(path)
+        answer = api.put(path)
         assert (answer.status_code, answer.headers["allow"]) == (405, methods)
         assert methods in answer.json()["detail"]
 

@@ -1,0 +1,94 @@
+"""The API as a process of its own, with a broker and without workers, to be asked and measured."""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.embedded import broker_command, free_port
+from cli.processes import Child
+from client import GauntletClient
+from gauntlet.spec.tokens import Scope, TokenRequest
+from service.settings import ServiceSettings
+from store import secret_key, tokens
+from store.database import Database, migrate
+
+_READY_WITHIN_S = 60.0
+_LOOK_EVERY_S = 0.05
+_GRACE_S = 15.0
+
+
+@dataclass(frozen=True)
+class Served:
+    """An API that runs with tokens on; `tokens` has one for each scope."""
+
+    url: str
+    settings: ServiceSettings
+    tokens: dict[Scope, str]
+    pid: int
+
+    def client(self, scope: Scope = "submit") -> GauntletClient:
+        """A client with the token of that scope."""
+        return GauntletClient(self.url, token=self.tokens[scope], proxied=False)
+
+    def bearer(self, scope: Scope = "submit") -> dict[str, str]:
+        """The headers of a request with the token of that scope."""
+        return {"Authorization": f"Bearer {self.tokens[scope]}"}
+
+    def peak_bytes(self) -> int:
+        """The most memory that the process has had at once, from Linux's process table."""
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+
+
+@contextmanager
+def served(cores: set[int] | None = None) -> Iterator[Served]:
+    """An API with an empty SQLite database in a folder that goes with the block; on these cores only, if named."""
+    with tempfile.TemporaryDirectory(prefix="gauntlet-") as folder, ExitStack() as ended:
+        home = Path(folder)
+        settings = ServiceSettings(home=home, port=free_port("127.0.0.1", 0), auth="on")
+        settings.data_root.mkdir()
+        migrate(settings.database_url)
+        shown = _make_tokens(settings)
+        environment = {
+            "GAUNTLET_HOME": str(home),
+            "GAUNTLET_PORT": str(settings.port),
+            "GAUNTLET_AUTH": settings.auth,
+            "GAUNTLET_TRUSTED_PROXIES": "127.0.0.1",
+        }
+        broker = Child("broker", broker_command(home / "broker.sock"), home / "broker.log")
+        api = Child("api", [sys.executable, "-m", "service"], home / "api.log", environment)
+        for child in (broker, api):
+            child.start()
+            ended.callback(child.stop, _GRACE_S)
+        url = f"http://127.0.0.1:{settings.port}"
+        _await_ready(api, url)
+        assert api.pid is not None
+        if cores is not None:
+            for thread in Path(f"/proc/{api.pid}/task").iterdir():
+                os.sched_setaffinity(int(thread.name), cores)
+        yield Served(url, settings, shown, api.pid)
+
+
+def _make_tokens(settings: ServiceSettings) -> dict[Scope, str]:
+    key = secret_key.read_or_make(settings.secret_key_file)
+    database = Database(settings.database_url)
+    scopes: tuple[Scope, ...] = ("read", "submit", "admin")
+    with database.writing() as session:
+        shown = {scope: tokens.create(session, key, TokenRequest(owner=scope, scope=scope))[1] for scope in scopes}
+    database.close()
+    return shown
+
+
+def _await_ready(api: Child, url: str) -> None:
+    deadline = time.monotonic() + _READY_WITHIN_S
+    with GauntletClient(url, proxied=False) as client:
+        while not client.ready():
+            if not api.is_running or time.monotonic() > deadline:
+                raise RuntimeError(f"The API did not come up: {api.log.read_text(encoding='utf-8')}")
+            time.sleep(_LOOK_EVERY_S)

@@ -1,0 +1,94 @@
+"""A database with something in it: an experiment that a worker's own code did, and as many more like it as wanted."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from sqlalchemy import Table, insert, select
+
+from gauntlet.spec.experiment import ExperimentSpec
+from service.settings import ServiceSettings
+from store import experiments, jobs
+from store.database import Database
+from store.jobs import JobKind
+from store.models import Base, new_id
+from worker.evaluation_job import evaluate_checkpoint
+from worker.heartbeat import Heartbeat
+from worker.settings import WorkerSettings
+from worker.training_job import train_run
+
+_AT_ONCE = 500
+_SMALL: dict[str, Any] = {
+    "name": "small",
+    "dataset": {"name": "digits", "train_samples": 96},
+    "objectives": [{"kind": "cross_entropy"}, {"kind": "policy_gradient"}],
+    "adversary": {"kind": "fgsm", "eps": "8/255"},
+    "training": {"epochs": 2, "checkpoint_every": 1},
+    "evaluation": {"attacks": [{"kind": "fgsm", "eps": "8/255"}], "samples": 16, "batch_size": 8},
+}
+
+
+def do_an_experiment(settings: ServiceSettings) -> str:
+    """A small experiment, trained and evaluated in this process; returns its id."""
+    database = Database(settings.database_url)
+    with database.writing() as session:
+        experiment, runs = experiments.create(session, ExperimentSpec.model_validate(_SMALL), None)
+        identifier = experiment.id
+    for run in runs:
+        for evaluation in _do(database, settings, "run", run):
+            _do(database, settings, "evaluation", evaluation)
+    database.close()
+    return identifier
+
+
+def _do(database: Database, settings: ServiceSettings, kind: JobKind, job: str) -> list[str]:
+    worker = WorkerSettings(
+        home=settings.home, database_url=settings.database_url, broker_url=settings.broker_url, threads=1
+    )
+    with database.writing() as session:
+        held = jobs.claim(session, kind, job, worker.worker_name, worker.lease_s)
+    assert held is not None
+    device = torch.device("cpu")
+    with Heartbeat(database, held, worker) as heartbeat:
+        if kind == "run":
+            return list(train_run(database, held, worker, heartbeat, device))
+        evaluate_checkpoint(database, held, worker, heartbeat, device)
+    return []
+
+
+def copy_experiment(settings: ServiceSettings, experiment: str, copies: int) -> None:
+    """Store the experiment so many times more, with its runs, checkpoints, evaluations and all that they have recorded.
+
+    The files are shared. Every row that names one of its ids comes along, with new ids in their places.
+    """
+    database = Database(settings.database_url)
+    with database.reading() as session:
+        known = {experiment}
+        rows: dict[Table, list[dict[str, Any]]] = {}
+        # In the order in which they refer to one another.
+        for table in Base.metadata.sorted_tables:
+            found = [dict(row._mapping) for row in session.execute(select(table))]  # noqa: SLF001  # named so to be public
+            rows[table] = [
+                row for row in found if known.intersection(value for value in row.values() if isinstance(value, str))
+            ]
+            known |= {row["id"] for row in rows[table] if isinstance(row.get("id"), str)}
+    for start in range(0, copies, _AT_ONCE):
+        with database.writing() as session:
+            renamed = [
+                {name: new_id(name.partition("_")[0]) for name in sorted(known)}
+                for _ in range(start, min(start + _AT_ONCE, copies))
+            ]
+            for table, originals in rows.items():
+                if copied := list(_copied(originals, renamed)):
+                    session.execute(insert(table), copied)
+    database.close()
+
+
+def _copied(originals: list[dict[str, Any]], renamed: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
+    for names in renamed:
+        for row in originals:
+            # A number is given anew by the database.
+            kept = {column: value for column, value in row.items() if column != "id" or isinstance(value, str)}
+            yield {
+                column: names.get(value, value) if isinstance(value, str) else value for column, value in kept.items()
+            }

@@ -1,0 +1,23 @@
+"""A small part of the generated requests that `make fuzz` sends."""
+
+import pytest
+
+from benchmarks.fuzz import fuzz
+from benchmarks.served import served
+from benchmarks.stored import do_an_experiment
+
+pytestmark = pytest.mark.long
+
+
+def test_no_generated_request_finds_a_fault() -> None:
+    """A thousand by a reader and a submitter: no 5xx, nothing against the schema, nothing that it does not document."""
+    with served() as api:
+        do_an_experiment(api.settings)
+        found = [
+            fuzz(api, "read", examples=7, seed=1, phases=["fuzzing"]),
+            fuzz(api, "submit", examples=7, seed=2, phases=["examples", "fuzzing"]),
+        ]
+    for each in found:
+        assert each.failures == [], each.said
+        assert each.operations > 40
+    assert sum(each.requests for each in found) > 1_000
