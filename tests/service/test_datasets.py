@@ -129,6 +129,15 @@ def test_an_archive_that_is_too_large_is_not_kept(settings: ServiceSettings) -> 
     assert [path for path in left(settings) if path.startswith("incoming")] == []
 
 
+@pytest.mark.parametrize(("quota", "status"), [({"quota_uploads": 1}, 429), ({"quota_bytes": 1_000}, 403)])
+def test_an_upload_past_a_quota_leaves_nothing(settings: ServiceSettings, quota: dict[str, int], status: int) -> None:
+    """The same archive again is no further upload."""
+    with TestClient(create_app(settings.model_copy(update=quota))) as api:
+        first = upload(api, bytes(600))
+        assert [upload(api, content).status_code for content in (bytes(600), bytes(700))] == [200, status]
+    assert left(settings) == [f"{first.json()['id']}/archive"]
+
+
 def test_the_list_has_uploads_and_what_lies_in_the_data_root(api: TestClient, settings: ServiceSettings) -> None:
     """Newest first, then digits and folders; page by page; each can be looked at by its id."""
     uploads = [upload(api, content).json()["id"] for content in (b"one", b"two")]
