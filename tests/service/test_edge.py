@@ -115,11 +115,11 @@ def test_a_bad_range_is_a_problem(api: TestClient, pages: list[str], part: str, 
 
 
 def test_the_root_says_where_to_go(api: TestClient) -> None:
-    """To a program as JSON and to a browser as links; every one of them leads somewhere."""
+    """To a program as JSON, whose every path leads somewhere, and to a browser as the page."""
     index = api.get("/").json()
     browsers = api.get("/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
     assert browsers.headers["content-type"].startswith("text/html")
     assert "accept" in browsers.headers["vary"].lower()
     for path in (index["guide"], index["openapi"], *index["collections"].values()):
         assert api.get(path).status_code == 200
-        assert f'href="{path}"' in browsers.text
+    assert '<script type="module" src="/page/page.js">' in browsers.text

@@ -69,22 +69,59 @@ export const query = (values) => {
 
 const EVERY_MS = 2000;
 const LONGEST_MS = 15000;
+const SETTLE_MS = 400;
+const NEWS = ["status", "epoch", "progress", "alarm"];
 
-// Call `refresh` now and whenever there may be news, until the signal. A refresh that fails for want of a network or a
-// service is tried again, ever more seldom, and the page says so; a hidden page asks for nothing.
+// Call `news` whenever something happens on the service. A stream takes one of the few connections that a browser has
+// for a service, so a page that nobody sees has none.
+function listen(news, signal) {
+  let stream = null;
+  const attend = () => {
+    if (document.hidden || signal.aborted) {
+      stream?.close();
+      stream = null;
+    } else if (!stream) {
+      stream = new EventSource("/v1/events");
+      for (const kind of NEWS) stream.addEventListener(kind, news);
+      const current = stream;
+      // A refused stream does not try again by itself.
+      stream.onerror = () => {
+        if (current.readyState === EventSource.CLOSED && stream === current) stream = null;
+      };
+    }
+  };
+  document.addEventListener("visibilitychange", attend, { signal });
+  signal.addEventListener("abort", attend);
+  attend();
+  return () => stream?.readyState === EventSource.OPEN;
+}
+
+// Call `refresh` now, when something has happened, and now and then, until the signal. A refresh that fails for want of
+// a network or a service is tried again, ever more seldom, and the page says so; a hidden page asks for nothing.
 export function keepFresh(refresh, signal, everyMs = EVERY_MS) {
   let timer = 0;
   let wait = everyMs;
   let going = false;
+  let again = false;
   let shown = false;
+  let isLive = () => false;
   const connection = document.getElementById("connection");
+  function soon(ms) {
+    clearTimeout(timer);
+    if (!signal.aborted) timer = setTimeout(round, ms);
+  }
   async function round() {
     clearTimeout(timer);
-    if (signal.aborted || going) return;
+    if (signal.aborted) return;
+    if (going) {
+      again = true;
+      return;
+    }
     going = true;
+    again = false;
     try {
       const rest = document.hidden ? null : await refresh();
-      wait = rest === "done" ? LONGEST_MS : everyMs;
+      wait = rest === "done" || isLive() ? LONGEST_MS : everyMs;
       shown = true;
       connection.hidden = true;
     } catch (error) {
@@ -93,16 +130,19 @@ export function keepFresh(refresh, signal, everyMs = EVERY_MS) {
       // Nothing is shown yet, so the frame says why; a fault of the page is no fault of the network.
       if (!shown && (answered || error instanceof Refused)) throw error;
       if (!answered && !(error instanceof TypeError) && !(error instanceof Refused)) throw error;
-      wait = Math.min(wait * 1.5, LONGEST_MS);
+      wait = Math.min(Math.max(wait, everyMs) * 1.5, LONGEST_MS);
+      if (!answered) wait = Math.min(wait, everyMs * 2);
       connection.textContent = answered ? error.message : "The service does not answer; what you see may be old. Trying again …";
       connection.hidden = false;
     } finally {
       going = false;
-      if (!signal.aborted) timer = setTimeout(round, wait);
+      soon(again ? SETTLE_MS : wait);
     }
   }
   window.addEventListener("online", round, { signal });
   document.addEventListener("visibilitychange", round, { signal });
   signal.addEventListener("abort", () => clearTimeout(timer));
-  return round();
+  const first = round();
+  isLive = listen(() => (going ? (again = true) : soon(SETTLE_MS)), signal);
+  return first;
 }

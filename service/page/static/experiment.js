@@ -1,6 +1,6 @@
 // One experiment: the state of the matter, its curves while they grow, the report's numbers with their doubts.
 
-import { all, get, keepFresh, query, send } from "./api.js";
+import { all, get, keepFresh, query, Refused, send } from "./api.js";
 import { legend, training } from "./curves.js";
 import { announce, fill, h } from "./dom.js";
 import { card, ENDED, status } from "./jobs.js";
@@ -61,13 +61,13 @@ export async function show({ parts, id, signal, title }) {
     title(experiment.name);
     [runs, evaluations] = await Promise.all([all(`/v1/runs${query({ experiment: id })}`, signal), all(`/v1/evaluations${query({ experiment: id })}`, signal)]);
     const done = ENDED.has(experiment.status);
-    frame(parts, experiment, cancel);
+    frame(parts, experiment, act);
     const going = [...runs, ...evaluations].filter((job) => job.status === "running");
     parts.running.hidden = !going.length;
     fill(parts.jobs, going.map((job) => card(job)));
-    fill(parts.runs, runTable(runs));
+    fill(parts.runs, runTable(runs, act));
     parts.evaluated.hidden = !evaluations.length;
-    fill(parts.evaluations, evaluationTable(evaluations));
+    fill(parts.evaluations, evaluationTable(evaluations, act));
     // What has not changed is not asked for again: curves grow by epochs, the report by jobs that end.
     const state = JSON.stringify([runs.map((run) => [run.status, run.progress?.phase, epochs(run)]), evaluations.map((each) => each.status)]);
     if (state !== drawn) {
@@ -79,13 +79,16 @@ export async function show({ parts, id, signal, title }) {
     return done ? "done" : null;
   }
 
-  async function cancel() {
-    if (!window.confirm(`Cancel what has not ended of “${experiment.name}”? What was trained and measured stays.`)) return;
+  // What the reader asks of the experiment, or of one of its jobs.
+  async function act({ method = "POST", at, words, ask = null, then = refresh }) {
+    if (ask && !window.confirm(ask)) return;
+    parts.fault.hidden = true;
     try {
-      await send("POST", `${path}/cancel`);
-      announce("The experiment is being cancelled.");
-      await refresh();
+      await send(method, at);
+      announce(words);
+      await then();
     } catch (error) {
+      if (!(error instanceof Refused) && !(error instanceof TypeError)) throw error;
       parts.fault.textContent = error.message;
       parts.fault.hidden = false;
     }
@@ -97,19 +100,32 @@ export async function show({ parts, id, signal, title }) {
   await keepFresh(refresh, signal);
 }
 
+function controls(experiment, act) {
+  const at = `/v1/experiments/${experiment.id}`;
+  const button = (name, what, kind = null) => h("button", { type: "button", class: kind, onclick: () => act(what), "data-key": name }, name);
+  if (ENDED.has(experiment.status)) {
+    return button("Delete", { method: "DELETE", at, words: "The experiment is deleted.", ask: `Delete “${experiment.name}” with its runs, checkpoints and evaluations? This cannot be undone.`, then: () => (location.hash = "#/") }, "danger");
+  }
+  const going = experiment.status === "paused"
+    ? button("Resume", { at: `${at}/resume`, words: "The experiment goes on." })
+    : button("Pause", { at: `${at}/pause`, words: "The experiment is being paused." });
+  return [going, button("Cancel", { at: `${at}/cancel`, words: "The experiment is being cancelled.", ask: `Cancel what has not ended of “${experiment.name}”? What was trained and measured stays.` }, "danger")];
+}
+
 // Epochs that are through; a run tells batches, and some thousand of them are no news.
 function epochs(run) {
   const { progress, spec } = run;
   return progress?.phase === "training" && progress.total ? Math.floor((progress.completed / progress.total) * spec.training.epochs) : 0;
 }
 
-function frame(parts, experiment, cancel) {
+function frame(parts, experiment, act) {
   const { spec, progress } = experiment;
   parts.name.textContent = experiment.name;
   fill(parts.state, status(experiment), " ", h("span", { class: "soft" }, `${progress.completed} of ${counted(progress.total, "job")} ended`));
   fill(parts.actions,
-    ENDED.has(experiment.status) ? null : h("button", { type: "button", class: "danger", onclick: cancel }, "Cancel"),
-    h("a", { class: "button", href: `#/new?from=${experiment.id}` }, "Another like it"),
+    controls(experiment, act),
+    h("a", { class: "button", href: `#/new?like=${experiment.id}` }, "Another like it"),
+    h("a", { class: "button", href: `#/compare?experiment=${experiment.id}` }, "Compare"),
     h("details", { class: "menu" }, h("summary", { class: "button" }, "Download the report"), h("div", {},
       Object.entries(FORMATS).map(([format, words]) => h("a", { href: `/v1/experiments/${experiment.id}/report?format=${format}`, target: "_blank", rel: "noopener" }, words)))));
   parts.asked.textContent = `${counted(spec.objectives.length, "objective")} (${spec.objectives.map((each) => each.label ?? titled(each.kind)).join(", ")}) × ${counted(spec.seeds.length, "seed")} on ${spec.dataset.folder ?? spec.dataset.name}: `

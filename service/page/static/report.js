@@ -92,9 +92,9 @@ export function perClass(report) {
     if (!of.length) return [];
     const attacked = of.map((row) => strongest(row).confusion);
     return [["natural", of.map((row) => row.outcome.confusion)], ["attacked", attacked]].map(([what, confusions]) => h("tr", {},
-      h("th", { scope: "row" }, capital(titled(objective)), h("small", {}, what)), classes.map((name, at) => h("td", {}, mean(confusions, at)))));
+      h("th", { scope: "row" }, capital(titled(objective)), h("small", {}, what)), classes.map((name, at) => h("td", { class: "n" }, mean(confusions, at)))));
   });
-  return [h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Class"), classes.map((name) => h("th", { scope: "col" }, name)))), h("tbody", { class: "heat" }, lines)];
+  return [h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Class"), classes.map((name) => h("th", { scope: "col", class: "n" }, name)))), h("tbody", {}, lines)];
 }
 
 const label = (outcome) => `${outcome.attack.kind}@${outcome.attack.norm === "Linf" ? "" : `${outcome.attack.norm}:`}${outcome.attack.eps}`;

@@ -13,23 +13,33 @@ function took(job) {
 
 const progress = (job) => (job.progress && job.status === "running" ? [bar(job.progress, `${jobTitle(job)}: ${job.progress.phase}`), h("small", {}, capital(titled(job.progress.phase)), " ", left(job.progress))] : job.status_detail ?? "");
 
-export function runTable(runs) {
+// Pause, resume, cancel or retry one job, as it stands.
+function controls(job, act) {
+  if (!act) return null;
+  const at = `/v1/${job.object}s/${job.id}`;
+  const words = { pause: "It is being paused.", resume: "It goes on.", cancel: "It is being cancelled.", retry: "It is done again." };
+  const able = { queued: ["pause", "cancel"], running: ["pause", "cancel"], paused: ["resume", "cancel"], failed: ["retry"], cancelled: ["retry"] }[job.status] ?? [];
+  if (job.retried_by) return null;
+  return able.map((what) => h("button", { type: "button", class: "quiet small", "aria-label": `${capital(what)} ${jobTitle(job)}`, "data-key": what, onclick: () => act({ at: `${at}/${what}`, words: words[what] }) }, capital(what)));
+}
+
+export function runTable(runs, act) {
   const rows = [...runs].reverse().map((run) => h("tr", { "data-key": run.id },
     h("th", { scope: "row" }, jobTitle(run), h("small", { class: "id" }, run.id)), h("td", { class: "nowrap" }, status(run)),
     h("td", { class: "name" }, progress(run)), h("td", { class: "nowrap" }, took(run)), h("td", { class: "nowrap" }, run.device ?? "–"),
-    h("td", {}, h("a", { href: `#/checkpoints?run=${run.id}` }, "Checkpoints"))));
-  return [head(["Run", "Status", "Progress", "Took", "On", "Kept"]), h("tbody", {}, rows)];
+    h("td", {}, h("a", { href: `#/checkpoints?run=${run.id}` }, "Checkpoints")), h("td", { class: "nowrap" }, controls(run, act))));
+  return [head(["Run", "Status", "Progress", "Took", "On", "Kept", "Do"]), h("tbody", {}, rows)];
 }
 
-export function evaluationTable(evaluations) {
+export function evaluationTable(evaluations, act) {
   const rows = evaluations.map((each) => h("tr", { "data-key": each.id },
     h("th", { scope: "row" }, h("a", { href: `#/checkpoints/${each.checkpoint}` }, jobTitle(each)), h("small", { class: "id" }, each.id)),
     h("td", { class: "nowrap" }, status(each)),
     h("td", { class: "attacks" }, each.attacks.map((attack) => attackLine(each, attack))),
     h("td", { class: "nowrap" }, each.outcome ? `${percent(each.outcome.natural.value)} %` : "–"),
     h("td", { class: "nowrap" }, age(each.created_at)),
-    h("td", {}, each.outcome ? h("a", { href: `#/attack?evaluation=${each.id}` }, "Lost images") : null)));
-  return [head(["Checkpoint", "Status", "Attacks", "Natural", "Age", "Images"]), h("tbody", {}, rows)];
+    h("td", {}, each.outcome ? h("a", { href: `#/attack?evaluation=${each.id}` }, "Lost images") : null), h("td", { class: "nowrap" }, controls(each, act))));
+  return [head(["Checkpoint", "Status", "Attacks", "Natural", "Age", "Images", "Do"]), h("tbody", {}, rows)];
 }
 
 function attackLine(evaluation, attack) {

@@ -40,7 +40,7 @@ def test_first_visit_to_a_running_quickstart(chromium: Browser, whole_system: Sy
         # The curve grows without anybody's doing.
         expect(page.get_by_role("img", name=re.compile("Test accuracy, % over epoch"))).to_be_visible()
         page.once("dialog", lambda dialog: dialog.accept())
-        page.get_by_role("button", name="Cancel").click()
+        page.get_by_role("button", name="Cancel", exact=True).click()
         expect(page.locator(".head .status")).to_have_text(re.compile("cancelled"))
     (experiment,) = whole_system.client.experiments()
     assert (experiment.name, experiment.status) == ("quickstart", "cancelled")
@@ -67,6 +67,35 @@ def test_a_finished_experiment_is_read(chromium: Browser, whole_system: System, 
         page.keyboard.press("ArrowRight")
         first = report.curves[0].epochs[0]
         expect(page.locator("figure").filter(has=figure).locator("output")).to_contain_text(f"epoch {first}:")
+
+
+def test_an_experiment_is_written_checked_and_paused(chromium: Browser, whole_system: System, finished: str) -> None:
+    """A form begun with an earlier experiment: faults stand at their fields, and what is right is submitted."""
+    with opened(chromium, url_of(whole_system)) as page:
+        page.goto(f"/#/new?like={finished}")
+        submit = page.get_by_role("button", name="Submit")
+        expect(submit).to_be_enabled()
+        epochs = page.get_by_label("Epochs")
+        epochs.fill("-1")
+        expect(page.get_by_text("training › epochs:")).to_be_visible()
+        expect(epochs).to_have_attribute("aria-invalid", "true")
+        expect(submit).to_be_disabled()
+        epochs.fill("500")
+        page.get_by_label("Name").fill("long")
+        expect(page.get_by_label("YAML")).to_contain_text("epochs: 500")
+        expect(submit).to_be_enabled()
+        submit.click()
+        expect(page.get_by_role("heading", name="long")).to_be_visible()
+        page.get_by_role("button", name="Pause", exact=True).click()
+        expect(page.locator(".head .status")).to_contain_text("paused")
+        page.get_by_role("button", name="Resume", exact=True).click()
+        expect(page.locator(".head .status")).not_to_contain_text("paused")
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="Cancel", exact=True).click()
+        expect(page.locator(".head .status")).to_contain_text("cancelled")
+        page.get_by_role("button", name="Delete", exact=True).click()
+        expect(page.get_by_role("link", name=HOSTILE)).to_be_visible()
+        expect(page.get_by_role("link", name="long", exact=True)).to_have_count(0)
 
 
 def test_a_picture_is_put_under_attack(chromium: Browser, whole_system: System, finished: str) -> None:
@@ -130,6 +159,7 @@ def test_nobody_is_kept_out_of_any_view(chromium: Browser, whole_system: System,
 
 def views(experiment: str, checkpoint: str) -> list[str]:
     found = ["", f"experiments/{experiment}", "attack", "leaderboard", "checkpoints", f"checkpoints/{checkpoint}"]
+    found += ["new", "login", f"compare?experiment={experiment}"]
     return [f"/#/{path}" for path in found]
 
 

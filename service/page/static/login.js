@@ -1,0 +1,25 @@
+// A token exchanged for a session, which the browser keeps where no script can read it.
+
+import { Refused, send } from "./api.js";
+
+export const title = "Log in";
+
+export async function show({ parts, search }) {
+  parts.form.onsubmit = async (event) => {
+    event.preventDefault();
+    parts.fault.hidden = true;
+    const token = parts.token.value;
+    parts.token.value = "";
+    try {
+      await send("POST", "/v1/session", { token });
+      // Only ever a view of this page.
+      location.hash = `#/${(search.get("then") ?? "").replace(/^login.*/, "")}`;
+    } catch (error) {
+      if (!(error instanceof Refused) && !(error instanceof TypeError)) throw error;
+      parts.fault.textContent = error.message;
+      parts.fault.hidden = false;
+      parts.token.focus();
+    }
+  };
+  parts.token.focus();
+}

@@ -1,0 +1,169 @@
+// A new experiment: a form and the whole spec beside each other, held against the data while it is written.
+
+import { all, get, Refused, send } from "./api.js";
+import { announce, fill, h } from "./dom.js";
+import { bytes, counted, duration, titled } from "./words.js";
+import { yaml } from "./yaml.js";
+
+export const title = "New experiment";
+
+const OBJECTIVES = ["cross_entropy", "policy_gradient", "expected_reward", "a2c", "ppo", "dqn"];
+const ATTACKS = ["fgsm", "pgd", "autoattack", "square", "noise"];
+const NUMBERS = new Set(["/training/epochs", "/training/batch_size", "/training/checkpoint_every", "/evaluation/samples"]);
+const SETTLE_MS = 350;
+
+const whole = (text) => (/^-?\d+$/.test(text.trim()) ? Number(text) : text.trim());
+const listed = (text) => text.split(",").map((each) => each.trim()).filter(Boolean);
+const at = (spec, path) => path.split("/").slice(1).reduce((value, key) => value?.[key], spec);
+
+function put(spec, path, value) {
+  const keys = path.split("/").slice(1);
+  const last = keys.pop();
+  keys.reduce((found, key) => (found[key] ??= {}), spec)[last] = value;
+}
+
+export async function show({ parts, search, signal }) {
+  let spec = null;
+  let checking = 0;
+  let timer = 0;
+  const fields = [...parts.form.querySelectorAll("input[data-path]:not([type=checkbox])")];
+  const [earlier, datasets] = await Promise.all([all("/v1/experiments", signal, 50), all("/v1/datasets", signal, 100)]);
+  parts.base.append(...earlier.map((one) => h("option", { value: `like ${one.id}` }, `like ${one.name}`)));
+  const dataOf = new Map(datasets.filter((one) => one.spec).map((one) => [JSON.stringify(one.spec), one]));
+
+  // From the spec into the form.
+  function read() {
+    for (const field of fields) {
+      const value = at(spec, field.dataset.path);
+      field.value = Array.isArray(value) ? value.join(", ") : (value ?? "");
+    }
+    const current = JSON.stringify(spec.dataset);
+    const known = [...dataOf].find(([, one]) => one.spec.name === spec.dataset.name && (one.spec.folder ?? one.spec.id) === (spec.dataset.folder ?? spec.dataset.id));
+    fill(parts.data, known ? [] : h("option", { value: current }, spec.dataset.folder ?? spec.dataset.name), [...dataOf].map(([key, one]) => h("option", { value: key }, one.name)));
+    parts.data.value = known ? known[0] : current;
+    const kinds = [...new Set([...OBJECTIVES, ...spec.objectives.map((each) => each.kind)])];
+    fill(parts.objectives, kinds.map((kind) => h("label", { "data-key": kind }, h("input", { type: "checkbox", value: kind, onchange: write }), titled(kind))));
+    for (const box of parts.objectives.querySelectorAll("input")) box.checked = spec.objectives.some((each) => each.kind === box.value);
+    const attacks = [...new Set([...ATTACKS, ...spec.evaluation.attacks.map((each) => each.kind)])];
+    fill(parts.attacks, attacks.map((kind) => h("label", { "data-key": kind }, h("input", { type: "checkbox", value: kind, onchange: write }), titled(kind))));
+    for (const box of parts.attacks.querySelectorAll("input")) box.checked = spec.evaluation.attacks.some((each) => each.kind === box.value);
+    parts.budgets.value = [...new Set(spec.evaluation.attacks.map((each) => each.eps))].join(", ");
+    parts.masking.checked = spec.evaluation.masking !== null && spec.evaluation.masking !== undefined;
+    changed();
+  }
+
+  // From the form into the spec. What the form does not know of an objective or attack stays as it was.
+  function write() {
+    for (const field of fields) {
+      const { path } = field.dataset;
+      if (path === "/seeds") put(spec, path, listed(field.value).map(whole));
+      else put(spec, path, NUMBERS.has(path) ? whole(field.value) : field.value.trim());
+    }
+    const data = JSON.parse(parts.data.value);
+    if (data.name !== spec.dataset.name || data.folder !== spec.dataset.folder || data.id !== spec.dataset.id) spec.dataset = data;
+    const checked = (part) => [...part.querySelectorAll("input:checked")].map((box) => box.value);
+    spec.objectives = checked(parts.objectives).flatMap((kind) => {
+      const known = spec.objectives.filter((each) => each.kind === kind);
+      return known.length ? known : [{ kind }];
+    });
+    const budgets = listed(parts.budgets.value);
+    spec.evaluation.attacks = checked(parts.attacks).flatMap((kind) => budgets.map((eps) => ({ ...(spec.evaluation.attacks.find((each) => each.kind === kind) ?? { kind }), eps })));
+    if (!parts.masking.checked) spec.evaluation.masking = null;
+    else spec.evaluation.masking ??= { samples: Math.min(200, Number(spec.evaluation.samples) || 200) };
+    changed();
+  }
+
+  function changed() {
+    if (document.activeElement !== parts.json) parts.json.value = JSON.stringify(spec, null, 2);
+    parts.yaml.textContent = yaml(spec);
+    parts.submit.disabled = true;
+    clearTimeout(timer);
+    timer = setTimeout(check, SETTLE_MS);
+  }
+
+  async function check() {
+    const number = (checking += 1);
+    const found = await send("POST", "/v1/experiments/validate", spec, signal).catch((error) => {
+      if (signal.aborted || !(error instanceof Refused)) return null;
+      return { faults: [{ pointer: "", message: error.message }], remarks: [], runs: [] };
+    });
+    if (!found || number !== checking || signal.aborted) return;
+    for (const field of parts.form.querySelectorAll("[data-path]")) {
+      const { path } = field.dataset;
+      const faulty = found.faults.some((each) => each.pointer === path || each.pointer.startsWith(`${path}/`));
+      if (faulty) field.setAttribute("aria-invalid", "true");
+      else field.removeAttribute("aria-invalid");
+    }
+    fill(parts.checked, found.faults.length
+      ? h("div", { "data-key": "faults" }, found.faults.slice(0, 8).map((each) => h("p", { class: "fault" }, each.pointer ? `${each.pointer.slice(1).replaceAll("/", " › ")}: ` : "", each.message)))
+      : h("div", { "data-key": "fine" }, h("p", {}, plan(found)), found.remarks.length ? h("ul", { class: "soft" }, found.remarks.map((each) => h("li", {}, each))) : null));
+    parts.submit.disabled = found.faults.length > 0;
+  }
+
+  async function begin() {
+    const [how, which] = parts.base.value.split(" ");
+    const found = await send("POST", "/v1/experiments/validate", how === "preset" ? { preset: which } : { like: which, changes: {} }, signal);
+    spec = found.spec ?? structuredClone(earlier.find((one) => one.id === which).spec);
+    delete spec.version;
+    if (how === "like") spec.name = `${spec.name}, again`.slice(0, 200);
+    read();
+  }
+
+  parts.base.onchange = begin;
+  parts.data.onchange = write;
+  parts.masking.onchange = write;
+  parts.budgets.oninput = write;
+  for (const field of fields) field.oninput = write;
+  parts.json.oninput = () => {
+    try {
+      spec = JSON.parse(parts.json.value);
+      parts.json.removeAttribute("aria-invalid");
+    } catch {
+      parts.json.setAttribute("aria-invalid", "true");
+      parts.submit.disabled = true;
+      return;
+    }
+    if (spec?.objectives?.map && spec?.evaluation?.attacks?.map && spec.dataset) read();
+    else changed();
+  };
+  parts.copy.onclick = async () => {
+    await navigator.clipboard.writeText(parts.yaml.textContent);
+    announce("The YAML is copied.");
+  };
+  parts.form.onsubmit = async (event) => {
+    event.preventDefault();
+    parts.fault.hidden = true;
+    try {
+      const made = await send("POST", "/v1/experiments", spec);
+      announce("The experiment is queued.");
+      location.hash = `#/experiments/${made.id}`;
+    } catch (error) {
+      if (!(error instanceof Refused) && !(error instanceof TypeError)) throw error;
+      parts.fault.textContent = error.message;
+      parts.fault.hidden = false;
+    }
+  };
+  signal.addEventListener("abort", () => clearTimeout(timer));
+  const like = search.get("like");
+  if (like) {
+    if (!earlier.some((one) => one.id === like)) {
+      const one = await get(`/v1/experiments/${like}`, signal);
+      earlier.push(one);
+      parts.base.append(h("option", { value: `like ${like}` }, `like ${one.name}`));
+    }
+    parts.base.value = `like ${like}`;
+  }
+  await begin();
+}
+
+// What would be done, and how long that takes at the pace that was measured here.
+function plan(found) {
+  const images = (split) => split?.classes.reduce((sum, each) => sum + each.images, 0);
+  const said = [counted(found.runs.length, "run")];
+  if (found.dataset?.train) said.push(`${images(found.dataset.train).toLocaleString("en")} training and ${images(found.dataset.test).toLocaleString("en")} test images in ${found.dataset.train.classes.length} classes`);
+  if (found.checkpoint_bytes) said.push(`about ${bytes(found.checkpoint_bytes)} of checkpoints`);
+  const [estimate] = found.estimates ?? [];
+  const seconds = estimate ? (estimate.training_seconds ?? 0) + (estimate.evaluation_seconds ?? 0) : 0;
+  if (seconds) said.push(`about ${duration(seconds)} of ${estimate.device}${estimate.training_seconds === null || estimate.evaluation_seconds === null ? ", as far as it was measured" : ""}`);
+  return `${said.join("; ")}.`;
+}
