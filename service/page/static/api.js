@@ -84,8 +84,9 @@ function listen(news, signal) {
       stream = new EventSource("/v1/events");
       for (const kind of NEWS) stream.addEventListener(kind, news);
       const current = stream;
-      // A refused stream does not try again by itself.
+      // Whether it is the network is found out by asking. A refused stream does not try again by itself.
       stream.onerror = () => {
+        news();
         if (current.readyState === EventSource.CLOSED && stream === current) stream = null;
       };
     }
@@ -140,6 +141,7 @@ export function keepFresh(refresh, signal, everyMs = EVERY_MS) {
     }
   }
   window.addEventListener("online", round, { signal });
+  window.addEventListener("offline", round, { signal });
   document.addEventListener("visibilitychange", round, { signal });
   signal.addEventListener("abort", () => clearTimeout(timer));
   const first = round();

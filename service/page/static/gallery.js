@@ -30,7 +30,7 @@ export async function gallery({ parts, search, signal, pick }) {
     const alike = measured.filter((each) => each.id !== one.id && each.dataset === one.dataset && labels(each).some((label) => labels(one).includes(label)));
     fill(parts.other, option("", "none"), alike.map((each) => option(each.id, nameOf(each))));
     parts.other.value = "";
-    attacks();
+    return attacks();
   }
 
   function attacks() {
@@ -42,7 +42,7 @@ export async function gallery({ parts, search, signal, pick }) {
       ? [option("one", "the first withstands, the other loses"), option("other", "the other withstands, the first loses"), option("both", "both lose")]
       : [option("lost", "lost first"), option("kept", "withstood"), option("wrong", "wrong without an attack")]);
     parts.which.value = other ? "one" : "lost";
-    list();
+    return list();
   }
 
   async function list() {
@@ -87,7 +87,7 @@ export async function gallery({ parts, search, signal, pick }) {
   parts.other.onchange = attacks;
   parts.under.onchange = list;
   parts.which.onchange = list;
-  others();
+  await others();
 }
 
 // The same attack at every budget that was made, from the smallest to this one.

@@ -95,6 +95,10 @@ window.addEventListener("hashchange", async () => {
 window.addEventListener("gauntlet:login", () => {
   if (!location.hash.startsWith("#/login")) location.hash = `#/login?then=${encodeURIComponent(location.hash.slice(2))}`;
 });
+// What was asked for a view that has been left is no fault.
+window.addEventListener("unhandledrejection", (event) => {
+  if (event.reason?.name === "AbortError") event.preventDefault();
+});
 window.addEventListener("keydown", (event) => {
   if (event.key !== "/" || event.target.closest("input, textarea, select")) return;
   const search = main.querySelector("input[type=search]");
