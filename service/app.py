@@ -1,5 +1,6 @@
 """The HTTP service: an app factory that holds nothing at import."""
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -46,6 +47,7 @@ from service.streams import MOST_LISTENERS, Streams
 from service.versions import KeptAnswers
 from store.broker import create_celery
 from store.database import Database
+from store.environment import SettingsInvalid
 
 _BROKER_PATIENCE_S = 2
 # As many requests are worked on at once, each with a connection to the database if it needs one; others wait for a
@@ -55,12 +57,12 @@ _PROBLEM = {"model": Problem, "content": {errors.MEDIA_TYPE: {}}}
 
 
 def create_app(settings: ServiceSettings | None = None, *, most_streams: int = MOST_LISTENERS) -> FastAPI:
-    """The service on `settings`, or on the environment's.
+    """The service on `settings`; without, as a server calls it that was told of this factory, on the environment's.
 
     Raises:
-        SettingsInvalid: the environment's are not valid.
+        SystemExit: the environment's are not valid. A server would print another error with where it was raised.
     """
-    settings = settings or ServiceSettings.from_environment()
+    settings = settings or _settings_of_environment()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -125,3 +127,10 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     return app
+
+
+def _settings_of_environment() -> ServiceSettings:
+    try:
+        return ServiceSettings.from_environment()
+    except SettingsInvalid as error:
+        sys.exit(str(error))

@@ -1,5 +1,6 @@
 """The service as a process: light, healthy, and documented."""
 
+import os
 import subprocess
 import sys
 
@@ -48,6 +49,16 @@ def test_the_guide_needs_no_other_host(api: TestClient) -> None:
     assert "://" not in page.replace("http://www.w3.org", "")
     script = page.partition('<script src="')[2].partition('"')[0]
     assert api.get(script).status_code == 200
+
+
+def test_wrong_settings_are_a_sentence_for_any_server() -> None:
+    """A server that is told of the factory ends with what is wrong, and not with where it was found."""
+    command = [sys.executable, "-m", "uvicorn", "--factory", "service.app:create_app", "--port", "0"]
+    env = os.environ | {"GAUNTLET_PROT": "8000"}
+    ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert "GAUNTLET_PORT" in ended.stderr
 
 
 def test_an_internal_error_is_a_problem_with_its_id(settings: ServiceSettings) -> None:
