@@ -42,30 +42,37 @@ class JobLog(logging.Handler):
             self._last.append(line)
 
     def store(self) -> None:
-        """Write down what was gathered. What cannot be stored is on the worker's standard error all the same."""
+        """Write down what was gathered; what cannot be stored now is tried again with what comes."""
         with self._storing:
             self.acquire()
             lines, self._lines = self._lines, []
             self.release()
-            self._write(lines)
+            if not self._write(lines):
+                self.acquire()
+                self._lines[:0] = lines
+                self.release()
 
     def store_last(self) -> None:
-        """The same at the attempt's end, with its last lines if there were too many."""
-        self.store()
-        with self._storing:
-            if self._left_out:
-                note = f"({self._left_out} lines are left out here; the worker's own log has them.)"
-                self._write([note, *self._last])
-            else:
-                self._write(list(self._last))
-            self._last.clear()
+        """The same at the attempt's end, with its last lines if there were too many.
 
-    def _write(self, lines: list[str]) -> None:
+        What cannot be stored now is on the worker's standard error alone, which says so.
+        """
+        self.acquire()
+        if self._left_out:
+            self._lines.append(f"({self._left_out} lines are left out here; the worker's own log has them.)")
+        self._lines += self._last
+        self._last.clear()
+        self.release()
+        self.store()
+        if self._lines:
+            logs.complain(f"{len(self._lines)} lines of the log of {self._held.id} could not be stored.")
+
+    def _write(self, lines: list[str]) -> bool:
         if not lines:
-            return
+            return True
         try:
             with self._database.writing() as session:
                 job_logs.append(session, self._held.id, lines)
-        except Exception as error:  # noqa: BLE001  # no log is worth a job
-            # Not by a logger, which would come back here.
-            logs.complain(f"{len(lines)} lines of {self._held.id} could not be stored: {error}")
+        except Exception:  # noqa: BLE001  # no log is worth a job, and a logger would come back here
+            return False
+        return True

@@ -88,7 +88,8 @@ class WorkerSettings(StoreSettings):
     )
     stop_grace_s: PositiveSeconds = Field(
         default=10,
-        description="How long a job that must stop may take to reach its next batch; then it is ended.",
+        description="How long a job that must stop may take to reach its next batch; then it is ended. One that is to "
+        "pause may take its time.",
     )
 
     @model_validator(mode="after")

@@ -1,10 +1,12 @@
 """What is deleted, what is refused, and what is left; on both databases."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 
+from gauntlet.spec.evaluation import EvaluationRequest
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
 from gauntlet.spec.requests import ExperimentPatch
@@ -14,6 +16,7 @@ from store import (
     checkpoints,
     comparisons,
     deletions,
+    evaluation_requests,
     evaluations,
     events,
     experiments,
@@ -221,3 +224,16 @@ def test_an_imported_checkpoint_goes_with_its_file(database: Database, tmp_path:
     sweep(database, storage, events_days=30, audit_days=30, retry_days=7)
     assert list(storage.rglob("*.safetensors")) == []
     assert not (storage / "ckpt_mine").exists()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_who_deletes_and_who_begins_to_stand_on_it_take_turns(database: Database) -> None:
+    """A checkpoint whose evaluation is just being queued is refused once that is there, and not lost under it."""
+    checkpoint = imported(database, "one")
+    request = EvaluationRequest.model_validate({"checkpoint": checkpoint, "attacks": [FGSM]})
+    with ThreadPoolExecutor(1) as pool:
+        with database.writing() as session:
+            evaluation_requests.create(session, request, None)
+            deleting = pool.submit(delete, database, checkpoint)
+        with pytest.raises(Refused, match="stand on the checkpoint"):
+            deleting.result()

@@ -69,10 +69,12 @@ def test_a_log_is_bounded_and_keeps_its_end(database: Database) -> None:
 
 
 def test_a_log_that_cannot_be_stored_harms_nobody(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
-    """The job goes on, and standard error says so."""
+    """The job goes on; the lines are tried again with those that come, and at last standard error says so."""
     log = JobLog(database, HELD)
     with database.writing() as session:
         session.connection().exec_driver_sql("DROP TABLE logged_lines")
     logged(log, "line")
+    log.store()
+    logged(log, "another")
     log.store_last()
-    assert "1 lines of run_1 could not be stored" in capsys.readouterr().err
+    assert "2 lines of the log of run_1 could not be stored." in capsys.readouterr().err
