@@ -48,6 +48,9 @@ claim: install ## Settle the paper's claim over seeds as benchmarks/claim/PLAN.m
 client: install-dev ## Make the synchronous client from the asynchronous one, after a change of that
 	$(BIN)/python -m client.generation
 
+pictures: install-dev ## Take the README's pictures of the page anew, of the Gauntlet that runs on this machine
+	$(BIN)/python -m benchmarks.page_pictures
+
 lock: ## Pin anew what a fresh install brings, after a change of pyproject.toml
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet --editable '.[dev]'

@@ -1,0 +1,62 @@
+"""`python -m benchmarks.page_pictures`: the README's two pictures of the page, of a running Gauntlet with results.
+
+It takes the newest experiment that succeeded, or one that is named, and puts an image under attack that the checkpoints
+of its two newest evaluations do not take alike.
+"""
+
+import argparse
+import io
+import shutil
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+from client import GauntletClient
+
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+_WIDTH, _HEIGHT = 1280, 1000
+# Flat colours: as many do, and the file has a quarter of the bytes.
+_COLOURS = 255
+
+
+def main() -> None:
+    """Write docs/page-experiment.png and docs/page-attack.png."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", default="http://127.0.0.1:8000")
+    parser.add_argument("--into", type=Path, default=Path("docs"))
+    parser.add_argument("--experiment", help="its id")
+    given = parser.parse_args()
+    with GauntletClient(given.url) as gauntlet:
+        done = (each.id for each in gauntlet.experiments() if each.status == "succeeded")
+        experiment = given.experiment or next(done)
+        one, other = [each.id for each in gauntlet.evaluations(experiment=experiment) if each.outcome is not None][:2]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=_FLAGS)
+        page = browser.new_page(base_url=given.url, viewport={"width": _WIDTH, "height": _HEIGHT}, color_scheme="light")
+        page.goto(f"/#/experiments/{experiment}")
+        page.locator("svg.chart").first.wait_for()
+        page.locator("[data-part=measured] table").first.wait_for()
+        _keep(page, given.into / "page-experiment.png")
+        page.goto(f"/#/attack?evaluation={one}")
+        page.locator("[data-part=other]").select_option(other)
+        page.locator("[data-part=which]").select_option("other")
+        page.locator(".gallery button").first.click()
+        page.locator(".subject").first.wait_for()
+        page.get_by_role("slider").focus()
+        for _ in range(3):
+            page.keyboard.press("ArrowRight")
+        page.mouse.click(5, 300)
+        _keep(page, given.into / "page-attack.png")
+        browser.close()
+
+
+def _keep(page: Page, file: Path) -> None:
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_timeout(1_000)
+    with Image.open(io.BytesIO(page.screenshot())) as picture:
+        picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
