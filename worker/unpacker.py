@@ -20,6 +20,7 @@ from gauntlet.data.uploads.bounds import Bounds
 from store import dataset_files, unpacking
 from store.database import Database
 from store.errors import LeaseLost
+from store.files import STORAGE_FULL
 from store.unpacking import Unpacking
 from worker.settings import WorkerSettings
 
@@ -68,7 +69,7 @@ class Unpacker:
     def _unpack(self, held: Unpacking) -> None:
         logger.info("The archive of %s (%s) is unpacked, attempt %d.", held.id, held.name, held.attempt)
         answer = self._ask(held)
-        (told,) = answer
+        told = next(iter(answer))
         failed = told not in ("made", "stopped")
         with self._database.writing() as session:
             match answer:
@@ -81,10 +82,9 @@ class Unpacker:
                     unpacking.fail(session, held, "archive_refused", why)
                 case {"failed": _}:
                     unpacking.fail(session, held, "internal_error", _INTERNAL_ERROR)
-                case {"full": str(why)}:
-                    unpacking.postpone(session, held, "storage", why, wait_s=_WHILE_FULL_S)
-                case {"away": str(why)}:
-                    unpacking.postpone(session, held, "storage", why, wait_s=_WHILE_AWAY_S)
+                case {"storage": str(why), "errno": number}:
+                    wait_s = _WHILE_FULL_S if number in STORAGE_FULL else _WHILE_AWAY_S
+                    unpacking.postpone(session, held, "storage", why, wait_s=wait_s)
                 case {"stopped": _}:
                     unpacking.postpone(session, held, "worker_shutdown", None, wait_s=0)
                 case {"lost": _}:

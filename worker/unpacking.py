@@ -2,7 +2,7 @@
 
 It is told what to do in a line of JSON: {"archive", "folder", "name", "draw", "bounds", "memory", "seconds"}. It tells
 how far it is, {"progress": [phase, completed, total]}, at most twice a second, and in the end {"made": contents},
-{"refused": sentence}, {"full": sentence} or {"away": sentence} of its storage, or {"failed": trace}. It ends with
+{"refused": sentence}, {"storage": sentence, "errno": number} or {"failed": trace}. It ends with
 its parent.
 """
 
@@ -21,7 +21,6 @@ from gauntlet.data.uploads.bounds import Bounds
 from gauntlet.data.uploads.taking_in import take_in
 from gauntlet.errors import ArchiveRefused
 from gauntlet.spec.uploads import SplitDraw
-from store.files import STORAGE_FULL
 
 _PR_SET_PDEATHSIG = 1
 _TELL_EVERY_S = 0.5
@@ -67,7 +66,7 @@ def _answer(order: dict[str, Any], tell: _Teller) -> dict[str, Any]:
     except MemoryError:
         return {"refused": f"The archive takes more than {order['memory'] >> 20} MiB of memory to be read."}
     except OSError as error:
-        return {"full" if error.errno in STORAGE_FULL else "away": error.strerror or type(error).__name__}
+        return {"storage": error.strerror or type(error).__name__, "errno": error.errno}
     except Exception:  # noqa: BLE001  # it is told to the process that can log it
         return {"failed": traceback.format_exc()[-_LONGEST_TRACE:]}
     return {"made": made.model_dump(mode="json")}

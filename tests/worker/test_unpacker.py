@@ -4,12 +4,15 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from gauntlet.spec.uploads import SplitDraw
 from store import dataset_files, datasets, unpacking
 from store.database import Database
 from store.errors import LeaseLost
+from tests.disks import largest_file
 from tests.packing import class_folders, two_splits
+from tests.pictures import encoded
 from tests.uploads import packed, receive, unpack, uploaded
 from worker.settings import WorkerSettings
 from worker.sweeper import sweep
@@ -105,6 +108,21 @@ def test_what_a_worker_lost_is_begun_anew_three_times(
     with database.reading() as session:
         row = datasets.get(session, identifier)
     assert (row.status, row.status_reason) == ("failed", "worker_lost")
+
+
+def test_on_a_full_disk_an_archive_waits_for_room(sqlite_url: str, settings: WorkerSettings, tmp_path: Path) -> None:
+    """It is neither lost nor failed, and nothing half done takes up room."""
+    database = Database(sqlite_url)
+    large = encoded(Image.new("RGB", (1_200, 1_200)), "BMP")
+    identifier = receive(database, settings.storage, packed(tmp_path, two_splits() | {"train/cat/large.bmp": large}))
+    with largest_file(len(large) - 1):
+        unpack(database, settings)
+    with database.reading() as session:
+        row = datasets.get(session, identifier)
+        assert not unpacking.any_waits(session)
+    assert (row.status, row.status_reason, row.worker) == ("unpacking", "storage", None)
+    assert left(settings.storage, identifier) == {"archive"}
+    database.close()
 
 
 def test_what_was_published_and_not_recorded_is_done_again(
