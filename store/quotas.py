@@ -5,6 +5,7 @@ take turns: of two that would exceed a quota together the second is refused. Wha
 nobody: it has begun, and its results are worth more than the room; its owner can then bring and train no more.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +21,7 @@ _DAY_S: Final = 86_400.0
 # Jobs end by and by.
 _COME_AGAIN_S: Final = 60
 # What is kept in files, by owner.
-STORED: Final = (
+_STORED: Final = (
     (Checkpoint.owner, Checkpoint.bytes),
     (Run.owner, Run.resume_bytes),
     # Its archive until it is unpacked; of one that failed nothing stays.
@@ -49,6 +50,24 @@ class Used:
 def used(session: Session, owner: str | None) -> Used:
     """What the owner has; None is for what nobody owns."""
     return Used(_active_jobs(session, owner), _stored_bytes(session, owner), _uploads(session, owner))
+
+
+def used_by_owner(session: Session) -> dict[str | None, Used]:
+    """What each owner has who has anything, in a statement for each kind of thing."""
+    jobs_of: Counter[str | None] = Counter()
+    bytes_of: Counter[str | None] = Counter()
+    for model in (Run, Evaluation):
+        active = select(model.owner, func.count()).where(model.status.in_(jobs.ACTIVE))
+        jobs_of.update(dict(session.execute(active.group_by(model.owner)).all()))
+    for whose, size in _STORED:
+        for owner, total in session.execute(select(whose, func.sum(size)).group_by(whose)):
+            bytes_of[owner] += int(total or 0)
+    recent = select(Upload.owner, func.count()).where(Upload.created_at > db_now() - _DAY_S)
+    uploads_of = dict(session.execute(recent.group_by(Upload.owner)).all())
+    return {
+        owner: Used(jobs_of[owner], bytes_of[owner], uploads_of.get(owner, 0))
+        for owner in {*jobs_of, *bytes_of, *uploads_of}
+    }
 
 
 @dataclass(frozen=True)
@@ -144,7 +163,7 @@ def _active_jobs(session: Session, owner: str | None) -> int:
 
 
 def _stored_bytes(session: Session, owner: str | None) -> int:
-    sums = (select(func.coalesce(func.sum(size), 0)).where(whose == owner) for whose, size in STORED)
+    sums = (select(func.coalesce(func.sum(size), 0)).where(whose == owner) for whose, size in _STORED)
     return sum(int(session.scalar(total) or 0) for total in sums)
 
 

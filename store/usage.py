@@ -1,7 +1,6 @@
 """What there is and what it takes: jobs by status, the queue, and what each owner has."""
 
 import shutil
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from gauntlet import resources
 from store import jobs
-from store.models import Evaluation, Experiment, Run
-from store.quotas import STORED, Quotas, used
+from store.models import Evaluation, Run
+from store.quotas import Quotas, used_by_owner
 from store.times import as_datetime
 
 
@@ -21,7 +20,7 @@ def show(session: Session, quotas: Quotas, storage: Path) -> resources.Usage:
         runs=_by_status(session, Run),
         evaluations=_by_status(session, Evaluation),
         queue=_queue(session),
-        owners=tuple(_of_owner(session, owner) for owner in _owners(session)),
+        owners=_owners(session),
         quotas=resources.OwnerQuotas(**vars(quotas)),
         disk=_disk(storage),
     )
@@ -44,15 +43,11 @@ def _queue(session: Session) -> resources.Queue:
     return resources.Queue(waiting=waiting, oldest_at=as_datetime(oldest))
 
 
-def _owners(session: Session) -> list[str | None]:
-    """Everybody who has something, nobody last."""
-    whose = [Experiment.owner, *(model.owner for model in jobs.JOB_MODELS.values()), *(owner for owner, _ in STORED)]
-    seen = Counter(owner for column in whose for owner in session.scalars(select(column).distinct()))
-    return [*sorted(owner for owner in seen if owner is not None), *((None,) if None in seen else ())]
-
-
-def _of_owner(session: Session, owner: str | None) -> resources.OwnerUsage:
-    return resources.OwnerUsage(owner=owner, **vars(used(session, owner)))
+def _owners(session: Session) -> tuple[resources.OwnerUsage, ...]:
+    """Everybody who has something, by name, and nobody last."""
+    has = used_by_owner(session)
+    named = sorted(has, key=lambda owner: (owner is None, owner or ""))
+    return tuple(resources.OwnerUsage(owner=owner, **vars(has[owner])) for owner in named)
 
 
 def _disk(storage: Path) -> resources.Disk | None:

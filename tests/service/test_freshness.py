@@ -39,7 +39,9 @@ def anew(api: TestClient, page: str) -> Any:
 
 def test_what_has_not_changed_is_not_sent_again(api: TestClient, pages: list[str]) -> None:
     """Of every route: a strong tag; with it 304 to GET and HEAD, with the tag and without a body or its headers."""
-    found = {page: answer for page in pages if (answer := api.get(page)).status_code == 200}
+    # What is measured anew for every request has always changed.
+    asked = [page for page in pages if page != "/metrics"]
+    found = {page: answer for page in asked if (answer := api.get(page)).status_code == 200}
     assert len(found) > 14
     for page, answer in found.items():
         tag = answer.headers["etag"]

@@ -23,3 +23,13 @@ def test_a_round_that_fails_is_not_the_last(error: Exception, caplog: pytest.Log
     thread.stop()
     thread.join()
     assert "inspector" in caplog.text
+
+
+def test_the_first_round_may_come_at_once() -> None:
+    """Whoever has to be heard of does not wait for the first one."""
+    done: list[int] = []
+    thread = Rounds("herald", lambda: done.append(1), every_s=3_600, at_once=True)
+    thread.start()
+    await_that(lambda: len(done) == 1)
+    thread.stop()
+    thread.join()

@@ -1,0 +1,39 @@
+"""A worker's row, from its first word to its last."""
+
+import logging
+
+import pytest
+
+from store import workers
+from store.database import Database, db_now
+from store.models import Worker
+from worker.presence import Announcer
+from worker.settings import WorkerSettings
+
+
+def test_a_worker_is_there_from_its_start_to_its_stop(database: Database, database_url: str) -> None:
+    """One of the same name that was killed is forgotten at the start: it began at another time."""
+    settings = WorkerSettings(database_url=database_url, worker_name="here:1", worker_slots=3)
+    with database.writing() as session:
+        session.add(Worker(name="here:1", slots=1, version="0", started_at=0.0, seen_at=db_now()))
+    announcer = Announcer(database, settings)
+    for _ in range(2):
+        announcer.tell()
+    with database.reading() as session:
+        (row,) = workers.show(session)
+    assert (row.name, row.slots, row.alive, row.started_at.year > 2000) == ("here:1", 3, True, True)
+    announcer.leave()
+    with database.reading() as session:
+        assert workers.show(session) == []
+
+
+def test_a_worker_stops_without_its_database(
+    tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That is a line in the log, and no fault of the stop."""
+    away = f"sqlite:///{tmp_path_factory.mktemp('away')}/none.db"
+    database = Database(away)
+    with caplog.at_level(logging.WARNING):
+        Announcer(database, WorkerSettings(database_url=away)).leave()
+    database.close()
+    assert "does not know that this worker stops" in caplog.text
