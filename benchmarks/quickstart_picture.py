@@ -1,8 +1,9 @@
-"""The README's picture of the demo's report, as a terminal shows it. After `make demo`:
+"""The README's picture of the demo's report, as a terminal shows it.
 
-make up    # in another shell
-gauntlet report EXPERIMENT --format json >report.json
-python -m benchmarks.quickstart_picture report.json docs/quickstart.svg
+After `make demo`, and with `make up` in another shell:
+
+    gauntlet report EXPERIMENT --format json >report.json
+    python -m benchmarks.quickstart_picture report.json docs/quickstart.svg
 """
 
 import argparse
