@@ -37,6 +37,8 @@ def test_an_experiment_is_submitted_like_another(gauntlet: Any, system: System, 
     first = gauntlet("submit", spec, "--label", "a", "--label", "b=1", "--notes", "why").output.strip()
     made = system.client.experiment(first)
     assert (made.labels, made.notes) == (("a", "b=1"), "why")
+    changed = system.client.change_experiment(first, name="other", labels=["c"], notes=None)
+    assert (changed.name, changed.labels, changed.notes) == ("other", ("c",), "")
     (tmp_path / "changes.yaml").write_text("name: again\ntraining:\n  epochs: 2\n")
     second = system.client.experiment(
         gauntlet("submit", str(tmp_path / "changes.yaml"), "--like", first).output.strip()
