@@ -45,6 +45,7 @@ def test_a_file_is_submitted_listed_and_cancelled(
     gauntlet("cancel", submitted[0])
     assert gauntlet("retry", submitted[1]).exit_code == 1
     assert json.loads(gauntlet("log", run.id, "--json").output) == {"id": run.id, "lines": []}
+    assert gauntlet("log", run.id, "--follow").exit_code == 0
     assert (gauntlet("log", run.id).output, gauntlet("log", submitted[0]).exit_code) == ("", 1)
     assert gauntlet("delete", submitted[0]).output == f"{submitted[0]}: deleted\n"
     assert "There is no experiment" in gauntlet("delete", submitted[0]).output
