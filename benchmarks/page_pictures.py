@@ -41,6 +41,7 @@ def main() -> None:
         page.goto(f"/#/attack?evaluation={one}")
         page.locator("[data-part=other]").select_option(other)
         page.locator("[data-part=which]").select_option("other")
+        page.get_by_text("Choose one to put it").wait_for()
         page.locator(".gallery button").first.click()
         page.locator(".subject").first.wait_for()
         page.get_by_role("slider").focus()

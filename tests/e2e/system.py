@@ -47,7 +47,7 @@ class System:
             "GAUNTLET_DATABASE_URL": database_url,
             "GAUNTLET_BROKER_URL": broker_url,
         }
-        self._database_url = database_url
+        self.database_url = database_url
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         migrate(database_url)
 
@@ -102,7 +102,7 @@ class System:
         """Whether the stored files are exactly those that rows name, and runs that ended keep no training state."""
         storage = self.home / "checkpoints"
         stored = {str(file.relative_to(storage)) for file in storage.rglob("*") if file.is_file()}
-        database = Database(self._database_url)
+        database = Database(self.database_url)
         with database.reading() as session:
             states = session.execute(select(Run.status, Run.resume_path).where(Run.resume_path.is_not(None))).all()
             recorded = set(session.scalars(select(Checkpoint.path))) | {path for _, path in states}
@@ -111,7 +111,7 @@ class System:
 
     def forget_measurements(self) -> None:
         """Keep later evaluations of the same weights from taking over what was measured so far."""
-        database = Database(self._database_url)
+        database = Database(self.database_url)
         with database.writing() as session:
             session.execute(update(Evaluation).values(implementation=None))
         database.close()

@@ -45,12 +45,16 @@ export async function gallery({ parts, search, signal, pick }) {
     return list();
   }
 
+  let asked = 0;
+
   async function list() {
+    const number = (asked += 1);
     const one = byId(parts.evaluation.value), other = byId(parts.other.value), label = parts.under.value;
     fill(parts.told, "Looking …");
+    fill(parts.gallery, []);
     const ours = await images(one);
     const theirs = new Map((other ? await images(other) : []).map((each) => [each.position, each]));
-    if (signal.aborted) return;
+    if (signal.aborted || number !== asked) return;
     const right = (each) => each && each.natural === each.label;
     const robust = (each) => right(each) && each.attacks[label]?.robust;
     const lost = (each) => right(each) && each.attacks[label] && !each.attacks[label].robust;

@@ -12,6 +12,7 @@ const VIEWS = [
   [/^checkpoints\/(?<id>[a-z0-9_]+)$/, "checkpoint"],
   [/^new$/, "new"],
   [/^compare$/, "compare"],
+  [/^data$/, "data"],
   [/^system$/, "system"],
   [/^login$/, "login"],
 ];

@@ -1,13 +1,22 @@
 """The page in a real browser, with a real system behind it."""
 
 import re
+import socket
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from client import GauntletClient
+from gauntlet.spec.tokens import TokenRequest
+from store import secret_key, tokens
+from store.database import Database
 from tests.browser import barriers, opened
 from tests.e2e.system import System, await_that
+from tests.pictures import encoded
 
 pytestmark = pytest.mark.long
 
@@ -123,6 +132,61 @@ def test_a_picture_is_put_under_attack(chromium: Browser, whole_system: System, 
         assert barriers(page) == []
 
 
+def test_a_data_set_is_uploaded_and_deleted(chromium: Browser, whole_system: System, tmp_path: Path) -> None:
+    """An archive of one's own is unpacked, listed with its counts, and gone again."""
+    file = tmp_path / "signs.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, level in (("dark", 10), ("light", 200)):
+            for number in range(4):
+                picture = encoded(Image.new("RGB", (8, 8), (level + number,) * 3))
+                archive.writestr(f"{name}/{number}.png", picture)
+    with opened(chromium, url_of(whole_system)) as page:
+        page.goto("/#/data")
+        page.locator("input[type=file]").set_input_files(file)
+        expect(page.get_by_role("textbox", name="Name")).to_have_value("signs")
+        page.get_by_label("For test").select_option("0.3")
+        page.get_by_role("button", name="Upload", exact=True).click()
+        row = page.get_by_role("row").filter(has_text="signs")
+        expect(row).to_contain_text("ready")
+        expect(row.get_by_role("cell").nth(1)).to_have_text("2")
+        page.once("dialog", lambda dialog: dialog.accept())
+        row.get_by_role("button", name="Delete signs").click()
+        expect(row).to_have_count(0)
+
+
+def test_a_reader_logs_in_and_out(chromium: Browser, whole_system: System, finished: str) -> None:
+    """Where tokens are wanted the page asks for one, leads to where one was going, and no script can read what it got."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    database = Database(whole_system.database_url)
+    key = secret_key.read_or_make(whole_system.home / "secret.key")
+    with database.writing() as session:
+        _, token = tokens.create(session, key, TokenRequest(owner="ada", scope="read"))
+    database.close()
+    whole_system.start("service", GAUNTLET_AUTH="on", GAUNTLET_PORT=str(port))
+    url = f"http://127.0.0.1:{port}"
+    with GauntletClient(url) as guarded:
+        await_that(guarded.ready)
+    with opened(chromium, url) as page:
+        page.goto(f"/#/experiments/{finished}")
+        field = page.get_by_label("Token")
+        field.fill("gauntlet_wrong")
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("alert")).to_be_visible()
+        field.fill(token)
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("heading", name=HOSTILE)).to_be_visible()
+        kept = page.evaluate("document.cookie + JSON.stringify({...localStorage, ...sessionStorage}) + location.href")
+        assert "gauntlet_" not in kept
+        page.goto("/#/system")
+        expect(page.get_by_text("You are ada, with scope read.")).to_be_visible()
+        page.get_by_role("button", name="Log out").click()
+        expect(page.get_by_label("Token")).to_be_visible()
+        page.goto("/#/")
+        expect(page.get_by_label("Token")).to_be_visible()
+
+
 # Whether what is shown as attacked is what is shown as natural.
 _SAME_PIXELS = """() => {
     const [natural, , attacked] = document.querySelectorAll(".triptych canvas");
@@ -159,7 +223,7 @@ def test_nobody_is_kept_out_of_any_view(chromium: Browser, whole_system: System,
 
 def views(experiment: str, checkpoint: str) -> list[str]:
     found = ["", f"experiments/{experiment}", "attack", "leaderboard", "checkpoints", f"checkpoints/{checkpoint}"]
-    found += ["new", "login", f"compare?experiment={experiment}"]
+    found += ["data", "system", "new", "login", f"compare?experiment={experiment}"]
     return [f"/#/{path}" for path in found]
 
 

@@ -1,0 +1,55 @@
+// Workers, usage, and for those who may see them tokens and the audit.
+
+import { get, keepFresh, Refused, send } from "./api.js";
+import { announce, fill, h } from "./dom.js";
+import { age, bytes, counted } from "./words.js";
+
+export const title = "System";
+
+const table = (heads, rows) => [h("thead", {}, h("tr", {}, heads.map((each) => h("th", { scope: "col" }, each)))), h("tbody", {}, rows)];
+const owned = (name) => name ?? h("span", { class: "soft" }, "nobody's");
+const ago = (moment) => (moment ? `${age(moment)} ago` : "–");
+
+// What is not this reader's to see is left out.
+const allowed = (path, signal) => get(path, signal).catch((error) => {
+  if (error instanceof Refused && [403, 404].includes(error.status)) return null;
+  throw error;
+});
+
+const worker = (one) => h("tr", { "data-key": one.name }, h("th", { scope: "row" }, one.name),
+  h("td", { class: "nowrap" }, h("span", { class: `status ${one.alive ? "succeeded" : "failed"}` }, one.alive ? "alive" : `seen ${ago(one.seen_at)}`)),
+  h("td", {}, one.jobs.length ? `${one.jobs.length} of ${counted(one.slots, "slot")}` : `idle, ${counted(one.slots, "slot")}`), h("td", {}, one.device ?? "–"), h("td", {}, one.version), h("td", { class: "nowrap" }, ago(one.started_at)));
+
+export async function show({ parts, signal }) {
+  const session = await get("/v1/session", signal);
+  parts.logout.hidden = !session.login;
+  parts.logout.onclick = async () => {
+    await send("DELETE", "/v1/session");
+    location.hash = "#/login";
+  };
+  const isAdmin = session.scope === "admin";
+
+  async function revoke(one) {
+    if (!window.confirm(`Revoke the token ${one.name ?? one.id} of ${one.owner}? It opens nothing from that moment on.`)) return;
+    await send("DELETE", `/v1/tokens/${one.id}`);
+    announce("The token is revoked.");
+    await refresh();
+  }
+
+  async function refresh() {
+    const [workers, usage, tokens, audit] = await Promise.all([get("/v1/workers", signal), get("/v1/usage", signal), isAdmin ? allowed("/v1/tokens?limit=100", signal) : null, isAdmin ? allowed("/v1/audit?limit=50", signal) : null]);
+    const alive = workers.data.filter((one) => one.alive).length;
+    const { queue, disk } = usage;
+    parts.lead.textContent = `${counted(alive, "worker")} alive; ${queue.waiting ? `${counted(queue.waiting, "job")} waiting, the oldest for ${age(queue.oldest_at)}` : "nothing waits"}. ${session.login ? `You are ${session.owner}, with scope ${session.scope}.` : "No login is wanted here."}`;
+    fill(parts.workers, table(["Worker", "State", "Jobs", "Computes on", "Version", "Started"], workers.data.map(worker)));
+    parts.room.textContent = disk ? `${bytes(disk.free_bytes)} free of ${bytes(disk.total_bytes)} on the disk of the checkpoints.` : "";
+    fill(parts.usage, table(["Owner", "Jobs not ended", "In files", "Uploads today"], usage.owners.map((one) => h("tr", { "data-key": one.owner ?? "-" }, h("th", { scope: "row" }, owned(one.owner)), h("td", {}, one.jobs), h("td", {}, bytes(one.bytes)), h("td", {}, one.uploads_in_a_day)))));
+    parts.forAdmins.hidden = !tokens?.data.length;
+    fill(parts.tokens, table(["Owner", "Name", "Scope", "Last used", "Expires", "Do"], (tokens?.data ?? []).map((one) => h("tr", { "data-key": one.id }, h("th", { scope: "row" }, one.owner, h("small", { class: "id" }, one.id)),
+      h("td", {}, one.name ?? "–"), h("td", {}, one.scope), h("td", {}, ago(one.last_used_at)), h("td", {}, one.expires_at?.slice(0, 10) ?? "never"),
+      h("td", {}, one.revoked_at ? "revoked" : h("button", { type: "button", class: "quiet small danger", "aria-label": `Revoke ${one.id}`, onclick: () => revoke(one) }, "Revoke"))))));
+    parts.watched.hidden = !audit?.data.length;
+    fill(parts.audit, table(["When", "Who", "What", "Of", "Outcome"], (audit?.data ?? []).map((one) => h("tr", { "data-key": String(one.id) }, h("td", { class: "nowrap" }, h("time", { datetime: one.created_at }, ago(one.created_at))), h("td", {}, owned(one.owner)), h("td", {}, `${one.method} ${one.route}`), h("td", { class: "id" }, one.subject ?? "–"), h("td", {}, one.outcome)))));
+  }
+  await keepFresh(refresh, signal);
+}
