@@ -11,16 +11,24 @@ export const title = "Compare";
 const MOST = 6;
 const NAMES = ["train_accuracy", "test_accuracy", "test_fgsm_accuracy", "train_adversarial_accuracy"];
 
+// A spec as fields and values. Objectives and attacks go by their kind, not by their place in a list.
 function flat(value, path = "", found = new Map()) {
-  if (value === null || typeof value !== "object") found.set(path, JSON.stringify(value));
+  if (value === null || typeof value !== "object") found.set(path, typeof value === "string" ? value : JSON.stringify(value));
   else if (Array.isArray(value) && value.every((each) => each === null || typeof each !== "object")) found.set(path, value.join(", "));
-  else for (const [key, each] of Object.entries(value)) flat(each, path ? `${path} › ${key}` : key, found);
+  else for (const [key, each] of Object.entries(value)) {
+    const tag = Array.isArray(value) && each?.kind ? (each.label ?? titled(each.kind)) + (each.eps ? ` at ${each.eps}` : "") : null;
+    const below = [path, tag ?? key].filter(Boolean).join(" › ");
+    if (tag) found.set(below, "✓");
+    flat(each, below, found);
+  }
   return found;
 }
 
 function differences(experiments) {
   const specs = experiments.map((one) => flat(one.spec));
-  const paths = [...new Set(specs.flatMap((each) => [...each.keys()]))].filter((path) => new Set(specs.map((each) => each.get(path))).size > 1);
+  const paths = [...new Set(specs.flatMap((each) => [...each.keys()]))].filter((path) => new Set(specs.map((each) => each.get(path))).size > 1)
+    // Of what one does not have at all its fields are no further difference.
+    .filter((path, _, all) => !all.some((other) => path.startsWith(`${other} › `) && specs.some((each) => each.get(other) === "✓")));
   const result = (one) => (one.best ? [`${percent(one.best.robust.value)} %`, interval(one.best.robust), h("small", {}, `${titled(one.best.objective)}, ${one.best.attack}`)] : "–");
   return [h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Field"), experiments.map((one) => h("th", { scope: "col" }, h("a", { href: `#/experiments/${one.id}` }, one.name))))),
     h("tbody", {}, h("tr", { "data-key": "best" }, h("th", { scope: "row" }, "most robust"), experiments.map((one) => h("td", {}, result(one)))),

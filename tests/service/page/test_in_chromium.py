@@ -155,7 +155,7 @@ def test_a_data_set_is_uploaded_and_deleted(chromium: Browser, whole_system: Sys
 
 
 def test_a_reader_logs_in_and_out(chromium: Browser, whole_system: System, finished: str) -> None:
-    """Where tokens are wanted the page asks for one, leads to where one was going, and no script can read what it got."""
+    """Where tokens are wanted the page asks for one and leads on; what it got no script can read."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -170,7 +170,7 @@ def test_a_reader_logs_in_and_out(chromium: Browser, whole_system: System, finis
         await_that(guarded.ready)
     with opened(chromium, url) as page:
         page.goto(f"/#/experiments/{finished}")
-        field = page.get_by_label("Token")
+        field = page.get_by_label("Token", exact=True)
         field.fill("gauntlet_wrong")
         page.get_by_role("button", name="Log in").click()
         expect(page.get_by_role("alert")).to_be_visible()
@@ -182,9 +182,9 @@ def test_a_reader_logs_in_and_out(chromium: Browser, whole_system: System, finis
         page.goto("/#/system")
         expect(page.get_by_text("You are ada, with scope read.")).to_be_visible()
         page.get_by_role("button", name="Log out").click()
-        expect(page.get_by_label("Token")).to_be_visible()
+        expect(page.get_by_label("Token", exact=True)).to_be_visible()
         page.goto("/#/")
-        expect(page.get_by_label("Token")).to_be_visible()
+        expect(page.get_by_label("Token", exact=True)).to_be_visible()
 
 
 # Whether what is shown as attacked is what is shown as natural.
