@@ -67,6 +67,8 @@ def _experiment(client: GauntletClient, experiment: Experiment) -> About:
             [
                 _text("name", experiment.name),
                 _text("owner", experiment.owner),
+                _text("labels", ", ".join(experiment.labels)),
+                _text("notes", experiment.notes.splitlines()),
                 _text("status", status_of(experiment.status, experiment.status_reason)),
                 _text("jobs ended", f"{experiment.progress.completed} of {experiment.progress.total}"),
                 _text("submitted", at_time(experiment.created_at)),
@@ -129,6 +131,8 @@ def _checkpoint(client: GauntletClient, checkpoint: Checkpoint) -> About:
             [
                 _text("name", checkpoint.name),
                 _text("owner", checkpoint.owner),
+                _text("labels", ", ".join(checkpoint.labels)),
+                _text("notes", checkpoint.notes.splitlines()),
                 _text("origin", _origin(checkpoint)),
                 _id("experiment", checkpoint.experiment),
                 _id("run", checkpoint.run),

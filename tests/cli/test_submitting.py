@@ -1,6 +1,7 @@
 """`gauntlet submit` before and beside the queue, and lists that are filtered."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ def test_an_experiment_is_submitted_like_another(gauntlet: Any, system: System, 
     first = gauntlet("submit", spec, "--label", "a", "--label", "b=1", "--notes", "why").output.strip()
     made = system.client.experiment(first)
     assert (made.labels, made.notes) == (("a", "b=1"), "why")
+    shown = gauntlet("show", first).output
+    assert re.search(r"labels +a, b=1\n  notes +why\n", shown), shown
     changed = system.client.change_experiment(first, name="other", labels=["c"], notes=None)
     assert (changed.name, changed.labels, changed.notes) == ("other", ("c",), "")
     (tmp_path / "changes.yaml").write_text("name: again\ntraining:\n  epochs: 2\n")
