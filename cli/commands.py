@@ -19,6 +19,7 @@ from cli import (
     submitting,
     system,
     tokens,
+    webhooks,
 )
 from cli.connection import open_client
 from cli.following import follow
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(tokens.app, name="tokens")
+app.add_typer(webhooks.app, name="webhooks")
 
 
 @app.callback()

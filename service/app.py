@@ -41,6 +41,7 @@ from service.routes import (
     runs,
     session,
     tokens,
+    webhooks,
 )
 from service.settings import ServiceSettings
 from service.streams import MOST_LISTENERS, Streams
@@ -119,6 +120,7 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
         page,
         session,
         tokens,
+        webhooks,
         audit,
     ):
         app.include_router(routes.router)

@@ -1,31 +1,19 @@
 """The service's settings: the store's, and how it is reached."""
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
 from gauntlet.data.picture_files import MOST_PIXELS
-from store.environment import Port, PositiveSeconds, Said
+from store.environment import Networks, Port, PositiveSeconds, Said, listed
 from store.quotas import Allowance, Quotas
 from store.settings import StoreSettings
 from store.tokens import Caller
 
-
-def _network(text: str) -> str:
-    ip_network(text)
-    return text
-
-
-_Network = Annotated[str, AfterValidator(_network)]
 _Name = Annotated[str, Field(pattern=r"^(\*\.)?[0-9a-z_-]+(\.[0-9a-z_-]+)*$")]
-
-
-def _listed(text: object) -> object:
-    """The names of a list with commas or spaces between them."""
-    return tuple(text.lower().replace(",", " ").split()) if isinstance(text, str) else text
 
 
 class ServiceSettings(StoreSettings):
@@ -42,16 +30,14 @@ class ServiceSettings(StoreSettings):
     allowed_hosts: Annotated[
         tuple[_Name, ...],
         NoDecode,
-        BeforeValidator(_listed),
+        BeforeValidator(listed),
         Said(allowed="names of hosts with commas between them, such as lab.example.org,*.example.org", default="none"),
     ] = Field(
         default=(),
         description="Names of the service beside loopback's and its HOST; *.example.org is every name below it.",
     )
     trusted_proxies: Annotated[
-        tuple[_Network, ...],
-        NoDecode,
-        BeforeValidator(_listed),
+        Networks,
         Said(allowed="addresses and networks with commas between them, such as 127.0.0.1,10.0.0.0/8", default="none"),
     ] = Field(
         default=(),

@@ -8,13 +8,14 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
 from annotated_types import Ge, Le
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX: Final = "GAUNTLET_"
 # Of the store, the service, the workers and the client; the last is a test's switch (`store.failpoints`).
@@ -26,6 +27,7 @@ NAMES: Final = (
     "MAX_DECODING_S", "MAX_IMPORT_S", "MAX_ATTACK_S",
     "DEVICE", "WORKER_SLOTS", "THREADS", "WORKER_NAME", "LEASE_S", "HEARTBEAT_S", "RECONCILE_S", "RETRY_S", "SWEEP_S",
     "EVENTS_DAYS", "AUDIT_DAYS", "RETRY_DAYS", "STATE_EVERY_S", "DATABASE_PATIENCE_S", "STOP_GRACE_S",
+    "WEBHOOK_NETWORKS",
     "MAX_UNPACKED_BYTES", "MAX_UNPACKING_S",
     "URL", "TOKEN",
     "FAILPOINT",
@@ -46,6 +48,17 @@ class Said:
     default: str | None = None
 
 
+def _network(text: str) -> str:
+    ip_network(text)
+    return text
+
+
+def listed(text: object) -> object:
+    """The names of a list with commas or spaces between them."""
+    return tuple(text.lower().replace(",", " ").split()) if isinstance(text, str) else text
+
+
+Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(listed)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 # Thirty years: what a thread can be told to wait for has an end.
 PositiveSeconds = Annotated[

@@ -18,11 +18,13 @@ from worker.rounds import Rounds
 from worker.settings import WorkerSettings
 from worker.sweeper import sweep
 from worker.unpacker import Unpacker
+from worker.webhooks import deliver
 
 logger = logging.getLogger(__name__)
 
 # Somebody waits for it.
 _LOOK_FOR_ARCHIVES_S = 1.0
+_TELL_WEBHOOKS_S = 2.0
 
 
 def create_worker(settings: WorkerSettings) -> Celery:
@@ -46,6 +48,7 @@ def create_worker(settings: WorkerSettings) -> Celery:
     unpacker = Unpacker(database, settings)
     unpacking = Rounds("unpacker", unpacker.look, _LOOK_FOR_ARCHIVES_S)
 
+    telling = Rounds("webhooks", partial(deliver, database, settings.webhook_networks), _TELL_WEBHOOKS_S)
     announcer = Announcer(database, settings)
     presence = Rounds("presence", announcer.tell, BEAT_EVERY_S, at_once=True)
 
@@ -60,6 +63,7 @@ def create_worker(settings: WorkerSettings) -> Celery:
         reconciler.start()
         sweeper.start()
         unpacking.start()
+        telling.start()
 
     @signals.worker_shutting_down.connect(weak=False)
     def stop(**_: Any) -> None:
@@ -67,6 +71,7 @@ def create_worker(settings: WorkerSettings) -> Celery:
         reconciler.stop()
         sweeper.stop()
         unpacking.stop()
+        telling.stop()
         unpacker.stop()
         processes.shut_down()
         presence.stop()

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from store.environment import PositiveSeconds, Said
+from store.environment import Networks, PositiveSeconds, Said
 from store.settings import StoreSettings
 
 _NVIDIA_DRIVER = Path("/dev/nvidiactl")
@@ -73,6 +73,9 @@ class WorkerSettings(StoreSettings):
         le=36_500,
         description="For how many days the training state of a run that failed or was cancelled is kept, for a retry.",
     )
+    webhook_networks: Annotated[
+        Networks, Said(allowed="addresses and networks with commas between them, such as 10.0.0.0/8", default="none")
+    ] = Field(default=(), description="Internal networks that webhooks may be sent to; all others are refused.")
     state_every_s: PositiveSeconds = Field(
         default=30,
         description="How often a training state is saved between checkpoints, within an epoch too: what a crash costs.",

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from store import audit, checkpoints, dataset_files, datasets, deletions, events, files, retention, runs
+from store import audit, checkpoints, dataset_files, datasets, deletions, events, files, retention, runs, webhooks
 from store.database import Database
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ def sweep(database: Database, storage: Path, *, events_days: int, audit_days: in
         else:
             logger.warning("The import %s was never recorded; its file is deleted.", identifier)
             files.delete_import(storage, identifier)
+    with database.writing() as session:
+        webhooks.forget_old(session, older_than_days=events_days)
     if count := events.forget_old(database, older_than_days=events_days):
         logger.info("%d events older than %d days are forgotten.", count, events_days)
     if count := audit.forget_old(database, older_than_days=audit_days):

@@ -13,9 +13,12 @@ from client.asynchronous.experiments import Experiments
 from client.asynchronous.overview import Overview
 from client.asynchronous.runs import Runs
 from client.asynchronous.tokens import Tokens
+from client.asynchronous.webhooks import Webhooks
 
 
-class AsyncGauntletClient(Experiments, Runs, Evaluations, Comparisons, Checkpoints, Datasets, Events, Overview, Tokens):
+class AsyncGauntletClient(
+    Experiments, Runs, Evaluations, Comparisons, Checkpoints, Datasets, Events, Overview, Tokens, Webhooks
+):
     """A client of the service at `url` (default: `GAUNTLET_URL`, else this machine's port `GAUNTLET_PORT` or 8000).
 
     A remote service is reached through the environment's proxy, if it names one, unless `proxied` is False; loopback

@@ -13,9 +13,12 @@ from client.synchronous.experiments import Experiments
 from client.synchronous.overview import Overview
 from client.synchronous.runs import Runs
 from client.synchronous.tokens import Tokens
+from client.synchronous.webhooks import Webhooks
 
 
-class GauntletClient(Experiments, Runs, Evaluations, Comparisons, Checkpoints, Datasets, Events, Overview, Tokens):
+class GauntletClient(
+    Experiments, Runs, Evaluations, Comparisons, Checkpoints, Datasets, Events, Overview, Tokens, Webhooks
+):
     """A client of the service at `url` (default: `GAUNTLET_URL`, else this machine's port `GAUNTLET_PORT` or 8000).
 
     A remote service is reached through the environment's proxy, if it names one, unless `proxied` is False; loopback

@@ -20,6 +20,7 @@ from store.models.jobs import (
     Job,
     Run,
 )
+from store.models.webhooks import Delivery, Webhook
 from store.models.workers import Worker
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "BrowserSession",
     "Checkpoint",
     "Dataset",
+    "Delivery",
     "DiscardedFolder",
     "EpochMetrics",
     "Evaluation",
@@ -41,6 +43,7 @@ __all__ = [
     "Run",
     "Token",
     "Upload",
+    "Webhook",
     "Worker",
     "new_id",
 ]
