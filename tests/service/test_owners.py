@@ -7,8 +7,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from gauntlet.spec.evaluation import EvaluationRequest
+from gauntlet.spec.webhooks import WebhookRequest
 from service.settings import ServiceSettings
-from store import checkpoints, datasets, evaluation_requests
+from store import checkpoints, datasets, evaluation_requests, webhooks
 from store.database import Database
 from store.datasets import Received
 from store.files import StoredFile
@@ -48,6 +49,7 @@ def made_by(
         checkpoint = checkpoints.add_imported(session, new_id("ckpt"), card("theirs"), weights, owner=owner).id
         request = EvaluationRequest.model_validate({"checkpoint": checkpoint, "attacks": [FGSM]})
         (evaluation,) = evaluation_requests.create(session, request, None, owner=owner).evaluations
+        hook = webhooks.create(session, WebhookRequest(url="https://example.org/"), owner).id
         dataset = datasets.add(session, new_id("dset"), Received("theirs", "0" * 64, 1, owner=owner)).id
     database.close()
     return {
@@ -56,6 +58,7 @@ def made_by(
         "checkpoint_id": checkpoint,
         "evaluation_id": evaluation.id,
         "dataset_id": dataset,
+        "webhook_id": hook,
     }
 
 
