@@ -107,6 +107,10 @@ def _families(found: Load) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
     yield GaugeMetricFamily(
         "gauntlet_training_images_per_second", "Of all runs, as in the last epoch of each.", found.images_per_second
     )
+    sent = GaugeMetricFamily("gauntlet_webhook_deliveries", "To webhooks, by how they stand.", labels=("status",))
+    for state in ("waiting", "delivered", "failed"):
+        sent.add_metric((state,), found.deliveries.get(state, 0))
+    yield sent
     yield CounterMetricFamily("gauntlet_events", "Events so far: the newest one's id.", found.newest_event)
 
 

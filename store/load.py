@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from store import events, jobs
 from store.database import db_now
 from store.jobs import JobKind
-from store.models import EpochMetrics, Run
+from store.models import Delivery, EpochMetrics, Run
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Load:
     images_per_second: float
     """Of all runs that train, each as fast as in its last epoch."""
     newest_event: int
+    deliveries: Mapping[str, int]
+    """Those to webhooks that are kept, by how they stand."""
 
 
 def read(session: Session) -> Load:
@@ -49,7 +51,12 @@ def read(session: Session) -> Load:
         held = session.execute(running).all()
         busy.update(worker for worker, _ in held if worker is not None)
         found[kind] = JobLoad(by_status, waiting, oldest or 0.0, sum(bool(expired) for _, expired in held))
-    return Load(found, len(busy), _images_per_second(session), events.newest(session))
+    return Load(found, len(busy), _images_per_second(session), events.newest(session), _deliveries(session))
+
+
+def _deliveries(session: Session) -> dict[str, int]:
+    counted = session.execute(select(Delivery.status, func.count()).group_by(Delivery.status))
+    return {row.status: int(row[1]) for row in counted}
 
 
 def _images_per_second(session: Session) -> float:

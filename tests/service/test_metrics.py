@@ -11,10 +11,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import update
 
 from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.webhooks import WebhookRequest
 from service.app import create_app
 from service.settings import ServiceSettings
-from store import events, experiments, jobs
+from store import events, experiments, jobs, webhooks
 from store.database import Database
+from store.events import News
 from store.models import Run
 from tests.service.logins import login
 from tests.store.recorded import submit, train
@@ -54,6 +56,10 @@ def test_jobs_are_counted_from_rows(api: TestClient, database: Database, tiny_sp
         session.execute(update(Run).where(Run.id == waits).values(created_at=Run.created_at - 500))
         session.execute(update(Run).where(Run.id == later).values(not_before=1e12))
         newest = events.newest(session)
+        webhooks.create(session, WebhookRequest(url="https://example.org/"), None)
+        events.tell(session, News("alarm", "one_class", slow.id, "All alike."))
+    with database.writing() as session:
+        webhooks.gather(session)
     found = scraped(api)
     assert found["gauntlet_jobs{kind=run,status=running}"] == 2
     assert found["gauntlet_jobs{kind=run,status=queued}"] == 2
@@ -66,6 +72,8 @@ def test_jobs_are_counted_from_rows(api: TestClient, database: Database, tiny_sp
     assert found["gauntlet_busy_workers{}"] == 2
     assert found["gauntlet_training_images_per_second{}"] == 2 * 64.0
     assert found["gauntlet_events_total{}"] > newest
+    assert found["gauntlet_webhook_deliveries{status=waiting}"] == 2
+    assert found["gauntlet_webhook_deliveries{status=failed}"] == 0
     assert found["gauntlet_disk_free_bytes{place=home}"] > 0
     assert found["gauntlet_database_up{}"] == 1
 
