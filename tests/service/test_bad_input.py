@@ -42,7 +42,7 @@ def refused(api: TestClient, answer: Any, status: int = 422) -> dict[str, Any]:
         ({"adversary": {"kind": "fgsm", "eps": "-1"}}, "/adversary/eps"),
         ({"adversary": {"kind": "fgsm", "eps": "9" * 100_00}}, "/adversary/eps"),
         ({"adversary": {"kind": "fgsm", "eps": True}}, "/adversary/eps"),
-        ({"adversary": {"kind": "pgd", "eps": "8/255"}}, "/adversary/kind"),
+        ({"adversary": {"kind": "square", "eps": "8/255"}}, "/adversary"),
         ({"objectives": [{"kind": "magic"}]}, "/objectives/0"),
         ({"objectives": []}, "/objectives"),
         ({"objectives": [{"kind": "policy_gradient", "action": "epsilon_greedy"}]}, "/objectives/0"),
