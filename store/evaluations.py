@@ -270,9 +270,10 @@ def complete(session: Session, held: Claim, findings: Sequence[Finding] = ()) ->
     Raises:
         LeaseLost: the evaluation is no longer this attempt's.
     """
+    # Before the end, with which whoever follows it stops.
+    _tell_progress(session, held)
     if jobs.finish(session, held, "succeeded") != "succeeded":
         return
-    _tell_progress(session, held)
     evaluation = session.get_one(Evaluation, held.id)
     checkpoint = session.get_one(Checkpoint, evaluation.checkpoint_id)
     card = CheckpointCard.model_validate(checkpoint.card)

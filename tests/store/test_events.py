@@ -14,7 +14,7 @@ from store import controls, evaluations, events, experiments, jobs, runs
 from store.database import Database, do_last
 from store.events import News
 from store.models import Event, Run
-from tests.evaluations import batch
+from tests.evaluations import batch, finished, imported, queued
 from tests.store.recorded import record, submit, train_and_evaluate
 
 DAY_S = 86_400
@@ -215,3 +215,10 @@ def test_old_events_are_forgotten_but_for_notes(database: Database) -> None:
     assert events.forget_old(database, older_than_days=2) == 3
     left = [subject for subject, _ in told(database)]
     assert left == ["old note", "old alarm", *(f"young {kind}" for kind in kinds)]
+
+
+def test_the_last_progress_of_an_evaluation_comes_before_its_end(database: Database) -> None:
+    """Whoever follows it stops at the end."""
+    identifier = queued(database, imported(database, "theirs"))
+    finished(database, identifier, natural=4, robust=2)
+    assert [kind for _, kind in told(database, subject=identifier)] == ["queued", "running", "progress", "succeeded"]
