@@ -33,10 +33,6 @@ export async function get(path, signal) {
   }
 }
 
-export async function text(path, signal) {
-  return (await answer(path, { signal })).text();
-}
-
 export async function send(method, path, body, signal) {
   const form = body instanceof FormData;
   const given = await answer(path, {
