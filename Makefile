@@ -29,7 +29,7 @@ lint: install-dev ## Check style, types and the boundaries between packages
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-fuzz: install-dev ## Send the API 30,000 generated requests by two callers (ten minutes)
+fuzz: install-dev ## Send the API 12,000 generated requests by two callers (two minutes)
 	$(BIN)/python -m benchmarks.fuzz --out benchmarks/results/fuzz.json
 
 bench: install-dev ## Measure speed beside a naive loop, torchattacks and ART (twenty minutes; the machine must be idle)
