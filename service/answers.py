@@ -55,7 +55,8 @@ NAMES_CHECKPOINTS: dict[int | str, dict[str, Any]] = {404: {}}
 
 def document(app: FastAPI) -> None:
     """Have the app's schema list all of them for every request."""
-    plain, neither = app.openapi, [] if app.state.settings.auth_is_on else [{}]
+    plain = app.openapi
+    neither: list[dict[str, list[str]]] = [] if app.state.settings.auth_is_on else [{}]
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
