@@ -26,6 +26,8 @@ _FAST = {
     "GAUNTLET_RETRY_S": "0.5",
     "GAUNTLET_SWEEP_S": "0.5",
     "GAUNTLET_STATE_EVERY_S": "0.001",
+    # So that nothing of a run that failed or was cancelled stays.
+    "GAUNTLET_RETRY_DAYS": "0",
     "GAUNTLET_THREADS": "1",
 }
 _PATIENCE_S = 90.0

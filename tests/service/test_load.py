@@ -127,6 +127,7 @@ def test_all_that_is_dear_is_behind_the_gate(api: TestClient) -> None:
             behind.add(route.path)
     assert behind == {
         "/v1/experiments/{experiment_id}/report",
+        "/v1/experiments/{experiment_id}/series",
         "/v1/experiments/{experiment_id}/figures/{name}.svg",
         "/v1/leaderboard",
         "/v1/transfers",

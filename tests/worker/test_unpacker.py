@@ -74,7 +74,8 @@ def test_what_cannot_become_one_fails_with_a_sentence(
 def test_a_process_that_computes_too_long_is_ended(sqlite_url: str, settings: WorkerSettings, tmp_path: Path) -> None:
     """By the kernel, in the middle of what it is at; the archive is refused for that."""
     database = Database(sqlite_url)
-    identifier = receive(database, settings.storage, packed(tmp_path, class_folders(["cat", "dog"], 2_000)))
+    content = packed(tmp_path, class_folders(["cat", "dog"], 5_000))
+    identifier = receive(database, settings.storage, content, SplitDraw(test_fraction=0.5))
     unpack(database, settings.model_copy(update={"max_unpacking_s": 1.0}))
     with database.reading() as session:
         row = datasets.get(session, identifier)
