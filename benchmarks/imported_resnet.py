@@ -27,11 +27,12 @@ from gauntlet.evaluation.loop import evaluate
 from gauntlet.evaluation.preflight import preflight
 from gauntlet.models.checkpoints import LoadedModel, encode_weights, load_model, read_foreign_weights
 from gauntlet.results.intervals import wilson_interval
+from gauntlet.spec.architectures import ResNet
 from gauntlet.spec.attacks import AutoAttack as AutoAttackSpec
 from gauntlet.spec.checkpoint_card import CheckpointCard, ImportCard
 from gauntlet.spec.eps import format_eps, parse_eps
 from gauntlet.spec.evaluation import EvaluationSpec
-from gauntlet.spec.kinds import ImageFolder, ResNet
+from gauntlet.spec.kinds import ImageFolder
 
 CPU = torch.device("cpu")
 _BATCH = 100

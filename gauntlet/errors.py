@@ -13,7 +13,7 @@ GauntletError
 ├── PrecisionUnsupported   the device cannot compute in the precision a spec asks for
 ├── AttackUnsupported      an attack cannot be run against this model or data set
 ├── EnvironmentMisused     a reinforcement-learning environment is made or used in a way that means nothing
-├── ModelUnfit             a model that is evaluated fails, or answers with something else than logits
+├── ModelUnfit             a model fails on such images, or answers with something else than logits
 └── OutputNotFinite        a model that is evaluated answers with infinity or NaN
 """
 
@@ -97,7 +97,7 @@ class EnvironmentMisused(GauntletError):
 
 
 class ModelUnfit(GauntletError):
-    """No class can be read off what a model does with images; nothing was attacked."""
+    """No class can be read off what a model does with images, or it takes none of their size; nothing was attacked."""
 
 
 class OutputNotFinite(GauntletError):

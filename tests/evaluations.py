@@ -7,10 +7,11 @@ from gauntlet.events import BatchAttacked
 from gauntlet.results.finding import Finding
 from gauntlet.results.protocol import IMPLEMENTATIONS
 from gauntlet.results.stage_results import NATURAL
+from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.attacks import attack_label
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
 from gauntlet.spec.evaluation import EvaluationRequest
-from gauntlet.spec.kinds import Cnn, Digits
+from gauntlet.spec.kinds import Digits
 from store import evaluation_requests, evaluations, jobs
 from store.database import Database, db_now
 from store.evaluations import AttackedSet

@@ -11,11 +11,12 @@ from gauntlet.checks.faults import Fault
 from gauntlet.checks.machine import Machine
 from gauntlet.checks.names import counted
 from gauntlet.errors import CompilerMissing
+from gauntlet.spec.architectures import ArchitectureSpec
 from gauntlet.spec.attacks import AnyAttack, attack_label, fewest_classes
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.evaluation import EvaluationSpec, ExperimentEvaluationSpec
 from gauntlet.spec.experiment import ExperimentSpec, RunSpec
-from gauntlet.spec.kinds import ArchitectureSpec, DatasetSpec, ImageFolder, Uploaded
+from gauntlet.spec.kinds import DatasetSpec, ImageFolder, Uploaded
 from gauntlet.spec.training import TrainingSpec
 from gauntlet.spec.transfers import TransferRequest
 

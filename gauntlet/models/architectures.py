@@ -1,47 +1,63 @@
 """Classifier networks. Each maps float32 images in [0, 1], [n, c, h, w], to logits [n, classes]."""
 
-from collections.abc import Callable
+from typing import assert_never
 
 import torch
 from torch import Tensor, nn
 
 from gauntlet import seeding
 from gauntlet.models.layers import Dropout, MaxPool2x2
+from gauntlet.models.residual import HeInitialised, preactresnet18, wide_resnet
+from gauntlet.models.torchvision_models import TorchvisionClassifier
+from gauntlet.models.transformers import TorchInitialised, vit
+from gauntlet.spec.architectures import (
+    ArchitectureSpec,
+    Cnn,
+    PreActResNet,
+    ResNet,
+    Torchvision,
+    Vit,
+    WideResNet28,
+    WideResNet34,
+)
 from gauntlet.spec.checkpoint_card import Normalisation
-from gauntlet.spec.kinds import ArchitectureSpec
 from gauntlet.torchvision_ops import declare_missing_operators
 
-Builder = Callable[[tuple[int, int, int], int], nn.Module]
 
-
-def paper_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+def paper_cnn(image_shape: tuple[int, int, int], classes: int, *, dropout: bool = True) -> nn.Module:
     """The "very minimal CNN" of arXiv 2012.04353, Figure 1 (Keras' cifar10_cnn example), ending in logits.
 
     The paper ends in a softmax; here it is part of the loss, where log-softmax is exact.
     """
     channels, height, width = image_shape
+    # Without it the layers keep their places, by which their weights are named.
+    dropped = Dropout if dropout else _kept
     features = nn.Sequential(
         nn.Conv2d(channels, 32, 3, padding="same"),
         nn.ReLU(),
         nn.Conv2d(32, 32, 3),
         nn.ReLU(),
         MaxPool2x2(),
-        Dropout(0.25),
+        dropped(0.25),
         nn.Conv2d(32, 64, 3, padding="same"),
         nn.ReLU(),
         nn.Conv2d(64, 64, 3),
         nn.ReLU(),
         MaxPool2x2(),
-        Dropout(0.25),
+        dropped(0.25),
         nn.Flatten(),
     )
     return nn.Sequential(
         features,
         nn.Linear(64 * _after_two_blocks(height) * _after_two_blocks(width), 512),
         nn.ReLU(),
-        Dropout(0.5),
+        dropped(0.5),
         nn.Linear(512, classes),
     )
+
+
+def _kept(_: float) -> nn.Module:
+    return nn.Identity()
 
 
 def _after_two_blocks(side: int) -> int:
@@ -81,18 +97,42 @@ class Normalise(nn.Module):
         return (images - self.mean) / self.std
 
 
-ARCHITECTURES: dict[str, Builder] = {"cnn": paper_cnn, "resnet18": resnet18}
-
-
 def build_model(spec: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """An untrained network for images of `image_shape` (channels, height, width), channels last in memory."""
+    """An untrained network for images of `image_shape` (channels, height, width), channels last in memory.
+
+    Raises:
+        ModelUnfit: torchvision's network of that name takes no images of that size.
+    """
     # torch draws initial weights from its global state; it is left as it was, and `initialise` draws ours.
     with torch.random.fork_rng(devices=[]):
-        model = ARCHITECTURES[spec.kind](image_shape, classes)
+        model = _built(spec, image_shape, classes)
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
     return model
+
+
+def _built(  # noqa: PLR0911  # one network each
+    spec: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int
+) -> nn.Module:
+    channels = image_shape[0]
+    match spec:
+        case Cnn():
+            return paper_cnn(image_shape, classes, dropout=spec.dropout)
+        case ResNet():
+            return resnet18(image_shape, classes)
+        case PreActResNet():
+            return preactresnet18(channels, classes)
+        case WideResNet28():
+            return wide_resnet(28, 10, channels, classes)
+        case WideResNet34():
+            return wide_resnet(34, 10, channels, classes)
+        case Vit():
+            return vit(spec, image_shape, classes)
+        case Torchvision():
+            return TorchvisionClassifier(spec, image_shape, classes)
+        case _:
+            assert_never(spec)
 
 
 def split_head(model: nn.Module) -> tuple[nn.Module, nn.Linear]:
@@ -110,11 +150,15 @@ def split_head(model: nn.Module) -> tuple[nn.Module, nn.Linear]:
 
 
 def initialise(model: nn.Module, seed: int) -> None:
-    """Keras' defaults, in place: Glorot-uniform weights and zero biases, drawn from `seed` alone.
+    """Initial weights in place, drawn from `seed` alone.
 
-    Batch normalisation stays as it is built: scale 1, shift 0, statistics of a standard normal.
+    The paper's CNN and ResNet-18 have Keras' defaults: Glorot-uniform weights and zero biases. Other networks begin as
+    their own code says. Batch normalisation begins at scale 1, shift 0 and the statistics of a standard normal.
     """
     generator = seeding.generator("cpu", seed, "initial weights")
+    if isinstance(model, HeInitialised | TorchInitialised | TorchvisionClassifier):
+        model.initialise(generator)
+        return
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.xavier_uniform_(module.weight, generator=generator)

@@ -21,8 +21,8 @@ from gauntlet.errors import CheckpointInvalid
 from gauntlet.models.architectures import Normalise, build_model
 from gauntlet.models.foreign_names import known_names, naming
 from gauntlet.models.tensor_files import names, opened, read_fitting
+from gauntlet.spec.architectures import ArchitectureSpec
 from gauntlet.spec.checkpoint_card import CheckpointCard
-from gauntlet.spec.kinds import ArchitectureSpec
 
 # One entry only: safetensors writes several in no fixed order, and equal states must be equal bytes.
 _HEADER = "gauntlet"

@@ -10,6 +10,7 @@ from gauntlet.report.numbers import counted
 from gauntlet.report.published import PAPER, Published
 from gauntlet.report.report_row import ReportRow
 from gauntlet.report.summaries import Estimate, Summary
+from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.attacks import AutoAttack, FgsmAttack, attack_label
 from gauntlet.spec.evaluation import Selection
 from gauntlet.spec.experiment import ExperimentSpec
@@ -102,6 +103,8 @@ def _departures(spec: ExperimentSpec, labels: Sequence[str], n: int | None) -> I
         yield f"Training is for {counted(spec.training.epochs, 'epoch')}, not {_EPOCHS}."
     if n is not None and n != _TEST_IMAGES:
         yield f"Accuracies are of {n:,} test images, not {_TEST_IMAGES:,}."
+    if isinstance(spec.architecture, Cnn) and not spec.architecture.dropout:
+        yield "The network has no dropout."
     if spec.training.initial_checkpoint is not None:
         yield "Training starts from another checkpoint's weights."
     yield from _changed_fields(spec, labels)

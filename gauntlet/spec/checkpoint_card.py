@@ -4,8 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from gauntlet.spec.architectures import ArchitectureSpec, require_size
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.kinds import ArchitectureSpec, DatasetSpec, Side, Spec, require_size, tag_required
+from gauntlet.spec.kinds import DatasetSpec, Side, Spec, tag_required
 from gauntlet.spec.lists import Listed
 from gauntlet.spec.texts import Label, Source
 

@@ -12,15 +12,10 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
 from gauntlet.spec.adversaries import AdversarySpec
+from gauntlet.spec.architectures import ArchitectureSpec, Cnn, require_size
 from gauntlet.spec.evaluation import ExperimentEvaluationSpec
 from gauntlet.spec.fitting import refuse_unfit
-from gauntlet.spec.kinds import (
-    ArchitectureSpec,
-    Cnn,
-    DatasetSpec,
-    Spec,
-    require_size,
-)
+from gauntlet.spec.kinds import DatasetSpec, Spec
 from gauntlet.spec.lists import Listed, refuse_duplicates
 from gauntlet.spec.objective_labels import objective_labels
 from gauntlet.spec.objectives import AgentSpec, LossSpec, ObjectiveSpec
@@ -65,7 +60,7 @@ class RunSpec(Spec):
 
     @model_validator(mode="after")
     def _fit_for_an_agent(self) -> Self:
-        refuse_unfit([self.objective], self.adversary, self.training)
+        refuse_unfit([self.objective], self.adversary, self.training, self.architecture)
         return self
 
 
@@ -123,7 +118,7 @@ class ExperimentSpec(Spec):
 
     @model_validator(mode="after")
     def _fit_for_agents(self) -> Self:
-        refuse_unfit(self.objectives, self.adversary, self.training)
+        refuse_unfit(self.objectives, self.adversary, self.training, self.architecture)
         return self
 
     @model_validator(mode="after")

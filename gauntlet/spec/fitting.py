@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 from gauntlet.spec.adversaries import AdversarySpec, FgsmAdversary, NoAdversary
+from gauntlet.spec.architectures import ArchitectureSpec, Torchvision
 from gauntlet.spec.kinds import faulty_fields
 from gauntlet.spec.objectives import A2c, AgentSpec, Dqn, ObjectiveSpec, PairedSpec, Ppo
 from gauntlet.spec.training import TrainingSpec
@@ -12,8 +13,13 @@ from gauntlet.spec.training import TrainingSpec
 Fault = tuple[tuple[str, str], object, str]
 
 
-def refuse_unfit(objectives: Sequence[ObjectiveSpec], adversary: AdversarySpec, training: TrainingSpec) -> None:
-    """See that every objective can be trained in this way, with this adversary.
+def refuse_unfit(
+    objectives: Sequence[ObjectiveSpec],
+    adversary: AdversarySpec,
+    training: TrainingSpec,
+    architecture: ArchitectureSpec,
+) -> None:
+    """See that every objective can train this network in this way, with this adversary.
 
     Raises:
         ValidationError: one cannot; it names each field that is in the way and says what is possible.
@@ -21,6 +27,9 @@ def refuse_unfit(objectives: Sequence[ObjectiveSpec], adversary: AdversarySpec, 
     agents = [objective for objective in objectives if isinstance(objective, AgentSpec)]
     paired = [objective for objective in objectives if isinstance(objective, PairedSpec)]
     faults = [*_faults_of_agents(agents, adversary, training), *_faults_of_pairs(paired, adversary, training)]
+    if agents and isinstance(architecture, Torchvision):
+        why = f"{_kinds(agents)} cannot train a network of torchvision: agents need to know its last layer"
+        faults.append((("architecture", "kind"), architecture.kind, why))
     if faults:
         raise faulty_fields((place, value, f"objective {why}") for place, value, why in faults)
 

@@ -143,37 +143,3 @@ def dataset_title(dataset: AnyDataset) -> str:
             return f"{dataset.title or dataset.name} ({dataset.id})"
         case _:
             return dataset.name
-
-
-class Cnn(Spec):
-    """The paper's network: the small CNN of Keras' cifar10_cnn example."""
-
-    model_config = tag_required("kind")
-    kind: Literal["cnn"] = "cnn"
-
-
-class ResNet(Spec):
-    """ResNet-18 as it is built for CIFAR-10: a 3 × 3 stem without stride or pooling (11,173,962 weights there)."""
-
-    model_config = tag_required("kind")
-    kind: Literal["resnet18"] = "resnet18"
-
-
-ArchitectureSpec = Annotated[Cnn | ResNet, Field(discriminator="kind")]
-
-_LARGEST_OF_CNN = 128
-
-
-def require_size(architecture: Cnn | ResNet, image_shape: tuple[int, int, int], place: tuple[str, ...]) -> None:
-    """Refuse images, (channels, height, width), that are too large for a network; `place` is the field that says so.
-
-    Raises:
-        ValidationError: the cnn's dense layer would have too many weights: 126 million at 256 × 256.
-    """
-    largest = max(image_shape[1:])
-    if isinstance(architecture, Cnn) and largest > _LARGEST_OF_CNN:
-        told = (
-            f"the architecture cnn takes images of at most {_LARGEST_OF_CNN} × {_LARGEST_OF_CNN}, because its dense "
-            f"layer grows with their area; take resnet18 for images of {image_shape[1]} × {image_shape[2]}"
-        )
-        raise faulty_fields([(place, largest, told)])

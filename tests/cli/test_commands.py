@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 
 from cli.commands import app
 from gauntlet.models.architectures import build_model
+from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.checkpoint_card import Imported
-from gauntlet.spec.kinds import Cnn
 from tests.client.test_http import Answer, answering
 from tests.e2e.system import System
 

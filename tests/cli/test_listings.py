@@ -32,10 +32,11 @@ from gauntlet.resources import (
 )
 from gauntlet.results.doubts import Doubt
 from gauntlet.results.outcome import Accuracy
+from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
 from gauntlet.spec.evaluation import EvaluationSpec
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.kinds import Cnn, Digits
+from gauntlet.spec.kinds import Digits
 from tests.cli.conftest import file, screen, written
 from tests.reports import measured, outcome
 

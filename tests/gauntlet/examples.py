@@ -13,8 +13,8 @@ from gauntlet.data.datasets import Dataset, ImageSet
 from gauntlet.events import CheckpointReady, StateReady, TrainingEvent
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import TrainingState
+from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.kinds import Cnn
 from gauntlet.spec.presets import overlay
 from gauntlet.spec.training import Precision
 from gauntlet.training.compilation import compiler_present

@@ -23,8 +23,9 @@ from safetensors.torch import save
 from gauntlet.data.datasets import load_split, to_unit
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import load_model
+from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.kinds import Cnn, Digits
+from gauntlet.spec.kinds import Digits
 from service.app import create_app
 from service.routes import classifications
 from service.settings import ServiceSettings

@@ -21,7 +21,8 @@ from gauntlet import seeding
 from gauntlet.attacks import gradient
 from gauntlet.data.datasets import load_split, to_unit
 from gauntlet.models.architectures import build_model, initialise
-from gauntlet.spec.kinds import Cnn, Digits
+from gauntlet.spec.architectures import Cnn
+from gauntlet.spec.kinds import Digits
 from service.app import create_app
 from service.settings import ServiceSettings
 from store.database import Database

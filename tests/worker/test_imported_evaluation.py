@@ -9,8 +9,9 @@ from PIL import Image
 from gauntlet.errors import CheckpointInvalid, DatasetUnavailable
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import encode_weights
+from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.checkpoint_card import CheckpointCard, ImportCard
-from gauntlet.spec.kinds import Cnn, DatasetSpec, Digits, ImageFolder
+from gauntlet.spec.kinds import DatasetSpec, Digits, ImageFolder
 from store import checkpoints, evaluations, files, jobs
 from store.database import Database, db_now
 from store.models import Evaluation

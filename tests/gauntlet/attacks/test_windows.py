@@ -8,8 +8,8 @@ from torch.nn.utils import prune
 
 from gauntlet.attacks.windows import Windowed, windowed
 from gauntlet.models.architectures import Normalise, build_model
+from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.checkpoint_card import Normalisation
-from gauntlet.spec.kinds import Cnn
 from tests.gauntlet.examples import network
 
 RANDOM = torch.Generator()

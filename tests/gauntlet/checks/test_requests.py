@@ -15,10 +15,11 @@ from gauntlet.checks.requests import (
     transfer_faults,
 )
 from gauntlet.errors import AttackUnsupported, DatasetUnavailable
+from gauntlet.spec.architectures import Cnn, ResNet
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported, Normalisation
 from gauntlet.spec.evaluation import EvaluationSpec
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.kinds import Cnn, ImageFolder, ResNet
+from gauntlet.spec.kinds import ImageFolder
 from gauntlet.spec.presets import overlay
 from gauntlet.spec.transfers import TransferRequest
 

@@ -1,12 +1,27 @@
 import math
+from typing import get_args
 
 import pytest
 import torch
 from torch import nn
 
+from gauntlet.errors import ModelUnfit
 from gauntlet.models.architectures import build_model, initialise, split_head
-from gauntlet.spec.kinds import ArchitectureSpec, Cnn, ResNet
+from gauntlet.spec.architectures import (
+    ArchitectureSpec,
+    Cnn,
+    PreActResNet,
+    ResNet,
+    Torchvision,
+    TorchvisionName,
+    Vit,
+    WideResNet28,
+    WideResNet34,
+)
+from gauntlet.torchvision_ops import declare_missing_operators
 from tests.gauntlet.examples import network, same_tensors
+
+SMALL = [Cnn(), ResNet(), PreActResNet(), Vit(width=24, depth=2)]
 
 
 def test_the_network_is_the_papers() -> None:
@@ -37,7 +52,7 @@ def test_resnet18_is_the_one_for_cifar10() -> None:
     assert seen == [(2, 512, 4, 4)]
 
 
-@pytest.mark.parametrize("architecture", [Cnn(), ResNet()], ids=lambda spec: spec.kind)
+@pytest.mark.parametrize("architecture", [Cnn(), ResNet(), PreActResNet()], ids=lambda spec: spec.kind)
 @pytest.mark.parametrize("shape", [(1, 16, 16), (3, 32, 32), (3, 10, 10), (1, 28, 28), (3, 11, 33)])
 def test_any_image_shape_gives_logits(shape: tuple[int, int, int], architecture: ArchitectureSpec) -> None:
     """Images down to 10 pixels, square or not, give one finite float32 logit per class, not probabilities.
@@ -54,7 +69,7 @@ def test_any_image_shape_gives_logits(shape: tuple[int, int, int], architecture:
         assert not torch.allclose(logits.sum(dim=1), torch.ones(len(images)))
 
 
-@pytest.mark.parametrize("architecture", [Cnn(), ResNet()], ids=lambda spec: spec.kind)
+@pytest.mark.parametrize("architecture", SMALL, ids=lambda spec: spec.kind)
 def test_a_network_is_its_features_and_its_head(architecture: ArchitectureSpec) -> None:
     """The two halves give the network's logits, one feature vector per image between them, and share its weights."""
     model = build_model(architecture, (3, 12, 12), 2).eval()
@@ -103,3 +118,75 @@ def test_dropout_is_on_in_training_only() -> None:
     assert torch.equal(model(images), model(images))
     model.train()
     assert not torch.equal(model(images), model(images))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "weights", "name"),
+    [
+        # The paper's CNN without its dropout has the same weights under the same names.
+        (Cnn(dropout=False), 1_250_858, "0.8.weight"),
+        # pytorch-cifar's 11,171,146, and the normalisation before the last layer.
+        (PreActResNet(), 11_171_146 + 1_024, "layer2.0.shortcut.0.weight"),
+        # As RobustBench and TRADES count them: 36.48 and 46.16 million.
+        (WideResNet28(), 36_479_194, "block2.layer.0.convShortcut.weight"),
+        (WideResNet34(), 46_160_474, "block3.layer.4.bn2.running_var"),
+        # 48 + 1 weights into each of 192 numbers, 64 places, nine blocks of 12 · 192² + 13 · 192, norm, head.
+        (Vit(), 49 * 192 + 64 * 192 + 9 * (12 * 192**2 + 13 * 192) + 2 * 192 + 193 * 10, "patches.places"),
+        # As torchvision's own page counts them, for ten classes in the place of a thousand.
+        (Torchvision(name="resnet50"), 25_557_032 - 990 * 2_049, "network.layer4.2.bn3.weight"),
+        (Torchvision(name="mobilenet_v3_small"), 2_542_856 - 990 * 1_025, "network.classifier.3.bias"),
+    ],
+    ids=lambda value: value.kind if hasattr(value, "kind") else None,
+)
+def test_a_published_network_has_its_published_weights(architecture: ArchitectureSpec, weights: int, name: str) -> None:
+    """So many of them for CIFAR-10, under the names of the code that published weights come from."""
+    with torch.device("meta"):
+        model = build_model(architecture, (3, 32, 32), 10)
+    assert sum(parameter.numel() for parameter in model.parameters()) == weights
+    assert name in model.state_dict()
+
+
+@pytest.mark.parametrize("architecture", [*SMALL, Torchvision(name="mobilenet_v3_small")], ids=lambda spec: spec.kind)
+def test_initial_weights_are_of_the_seed_alone(architecture: ArchitectureSpec) -> None:
+    """Built twice they are equal, with another seed they are not, and torch's own random state is left alone."""
+    before = torch.random.get_rng_state()
+    found = []
+    for seed in (0, 0, 1):
+        model = build_model(architecture, (3, 32, 32), 10)
+        initialise(model, seed)
+        found.append({name: values for name, values in model.state_dict().items() if values.is_floating_point()})
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert same_tensors(found[0], found[1])
+    assert not same_tensors(found[0], found[2])
+    assert all(values.isfinite().all() for values in found[0].values())
+
+
+def test_he_initialisation_is_of_the_outputs() -> None:
+    """A convolution's weights have the standard deviation √(2 / (9 · outputs)) (He et al. 2015)."""
+    model = build_model(PreActResNet(), (3, 32, 32), 10)
+    initialise(model, 0)
+    weight = model.get_submodule("layer4.1").conv2.weight
+    assert isinstance(weight, torch.Tensor)
+    assert weight.std().item() == pytest.approx(math.sqrt(2 / (9 * 512)), rel=0.01)
+
+
+def test_torchvision_sees_grey_images_in_three_channels() -> None:
+    """Its networks are made for colour; a grey image is as its copy in red, green and blue."""
+    grey = build_model(Torchvision(name="mobilenet_v3_small"), (1, 32, 32), 3).eval()
+    images = torch.rand(2, 1, 32, 32)
+    assert torch.equal(grey(images), grey(images.expand(-1, 3, -1, -1)))
+
+
+def test_all_of_torchvisions_classifiers_are_known() -> None:
+    """Under the names that it has for them, and no others."""
+    declare_missing_operators()
+    from torchvision import models  # not before what it misses is declared
+
+    assert sorted(get_args(TorchvisionName)) == models.list_models(module=models)
+
+
+@pytest.mark.parametrize(("name", "side"), [("vgg11", 16), ("vit_b_16", 40), ("densenet121", 16)])
+def test_images_that_are_too_small_are_told(name: TorchvisionName, side: int) -> None:
+    """Before anything is trained: most of torchvision's networks shrink an image thirty-two times."""
+    with pytest.raises(ModelUnfit, match=f"{name} takes no images of {side} × {side} pixels"):
+        build_model(Torchvision(name=name), (3, side, side), 10)

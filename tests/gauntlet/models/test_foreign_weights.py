@@ -18,7 +18,7 @@ from torch import Tensor
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import load_weights, read_foreign_weights
-from gauntlet.spec.kinds import Cnn, ResNet
+from gauntlet.spec.architectures import Cnn, ResNet
 from tests.gauntlet.examples import network, same_tensors
 
 SHAPE = (1, 16, 16)

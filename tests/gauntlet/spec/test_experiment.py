@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.attacks import AnyAttack, AutoAttack, FgsmAttack, attack_label
 from gauntlet.spec.experiment import ExperimentSpec, RunSpec
-from gauntlet.spec.kinds import Cnn, Digits, ImageFolder
+from gauntlet.spec.kinds import Digits, ImageFolder
 from gauntlet.spec.objectives import CrossEntropy, PolicyGradient, Reward
 from gauntlet.spec.optimizers import RmsProp
 from gauntlet.spec.presets import PRESETS, overlay

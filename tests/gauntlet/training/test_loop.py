@@ -12,7 +12,7 @@ from gauntlet.attacks.gradient import fgsm
 from gauntlet.data.datasets import Dataset, ImageSet, hold_out, to_unit
 from gauntlet.errors import CheckpointInvalid, DatasetUnavailable
 from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resumed, TrainingEvent, Warned
-from gauntlet.models.architectures import ARCHITECTURES
+from gauntlet.models import architectures
 from gauntlet.models.checkpoints import TrainingState, encode_training_state
 from gauntlet.training.loop import train
 from gauntlet.training.measurement import natural_accuracy
@@ -115,10 +115,10 @@ def test_another_seed_is_another_run(few: Dataset) -> None:
 def test_epochs_are_not_repetitions(few: Dataset, monkeypatch: pytest.MonkeyPatch, purpose: str) -> None:
     """From equal weights two epochs differ, though only their order, their dropout or their actions could differ."""
     dropout = 0.5 if purpose == "dropout" else 0.0
-    monkeypatch.setitem(
-        ARCHITECTURES,
-        "cnn",
-        lambda _, classes: nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(256, classes)),
+    monkeypatch.setattr(
+        architectures,
+        "_built",
+        lambda _spec, _shape, classes: nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(256, classes)),
     )
     one_image = ImageSet(few.train.images[:1].repeat(64, 1, 1, 1), few.train.labels[:1].repeat(64))
     data = few if purpose == "order" else Dataset(one_image, few.test, few.classes)
