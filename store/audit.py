@@ -8,18 +8,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import delete, event, insert, select
+from sqlalchemy import event, insert, select
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
 from store.database import Database, db_now, do_last
+from store.forgetting import forget_older
 from store.models import AuditEntry
 from store.pages import PageOf, newest_first
 from store.times import as_datetime
 
 DONE: Final = "done"
-_FORGOTTEN_AT_ONCE: Final = 5_000
-_S_PER_DAY: Final = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -87,15 +86,7 @@ def page(
 
 def forget_old(database: Database, *, older_than_days: int) -> int:
     """Forget entries that are that old; returns how many those were."""
-    cutoff = db_now() - older_than_days * _S_PER_DAY
-    old = select(AuditEntry.id).where(AuditEntry.created_at < cutoff).limit(_FORGOTTEN_AT_ONCE)
-    count = 0
-    while True:
-        with database.writing() as session:
-            forgotten = session.execute(delete(AuditEntry).where(AuditEntry.id.in_(old)).returning(AuditEntry.id)).all()
-        count += len(forgotten)
-        if len(forgotten) < _FORGOTTEN_AT_ONCE:
-            return count
+    return forget_older(database, AuditEntry, older_than_days)
 
 
 def show(row: AuditEntry) -> resources.AuditEntry:

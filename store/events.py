@@ -16,6 +16,7 @@ from gauntlet import resources
 from gauntlet.resources import EventType
 from store import standings
 from store.database import Database, db_now, do_last, take_turn
+from store.forgetting import forget_older
 from store.models import Evaluation, Event, Experiment, Run
 from store.pages import PageOf, oldest_first
 from store.texts import plain
@@ -27,8 +28,6 @@ _PENDING: Final = "gauntlet_events"
 _LONGEST_MESSAGE: Final = 2_000
 # A process that is stopped while it holds the lock lets go of it after this, before those who wait give up.
 _LET_GO_AFTER = "SET LOCAL idle_in_transaction_session_timeout = '5s'"
-_FORGOTTEN_AT_ONCE: Final = 5_000
-_S_PER_DAY: Final = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -164,15 +163,7 @@ def forget_old(database: Database, *, older_than_days: int) -> int:
 
     A run's notes stay as long as the run.
     """
-    cutoff = db_now() - older_than_days * _S_PER_DAY
-    old = select(Event.id).where(Event.created_at < cutoff, Event.type.not_in(NOTES)).limit(_FORGOTTEN_AT_ONCE)
-    count = 0
-    while True:
-        with database.writing() as session:
-            forgotten = session.execute(delete(Event).where(Event.id.in_(old)).returning(Event.id)).all()
-        count += len(forgotten)
-        if len(forgotten) < _FORGOTTEN_AT_ONCE:
-            return count
+    return forget_older(database, Event, older_than_days, Event.type.not_in(NOTES))
 
 
 def show(row: Event) -> resources.Event:

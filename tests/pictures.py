@@ -99,3 +99,24 @@ def with_scans(picture: bytes, count: int) -> bytes:
 def webp(*chunks: tuple[bytes, bytes]) -> bytes:
     body = b"".join(kind + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2) for kind, data in chunks)
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
+
+
+def rotated(picture: Image.Image) -> bytes:
+    """A JPEG lying on its side, with the EXIF entry that turns it upright."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encoded(picture.transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif, quality=100, subsampling=0)
+
+
+def sixteen_bit(picture: Image.Image) -> bytes:
+    return encoded(Image.fromarray(np.array(picture).astype(np.uint16) * 257))
+
+
+def animated(picture: Image.Image) -> bytes:
+    return encoded(picture, save_all=True, append_images=[picture.point(lambda value: 255 - value)])
+
+
+def bomb() -> bytes:
+    """A PNG that declares 50,000 × 50,000 pixels in a few bytes."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 50_000, 50_000, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")

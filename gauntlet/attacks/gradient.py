@@ -45,7 +45,7 @@ def fgsm(
 
 def ascend(images: Tensor, gradient: Tensor, eps: Budget, norm: Norm = "Linf") -> Tensor:
     """Step by eps along a loss' gradient, as the norm measures it, and stay in [0, 1]."""
-    moved: Tensor = images.detach() + _number(eps) * direction(gradient, norm)
+    moved: Tensor = images.detach() + radius(eps) * direction(gradient, norm)
     return moved.clamp_(0, 1)
 
 
@@ -124,16 +124,16 @@ def project(perturbation: Tensor, eps: Budget, norm: Norm) -> Tensor:
     """The nearest point of the ball of radius eps, for each perturbation of [n, c, h, w]."""
     match norm:
         case "Linf":
-            return perturbation.clamp(-_number(eps), _number(eps))
+            return perturbation.clamp(-radius(eps), radius(eps))
         case "L2":
-            share: Tensor = (_number(eps) / _length(perturbation)).clamp(max=1)
+            share: Tensor = (radius(eps) / _length(perturbation)).clamp(max=1)
             return perturbation * share
         case _:
             assert_never(norm)
 
 
-def _number(eps: Budget) -> Any:
-    """A float, or the tensor: torch takes both wherever a number may stand, which its types do not say."""
+def radius(eps: Budget) -> Any:
+    """The budget as torch takes it, a float or the tensor: it takes both, which its types do not say."""
     return eps if isinstance(eps, Tensor) else float(eps)
 
 

@@ -39,23 +39,39 @@ def preactresnet18(channels: int, classes: int) -> nn.Module:
     return HeInitialised(layers)
 
 
-class _PreActBlock(nn.Module):
+class _Block(nn.Module):
+    """Two convolutions, each after a normalisation and a ReLU, beside what is kept of the images."""
+
     def __init__(self, before: int, width: int, stride: int) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(before)
         self.conv1 = nn.Conv2d(before, width, 3, stride, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.shortcut: nn.Sequential | None = None
-        if stride != 1 or before != width:
-            self.shortcut = nn.Sequential(nn.Conv2d(before, width, 1, stride, bias=False))
+
+    @property
+    def projection(self) -> nn.Module | None:
+        """What brings the images to the block's width and stride, where these change."""
+        raise NotImplementedError
 
     def forward(self, images: Tensor) -> Tensor:
         """From float [n, before, h, w] to [n, width, ⌈h / stride⌉, ⌈w / stride⌉]."""
         active = F.relu(self.bn1(images))
-        kept = images if self.shortcut is None else self.shortcut(active)
+        kept = images if self.projection is None else self.projection(active)
         changed: Tensor = self.conv2(F.relu(self.bn2(self.conv1(active))))
         return changed + kept
+
+
+class _PreActBlock(_Block):
+    def __init__(self, before: int, width: int, stride: int) -> None:
+        super().__init__(before, width, stride)
+        self.shortcut: nn.Sequential | None = None
+        if stride != 1 or before != width:
+            self.shortcut = nn.Sequential(nn.Conv2d(before, width, 1, stride, bias=False))
+
+    @property
+    def projection(self) -> nn.Module | None:
+        return self.shortcut
 
 
 def wide_resnet(depth: int, widening: int, channels: int, classes: int) -> nn.Module:
@@ -85,19 +101,12 @@ class _WideGroup(nn.Module):
         return changed
 
 
-class _WideBlock(nn.Module):
+class _WideBlock(_Block):
     def __init__(self, before: int, width: int, stride: int) -> None:
-        super().__init__()
-        self.bn1 = nn.BatchNorm2d(before)
-        self.conv1 = nn.Conv2d(before, width, 3, stride, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        super().__init__(before, width, stride)
         # Named as in the published weights.
         self.convShortcut = None if before == width else nn.Conv2d(before, width, 1, stride, bias=False)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """From float [n, before, h, w] to [n, width, ⌈h / stride⌉, ⌈w / stride⌉]."""
-        active = F.relu(self.bn1(images))
-        kept = images if self.convShortcut is None else self.convShortcut(active)
-        changed: Tensor = self.conv2(F.relu(self.bn2(self.conv1(active))))
-        return changed + kept
+    @property
+    def projection(self) -> nn.Module | None:
+        return self.convShortcut

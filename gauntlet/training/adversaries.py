@@ -17,6 +17,7 @@ from gauntlet.attacks.gradient import (
     input_gradient,
     mode,
     project,
+    radius,
     random_point,
     summed,
 )
@@ -129,4 +130,5 @@ def divergence(natural: Tensor, attacked: Tensor) -> Tensor:
 
 
 def _scaled(eps: Budget, steps: Tensor) -> Tensor:
-    return steps * (eps if isinstance(eps, Tensor) else float(eps))
+    scaled: Tensor = steps * radius(eps)
+    return scaled

@@ -5,8 +5,6 @@ import json
 import os
 import shutil
 import signal
-import struct
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,7 +30,7 @@ from service.settings import ServiceSettings
 from store.database import Database
 from tests.e2e.system import await_that
 from tests.evaluations import imported
-from tests.pictures import encoded
+from tests.pictures import animated, bomb, encoded, rotated, sixteen_bit
 from tests.service.conftest import train_a_run
 
 
@@ -105,17 +103,6 @@ def test_each_image_is_seen_by_each_checkpoint(
         assert item["probability"] == max(found.values())
 
 
-def rotated(picture: Image.Image) -> bytes:
-    """A JPEG lying on its side, with the EXIF entry that turns it upright."""
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return encoded(picture.transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif, quality=100, subsampling=0)
-
-
-def sixteen_bit(picture: Image.Image) -> bytes:
-    return encoded(Image.fromarray(np.array(picture).astype(np.uint16) * 257))
-
-
 VARIANTS = {
     "rgb": lambda picture: encoded(picture.convert("RGB")),
     "alpha": lambda picture: encoded(picture.convert("LA")),
@@ -153,20 +140,6 @@ def test_a_picture_of_another_size_is_resized(api: TestClient, checkpoints: list
     large = digit.resize((64, 64), Image.Resampling.NEAREST)
     plain = probabilities(post(api, checkpoints[:1], encoded(digit)))
     assert probabilities(post(api, checkpoints[:1], encoded(large))) == pytest.approx(plain, abs=0.05)
-
-
-def bomb() -> bytes:
-    """A PNG that declares 50,000 × 50,000 pixels in a few bytes."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 50_000, 50_000, 8, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
-
-
-def animated(picture: Image.Image) -> bytes:
-    return encoded(picture, save_all=True, append_images=[picture.point(lambda value: 255 - value)])
 
 
 BAD_PICTURES = {

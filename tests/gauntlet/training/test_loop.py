@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import ValidationError
 from torch import nn
 
 from gauntlet.attacks.gradient import fgsm
@@ -34,8 +33,6 @@ from tests.gauntlet.examples import (
 POLICY_GRADIENT = {"kind": "policy_gradient"}
 EXPECTED_REWARD = {"kind": "expected_reward"}
 ARGMAX = {"kind": "policy_gradient", "action": "argmax", "baseline": "batch_mean"}
-TRADES = {"kind": "trades"}
-GROUP = {"kind": "policy_gradient", "group": 3, "baseline": "leave_one_out"}
 EXPLORING = {"kind": "policy_gradient", "action": "epsilon_greedy", "log_prob_floor": -16.118}
 
 
@@ -321,58 +318,3 @@ def test_a_warning_is_told_once_per_onset(few: Dataset) -> None:
     assert isinstance(found[position - 1], EpochFinished)
     calm = dataclasses.replace(_copy(states(found)[0]), warnings=("overconfident",))
     assert warned(events(spec, few, resume=calm)) == [(2, "one_class")]
-
-
-@pytest.mark.parametrize("mix", ["adversarial", "half", "both"])
-@pytest.mark.parametrize("loss", ["true_label", "predicted_label", "objective"])
-@pytest.mark.parametrize(
-    "objective", [{"kind": "cross_entropy"}, POLICY_GRADIENT, EXPECTED_REWARD, EXPLORING], ids=lambda each: each["kind"]
-)
-def test_every_combination_trains(digits: Dataset, mix: str, loss: str, objective: dict[str, Any]) -> None:
-    """Every objective trains with every attack loss and mix, also where the last batch is a single image."""
-    spec = run_spec(objective=objective, adversary={"loss": loss}, training={"epochs": 1, "batch_size": 8, "mix": mix})
-    found = events(spec, some(digits, train=9, test=4))
-    assert isinstance(found[-1], CheckpointReady)
-    assert all(math.isfinite(value) for value in metrics(found)[0].values())
-
-
-@pytest.mark.parametrize(
-    "adversary",
-    [
-        {"kind": "none", "eps": "32/255"},
-        {"kind": "fgsm", "eps": "128/255", "norm": "L2", "warmup_epochs": 0.5},
-        {"kind": "fgsm_rs", "eps": "32/255"},
-        {"kind": "n_fgsm", "eps": "32/255", "warmup_epochs": 1},
-        {"kind": "pgd", "eps": "32/255", "steps": 2, "restarts": 2},
-        {"kind": "pgd", "eps": "128/255", "norm": "L2", "steps": 2, "loss": "divergence"},
-    ],
-    ids=lambda each: each["kind"],
-)
-@pytest.mark.parametrize(
-    "objective",
-    [{"kind": "cross_entropy", "label_smoothing": 0.1}, TRADES, {"kind": "mart"}, GROUP],
-    ids=lambda each: each["kind"],
-)
-def test_every_adversary_trains_every_objective(
-    digits: Dataset, adversary: dict[str, Any], objective: dict[str, Any]
-) -> None:
-    """With each kind of optimiser and schedule, clipped and augmented too, but for the pairs that are refused."""
-    kinds = ["sgd", "adam", "adamw", "rmsprop"]
-    schedules = ["one_cycle", "cosine", "step", "constant"]
-    index = len(str(adversary)) % 4
-    training = {
-        "epochs": 1,
-        "batch_size": 8,
-        "optimizer": {"kind": kinds[index]},
-        "schedule": {"kind": schedules[index]},
-        "max_grad_norm": 1.0,
-        "augmentation": {"crop_padding": 2, "cutout": 3},
-    }
-    if adversary["kind"] == "none" and objective["kind"] in {"trades", "mart"}:
-        with pytest.raises(ValidationError, match="it needs an adversary"):
-            run_spec(objective=objective, adversary=adversary)
-        return
-    spec = run_spec(objective=objective, adversary=adversary, training=training)
-    found = events(spec, some(digits, train=17, test=4))
-    assert isinstance(found[-1], CheckpointReady)
-    assert all(math.isfinite(value) for value in metrics(found)[0].values())

@@ -1,0 +1,25 @@
+"""Rows that have become old go, a part at a time, so that nobody waits long for any of it."""
+
+from typing import Final
+
+from sqlalchemy import ColumnElement, delete, select
+
+from store.database import Database, db_now
+from store.models import AuditEntry, Event
+
+_AT_ONCE: Final = 5_000
+_S_PER_DAY: Final = 86_400.0
+
+
+def forget_older(
+    database: Database, model: type[AuditEntry] | type[Event], days: int, *further: ColumnElement[bool]
+) -> int:
+    """Delete the rows that are that old and meet the further conditions; returns how many those were."""
+    old = select(model.id).where(model.created_at < db_now() - days * _S_PER_DAY, *further).limit(_AT_ONCE)
+    count = 0
+    while True:
+        with database.writing() as session:
+            forgotten = session.execute(delete(model).where(model.id.in_(old)).returning(model.id)).all()
+        count += len(forgotten)
+        if len(forgotten) < _AT_ONCE:
+            return count

@@ -1,0 +1,70 @@
+"""What a spec chooses among goes together."""
+
+import math
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from gauntlet.data.datasets import Dataset
+from gauntlet.events import CheckpointReady, EpochFinished, TrainingEvent
+from tests.gauntlet.examples import events, run_spec, some
+
+GROUP = {"kind": "policy_gradient", "group": 3, "baseline": "leave_one_out"}
+EXPLORING = {"kind": "policy_gradient", "action": "epsilon_greedy", "log_prob_floor": -16.118}
+
+
+def require_trained(found: list[TrainingEvent]) -> None:
+    """To the end, with finite numbers of the one epoch."""
+    assert isinstance(found[-1], CheckpointReady)
+    (epoch,) = [event for event in found if isinstance(event, EpochFinished)]
+    assert all(math.isfinite(value) for value in epoch.metrics.values())
+
+
+@pytest.mark.parametrize("mix", ["adversarial", "half", "both"])
+@pytest.mark.parametrize("loss", ["true_label", "predicted_label", "objective"])
+@pytest.mark.parametrize(
+    "objective",
+    [{"kind": "cross_entropy"}, {"kind": "policy_gradient"}, {"kind": "expected_reward"}, EXPLORING],
+    ids=lambda each: each["kind"],
+)
+def test_every_combination_trains(digits: Dataset, mix: str, loss: str, objective: dict[str, Any]) -> None:
+    """Every objective trains with every attack loss and mix, also where the last batch is a single image."""
+    spec = run_spec(objective=objective, adversary={"loss": loss}, training={"epochs": 1, "batch_size": 8, "mix": mix})
+    require_trained(events(spec, some(digits, train=9, test=4)))
+
+
+@pytest.mark.parametrize(
+    ("adversary", "optimizer", "schedule"),
+    [
+        ({"kind": "none", "eps": "32/255"}, "sgd", "one_cycle"),
+        ({"kind": "fgsm", "eps": "128/255", "norm": "L2", "warmup_epochs": 0.5}, "adam", "cosine"),
+        ({"kind": "fgsm_rs", "eps": "32/255"}, "adamw", "step"),
+        ({"kind": "n_fgsm", "eps": "32/255", "warmup_epochs": 1}, "rmsprop", "constant"),
+        ({"kind": "pgd", "eps": "32/255", "steps": 2, "restarts": 2}, "sgd", "cosine"),
+        ({"kind": "pgd", "eps": "128/255", "norm": "L2", "steps": 2, "loss": "divergence"}, "adam", "one_cycle"),
+    ],
+)
+@pytest.mark.parametrize(
+    "objective",
+    [{"kind": "cross_entropy", "label_smoothing": 0.1}, {"kind": "trades"}, {"kind": "mart"}, GROUP],
+    ids=lambda each: each["kind"],
+)
+def test_every_adversary_trains_every_objective(
+    digits: Dataset, adversary: dict[str, Any], optimizer: str, schedule: str, objective: dict[str, Any]
+) -> None:
+    """With each kind of optimiser and schedule, clipped and augmented too, but for the pairs that are refused."""
+    training = {
+        "epochs": 1,
+        "batch_size": 8,
+        "optimizer": {"kind": optimizer},
+        "schedule": {"kind": schedule},
+        "max_grad_norm": 1.0,
+        "augmentation": {"crop_padding": 2, "cutout": 3},
+    }
+    if adversary["kind"] == "none" and objective["kind"] in {"trades", "mart"}:
+        with pytest.raises(ValidationError, match="it needs an adversary"):
+            run_spec(objective=objective, adversary=adversary)
+        return
+    spec = run_spec(objective=objective, adversary=adversary, training=training)
+    require_trained(events(spec, some(digits, train=17, test=4)))
