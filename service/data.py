@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from sqlalchemy.orm import Session
+
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.machine import UNKNOWN, Machine, this_machine
 from gauntlet.checks.requests import Cards
@@ -9,6 +11,7 @@ from gauntlet.data.survey import survey
 from gauntlet.spec.kinds import SPLITS, DatasetSpec, ImageFolder, Split, Uploaded
 from service.admission import Gate
 from service.settings import ServiceSettings
+from store import workers
 
 # Measured: 60,000 files take 0.26 s of a core. A larger folder is left to the worker.
 _MOST_ENTRIES = 500_000
@@ -48,6 +51,6 @@ def look_at_tests(settings: ServiceSettings, cards: Cards) -> Mapping[str, Datas
     return {identifier: each for identifier, each in seen.items() if each is not None}
 
 
-def machine_of_workers(settings: ServiceSettings) -> Machine:
-    """What jobs will be computed on, where it is known to be this machine."""
-    return this_machine() if settings.one_machine else UNKNOWN
+def machine_of_workers(session: Session, settings: ServiceSettings) -> Machine:
+    """What jobs will be computed on, where it is known to be this machine, and what workers say that they have."""
+    return (this_machine() if settings.one_machine else UNKNOWN)._replace(networks=workers.networks(session))

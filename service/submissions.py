@@ -59,7 +59,7 @@ def check(database: Database, settings: ServiceSettings, fields: Mapping[str, An
     with database.reading() as session:
         found = datasets.seen(session, spec.dataset, found)
         cards = checkpoints.cards(session, named_checkpoints(spec))
-        told = experiment_faults(spec, found, cards, machine_of_workers(settings))
+        told = experiment_faults(spec, found, cards, machine_of_workers(session, settings))
         faults = tuple(ProblemError(pointer=each.pointer, message=printable(each.message)) for each in told)
         return Check(
             faults=faults or _weights_gone(session, settings, spec),

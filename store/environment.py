@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 PREFIX: Final = "GAUNTLET_"
 # Of the store, the service, the workers and the client; the last is a test's switch (`store.failpoints`).
 NAMES: Final = (
-    "HOME", "DATABASE_URL", "BROKER_URL", "STORAGE_URL", "DATA_ROOT", "LOG_FORMAT",
+    "HOME", "DATABASE_URL", "BROKER_URL", "STORAGE_URL", "DATA_ROOT", "LOG_FORMAT", "ARCHITECTURES",
     "HOST", "PORT", "ALLOWED_HOSTS", "TRUSTED_PROXIES", "AUTH", "SECRET_KEY_FILE", "FIRST_TOKEN_FILE", "SESSION_S",
     "QUOTA_JOBS", "QUOTA_BYTES", "QUOTA_UPLOADS", "QUOTA_ADMINS",
     "MAX_JSON_BYTES", "MAX_UPLOAD_BYTES", "MAX_WEIGHTS_BYTES", "MAX_DATASET_BYTES", "MAX_IMAGE_PIXELS",

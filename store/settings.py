@@ -66,6 +66,13 @@ class StoreSettings(Settings):
         default=Path(), description="Image folders, and torchvision's archives in `torchvision/`."
     )
 
+    architectures: Annotated[
+        str, Said(allowed="package.module:mapping, several with commas between them", default="none")
+    ] = Field(
+        default="",
+        pattern=r"^ *(([A-Za-z_]\w*\.)*[A-Za-z_]\w*:[A-Za-z_]\w*( *, *|$))*$",
+        description="Networks of your own: mappings from names to builders, in packages installed beside the workers.",
+    )
     log_format: logs.Form = Field(default="text", description="How each process logs: lines for people, or JSON lines.")
 
     @model_validator(mode="before")

@@ -1,7 +1,7 @@
 """Who works: a row per worker, which the worker itself keeps fresh while it lives."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import delete, func, select, update
@@ -28,6 +28,7 @@ class Presence:
     name: str
     slots: int
     version: str
+    networks: Mapping[str, str] = field(default_factory=dict)
 
 
 def enter(session: Session, worker: Presence) -> None:
@@ -35,7 +36,8 @@ def enter(session: Session, worker: Presence) -> None:
     session.execute(
         delete(Worker).where((Worker.name == worker.name) | (Worker.seen_at < db_now() - _FORGOTTEN_AFTER_S))
     )
-    row = Worker(name=worker.name, slots=worker.slots, version=worker.version, started_at=db_now(), seen_at=db_now())
+    said = {"name": worker.name, "slots": worker.slots, "version": worker.version, "networks": dict(worker.networks)}
+    row = Worker(**said, started_at=db_now(), seen_at=db_now())
     session.add(row)
     session.flush()
 
@@ -58,6 +60,12 @@ def leave(session: Session, name: str) -> None:
     session.execute(delete(Worker).where(Worker.name == name))
 
 
+def networks(session: Session) -> frozenset[str] | None:
+    """The names of a team's own networks that workers have which live; None where none lives."""
+    alive = session.scalars(select(Worker.networks).where(Worker.seen_at > db_now() - ALIVE_WITHIN_S)).all()
+    return frozenset(name for named in alive for name in named or {}) if alive else None
+
+
 def show(session: Session) -> list[resources.Worker]:
     """Those that were seen within a day, by name, with the jobs that each holds."""
     now = session.scalar(select(db_now())) or 0.0
@@ -75,6 +83,7 @@ def show(session: Session) -> list[resources.Worker]:
             device=row.device,
             slots=row.slots,
             version=row.version,
+            networks=row.networks or {},
             started_at=as_datetime(row.started_at),
             seen_at=as_datetime(row.seen_at),
             jobs=tuple(holding.get(row.name, ())),

@@ -5,7 +5,7 @@ import sys
 from store import logs
 from store.environment import SettingsInvalid
 from worker.app import run_worker
-from worker.processes import DeviceUnusable
+from worker.processes import DeviceUnusable, NetworksUnusable
 from worker.settings import WorkerSettings
 
 
@@ -15,7 +15,7 @@ def main() -> None:
         settings = WorkerSettings.from_environment()
         logs.configure(f"worker {settings.worker_name}", settings.log_format)
         run_worker(settings)
-    except (SettingsInvalid, DeviceUnusable) as error:
+    except (SettingsInvalid, DeviceUnusable, NetworksUnusable) as error:
         sys.exit(str(error))
 
 

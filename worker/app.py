@@ -49,7 +49,8 @@ def create_worker(settings: WorkerSettings) -> Celery:
     unpacking = Rounds("unpacker", unpacker.look, _LOOK_FOR_ARCHIVES_S)
 
     telling = Rounds("webhooks", partial(deliver, database, settings.webhook_networks), _TELL_WEBHOOKS_S)
-    announcer = Announcer(database, settings)
+    processes.prepare()
+    announcer = Announcer(database, settings, processes.networks)
     presence = Rounds("presence", announcer.tell, BEAT_EVERY_S, at_once=True)
 
     @app.task(name=TASK)
@@ -82,7 +83,6 @@ def create_worker(settings: WorkerSettings) -> Celery:
     def keep_logging(**_: Any) -> None:
         pass
 
-    processes.prepare()
     return app
 
 

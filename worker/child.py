@@ -21,6 +21,7 @@ from gauntlet.errors import (
     TrainingDiverged,
 )
 from gauntlet.models.memory import is_out_of_memory
+from gauntlet.models.own_networks import own_networks, take_from
 from store import files, jobs, logs
 from store.broker import create_celery, wake
 from store.database import Database
@@ -69,6 +70,7 @@ def main(settings: WorkerSettings, held: Claim) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: heartbeat.stop("shutdown"))
     torch.set_num_threads(settings.threads_per_job)
+    take_from(settings.architectures)
     try:
         with heartbeat:
             _work(database, held, settings, heartbeat)
@@ -130,6 +132,14 @@ def _put_back(
         logger.warning("%s", error)
 
 
-def probe(settings: WorkerSettings) -> None:
-    """Use the device once; raises whatever torch raises where it cannot be used."""
+def probe(settings: WorkerSettings) -> dict[str, str] | str:
+    """Use the device once; raises whatever torch raises where it cannot be used.
+
+    Returns a team's own networks, by name, each with its package; or, as a sentence, why there are none.
+    """
     torch.zeros(1, device=choose_device(settings.device))
+    take_from(settings.architectures)
+    try:
+        return {name: network.package for name, network in own_networks().items()}
+    except ModelUnfit as error:
+        return str(error)

@@ -1,6 +1,7 @@
 """That this worker lives, told in its row."""
 
 import logging
+from collections.abc import Mapping
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -14,11 +15,16 @@ logger = logging.getLogger(__name__)
 
 
 class Announcer:
-    """Keeps the row of one worker: made anew when it is first told, and taken when the worker stops."""
+    """Keeps the row of one worker: made anew when it is first told, and taken when the worker stops.
 
-    def __init__(self, database: Database, settings: WorkerSettings) -> None:
+    `networks` are those of a team's own that its jobs have, each with its package.
+    """
+
+    def __init__(self, database: Database, settings: WorkerSettings, networks: Mapping[str, str] | None = None) -> None:
         self._database = database
-        self._presence = Presence(settings.worker_name, settings.worker_slots, gauntlet.__version__)
+        self._presence = Presence(
+            settings.worker_name, settings.worker_slots, gauntlet.__version__, dict(networks or {})
+        )
         self._entered = False
 
     def tell(self) -> None:

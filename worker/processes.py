@@ -11,8 +11,10 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing import forkserver
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 
 from store import job_logs, jobs, turns
@@ -31,6 +33,10 @@ _LAST_GRACE_S = 3.0
 
 class DeviceUnusable(Exception):
     """The device that the settings name is not there or does not work."""
+
+
+class NetworksUnusable(Exception):
+    """What `GAUNTLET_ARCHITECTURES` names is not there or of no use."""
 
 
 @dataclass(eq=False)
@@ -59,12 +65,15 @@ class JobProcesses:
         self._closing = False
         self._preparing = threading.Lock()
         self._prepared = False
+        # Of a team's own, by name, each with its package; known once it is prepared.
+        self.networks: Mapping[str, str] = {}
 
     def prepare(self) -> None:
         """Start the fork server and wait until it has torch, so that no job's lease runs while it loads.
 
         Raises:
             DeviceUnusable: no job of this worker could run; better to claim none.
+            NetworksUnusable: the packages that are to have networks do not.
         """
         with self._preparing:
             if not self._prepared:
@@ -73,12 +82,17 @@ class JobProcesses:
 
     def _probe(self) -> None:
         self._context.set_forkserver_preload(["worker.child"])
-        probe = self._context.Process(target=_probe, args=(self._settings,), name="probe")
+        told, tells = self._context.Pipe(duplex=False)
+        probe = self._context.Process(target=_probe, args=(self._settings, tells), name="probe")
         probe.start()
         probe.join(_PROBE_WITHIN_S)
         if probe.exitcode != 0:
             probe.kill()
             raise DeviceUnusable(f"The device {self._settings.device!r} (GAUNTLET_DEVICE) cannot be used here.")
+        found = told.recv()
+        if isinstance(found, str):
+            raise NetworksUnusable(found)
+        self.networks = found
 
     @property
     def free_slots(self) -> int:
@@ -233,7 +247,7 @@ def _enter(settings: WorkerSettings, held: Claim) -> None:
     main(settings, held)
 
 
-def _probe(settings: WorkerSettings) -> None:
+def _probe(settings: WorkerSettings, tells: Connection) -> None:
     from worker.child import probe
 
-    probe(settings)
+    tells.send(probe(settings))

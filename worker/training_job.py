@@ -27,6 +27,8 @@ from gauntlet.models.checkpoints import (
     load_initial_weights,
     load_training_state,
 )
+from gauntlet.models.own_networks import own_networks, package_of
+from gauntlet.spec.architectures import Custom
 from gauntlet.spec.checkpoint_card import CheckpointCard, Trained
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.objectives import AgentSpec
@@ -41,6 +43,7 @@ from store.runs import EpochRecord, KeptWeights, Note
 from worker.devices import describe_device
 from worker.heartbeat import Heartbeat
 from worker.images import root_of
+from worker.own_networks import look_at
 from worker.settings import WorkerSettings
 
 T = TypeVar("T")
@@ -72,6 +75,7 @@ def train_run(
     state = _resume_state(settings.storage, run.resume_path, run.resume_sha256)
     if state is not None and run.data is not None:
         refuse(resume_faults(DatasetDescription.model_validate(run.data), described))
+    looked_at = look_at(spec, data)
     initial = _initial_weights(database, settings.storage, spec, data) if state is None else None
     with database.writing() as session:
         runs.rewind(session, held, to_epoch=state.epoch if state else 0)
@@ -79,7 +83,7 @@ def train_run(
         jobs.note_device(session, held, describe_device(device))
         where = f"Attempt {held.token} on {settings.worker_name} ({device})"
         start = _start_note(where, spec, state, had_state=run.resume_path is not None)
-        runs.note(session, held, [start])
+        runs.note(session, held, [start, *looked_at])
     logger.info("Run %s of %s, %s, seed %d. %s", held.id, run.experiment_id, run.objective, run.seed, start.message)
     _sweep(database, held, settings)
 
@@ -117,7 +121,8 @@ def _read_data(
     Raises:
         GauntletError: with all that is wrong.
     """
-    machine = Machine(gpu=device.type == "cuda", compiler=compiler_present())
+    networks = frozenset(own_networks()) if isinstance(spec.architecture, Custom) else None
+    machine = Machine(gpu=device.type == "cuda", compiler=compiler_present(), networks=networks)
     root = root_of(settings, spec.dataset)
     refuse(experiment_faults(spec, survey(spec.dataset, root), cards, machine))
     data, described = read_dataset(spec.dataset, root, watch)
@@ -247,6 +252,7 @@ class _Recorder:
             classes=self.data.classes,
             image_shape=self.data.image_shape,
             origin=Trained(spec=self.spec, epoch=event.epoch),
+            package=package_of(self.spec.architecture),
         )
         return KeptWeights(self._file(name, encode_weights(event.state.model, card)), card)
 

@@ -11,11 +11,17 @@ from gauntlet.errors import (
     CompilerMissing,
     DatasetUnavailable,
     GauntletError,
+    ModelUnfit,
     PrecisionUnsupported,
 )
 
 FaultKind = Literal[
-    "dataset_unavailable", "checkpoint_invalid", "attack_unsupported", "precision_unsupported", "compiler_missing"
+    "dataset_unavailable",
+    "checkpoint_invalid",
+    "attack_unsupported",
+    "precision_unsupported",
+    "compiler_missing",
+    "model_unfit",
 ]
 
 _ERRORS: dict[FaultKind, type[GauntletError]] = {
@@ -24,6 +30,7 @@ _ERRORS: dict[FaultKind, type[GauntletError]] = {
     "attack_unsupported": AttackUnsupported,
     "precision_unsupported": PrecisionUnsupported,
     "compiler_missing": CompilerMissing,
+    "model_unfit": ModelUnfit,
 }
 
 

@@ -11,10 +11,14 @@ GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))
 
 
 class Machine(NamedTuple):
-    """Whether there is a GPU, and a C++ compiler for the steps of a CPU; None where that is not known."""
+    """Whether there is a GPU, and a C++ compiler for the steps of a CPU, and which networks of a team's own there are.
+
+    None where that is not known.
+    """
 
     gpu: bool | None = None
     compiler: bool | None = None
+    networks: frozenset[str] | None = None
 
 
 UNKNOWN = Machine()

@@ -9,9 +9,9 @@ from gauntlet.checks.classes import unlike_classes
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.faults import Fault
 from gauntlet.checks.machine import Machine
-from gauntlet.checks.names import counted
+from gauntlet.checks.names import counted, listed
 from gauntlet.errors import CompilerMissing
-from gauntlet.spec.architectures import ArchitectureSpec
+from gauntlet.spec.architectures import ArchitectureSpec, Custom
 from gauntlet.spec.attacks import AnyAttack, attack_label, fewest_classes
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.evaluation import EvaluationSpec, ExperimentEvaluationSpec
@@ -47,6 +47,7 @@ def _experiment_faults(
     if classes is not None:
         yield from attack_faults(spec.evaluation.attacks, len(classes), "/evaluation/attacks")
     yield from _machine_faults(spec.training, machine)
+    yield from _unknown_network(spec.architecture, machine)
     yield from _initial_checkpoint(spec, classes, cards)
     for identifier, pointer in sources(spec.evaluation, "/evaluation"):
         card = yield from _card(identifier, pointer, cards)
@@ -137,6 +138,18 @@ def _machine_faults(training: TrainingSpec, machine: Machine) -> Iterator[Fault]
         yield Fault(kind="precision_unsupported", pointer="/training/precision", message=message)
     if training.compile == "on" and machine.compiler is False:
         yield Fault(kind="compiler_missing", pointer="/training/compile", message=CompilerMissing.TOLD)
+
+
+def _unknown_network(architecture: ArchitectureSpec, machine: Machine) -> Iterator[Fault]:
+    """A network of a team's own that nobody has who would train it."""
+    if not isinstance(architecture, Custom) or machine.networks is None or architecture.name in machine.networks:
+        return
+    there = f"these are: {listed(sorted(machine.networks))}" if machine.networks else "none of that kind is"
+    message = (
+        f"No network is called {architecture.name!r} by a package that GAUNTLET_ARCHITECTURES names beside the "
+        f"workers; {there}."
+    )
+    yield Fault(kind="model_unfit", pointer="/architecture/name", message=message)
 
 
 def sources(spec: EvaluationSpec, pointer: str) -> Iterator[tuple[str, str]]:

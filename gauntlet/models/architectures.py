@@ -7,12 +7,14 @@ from torch import Tensor, nn
 
 from gauntlet import seeding
 from gauntlet.models.layers import Dropout, MaxPool2x2
+from gauntlet.models.own_networks import OwnClassifier
 from gauntlet.models.residual import HeInitialised, preactresnet18, wide_resnet
 from gauntlet.models.torchvision_models import TorchvisionClassifier
 from gauntlet.models.transformers import TorchInitialised, vit
 from gauntlet.spec.architectures import (
     ArchitectureSpec,
     Cnn,
+    Custom,
     PreActResNet,
     ResNet,
     Torchvision,
@@ -101,7 +103,8 @@ def build_model(spec: ArchitectureSpec, image_shape: tuple[int, int, int], class
     """An untrained network for images of `image_shape` (channels, height, width), channels last in memory.
 
     Raises:
-        ModelUnfit: torchvision's network of that name takes no images of that size.
+        ModelUnfit: torchvision's network of that name takes no images of that size, or one of a team's own is not there
+            or could not be built.
     """
     # torch draws initial weights from its global state; it is left as it was, and `initialise` draws ours.
     with torch.random.fork_rng(devices=[]):
@@ -131,6 +134,8 @@ def _built(  # noqa: PLR0911  # one network each
             return vit(spec, image_shape, classes)
         case Torchvision():
             return TorchvisionClassifier(spec, image_shape, classes)
+        case Custom():
+            return OwnClassifier(spec, image_shape, classes)
         case _:
             assert_never(spec)
 
@@ -156,7 +161,7 @@ def initialise(model: nn.Module, seed: int) -> None:
     their own code says. Batch normalisation begins at scale 1, shift 0 and the statistics of a standard normal.
     """
     generator = seeding.generator("cpu", seed, "initial weights")
-    if isinstance(model, HeInitialised | TorchInitialised | TorchvisionClassifier):
+    if isinstance(model, HeInitialised | TorchInitialised | TorchvisionClassifier | OwnClassifier):
         model.initialise(generator)
         return
     for module in model.modules():

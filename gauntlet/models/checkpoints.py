@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.models.architectures import Normalise, build_model
 from gauntlet.models.foreign_names import known_names, naming
+from gauntlet.models.own_networks import package_of
 from gauntlet.models.tensor_files import names, opened, read_fitting
-from gauntlet.spec.architectures import ArchitectureSpec
+from gauntlet.spec.architectures import ArchitectureSpec, Custom
 from gauntlet.spec.checkpoint_card import CheckpointCard
 
 # One entry only: safetensors writes several in no fixed order, and equal states must be equal bytes.
@@ -55,11 +56,18 @@ class LoadedModel:
     card: CheckpointCard
 
 
-def environment(device: torch.device, *, compiled: bool, packages: Sequence[str] = ()) -> str:
-    """What two runs must share to agree bit by bit: torch's build, device, threads, compiling, and such packages."""
+def environment(
+    device: torch.device, *, compiled: bool, packages: Sequence[str] = (), network: ArchitectureSpec | None = None
+) -> str:
+    """What two runs must share to agree bit by bit: torch's build, device, threads, compiling, and such packages.
+
+    So, too, the package that the network comes from, where that is a team's own.
+    """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
     how = "compiled" if compiled else "eager"
     versions = [f"{package} {version(package)}" for package in packages]
+    if network is not None and (own := package_of(network)) is not None:
+        versions.append(own)
     return ", ".join(
         [f"torch {torch.__version__}", f"{device.type} {name}", f"{torch.get_num_threads()} threads", how, *versions]
     )
@@ -257,7 +265,8 @@ def _read_weights(path: Path) -> tuple[CheckpointCard, dict[str, Tensor]]:
 
 def _state(architecture: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:
     """A network's tensors without memory of their own: a file is not worth it before its shapes are known to fit."""
-    with torch.device("meta"):
+    # Code of others computes with tensors while it builds, as for rates that grow with the depth.
+    with torch.device("cpu" if isinstance(architecture, Custom) else "meta"):
         return dict(build_model(architecture, image_shape, classes).state_dict())
 
 

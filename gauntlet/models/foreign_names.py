@@ -20,6 +20,7 @@ _RENAMED: dict[str, tuple[tuple[re.Pattern[str], str], ...]] = {
     ),
     # Ours has a place for what torchvision's network is in.
     "torchvision": ((re.compile(r"(?!network\.)(.*)"), r"network.\1"),),
+    "custom": ((re.compile(r"(?!network\.)(.*)"), r"network.\1"),),
 }
 _NAMING = {
     "resnet18": "A resnet18 has torchvision's names, or pytorch-cifar's (shortcut, linear)",
@@ -29,6 +30,7 @@ _NAMING = {
     "wrn-34-10": "A wrn-34-10 has the names of TRADES and RobustBench (conv1, block1 to block3, bn1, fc)",
     "vit": "A vit has the names of its own (patches, blocks, head)",
     "torchvision": "A network of torchvision has the names that it has there",
+    "custom": "A network of your own has the names of its own code",
 }
 
 

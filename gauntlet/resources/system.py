@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Literal
 
+from pydantic import Field
+
 from gauntlet.resources.base import Resource, Status
 
 
@@ -15,7 +17,10 @@ class HeldJob(Resource):
 
 
 class Worker(Resource):
-    """A worker as it was last seen: `alive` within the last 30 s; `device` is what its last job was computed on."""
+    """A worker as it was last seen: `alive` within the last 30 s; `device` is what its last job was computed on.
+
+    `networks` are those of a team's own that it has, by name, each with its package and that one's version.
+    """
 
     object: Literal["worker"] = "worker"
     name: str
@@ -23,6 +28,7 @@ class Worker(Resource):
     device: str | None
     slots: int
     version: str
+    networks: dict[str, str] = Field(default_factory=dict)  # an earlier service has none
     started_at: datetime
     seen_at: datetime
     jobs: tuple[HeldJob, ...]

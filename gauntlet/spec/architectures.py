@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gauntlet.spec.kinds import Spec, faulty_fields, tag_required
+from gauntlet.spec.texts import NetworkName
 
 
 class Cnn(Spec):
@@ -150,8 +151,26 @@ class Torchvision(Spec):
     name: TorchvisionName
 
 
+Option = Annotated[str, Field(max_length=200)] | bool | int | float
+
+
+class Custom(Spec):
+    """A network of a team's own, by the name that a package gives it which is installed where the workers are.
+
+    `GAUNTLET_ARCHITECTURES` names the package; a worker says in `/v1/workers` which networks it has. It is trained as
+    it is, never compiled.
+    """
+
+    model_config = tag_required("kind")
+    kind: Literal["custom"] = "custom"
+    name: NetworkName
+    options: Annotated[dict[NetworkName, Option], Field(max_length=20)] = Field(
+        default={}, description="What its builder is given by name, beside the images' shape and how many classes."
+    )
+
+
 ArchitectureSpec = Annotated[
-    Cnn | ResNet | PreActResNet | WideResNet28 | WideResNet34 | Vit | Torchvision, Field(discriminator="kind")
+    Cnn | ResNet | PreActResNet | WideResNet28 | WideResNet34 | Vit | Torchvision | Custom, Field(discriminator="kind")
 ]
 
 # Compiled for a CPU, PreActResNet-18's gradients were measured to differ from the plain step's, for a reason not known

@@ -72,6 +72,9 @@ class CheckpointCard(Spec):
     image_shape: ImageShape
     normalisation: Normalisation | None = None
     origin: Annotated[Trained | Imported, Field(discriminator="kind")]
+    package: Label | None = Field(
+        default=None, description="Of a network of a team's own: the package that it comes from, with its version."
+    )
 
     @model_validator(mode="after")
     def _normalises_every_channel(self) -> Self:

@@ -55,6 +55,15 @@ FolderName = Annotated[
         'This must be the name of one folder, of letters, digits, ".", "_" and "-"; the first a letter or a digit.',
     ),
 ]
+# What a package of a team's own calls a network, and the parameters of its builder.
+NetworkName = Annotated[
+    str,
+    Field(max_length=80),
+    Matching(
+        r"^[A-Za-z_][A-Za-z0-9_.-]{0,79}$",
+        'This must be a name of letters, digits, ".", "_" and "-"; the first a letter or "_".',
+    ),
+]
 _NO_CONTROLS = "This text must not hold line breaks, tabs or other control characters."
 # Printable in every database, terminal and page (PostgreSQL refuses NUL in JSON).
 Label = Annotated[str, Field(min_length=1, max_length=200), Matching(r"^[^\x00-\x1f\x7f]+$", _NO_CONTROLS)]

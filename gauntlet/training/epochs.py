@@ -10,7 +10,7 @@ from gauntlet import seeding
 from gauntlet.data.datasets import Dataset
 from gauntlet.models.precision import fp32_products
 from gauntlet.spec.adversaries import NoAdversary
-from gauntlet.spec.architectures import UncompiledSpec
+from gauntlet.spec.architectures import Custom, UncompiledSpec
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.objectives import CrossEntropy, ExpectedReward, Mart, PolicyGradient, Trades
 from gauntlet.training import tally
@@ -49,7 +49,9 @@ class Epochs:
         warmed_up = not isinstance(spec.adversary, NoAdversary) and spec.adversary.warmup_epochs > 0
         self._strength = torch.ones((), device=self._device) if warmed_up else None
         self._plain = build_step(spec, model, self.optimizer, self.totals, self._strength)
-        plain = isinstance(spec.architecture, UncompiledSpec) and self._device.type == "cpu"
+        plain = isinstance(spec.architecture, Custom) or (
+            isinstance(spec.architecture, UncompiledSpec) and self._device.type == "cpu"
+        )
         self.compiled = not plain and compiles(spec.training, data, self._device)
         self._fast: Step | None = None
         self._changes: tuple[int, Changes] | None = None

@@ -77,7 +77,9 @@ def train(
         checkpoints.load_weights(model, initial_weights)
     model.to(device)
     epochs = build_epochs(spec, data, model)
-    environment = checkpoints.environment(device, compiled=epochs.compiled, packages=epochs.packages)
+    environment = checkpoints.environment(
+        device, compiled=epochs.compiled, packages=epochs.packages, network=spec.architecture
+    )
     done, batches, warnings = 0, 0, frozenset[str]()
     if resume is not None:
         checkpoints.restore(resume, model, epochs.optimizer, epochs.totals, epochs.critic)

@@ -14,11 +14,13 @@ from typing import Any
 import torch
 
 from gauntlet.data.datasets import to_unit
-from gauntlet.errors import CheckpointInvalid
+from gauntlet.errors import CheckpointInvalid, ModelUnfit
 from gauntlet.models.checkpoints import LoadedModel, load_model
 from gauntlet.models.memory import is_out_of_memory
+from gauntlet.models.own_networks import take_from
 from service.aside.attacking import attack, find_image
 from service.aside.bounds import Answer, serve
+from store.settings import StoreSettings
 
 _CPU = torch.device("cpu")
 # What is read once a request at most is kept for the next one: a ResNet-18 has 45 MB, the paper's CNN 5.
@@ -39,7 +41,7 @@ class Models:
         try:
             loaded = self._model(order["sha256"], Path(order["file"]))
             return attack(loaded, order, pixels) if "attack" in order else _classify(loaded, pixels)
-        except CheckpointInvalid as error:
+        except (CheckpointInvalid, ModelUnfit) as error:
             return {"refused": str(error), "damaged": True}, ()
         except RuntimeError as error:
             if is_out_of_memory(error):
@@ -74,4 +76,5 @@ def _size(loaded: LoadedModel) -> int:
 
 
 if __name__ == "__main__":
+    take_from(StoreSettings.from_environment().architectures)
     serve(Models().answer, beyond_memory="takes more than {} MiB of memory")

@@ -13,13 +13,15 @@ import torch
 from torch import Tensor
 
 from gauntlet import seeding
-from gauntlet.errors import CheckpointInvalid
+from gauntlet.errors import CheckpointInvalid, ModelUnfit
 from gauntlet.evaluation.preflight import preflight
 from gauntlet.models.checkpoints import build_loaded, encode_weights, read_foreign_weights
 from gauntlet.models.memory import is_out_of_memory
+from gauntlet.models.own_networks import take_from
 from gauntlet.results.finding import Finding
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from service.aside.bounds import Answer, serve
+from store.settings import StoreSettings
 
 # The service may have no images of the data set. Few, and fewer of large ones, so that ResNet-18 answers within
 # seconds: it takes 850 MB for 16 images of 64 × 64, 1,120 for two of 256 × 256.
@@ -34,7 +36,7 @@ def examine(order: Mapping[str, Any], _content: bytes) -> Answer:
         findings = _tried(tensors, card)
         with Path(f"/proc/self/fd/{order['into']}").open("wb") as file:
             file.write(encode_weights(tensors, card))
-    except CheckpointInvalid as error:
+    except (CheckpointInvalid, ModelUnfit) as error:
         return {"refused": str(error)}, ()
     except RuntimeError as error:
         if is_out_of_memory(error):
@@ -68,4 +70,5 @@ def _tried(tensors: dict[str, Tensor], card: CheckpointCard) -> tuple[Finding, .
 
 
 if __name__ == "__main__":
+    take_from(StoreSettings.from_environment().architectures)
     serve(examine, beyond_memory="Trying the model takes more than {} MiB of memory.")

@@ -68,7 +68,7 @@ def submit(
         spec = specified(session, request)
     found = look(settings, spec.dataset)
     with database.writing() as session:
-        machine = machine_of_workers(settings)
+        machine = machine_of_workers(session, settings)
         beside: dict[str, Any] = {"owner": owner, "labels": request.labels, "notes": request.notes}
         beside |= {"priority": request.priority, "keep": request.keep}
         experiment, waiting = experiments.create(session, spec, idempotency_key, found, machine, **beside)

@@ -45,6 +45,20 @@ def test_a_worker_lives_as_long_as_it_says_so(database: Database) -> None:
     assert shown(database) == []
 
 
+def test_the_networks_of_a_team_are_those_of_workers_that_live(database: Database) -> None:
+    """Where none lives it is not known which there are; one that has none says so."""
+    with database.writing() as session:
+        assert workers.networks(session) is None
+        workers.enter(session, ONE)
+        assert workers.networks(session) == frozenset()
+        workers.enter(session, Presence("host:2", 1, "0.1", {"mine": "team-nets 1.2"}))
+        assert workers.networks(session) == {"mine"}
+        assert [worker.networks for worker in workers.show(session)] == [{}, {"mine": "team-nets 1.2"}]
+    age(database, "host:2", 40)
+    with database.reading() as session:
+        assert workers.networks(session) == frozenset()
+
+
 def test_who_was_not_seen_for_a_day_is_forgotten(database: Database) -> None:
     """When another one comes; and comes back as a new one with its next word."""
     beat(database, ONE)

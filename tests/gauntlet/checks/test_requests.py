@@ -26,6 +26,7 @@ from gauntlet.spec.transfers import TransferRequest
 FGSM = {"kind": "fgsm", "eps": "8/255"}
 AUTO = {"kind": "autoattack", "eps": "8/255"}
 CPU = Machine(gpu=False, compiler=False)
+OWN = {"architecture": {"kind": "custom", "name": "mine"}}
 PETS = ImageFolder(folder="pets", image_size=32)
 
 
@@ -97,6 +98,10 @@ def test_a_request_that_fits_has_no_fault() -> None:
         ({"training": {"compile": "on"}}, None, Machine(gpu=False, compiler=True), None, ""),
         ({"training": {"compile": "on"}}, None, Machine(gpu=True, compiler=False), None, ""),
         ({"training": {"compile": "auto"}}, None, CPU, None, ""),
+        (OWN, None, Machine(networks=frozenset({"b", "a"})), "/architecture/name", "workers; these are: a, b."),
+        (OWN, None, Machine(networks=frozenset()), "/architecture/name", "workers; none of that kind is."),
+        (OWN, None, Machine(networks=frozenset({"mine"})), None, ""),
+        (OWN, None, UNKNOWN, None, ""),
     ],
 )
 def test_what_does_not_fit_the_data_is_told_at_its_field(
