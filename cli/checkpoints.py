@@ -1,16 +1,14 @@
-"""The commands that bring models in, take them out, and let them classify."""
+"""The commands that bring models in and take them out."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from cli.connection import open_client, refusals_told
+from cli.connection import open_client
 from cli.documents import read, told_where_it_stands
-from cli.identifiers import CheckpointId, CheckpointOptions
-from cli.json_output import AsJson, print_json
-from cli.listings import print_listing
-from cli.tables import classifications_listing
+from cli.identifiers import CheckpointId
+from cli.json_output import AsJson, print_json, print_plain
 from cli.terminal import errors, say, tell_id
 from gauntlet.spec.checkpoint_card import ImportCard
 from gauntlet.spec.files import SpecFile
@@ -19,12 +17,17 @@ from gauntlet.spec.files import SpecFile
 def weights(
     checkpoint: CheckpointId,
     out: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the safetensors file.")],
+    *,
+    json: AsJson = False,
 ) -> None:
     """Download a checkpoint's weights."""
     with open_client() as client:
         content = client.weights(checkpoint)
         out.write_bytes(content)
-        say(f"{out}: {len(content):,} bytes")
+        if json:
+            print_plain({"checkpoint": checkpoint, "file": str(out), "bytes": len(content)})
+        else:
+            say(f"{out}: {len(content):,} bytes")
 
 
 def import_weights(
@@ -37,6 +40,7 @@ def import_weights(
     dataset: Annotated[
         str | None, typer.Option(help="digits, cifar10, or a folder of images, whose classes need a --card.")
     ] = None,
+    json: AsJson = False,
 ) -> None:
     """Import a model trained elsewhere; an option overrides what the card says."""
     said = {
@@ -50,6 +54,9 @@ def import_weights(
     with open_client() as client:
         with told_where_it_stands(file, within="/card", others={"/weights": weights}):
             imported = client.import_checkpoint(weights, {"name": weights.stem} | file.fields | given)
+        if json:
+            print_json(imported)
+            return
         tell_id(imported.id)
         for finding in imported.findings:
             say(finding.message, errors, "yellow")
@@ -57,24 +64,3 @@ def import_weights(
 
 def _dataset(name: str) -> dict[str, Any]:
     return {"name": name} if name in {"digits", "cifar10"} else {"name": "image_folder", "folder": name}
-
-
-def classify(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", exists=True, dir_okay=False)],
-    checkpoint: CheckpointOptions,
-    *,
-    json: AsJson = False,
-) -> None:
-    """Classify images with one or more checkpoints; they are stretched to the size a model was made for."""
-
-    def tell(pointer: str, message: str) -> str:
-        field, _, position = pointer.removeprefix("/").partition("/")
-        return f"{images[int(position)] if field == 'image' and position else f'--{field}'}: {message}"
-
-    with open_client() as client:
-        with refusals_told(tell):
-            seen = client.classify(images, checkpoint)
-        if json:
-            print_json(seen)
-        else:
-            print_listing(classifications_listing(seen))

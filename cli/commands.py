@@ -6,6 +6,7 @@ import typer
 
 from cli import (
     access,
+    changing,
     checking,
     checkpoints,
     controls,
@@ -16,6 +17,7 @@ from cli import (
     lists,
     logs,
     overview,
+    pictures,
     submitting,
     system,
     tokens,
@@ -24,6 +26,7 @@ from cli import (
 from cli.connection import open_client
 from cli.following import follow
 from cli.identifiers import KINDS, kind_of
+from cli.json_output import AsJson
 from cli.terminal import write_any_letter
 
 app = typer.Typer(
@@ -55,17 +58,20 @@ def watch(
     identifiers: Annotated[
         list[str], typer.Argument(metavar="ID...", help="An experiment, or one evaluation or several.")
     ],
+    *,
+    json: AsJson = False,
 ) -> None:
     """Show how far an experiment or evaluations are until they end, then the result.
 
     On a screen each job has a bar; elsewhere there is a line for each epoch and each attack that ends.
+    As JSON what has ended is written, and how far it is goes to standard error.
     """
     kinds = {kind_of(identifier) for identifier in identifiers}
     with open_client() as client:
         if kinds == {KINDS["exp"]} and len(identifiers) == 1:
-            follow(client, identifiers[0])
+            follow(client, identifiers[0], as_json=json)
         elif kinds == {KINDS["eval"]}:
-            evaluations.follow(client, identifiers)
+            evaluations.follow(client, identifiers, as_json=json)
         else:
             raise typer.BadParameter("One experiment can be watched, or any evaluations.")
 
@@ -85,9 +91,10 @@ for _command in (
     controls.retry,
     controls.priority,
     controls.delete,
+    changing.change,
     logs.log,
     checkpoints.weights,
-    checkpoints.classify,
+    pictures.classify,
     evaluations.evaluate,
     evaluations.extend,
     evaluations.evaluations,

@@ -8,7 +8,7 @@ import typer
 
 from cli.connection import open_client
 from cli.identifiers import AnyId, kind_of
-from cli.json_output import AsJson, print_json
+from cli.json_output import AsJson, print_json, print_plain
 from cli.terminal import give_up, say, tell_id
 from client import GauntletClient
 from gauntlet.resources import TERMINAL, Evaluation, Experiment, Run
@@ -121,7 +121,7 @@ def delete(
     with open_client() as client:
         _DELETE[kind](client, identifier)
     if json:
-        sys.stdout.write(f'{{"id": "{identifier}", "deleted": true}}\n')
+        print_plain({"id": identifier, "deleted": True})
     else:
         say(f"{identifier}: deleted")
 

@@ -22,8 +22,10 @@ _HELD_OUT = 0
 QUICKSTART: Final = {"preset": "quickstart"}
 
 
-def run_demo(settings: ServiceSettings, console: Console, spec: Mapping[str, Any] = QUICKSTART) -> None:
+def run_demo(settings: ServiceSettings, console: Console, spec: Mapping[str, Any] = QUICKSTART) -> Report:
     """Start the embedded system, compare the objectives of `spec` on the digits, classify a held-out digit, stop.
+
+    Returns the comparison's report.
 
     Raises:
         StartFailed: the system did not come up.
@@ -46,6 +48,7 @@ def run_demo(settings: ServiceSettings, console: Console, spec: Mapping[str, Any
         console.print(
             f"Start the same system with `make up`, then: .venv/bin/gauntlet report {experiment.id}\n", soft_wrap=True
         )
+    return report
 
 
 def _classify_a_digit(client: GauntletClient, home: Path, report: Report, console: Console) -> None:

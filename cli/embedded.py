@@ -15,6 +15,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from cli.json_output import print_plain
 from cli.processes import Child
 from client import GauntletClient
 from service.access import AccessUnsafe, require_safe
@@ -32,8 +33,10 @@ class StartFailed(Exception):
     """The embedded system did not come up."""
 
 
-def run_embedded(settings: ServiceSettings, worker: WorkerSettings, console: Console) -> None:
+def run_embedded(settings: ServiceSettings, worker: WorkerSettings, console: Console, *, as_json: bool = False) -> None:
     """Run everything in the foreground until SIGINT or SIGTERM, then stop it in order: worker, API, broker.
+
+    Where it is comes as words on the console, or as JSON on standard output.
 
     Raises:
         StartFailed: the port is taken, nobody could open the API where it listens, or it did not become ready; the
@@ -57,7 +60,7 @@ def run_embedded(settings: ServiceSettings, worker: WorkerSettings, console: Con
                 child.start()
             _await_ready(settings, children, stop)
             if not stop.is_set():
-                _announce(settings, console)
+                _announce(settings, console, as_json=as_json)
             while not stop.wait(_LOOK_EVERY_S):
                 for child in children:
                     fall = child.tend()
@@ -198,8 +201,13 @@ def address(settings: ServiceSettings) -> str:
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
-def _announce(settings: ServiceSettings, console: Console) -> None:
+def _announce(settings: ServiceSettings, console: Console, *, as_json: bool) -> None:
     url = address(settings)
+    if as_json:
+        print_plain({"url": url, "home": str(settings.home)})
+        # Whoever started it waits for the address, and a pipe is not written until it is full.
+        sys.stdout.flush()
+        return
     for line in (
         f"[bold]Gauntlet runs at {url}[/]",
         f"Every request it takes: {url}/docs",

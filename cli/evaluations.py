@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from cli.connection import by_option, open_client, refusals_told
 from cli.evaluation_tables import evaluations_listing, leaderboard_listing, print_outcome, transfer_listing
@@ -11,7 +12,7 @@ from cli.filters import Statuses
 from cli.identifiers import CheckpointId, CheckpointIds, ExperimentId, SomeCheckpointId
 from cli.json_output import AsJson, print_json
 from cli.listings import print_listing
-from cli.terminal import INTERRUPTED, UNANSWERED, console, give_up, say, tell_id
+from cli.terminal import INTERRUPTED, UNANSWERED, console, errors, give_up, say, tell_id
 from cli.watching import watch_evaluations
 from client import GauntletClient, GauntletClientError
 from gauntlet.resources import Evaluation
@@ -37,17 +38,18 @@ def evaluate(
     samples: Samples = 1_000,
     batch_size: BatchSize = 100,
     seed: Seed = 0,
+    priority: Annotated[str | None, typer.Option(help="high, normal or low: when its turn comes.")] = None,
     watch: Watch = False,
+    json: AsJson = False,
 ) -> None:
     """Attack a checkpoint: every attack with every budget."""
     attacks = [{"kind": kind, "eps": eps, "norm": norm} for kind in attack]
-    request = {"attacks": attacks, "samples": samples, "batch_size": batch_size, "seed": seed}
+    request: dict[str, Any] = {"attacks": attacks, "samples": samples, "batch_size": batch_size, "seed": seed}
+    request |= {} if priority is None else {"priority": priority}
     with open_client() as client:
         with refusals_told(by_option):
             evaluation = client.evaluate({"checkpoint": checkpoint} | request)
-        tell_id(evaluation.id)
-        if watch:
-            follow(client, [evaluation.id])
+        _tell(client, [evaluation], watch=watch, as_json=json)
 
 
 def extend(
@@ -55,6 +57,7 @@ def extend(
     samples: Annotated[int, typer.Argument(metavar="SAMPLES", help="How many of the first test images.")],
     *,
     watch: Watch = False,
+    json: AsJson = False,
 ) -> None:
     """Attack an experiment's checkpoints on more images; full batches that were attacked are not attacked again."""
     with open_client() as client:
@@ -66,10 +69,7 @@ def extend(
                 for evaluation in client.evaluations(experiment=experiment)
                 if evaluation.status == "succeeded"
             ]
-        for evaluation in queued:
-            tell_id(evaluation.id)
-        if watch and queued:
-            follow(client, [evaluation.id for evaluation in queued])
+        _tell(client, queued, watch=watch, as_json=json)
 
 
 def evaluations(
@@ -116,18 +116,22 @@ def transfer(
     seed: Seed = 0,
     show: Annotated[bool, typer.Option("--show", help="Queue nothing; show what has been measured.")] = False,
     watch: Watch = False,
-    json: Annotated[bool, typer.Option("--json", help="With --show: write the matrix as JSON, for scripts.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Attack each checkpoint with the examples made on each of them."""
     attack: dict[str, Any] = {"eps": eps, "norm": norm, "steps": steps, "loss": loss}
     with open_client() as client, refusals_told(by_option):
         if not show:
             request = {"checkpoints": checkpoints, "samples": samples, "batch_size": batch_size, "seed": seed}
-            queued = [evaluation.id for evaluation in client.transfer(request | attack)]
-            for identifier in queued:
-                tell_id(identifier)
+            queued = client.transfer(request | attack)
+            if json and not watch:
+                print_json(queued)
+                return
+            for evaluation in queued if not json else ():
+                tell_id(evaluation.id)
             if watch:
-                _require_success(_await(client, queued))
+                ended = _await(client, [evaluation.id for evaluation in queued], errors if json else console)
+                _require_success(ended)
         if show or watch:
             matrix = client.transfers(checkpoints, **attack)
             if json:
@@ -136,22 +140,35 @@ def transfer(
                 print_listing(transfer_listing(matrix))
 
 
-def follow(client: GauntletClient, identifiers: Sequence[str]) -> None:
+def _tell(client: GauntletClient, queued: Sequence[Evaluation], *, watch: bool, as_json: bool) -> None:
+    """Their ids, or with `watch` what they find; as JSON the evaluations, which have then ended."""
+    if not as_json:
+        for evaluation in queued:
+            tell_id(evaluation.id)
+    elif not watch or not queued:
+        print_json(queued)
+    if watch and queued:
+        follow(client, [evaluation.id for evaluation in queued], as_json=as_json)
+
+
+def follow(client: GauntletClient, identifiers: Sequence[str], *, as_json: bool = False) -> None:
     """Show the evaluations until they end, then what each found; one that did not succeed ends the command."""
-    ended = _await(client, identifiers)
-    for evaluation in ended:
+    ended = _await(client, identifiers, errors if as_json else console)
+    if as_json:
+        print_json(ended)
+    for evaluation in ended if not as_json else ():
         if len(identifiers) > 1:
             say(f"{evaluation.id}: {evaluation.checkpoint_name}")
         print_outcome(evaluation)
     _require_success(ended)
 
 
-def _await(client: GauntletClient, identifiers: Sequence[str]) -> list[Evaluation]:
+def _await(client: GauntletClient, identifiers: Sequence[str], to: Console) -> list[Evaluation]:
     again = f"gauntlet watch {' '.join(identifiers)} returns to it"
     try:
-        return watch_evaluations(client, identifiers, console)
+        return watch_evaluations(client, identifiers, to)
     except KeyboardInterrupt:
-        say(f"It goes on. {again}, gauntlet cancel ID ends one.")
+        say(f"It goes on. {again}, gauntlet cancel ID ends one.", to)
         raise typer.Exit(INTERRUPTED) from None
     except GauntletClientError as error:
         if not error.may_pass:

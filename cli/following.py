@@ -2,23 +2,32 @@
 
 import typer
 
+from cli.json_output import print_json
 from cli.report_tables import print_report
-from cli.terminal import FAILED, INTERRUPTED, UNANSWERED, console, give_up, say
+from cli.terminal import FAILED, INTERRUPTED, UNANSWERED, console, errors, give_up, say
 from cli.watching import watch
 from client import GauntletClient, GauntletClientError
 
 
-def follow(client: GauntletClient, experiment: str) -> None:
-    """Show how far it is until it ends, then its report; what did not succeed ends the command."""
+def follow(client: GauntletClient, experiment: str, *, as_json: bool = False) -> None:
+    """Show how far it is until it ends, then its report; what did not succeed ends the command.
+
+    As JSON the experiment that ended is written, and how far it is goes to standard error.
+    """
+    to = errors if as_json else console
     try:
-        ended = watch(client, experiment, console)
+        ended = watch(client, experiment, to)
     except KeyboardInterrupt:
-        say(f"The experiment goes on. gauntlet watch {experiment} returns to it, gauntlet cancel {experiment} ends it.")
+        again = f"gauntlet watch {experiment} returns to it, gauntlet cancel {experiment} ends it."
+        say(f"The experiment goes on. {again}", to)
         raise typer.Exit(INTERRUPTED) from None
     except GauntletClientError as error:
         if not error.may_pass:
             raise
         give_up(f"{error}\nThe experiment may go on without it: gauntlet watch {experiment} returns to it.", UNANSWERED)
-    print_report(client.report(experiment))
+    if as_json:
+        print_json(ended)
+    else:
+        print_report(client.report(experiment))
     if ended.status != "succeeded":
         raise typer.Exit(FAILED)

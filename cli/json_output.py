@@ -14,7 +14,12 @@ Value = BaseModel | Iterable[BaseModel]
 
 def print_json(value: Value | Mapping[str, Value]) -> None:
     """Write a value, a list of them, or an object that holds such."""
-    json.dump(_plain(value), sys.stdout, indent=2, ensure_ascii=False)
+    print_plain(_plain(value))
+
+
+def print_plain(value: Any) -> None:
+    """Write what a command did, where the service has no value for it: plain data."""
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
     sys.stdout.write("\n")
 
 

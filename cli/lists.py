@@ -64,14 +64,16 @@ def report(
     experiment: ExperimentId,
     *,
     format: Annotated[str, typer.Option(help="table, md, json, html, csv or tex.")] = "table",
+    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Show an experiment's report."""
     with open_client() as client:
+        if json or format == "json":
+            print_json(client.report(experiment))
+            return
         match format:
             case "table":
                 print_report(client.report(experiment))
-            case "json":
-                sys.stdout.write(client.report(experiment).model_dump_json(indent=2) + "\n")
             case "md" | "html" | "csv" | "tex":
                 sys.stdout.write(client.report_text(experiment, format))
             case _:

@@ -33,6 +33,7 @@ def submit(
     ] = False,
     label: Annotated[list[str], typer.Option(help="A short text to find it by; may be repeated.")] = [],  # noqa: B006  # the library copies it
     notes: Annotated[str | None, typer.Option(help="Anything worth knowing of it.")] = None,
+    priority: Annotated[str | None, typer.Option(help="high, normal or low: when its turn comes.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Stay and show the progress, then the report.")] = False,
     json: AsJson = False,
 ) -> None:
@@ -41,18 +42,19 @@ def submit(
     fields: dict[str, Any] = {"like": like, "changes": file.fields} if like else dict(file.fields)
     fields |= {"labels": [*fields.get("labels", ()), *label]} if label else {}
     fields |= {} if notes is None else {"notes": notes}
+    fields |= {} if priority is None else {"priority": priority}
     with open_client() as client:
         if validate:
             _tell(client.validate(fields), file, within, as_json=json)
             return
         with told_where_it_stands(file, within):
             experiment = client.submit(fields)
-        if json:
-            print_json(experiment)
-        else:
+        if not json:
             tell_id(experiment.id)
+        elif not watch:
+            print_json(experiment)
         if watch:
-            follow(client, experiment.id)
+            follow(client, experiment.id, as_json=json)
 
 
 def _asked_for(spec: str | None, like: str | None) -> tuple[SpecFile, str]:

@@ -1,18 +1,20 @@
 """The commands that run a Gauntlet on this machine, and say how it is set up."""
 
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
 import gauntlet
-from cli.terminal import console, give_up, say
+from cli.json_output import AsJson, print_json, print_plain
+from cli.terminal import console, errors, give_up, say
 from client import GauntletClientError
 from store.environment import SettingsInvalid
 
 
-def up() -> None:
+def up(*, json: AsJson = False) -> None:
     """Run the embedded system in the foreground until Ctrl-C."""
     # Imported here, as in demo: the commands that only talk to a service start without SQLAlchemy and the rest.
     from cli.embedded import StartFailed, run_embedded
@@ -20,12 +22,13 @@ def up() -> None:
     from worker.settings import WorkerSettings
 
     try:
-        run_embedded(ServiceSettings.from_environment(), WorkerSettings.from_environment(), console)
+        service, worker = ServiceSettings.from_environment(), WorkerSettings.from_environment()
+        run_embedded(service, worker, errors if json else console, as_json=json)
     except (StartFailed, SettingsInvalid) as error:
         give_up(str(error))
 
 
-def demo() -> None:
+def demo(*, json: AsJson = False) -> None:
     """Start everything, run the quickstart comparison, show its report, stop."""
     from cli.demo import run_demo
     from cli.embedded import StartFailed
@@ -35,16 +38,19 @@ def demo() -> None:
     try:
         # Looked at here too: the worker's own refusal would be in a log.
         WorkerSettings.from_environment()
-        run_demo(ServiceSettings.from_environment(), console)
+        report = run_demo(ServiceSettings.from_environment(), errors if json else console)
     except (StartFailed, GauntletClientError, SettingsInvalid) as error:
         give_up(str(error))
+    if json:
+        print_json(report)
 
 
-def migrate() -> None:
+def migrate(*, json: AsJson = False) -> None:
     """Bring the database's schema up to date (`gauntlet up` does so by itself)."""
     from store import logs
     from store.database import migrate as migrate_database
     from store.settings import StoreSettings
+    from store.texts import masked
 
     try:
         settings = StoreSettings.from_environment()
@@ -52,11 +58,14 @@ def migrate() -> None:
         give_up(str(error))
     logs.configure("migrate", settings.log_format)
     migrate_database(settings.database_url)
+    if json:
+        print_plain({"database": masked(settings.database_url)})
 
 
 def settings(
     *,
     markdown: Annotated[bool, typer.Option("--markdown", help="The table of docs/settings.md.")] = False,
+    json: AsJson = False,
 ) -> None:
     """List every setting: the variable, what it is here, and what it means."""
     from cli.setting_list import as_markdown, current_values, listed_settings
@@ -68,6 +77,11 @@ def settings(
         now = current_values()
     except SettingsInvalid as error:
         give_up(str(error))
+    if json:
+        print_plain(
+            [{"variable": each.variable, "value": now[each.name], **asdict(each)} for each in listed_settings()]
+        )
+        return
     for each in listed_settings():
         say(Text.assemble((each.variable, "bold"), f"={now[each.name]}"))
         say(f"  {each.meaning} It may be {each.allowed}. Read by: {', '.join(each.read_by)}.")

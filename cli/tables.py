@@ -101,6 +101,29 @@ def classifications_listing(seen: Sequence[Classification], names: Mapping[str, 
     )
 
 
+def attacks_listing(seen: Sequence[Classification]) -> Listing:
+    """What of each image each budget leaves: what it is taken for then, and from which budget on for something else."""
+    columns = [Column("image"), Column("checkpoint", "id"), Column("away from"), Column("smallest eps", "number")]
+    return Listing(
+        [*columns, Column("taken for, by eps")],
+        [
+            [
+                item.image,
+                item.checkpoint,
+                item.attack.right,
+                item.attack.smallest_eps or NOTHING,
+                [
+                    f"{budget.eps}: {budget.label} {100 * budget.probabilities[0].probability:.1f} %"
+                    for budget in item.attack.budgets
+                ],
+            ]
+            for item in seen
+            if item.attack is not None
+        ],
+        title=next((item.attack.attack for item in seen if item.attack is not None), ""),
+    )
+
+
 def job_status(job: Job) -> Text:
     """How a run or an evaluation stands, and why it ended as it did."""
     if job.status == "running" and job.progress is not None:

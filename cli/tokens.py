@@ -1,6 +1,5 @@
 """`gauntlet tokens`: on the server's machine, by its database, so that the first token needs none."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -8,7 +7,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from cli.json_output import AsJson, print_json
+from cli.json_output import AsJson, print_json, print_plain
 from cli.listings import Cell, Column, Listing, print_listing
 from cli.tables import at_time
 from cli.terminal import give_up, tell_id
@@ -50,7 +49,7 @@ def create(
             audit.note(session, _deed("create", row.id))
             shown = rows.show(row)
     if as_json:
-        typer.echo(json.dumps({**shown.model_dump(mode="json"), "token": text}, indent=2))
+        print_plain({**shown.model_dump(mode="json"), "token": text})
     else:
         tell_id(text)
 
@@ -84,20 +83,30 @@ def list_tokens(*, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def revoke(token: Annotated[str, typer.Argument(metavar="TOKEN", help="Its id, tok_…, as the list shows it.")]) -> None:
+def revoke(
+    token: Annotated[str, typer.Argument(metavar="TOKEN", help="Its id, tok_…, as the list shows it.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
     """Let a token open nothing from now on."""
     try:
         with _store() as (database, _), database.writing() as session:
-            rows.revoke(session, token)
+            shown = rows.show(rows.revoke(session, token))
             audit.note(session, _deed("revoke", token))
     except NotFound as error:
         give_up(str(error))
+    if as_json:
+        print_json(shown)
 
 
 @app.command()
-def generate() -> None:
+def generate(*, as_json: AsJson = False) -> None:
     """Print a fresh token that opens nothing yet: for the file that GAUNTLET_FIRST_TOKEN_FILE names."""
-    tell_id(new_token())
+    text = new_token()
+    if as_json:
+        print_plain({"token": text})
+    else:
+        tell_id(text)
 
 
 def _deed(command: str, token: str) -> Deed:

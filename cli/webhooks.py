@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli.connection import open_client
-from cli.json_output import AsJson, print_json
+from cli.json_output import AsJson, print_json, print_plain
 from cli.listings import Column, Listing, print_listing
 from cli.tables import at_time
 from cli.terminal import errors, say, tell_id
@@ -49,10 +49,12 @@ def list_webhooks(*, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def delete(webhook: _Id) -> None:
+def delete(webhook: _Id, *, as_json: AsJson = False) -> None:
     """Send nothing more there."""
     with open_client() as client:
         client.delete_webhook(webhook)
+    if as_json:
+        print_plain({"id": webhook, "deleted": True})
 
 
 @app.command()

@@ -69,6 +69,11 @@ class Evaluations:
         """The same as CSV."""
         return await self._http.text(place("evaluations", evaluation, "images"), format="csv")
 
+    async def image(self, evaluation: str, position: int) -> bytes:
+        """A test image that the evaluation attacked, as its model sees it: a PNG; `Refused` where it is not at hand."""
+        answer = await self._http.send("GET", f"{place('evaluations', evaluation, 'images', str(position))}.png")
+        return answer.content
+
     async def delete_evaluation(self, identifier: str) -> None:
         """Delete an evaluation that was asked for by itself and has ended; `Refused` says what stands against it."""
         await self._http.send("DELETE", place("evaluations", identifier))

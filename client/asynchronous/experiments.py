@@ -8,7 +8,7 @@ from client.asynchronous.connection import Connection
 from client.documents import body, submission
 from gauntlet.rendering import FigureName, Format
 from gauntlet.report.report import Report
-from gauntlet.resources import Check, Experiment
+from gauntlet.resources import Check, Experiment, Series
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.priorities import Priority
 
@@ -21,7 +21,7 @@ class Experiments:
     ) -> Experiment:
         """Queue an experiment: a spec, or the same as plain data such as `{"preset": "quickstart"}`.
 
-        Plain data may have `labels`, `notes` and `priority` too; `{"like": "exp_…", "changes": {…}}` is another one$
+        Plain data may have `labels`, `notes` and `priority` too; `{"like": "exp_…", "changes": {…}}` is another one
         with changes.
         """
         return await self._http.read(Experiment, "POST", "/v1/experiments", **submission(spec, idempotency_key))
@@ -67,6 +67,12 @@ class Experiments:
         """Give an experiment that has not ended another priority: high, normal or low."""
         return await self._http.read(
             Experiment, "POST", place("experiments", identifier, "priority"), **body({"priority": priority})
+        )
+
+    async def series(self, experiment: str, names: Sequence[str] = ()) -> Series:
+        """The metrics of all its runs by epoch, to five digits; of these names, or all."""
+        return await self._http.read(
+            Series, "GET", place("experiments", experiment, "series"), params={"name": list(names)}
         )
 
     async def report(self, experiment: str) -> Report:

@@ -14,6 +14,7 @@ from gauntlet.resources import (
     Page,
 )
 from gauntlet.spec.checkpoint_card import ImportCard
+from gauntlet.spec.picture_attacks import PictureAttack
 
 # The service builds the model and tries it before it answers.
 _IMPORT_TIMEOUT_S = 600
@@ -51,8 +52,16 @@ class Checkpoints:
         answer = self._http.send("GET", place("checkpoints", checkpoint, "weights"))
         return answer.content
 
-    def classify(self, images: Sequence[Path], checkpoints: Sequence[str]) -> list[Classification]:
+    def classify(
+        self,
+        images: Sequence[Path],
+        checkpoints: Sequence[str],
+        *,
+        attack: PictureAttack | Mapping[str, Any] | None = None,
+    ) -> list[Classification]:
         """Each image seen by each checkpoint, in that order; `remarks` say what was done to it.
+
+        With an attack, or the same as plain data, each is attacked on each checkpoint's weights at every budget too.
 
         Raises:
             OSError: a file cannot be read.
@@ -61,6 +70,8 @@ class Checkpoints:
         named = [(path.name.encode("utf-8", "replace").decode(), path) for path in images]
         files = [("image", (name, path.read_bytes())) for name, path in named]
         request: dict[str, Any] = {"files": files, "data": {"checkpoint": list(checkpoints)}}
+        if attack is not None:
+            request["data"]["attack"] = written(attack)
         answer = self._http.read(Page[Classification], "POST", "/v1/classifications", **request)
         return list(answer.data)
 

@@ -8,7 +8,7 @@ from client.documents import body, submission
 from client.synchronous.connection import Connection
 from gauntlet.rendering import FigureName, Format
 from gauntlet.report.report import Report
-from gauntlet.resources import Check, Experiment
+from gauntlet.resources import Check, Experiment, Series
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.priorities import Priority
 
@@ -19,7 +19,7 @@ class Experiments:
     def submit(self, spec: ExperimentSpec | Mapping[str, Any], *, idempotency_key: str | None = None) -> Experiment:
         """Queue an experiment: a spec, or the same as plain data such as `{"preset": "quickstart"}`.
 
-        Plain data may have `labels`, `notes` and `priority` too; `{"like": "exp_…", "changes": {…}}` is another one$
+        Plain data may have `labels`, `notes` and `priority` too; `{"like": "exp_…", "changes": {…}}` is another one
         with changes.
         """
         return self._http.read(Experiment, "POST", "/v1/experiments", **submission(spec, idempotency_key))
@@ -66,6 +66,10 @@ class Experiments:
         return self._http.read(
             Experiment, "POST", place("experiments", identifier, "priority"), **body({"priority": priority})
         )
+
+    def series(self, experiment: str, names: Sequence[str] = ()) -> Series:
+        """The metrics of all its runs by epoch, to five digits; of these names, or all."""
+        return self._http.read(Series, "GET", place("experiments", experiment, "series"), params={"name": list(names)})
 
     def report(self, experiment: str) -> Report:
         """An experiment's report so far."""
