@@ -30,7 +30,8 @@ export async function show({ parts, search, signal }) {
 
   function list() {
     const wanted = parts.search.value.toLowerCase();
-    fill(parts.checkpoints, checkpoints.filter((one) => chosen.has(one.id) || `${one.name} ${one.id} ${one.experiment} ${one.card.dataset.name}`.toLowerCase().includes(wanted)).slice(0, 60).map((one) =>
+    const chosenFirst = [...checkpoints].sort((one, other) => chosen.has(other.id) - chosen.has(one.id));
+    fill(parts.checkpoints, chosenFirst.filter((one) => chosen.has(one.id) || `${one.name} ${one.id} ${one.experiment} ${one.card.dataset.name}`.toLowerCase().includes(wanted)).slice(0, 60).map((one) =>
       h("label", { "data-key": one.id }, h("input", { type: "checkbox", value: one.id, checked: chosen.has(one.id), onchange: (event) => choose(one.id, event.target.checked) }),
         h("span", {}, one.name, h("small", {}, `${one.card.dataset.folder ?? one.card.dataset.name} · ${one.card.image_shape.join(" × ")}`)))));
     for (const box of parts.checkpoints.querySelectorAll("input")) {

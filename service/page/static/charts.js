@@ -5,7 +5,9 @@ import { percent } from "./words.js";
 
 // Letters keep their size: what a phone shows is drawn narrower, not smaller.
 const WIDTH = window.innerWidth < 640 ? 370 : 560;
-const HEIGHT = 236, LEFT = 38, RIGHT = 12, TOP = 10, BOTTOM = 24;
+const HEIGHT = 236, LEFT = 44, RIGHT = 12, TOP = 10, BOTTOM = 24;
+// A ring around a disc shows both: the best epoch may be the last.
+const RADII = { mark: 5.5, last: 3 };
 export const DASHES = ["", "7 4", "2 3", "9 3 2 3", "5 2", "1 4", "12 4", "3 2"];
 export const dash = (place) => DASHES[(place + (place >= 8 ? 1 : 0)) % 8] || null;
 
@@ -33,7 +35,7 @@ export function swatch(place) {
 const cursors = new Map();
 
 // A figure. `series` are {name, place, points: [[x, y]], band: [[x, low, high]], seeds: [[[x, y]]], marks: [[x, y, words]], dots}.
-export function chart({ key, title, across, share = true, series, words, whole = true, ends = null }) {
+export function chart({ key, title, across, share = true, series, words, whole = true, ends = null, named = false }) {
   const version = `${title}${JSON.stringify(series)}`;
   const figure = h("figure", { "data-key": key, "data-version": `${version.length}:${hash(version)}` });
   const readout = h("output", {});
@@ -54,14 +56,17 @@ export function chart({ key, title, across, share = true, series, words, whole =
   const content = [
     ticks(bottom, top).map((value) => [s("path", { class: "grid", d: `M${LEFT} ${y(value).toFixed(1)}H${WIDTH - RIGHT}` }), s("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, written(value))]),
     ticks(left, right, 6).filter((value) => !whole || Number.isInteger(value)).map((value) => s("text", { x: x(value), y: HEIGHT - 7, "text-anchor": "middle" }, plain(value))),
+    s("text", { x: LEFT - 10, y: HEIGHT - 7, "text-anchor": "end" }, across),
   ];
-  for (const each of series) {
+  for (const [nth, each] of series.entries()) {
     const parts = [];
+    // Whiskers at the same place stand beside each other.
+    const aside = (nth - (series.length - 1) / 2) * 3;
     if (each.band?.length > 1) parts.push(s("path", { class: "band", d: `${line(each.band.map(([at, low]) => [at, low]))}${line([...each.band].reverse().map(([at, , high]) => [at, high])).replace("M", "L")}Z` }));
     for (const seed of each.seeds ?? []) parts.push(s("path", { class: "seed", d: line(seed), "stroke-dasharray": dash(each.place) }));
-    for (const [at, low, high] of each.whiskers ?? []) parts.push(s("path", { class: "whisker", d: `M${x(at).toFixed(1)} ${y(low).toFixed(1)}V${y(high).toFixed(1)}` }));
+    for (const [at, low, high] of each.whiskers ?? []) parts.push(s("path", { class: "whisker", d: `M${(x(at) + aside).toFixed(1)} ${y(low).toFixed(1)}V${y(high).toFixed(1)}` }));
     parts.push(s("path", { class: "line", d: line(each.points), "stroke-dasharray": dash(each.place) }));
-    for (const [at, value, told, kind] of each.marks ?? []) parts.push(s("circle", { class: kind ?? "mark", cx: x(at).toFixed(1), cy: y(value).toFixed(1), r: 3.5 }, s("title", {}, told)));
+    for (const [at, value, told, kind] of each.marks ?? []) parts.push(s("circle", { class: kind ?? "mark", cx: (x(at) + (each.whiskers ? aside : 0)).toFixed(1), cy: y(value).toFixed(1), r: RADII[kind ?? "mark"] }, s("title", {}, told)));
     content.push(s("g", { class: `c${each.place % 8}` }, parts));
   }
   const cursor = s("path", { class: "cursor", d: "" });
@@ -86,7 +91,8 @@ export function chart({ key, title, across, share = true, series, words, whole =
     point(known[Math.min(known.length - 1, Math.max(0, (at === null ? -1 : known.indexOf(at)) + moves[event.key]))]);
   };
   if (known.includes(cursors.get(key))) point(cursors.get(key));
-  figure.append(h("figcaption", {}, h("span", {}, title), readout), drawing, h("details", { class: "words" }, h("summary", {}, "In words"), h("p", {}, words)));
+  const names = named ? h("ul", { class: "legend plain" }, series.map((each) => h("li", {}, swatch(each.place), each.name))) : "";
+  figure.append(h("figcaption", {}, h("span", {}, title), readout), names, drawing, h("details", { class: "words" }, h("summary", {}, "In words"), h("p", {}, words)));
   return figure;
 }
 

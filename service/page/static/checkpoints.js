@@ -14,11 +14,11 @@ const COLUMNS = [
   { key: "name", title: "Checkpoint", class: "name", value: (one) => one.name, cell: (one) => [h("a", { href: `#/checkpoints/${one.id}` }, one.name), h("small", { class: "id" }, one.id)] },
   { key: "from", title: "From", value: (one) => one.experiment ?? "", cell: (one) => (one.experiment ? h("a", { href: `#/experiments/${one.experiment}` }, "experiment") : "imported") },
   { key: "data", title: "Data", value: data, cell: data },
-  { key: "network", title: "Network", value: (one) => one.card.architecture.kind, cell: (one) => titled(one.card.architecture.kind) },
+  { key: "network", title: "Network", value: (one) => one.card.architecture.kind, cell: (one) => titled(one.card.architecture.kind), wanted: "wide" },
   { key: "epoch", title: "Epoch", class: "n", value: (one) => one.epoch, cell: (one) => one.epoch ?? "–" },
   { key: "test", title: "Test, %", class: "n", value: (one) => one.metrics.test_accuracy ?? null, cell: (one) => percent(one.metrics.test_accuracy) },
   { key: "fgsm", title: "FGSM, %", class: "n", value: (one) => one.metrics.test_fgsm_accuracy ?? null, cell: (one) => percent(one.metrics.test_fgsm_accuracy) },
-  { key: "bytes", title: "Size", class: "n", value: (one) => one.bytes, cell: (one) => bytes(one.bytes) },
+  { key: "bytes", title: "Size", class: "n", value: (one) => one.bytes, cell: (one) => bytes(one.bytes), wanted: "wide" },
   { key: "age", title: "Age", class: "n", value: (one) => -Date.parse(one.created_at), cell: (one) => age(one.created_at) },
   { key: "attack", title: "", class: "nowrap", cell: (one) => h("a", { href: `#/attack?checkpoint=${one.id}`, "aria-label": `Attack ${one.name}` }, "Attack it") },
 ];

@@ -9,6 +9,7 @@ function filled(element, attributes, children) {
     else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
   }
   element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  if (element.localName === "table") entitle(element);
   return element;
 }
 
@@ -24,8 +25,8 @@ const HANDLERS = ["onclick", "onchange", "oninput", "onkeydown", "onsubmit", "on
 
 function sync(before, after) {
   for (const { name } of [...before.attributes]) {
-    // What the reader has opened stays open.
-    if (name !== "open" && !after.hasAttribute(name)) before.removeAttribute(name);
+    // What the reader has opened stays open, and a cell's heading is put there below.
+    if (name !== "open" && name !== "data-title" && !after.hasAttribute(name)) before.removeAttribute(name);
   }
   for (const { name, value } of after.attributes) {
     if (before.getAttribute(name) !== value) before.setAttribute(name, value);
@@ -75,6 +76,15 @@ export function fill(element, ...children) {
     const next = at.nextSibling;
     at.remove();
     at = next;
+  }
+  if (element.localName === "table") entitle(element);
+}
+
+// Each cell's heading, which stands before it where a row is shown as lines below each other.
+function entitle(table) {
+  const headings = [...(table.tHead?.rows[0]?.cells ?? [])].map((cell) => cell.textContent);
+  for (const body of table.tBodies) for (const row of body.rows) for (const [place, cell] of [...row.cells].entries()) {
+    if (cell.dataset.title !== headings[place]) cell.dataset.title = headings[place] ?? "";
   }
 }
 

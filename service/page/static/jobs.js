@@ -6,7 +6,8 @@ import { capital, counted, left, percent, range, titled } from "./words.js";
 export const ENDED = new Set(["succeeded", "failed", "cancelled"]);
 
 export function status(job) {
-  const reason = job.status_reason ? ` (${titled(job.status_reason)})` : "";
+  // That somebody wanted it so needs no saying.
+  const reason = job.status_reason && job.status_reason !== "user" ? ` (${titled(job.status_reason)})` : "";
   return h("span", { class: `status ${job.status}`, title: job.status_detail ?? null }, `${job.status}${reason}`);
 }
 

@@ -46,8 +46,8 @@ export async function show({ parts, signal }) {
     for (const name of new Set(board.groups.map((each) => each.protocol.dataset))) if (!known.has(name)) parts.dataset.append(h("option", { value: name }, name));
     if (!board.groups.length) return fill(parts.groups, h("p", { class: "empty" }, "Nothing has been measured yet. An experiment evaluates its checkpoints by itself; any other checkpoint can be evaluated from its own view."));
     return fill(parts.groups, board.groups.map((group, place) => h("section", { "data-key": group.protocol.id ?? String(place), "aria-label": group.title },
-      h("h2", {}, titled(group.title)), h("div", { class: "soft" }, protocol(group)),
-      h("div", { class: "wide", role: "region", "aria-label": group.title, tabindex: 0 }, h("table", {}, h("thead", {}, h("tr", {},
+      h("h2", {}, titled(group.title)), h("div", { class: "soft told" }, protocol(group)),
+      h("div", { class: "wide", role: "region", "aria-label": group.title, tabindex: 0 }, h("table", { class: "rows" }, h("thead", {}, h("tr", {},
         [["", "n"], ["Checkpoint"], ["Robust"], ["Natural, %", "n"], ["In doubt"], [""]].map(([name, kind]) => h(name ? "th" : "td", { scope: name ? "col" : null, class: kind ?? null }, name)))), h("tbody", {}, rows(group)))),
       group.count > group.entries.length ? h("p", { class: "soft" }, `The first ${group.entries.length} of ${group.count}.`) : null)));
   }

@@ -5,12 +5,12 @@ import { h } from "./dom.js";
 import { accuracyCell, doubtsOf } from "./jobs.js";
 import { amount, capital, percent, points, range, titled } from "./words.js";
 
-const wide = (label, head, rows) => h("div", { class: "wide", role: "region", "aria-label": label, tabindex: 0, "data-key": label }, h("table", {}, h("caption", { class: "sr" }, label), head, h("tbody", {}, rows)));
+const wide = (label, head, rows) => h("div", { class: "wide", role: "region", "aria-label": label, tabindex: 0, "data-key": label }, h("table", { class: "matrix" }, h("caption", { class: "sr" }, label), head, h("tbody", {}, rows)));
 
 function heading(report, more) {
   return h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Objective"), more.map((each) => h("th", { scope: "col", class: "n" }, each)),
     h("th", { scope: "col", class: "n" }, "Train"), h("th", { scope: "col", class: "n" }, "Natural"),
-    report.columns.map((each) => h("th", { scope: "col", class: `n${each.key === report.headline ? " compared" : ""}`, title: each.name }, each.heading)),
+    report.columns.map((each) => h("th", { scope: "col", class: each.key === report.headline ? "n compared" : "n", title: each.name }, each.heading)),
     h("th", { scope: "col", class: "n", title: "training accuracy minus test accuracy, in points" }, "Gap"), h("th", { scope: "col" }, "In doubt")));
 }
 
@@ -72,7 +72,7 @@ export function budgets(report) {
       marks: sorted.map((column) => [amount(column.eps) * levels, each.accuracies[column.key].mean, `${column.name}: ${percent(each.accuracies[column.key].mean)} %`, "last"]),
     }));
     const words = series.map((each) => `${each.name}: ${each.points.map(([at, value]) => `${percent(value)} % at ${Number(at.toPrecision(3))}`).join(", ")}.`).join(" ");
-    return chart({ key: kind, title: `${sorted[0].heading.split(" ")[0]}: right, %`, across: levels === 255 ? "ε · 255" : "ε", series, words });
+    return chart({ key: kind, title: `${sorted[0].heading.split(" ")[0]}: right, %`, across: levels === 255 ? "ε · 255" : "ε", series, words, named: true });
   });
 }
 
@@ -92,10 +92,13 @@ export function perClass(report) {
     if (!of.length) return [];
     const attacked = of.map((row) => strongest(row).confusion);
     return [["natural", of.map((row) => row.outcome.confusion)], ["attacked", attacked]].map(([what, confusions]) => h("tr", {},
-      h("th", { scope: "row" }, capital(titled(objective)), h("small", {}, what)), classes.map((name, at) => h("td", { class: "n" }, mean(confusions, at)))));
+      h("th", { scope: "row" }, capital(titled(objective)), h("small", {}, what)), classes.map((name, at) => shaded(mean(confusions, at)))));
   });
   return [h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Class"), classes.map((name) => h("th", { scope: "col", class: "n" }, name)))), h("tbody", {}, lines)];
 }
+
+// The more of a class is right, the more colour.
+const shaded = (share) => h("td", { class: "n heat", "data-level": typeof share === "number" ? Math.round(share / 10) : null }, share);
 
 const label = (outcome) => `${outcome.attack.kind}@${outcome.attack.norm === "Linf" ? "" : `${outcome.attack.norm}:`}${outcome.attack.eps}`;
 

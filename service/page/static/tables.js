@@ -4,12 +4,17 @@ import { fill, h } from "./dom.js";
 
 const stored = (key) => JSON.parse(localStorage.getItem(key) ?? "null");
 
-// `columns` are {key, title, cell(row), value(row)?, class?, wanted?}; a column with a value can be sorted by.
+// A phone has room for less, until its reader wants more.
+const isNarrow = window.matchMedia("(max-width: 40rem)").matches;
+const isWanted = ({ wanted = true }) => (wanted === "wide" ? !isNarrow : wanted);
+
+// `columns` are {key, title, cell(row), value(row)?, class?, wanted?}; a column with a value can be sorted by, and one that
+// is wanted "wide" is not on a phone.
 export class Table {
   constructor(element, columns, { name, label, row = (one) => one.id }) {
     Object.assign(this, { element, columns, name, row, label, rows: [] });
     this.sort = stored(`${name}.sort`);
-    this.shown = new Set(stored(`${name}.columns`) ?? columns.filter((each) => each.wanted !== false).map((each) => each.key));
+    this.shown = new Set(stored(`${name}.columns`) ?? columns.filter(isWanted).map((each) => each.key));
   }
 
   show(rows) {
