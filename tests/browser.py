@@ -62,7 +62,10 @@ def opened(browser: Browser, url: str, **context: Any) -> Iterator[Page]:
     assert not faults, faults
 
 
-def barriers(page: Page) -> list[tuple[str, str]]:
-    """What keeps people out of what is shown: the grave ones of axe's findings, each with an element."""
-    found = Axe().run(page).response["violations"]
+def barriers(page: Page, *rules: str) -> list[tuple[str, str]]:
+    """What keeps people out of what is shown: the grave ones of axe's findings, each with an element.
+
+    By these of its rules alone, if any is named.
+    """
+    found = Axe().run(page, options={"runOnly": list(rules)} if rules else {}).response["violations"]
     return [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")]
