@@ -11,6 +11,7 @@ from cli.identifiers import CheckpointId
 from cli.json_output import AsJson, print_json, print_plain
 from cli.terminal import errors, say, tell_id
 from gauntlet.spec.checkpoint_card import ImportCard
+from gauntlet.spec.class_names import KNOWN_CLASSES
 from gauntlet.spec.files import SpecFile
 
 
@@ -38,7 +39,10 @@ def import_weights(
     source: Annotated[str | None, typer.Option(help="Where the weights come from.")] = None,
     architecture: Annotated[str | None, typer.Option(help="cnn or resnet18.")] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="digits, cifar10, or a folder of images, whose classes need a --card.")
+        str | None,
+        typer.Option(
+            help="digits, cifar10 or another of known classes, or a folder of images, whose classes need a --card."
+        ),
     ] = None,
     json: AsJson = False,
 ) -> None:
@@ -63,4 +67,4 @@ def import_weights(
 
 
 def _dataset(name: str) -> dict[str, Any]:
-    return {"name": name} if name in {"digits", "cifar10"} else {"name": "image_folder", "folder": name}
+    return {"name": name} if name in KNOWN_CLASSES else {"name": "image_folder", "folder": name}

@@ -8,10 +8,20 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gauntlet.data.archives import TORCHVISION, cifar10_is_there
 from gauntlet.data.folders import folders_in
+from gauntlet.data.published import TORCHVISION, published
 from gauntlet.resources import Dataset, DatasetDetails
-from gauntlet.spec.kinds import AnyDataset, Cifar10, Digits, ImageFolder, dataset_title
+from gauntlet.spec.kinds import (
+    AnyDataset,
+    Cifar10,
+    Cifar100,
+    Digits,
+    FashionMnist,
+    ImageFolder,
+    Mnist,
+    Svhn,
+    dataset_title,
+)
 from gauntlet.spec.texts import FOLDER_NAME
 from service.data import look
 from service.settings import ServiceSettings
@@ -66,8 +76,9 @@ def details(settings: ServiceSettings, identifier: str) -> DatasetDetails:
 
 def _all(data_root: Path) -> Iterator[AnyDataset]:
     yield Digits()
-    if cifar10_is_there(data_root):
-        yield Cifar10()
+    for dataset in (Cifar10(), Cifar100(), Svhn(), Mnist(), FashionMnist()):
+        if published(dataset).is_there(data_root):
+            yield dataset
     names = [name for name in folders_in(data_root) or () if re.match(FOLDER_NAME, name) and name != TORCHVISION]
     for name in names[:_MOST_FOLDERS]:
         yield ImageFolder(folder=name)

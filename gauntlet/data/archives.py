@@ -2,19 +2,15 @@
 
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from gauntlet.spec.checkpoint_card import KNOWN_CLASSES
+from gauntlet.spec.class_names import KNOWN_CLASSES
 from gauntlet.spec.kinds import Split
 
 _DIGITS_FOR_TRAINING = 1_437
 _DIGIT_LEVELS = 16
-_CIFAR10_FILES = ("batches.meta", *(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
-# Below the data root, as torchvision has it.
-TORCHVISION = "torchvision"
 
 
 @dataclass(frozen=True)
@@ -34,9 +30,3 @@ def read_digits(split: Split) -> Archive:
     doubled = pixels.repeat(2, axis=1).repeat(2, axis=2)[:, None]
     part = slice(None, _DIGITS_FOR_TRAINING) if split == "train" else slice(_DIGITS_FOR_TRAINING, None)
     return Archive(doubled[part], labels.astype(np.int64)[part], KNOWN_CLASSES["digits"])
-
-
-def cifar10_is_there(data_root: Path) -> bool:
-    """Whether CIFAR-10's files lie below the data root; whether they are whole is told when they are read."""
-    folder = data_root / TORCHVISION / "cifar-10-batches-py"
-    return all((folder / name).is_file() for name in _CIFAR10_FILES)

@@ -14,14 +14,29 @@ from torch import Tensor
 from gauntlet import seeding
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.requests import none_left, too_many_asked_for
-from gauntlet.data.archives import Archive, cifar10_is_there, read_digits
-from gauntlet.data.cifar10 import read_cifar10
+from gauntlet.data.archives import Archive, read_digits
 from gauntlet.data.folders import FolderListing, list_folder, list_uploaded
 from gauntlet.data.own_images import as_labels, as_pixels, refuse_labels_beyond, refuse_unless_kept_so
+from gauntlet.data.published import published
 from gauntlet.data.reading import SeenSplit, Tally, describe_seen, read_pictures
-from gauntlet.data.survey import count_classes, survey_cifar10
+from gauntlet.data.survey import count_classes, survey_published
+from gauntlet.data.torchvision_sets import read_published
 from gauntlet.errors import DatasetUnavailable, ImagesInvalid
-from gauntlet.spec.kinds import SPLITS, Cifar10, DatasetSpec, Digits, ImageFolder, Split, Uploaded, dataset_title
+from gauntlet.spec.kinds import (
+    SPLITS,
+    Cifar10,
+    Cifar100,
+    DatasetSpec,
+    Digits,
+    FashionMnist,
+    ImageFolder,
+    Mnist,
+    PublishedDataset,
+    Split,
+    Svhn,
+    Uploaded,
+    dataset_title,
+)
 
 # Which images make up a subset is part of the protocol, so it does not follow the run's seed.
 _ORDER_SEED = 0
@@ -169,11 +184,11 @@ def describe_dataset(spec: DatasetSpec, data_root: Path) -> DatasetDescription:
     match spec:
         case Digits():
             return _of_archives(spec, {split: read_digits(split) for split in SPLITS}).description
-        case Cifar10():
-            if not cifar10_is_there(data_root):
-                return survey_cifar10(data_root)
+        case Cifar10() | Cifar100() | Svhn() | Mnist() | FashionMnist():
+            if not published(spec).is_there(data_root):
+                return survey_published(spec, data_root)
             try:
-                archives = {split: read_cifar10(split, data_root, fetch=False) for split in SPLITS}
+                archives = {split: read_published(spec, split, data_root, fetch=False) for split in SPLITS}
             except DatasetUnavailable as error:
                 return DatasetDescription(dataset=dataset_title(spec), faults=(str(error),))
             return _of_archives(spec, archives).description
@@ -224,8 +239,8 @@ def _read(spec: DatasetSpec, splits: Sequence[Split], data_root: Path, watch: Wa
     match spec:
         case Digits():
             found = _of_archives(spec, {split: read_digits(split) for split in splits})
-        case Cifar10():
-            found = _of_archives(spec, {split: read_cifar10(split, data_root) for split in splits})
+        case Cifar10() | Cifar100() | Svhn() | Mnist() | FashionMnist():
+            found = _of_archives(spec, {split: read_published(spec, split, data_root) for split in splits})
         case ImageFolder() | Uploaded():
             listing = (
                 list_uploaded(data_root, spec.id, splits)
@@ -246,7 +261,7 @@ def _refuse(spec: DatasetSpec, found: DatasetDescription) -> None:
         raise DatasetUnavailable(" ".join(faults))
 
 
-def _of_archives(spec: Digits | Cifar10, archives: Mapping[Split, Archive]) -> _Found:
+def _of_archives(spec: Digits | PublishedDataset, archives: Mapping[Split, Archive]) -> _Found:
     sets: dict[Split, ImageSet] = {}
     seen: dict[Split, SeenSplit] = {}
     for split, archive in archives.items():
@@ -258,7 +273,9 @@ def _of_archives(spec: Digits | Cifar10, archives: Mapping[Split, Archive]) -> _
         sets[split] = whole if chosen is None else whole.at(chosen)
         seen[split] = SeenSplit(count_classes(archive.labels, archive.classes), tally)
     (classes, *_) = (archive.classes for archive in archives.values())
-    return _Found(sets, classes, describe_seen(dataset_title(spec), seen))
+    numbers = {split: len(archive.labels) for split, archive in archives.items()}
+    notes = () if isinstance(spec, Digits) else published(spec).other_numbers(numbers)
+    return _Found(sets, classes, describe_seen(dataset_title(spec), seen, notes=notes))
 
 
 def _of_folder(

@@ -114,7 +114,12 @@ class SeenSplit:
 
 
 def describe_seen(
-    dataset: str, seen: Mapping[Split, SeenSplit], *, unused: tuple[str, ...] = (), faults: tuple[str, ...] = ()
+    dataset: str,
+    seen: Mapping[Split, SeenSplit],
+    *,
+    unused: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
+    faults: tuple[str, ...] = (),
 ) -> DatasetDescription:
     """The description of a data set that was read; files that cannot be read are added to its faults."""
     splits = {split: each.describe() for split, each in seen.items()}
@@ -128,6 +133,7 @@ def describe_seen(
         test=splits.get("test"),
         unused=unused,
         in_both=seen["test"].tally.also_in(seen["train"].tally) if both else None,
+        notes=notes,
         faults=faults + damaged,
     )
 

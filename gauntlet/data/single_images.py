@@ -7,13 +7,13 @@ from typing import assert_never
 import numpy as np
 import numpy.typing as npt
 
-from gauntlet.data.archives import read_digits
-from gauntlet.data.cifar10 import read_cifar10
+from gauntlet.data.archives import Archive, read_digits
 from gauntlet.data.datasets import shuffled_order
 from gauntlet.data.folders import SplitListing, list_folder, list_uploaded
 from gauntlet.data.pictures import read_picture
+from gauntlet.data.torchvision_sets import read_published
 from gauntlet.errors import DatasetUnavailable, PictureUnreadable
-from gauntlet.spec.kinds import Cifar10, DatasetSpec, Digits, ImageFolder, Uploaded
+from gauntlet.spec.kinds import Cifar10, Cifar100, DatasetSpec, Digits, FashionMnist, ImageFolder, Mnist, Svhn, Uploaded
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,10 @@ def read_test_image(spec: DatasetSpec, position: int, data_root: Path) -> Single
         DatasetUnavailable: the data set, or the picture, is missing or damaged.
     """
     match spec:
-        case Digits() | Cifar10():
-            archive = read_digits("test") if isinstance(spec, Digits) else read_cifar10("test", data_root, fetch=False)
-            if position >= len(archive.labels):
-                return None
-            return SingleImage(archive.images[position], archive.classes[int(archive.labels[position])])
+        case Digits():
+            return _of_archive(read_digits("test"), position)
+        case Cifar10() | Cifar100() | Svhn() | Mnist() | FashionMnist():
+            return _of_archive(read_published(spec, "test", data_root, fetch=False), position)
         case ImageFolder() | Uploaded():
             listing = (
                 list_uploaded(data_root, spec.id, ("test",))
@@ -47,6 +46,12 @@ def read_test_image(spec: DatasetSpec, position: int, data_root: Path) -> Single
             return _of_files(listing.splits["test"], position, spec.image_size)
         case _:
             assert_never(spec)
+
+
+def _of_archive(archive: Archive, position: int) -> SingleImage | None:
+    if position >= len(archive.labels):
+        return None
+    return SingleImage(archive.images[position], archive.classes[int(archive.labels[position])])
 
 
 def _of_files(split: SplitListing, position: int, side: int) -> SingleImage | None:

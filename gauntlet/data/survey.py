@@ -8,14 +8,26 @@ import numpy as np
 import numpy.typing as npt
 
 from gauntlet.checks.description import ClassImages, DatasetDescription, SplitDescription
-from gauntlet.data.archives import cifar10_is_there, read_digits
+from gauntlet.data.archives import read_digits
 from gauntlet.data.folders import list_folder, list_uploaded
+from gauntlet.data.published import published
 from gauntlet.data.walk import TooManyEntries
-from gauntlet.spec.checkpoint_card import KNOWN_CLASSES
-from gauntlet.spec.kinds import SPLITS, Cifar10, DatasetSpec, Digits, ImageFolder, Split, Uploaded, dataset_title
-
-_CIFAR10_PER_CLASS: dict[Split, int] = {"train": 5_000, "test": 1_000}
-_TO_BE_FETCHED = "CIFAR-10 is not below the data root yet: the first run fetches it (170 MB) where the network allows."
+from gauntlet.spec.class_names import KNOWN_CLASSES
+from gauntlet.spec.kinds import (
+    SPLITS,
+    Cifar10,
+    Cifar100,
+    DatasetSpec,
+    Digits,
+    FashionMnist,
+    ImageFolder,
+    Mnist,
+    PublishedDataset,
+    Split,
+    Svhn,
+    Uploaded,
+    dataset_title,
+)
 
 
 def survey(
@@ -33,8 +45,8 @@ def survey(
             archives = {split: read_digits(split) for split in splits}
             found = {split: count_classes(each.labels, each.classes) for split, each in archives.items()}
             return DatasetDescription(dataset=dataset_title(spec), train=found.get("train"), test=found.get("test"))
-        case Cifar10():
-            return survey_cifar10(data_root, splits)
+        case Cifar10() | Cifar100() | Svhn() | Mnist() | FashionMnist():
+            return survey_published(spec, data_root, splits)
         case ImageFolder():
             return _survey_folder(spec, data_root, splits, most_entries)
         case Uploaded():
@@ -43,24 +55,24 @@ def survey(
             assert_never(spec)
 
 
-def survey_cifar10(data_root: Path, splits: Sequence[Split] = SPLITS) -> DatasetDescription:
-    """CIFAR-10 as it is everywhere, and whether it is there."""
-    classes = KNOWN_CLASSES["cifar10"]
-    counts = {split: _cifar10_split(split, classes) for split in splits}
-    notes = () if cifar10_is_there(data_root) else (_TO_BE_FETCHED,)
-    return DatasetDescription(dataset="cifar10", train=counts.get("train"), test=counts.get("test"), notes=notes)
+def survey_published(spec: PublishedDataset, data_root: Path, splits: Sequence[Split] = SPLITS) -> DatasetDescription:
+    """One that torchvision reads as it is everywhere, and whether it is there."""
+    known, classes = published(spec), KNOWN_CLASSES[spec.name]
+    counts = {split: _counted(classes, known.images[split]) for split in splits}
+    notes = () if known.is_there(data_root) else (known.to_be_fetched,)
+    return DatasetDescription(
+        dataset=dataset_title(spec), train=counts.get("train"), test=counts.get("test"), notes=notes
+    )
 
 
 def count_classes(labels: npt.NDArray[np.int64], classes: Sequence[str]) -> SplitDescription:
     """A split of arrays: how many of the labels (int64 [n]) are of each class."""
-    images = np.bincount(labels, minlength=len(classes)).tolist()
+    return _counted(classes, np.bincount(labels, minlength=len(classes)).tolist())
+
+
+def _counted(classes: Sequence[str], images: Sequence[int]) -> SplitDescription:
     pairs = zip(classes, images, strict=True)
     return SplitDescription(classes=tuple(ClassImages(name=name, images=count) for name, count in pairs))
-
-
-def _cifar10_split(split: Split, classes: Sequence[str]) -> SplitDescription:
-    images = _CIFAR10_PER_CLASS[split]
-    return SplitDescription(classes=tuple(ClassImages(name=name, images=images) for name in classes))
 
 
 def _survey_folder(

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from gauntlet.spec.architectures import ArchitectureSpec, require_size
+from gauntlet.spec.class_names import KNOWN_CLASSES
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.kinds import DatasetSpec, Side, Spec, tag_required
 from gauntlet.spec.lists import Listed
@@ -13,12 +14,6 @@ from gauntlet.spec.texts import Label, Source
 Channels = Annotated[int, Field(ge=1, le=16)]
 ImageShape = Annotated[tuple[Channels, Side, Side], Listed(3, 3)]
 MOST_CLASSES = 10_000
-
-# In the order of their labels; the classes of images of one's own are known only where these lie.
-KNOWN_CLASSES = {
-    "digits": tuple("0123456789"),
-    "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
-}
 
 
 class Trained(Spec):

@@ -97,6 +97,58 @@ class Cifar10(Spec):
         return 3, 32, 32
 
 
+class Cifar100(Spec):
+    """CIFAR-100 and its 100 fine classes (Krizhevsky 2009), likewise."""
+
+    model_config = tag_required("name")
+    name: Literal["cifar100"] = "cifar100"
+    train_samples: TrainSamples | None = None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of every image."""
+        return 3, 32, 32
+
+
+class Svhn(Spec):
+    """Street View house numbers, cropped digits in RGB (Netzer et al. 2011); 73,257 for training, 26,032 for test."""
+
+    model_config = tag_required("name")
+    name: Literal["svhn"] = "svhn"
+    train_samples: TrainSamples | None = None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of every image."""
+        return 3, 32, 32
+
+
+class Mnist(Spec):
+    """Handwritten digits in grey (LeCun et al. 1998), 28×28; 60,000 for training, 10,000 for test."""
+
+    model_config = tag_required("name")
+    name: Literal["mnist"] = "mnist"
+    train_samples: TrainSamples | None = None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of every image."""
+        return 1, 28, 28
+
+
+class FashionMnist(Spec):
+    """Articles of clothing in grey, in MNIST's format and numbers (Xiao et al. 2017)."""
+
+    model_config = tag_required("name")
+    name: Literal["fashion_mnist"] = "fashion_mnist"
+    train_samples: TrainSamples | None = None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of every image."""
+        return 1, 28, 28
+
+
 class ImageFolder(Spec):
     """`DATA_ROOT/<folder>/<train|test>/<class>/<image>`, read as RGB at `image_size` × `image_size` pixels."""
 
@@ -130,7 +182,9 @@ class Uploaded(Spec):
         return 3, self.image_size, self.image_size
 
 
-AnyDataset = Digits | Cifar10 | ImageFolder | Uploaded
+# Read by torchvision from files of known content, or fetched.
+PublishedDataset = Cifar10 | Cifar100 | Svhn | Mnist | FashionMnist
+AnyDataset = Digits | PublishedDataset | ImageFolder | Uploaded
 DatasetSpec = Annotated[AnyDataset, Field(discriminator="name")]
 
 

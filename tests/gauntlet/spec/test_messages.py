@@ -77,7 +77,7 @@ def test_every_fault_is_told_in_plain_words_at_its_place(model: type[BaseModel],
             "expected_reward, a2c, ppo and dqn. Did you mean policy_gradient?",
         ),
         ({"objectives": [{}]}, "/objectives/0", "This needs a kind: cross_entropy, trades, mart, policy_gradient,"),
-        ({"dataset": {"name": "mnist"}}, "/dataset", 'There is no name "mnist"; there are digits, cifar10, image_'),
+        ({"dataset": {"name": "pets"}}, "/dataset", 'There is no name "pets"; there are digits, cifar10, cifar100,'),
         (
             {"training": {"mix": "hafl"}},
             "/training/mix",
