@@ -94,8 +94,8 @@ def _in_a_spec(dataset: Dataset) -> str:
     match spec.name:
         case "uploaded":
             return f"{{name: uploaded, id: {spec.id}, image_size: {spec.image_size}}}"
-        case "image_folder":
-            return f"{{name: image_folder, folder: {spec.folder}, image_size: {spec.image_size}}}"
+        case "image_folder" | "parquet":
+            return f"{{name: {spec.name}, folder: {spec.folder}, image_size: {spec.image_size}}}"
         case _:
             return f"{{name: {spec.name}}}"
 

@@ -8,7 +8,7 @@ from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.machine import UNKNOWN, Machine, this_machine
 from gauntlet.checks.requests import Cards
 from gauntlet.data.survey import survey
-from gauntlet.spec.kinds import SPLITS, DatasetSpec, ImageFolder, Split, Uploaded
+from gauntlet.spec.kinds import SPLITS, DatasetSpec, ImageFolder, Parquet, Split, Uploaded
 from service.admission import Gate
 from service.settings import ServiceSettings
 from store import workers
@@ -31,7 +31,7 @@ def look(
     """
     if isinstance(dataset, Uploaded):
         return None
-    if not isinstance(dataset, ImageFolder):
+    if not isinstance(dataset, ImageFolder | Parquet):
         return survey(dataset, settings.data_root, splits)
     with _LOOKING.admit():
         return survey(dataset, settings.data_root, splits, most_entries=_MOST_ENTRIES)

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from starlette.datastructures import UploadFile
 
+from gauntlet.spec.checkpoint_card import CheckpointCard
+from gauntlet.spec.kinds import Fit, fit_of
 from gauntlet.spec.messages import printable
 from service.aside.processes import Aside, Ended
 from service.errors import UploadRejected
@@ -13,8 +16,19 @@ from service.errors import UploadRejected
 # for a TIFF in one strip; of phones' photographs of 50 million pixels 170, progressive 240.
 _MOST_MEMORY = 640 << 20
 
-# (channels, height, width).
-Shape = tuple[int, int, int]
+
+class ModelInput(NamedTuple):
+    """What a model takes: a shape, and how pictures of other proportions were brought to it in training."""
+
+    channels: int
+    height: int
+    width: int
+    fit: Fit
+
+    @classmethod
+    def of(cls, card: CheckpointCard) -> "ModelInput":
+        """That of a checkpoint's model."""
+        return cls(*card.image_shape, fit_of(card.dataset))
 
 
 @dataclass(frozen=True)
@@ -33,8 +47,8 @@ class Decoder:
         self._most_seconds = most_seconds
         self.process = Aside("decoding", most_memory=_MOST_MEMORY)
 
-    async def decode(self, uploads: Sequence[UploadFile], shapes: Sequence[Shape]) -> list[dict[Shape, Seen]]:
-        """Each picture as models of these shapes see it. All together may compute for `most_seconds`.
+    async def decode(self, uploads: Sequence[UploadFile], forms: Sequence[ModelInput]) -> list[dict[ModelInput, Seen]]:
+        """Each picture as models that take these forms see it. All together may compute for `most_seconds`.
 
         A picture is through before the next is read. If this is cancelled, the process is ended.
 
@@ -44,20 +58,19 @@ class Decoder:
         """
         seen = []
         left = self._most_seconds
+        sizes = [form.channels * form.height * form.width for form in forms]
         for position, upload in enumerate(uploads):
             name, pointer = name_of(upload), f"/image/{position}"
-            order = {"shapes": shapes, "most_pixels": self._most_pixels}
+            order = {"forms": forms, "most_pixels": self._most_pixels}
             try:
-                answer, pixels = await self.process.ask(
-                    order, seconds=left, content=upload, behind=[c * h * w for c, h, w in shapes]
-                )
+                answer, pixels = await self.process.ask(order, seconds=left, content=upload, behind=sizes)
             except Ended as end:
                 raise UploadRejected(422, pointer, name, self._why(end)) from end
             if "refused" in answer:
                 raise UploadRejected(415 if answer.get("unknown") else 422, pointer, name, answer["refused"])
             left -= answer["seconds"]
-            pairs = zip(shapes, pixels, answer["remarks"], strict=True)
-            seen.append({shape: Seen(found, tuple(remarks)) for shape, found, remarks in pairs})
+            pairs = zip(forms, pixels, answer["remarks"], strict=True)
+            seen.append({form: Seen(found, tuple(remarks)) for form, found, remarks in pairs})
         return seen
 
     def _why(self, end: Ended) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gauntlet.data.folders import folders_in
+from gauntlet.data.parquet import is_parquet
 from gauntlet.data.published import TORCHVISION, published
 from gauntlet.resources import Dataset, DatasetDetails
 from gauntlet.spec.kinds import (
@@ -19,6 +20,7 @@ from gauntlet.spec.kinds import (
     FashionMnist,
     ImageFolder,
     Mnist,
+    Parquet,
     Svhn,
     dataset_title,
 )
@@ -81,7 +83,7 @@ def _all(data_root: Path) -> Iterator[AnyDataset]:
             yield dataset
     names = [name for name in folders_in(data_root) or () if re.match(FOLDER_NAME, name) and name != TORCHVISION]
     for name in names[:_MOST_FOLDERS]:
-        yield ImageFolder(folder=name)
+        yield Parquet(folder=name) if is_parquet(data_root / name) else ImageFolder(folder=name)
 
 
 def _id(dataset: AnyDataset) -> str:
@@ -89,5 +91,5 @@ def _id(dataset: AnyDataset) -> str:
 
 
 def _shown(dataset: AnyDataset) -> Dataset:
-    name = dataset.folder if isinstance(dataset, ImageFolder) else dataset.name
+    name = dataset.folder if isinstance(dataset, ImageFolder | Parquet) else dataset.name
     return Dataset(id=_id(dataset), created_at=None, owner=None, name=name, status="ready", spec=dataset)

@@ -181,7 +181,7 @@ def describe(session: Session, dataset: Uploaded, splits: Sequence[Split] = SPLI
     changes: dict[str, object] = {split: None for split in SPLITS if split not in splits}
     if changes:
         changes["in_both"] = None
-    return known.model_copy(update={"dataset": title, **changes})
+    return known.model_copy(update={"dataset": title, "fit": dataset.fit, **changes})
 
 
 def _why_not(row: Dataset | None, identifier: str) -> str | None:

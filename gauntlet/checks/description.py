@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from gauntlet.spec.kinds import Fit
+
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,7 +75,8 @@ class DatasetDescription(_Value):
     """What was seen of a data set. A split is None where it is not there or was not looked at.
 
     `unused` are folders beside the splits, `in_both` test images that are training images too (None where the pictures
-    were not read). `notes` are sentences worth knowing; each of the `faults` makes the data set unusable.
+    were not read). `fit` is what becomes of pictures that are not square. `notes` are sentences worth knowing; each of
+    the `faults` makes the data set unusable.
     """
 
     dataset: str
@@ -81,6 +84,7 @@ class DatasetDescription(_Value):
     test: SplitDescription | None = None
     unused: tuple[str, ...] = ()
     in_both: Repeated | None = None
+    fit: Fit = "stretch"
     notes: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
 

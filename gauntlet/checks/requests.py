@@ -16,7 +16,7 @@ from gauntlet.spec.attacks import AnyAttack, attack_label, fewest_classes
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.evaluation import EvaluationSpec, ExperimentEvaluationSpec
 from gauntlet.spec.experiment import ExperimentSpec, RunSpec
-from gauntlet.spec.kinds import DatasetSpec, ImageFolder, Uploaded
+from gauntlet.spec.kinds import DatasetSpec, ImageFolder, Parquet, Uploaded
 from gauntlet.spec.training import TrainingSpec
 from gauntlet.spec.transfers import TransferRequest
 
@@ -174,7 +174,7 @@ def _classes(found: DatasetDescription) -> tuple[str, ...] | None:
 
 def _pointer_of(dataset: DatasetSpec) -> str:
     match dataset:
-        case ImageFolder():
+        case ImageFolder() | Parquet():
             return "/dataset/folder"
         case Uploaded():
             return "/dataset/id"

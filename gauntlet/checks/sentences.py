@@ -1,15 +1,21 @@
 """A description of a data set in words: for events, reports and the terminal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from gauntlet.checks.description import DatasetDescription, Repeated, Skipped, SplitDescription
 from gauntlet.checks.names import counted, listed, shown
+from gauntlet.spec.kinds import Fit
 
 _LISTED_CLASSES = 10
+_FITTED: Mapping[Fit, str] = {
+    "stretch": "stretched to a square",
+    "crop": "cropped to the square in the middle",
+    "pad": "padded to a square with black",
+}
 
 
 def describe(found: DatasetDescription) -> tuple[str, ...]:
-    """What was read, a sentence each: counts, what was drawn, passed over, repeated, stretched or cut."""
+    """What was read, a sentence each: counts, what was drawn, passed over, repeated, made square or cut."""
     return tuple(_sentences(found))
 
 
@@ -31,7 +37,7 @@ def _sentences(found: DatasetDescription) -> Iterator[str]:
     if splits:
         yield f"{found.dataset}: {'; '.join(_counts(name, split) for name, split in splits)}."
     for name, split in splits:
-        yield from _of_split(name, split)
+        yield from _of_split(name, split, found.fit)
     yield from doubts(found)
     if found.unused:
         yield f"Not read: {listed(found.unused)}, beside the folders train and test."
@@ -54,7 +60,7 @@ def _spread(split: SplitDescription) -> str:
     return f"from {few.images:,} of {shown(few.name)} to {many.images:,} of {shown(many.name)}"
 
 
-def _of_split(name: str, split: SplitDescription) -> Iterator[str]:
+def _of_split(name: str, split: SplitDescription, fit: Fit) -> Iterator[str]:
     if split.skipped:
         yield f"Passed over among the {name} images: {passed_over(split.skipped)}."
     if split.read is None:
@@ -63,7 +69,7 @@ def _of_split(name: str, split: SplitDescription) -> Iterator[str]:
         yield f"{split.read.images:,} of the {name} images are drawn."
     if split.read.not_square:
         oblong = counted(split.read.not_square, f"{name} image")
-        yield f"{oblong} {_is(split.read.not_square)} not square: stretched to a square."
+        yield f"{oblong} {_is(split.read.not_square)} not square: {_FITTED[fit]}."
     if split.read.levels_cut:
         yield f"Levels outside 0…255 were cut in {counted(split.read.levels_cut, f'{name} image')}."
     if split.read.repeated.images:

@@ -11,14 +11,15 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from gauntlet import seeding
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.requests import none_left, too_many_asked_for
 from gauntlet.data.archives import Archive, read_digits
-from gauntlet.data.folders import FolderListing, list_folder, list_uploaded
+from gauntlet.data.folders import FolderListing
+from gauntlet.data.order import shuffled_order
 from gauntlet.data.own_images import as_labels, as_pixels, refuse_labels_beyond, refuse_unless_kept_so
 from gauntlet.data.published import published
-from gauntlet.data.reading import SeenSplit, Tally, describe_seen, read_pictures
+from gauntlet.data.reading import SeenSplit, Tally, describe_seen
+from gauntlet.data.sources import PictureSplit, list_pictures, read_chosen
 from gauntlet.data.survey import count_classes, survey_published
 from gauntlet.data.torchvision_sets import read_published
 from gauntlet.errors import DatasetUnavailable, ImagesInvalid
@@ -31,15 +32,14 @@ from gauntlet.spec.kinds import (
     FashionMnist,
     ImageFolder,
     Mnist,
+    OwnPictures,
+    Parquet,
     PublishedDataset,
     Split,
     Svhn,
     Uploaded,
     dataset_title,
 )
-
-# Which images make up a subset is part of the protocol, so it does not follow the run's seed.
-_ORDER_SEED = 0
 
 # Told of every picture that was read: how many so far, of how many. It may raise, to read no more.
 Watch = Callable[[int, int], None]
@@ -192,10 +192,8 @@ def describe_dataset(spec: DatasetSpec, data_root: Path) -> DatasetDescription:
             except DatasetUnavailable as error:
                 return DatasetDescription(dataset=dataset_title(spec), faults=(str(error),))
             return _of_archives(spec, archives).description
-        case ImageFolder():
-            return _of_folder(spec, list_folder(data_root, spec.folder), keep=False).description
-        case Uploaded():
-            return _of_folder(spec, list_uploaded(data_root, spec.id), keep=False).description
+        case ImageFolder() | Uploaded() | Parquet():
+            return _of_pictures(spec, list_pictures(spec, data_root), keep=False).description
         case _:
             assert_never(spec)
 
@@ -241,14 +239,10 @@ def _read(spec: DatasetSpec, splits: Sequence[Split], data_root: Path, watch: Wa
             found = _of_archives(spec, {split: read_digits(split) for split in splits})
         case Cifar10() | Cifar100() | Svhn() | Mnist() | FashionMnist():
             found = _of_archives(spec, {split: read_published(spec, split, data_root) for split in splits})
-        case ImageFolder() | Uploaded():
-            listing = (
-                list_uploaded(data_root, spec.id, splits)
-                if isinstance(spec, Uploaded)
-                else list_folder(data_root, spec.folder, splits)
-            )
+        case ImageFolder() | Uploaded() | Parquet():
+            listing = list_pictures(spec, data_root, splits)
             _refuse(spec, listing.describe(dataset_title(spec)))
-            found = _of_folder(spec, listing, watch)
+            found = _of_pictures(spec, listing, watch)
         case _:
             assert_never(spec)
     _refuse(spec, found.description)
@@ -278,34 +272,41 @@ def _of_archives(spec: Digits | PublishedDataset, archives: Mapping[Split, Archi
     return _Found(sets, classes, describe_seen(dataset_title(spec), seen, notes=notes))
 
 
-def _of_folder(
-    spec: ImageFolder | Uploaded, listing: FolderListing, watch: Watch = _unwatched, *, keep: bool = True
+def _of_pictures(
+    spec: OwnPictures, listing: FolderListing[PictureSplit], watch: Watch = _unwatched, *, keep: bool = True
 ) -> _Found:
     """The pictures of the splits that are there; without `keep` they are read and not kept."""
     sets: dict[Split, ImageSet] = {}
     seen: dict[Split, SeenSplit] = {}
-    # The files are listed class by class; shuffled once, every prefix is a fair sample.
+    # They are listed class by class; shuffled once, every prefix is a fair sample.
     orders = {
-        split: shuffled_order(len(files.files))[: spec.train_samples if split == "train" else None].tolist()
-        for split, files in listing.splits.items()
+        split: shuffled_order(len(found.labels))[: spec.train_samples if split == "train" else None]
+        for split, found in listing.splits.items()
     }
+    channels, height, width = spec.image_shape
     read, total = 0, sum(map(len, orders.values()))
-    for split, files in listing.splits.items():
-        chosen = [files.files[position] for position in orders[split]]
+    for split, found in listing.splits.items():
+        chosen = orders[split]
         images = torch.empty(len(chosen) if keep else 0, *spec.image_shape, dtype=torch.uint8)
         tally = Tally()
-        for position, picture in read_pictures(files.folder, split, [path for path, _ in chosen], tally):
+        for number, (place, picture) in enumerate(read_chosen(found, split, chosen.tolist(), tally), 1):
             if keep:
-                pixels = picture.pixels(channels=3, height=spec.image_size, width=spec.image_size)
-                images[position] = torch.from_numpy(pixels)
-            watch(read + position + 1, total)
+                pixels = picture.pixels(channels=channels, height=height, width=width, fit=spec.fit)
+                images[place] = torch.from_numpy(pixels)
+            watch(read + number, total)
         read += len(chosen)
-        labels = torch.tensor([label for _, label in chosen[: len(images)]], dtype=torch.int64)
+        labels = torch.from_numpy(found.labels)[chosen[: len(images)]]
         sets[split] = ImageSet(images, labels)
-        seen[split] = SeenSplit(files.describe(), tally)
-    classes = next((files.classes for files in listing.splits.values()), ())
-    described = describe_seen(dataset_title(spec), seen, unused=listing.unused, faults=listing.faults)
+        seen[split] = SeenSplit(found.describe(), tally)
+    classes = next((found.classes for found in listing.splits.values()), ())
+    described = describe_seen(
+        dataset_title(spec), seen, fit=spec.fit, unused=listing.unused, notes=_colours(spec), faults=listing.faults
+    )
     return _Found(sets, classes, described)
+
+
+def _colours(spec: OwnPictures) -> tuple[str, ...]:
+    return ("The pictures are read in grey.",) if spec.channels == "grey" else ()
 
 
 def _drawn(count: int, spec: DatasetSpec, split: Split) -> Tensor | None:
@@ -313,8 +314,3 @@ def _drawn(count: int, spec: DatasetSpec, split: Split) -> Tensor | None:
     if split == "test" or spec.train_samples is None or spec.train_samples >= count:
         return None
     return shuffled_order(count)[: spec.train_samples]
-
-
-def shuffled_order(count: int) -> Tensor:
-    """The order that so many pictures of a folder are in, the same every time, int64 [count]."""
-    return torch.randperm(count, generator=seeding.generator("cpu", _ORDER_SEED, "data order"))

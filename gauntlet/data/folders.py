@@ -4,9 +4,13 @@
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from gauntlet.checks.classes import unlike_classes
 from gauntlet.checks.description import ClassImages, DatasetDescription, Skipped, SplitDescription
@@ -42,6 +46,11 @@ class SplitListing:
     skipped: tuple[Skipped, ...]
     faults: tuple[str, ...]
 
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """Of the files in their order, int64 [files]."""
+        return np.array([label for _, label in self.files], dtype=np.int64)
+
     def describe(self) -> SplitDescription:
         """The split as it was listed."""
         images = [0] * len(self.classes)
@@ -53,11 +62,25 @@ class SplitListing:
         )
 
 
-@dataclass(frozen=True)
-class FolderListing:
-    """An image folder: its splits as far as they are there, folders beside them, and all that makes it unusable."""
+class Listed(Protocol):
+    """A split that was listed, whatever holds its pictures."""
 
-    splits: dict[Split, SplitListing]
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their names; a label is a position among them."""
+
+    def describe(self) -> SplitDescription:
+        """The split as it was listed."""
+
+
+Split_co = TypeVar("Split_co", bound=Listed, covariant=True)
+
+
+@dataclass(frozen=True)
+class FolderListing(Generic[Split_co]):
+    """A folder of images: its splits as far as they are there, what lies beside them, all that makes it unusable."""
+
+    splits: Mapping[Split, Split_co]
     unused: tuple[str, ...]
     faults: tuple[str, ...]
 
@@ -75,7 +98,7 @@ class FolderListing:
 
 def list_folder(
     data_root: Path, folder: str, splits: Sequence[Split] = SPLITS, *, most_entries: int | None = None
-) -> FolderListing:
+) -> FolderListing[SplitListing]:
     """List the splits of the image folder below `data_root`.
 
     Raises:
@@ -83,11 +106,11 @@ def list_folder(
     """
     root = data_root / folder
     if folders_in(root) is None:
-        return FolderListing({}, (), (_no_such_folder(data_root, folder),))
+        return FolderListing({}, (), (no_such_folder(data_root, folder),))
     return list_splits(root, folder, splits, most_entries=most_entries)
 
 
-def list_uploaded(storage: Path, identifier: str, splits: Sequence[Split] = SPLITS) -> FolderListing:
+def list_uploaded(storage: Path, identifier: str, splits: Sequence[Split] = SPLITS) -> FolderListing[SplitListing]:
     """List the splits of the uploaded data set with that id, whose pictures lie below `storage`."""
     root = storage / identifier / IMAGES
     if not root.is_dir():
@@ -98,7 +121,7 @@ def list_uploaded(storage: Path, identifier: str, splits: Sequence[Split] = SPLI
 
 def list_splits(
     root: Path, name: str, splits: Sequence[Split] = SPLITS, *, most_entries: int | None = None
-) -> FolderListing:
+) -> FolderListing[SplitListing]:
     """List the splits in a folder that is there, which sentences call `name`; without one they name the split alone.
 
     Raises:
@@ -167,7 +190,8 @@ def split_meant_by(name: str) -> Split | None:
     return next((split for split in SPLITS if name.casefold() in {split} | _OTHER_NAMES[split]), None)
 
 
-def _no_such_folder(data_root: Path, folder: str) -> str:
+def no_such_folder(data_root: Path, folder: str) -> str:
+    """The sentence of a folder that is not below the data root, with what is."""
     there = folders_in(data_root)
     if there is None:
         return f"There is no data root, so no folder {folder}: put it below HOME/data, or set GAUNTLET_DATA_ROOT."

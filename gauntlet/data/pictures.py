@@ -4,9 +4,10 @@ import io
 import os
 import stat
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, PpmImage
 from gauntlet.data.levels import Samples, to_levels
 from gauntlet.data.picture_files import MOST_PIXELS, PictureFile, examine
 from gauntlet.errors import PictureUnreadable
+from gauntlet.spec.kinds import Fit
 
 # Beyond it every 2 × 2 pixels are averaged while a picture is read: no network sees so many, and memory has an end.
 _FULL_PIXELS = 16_000_000
@@ -38,7 +40,8 @@ _NATIVE = {"I;16BS": "I;16NS", "I;32BS": "I;32NS", "F;32BF": "F;32NF"}
 # Image.open knows what is imported.
 _PLUGINS = (BmpImagePlugin, JpegImagePlugin, PngImagePlugin, PpmImagePlugin, TiffImagePlugin, WebPImagePlugin)
 
-Remark = Literal["stretched", "levels_cut"]
+Remark = Literal["stretched", "cropped", "padded", "levels_cut"]
+_DONE_TO_FIT: Mapping[Fit, Remark] = {"stretch": "stretched", "crop": "cropped", "pad": "padded"}
 
 
 @dataclass(frozen=True)
@@ -54,19 +57,22 @@ class Picture:
     height: int
     levels_cut: bool
 
-    def pixels(self, *, channels: int, height: int, width: int) -> NDArray[np.uint8]:
-        """As a model's input, [channels, height, width]; stretched to that size (bilinear) where its own differs."""
+    def pixels(self, *, channels: int, height: int, width: int, fit: Fit = "stretch") -> NDArray[np.uint8]:
+        """As a model's input, [channels, height, width]; resampled once (bilinear) where its own size differs.
+
+        Of other proportions it is stretched, or its middle is taken, or it is put whole in the middle of black.
+        """
         converted = self.image.convert("L" if channels == 1 else "RGB")
         if converted.size != (width, height):
-            converted = converted.resize((width, height), Image.Resampling.BILINEAR)
+            converted = _fitted(converted, (width, height), fit)
         values = np.array(converted, dtype=np.uint8).reshape(height, width, channels)
         return np.ascontiguousarray(values.transpose(2, 0, 1))
 
-    def remarks(self, *, height: int, width: int) -> tuple[Remark, ...]:
+    def remarks(self, *, height: int, width: int, fit: Fit = "stretch") -> tuple[Remark, ...]:
         """What was done to the picture, as an input of that size, that its owner may not expect."""
         remarks: list[Remark] = []
         if self.width * height != self.height * width:
-            remarks.append("stretched")
+            remarks.append(_DONE_TO_FIT[fit])
         if self.levels_cut:
             remarks.append("levels_cut")
         return tuple(remarks)
@@ -111,6 +117,28 @@ def content_of(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise PictureUnreadable(f"The file cannot be read: {os.strerror(error.errno or 0)}.") from error
+
+
+def _fitted(image: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
+    width, height = size
+    match fit:
+        case "stretch":
+            return image.resize(size, Image.Resampling.BILINEAR)
+        case "crop":
+            # As much of the middle as has the proportions; its edges may lie within pixels.
+            wide = min(image.width, image.height * width / height)
+            high = min(image.height, image.width * height / width)
+            left, top = (image.width - wide) / 2, (image.height - high) / 2
+            return image.resize(size, Image.Resampling.BILINEAR, box=(left, top, left + wide, top + high))
+        case "pad":
+            scale = min(width / image.width, height / image.height)
+            inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+            framed = Image.new(image.mode, size)
+            place = ((width - inner[0]) // 2, (height - inner[1]) // 2)
+            framed.paste(image.resize(inner, Image.Resampling.BILINEAR), place)
+            return framed
+        case _:
+            assert_never(fit)
 
 
 def _too_large(most_pixels: int) -> PictureUnreadable:

@@ -15,7 +15,7 @@ from gauntlet.checks.description import (
 from gauntlet.checks.names import shown
 from gauntlet.data.pictures import Picture, content_of, read_picture
 from gauntlet.errors import PictureUnreadable
-from gauntlet.spec.kinds import Split
+from gauntlet.spec.kinds import Fit, Split
 
 # A description names so many, and counts the rest.
 _MOST_NAMED = 1_000
@@ -86,13 +86,25 @@ def read_pictures(folder: Path, name: str, paths: Iterable[str], tally: Tally) -
     for position, path in enumerate(paths):
         try:
             content = content_of(folder / path)
-            picture = read_picture(content)
         except PictureUnreadable as error:
             tally.miss(f"{name}/{path}", why_unreadable(error))
             continue
-        square = picture.width == picture.height
-        tally.add(f"{name}/{path}", content, square=square, levels_cut=picture.levels_cut)
-        yield position, picture
+        if picture := taken_in(f"{name}/{path}", content, tally):
+            yield position, picture
+
+
+def taken_in(name: str, content: bytes | None, tally: Tally) -> Picture | None:
+    """The picture in a file's content, counted by its name; None where it cannot be read, or there is none."""
+    if content is None:
+        tally.miss(name, "it holds no picture")
+        return None
+    try:
+        picture = read_picture(content)
+    except PictureUnreadable as error:
+        tally.miss(name, why_unreadable(error))
+        return None
+    tally.add(name, content, square=picture.width == picture.height, levels_cut=picture.levels_cut)
+    return picture
 
 
 def why_unreadable(error: PictureUnreadable) -> str:
@@ -117,6 +129,7 @@ def describe_seen(
     dataset: str,
     seen: Mapping[Split, SeenSplit],
     *,
+    fit: Fit = "stretch",
     unused: tuple[str, ...] = (),
     notes: tuple[str, ...] = (),
     faults: tuple[str, ...] = (),
@@ -133,6 +146,7 @@ def describe_seen(
         test=splits.get("test"),
         unused=unused,
         in_both=seen["test"].tally.also_in(seen["train"].tally) if both else None,
+        fit=fit,
         notes=notes,
         faults=faults + damaged,
     )

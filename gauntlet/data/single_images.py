@@ -8,12 +8,24 @@ import numpy as np
 import numpy.typing as npt
 
 from gauntlet.data.archives import Archive, read_digits
-from gauntlet.data.datasets import shuffled_order
-from gauntlet.data.folders import SplitListing, list_folder, list_uploaded
-from gauntlet.data.pictures import read_picture
+from gauntlet.data.order import shuffled_order
+from gauntlet.data.reading import Tally
+from gauntlet.data.sources import PictureSplit, list_pictures, read_chosen
 from gauntlet.data.torchvision_sets import read_published
-from gauntlet.errors import DatasetUnavailable, PictureUnreadable
-from gauntlet.spec.kinds import Cifar10, Cifar100, DatasetSpec, Digits, FashionMnist, ImageFolder, Mnist, Svhn, Uploaded
+from gauntlet.errors import DatasetUnavailable
+from gauntlet.spec.kinds import (
+    Cifar10,
+    Cifar100,
+    DatasetSpec,
+    Digits,
+    FashionMnist,
+    ImageFolder,
+    Mnist,
+    OwnPictures,
+    Parquet,
+    Svhn,
+    Uploaded,
+)
 
 
 @dataclass(frozen=True)
@@ -35,15 +47,11 @@ def read_test_image(spec: DatasetSpec, position: int, data_root: Path) -> Single
             return _of_archive(read_digits("test"), position)
         case Cifar10() | Cifar100() | Svhn() | Mnist() | FashionMnist():
             return _of_archive(read_published(spec, "test", data_root, fetch=False), position)
-        case ImageFolder() | Uploaded():
-            listing = (
-                list_uploaded(data_root, spec.id, ("test",))
-                if isinstance(spec, Uploaded)
-                else list_folder(data_root, spec.folder, ("test",))
-            )
+        case ImageFolder() | Uploaded() | Parquet():
+            listing = list_pictures(spec, data_root, ("test",))
             if listing.faults:
                 raise DatasetUnavailable(" ".join(listing.faults))
-            return _of_files(listing.splits["test"], position, spec.image_size)
+            return _of_pictures(listing.splits["test"], position, spec)
         case _:
             assert_never(spec)
 
@@ -54,12 +62,12 @@ def _of_archive(archive: Archive, position: int) -> SingleImage | None:
     return SingleImage(archive.images[position], archive.classes[int(archive.labels[position])])
 
 
-def _of_files(split: SplitListing, position: int, side: int) -> SingleImage | None:
-    if position >= len(split.files):
+def _of_pictures(split: PictureSplit, position: int, spec: OwnPictures) -> SingleImage | None:
+    if position >= len(split.labels):
         return None
-    path, label = split.files[int(shuffled_order(len(split.files))[position])]
-    try:
-        picture = read_picture(split.folder / path)
-    except PictureUnreadable as error:
-        raise DatasetUnavailable(f"The picture at position {position} of the test images cannot be read.") from error
-    return SingleImage(picture.pixels(channels=3, height=side, width=side), split.classes[label])
+    number = int(shuffled_order(len(split.labels))[position])
+    for _, picture in read_chosen(split, "test", [number], Tally()):
+        channels, height, width = spec.image_shape
+        pixels = picture.pixels(channels=channels, height=height, width=width, fit=spec.fit)
+        return SingleImage(pixels, split.classes[int(split.labels[number])])
+    raise DatasetUnavailable(f"The picture at position {position} of the test images cannot be read.")

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from gauntlet.checks.description import ClassImages, DatasetDescription, SplitDescription
 from gauntlet.data.archives import read_digits
-from gauntlet.data.folders import list_folder, list_uploaded
 from gauntlet.data.published import published
+from gauntlet.data.sources import list_pictures
 from gauntlet.data.walk import TooManyEntries
 from gauntlet.spec.class_names import KNOWN_CLASSES
 from gauntlet.spec.kinds import (
@@ -22,6 +22,7 @@ from gauntlet.spec.kinds import (
     FashionMnist,
     ImageFolder,
     Mnist,
+    Parquet,
     PublishedDataset,
     Split,
     Svhn,
@@ -47,10 +48,10 @@ def survey(
             return DatasetDescription(dataset=dataset_title(spec), train=found.get("train"), test=found.get("test"))
         case Cifar10() | Cifar100() | Svhn() | Mnist() | FashionMnist():
             return survey_published(spec, data_root, splits)
-        case ImageFolder():
+        case ImageFolder() | Parquet():
             return _survey_folder(spec, data_root, splits, most_entries)
         case Uploaded():
-            return list_uploaded(data_root, spec.id, splits).describe(dataset_title(spec))
+            return list_pictures(spec, data_root, splits).describe(dataset_title(spec))
         case _:
             assert_never(spec)
 
@@ -76,12 +77,12 @@ def _counted(classes: Sequence[str], images: Sequence[int]) -> SplitDescription:
 
 
 def _survey_folder(
-    spec: ImageFolder, data_root: Path, splits: Sequence[Split], most_entries: int | None
+    spec: ImageFolder | Parquet, data_root: Path, splits: Sequence[Split], most_entries: int | None
 ) -> DatasetDescription | None:
     if not data_root.is_dir():
         return None
     try:
-        listing = list_folder(data_root, spec.folder, splits, most_entries=most_entries)
+        listing = list_pictures(spec, data_root, splits, most_entries=most_entries)
     except TooManyEntries:
         return None
     return listing.describe(dataset_title(spec))

@@ -74,8 +74,8 @@ class UnderAttack(Resource):
 class Classification(Resource):
     """One image seen by one checkpoint; `probabilities` are of all classes, most likely first.
 
-    `remarks` say what was done to the image that may surprise: `stretched` to the model's proportions, `levels_cut` to
-    0…255.
+    `remarks` say what was done to the image that may surprise: `stretched`, `cropped` or `padded` to the model's
+    proportions, `levels_cut` to 0…255.
     """
 
     object: Literal["classification"] = "classification"

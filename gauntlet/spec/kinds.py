@@ -68,6 +68,14 @@ def tag_required(tag: str) -> ConfigDict:
 
 
 Side = Annotated[int, Field(ge=10, le=256)]
+Fit = Annotated[
+    Literal["stretch", "crop", "pad"],
+    Field(
+        description="What becomes of a picture of other proportions: stretched; cropped to its middle; or whole, with "
+        "black beside it."
+    ),
+]
+Colours = Annotated[Literal["rgb", "grey"], Field(description="One channel or three; pictures are converted.")]
 TrainSamples = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 
@@ -150,22 +158,24 @@ class FashionMnist(Spec):
 
 
 class ImageFolder(Spec):
-    """`DATA_ROOT/<folder>/<train|test>/<class>/<image>`, read as RGB at `image_size` × `image_size` pixels."""
+    """`DATA_ROOT/<folder>/<train|test>/<class>/<image>`, read at `image_size` × `image_size` pixels."""
 
     model_config = tag_required("name")
     name: Literal["image_folder"] = "image_folder"
     folder: FolderName
     image_size: Side = 32
+    fit: Fit = "stretch"
+    channels: Colours = "rgb"
     train_samples: TrainSamples | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of every image."""
-        return 3, self.image_size, self.image_size
+        return 1 if self.channels == "grey" else 3, self.image_size, self.image_size
 
 
 class Uploaded(Spec):
-    """A data set that was uploaded to the service, read as RGB at `image_size` × `image_size` pixels."""
+    """A data set that was uploaded to the service, read at `image_size` × `image_size` pixels."""
 
     model_config = tag_required("name")
     name: Literal["uploaded"] = "uploaded"
@@ -174,24 +184,52 @@ class Uploaded(Spec):
         default=None, description="What reports call it; the service fills in the name that it was uploaded under."
     )
     image_size: Side = 32
+    fit: Fit = "stretch"
+    channels: Colours = "rgb"
     train_samples: TrainSamples | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of every image."""
-        return 3, self.image_size, self.image_size
+        return 1 if self.channels == "grey" else 3, self.image_size, self.image_size
+
+
+class Parquet(Spec):
+    """`DATA_ROOT/<folder>/[data/]<train|test>-*.parquet` as Hugging Face writes them."""
+
+    model_config = tag_required("name")
+    name: Literal["parquet"] = "parquet"
+    folder: FolderName
+    image: Label | None = Field(default=None, description="The column of pictures, where there are several.")
+    label: Label | None = Field(default=None, description="The column of labels, where there are several.")
+    image_size: Side = 32
+    fit: Fit = "stretch"
+    channels: Colours = "rgb"
+    train_samples: TrainSamples | None = None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of every image."""
+        return 1 if self.channels == "grey" else 3, self.image_size, self.image_size
 
 
 # Read by torchvision from files of known content, or fetched.
 PublishedDataset = Cifar10 | Cifar100 | Svhn | Mnist | FashionMnist
-AnyDataset = Digits | PublishedDataset | ImageFolder | Uploaded
+# Pictures of any size and kind, brought to one.
+OwnPictures = ImageFolder | Uploaded | Parquet
+AnyDataset = Digits | PublishedDataset | OwnPictures
 DatasetSpec = Annotated[AnyDataset, Field(discriminator="name")]
+
+
+def fit_of(dataset: AnyDataset) -> Fit:
+    """How a picture is brought to the proportions of that data set's images, here and when one is classified."""
+    return dataset.fit if isinstance(dataset, OwnPictures) else "stretch"
 
 
 def dataset_title(dataset: AnyDataset) -> str:
     """The data set as a reader knows it; images of one's own go by their own name."""
     match dataset:
-        case ImageFolder():
+        case ImageFolder() | Parquet():
             return f"{dataset.name} {dataset.folder}"
         case Uploaded():
             return f"{dataset.title or dataset.name} ({dataset.id})"

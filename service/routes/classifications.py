@@ -20,7 +20,7 @@ from service.bodies import understand
 from service.classification import NotClassified, Weights
 from service.dependencies import ClassifierDep, DatabaseDep, DecoderDep, SettingsDep
 from service.errors import ServiceError
-from service.images import name_of
+from service.images import ModelInput, name_of
 from service.picture_attacks import TimeLeft, require_bounded, under_attack
 from service.routing import Route
 from service.settings import ServiceSettings
@@ -68,13 +68,13 @@ async def classify(
         Form(min_length=1, description="JSON: kind, eps, norm, steps, restarts, loss, draws, label, pictures."),
     ] = None,
 ) -> Response:
-    """Each image seen by each checkpoint, in the order given; it is stretched to the size that a model was made for.
+    """Each image seen by each checkpoint, in the order given, fitted to its model's size as the training images were.
 
     With an attack, each is attacked on the weights of each checkpoint too, at every budget.
     """
     plan = None if attack is None else understand(attack, PictureAttack, within="/attack")
     chosen = await run_in_threadpool(_chosen, database, settings, checkpoint, len(image), plan)
-    seen = await decoder.decode(image, list(dict.fromkeys(each.card.image_shape for each in chosen)))
+    seen = await decoder.decode(image, list(dict.fromkeys(ModelInput.of(each.card) for each in chosen)))
     time = TimeLeft(settings.max_attack_s)
     # One model after the other, so that each is read once, however few of them fit into memory. Each picture is a step
     # of its own, after which the work ends if nobody waits for it.
@@ -83,7 +83,7 @@ async def classify(
         by_checkpoint.append([])
         for upload, forms in zip(image, seen, strict=True):
             pointer = f"/image/{len(by_checkpoint[-1])}"
-            picture = forms[weights.card.image_shape]
+            picture = forms[ModelInput.of(weights.card)]
             with _told(weights.checkpoint, name_of(upload), pointer):
                 one = await classifier.classify(picture, name_of(upload), weights)
                 if plan is not None:

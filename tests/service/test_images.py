@@ -13,11 +13,12 @@ from PIL import Image
 from starlette.datastructures import UploadFile
 
 from service.errors import ServiceError, UploadRejected
-from service.images import Decoder, Seen, Shape
+from service.images import Decoder, ModelInput, Seen
 from tests.pictures import encoded, png
 
 SIX = np.arange(6, dtype=np.uint8).reshape(2, 3)
-AS_IT_IS: Shape = (1, 2, 3)
+AS_IT_IS = ModelInput(1, 2, 3, "stretch")
+SMALL, PADDED = ModelInput(3, 2, 2, "stretch"), ModelInput(1, 2, 4, "pad")
 
 
 def upload(content: bytes, name: str) -> UploadFile:
@@ -69,17 +70,18 @@ def test_pictures_come_back_as_models_see_them() -> None:
     """Each for each shape, in order, with what was done to it; one process does them all, and ends with its decoder."""
     red = upload(encoded(Image.new("RGB", (4, 4), (250, 0, 0)), "BMP"), "red.bmp")
     cut = upload(encoded(Image.fromarray(np.full((2, 2), 70_000, np.int32)), "TIFF"), "cut.tiff")
-    shapes: Sequence[Shape] = [AS_IT_IS, (3, 2, 2)]
+    shapes: Sequence[ModelInput] = [AS_IT_IS, SMALL, PADDED]
     processes = set()
 
     async def test(decoder: Decoder) -> None:
         first, second, third = await decoder.decode([six(), red, cut], shapes)
         processes.add(pid(decoder))
         assert first[AS_IT_IS] == Seen(SIX.tobytes(), ())
-        assert first[3, 2, 2].remarks == ("stretched",)
-        assert second[3, 2, 2] == Seen(bytes([250] * 4 + [0] * 8), ())
+        assert first[SMALL].remarks == ("stretched",)
+        assert second[SMALL] == Seen(bytes([250] * 4 + [0] * 8), ())
         # 0.299 of red.
         assert second[AS_IT_IS] == Seen(bytes([75] * 6), ("stretched",))
+        assert second[PADDED] == Seen(bytes([0, 75, 75, 0] * 2), ("padded",))
         assert third[AS_IT_IS] == Seen(bytes([255] * 6), ("stretched", "levels_cut"))
         await require_well(decoder)
         processes.add(pid(decoder))

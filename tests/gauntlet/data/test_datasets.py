@@ -6,9 +6,19 @@ import pytest
 import torch
 from PIL import Image
 
-from gauntlet.data.datasets import Dataset, ImageSet, hold_out, load_dataset, load_split, to_unit
+from gauntlet.checks.sentences import describe
+from gauntlet.data.datasets import (
+    Dataset,
+    ImageSet,
+    digest,
+    hold_out,
+    load_dataset,
+    load_split,
+    read_dataset,
+    to_unit,
+)
 from gauntlet.errors import DatasetUnavailable
-from gauntlet.spec.kinds import Digits, ImageFolder
+from gauntlet.spec.kinds import Digits, Fit, ImageFolder
 from tests.gauntlet.examples import CPU, NOWHERE, same_images
 
 RED, GREEN, BLUE = (250, 0, 0), (0, 250, 0), (0, 0, 250)
@@ -206,6 +216,35 @@ def test_a_grey_picture_has_three_equal_channels(tmp_path: Path) -> None:
     found, _ = load_split(SIGNS, "train", tmp_path)
     assert (found.images[found.labels == 1] == 77).all()
     assert found.images.shape == (2, 3, 12, 12)
+
+
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+def test_a_folder_is_fitted_and_made_grey(signs: Path, fit: Fit) -> None:
+    """A red picture with a blue right half, twice as wide as high: what is seen of each half, and what is said."""
+    picture = Image.new("RGB", (24, 12), RED)
+    picture.paste(BLUE, (12, 0, 24, 12))
+    picture.save(signs / "signs/test/red/0.png")
+    spec = SIGNS.model_copy(update={"fit": fit, "channels": "grey"})
+    assert spec.image_shape == (1, 12, 12)
+    data, found = read_dataset(spec, signs)
+    assert data.image_shape == (1, 12, 12)
+    # 0.299 of the red and 0.114 of the blue, 250 each.
+    red, blue = 75, 28
+    (seen,) = (image[0] for image in data.test.images if image[0, 6, 0] == red and image[0, 6, 11] == blue)
+    assert (seen[6, 2], seen[6, 9]) == (red, blue)
+    assert int(seen[0, 2]) == (0 if fit == "pad" else red)
+    told = " ".join(describe(found))
+    assert {"stretch": "stretched to", "crop": "cropped to", "pad": "padded to"}[fit] in told
+    assert "in grey" in told
+
+
+def test_how_pictures_are_fitted_is_part_of_what_was_measured(signs: Path) -> None:
+    """The digest of the test images tells them apart."""
+    Image.new("RGB", (24, 12), RED).save(signs / "signs/test/red/0.png")
+    changes: list[dict[str, str]] = [{}, {"fit": "crop"}, {"fit": "pad"}, {"channels": "grey"}]
+    Image.effect_noise((24, 12), 90).save(signs / "signs/test/red/1.png")
+    sets = [load_split(SIGNS.model_copy(update=each), "test", signs) for each in changes]
+    assert len({digest(*each) for each in sets}) == 4
 
 
 def test_the_splits_must_have_the_same_classes(signs: Path) -> None:

@@ -17,6 +17,7 @@ from gauntlet.data.picture_files import (
 )
 from gauntlet.data.pictures import read_picture
 from gauntlet.errors import PictureFormatRefused, PictureUnreadable
+from gauntlet.spec.kinds import Fit
 from tests.pictures import bmp, encoded, levels, png, tiff, webp
 
 GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)
@@ -277,6 +278,40 @@ def test_what_was_done_to_a_picture_is_remarked() -> None:
     assert read_picture(encoded(Image.new("L", (300, 300)))).remarks(height=32, width=32) == ()
     cut = read_picture(encoded(Image.fromarray(np.full((4, 4), 70_000, np.int32)), "TIFF"))
     assert cut.remarks(height=32, width=32) == ("levels_cut",)
+
+
+# Grey columns of 0, 60, 120 and 180, two rows of each: 4 wide, 2 high.
+_COLUMNS = encoded(Image.fromarray(np.array([[0, 60, 120, 180]] * 2, dtype=np.uint8)))
+
+
+@pytest.mark.parametrize(
+    ("fit", "side", "expected", "remark"),
+    [
+        # A triangle twice as wide: (0.75 · 0 + 0.75 · 60 + 0.25 · 120) / 1.75, and the same from the other end.
+        ("stretch", 2, [[43, 137]] * 2, "stretched"),
+        ("crop", 2, [[60, 120]] * 2, "cropped"),
+        ("crop", 1, [[90]], "cropped"),
+        ("pad", 4, [[0] * 4, [0, 60, 120, 180], [0, 60, 120, 180], [0] * 4], "padded"),
+        # Twice as large, with one row of black above and below each; the middle rows are interpolated.
+        ("pad", 8, [[0] * 8] * 2 + [[0, 15, 45, 75, 105, 135, 165, 180]] * 4 + [[0] * 8] * 2, "padded"),
+    ],
+)
+def test_a_picture_is_fitted_as_asked(fit: Fit, side: int, expected: list[list[int]], remark: str) -> None:
+    """Stretched, cut to its middle, or whole between black; a tall one likewise."""
+    wide = read_picture(_COLUMNS)
+    assert wide.pixels(channels=1, height=side, width=side, fit=fit)[0].tolist() == expected
+    assert wide.remarks(height=side, width=side, fit=fit) == (remark,)
+    tall = read_picture(encoded(wide.image.transpose(Image.Transpose.TRANSPOSE)))
+    assert tall.pixels(channels=1, height=side, width=side, fit=fit)[0].T.tolist() == expected
+    assert wide.remarks(height=side, width=2 * side, fit=fit) == ()
+
+
+def test_a_line_that_is_padded_stays_a_line() -> None:
+    """However thin a picture becomes, a pixel of it is left."""
+    line = read_picture(encoded(Image.new("RGB", (500, 1), (1, 2, 3))))
+    found = line.pixels(channels=3, height=10, width=10, fit="pad")
+    assert found[:, 4].T.tolist() == [[1, 2, 3]] * 10
+    assert found.sum() == 60
 
 
 def test_a_file_that_cannot_be_opened_is_one_error(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from gauntlet.errors import DatasetUnavailable
 from gauntlet.spec.kinds import DatasetSpec, Digits, ImageFolder
 
 FOLDER = ImageFolder(folder="signs", image_size=12)
+FITTED = ImageFolder(folder="signs", image_size=10, fit="pad", channels="grey")
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def signs(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("spec", [Digits(), FOLDER])
+@pytest.mark.parametrize("spec", [Digits(), FOLDER, FITTED], ids=["digits", "folder", "fitted"])
 def test_it_is_the_image_that_is_attacked_at_its_position(spec: DatasetSpec, signs: Path) -> None:
     """Position for position the images and classes of the whole test set; none past its end."""
     test, classes = load_split(spec, "test", signs)
