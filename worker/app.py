@@ -11,6 +11,7 @@ from store.broker import TASK, create_celery
 from store.database import Database
 from store.texts import masked
 from store.workers import BEAT_EVERY_S
+from worker.images import decoded_cache
 from worker.presence import Announcer
 from worker.processes import JobProcesses
 from worker.reconciler import reconcile
@@ -44,7 +45,8 @@ def create_worker(settings: WorkerSettings) -> Celery:
         "audit_days": settings.audit_days,
         "retry_days": settings.retry_days,
     }
-    sweeper = Rounds("sweeper", partial(sweep, database, settings.storage, **ages), settings.sweep_s)
+    tidy = partial(sweep, database, settings.storage, decoded=decoded_cache(settings), **ages)
+    sweeper = Rounds("sweeper", tidy, settings.sweep_s)
     unpacker = Unpacker(database, settings)
     unpacking = Rounds("unpacker", unpacker.look, _LOOK_FOR_ARCHIVES_S)
 

@@ -28,7 +28,7 @@ from store.jobs import Claim, JobProgress
 from store.models import Checkpoint, EvaluationBatch
 from worker.devices import describe_device
 from worker.heartbeat import Heartbeat
-from worker.images import root_of
+from worker.images import decoded_cache, root_of
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,9 @@ def evaluate_checkpoint(
     refuse(evaluation_faults(checkpoint.id, spec, seen, cards))
     loaded = _load(checkpoint, settings, device)
     sources = _sources(database, other_models(spec), settings, device)
-    test, classes, described = read_split(dataset, "test", root, heartbeat.tell_of_pictures)
+    test, classes, described = read_split(
+        dataset, "test", root, heartbeat.tell_of_pictures, cache=decoded_cache(settings)
+    )
 
     attacked = AttackedSet(digest(test, classes), min(len(test), spec.samples), described)
     with database.writing() as session:

@@ -1,8 +1,9 @@
-"""Where a job's images lie."""
+"""Where a job's images lie, and where those that memory should not hold are kept decoded."""
 
 import errno
 from pathlib import Path
 
+from gauntlet.data.decoded_cache import DecodedCache
 from gauntlet.spec.kinds import AnyDataset, Uploaded
 from worker.settings import WorkerSettings
 
@@ -17,3 +18,10 @@ def root_of(settings: WorkerSettings, dataset: AnyDataset) -> Path:
     if isinstance(dataset, Uploaded) and not root.is_dir():
         raise FileNotFoundError(errno.ENOENT, "The storage is away", str(root))
     return root
+
+
+def decoded_cache(settings: WorkerSettings) -> DecodedCache | None:
+    """The worker's cache of decoded pictures, None where it is to have none."""
+    if settings.max_decoded_bytes == 0:
+        return None
+    return DecodedCache(settings.home / "decoded", settings.max_decoded_bytes, settings.mapped_from_bytes)

@@ -89,6 +89,15 @@ class WorkerSettings(StoreSettings):
     max_unpacking_s: PositiveSeconds = Field(
         default=3600, description="How long an uploaded archive may take a processor to be unpacked and looked at."
     )
+    max_decoded_bytes: Annotated[int, Said(default="100 GiB")] = Field(
+        default=100 << 30,
+        ge=0,
+        description="Bound of the decoded pictures in HOME/decoded, from which large data sets are mapped, in bytes; "
+        "with 0 all are read into memory.",
+    )
+    mapped_from_bytes: Annotated[int, Said(default="1 GiB")] = Field(
+        default=1 << 30, ge=1, description="From how many bytes of pixels on a data set stays on the disk, mapped."
+    )
     stop_grace_s: PositiveSeconds = Field(
         default=10,
         description="How long a job that must stop may take to reach its next batch; then it is ended. One that is to "

@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+from gauntlet.data.decoded_cache import DecodedCache
 from store import audit, checkpoints, dataset_files, datasets, deletions, events, files, retention, runs, webhooks
 from store.database import Database
 
@@ -13,11 +14,22 @@ _GRACE_S = 3600.0
 _S_PER_DAY = 86_400.0
 
 
-def sweep(database: Database, storage: Path, *, events_days: int, audit_days: int, retry_days: int) -> None:
+def sweep(
+    database: Database,
+    storage: Path,
+    *,
+    events_days: int,
+    audit_days: int,
+    retry_days: int,
+    decoded: DecodedCache | None = None,
+) -> None:
     """Delete the training states of runs that ended, what attempts left, imports that came to nothing, and what is old.
 
-    What this database never knew is left alone, so that another one on the same storage loses nothing.
+    What this database never knew is left alone, so that another one on the same storage loses nothing. Of `decoded`
+    pictures what was left half done goes, and what is beyond their bound.
     """
+    if decoded is not None:
+        decoded.sweep()
     with database.writing() as session:
         runs.forget_states_of_ended(session, older_than_s=retry_days * _S_PER_DAY)
     _delete_discarded(database, storage)

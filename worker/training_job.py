@@ -42,7 +42,7 @@ from store.jobs import Claim, JobProgress
 from store.runs import EpochRecord, KeptWeights, Note
 from worker.devices import describe_device
 from worker.heartbeat import Heartbeat
-from worker.images import root_of
+from worker.images import decoded_cache, root_of
 from worker.own_networks import look_at
 from worker.settings import WorkerSettings
 
@@ -125,7 +125,7 @@ def _read_data(
     machine = Machine(gpu=device.type == "cuda", compiler=compiler_present(), networks=networks)
     root = root_of(settings, spec.dataset)
     refuse(experiment_faults(spec, survey(spec.dataset, root), cards, machine))
-    data, described = read_dataset(spec.dataset, root, watch)
+    data, described = read_dataset(spec.dataset, root, watch, cache=decoded_cache(settings))
     refuse(experiment_faults(spec, described, cards, machine))
     return data, described
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from gauntlet.data.datasets import Dataset, ImageSet, load_split
+from gauntlet.data.datasets import Dataset, ImageSet, MappedSet, load_split
 from gauntlet.errors import EnvironmentMisused
 from gauntlet.spec.kinds import AnyDataset, DatasetSpec, Split
 
@@ -40,7 +40,8 @@ def choose_images(dataset: DatasetChoice, split: Split, data_root: Path) -> Name
         case ImageSet():
             found = NamedImages(dataset, tuple(map(str, range(int(dataset.labels.max()) + 1 if len(dataset) else 0))))
         case Dataset():
-            found = NamedImages(dataset.train if split == "train" else dataset.test, dataset.classes)
+            chosen = dataset.train if split == "train" else dataset.test
+            found = NamedImages(chosen.loaded() if isinstance(chosen, MappedSet) else chosen, dataset.classes)
         case _:
             spec = _SPEC.validate_python({"name": dataset} if isinstance(dataset, str) else dataset)
             found = NamedImages(*load_split(spec, split, data_root))

@@ -74,13 +74,14 @@ class Epochs:
         if done == 0:
             self.totals.copy_(tally.empty_tally(self._device))
         order = torch.randperm(len(self.images), generator=seeding.generator("cpu", self._spec.seed, "order", epoch))
-        chosen = order.to(self._device).split(self._spec.training.batch_size)
+        size = self._spec.training.batch_size
+        chosen = order.to(self._device).split(size)
         self._model.train()
-        for batch in range(done, self.batches):
+        for batch, images in enumerate(self.images.gather(order[done * size :], size), done):
             set_learning_rate(self.optimizer, self.learning_rate(epoch, batch))
             if self._strength is not None:
                 self._strength.fill_(self.strength(epoch, batch))
-            self._do(epoch, batch, chosen[batch])
+            self._do(epoch, batch, chosen[batch], images)
             last = batch == self.batches - 1
             if last or (batch % _GUARD_EVERY == _GUARD_EVERY - 1 and self._device.type == "cpu"):
                 tally.check(self.totals, epoch, batch + 1, largest=self._largest_loss)
@@ -110,20 +111,20 @@ class Epochs:
             return 1.0
         return min(1.0, ((epoch - 1) * self.batches + batch + 1) / (adversary.warmup_epochs * self.batches))
 
-    def _do(self, epoch: int, batch: int, indices: Tensor) -> None:
+    def _do(self, epoch: int, batch: int, indices: Tensor, images: Tensor) -> None:
         seed = self._spec.seed
         generator = seeding.generator(self._device, seed, "actions", epoch, batch)
         loss = self._spec.loss
         group = loss.group if isinstance(loss, PolicyGradient) else 1
         noise = action_noise((2, group, rows(self._spec, len(indices)), self._classes), generator)
-        inputs = self._images_of(epoch, indices), self.images.labels[indices], noise
+        inputs = self._changed(epoch, indices, images), self.images.labels[indices], noise
         with fp32_products(self._spec.training.precision):
             step = self._step_for(inputs)
             with seeding.torch_seeded(self._device, seeding.derive(seed, "dropout", epoch, batch)):
                 step(*inputs)
 
-    def _images_of(self, epoch: int, indices: Tensor) -> Tensor:
-        images = self.images.images[indices]
+    def _changed(self, epoch: int, indices: Tensor, images: Tensor) -> Tensor:
+        """The images at these positions, changed as the augmentation has it."""
         spec = self._spec.training.augmentation
         if spec is None:
             return images

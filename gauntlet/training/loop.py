@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from gauntlet.data.datasets import Dataset, ImageSet, hold_out
+from gauntlet.data.datasets import Dataset, MappedSet, TrainingImages, hold_out
 from gauntlet.errors import TrainingDiverged
 from gauntlet.events import (
     BatchFinished,
@@ -99,7 +99,8 @@ def train(
             environment=environment,
         )
 
-    test_set, validation_set = data.test.to(device), validation.to(device)
+    test = MappedSet.whole(data.test) if isinstance(data.train, MappedSet) else data.test
+    test_set, validation_set = test.to(device), validation.to(device)
     # As many training images as there are for test, always the same: both accuracies have the same error.
     train_sample = epochs.images.take(len(test_set))
     last, precision = spec.training.epochs, spec.training.precision
@@ -162,7 +163,9 @@ def _test_metrics(test: Measurement) -> dict[str, float]:
     }
 
 
-def _validation_metrics(model: nn.Module, images: ImageSet, probe: Probe, tick: Callable[[], None]) -> dict[str, float]:
+def _validation_metrics(
+    model: nn.Module, images: TrainingImages, probe: Probe, tick: Callable[[], None]
+) -> dict[str, float]:
     if len(images) == 0:
         return {}
     validation = measure(model, images, probe, tick)

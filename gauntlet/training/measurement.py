@@ -1,6 +1,6 @@
 """How a model behaves on a set of images, quickly: what training tells of every epoch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gauntlet.attacks import gradient
 from gauntlet.attacks.gradient import ascend, summed
-from gauntlet.data.datasets import ImageSet, to_unit
+from gauntlet.data.datasets import TrainingImages, to_unit
 from gauntlet.models.precision import in_precision
 from gauntlet.spec.attacks import Norm
 from gauntlet.spec.training import Precision
@@ -64,22 +64,22 @@ def compiled_probe(probe: Probe) -> Probe:
     fast = compiled(probe)
 
     def run(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        return (fast if len(images) == _at_once(images) else probe)(images, labels)
+        return (fast if len(images) == _at_once(images.device, images.shape[1:]) else probe)(images, labels)
 
     return run
 
 
-def measure(model: nn.Module, images: ImageSet, probe: Probe, tick: Callable[[], None] = _nothing) -> Measurement:
+def measure(model: nn.Module, images: TrainingImages, probe: Probe, tick: Callable[[], None] = _nothing) -> Measurement:
     """Accuracy and confidence in eval mode, and accuracy under attack, as `probe` (of `model`) gives them.
 
     `tick` is called after each of its `batches_of`, and may raise to end it.
     `mean_uniformity` is the mean of (least / greatest class probability): 1 where the output is exactly uniform.
     """
-    sums = torch.zeros(4, dtype=torch.float64, device=images.images.device)
+    sums = torch.zeros(4, dtype=torch.float64, device=images.device)
     predicted: list[Tensor] = []
-    at_once = _at_once(images.images)
+    at_once = _at_once(images.device, images.image_shape)
     with gradient.mode(model, training=False):
-        for pixels, labels in zip(images.images.split(at_once), images.labels.split(at_once), strict=True):
+        for pixels, labels in images.pieces(at_once):
             logits, attacked = probe(pixels, labels)
             probabilities = logits.softmax(dim=1)
             greatest, classes = probabilities.max(dim=1)
@@ -98,24 +98,24 @@ def measure(model: nn.Module, images: ImageSet, probe: Probe, tick: Callable[[],
 
 
 def natural_accuracy(
-    model: nn.Module, images: ImageSet, tick: Callable[[], None] = _nothing, *, precision: Precision = "fp32"
+    model: nn.Module, images: TrainingImages, tick: Callable[[], None] = _nothing, *, precision: Precision = "fp32"
 ) -> float:
     """The fraction of the images that the model classifies correctly in eval mode; `tick` as `measure` has it."""
     forward = in_precision(model, precision)
-    right = torch.zeros((), dtype=torch.int64, device=images.images.device)
+    right = torch.zeros((), dtype=torch.int64, device=images.device)
     with gradient.mode(model, training=False), torch.no_grad():
-        for natural, labels in images.batches(_at_once(images.images)):
+        for natural, labels in images.batches(_at_once(images.device, images.image_shape)):
             right += (forward(natural).argmax(dim=1) == labels).sum()
             tick()
     return right.item() / len(images)
 
 
-def batches_of(images: ImageSet) -> int:
+def batches_of(images: TrainingImages) -> int:
     """In how many batches they are measured."""
-    return -(-len(images) // _at_once(images.images))
+    return -(-len(images) // _at_once(images.device, images.image_shape))
 
 
-def _at_once(images: Tensor) -> int:
-    most = _AT_ONCE_ON_CPU if images.device.type == "cpu" else _AT_ONCE_ON_GPU
-    _, _, height, width = images.shape
+def _at_once(device: torch.device, shape: Sequence[int]) -> int:
+    most = _AT_ONCE_ON_CPU if device.type == "cpu" else _AT_ONCE_ON_GPU
+    _, height, width = shape
     return max(1, min(most, most * _PIXELS_OF_MANY // (height * width)))

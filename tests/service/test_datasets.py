@@ -52,6 +52,8 @@ def test_an_archive_is_uploaded_unpacked_and_looked_at(
         "id": made["id"],
         "title": "pets",
         "image_size": 32,
+        "fit": "stretch",
+        "channels": "rgb",
         "train_samples": None,
     }
     assert shown["sizes"]["commonest"] == [12, 12]
