@@ -38,7 +38,7 @@ def classify(
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Classify images with one or more checkpoints; they are stretched to the size a model was made for."""
+    """Classify images with one or more checkpoints; they are fitted to its size as its training images were."""
     of_attack = {
         "norm": norm,
         "label": label,
