@@ -146,9 +146,9 @@ def test_a_mapped_set_is_taken_apart_as_one_in_memory(signs: Path, cache: Decode
 
 
 def test_only_chunks_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An epoch over 64 MB of pixels in another order holds less than a quarter of them in memory of the process."""
+    """An epoch over 131 MB of pixels in another order holds less than a quarter of them in memory of the process."""
     monkeypatch.setattr(staging, "_CHUNK_BYTES", 1 << 20)
-    images, size = 1_000, 1 << 16
+    images, size = 2_000, 1 << 16
     file = tmp_path / "pixels"
     np.memmap(file, np.uint8, "w+", shape=(images, 1, 256, 256))[:, 0, 0, 0] = np.arange(images) % 251
     pixels = datasets.as_tensor(np.memmap(file, np.uint8, "r", shape=(images, 1, 256, 256)))
