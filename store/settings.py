@@ -63,7 +63,7 @@ class StoreSettings(Settings):
         str, AfterValidator(_folder), Said(allowed="a folder as file:///path", default="file://HOME/checkpoints")
     ] = Field(default="", description="Where checkpoint files and uploaded data sets lie.")
     data_root: Annotated[Path, Said(default="HOME/data")] = Field(
-        default=Path(), description="Image folders, and torchvision's archives in `torchvision/`."
+        default=Path(), description="Image folders, Parquet, and torchvision's archives in `torchvision/`."
     )
 
     architectures: Annotated[

@@ -1,6 +1,6 @@
 """A look at a network of a team's own before it is trained."""
 
-from gauntlet.data.datasets import Dataset, to_unit
+from gauntlet.data.datasets import Dataset
 from gauntlet.errors import ModelUnfit
 from gauntlet.evaluation.preflight import preflight
 from gauntlet.models.architectures import build_model, initialise
@@ -28,7 +28,8 @@ def look_at(spec: RunSpec, data: Dataset) -> list[Note]:
     package = package_of(spec.architecture)
     told = f"The network {spec.architecture.name} comes from the package {package}."
     notes = [Note("network", told, data={"package": package})]
-    for finding in preflight(model, to_unit(data.train.take(_LOOKED_AT_WITH).images), None, classes):
+    images, _ = next(data.train.take(_LOOKED_AT_WITH).batches(_LOOKED_AT_WITH))
+    for finding in preflight(model, images, None, classes):
         if finding.severity == "error":
             raise ModelUnfit(f"{told} {finding.message}")
         notes.append(Note("network", finding.message, alarm=True, data={"finding": finding.kind}))

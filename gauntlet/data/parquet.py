@@ -148,10 +148,11 @@ class _Folder:
                     found.setdefault(match["split"], []).append((match, path))
         return found
 
-    def list(self, split: Split, most_rows: int | None) -> ParquetSplit:
+    def find(self, split: Split, most_rows: int | None) -> ParquetSplit:
         name = f"{split} of {self.spec.folder}"
         files = [path for _, path in self._whole(split)]
-        image, classes, labels = "", (), []
+        image, classes = "", tuple[str, ...]()
+        labels: list[npt.NDArray[np.int64]] = []
         for path in files:
             with _opened(path) as file:
                 if most_rows is not None and file.metadata.num_rows > most_rows:
@@ -208,7 +209,7 @@ def list_parquet(
     folder, found, faults = _Folder(spec, root), {}, []
     for split in splits:
         try:
-            found[split] = folder.list(split, most_rows)
+            found[split] = folder.find(split, most_rows)
         except (_Fault, DatasetUnavailable) as error:
             faults.append(str(error))
     if len(found) == len(SPLITS):
@@ -274,7 +275,7 @@ def _labels(path: Path, file: Any, column: str, classes: int) -> npt.NDArray[np.
     found = file.read(columns=[column], use_threads=False).column(0)
     if not pa.types.is_integer(found.type):
         raise _Fault(f"The labels of {shown(path.name)} are no whole numbers.")
-    labels = found.cast(pa.int64()).fill_null(-1).to_numpy().astype(np.int64)
+    labels: npt.NDArray[np.int64] = found.cast(pa.int64()).fill_null(-1).to_numpy().astype(np.int64)
     if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
         raise _Fault(
             f"The labels of {shown(path.name)} are {labels.min()} to {labels.max()}, and of {classes} classes they are "

@@ -100,6 +100,17 @@ def test_a_resume_on_the_same_data_says_nothing_new(
     assert any("not what earlier epochs were trained on" in warning for warning in report.warnings)
 
 
+@pytest.mark.usefixtures("pets")
+def test_a_run_goes_on_from_the_disk(database: Database, settings: WorkerSettings, spec: ExperimentSpec) -> None:
+    """Begun in memory, and from within its second epoch on with mapped images, it ends as one that never stopped."""
+    whole, run = submit(database, spec), submit(database, spec)
+    train(database, settings, whole)
+    train_until(database, settings, run, batches=4)
+    train(database, settings.model_copy(update={"mapped_from_bytes": 1}), run)
+    assert len(list((settings.home / "decoded").glob("*/train"))) == 1
+    assert result(database, run) == result(database, whole)
+
+
 def test_a_run_does_not_go_on_with_other_classes(
     database: Database, settings: WorkerSettings, spec: ExperimentSpec, pets: Path
 ) -> None:
