@@ -75,6 +75,22 @@ def served(cores: set[int] | None = None) -> Iterator[Served]:
         yield Served(url, settings, shown, api.pid)
 
 
+@contextmanager
+def working(api: Served) -> Iterator[None]:
+    """A worker for it, with one slot and one thread, on the cores of whoever calls this."""
+    environment = {
+        "GAUNTLET_HOME": str(api.settings.home),
+        "GAUNTLET_WORKER_SLOTS": "1",
+        "GAUNTLET_THREADS": "1",
+    }
+    worker = Child("worker", [sys.executable, "-m", "worker"], api.settings.home / "worker.log", environment)
+    worker.start()
+    try:
+        yield
+    finally:
+        worker.stop(_GRACE_S)
+
+
 def _make_tokens(settings: ServiceSettings) -> dict[Scope, str]:
     key = secret_key.read_or_make(settings.secret_key_file)
     database = Database(settings.database_url)

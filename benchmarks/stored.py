@@ -1,24 +1,27 @@
 """A database with something in it: an experiment that a worker's own code did, and as many more like it as wanted."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 import torch
 from sqlalchemy import Table, insert, select
+from sqlalchemy.orm import Session
 
 from gauntlet.spec.experiment import ExperimentSpec
 from service.settings import ServiceSettings
 from store import experiments, jobs
 from store.database import Database
 from store.jobs import JobKind
-from store.models import Base, new_id
+from store.models import Base, Checkpoint, new_id
 from worker.evaluation_job import evaluate_checkpoint
 from worker.heartbeat import Heartbeat
 from worker.settings import WorkerSettings
 from worker.training_job import train_run
 
 _AT_ONCE = 500
-_SMALL: dict[str, Any] = {
+SMALL: dict[str, Any] = {
     "name": "small",
     "dataset": {"name": "digits", "train_samples": 96},
     "objectives": [{"kind": "cross_entropy"}, {"kind": "policy_gradient"}],
@@ -28,11 +31,11 @@ _SMALL: dict[str, Any] = {
 }
 
 
-def do_an_experiment(settings: ServiceSettings) -> str:
-    """A small experiment, trained and evaluated in this process; returns its id."""
+def do_an_experiment(settings: ServiceSettings, spec: Mapping[str, Any] = SMALL) -> str:
+    """An experiment, trained and evaluated in this process; returns its id."""
     database = Database(settings.database_url)
     with database.writing() as session:
-        experiment, runs = experiments.create(session, ExperimentSpec.model_validate(_SMALL), None)
+        experiment, runs = experiments.create(session, ExperimentSpec.model_validate(spec), None)
         identifier = experiment.id
     for run in runs:
         for evaluation in _do(database, settings, "run", run):
@@ -56,39 +59,63 @@ def _do(database: Database, settings: ServiceSettings, kind: JobKind, job: str) 
     return []
 
 
-def copy_experiment(settings: ServiceSettings, experiment: str, copies: int) -> None:
+def copy_experiment(settings: ServiceSettings, experiment: str, copies: int) -> list[str]:
     """Store the experiment so many times more, with its runs, checkpoints, evaluations and all that they have recorded.
 
-    The files are shared. Every row that names one of its ids comes along, with new ids in their places.
+    Every row that names one of its ids comes along, with new ids in their places, in columns and in documents; so does
+    the digest of its checkpoints' weights, by which they count as other weights. The files are shared, and so are not
+    what those digests say. Returns the copies' ids in the order in which they were made.
     """
     database = Database(settings.database_url)
+    made: list[str] = []
     with database.reading() as session:
-        known = {experiment}
-        rows: dict[Table, list[dict[str, Any]]] = {}
-        # In the order in which they refer to one another.
-        for table in Base.metadata.sorted_tables:
-            found = [dict(row._mapping) for row in session.execute(select(table))]  # noqa: SLF001  # named so to be public
-            rows[table] = [
-                row for row in found if known.intersection(value for value in row.values() if isinstance(value, str))
-            ]
-            known |= {row["id"] for row in rows[table] if isinstance(row.get("id"), str)}
+        rows, known = _belonging(session, experiment)
+        weights = [row["sha256"] for row in rows[Checkpoint.__table__]]
     for start in range(0, copies, _AT_ONCE):
         with database.writing() as session:
-            renamed = [
-                {name: new_id(name.partition("_")[0]) for name in sorted(known)}
-                for _ in range(start, min(start + _AT_ONCE, copies))
-            ]
+            renamed = []
+            for _ in range(start, min(start + _AT_ONCE, copies)):
+                names = {name: new_id(name.partition("_")[0]) for name in known}
+                made.append(names[experiment])
+                renamed.append(names | {each: sha256(f"{made[-1]} {each}".encode()).hexdigest() for each in weights})
             for table, originals in rows.items():
                 if copied := list(_copied(originals, renamed)):
                     session.execute(insert(table), copied)
     database.close()
+    return made
 
 
-def _copied(originals: list[dict[str, Any]], renamed: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
-    for names in renamed:
-        for row in originals:
-            # A number is given anew by the database.
-            kept = {column: value for column, value in row.items() if column != "id" or isinstance(value, str)}
-            yield {
-                column: names.get(value, value) if isinstance(value, str) else value for column, value in kept.items()
+def _belonging(session: Session, experiment: str) -> tuple[dict[Table, list[dict[str, Any]]], list[str]]:
+    """What belongs to the experiment: its rows, by table in the order in which these refer to one another, and ids."""
+    known = {experiment}
+    rows: dict[Table, list[dict[str, Any]]] = {}
+    for table in Base.metadata.sorted_tables:
+        found = [dict(row._mapping) for row in session.execute(select(table))]  # noqa: SLF001  # named so to be public
+        rows[table] = [
+            row for row in found if known.intersection(value for value in row.values() if isinstance(value, str))
+        ]
+        known |= {row["id"] for row in rows[table] if isinstance(row.get("id"), str)}
+    return rows, sorted(known)
+
+
+def _copied(originals: Sequence[Mapping[str, Any]], renamed: Sequence[Mapping[str, str]]) -> Iterator[dict[str, Any]]:
+    for row in originals:
+        # A number is given anew by the database.
+        kept = {column: value for column, value in row.items() if column != "id" or isinstance(value, str)}
+        plain = [column for column, value in kept.items() if isinstance(value, str) and value in renamed[0]]
+        documents = {column: json.dumps(value) for column, value in kept.items() if isinstance(value, (dict, list))}
+        named = {column: [name for name in renamed[0] if name in text] for column, text in documents.items()}
+        for names in renamed:
+            changed = {column: names[kept[column]] for column in plain}
+            changed |= {
+                column: json.loads(_renamed(documents[column], known, names))
+                for column, known in named.items()
+                if known
             }
+            yield kept | changed
+
+
+def _renamed(text: str, known: Sequence[str], names: Mapping[str, str]) -> str:
+    for name in known:
+        text = text.replace(name, names[name])
+    return text
