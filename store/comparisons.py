@@ -1,11 +1,11 @@
 """What is compared across evaluations, read anew from their outcomes: the leaderboard and transfer matrices."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fractions import Fraction
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload
 
 from gauntlet.report.leaderboard import Candidate, Leaderboard, rank
 from gauntlet.report.transfers import TransferMatrix, Transferred, transfer_matrix
@@ -14,17 +14,17 @@ from gauntlet.results.finding import Finding
 from gauntlet.results.masking import MaskingVerdict
 from gauntlet.results.outcome import Accuracy, AttackOutcome
 from gauntlet.spec.attacks import GradientLoss, Norm, Transfer
-from store import checkpoints
+from store import checkpoints, placings
 from store.models import Checkpoint, Evaluation
+from store.placings import MOST_EVALUATIONS
 
-# Older outcomes are not looked at. Bounds what one request reads.
-MOST_EVALUATIONS = 5_000
 _AT_ONCE = 100
 
 
 def leaderboard(session: Session, *, attack: str | None, dataset: str | None, limit: int) -> Leaderboard:
     """Everything measured so far, like with like; of one kind of attack or one data set if it is named."""
-    return rank(list(_candidates(session, attack, dataset)), limit)
+    shown = placings.shown(session, attack=attack, dataset=dataset, limit=limit)
+    return rank(list(_candidates(session, attack, dataset, shown.evaluations)), limit, shown.counts)
 
 
 def transfers(
@@ -45,7 +45,7 @@ def transfers(
         checkpoints.get(session, identifier)
     cells: list[Transferred] = []
     against: dict[str, dict[str, Doubt]] = {}
-    for evaluation, checkpoint in _succeeded(session, checkpoint_ids):
+    for evaluation, checkpoint in _succeeded(session, Evaluation.checkpoint_id, checkpoint_ids):
         outcome = evaluation.outcome or {}
         cells += (
             cell
@@ -61,9 +61,11 @@ def transfers(
     return transfer_matrix(checkpoint_ids, cells, doubted)
 
 
-def _candidates(session: Session, attack: str | None, dataset: str | None) -> Iterator[Candidate]:
-    """Every evaluation: one that has nothing to be ranked may have found something against the weights."""
-    for evaluation, checkpoint in _succeeded(session):
+def _candidates(
+    session: Session, attack: str | None, dataset: str | None, evaluations: frozenset[str]
+) -> Iterator[Candidate]:
+    """Of these evaluations, newest first; one that has nothing to be ranked may have found something."""
+    for evaluation, checkpoint in _succeeded(session, Evaluation.id, evaluations):
         outcome = evaluation.outcome or {}
         masking, found_against = _against(outcome, checkpoint)
         yield Candidate(
@@ -98,17 +100,17 @@ def _attacked(outcome: dict[str, Any], kind: str | None) -> Iterator[AttackOutco
             yield AttackOutcome.model_validate(attack | {"confusion": None})
 
 
-def _succeeded(session: Session, targets: tuple[str, ...] | None = None) -> Iterator[tuple[Evaluation, Checkpoint]]:
-    """Evaluations with an outcome, newest first, and their checkpoints."""
+def _succeeded(
+    session: Session, column: InstrumentedAttribute[str], among: Collection[str]
+) -> Iterator[tuple[Evaluation, Checkpoint]]:
+    """Evaluations with an outcome whose column has one of the values, newest first, and their checkpoints."""
     query = (
         select(Evaluation, Checkpoint)
         .join(Checkpoint, Checkpoint.id == Evaluation.checkpoint_id)
         .options(joinedload(Checkpoint.run))
-        .where(Evaluation.status == "succeeded", Evaluation.outcome.is_not(None))
+        .where(Evaluation.status == "succeeded", Evaluation.outcome.is_not(None), column.in_(among))
         .order_by(Evaluation.id.desc())
         .limit(MOST_EVALUATIONS)
     )
-    if targets is not None:
-        query = query.where(Evaluation.checkpoint_id.in_(targets))
     with session.execute(query, execution_options={"yield_per": _AT_ONCE}) as found:
         yield from found

@@ -66,7 +66,7 @@ class Leaderboard(Resource):
     groups: tuple[LeaderboardGroup, ...]
 
 
-_MOST_GROUPS = 100
+MOST_GROUPS = 100
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,12 @@ class _Place:
     outcome: AttackOutcome
 
 
-def rank(candidates: Sequence[Candidate], limit: int) -> Leaderboard:
+def rank(candidates: Sequence[Candidate], limit: int, counts: Mapping[str, int] | None = None) -> Leaderboard:
     """Put the candidates into lists of at most `limit`; of several with the same weights the first one counts.
 
     What any of them found against the weights stands beside it all the same. At most 100 lists are shown, those with
-    the most checkpoints.
+    the most checkpoints. Where not all are here that were measured, `counts` says of each protocol to be shown how many
+    checkpoints it has.
     """
     groups: dict[str, dict[str, _Place]] = {}
     against: dict[str, list[Candidate]] = {}
@@ -102,12 +103,22 @@ def rank(candidates: Sequence[Candidate], limit: int) -> Leaderboard:
         for outcome in candidate.outcomes:
             group = groups.setdefault(outcome.protocol.id, {})
             group.setdefault(candidate.weights_sha256, _Place(candidate, outcome))
-    shown = [_group(list(group.values()), against, limit) for group in groups.values()]
+    if counts is None:
+        counts = {protocol: len(group) for protocol, group in groups.items()}
+    shown = [_group(list(groups[protocol].values()), against, limit, count) for protocol, count in counts.items()]
     longest_first = sorted(shown, key=lambda group: (-group.count, group.title))
-    return Leaderboard(groups=tuple(longest_first[:_MOST_GROUPS]))
+    return Leaderboard(groups=tuple(longest_first[:MOST_GROUPS]))
 
 
-def _group(places: Sequence[_Place], against: Mapping[str, Sequence[Candidate]], limit: int) -> LeaderboardGroup:
+def title_of(protocol: Protocol) -> str:
+    """What a list is called."""
+    assert protocol.attack is not None  # only accuracies under attack are ranked
+    return f"{protocol.dataset}, {attack_name(protocol.attack)}, {counted(protocol.n, 'image')}"
+
+
+def _group(
+    places: Sequence[_Place], against: Mapping[str, Sequence[Candidate]], limit: int, count: int
+) -> LeaderboardGroup:
     def order(place: _Place) -> tuple[float, float, str]:
         return -place.outcome.accuracy.value, -place.candidate.natural.value, place.candidate.checkpoint
 
@@ -131,8 +142,8 @@ def _group(places: Sequence[_Place], against: Mapping[str, Sequence[Candidate]],
     protocol, attack = places[0].outcome.protocol, places[0].outcome.attack
     return LeaderboardGroup(
         protocol=protocol,
-        title=f"{protocol.dataset}, {attack_name(attack)}, {counted(protocol.n, 'image')}",
-        count=len(places),
+        title=title_of(protocol),
+        count=count,
         entries=tuple(entries),
         references=_references(protocol.dataset, attack),
     )
