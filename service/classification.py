@@ -19,10 +19,21 @@ _MOST_MEMORY = 3 << 29
 # Reading a model and one pass of ResNet-18 over 256 × 256 pixels take 1 to 3 s of a core.
 _MOST_SECONDS = 60.0
 _FLOAT_BYTES = 4
+# 64 pictures of 32 × 32 pixels for the paper's CNN; 11 for ResNet-18, whose weights have 45 MB.
+_MOST_AT_ONCE = 64
+_MOST_VALUES_AT_ONCE = _MOST_AT_ONCE * 3 * 32 * 32
+_MOST_WEIGHTS_AT_ONCE = 512 << 20
 
 
 class NotClassified(Exception):
-    """What a checkpoint makes of a picture is no number, or takes too much; the text goes on after "What it makes"."""
+    """What a checkpoint makes of a picture is no number, or takes too much; the text goes on after "What it makes".
+
+    `position` is the picture's among those that were classified together, None where it may be any of them.
+    """
+
+    def __init__(self, told: str, position: int | None = None) -> None:
+        super().__init__(told)
+        self.position = position
 
 
 class TooSlow(NotClassified):
@@ -36,7 +47,15 @@ class Weights:
     checkpoint: str
     card: CheckpointCard
     sha256: str
+    bytes: int
     file: Path
+
+    @property
+    def at_once(self) -> int:
+        """How many pictures are classified in one pass: it takes seconds at most, and hundreds of MiB."""
+        channels, height, width = self.card.image_shape
+        fitting = min(_MOST_VALUES_AT_ONCE // (channels * height * width), _MOST_WEIGHTS_AT_ONCE // max(self.bytes, 1))
+        return max(1, min(fitting, _MOST_AT_ONCE))
 
 
 @dataclass(frozen=True)
@@ -55,25 +74,38 @@ class Classifier:
         self.process = Aside("classifying", most_memory=_MOST_MEMORY)
         self._turn = asyncio.Lock()
 
-    async def classify(self, seen: Seen, name: str, weights: Weights) -> Classification:
-        """What the checkpoint makes of a picture, which is of its model's shape.
+    async def classify(self, pictures: Sequence[Seen], names: Sequence[str], weights: Weights) -> list[Classification]:
+        """What the checkpoint makes of pictures, which are of its model's shape, in one pass.
 
         Raises:
             CheckpointInvalid: the file is missing or damaged.
-            NotClassified: the model answers this picture with infinity or NaN, or does not get through with it.
+            NotClassified: the model answers a picture with infinity or NaN, or does not get through with it.
             ServiceError: 503, the process does not answer.
         """
-        behind = [_FLOAT_BYTES * len(weights.card.classes)]
-        _, (found,) = await self._ask(_order(weights), seen.pixels, behind, _MOST_SECONDS)
-        ranked = _ranked(weights, found)
-        return Classification(
-            image=name,
-            checkpoint=weights.checkpoint,
-            label=ranked[0].label,
-            probability=ranked[0].probability,
-            probabilities=ranked,
-            remarks=seen.remarks,
-        )
+        try:
+            return await self._classify(pictures, names, weights)
+        except NotClassified as error:
+            if len(pictures) == 1:
+                error.position = 0
+            if error.position is not None:
+                raise
+        found: list[Classification] = []
+        for seen, name in zip(pictures, names, strict=True):
+            try:
+                found += await self._classify([seen], [name], weights)
+            except NotClassified as error:
+                error.position = len(found)
+                raise
+        return found
+
+    async def _classify(self, pictures: Sequence[Seen], names: Sequence[str], weights: Weights) -> list[Classification]:
+        size = _FLOAT_BYTES * len(weights.card.classes)
+        content = b"".join(seen.pixels for seen in pictures)
+        _, (found,) = await self._ask(_order(weights), content, [size * len(pictures)], _MOST_SECONDS)
+        return [
+            _classified(seen, name, weights, found[size * position : size * (position + 1)])
+            for position, (seen, name) in enumerate(zip(pictures, names, strict=True))
+        ]
 
     async def attack(self, seen: Seen, weights: Weights, attack: AnyAttack, label: str, *, seconds: float) -> Attacked:
         """The picture attacked on these weights, away from the class `label`; it may compute for so long.
@@ -112,12 +144,26 @@ class Classifier:
                     raise TooSlow("takes too long to compute") from end
                 raise NotClassified("could not be computed") from end
         if "refused" in answer:
-            raise (CheckpointInvalid if answer.get("damaged") else NotClassified)(answer["refused"])
+            if answer.get("damaged"):
+                raise CheckpointInvalid(answer["refused"])
+            raise NotClassified(answer["refused"], answer.get("position"))
         return answer, found
 
 
 def _order(weights: Weights) -> dict[str, Any]:
     return {"file": str(weights.file), "sha256": weights.sha256}
+
+
+def _classified(seen: Seen, name: str, weights: Weights, found: bytes) -> Classification:
+    ranked = _ranked(weights, found)
+    return Classification(
+        image=name,
+        checkpoint=weights.checkpoint,
+        label=ranked[0].label,
+        probability=ranked[0].probability,
+        probabilities=ranked,
+        remarks=seen.remarks,
+    )
 
 
 def _ranked(weights: Weights, found: bytes) -> tuple[ClassProbability, ...]:

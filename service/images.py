@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import NamedTuple
 
 from starlette.datastructures import UploadFile
@@ -15,6 +16,10 @@ from service.errors import UploadRejected
 # Measured of 64 million pixels: 150 to 370 MB for most kinds, 490 for a progressive JPEG of full colour resolution, 520
 # for a TIFF in one strip; of phones' photographs of 50 million pixels 170, progressive 240.
 _MOST_MEMORY = 640 << 20
+
+# Small files go to the process together: to hand over one takes as long as to decode it.
+_SMALL = 8 << 10
+_AT_ONCE = 64
 
 
 class ModelInput(NamedTuple):
@@ -50,33 +55,77 @@ class Decoder:
     async def decode(self, uploads: Sequence[UploadFile], forms: Sequence[ModelInput]) -> list[dict[ModelInput, Seen]]:
         """Each picture as models that take these forms see it. All together may compute for `most_seconds`.
 
-        A picture is through before the next is read. If this is cancelled, the process is ended.
+        A picture is through before the next is decoded. If this is cancelled, the process is ended.
 
         Raises:
             UploadRejected: 415 if a file is in no format that is taken, 422 if it cannot be used; it names the file.
             ServiceError: 503, the process does not answer.
         """
-        seen = []
-        left = self._most_seconds
-        sizes = [form.channels * form.height * form.width for form in forms]
-        for position, upload in enumerate(uploads):
-            name, pointer = name_of(upload), f"/image/{position}"
-            order = {"forms": forms, "most_pixels": self._most_pixels}
+        seen: list[dict[ModelInput, Seen]] = []
+        time = _Time(self._most_seconds)
+        while len(seen) < len(uploads):
+            together = _together(uploads[len(seen) :])
             try:
-                answer, pixels = await self.process.ask(order, seconds=left, content=upload, behind=sizes)
-            except Ended as end:
-                raise UploadRejected(422, pointer, name, self._why(end)) from end
-            if "refused" in answer:
-                raise UploadRejected(415 if answer.get("unknown") else 422, pointer, name, answer["refused"])
-            left -= answer["seconds"]
-            pairs = zip(forms, pixels, answer["remarks"], strict=True)
-            seen.append({form: Seen(found, tuple(remarks)) for form, found, remarks in pairs})
+                seen += await self._decode(together, forms, time, len(seen))
+            except _OneOfThem:
+                for upload in together:
+                    await upload.seek(0)
+                    seen += await self._decode([upload], forms, time, len(seen))
         return seen
+
+    async def _decode(
+        self, uploads: Sequence[UploadFile], forms: Sequence[ModelInput], time: "_Time", position: int
+    ) -> list[dict[ModelInput, Seen]]:
+        """Pictures that the process is given together; the first of them is at that position in the request.
+
+        Raises:
+            UploadRejected, ServiceError: as above.
+            _OneOfThem: something is wrong with one of several, and it is not known with which.
+        """
+        one = len(uploads) == 1
+        content = uploads[0] if one else b"".join([await upload.read() for upload in uploads])
+        order = {"forms": forms, "most_pixels": self._most_pixels, "sizes": [upload.size for upload in uploads]}
+        behind = [form.channels * form.height * form.width for form in forms] * len(uploads)
+        try:
+            answer, pixels = await self.process.ask(order, seconds=time.left, content=content, behind=behind)
+        except Ended as end:
+            if not (one or end.late):
+                raise _OneOfThem from end
+            raise UploadRejected(422, f"/image/{position}", name_of(uploads[0]), self._why(end)) from end
+        if "refused" in answer:
+            if not one and "position" not in answer:
+                raise _OneOfThem
+            bad = answer.get("position", 0)
+            status = 415 if answer.get("unknown") else 422
+            raise UploadRejected(status, f"/image/{position + bad}", name_of(uploads[bad]), answer["refused"])
+        time.left -= answer["seconds"]
+        each = iter(pixels)
+        return [
+            {form: Seen(next(each), tuple(of_form)) for form, of_form in zip(forms, remarks, strict=True)}
+            for remarks in answer["remarks"]
+        ]
 
     def _why(self, end: Ended) -> str:
         if end.late:
             return f"The request's pictures take more than {self._most_seconds:g} s of a processor to decode."
         return "The picture is damaged: what decodes it broke down."
+
+
+class _OneOfThem(Exception):
+    """They must be decoded one by one to know which it is."""
+
+
+@dataclass
+class _Time:
+    """How long the pictures of a request may still compute."""
+
+    left: float
+
+
+def _together(uploads: Sequence[UploadFile]) -> Sequence[UploadFile]:
+    """The first of them, with those after it that are as small."""
+    small = takewhile(lambda upload: (upload.size or 0) <= _SMALL, uploads[:_AT_ONCE])
+    return list(small) or uploads[:1]
 
 
 def name_of(upload: UploadFile) -> str:

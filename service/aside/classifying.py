@@ -1,7 +1,8 @@
 """`python -m service.aside.classifying`: the process that computes what models make of pictures. Loads torch.
 
-An order is a picture's pixels, uint8 [channels, height, width], with the "file" of a checkpoint and its "sha256". The
-answer is empty, and behind it is the probability of each class, float32; or it is refused, "damaged" where the file is.
+An order is pictures' pixels, uint8 [n, channels, height, width], with the "file" of a checkpoint and its "sha256". The
+answer is empty, and behind it are the probabilities of the classes, float32 [n, classes]; or it is refused, "damaged"
+where the file is, or for the picture at "position".
 With an "attack" it is of the picture under attack, whose pixels come behind it too; with a "dataset" no model is asked
 (`service.aside.attacking`).
 """
@@ -35,7 +36,7 @@ class Models:
         self._models: OrderedDict[str, LoadedModel] = OrderedDict()
 
     def answer(self, order: Mapping[str, Any], pixels: bytes) -> Answer:
-        """What the checkpoint makes of a picture, which is of its model's shape."""
+        """What the checkpoint makes of pictures, which are of its model's shape."""
         if "dataset" in order:
             return find_image(order)
         try:
@@ -63,12 +64,13 @@ class Models:
 
 
 def _classify(loaded: LoadedModel, pixels: bytes) -> Answer:
-    images = torch.frombuffer(bytearray(pixels), dtype=torch.uint8).reshape(1, *loaded.card.image_shape)
+    images = torch.frombuffer(bytearray(pixels), dtype=torch.uint8).reshape(-1, *loaded.card.image_shape)
     with torch.inference_mode():
-        logits = loaded.model(to_unit(images))[0]
-    if not logits.isfinite().all():
-        return {"refused": "is infinite or not a number"}, ()
-    return {}, [logits.softmax(dim=0).numpy().tobytes()]
+        logits = loaded.model(to_unit(images))
+    finite = logits.isfinite().all(dim=1).tolist()
+    if not all(finite):
+        return {"refused": "is infinite or not a number", "position": finite.index(False)}, ()
+    return {}, [logits.softmax(dim=1).numpy().tobytes()]
 
 
 def _size(loaded: LoadedModel) -> int:

@@ -1,7 +1,8 @@
 """`python -m service.aside.decoding`: the process that decodes uploaded pictures, for `service.images`. Loads no torch.
 
-An order is a picture's file, with "forms" and "most_pixels". The answer has "remarks", and behind it the pixels,
-uint8 [channels, height, width] for each form; or it is refused, "unknown" where the file is in no format that we take.
+An order is one or more pictures' files, with "forms", "most_pixels" and the files' "sizes". The answer has the
+"remarks" of each picture for each form, and behind it in the same order the pixels, uint8 [channels, height, width];
+or it is refused for the picture at "position", "unknown" where the file is in no format that we take.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,12 +15,19 @@ from service.aside.bounds import Answer, serve
 
 
 def decode(order: Mapping[str, Any], content: bytes) -> Answer:
-    """The picture as models see it."""
-    try:
-        picture = read_picture(content, most_pixels=order["most_pixels"])
-        pixels, remarks = _fitted(picture, order["forms"])
-    except PictureUnreadable as error:
-        return {"refused": str(error), "unknown": isinstance(error, PictureFormatRefused)}, ()
+    """The pictures as models see them."""
+    pixels: list[bytes] = []
+    remarks: list[list[Sequence[str]]] = []
+    files = memoryview(content)
+    for position, size in enumerate(order["sizes"]):
+        file, files = files[:size], files[size:]
+        try:
+            of_shapes, told = _fitted(read_picture(bytes(file), most_pixels=order["most_pixels"]), order["forms"])
+        except PictureUnreadable as error:
+            unknown = isinstance(error, PictureFormatRefused)
+            return {"refused": str(error), "unknown": unknown, "position": position}, ()
+        pixels += of_shapes
+        remarks.append(told)
     return {"remarks": remarks}, pixels
 
 

@@ -33,6 +33,8 @@ router = APIRouter(prefix="/v1/classifications", tags=["classifications"], route
 _MOST_CHECKPOINTS = 8
 # Measured: an answer of so many takes 70 MB to put together and write.
 _MOST_PROBABILITIES = 100_000
+# What is decoded is kept until the answer is written: 16 pictures for eight models of the largest size.
+_MOST_VALUES = 32 << 20
 
 # One request is worked on at a time in the whole process, so that many uploads at once cannot fill the memory; a few
 # wait for their turn.
@@ -53,7 +55,7 @@ def _no_checkpoint_twice(identifiers: list[str]) -> list[str]:
     responses={**NAMES_CHECKPOINTS, **NEEDS_WEIGHTS},
 )
 async def classify(
-    image: Annotated[list[UploadFile], File(min_length=1, max_length=16, description=f"{FORMATS_IN_WORDS}.")],
+    image: Annotated[list[UploadFile], File(min_length=1, max_length=64, description=f"{FORMATS_IN_WORDS}.")],
     checkpoint: Annotated[
         list[str],
         AfterValidator(_no_checkpoint_twice),
@@ -76,19 +78,22 @@ async def classify(
     chosen = await run_in_threadpool(_chosen, database, settings, checkpoint, len(image), plan)
     seen = await decoder.decode(image, list(dict.fromkeys(ModelInput.of(each.card) for each in chosen)))
     time = TimeLeft(settings.max_attack_s)
-    # One model after the other, so that each is read once, however few of them fit into memory. Each picture is a step
-    # of its own, after which the work ends if nobody waits for it.
+    # One model after the other, so that each is read once, however few of them fit into memory. Some pictures, or each
+    # under attack, are a step of their own, after which the work ends if nobody waits for it.
     by_checkpoint: list[list[Classification]] = []
+    names = [name_of(upload) for upload in image]
     for weights in chosen:
-        by_checkpoint.append([])
-        for upload, forms in zip(image, seen, strict=True):
-            pointer = f"/image/{len(by_checkpoint[-1])}"
-            picture = forms[ModelInput.of(weights.card)]
-            with _told(weights.checkpoint, name_of(upload), pointer):
-                one = await classifier.classify(picture, name_of(upload), weights)
-                if plan is not None:
-                    one = await under_attack(classifier, plan, one, picture, weights, time)
-            by_checkpoint[-1].append(one)
+        pictures = [forms[ModelInput.of(weights.card)] for forms in seen]
+        found: list[Classification] = []
+        while (start := len(found)) < len(pictures):
+            some = slice(start, start + weights.at_once)
+            with _told(weights.checkpoint, names[some], start):
+                found += await classifier.classify(pictures[some], names[some], weights)
+        if plan is not None:
+            for position, picture in enumerate(pictures):
+                with _told(weights.checkpoint, names[position : position + 1], position):
+                    found[position] = await under_attack(classifier, plan, found[position], picture, weights, time)
+        by_checkpoint.append(found)
     by_image = [one for of_image in zip(*by_checkpoint, strict=True) for one in of_image]
     return await run_in_threadpool(_written, by_image)
 
@@ -103,17 +108,22 @@ def _chosen(
     with database.reading() as session:
         rows = [checkpoints.get(session, identifier) for identifier in identifiers]
         cards = [checkpoints.card_of(row) for row in rows]
-        _require_a_short_answer(pictures, cards)
+        _require_bounded(pictures, cards)
         if plan is not None:
             require_bounded(plan, cards, pictures, _MOST_PROBABILITIES)
         require_weights(session, settings.storage, [(identifier, "/checkpoint") for identifier in identifiers])
     return [
-        Weights(row.id, card, row.sha256, checkpoints.file_of(row, settings.storage))
+        Weights(row.id, card, row.sha256, row.bytes, checkpoints.file_of(row, settings.storage))
         for row, card in zip(rows, cards, strict=True)
     ]
 
 
-def _require_a_short_answer(pictures: int, cards: Sequence[CheckpointCard]) -> None:
+def _require_bounded(pictures: int, cards: Sequence[CheckpointCard]) -> None:
+    forms = {ModelInput.of(card) for card in cards}
+    values = pictures * sum(form.channels * form.height * form.width for form in forms)
+    if values > _MOST_VALUES:
+        detail = f"The pictures would have more than {_MOST_VALUES} values for these checkpoints; send fewer images."
+        raise ServiceError(422, "invalid-request", detail, [ProblemError(pointer="/image", message=detail)])
     probabilities = pictures * sum(len(card.classes) for card in cards)
     if probabilities > _MOST_PROBABILITIES:
         detail = (
@@ -123,17 +133,18 @@ def _require_a_short_answer(pictures: int, cards: Sequence[CheckpointCard]) -> N
 
 
 @contextmanager
-def _told(checkpoint: str, name: str, pointer: str) -> Iterator[None]:
-    """Tell what keeps a picture from being classified."""
+def _told(checkpoint: str, names: Sequence[str], start: int) -> Iterator[None]:
+    """Tell what keeps one of these pictures from being classified, the first of which is at `start` in the request."""
     try:
         yield
     except CheckpointInvalid as error:
         fault = ProblemError(pointer="/checkpoint", message=str(error))
         raise ServiceError(409, "weights-missing", str(error), [fault]) from error
     except NotClassified as error:
+        position = error.position or 0
         told = f"What the checkpoint {checkpoint} makes of this picture {error}."
-        fault = ProblemError(pointer=pointer, message=told)
-        raise ServiceError(422, "output-not-finite", f"{name}: {told}", [fault]) from error
+        fault = ProblemError(pointer=f"/image/{start + position}", message=told)
+        raise ServiceError(422, "output-not-finite", f"{names[position]}: {told}", [fault]) from error
 
 
 def _written(seen: Sequence[Classification]) -> Response:

@@ -25,6 +25,7 @@ from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import Digits
 from service.app import create_app
+from service.aside.processes import Aside
 from service.routes import classifications
 from service.settings import ServiceSettings
 from store.database import Database
@@ -282,6 +283,37 @@ def test_a_picture_that_overflows_a_model_is_refused(api: TestClient, digit: Ima
     answer = post(api, [sent.json()["id"]], encoded(digit), encoded(Image.new("L", (16, 16), 255)))
     assert (answer.status_code, answer.json()["type"]) == (422, "urn:gauntlet:problem:output-not-finite"), answer.text
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/image/1"]
+
+
+def test_a_batch_is_one_order_to_each_process(
+    api: TestClient, checkpoints: list[str], digit: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixty-four pictures are decoded together and classified in one pass, each as it is by itself."""
+    pictures = [encoded(digit.rotate(5 * number)) for number in range(64)]
+    alone = [probabilities(post(api, checkpoints[:1], pictures[number])) for number in (0, 9, 63)]
+    asked: list[int] = []
+    ask = Aside.ask
+
+    def counted(process: Aside, order: Any, **how: Any) -> Any:
+        asked.append(len(how["behind"]))
+        return ask(process, order, **how)
+
+    monkeypatch.setattr(Aside, "ask", counted)
+    answer = post(api, checkpoints[:1], *pictures)
+    assert answer.status_code == 200, answer.text
+    assert asked == [64, 1]
+    seen = [{each["label"]: each["probability"] for each in item["probabilities"]} for item in answer.json()["data"]]
+    assert len(seen) == 64
+    assert [seen[number] for number in (0, 9, 63)] == [pytest.approx(one, abs=1e-6) for one in alone]
+    assert post(api, checkpoints[:1], *pictures, pictures[0]).status_code == 422
+
+
+def test_one_bad_picture_among_many_is_named(api: TestClient, checkpoints: list[str], digit: Image.Image) -> None:
+    """Whether it is in no format or broken, the pointer leads to it."""
+    good = encoded(digit)
+    for bad, status in ((b"no picture", 415), (good[:-30], 422)):
+        answer = post(api, checkpoints[:1], *[good] * 20, bad, good)
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (status, "/image/20"), answer.text
 
 
 def test_an_unknown_checkpoint_is_not_found(api: TestClient, digit: Image.Image) -> None:

@@ -3,15 +3,17 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from starlette.datastructures import UploadFile
 
+from service.aside.processes import Ended
 from service.errors import ServiceError, UploadRejected
 from service.images import Decoder, ModelInput, Seen
 from tests.pictures import encoded, png
@@ -216,5 +218,28 @@ def test_it_ends_when_nobody_waits() -> None:
             await asking
         assert is_gone(process)
         await require_well(decoder, process)
+
+    decode(test)
+
+
+def test_of_pictures_decoded_together_the_one_that_breaks_the_process_is_named() -> None:
+    """Where the process ends at one of several, they are decoded one by one to find it."""
+
+    async def test(decoder: Decoder) -> None:
+        ask = decoder.process.ask
+        orders: list[int] = []
+
+        async def breaking(order: Mapping[str, Any], **how: Any) -> Any:
+            orders.append(len(order["sizes"]))
+            content = how["content"]
+            if b"breaks" in (content if isinstance(content, bytes) else content.file.getvalue()):
+                raise Ended(late=False)
+            return await ask(order, **how)
+
+        decoder.process.ask = breaking  # type: ignore[method-assign]  # no picture is known that would
+        with pytest.raises(UploadRejected, match=r"bad\.png") as refused:
+            await decoder.decode([six(), six(), upload(b"breaks", "bad.png"), six()], [AS_IT_IS])
+        assert [error.pointer for error in refused.value.errors] == ["/image/2"]
+        assert orders == [4, 1, 1, 1]
 
     decode(test)
