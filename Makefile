@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install install-dev demo up test lint fuzz bench reproduce claim client lock help
+.PHONY: install install-dev demo up test lint fuzz load bench reproduce claim client lock help
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -31,6 +31,13 @@ lint: install-dev ## Check style, types and the boundaries between packages
 
 fuzz: install-dev ## Send the API 12,000 generated requests by two callers (two minutes)
 	$(BIN)/python -m benchmarks.fuzz --out benchmarks/results/fuzz.json
+
+load: install-dev ## Measure the API under load, and pictures beside MLflow's model server (15 minutes; the machine must be idle)
+	$(PYTHON) -m venv build/mlflow
+	build/mlflow/bin/pip install --quiet --requirement benchmarks/mlflow-requirements.txt
+	# Its own libraries first, and our torch behind them.
+	$(BIN)/python -c "import site; print(site.getsitepackages()[0])" > "$$(build/mlflow/bin/python -c 'import site; print(site.getsitepackages()[0])')/torch.pth"
+	$(BIN)/python -m benchmarks.load --mlflow build/mlflow/bin/python --out benchmarks/results/load.json
 
 bench: install-dev ## Measure speed beside a naive loop, torchattacks and ART (twenty minutes; the machine must be idle)
 	$(BIN)/pip install --quiet --no-deps --requirement benchmarks/requirements.txt

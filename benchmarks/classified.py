@@ -168,7 +168,9 @@ def _mlflow(python: Path, model: torch.nn.Module, folder: Path) -> Iterator[Call
 
                 def ask() -> list[int]:
                     answer = http.post("/invocations", content=content, headers={"Content-Type": "application/json"})
-                    logits = answer.raise_for_status().json()["predictions"]
+                    if answer.is_error:
+                        raise RuntimeError(answer.text)
+                    logits = answer.json()["predictions"]
                     return [max(range(_CLASSES), key=row.__getitem__) for row in logits]
 
                 return ask
@@ -180,12 +182,15 @@ def _mlflow(python: Path, model: torch.nn.Module, folder: Path) -> Iterator[Call
 
 
 # In the environment of MLflow, which has its own libraries and our torch.
+# Numbers in JSON are read as float64, unless the model's signature says otherwise.
 _SAVE = """
-import sys, mlflow, torch
+import sys, mlflow, numpy, torch
 from benchmarks.peers import plain_cnn
 model = plain_cnn()
 model.load_state_dict(torch.load(sys.argv[1]))
-mlflow.pytorch.save_model(model.eval(), sys.argv[2], serialization_format="pickle")
+images, logits = numpy.zeros((2, 3, 32, 32), numpy.float32), numpy.zeros((2, 10), numpy.float32)
+signature = mlflow.models.infer_signature(images, logits)
+mlflow.pytorch.save_model(model.eval(), sys.argv[2], serialization_format="pickle", signature=signature)
 """
 
 

@@ -13,7 +13,7 @@ stream         1,000 streams of all events, open beside the 200 pollers of `stat
                half second and another trains: from the writing of an event's row until the last stream has read it.
 lookups        lists, leaderboard and JSON report with 10 and with 10,000 experiments, each request once a round to
                either service in turn; the ratio is the median of the rounds' own.
-report         the HTML report of 10 runs and 2 objectives, of copies that are asked for once each, so made anew;
+report         the HTML report of 6 runs and 2 objectives, of copies that are asked for once each, so made anew;
                beside a run that trains.
 classifying    one picture of 32 × 32 pixels, and 64 in one request, for the paper's network: `benchmarks.classified`.
 """

@@ -1,12 +1,11 @@
 """A database with something in it: an experiment that a worker's own code did, and as many more like it as wanted."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
 import torch
-from sqlalchemy import Table, insert, select
+from sqlalchemy import Table, column, insert, select, table, text
 from sqlalchemy.orm import Session
 
 from gauntlet.spec.experiment import ExperimentSpec
@@ -78,9 +77,11 @@ def copy_experiment(settings: ServiceSettings, experiment: str, copies: int) -> 
                 names = {name: new_id(name.partition("_")[0]) for name in known}
                 made.append(names[experiment])
                 renamed.append(names | {each: sha256(f"{made[-1]} {each}".encode()).hexdigest() for each in weights})
-            for table, originals in rows.items():
-                if copied := list(_copied(originals, renamed)):
-                    session.execute(insert(table), copied)
+            for each, originals in rows.items():
+                # Without its types, so that documents stay the text that they are.
+                plain = table(each.name, *(column(of.name) for of in each.columns))
+                for copied in _copied(originals, renamed):
+                    session.execute(insert(plain), copied)
     database.close()
     return made
 
@@ -89,33 +90,29 @@ def _belonging(session: Session, experiment: str) -> tuple[dict[Table, list[dict
     """What belongs to the experiment: its rows, by table in the order in which these refer to one another, and ids."""
     known = {experiment}
     rows: dict[Table, list[dict[str, Any]]] = {}
-    for table in Base.metadata.sorted_tables:
-        found = [dict(row._mapping) for row in session.execute(select(table))]  # noqa: SLF001  # named so to be public
-        rows[table] = [
+    for each in Base.metadata.sorted_tables:
+        # As the database has them: documents are text.
+        found = [dict(row) for row in session.execute(select(text("*")).select_from(each)).mappings()]
+        rows[each] = [
             row for row in found if known.intersection(value for value in row.values() if isinstance(value, str))
         ]
-        known |= {row["id"] for row in rows[table] if isinstance(row.get("id"), str)}
+        known |= {row["id"] for row in rows[each] if isinstance(row.get("id"), str)}
     return rows, sorted(known)
 
 
-def _copied(originals: Sequence[Mapping[str, Any]], renamed: Sequence[Mapping[str, str]]) -> Iterator[dict[str, Any]]:
+def _copied(
+    originals: Sequence[Mapping[str, Any]], renamed: Sequence[Mapping[str, str]]
+) -> Iterator[list[dict[str, Any]]]:
+    """The copies of each row, with other names wherever one stands."""
     for row in originals:
         # A number is given anew by the database.
-        kept = {column: value for column, value in row.items() if column != "id" or isinstance(value, str)}
-        plain = [column for column, value in kept.items() if isinstance(value, str) and value in renamed[0]]
-        documents = {column: json.dumps(value) for column, value in kept.items() if isinstance(value, (dict, list))}
-        named = {column: [name for name in renamed[0] if name in text] for column, text in documents.items()}
-        for names in renamed:
-            changed = {column: names[kept[column]] for column in plain}
-            changed |= {
-                column: json.loads(_renamed(documents[column], known, names))
-                for column, known in named.items()
-                if known
-            }
-            yield kept | changed
+        kept = {key: None if key == "id" and isinstance(value, int) else value for key, value in row.items()}
+        texts = {key: value for key, value in kept.items() if isinstance(value, str)}
+        named = {key: [name for name in renamed[0] if name in value] for key, value in texts.items()}
+        yield [kept | {key: _renamed(texts[key], known, names) for key, known in named.items()} for names in renamed]
 
 
-def _renamed(text: str, known: Sequence[str], names: Mapping[str, str]) -> str:
+def _renamed(value: str, known: Sequence[str], names: Mapping[str, str]) -> str:
     for name in known:
-        text = text.replace(name, names[name])
-    return text
+        value = value.replace(name, names[name])
+    return value
