@@ -50,11 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
 
     watching = options.runs, options.pollers
+    few, many = options.experiments
     sections: dict[str, Callable[[], dict[str, Any]]] = {
         "status": lambda: measure_polling(*watching, options.seconds, options.every, tags=False),
         "not_modified": lambda: measure_polling(*watching, options.seconds, options.every, tags=True),
         "stream": lambda: measure_streaming(*watching, options.listeners, options.seconds, options.every),
-        "lookups": lambda: measure_lookups(*options.experiments, options.rounds),
+        "lookups": lambda: measure_lookups(few, many, options.rounds),
         "report": lambda: measure_report(options.reports),
         "classifying": lambda: measure_classifying(options.seconds / 5, options.mlflow),
     }

@@ -69,7 +69,7 @@ def copy_experiment(settings: ServiceSettings, experiment: str, copies: int) -> 
     made: list[str] = []
     with database.reading() as session:
         rows, known = _belonging(session, experiment)
-        weights = [row["sha256"] for row in rows[Checkpoint.__table__]]
+        weights = [row["sha256"] for row in rows[Base.metadata.tables[Checkpoint.__tablename__]]]
     for start in range(0, copies, _AT_ONCE):
         with database.writing() as session:
             renamed = []
