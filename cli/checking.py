@@ -52,6 +52,8 @@ def check(
 def _look(fields: dict[str, Any], settings: StoreSettings, data_root: Path | None) -> Check:
     try:
         asked = ExperimentRequest.model_validate(fields).spec()
+        # So that a sweep's values are looked at, too.
+        asked.planned()
     except ValidationError as error:
         told = [
             ProblemError(pointer=each.pointer, message=each.message)

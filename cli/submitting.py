@@ -17,6 +17,7 @@ from cli.watched import duration
 from gauntlet.resources import Check
 from gauntlet.spec.files import SpecFile
 from gauntlet.spec.requests import ExperimentRequest
+from gauntlet.spec.sweeps import in_words
 
 _GIBIBYTE = 1 << 30
 
@@ -78,7 +79,9 @@ def _tell(found: Check, file: SpecFile, within: str, *, as_json: bool) -> None:
 
 def _what_it_takes(found: Check) -> Iterator[str]:
     if found.runs:
-        yield f"Runs: {len(found.runs)}."
+        trials = dict.fromkeys(in_words(run.values) for run in found.runs if run.values)
+        yield f"Runs: {len(found.runs)}" + (f", of {len(trials)} trials." if trials else ".")
+        yield from (f"  {trial}" for trial in trials)
     for estimate in found.estimates:
         times = (("training", estimate.training_seconds), ("attacks", estimate.evaluation_seconds))
         told = [f"{what} {duration(seconds)}" for what, seconds in times if seconds is not None]

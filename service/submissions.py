@@ -24,8 +24,19 @@ def specified(session: Session, request: ExperimentRequest | LikeRequest) -> Exp
     """The spec that is asked for.
 
     Raises:
-        ServiceError: 422, it is asked for as another with changes, and there is no such one or it comes to no spec.
+        ServiceError: 422, it is asked for as another with changes, and there is no such one or it comes to no spec; or
+            values of its sweep come to none.
     """
+    spec = _spec_of(session, request)
+    if spec.sweep is not None:
+        try:
+            spec.planned()
+        except ValidationError as error:
+            raise invalid_fields(problem_errors(error.errors(include_url=False), ExperimentSpec)) from error
+    return spec
+
+
+def _spec_of(session: Session, request: ExperimentRequest | LikeRequest) -> ExperimentSpec:
     if isinstance(request, ExperimentRequest):
         return request.spec()
     try:
@@ -66,7 +77,10 @@ def check(database: Database, settings: ServiceSettings, fields: Mapping[str, An
             remarks=tuple(remarks(spec, found, cards)),
             dataset=found,
             spec=spec,
-            runs=tuple(PlannedRun(objective=label, seed=run.seed) for label, run in spec.runs()),
+            runs=tuple(
+                PlannedRun(objective=label, seed=run.seed, values={} if trial is None else trial.values)
+                for label, run, trial in spec.planned()
+            ),
             estimates=estimates.of_time(session, spec, found),
             checkpoint_bytes=estimates.of_disk(session, spec),
         )

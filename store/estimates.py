@@ -3,7 +3,7 @@
 Only the newest jobs are looked at, and of them those that computed alike. What nobody measured is not guessed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import func, select
@@ -35,19 +35,23 @@ def of_time(session: Session, spec: ExperimentSpec, found: DatasetDescription | 
         found: the data set, without which nothing is known of how long training takes.
     """
     runs, evaluations = _runs(session), _evaluations(session, spec)
-    trained = [_training_paces(runs, run) for run in _one_of_each_objective(spec)]
+    wanted = _without_seeds(spec)
+    # All that each of them is trained on, at the pace of one image.
+    trained = [
+        {device: pace * len(spec.seeds) * run.training.epochs for device, pace in _training_paces(runs, run).items()}
+        for run in wanted
+    ]
     attacked = [_attack_paces(evaluations, attack) for attack in (None, *spec.evaluation.attacks)]
     devices = dict.fromkeys(device for paces in (*trained, *attacked) for device in paces)
     images = _training_images(spec, found)
     test_images = spec.evaluation.samples
     if found is not None and found.test is not None:
         test_images = min(test_images, found.test.images)
-    shown = len(spec.seeds) * spec.training.epochs * images if images is not None else None
-    evaluated = len(spec.objectives) * len(spec.seeds) * len(spec.evaluation.select) * test_images
+    evaluated = len(wanted) * len(spec.seeds) * len(spec.evaluation.select) * test_images
     return tuple(
         Estimate(
             device=device,
-            training_seconds=None if shown is None else _total(trained, device, shown),
+            training_seconds=None if images is None else _total(trained, device, images),
             evaluation_seconds=_total(attacked, device, evaluated),
         )
         for device in devices
@@ -57,11 +61,11 @@ def of_time(session: Session, spec: ExperimentSpec, found: DatasetDescription | 
 def of_disk(session: Session, spec: ExperimentSpec) -> int | None:
     """What its checkpoints would take, by the newest one of the same network; None where there is none."""
     query = select(Checkpoint.card, Checkpoint.bytes).order_by(Checkpoint.id.desc()).limit(_NEWEST)
-    training = spec.training
+    training, trials = spec.training, 1 if spec.sweep is None else spec.sweep.most_trials
     kept = sum(training.keeps(epoch) for epoch in range(1, training.epochs + 1))
     for card, size in session.execute(query):
         if _network_of(CheckpointCard.model_validate(card)) == (spec.architecture, spec.dataset.image_shape):
-            return kept * len(spec.objectives) * len(spec.seeds) * int(size)
+            return kept * trials * len(spec.objectives) * len(spec.seeds) * int(size)
     return None
 
 
@@ -71,9 +75,8 @@ def _total(paces: Sequence[Mapping[str, float]], device: str, images: int) -> fl
     return images * sum(each[device] for each in paces)
 
 
-def _one_of_each_objective(spec: ExperimentSpec) -> Iterator[RunSpec]:
-    for _, run in spec.runs()[:: len(spec.seeds)]:
-        yield run
+def _without_seeds(spec: ExperimentSpec) -> list[RunSpec]:
+    return [run for _, run in spec.runs()[:: len(spec.seeds)]]
 
 
 def _training_images(spec: ExperimentSpec, found: DatasetDescription | None) -> int | None:

@@ -29,6 +29,7 @@ from store.times import as_datetime
 
 # What the runs of an experiment differ in.
 _OWN = {"objective", "seed"}
+_OWN_OF_TRIALS = _OWN | {"architecture", "adversary", "training", "dataset"}
 
 
 class Standing(NamedTuple):
@@ -102,9 +103,10 @@ def create(
     session.add(experiment)
     session.flush()
     annotations.label(session, experiment, labels)
-    expanded = spec.runs()
+    expanded = spec.planned()
     # Written once for all of them: the rest of a run may hold a hundred attacks.
-    shared = expanded[0][1].model_dump(mode="json", exclude=_OWN)
+    own = _OWN if spec.sweep is None else _OWN_OF_TRIALS
+    shared = expanded[0].run.model_dump(mode="json", exclude=own)
     runs = [
         Run(
             id=new_id("run"),
@@ -113,11 +115,12 @@ def create(
             priority=experiment.priority,
             experiment_id=experiment.id,
             ordinal=ordinal,
-            objective=label,
-            seed=run.seed,
-            spec=shared | run.model_dump(mode="json", include=_OWN),
+            objective=planned.label,
+            seed=planned.run.seed,
+            spec=shared | planned.run.model_dump(mode="json", include=own),
+            trial=None if planned.trial is None else planned.trial.model_dump(mode="json"),
         )
-        for ordinal, (label, run) in enumerate(expanded)
+        for ordinal, planned in enumerate(expanded)
     ]
     session.add_all(runs)
     session.flush()
@@ -210,7 +213,8 @@ def _show(
     status = overall_status([standing.status for standing in standings])
     reasons: Counter[str] = Counter()
     for standing in standings:
-        if standing.status == status and standing.reason:
+        # That a sweep stopped some of its runs is no reason of the whole.
+        if standing.status == status != "succeeded" and standing.reason:
             reasons[standing.reason] += standing.jobs
     ended = sum(standing.jobs for standing in standings if standing.status in resources.TERMINAL)
     total = sum(standing.jobs for standing in standings)

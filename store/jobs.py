@@ -236,12 +236,12 @@ def reclaim_expired(session: Session, model: JobModel, *, retry_s: float) -> dic
 
 def shown(job: Job) -> dict[str, Any]:
     """The fields that every job shows."""
-    progress = None
+    progress, whole = None, job.status == "succeeded" and job.status_reason is None
     if job.phase is not None and job.unit is not None:
         progress = resources.Progress(
-            phase="finished" if job.status == "succeeded" else job.phase,
+            phase="finished" if whole else job.phase,
             # The last heartbeat came before the end.
-            completed=job.total if job.status == "succeeded" else job.completed,
+            completed=job.total if whole else job.completed,
             total=job.total,
             unit=job.unit,
             eta_s=None if job.finished_at is not None else job.eta_s,

@@ -15,7 +15,7 @@ from gauntlet.report.report_row import ReportRow, report_row
 from gauntlet.results.outcome import EvaluationOutcome
 from gauntlet.spec.evaluation import Selection
 from gauntlet.spec.objective_labels import objective_title
-from store import events, experiments
+from store import events, experiments, sweeps
 from store.models import Checkpoint, EpochMetrics, Evaluation, EvaluationBatch, Event, Run
 
 # Up to 10 kB for each of a thousand runs, and all of it stands in the experiment's.
@@ -61,6 +61,7 @@ def build(session: Session, experiment_id: str) -> Report:
         rows=rows,
         curves=_curves(session, runs),
         costs=_costs(session, runs),
+        sweep=sweeps.result(session, shown.spec, runs),
         warnings=[*_doubts_of_data(read), *_absences(session, experiment_id)],
     )
 

@@ -48,6 +48,7 @@ def retry_run(session: Session, identifier: str, storage: Path) -> tuple[Run, bo
         objective=run.objective,
         seed=run.seed,
         spec=run.spec,
+        trial=run.trial,
         retry_of=run.id,
     )
     session.add(new)

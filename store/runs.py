@@ -14,7 +14,7 @@ from gauntlet.resources import EventType, Status
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.kinds import Uploaded
-from store import controls, evaluations, events, jobs
+from store import controls, evaluations, events, jobs, sweeps
 from store.database import db_now
 from store.events import News
 from store.files import StoredFile
@@ -284,6 +284,7 @@ def show(run: Run) -> resources.Run:
         objective=run.objective,
         seed=run.seed,
         spec=RunSpec.model_validate(run.spec),
+        trial=sweeps.trial_of(run),
         **jobs.shown(run),
     )
 

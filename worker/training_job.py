@@ -34,7 +34,7 @@ from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.objectives import AgentSpec
 from gauntlet.training.compilation import compiles
 from gauntlet.training.loop import train
-from store import checkpoints, failpoints, files, jobs, runs
+from store import checkpoints, failpoints, files, jobs, runs, sweeps
 from store.database import Database
 from store.errors import NotFound
 from store.files import StoredFile
@@ -102,6 +102,9 @@ def train_run(
     )
     for event in events:
         recorder.take(event)
+        if recorder.stopped_early:
+            _sweep(database, held, settings)
+            return []
         # Before a shutdown or a pause the state is saved: until the next is due, a GPU does many epochs.
         if isinstance(event, StateReady | CheckpointReady) or not heartbeat.must_save:
             heartbeat.checkpoint()
@@ -146,6 +149,7 @@ class _Recorder:
     heartbeat: Heartbeat
     spec: RunSpec
     data: Dataset
+    stopped_early: bool = False
     _finished: EpochFinished | None = None
     _notes: list[Note] = field(default_factory=list)
     _state_saved: float = field(default_factory=time.monotonic)
@@ -221,11 +225,17 @@ class _Recorder:
             state=state,
             weights=weights,
         )
-        replaced = self._store(lambda session: runs.record_epoch(session, self.held, record))
+        replaced = self._store(lambda session: self._record(session, record))
         self._log(record)
         failpoints.reach("epoch_recorded")
         self._delete(replaced)
         self._finished, self._notes = None, []
+
+    def _record(self, session: Session, record: EpochRecord) -> str | None:
+        """Store the epoch with what its sweep makes of it; returns the path of a state file that it replaces."""
+        replaced = runs.record_epoch(session, self.held, record)
+        self.stopped_early = not sweeps.goes_on(session, self.held, record.epoch, record.metrics)
+        return replaced
 
     def _log(self, record: EpochRecord) -> None:
         for noted in record.notes:

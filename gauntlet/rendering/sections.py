@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from gauntlet.rendering import accuracy_tables, evidence_tables, history, wording
+from gauntlet.rendering import accuracy_tables, evidence_tables, history, sweep_tables, wording
 from gauntlet.rendering.tables import Table
 from gauntlet.report.numbers import selection_title
 from gauntlet.report.report import Report
@@ -34,6 +34,8 @@ class Section:
 
 def answer(report: Report, *, across: int) -> Iterator[Section]:
     """What was found; `across` accuracies under attack fit beside each other."""
+    if report.sweep is not None and report.sweep.trials:
+        yield Section("The sweep", [report.sweep.result], tables=[sweep_tables.sweep_table(report.sweep)])
     if report.rows:
         tables = accuracy_tables.result_tables(report, across=across)
         yield Section("Accuracy of every run", [wording.describe_evaluation(report)], tables=tables)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, TypeAdapter, model_validator
 
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.report.columns import Column, columns, headline
@@ -23,6 +23,7 @@ from gauntlet.report.paper import PaperComparison, beside_the_paper
 from gauntlet.report.report_row import ReportRow, of_first_selection
 from gauntlet.report.result import doubts_in_words, in_words
 from gauntlet.report.summaries import Comparison, Summary, comparisons, summaries
+from gauntlet.report.sweeps import SweepResult, sweep_warnings
 from gauntlet.report.version_1 import row_of_version_1
 from gauntlet.spec.attacks import AnyAttack, attack_label
 from gauntlet.spec.evaluation import SelectOn
@@ -72,6 +73,8 @@ class Report(_Value):
     equal_accuracy_summaries: tuple[EqualAccuracySummary, ...]
     gaps: tuple[GapOverEpochs, ...]
     paper: PaperComparison | None
+    # An earlier client knows none.
+    sweep: SweepResult | None = Field(default=None, exclude_if=lambda sweep: sweep is None)
     curves: tuple[RunCurve, ...]
     costs: tuple[RunCost, ...]
     warnings: tuple[str, ...]
@@ -122,6 +125,7 @@ def assemble(
     rows: Sequence[ReportRow],
     curves: Iterable[RunCurve] = (),
     costs: Iterable[RunCost] = (),
+    sweep: SweepResult | None = None,
     warnings: Iterable[str] = (),
 ) -> Report:
     """A report with everything that follows from its rows and curves.
@@ -155,7 +159,8 @@ def assemble(
         equal_accuracy_summaries=equal_accuracy_summaries(equal, spec.training.epochs),
         gaps=tuple(gaps_over_epochs(drawn)),
         paper=beside_the_paper(spec, named, summed, rows),
+        sweep=sweep,
         curves=drawn,
         costs=tuple(costs),
-        warnings=(*doubts_in_words(rows), *warnings),
+        warnings=(*doubts_in_words(rows), *(sweep_warnings(sweep) if sweep else ()), *warnings),
     )

@@ -1,7 +1,7 @@
 """Experiments, their curves, and what a draft of one would come to."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -67,10 +67,11 @@ class Series(Resource):
 
 
 class PlannedRun(Resource):
-    """A run that an experiment would have."""
+    """A run that an experiment would have; of a sweep with the values of its trial, by field."""
 
     objective: str
     seed: int
+    values: dict[str, Any] = Field(default_factory=dict)  # an earlier service has no sweeps
 
 
 class Estimate(Resource):

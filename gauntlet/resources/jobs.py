@@ -6,6 +6,7 @@ from typing import Any, Literal
 from gauntlet.resources.base import Progress, Resource, Status
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.priorities import Priority
+from gauntlet.spec.sweeps import Trial
 
 
 class Job(Resource):
@@ -33,11 +34,14 @@ class Job(Resource):
 
 
 class Run(Job):
+    """A training; of a sweep with the trial that it is of."""
+
     object: Literal["run"] = "run"
     experiment: str
     objective: str
     seed: int
     spec: RunSpec
+    trial: Trial | None = None  # an earlier service has no sweeps
 
 
 class EpochMetrics(Resource):

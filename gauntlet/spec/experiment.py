@@ -6,7 +6,7 @@ not.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
@@ -17,11 +17,13 @@ from gauntlet.spec.evaluation import ExperimentEvaluationSpec
 from gauntlet.spec.fitting import refuse_unfit
 from gauntlet.spec.kinds import DatasetSpec, Spec
 from gauntlet.spec.lists import Listed, refuse_duplicates
-from gauntlet.spec.objective_labels import objective_labels
+from gauntlet.spec.objective_labels import objective_labels, objective_title
 from gauntlet.spec.objectives import AgentSpec, LossSpec, ObjectiveSpec
 from gauntlet.spec.presets import PRESETS, overlay
+from gauntlet.spec.sweeps import Sweep, Trial, in_words
 from gauntlet.spec.texts import Label
 from gauntlet.spec.training import TrainingSpec
+from gauntlet.spec.trials import as_spec, combinations
 
 MAX_RUNS = 1_000
 MAX_SEED = 2**63 - 1
@@ -64,6 +66,14 @@ class RunSpec(Spec):
         return self
 
 
+class Planned(NamedTuple):
+    """A run that an experiment asks for: what it is called beside its seed, and which trial of a sweep it is of."""
+
+    label: str
+    run: RunSpec
+    trial: Trial | None = None
+
+
 def _preset_or_whole(schema: JsonDict) -> None:
     required = schema.pop("required", [])
     schema["anyOf"] = [{"required": ["preset"]}, {"required": required}]
@@ -93,6 +103,9 @@ class ExperimentSpec(Spec):
     training: TrainingSpec = TrainingSpec()
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, le=MAX_SEED)], ...], Listed(1, 100, distinct=True)] = (0,)
     evaluation: ExperimentEvaluationSpec = ExperimentEvaluationSpec()
+    sweep: Sweep | None = Field(
+        default=None, exclude_if=lambda sweep: sweep is None, description="Fields of it that take several values."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -107,8 +120,18 @@ class ExperimentSpec(Spec):
 
     @model_validator(mode="after")
     def _runs_are_few(self) -> Self:
-        if len(self.objectives) * len(self.seeds) > MAX_RUNS:
-            raise ValueError(f"objectives × seeds is more than {MAX_RUNS} runs")
+        trials = 1 if self.sweep is None else self.sweep.most_trials
+        if len(self.objectives) * len(self.seeds) * trials > MAX_RUNS:
+            what = "objectives × seeds" if self.sweep is None else "objectives × seeds × trials"
+            raise ValueError(f"{what} is more than {MAX_RUNS} runs")
+        return self
+
+    @model_validator(mode="after")
+    def _halving_compares_single_runs(self) -> Self:
+        if self.sweep is not None and self.sweep.method == "asha" and len(self.seeds) > 1:
+            raise ValueError(
+                "a sweep by asha compares single runs: give one seed, and train what it selects over several afterwards"
+            )
         return self
 
     @model_validator(mode="after")
@@ -136,7 +159,31 @@ class ExperimentSpec(Spec):
         return objective_labels(self.objectives)
 
     def runs(self) -> tuple[tuple[str, RunSpec], ...]:
-        """The runs in order, objective by objective, each with its objective's label."""
+        """The runs in order, each with what it is called; without a sweep by its objective's label."""
+        return tuple((planned.label, planned.run) for planned in self.planned())
+
+    def planned(self) -> tuple[Planned, ...]:
+        """The runs in order: trial by trial, and of each objective by objective.
+
+        Raises:
+            ValidationError: values of the sweep come to no spec.
+        """
+        if self.sweep is None:
+            return tuple(Planned(label, run) for label, run in self._of_one_trial())
+        document = self.model_dump(mode="json", exclude={"sweep"})
+        labels = [label for label in self.objective_labels() for _ in self.seeds]
+        return tuple(
+            Planned(
+                f"{objective_title(objective)}, {in_words(combination.values)}",
+                run,
+                Trial(number=combination.number, objective=objective, values=combination.values),
+            )
+            for combination in combinations(document, self.sweep)
+            for objective, (_, run) in zip(labels, as_spec(combination, ExperimentSpec).runs(), strict=True)
+        )
+
+    def _of_one_trial(self) -> tuple[tuple[str, RunSpec], ...]:
+        """Objective by objective, each with its label."""
         # What they share has been checked, and each objective with it: checking a thousand runs again takes seconds.
         first = RunSpec(
             dataset=self.dataset,

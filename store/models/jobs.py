@@ -113,7 +113,10 @@ class Job:
 
 
 class Run(Job, Base):
-    """A training; `data` describes the data set as the last attempt read it."""
+    """A training; `data` describes the data set as the last attempt read it.
+
+    `trial` is the sweep's trial that it is of, with what was decided of it so far (`store.sweeps`).
+    """
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -141,6 +144,7 @@ class Run(Job, Base):
     seed: Mapped[int] = mapped_column(BigInteger)
     spec: Mapped[dict[str, Any]] = mapped_column(Json)
     data: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    trial: Mapped[dict[str, Any] | None] = mapped_column(Json)
     resume_path: Mapped[str | None] = mapped_column(String(300))
     resume_sha256: Mapped[str | None] = mapped_column(String(64))
     resume_bytes: Mapped[int | None] = mapped_column(BigInteger)
