@@ -17,6 +17,8 @@ _WHOSE = 3
 
 def print_report(report: Report, to: Console = console) -> None:
     """What came out, then the tables, then what is missing or in doubt, and how the experiment stands."""
+    if report.sweep is not None and report.sweep.trials:
+        say(report.sweep.result, to)
     if report.rows:
         say(report.result, to)
         (results,) = result_tables(report, across=len(report.columns))
