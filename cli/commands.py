@@ -18,6 +18,7 @@ from cli import (
     logs,
     overview,
     pictures,
+    reproducing,
     submitting,
     system,
     tokens,
@@ -79,6 +80,7 @@ def watch(
 for _command in (
     submitting.submit,
     checking.check,
+    reproducing.reproduce,
     lists.experiments,
     lists.runs,
     lists.report,

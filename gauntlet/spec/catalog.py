@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.places import find_place, tag_of
 from gauntlet.spec.presets import DESCRIPTIONS, PRESETS
+from gauntlet.spec.reproductions import REPRODUCTIONS, Reproduction
 
 # Where in a spec each kind of thing is chosen.
 _CHOSEN: Final[Mapping[str, tuple[str | int, ...]]] = {
@@ -63,11 +64,12 @@ class CatalogEntry(_Value):
 
 
 class CatalogPreset(_Value):
-    """A whole experiment by its name; `spec` is what it stands for."""
+    """A whole experiment by its name; `spec` is what it stands for, and `reproduces` what it is to come to, if that."""
 
     name: str
     description: str
     spec: dict[str, Any]
+    reproduces: Reproduction | None = None
 
 
 class Catalog(_Value):
@@ -96,6 +98,7 @@ def catalog() -> Catalog:
             name=name,
             description=DESCRIPTIONS[name],
             spec=ExperimentSpec.model_validate(preset).model_dump(mode="json"),
+            reproduces=REPRODUCTIONS.get(name),
         )
         for name, preset in PRESETS.items()
     )

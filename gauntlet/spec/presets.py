@@ -2,6 +2,7 @@
 
 `paper` is the comparison of arXiv 2012.04353; where the paper is silent the values are an interpretation
 (docs/experiments.md). `quickstart` is the same comparison on the bundled digits, in about two minutes on two cores.
+What the others, and `paper`, are to come to is in `gauntlet.spec.reproductions`.
 """
 
 from collections.abc import Mapping
@@ -49,11 +50,71 @@ QUICKSTART: dict[str, Any] = {
     },
 }
 
-PRESETS: dict[str, dict[str, Any]] = {"paper": PAPER, "quickstart": QUICKSTART}
+_SGD = {"kind": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4}
+_AUTOATTACK = {"kind": "autoattack", "eps": "8/255"}
+
+# locuslab/fast_adversarial, CIFAR10/train_fgsm.py with its defaults.
+WONG2020: dict[str, Any] = {
+    "name": "wong2020",
+    "dataset": {"name": "cifar10"},
+    "architecture": {"kind": "preactresnet18"},
+    "objectives": [{"kind": "cross_entropy"}],
+    "adversary": {"kind": "fgsm_rs", "eps": "8/255", "step": 1.25, "mode": "train"},
+    "training": {
+        "epochs": 15,
+        "batch_size": 128,
+        "optimizer": _SGD | {"lr": 0.2},
+        "schedule": {"kind": "one_cycle", "peak": 0.5},
+        "augmentation": {"flip": True, "crop_padding": 4},
+        "checkpoint_every": 15,
+    },
+    "seeds": [0],
+    "evaluation": {
+        "select": ["last"],
+        "attacks": [{"kind": "pgd", "eps": "8/255", "steps": 50, "restarts": 10}, _AUTOATTACK],
+        "samples": 10_000,
+    },
+}
+
+# Harry24k/MAIR's example; what it does not say (batch size, weight decay, augmentation) is as most have it.
+MADRY: dict[str, Any] = {
+    "name": "madry",
+    "dataset": {"name": "cifar10"},
+    "architecture": {"kind": "resnet18"},
+    "objectives": [{"kind": "cross_entropy"}],
+    "adversary": {"kind": "pgd", "eps": "8/255", "steps": 10, "step": 0.25},
+    "training": {
+        "epochs": 200,
+        "batch_size": 128,
+        "optimizer": _SGD,
+        "schedule": {"kind": "step", "milestones": [0.5, 0.75], "factor": 0.1},
+        "augmentation": {"flip": True, "crop_padding": 4},
+        "checkpoint_every": 5,
+    },
+    "seeds": [0],
+    "evaluation": {"select": ["best_fgsm", "last"], "attacks": [_AUTOATTACK], "samples": 10_000},
+}
+
+TRADES: dict[str, Any] = MADRY | {
+    "name": "trades",
+    "objectives": [{"kind": "trades", "beta": 6.0}],
+    "adversary": MADRY["adversary"] | {"loss": "divergence"},
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": PAPER,
+    "quickstart": QUICKSTART,
+    "wong2020": WONG2020,
+    "madry": MADRY,
+    "trades": TRADES,
+}
 
 DESCRIPTIONS: dict[str, str] = {
     "paper": "The comparison of arXiv 2012.04353 on CIFAR-10.",
     "quickstart": "The same comparison on the bundled digits, in about two minutes on two cores.",
+    "wong2020": "Fast adversarial training with FGSM from a random start, PreActResNet-18 on CIFAR-10.",
+    "madry": "Adversarial training with PGD, ResNet-18 on CIFAR-10.",
+    "trades": "TRADES, ResNet-18 on CIFAR-10.",
 }
 
 _TAGS = ("kind", "name")

@@ -29,5 +29,8 @@ def test_usage_and_catalog_are_answered(api: TestClient, tiny_document: dict[str
     assert (usage["runs"], usage["queue"]["waiting"]) == ({"queued": 1}, 1)
     assert [each["owner"] for each in usage["owners"]] == [None]
     catalog = api.get("/v1/catalog").json()
-    assert {"paper", "quickstart"} == {preset["name"] for preset in catalog["presets"]}
+    presets = {preset["name"]: preset["reproduces"] for preset in catalog["presets"]}
+    assert presets.keys() == {"paper", "quickstart", "wong2020", "madry", "trades"}
+    assert presets["quickstart"] is None
+    assert {"value": 0.4321, "tolerance": 0.015}.items() <= presets["wong2020"]["claims"][1].items()
     assert "resnet18" in {entry["name"] for entry in catalog["architectures"]}

@@ -1,0 +1,116 @@
+"""What presets reproduce: published numbers, each with its source and how near ours must come. No torch."""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict
+
+from gauntlet.spec.evaluation import Selection
+
+_GUPTA = "Gupta 2020, arXiv 2012.04353, table 1"
+_ROBUSTBENCH = "RobustBench (Croce et al. 2021), CIFAR-10 Linf, Wong2020Fast"
+_WONG = "Wong et al. 2020, arXiv 2001.03994, and RobustBench as their claim"
+_MAIR = "MAIR (Kim et al. 2023), github.com/Harry24k/MAIR, its model selected under PGD"
+# The standard error of 10,000 images is half a point, and seeds differ by a few tenths.
+_NEAR = 0.015
+# Epochs of that small network were measured to swing by two to three points.
+_AS_IT_SWINGS = 0.03
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Claim(_Value):
+    """A number to come to: the accuracy of an objective's checkpoints, a fraction, and how far ours may be from it.
+
+    `accuracy` is `natural`, or the attack's label, such as `autoattack@8/255`.
+    """
+
+    objective: str
+    selection: Selection
+    accuracy: str
+    value: float
+    tolerance: float
+    source: str
+
+
+class Reproduction(_Value):
+    """What a preset is to come to, what that is estimated to cost, and what in it is not as its source has it."""
+
+    claims: tuple[Claim, ...]
+    cost: str
+    departures: tuple[str, ...] = ()
+
+
+def _claims(objective: str, selection: Selection, near: float, source: str, **accuracies: float) -> tuple[Claim, ...]:
+    named = {"natural": "natural", "fgsm": "fgsm@8/255", "autoattack": "autoattack@8/255"}
+    return tuple(
+        Claim(
+            objective=objective,
+            selection=selection,
+            accuracy=named[name],
+            value=value,
+            tolerance=near,
+            source=source,
+        )
+        for name, value in accuracies.items()
+    )
+
+
+_UNNORMALISED = "Images are not normalised in front of the network."
+
+REPRODUCTIONS: Mapping[str, Reproduction] = {
+    "paper": Reproduction(
+        claims=(
+            *_claims(
+                "policy_gradient", "best_fgsm", _AS_IT_SWINGS, _GUPTA, natural=0.5285, fgsm=0.3766, autoattack=0.3041
+            ),
+            *_claims(
+                "cross_entropy", "best_fgsm", _AS_IT_SWINGS, _GUPTA, natural=0.5096, fgsm=0.3286, autoattack=0.2636
+            ),
+            *_claims("cross_entropy", "last", _AS_IT_SWINGS, _GUPTA, natural=0.5912, autoattack=0.1795),
+        ),
+        cost="Measured in bf16 with 1,000 test images: three to four hours of two cores. Estimated for all of them in "
+        "fp32: more than a day.",
+        departures=(
+            "Batches of 32, sampled actions and the attack's mode are one reading of a text that does not say them.",
+        ),
+    ),
+    "wong2020": Reproduction(
+        claims=(
+            *_claims("cross_entropy", "last", _NEAR, _ROBUSTBENCH, natural=0.8334, autoattack=0.4321),
+            Claim(
+                objective="cross_entropy",
+                selection="last",
+                accuracy="pgd(restarts=10)@8/255",
+                value=0.4606,
+                tolerance=_NEAR,
+                source=_WONG,
+            ),
+        ),
+        cost="Estimated from its operations, not measured: about an hour of one H100 in fp32, most of it attacks.",
+        departures=(
+            _UNNORMALISED,
+            "PGD's step is 2.5 · ε / 50 = 0.4/255, and not 2/255.",
+            "Training is in fp32, and not in half precision.",
+        ),
+    ),
+    "madry": Reproduction(
+        claims=_claims("cross_entropy", "best_fgsm", _NEAR, _MAIR, autoattack=0.4867),
+        cost="Estimated from its operations, not measured: about six hours of one H100 in fp32.",
+        departures=(
+            _UNNORMALISED,
+            "The checkpoint is selected under FGSM on the test images, of every fifth epoch, and not under PGD.",
+            "Batches of 128, weight decay 5e-4 and augmentation by flips and crops are not stated there.",
+        ),
+    ),
+    "trades": Reproduction(
+        claims=_claims("trades", "best_fgsm", _NEAR, _MAIR, autoattack=0.4945),
+        cost="Estimated from its operations, not measured: about seven hours of one H100 in fp32.",
+        departures=(
+            _UNNORMALISED,
+            "The checkpoint is selected under FGSM on the test images, of every fifth epoch, and not under PGD.",
+            "Batches of 128, weight decay 5e-4 and augmentation by flips and crops are not stated there.",
+        ),
+    ),
+}
