@@ -143,7 +143,8 @@ class _Folder:
         found: dict[str, list[tuple[re.Match[str], Path]]] = {}
         # A repository's own layout, or the files alone.
         for folder in (self.root, self.root / "data"):
-            for path in sorted(folder.iterdir()) if not found and folder.is_dir() else ():
+            # Of a folder that cannot be listed there is none.
+            for path in sorted(folder.glob("*.parquet")) if not found else ():
                 if path.is_file() and (match := _FILE.fullmatch(path.name)):
                     found.setdefault(match["split"], []).append((match, path))
         return found
@@ -222,12 +223,7 @@ def list_parquet(
 
 def is_parquet(root: Path) -> bool:
     """Whether a folder holds Parquet files as they are called here."""
-    return any(
-        path.suffix == ".parquet" and _FILE.fullmatch(path.name) is not None
-        for folder in (root, root / "data")
-        if folder.is_dir()
-        for path in folder.iterdir()
-    )
+    return any(_FILE.fullmatch(path.name) for folder in (root, root / "data") for path in folder.glob("*.parquet"))
 
 
 def _chosen(what: str, asked: str | None, there: tuple[str, ...], path: Path) -> str:

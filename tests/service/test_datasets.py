@@ -7,6 +7,8 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from gauntlet.data.published import published
+from gauntlet.spec.kinds import Mnist
 from service.app import create_app
 from service.settings import ServiceSettings
 from store import events
@@ -147,10 +149,15 @@ def test_the_list_has_uploads_and_what_lies_in_the_data_root(api: TestClient, se
         folder = settings.data_root / "my-images" / name
         folder.mkdir(parents=True)
         (folder / "0.png").write_bytes(encoded(Image.new("RGB", (9, 9))))
-    (settings.data_root / "torchvision").mkdir()
+    for file in published(Mnist()).files:
+        path = settings.data_root / "torchvision" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (settings.data_root / "hub/data").mkdir(parents=True)
+    (settings.data_root / "hub/data/train-00000-of-00001.parquet").touch()
     (settings.data_root / "not one").mkdir()
     whole = api.get("/v1/datasets").json()
-    assert [each["name"] for each in whole["data"]] == ["pets", "pets", "digits", "my-images"]
+    assert [each["name"] for each in whole["data"]] == ["pets", "pets", "digits", "mnist", "hub", "my-images"]
     assert [each["id"] for each in whole["data"][:2]] == uploads[::-1]
     assert (whole["has_more"], whole["next"]) == (False, None)
     pages, after = [], {}
@@ -161,8 +168,11 @@ def test_the_list_has_uploads_and_what_lies_in_the_data_root(api: TestClient, se
             break
         after = {"after": page["next"]}
     assert pages == whole["data"]
-    digits, folder_shown = (api.get(f"/v1/datasets/{each['id']}").json() for each in whole["data"][2:])
+    digits, mnist, hub, folder_shown = (api.get(f"/v1/datasets/{each['id']}").json() for each in whole["data"][2:])
     assert (digits["classes"], digits["train_images"], digits["test_images"]) == (10, 1_437, 360)
+    assert (mnist["classes"], mnist["train_images"], mnist["test_images"]) == (10, 60_000, 10_000)
+    assert (hub["spec"]["name"], hub["status"]) == ("parquet", "failed")
+    assert "train-00000-of-00001.parquet is no Parquet" in hub["status_detail"]
     assert folder_shown["spec"]["folder"] == "my-images"
     assert (folder_shown["status"], folder_shown["classes"], folder_shown["train_images"]) == ("ready", 2, 2)
     assert api.get("/v1/datasets/local_0").status_code == 404
