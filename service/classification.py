@@ -119,7 +119,7 @@ class Classifier:
         return Attacked(_ranked(weights, found), pixels, answer["seconds"])
 
     async def find_image(self, order: Mapping[str, Any], *, size: int) -> bytes:
-        """The pixels of a test image (`service.aside.attacking.find_image`).
+        """The pixels of a data set's image (`service.aside.attacking.DatasetImages`).
 
         Raises:
             NotClassified: it is not there, or not what it was; the text is a sentence.

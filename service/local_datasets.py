@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from gauntlet.checks.description import DatasetDescription
 from gauntlet.data.folders import folders_in
 from gauntlet.data.parquet import is_parquet
 from gauntlet.data.published import TORCHVISION, published
-from gauntlet.resources import Dataset, DatasetDetails
+from gauntlet.resources import Dataset, DatasetDetails, DatasetThumbnail
 from gauntlet.spec.kinds import (
     AnyDataset,
     Cifar10,
@@ -20,6 +21,7 @@ from gauntlet.spec.kinds import (
     FashionMnist,
     ImageFolder,
     Mnist,
+    OwnPictures,
     Parquet,
     Svhn,
     dataset_title,
@@ -32,6 +34,7 @@ from store.errors import NotFound
 _PREFIX = "local_"
 # A data root holds a few; of another folder that was taken for one not everything is told.
 _MOST_FOLDERS = 1_000
+_SIDE, _MOST_THUMBNAILS = 96, 100
 
 
 def is_one(identifier: str) -> bool:
@@ -55,9 +58,7 @@ def details(settings: ServiceSettings, identifier: str) -> DatasetDetails:
         NotFound: there is none.
         ServiceError: 429, others are being looked at.
     """
-    dataset = next((each for each in _all(settings.data_root) if _id(each) == identifier), None)
-    if dataset is None:
-        raise NotFound("data set", identifier)
+    dataset = named(settings, identifier)
     seen = look(settings, dataset)
     shown = dict(_shown(dataset))
     if seen is not None:
@@ -66,6 +67,7 @@ def details(settings: ServiceSettings, identifier: str) -> DatasetDetails:
             "classes": None if train is None else len(train.classes),
             "train_images": None if train is None else train.images,
             "test_images": None if test is None else test.images,
+            "thumbnails": _thumbnails(identifier, seen),
         }
         if seen.faults:
             shown |= {
@@ -74,6 +76,34 @@ def details(settings: ServiceSettings, identifier: str) -> DatasetDetails:
                 "status_detail": " ".join(seen.faults),
             }
     return DatasetDetails(**shown, description=seen)
+
+
+def named(settings: ServiceSettings, identifier: str) -> AnyDataset:
+    """The one with that id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    dataset = next((each for each in _all(settings.data_root) if _id(each) == identifier), None)
+    if dataset is None:
+        raise NotFound("data set", identifier)
+    return dataset
+
+
+def at_thumbnail_size(dataset: AnyDataset) -> AnyDataset:
+    """The same, pictures of one's own as large as small pictures are."""
+    return dataset.model_copy(update={"image_size": _SIDE}) if isinstance(dataset, OwnPictures) else dataset
+
+
+def _thumbnails(identifier: str, seen: DatasetDescription) -> tuple[DatasetThumbnail, ...]:
+    """One of each class: the first of its test images."""
+    names = () if seen.test is None or seen.faults else seen.test.names[:_MOST_THUMBNAILS]
+    return tuple(
+        DatasetThumbnail(
+            label=name, image="the first test image", path=f"/v1/datasets/{identifier}/thumbnails/{at}.png"
+        )
+        for at, name in enumerate(names)
+    )
 
 
 def _all(data_root: Path) -> Iterator[AnyDataset]:

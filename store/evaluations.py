@@ -8,7 +8,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from gauntlet import resources
-from gauntlet.checks.description import DatasetDescription
+from gauntlet.checks.description import DatasetDescription, PicturesRead
 from gauntlet.report.progress import StageCount, attack_progress
 from gauntlet.resources import Status
 from gauntlet.results.doubts import doubts
@@ -291,6 +291,14 @@ def complete(session: Session, held: Claim, findings: Sequence[Finding] = ()) ->
 def specified(evaluation: Evaluation) -> EvaluationSpec:
     """The evaluation's spec as a value."""
     return EvaluationSpec.model_validate(evaluation.spec)
+
+
+def pictures_read(evaluation: Evaluation) -> PicturesRead | None:
+    """What reading its test images has shown; None before that."""
+    if evaluation.data is None:
+        return None
+    test = DatasetDescription.model_validate(evaluation.data).test
+    return None if test is None else test.read
 
 
 def show(session: Session, shown: Sequence[Evaluation]) -> list[resources.Evaluation]:

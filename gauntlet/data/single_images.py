@@ -1,4 +1,4 @@
-"""One image of a data set's test images, without reading the others where they are files."""
+"""One image of a data set's test images, without decoding the others where they are files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +21,10 @@ from gauntlet.spec.kinds import (
     FashionMnist,
     ImageFolder,
     Mnist,
-    OwnPictures,
     Parquet,
     Svhn,
     Uploaded,
+    fit_of,
 )
 
 
@@ -42,32 +42,52 @@ def read_test_image(spec: DatasetSpec, position: int, data_root: Path) -> Single
     Raises:
         DatasetUnavailable: the data set, or the picture, is missing or damaged.
     """
+    found = _test_images(spec, data_root)
+    if position >= len(found.labels):
+        return None
+    if isinstance(found, Archive):
+        return _of_archive(found, position)
+    number = int(shuffled_order(len(found.labels))[position])
+    return _of_pictures(found, number, spec, f"at position {position}")
+
+
+def read_example(spec: DatasetSpec, label: int, data_root: Path) -> SingleImage | None:
+    """The first test image of the class with that label, None where there is no such class.
+
+    Raises:
+        DatasetUnavailable: the data set, or the picture, is missing or damaged.
+    """
+    found = _test_images(spec, data_root)
+    of_it = np.flatnonzero(np.asarray(found.labels) == label)
+    if not len(of_it):
+        return None
+    first = int(of_it[0])
+    return _of_archive(found, first) if isinstance(found, Archive) else _of_pictures(found, first, spec, f"{first}")
+
+
+def _test_images(spec: DatasetSpec, data_root: Path) -> Archive | PictureSplit:
     match spec:
         case Digits():
-            return _of_archive(read_digits("test"), position)
+            return read_digits("test")
         case Cifar10() | Cifar100() | Svhn() | Mnist() | FashionMnist():
-            return _of_archive(read_published(spec, "test", data_root, fetch=False), position)
+            return read_published(spec, "test", data_root, fetch=False)
         case ImageFolder() | Uploaded() | Parquet():
             listing = list_pictures(spec, data_root, ("test",))
             if listing.faults:
                 raise DatasetUnavailable(" ".join(listing.faults))
-            return _of_pictures(listing.splits["test"], position, spec)
+            return listing.splits["test"]
         case _:
             assert_never(spec)
 
 
-def _of_archive(archive: Archive, position: int) -> SingleImage | None:
-    if position >= len(archive.labels):
-        return None
-    return SingleImage(archive.images[position], archive.classes[int(archive.labels[position])])
+def _of_archive(archive: Archive, number: int) -> SingleImage:
+    return SingleImage(archive.images[number], archive.classes[int(archive.labels[number])])
 
 
-def _of_pictures(split: PictureSplit, position: int, spec: OwnPictures) -> SingleImage | None:
-    if position >= len(split.labels):
-        return None
-    number = int(shuffled_order(len(split.labels))[position])
+def _of_pictures(split: PictureSplit, number: int, spec: DatasetSpec, name: str) -> SingleImage:
+    """The picture of that number, which sentences call by the name."""
     for _, picture in read_chosen(split, "test", [number], Tally()):
         channels, height, width = spec.image_shape
-        pixels = picture.pixels(channels=channels, height=height, width=width, fit=spec.fit)
+        pixels = picture.pixels(channels=channels, height=height, width=width, fit=fit_of(spec))
         return SingleImage(pixels, split.classes[int(split.labels[number])])
-    raise DatasetUnavailable(f"The picture at position {position} of the test images cannot be read.")
+    raise DatasetUnavailable(f"The picture {name} of the test images cannot be read.")

@@ -1,4 +1,4 @@
-"""What the process for pictures does beyond looking at them: it attacks one, and finds a test image of a data set."""
+"""What the process for pictures does beyond looking at them: it attacks one, and finds those of data sets."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,18 +8,20 @@ import torch
 from pydantic import TypeAdapter
 
 from gauntlet.data.datasets import to_unit
-from gauntlet.data.single_images import read_test_image
+from gauntlet.data.picture_digests import PictureDigests
+from gauntlet.data.single_images import read_example, read_test_image
 from gauntlet.errors import DatasetUnavailable
 from gauntlet.evaluation.stages import Victim, stages_of
 from gauntlet.models.checkpoints import LoadedModel
 from gauntlet.spec.attacks import AnyAttack, AttackSpec
-from gauntlet.spec.kinds import DatasetSpec
+from gauntlet.spec.kinds import DatasetSpec, ImageFolder, Parquet
 from service.aside.bounds import Answer
 
 _CPU = torch.device("cpu")
 # Of the random starts of attacks, the same as an evaluation's by default.
 _SEED = 0
 _ATTACK: TypeAdapter[AnyAttack] = TypeAdapter(AttackSpec)
+_ANOTHER = "The data set is no longer the one whose images were attacked."
 _DATASET: TypeAdapter[DatasetSpec] = TypeAdapter(DatasetSpec)
 
 
@@ -40,15 +42,35 @@ def attack(loaded: LoadedModel, order: Mapping[str, Any], pixels: bytes) -> Answ
     return {}, [logits.softmax(dim=0).numpy().tobytes(), shown.numpy().tobytes()]
 
 
-def find_image(order: Mapping[str, Any]) -> Answer:
-    """The image of the order's "dataset" at "position", which should be of the class "label" and of so many bytes.
+class DatasetImages:
+    """Finds pictures of data sets."""
 
-    Refused with "changed" where it is not, for then the data set is another than the one that was attacked.
-    """
-    try:
-        found = read_test_image(_DATASET.validate_python(order["dataset"]), order["position"], Path(order["data_root"]))
-    except DatasetUnavailable as error:
-        return {"refused": str(error)}, ()
-    if found is None or found.label != order["label"] or found.pixels.nbytes != order["size"]:
-        return {"refused": "The data set is no longer the one whose images were attacked."}, ()
-    return {}, [found.pixels.tobytes()]
+    def __init__(self) -> None:
+        self._digests = PictureDigests()
+
+    def find(self, order: Mapping[str, Any]) -> Answer:
+        """The picture of the order's "dataset" that is asked for, of so many bytes ("size").
+
+        At a "position" of the test set it should be of the class "label", and in a folder whose pictures had the digest
+        "sha256", if any is known: refused where it is not, for then the data set is another than the one that was
+        attacked. As an "example" it is the first of the class of that number.
+        """
+        dataset, root = _DATASET.validate_python(order["dataset"]), Path(order["data_root"])
+        try:
+            if "example" in order:
+                found = read_example(dataset, order["example"], root)
+            elif self._has_changed(dataset, root, order["sha256"]):
+                found = None
+            else:
+                found = read_test_image(dataset, order["position"], root)
+        except DatasetUnavailable as error:
+            return {"refused": str(error)}, ()
+        if found is None or found.label != order.get("label", found.label) or found.pixels.nbytes != order["size"]:
+            return {"refused": "There is no such image." if "example" in order else _ANOTHER}, ()
+        return {}, [found.pixels.tobytes()]
+
+    def _has_changed(self, dataset: DatasetSpec, root: Path, sha256: str | None) -> bool:
+        # What was uploaded never changes, and archives are checked where they are read.
+        if sha256 is None or not isinstance(dataset, ImageFolder | Parquet):
+            return False
+        return self._digests.of_tests(dataset, root) != sha256

@@ -19,7 +19,7 @@ from gauntlet.errors import CheckpointInvalid, ModelUnfit
 from gauntlet.models.checkpoints import LoadedModel, load_model
 from gauntlet.models.memory import is_out_of_memory
 from gauntlet.models.own_networks import take_from
-from service.aside.attacking import attack, find_image
+from service.aside.attacking import DatasetImages, attack
 from service.aside.bounds import Answer, serve
 from store.settings import StoreSettings
 
@@ -34,11 +34,12 @@ class Models:
     def __init__(self, *, most_bytes: int = _MOST_BYTES_OF_MODELS) -> None:
         self._most_bytes = most_bytes
         self._models: OrderedDict[str, LoadedModel] = OrderedDict()
+        self._images = DatasetImages()
 
     def answer(self, order: Mapping[str, Any], pixels: bytes) -> Answer:
         """What the checkpoint makes of pictures, which are of its model's shape."""
         if "dataset" in order:
-            return find_image(order)
+            return self._images.find(order)
         try:
             loaded = self._model(order["sha256"], Path(order["file"]))
             return attack(loaded, order, pixels) if "attack" in order else _classify(loaded, pixels)

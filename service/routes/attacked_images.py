@@ -41,13 +41,14 @@ async def get_image(
     classifier: ClassifierDep,
 ) -> Response:
     """A test image that the evaluation attacked, as its model sees it, where the API sees the data set."""
-    card, label = await run_in_threadpool(_attacked_image, database, evaluation_id, position)
+    card, label, sha256 = await run_in_threadpool(_attacked_image, database, evaluation_id, position)
     pixels = math.prod(card.image_shape)
     order = {
         "dataset": card.dataset.model_dump(mode="json"),
         "data_root": str(settings.root_of(card.dataset)),
         "position": position,
         "label": label,
+        "sha256": sha256,
     }
     try:
         found = await classifier.find_image(order, size=pixels)
@@ -56,14 +57,15 @@ async def get_image(
     return Response(await run_in_threadpool(as_png, found, card.image_shape), media_type="image/png")
 
 
-def _attacked_image(database: Database, evaluation_id: str, position: int) -> tuple[CheckpointCard, str]:
-    """What the evaluation's model is made for, and the class of the image."""
+def _attacked_image(database: Database, evaluation_id: str, position: int) -> tuple[CheckpointCard, str, str | None]:
+    """What the evaluation's model is made for, the class of the image, and the digest of the pictures it is one of."""
     with database.reading() as session:
         evaluation = evaluations.get(session, evaluation_id)
         card = checkpoints.card_of(checkpoints.get(session, evaluation.checkpoint_id))
         found = batches.between(session, evaluation_id, position, position)
+        read = evaluations.pictures_read(evaluation)
     results = image_results(evaluations.specified(evaluation), found, card.classes)
     label = next((result.label for result in results if result.position == position), None)
     if label is None:
         raise ServiceError(404, "not-found", "The evaluation has not looked at an image of this position.")
-    return card, label
+    return card, label, None if read is None else read.sha256

@@ -1,35 +1,42 @@
 """/v1/datasets: archives of pictures that become data sets, and what else specs may name."""
 
 import logging
-from pathlib import Path
+import math
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
 from fastapi import Path as PathParameter
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 from pydantic import Field
 
 from gauntlet.resources import Dataset, DatasetDetails, Page, ProblemError
+from gauntlet.spec.kinds import AnyDataset
+from gauntlet.spec.messages import printable
 from gauntlet.spec.notes import Notes
 from gauntlet.spec.texts import Label
 from gauntlet.spec.uploads import MOST_SEED, SplitDraw
 from service import local_datasets
 from service.admission import Gate
 from service.answers import MAY_BE_REFUSED
+from service.classification import NotClassified
 from service.dependencies import (
     WHOLE,
     After,
     AllowanceDep,
     CallerDep,
+    ClassifierDep,
     DatabaseDep,
     Limit,
     OwnerDep,
     SettingsDep,
 )
-from service.errors import invalid_fields
+from service.errors import ServiceError, invalid_fields
 from service.forms import INTO_STORAGE
+from service.png import as_png
 from service.routing import Route
 from store import dataset_files, datasets, files
+from store.database import Database
 from store.dataset_files import Incoming
 from store.datasets import Received
 from store.errors import NotFound, QuotaExceeded
@@ -40,6 +47,9 @@ router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=Route)
 
 # Each fills the disk, and takes half a core to hash, as fast as it comes.
 UPLOADS = Gate(2, "Other archives are being uploaded; try again in half a minute.", retry_after_s=20)
+
+# A page of them is asked for at once; each takes milliseconds.
+THUMBNAILS = Gate(64, "Other small pictures are being looked for; try again in a second.", retry_after_s=1, at_once=2)
 
 logger = logging.getLogger(__name__)
 
@@ -150,19 +160,37 @@ def get_dataset(dataset_id: str, database: DatabaseDep, settings: SettingsDep) -
 
 @router.get(
     "/{dataset_id}/thumbnails/{number}.png",
-    response_class=FileResponse,
+    response_class=Response,
+    dependencies=[Depends(THUMBNAILS)],
     responses={200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}},
 )
-def get_thumbnail(
-    dataset_id: str, number: Annotated[_Number, PathParameter()], database: DatabaseDep, settings: SettingsDep
-) -> FileResponse:
-    """A small picture of a data set's training images, at most 96 pixels wide and high."""
+async def get_thumbnail(
+    dataset_id: str,
+    number: Annotated[_Number, PathParameter()],
+    database: DatabaseDep,
+    settings: SettingsDep,
+    classifier: ClassifierDep,
+) -> Response:
+    """A small picture of a data set, at most 96 pixels wide and high; of one without an upload, class by class."""
+    if local_datasets.is_one(dataset_id):
+        dataset = await run_in_threadpool(local_datasets.named, settings, dataset_id)
+        return await _example(settings, classifier, local_datasets.at_thumbnail_size(dataset), number)
+    return await run_in_threadpool(_stored, database, settings, dataset_id, number)
+
+
+async def _example(settings: SettingsDep, classifier: ClassifierDep, dataset: AnyDataset, number: int) -> Response:
+    order = {"dataset": dataset.model_dump(mode="json"), "data_root": str(settings.data_root), "example": number}
+    try:
+        found = await classifier.find_image(order, size=math.prod(dataset.image_shape))
+    except NotClassified as error:
+        raise ServiceError(404, "not-found", printable(str(error))) from error
+    return Response(await run_in_threadpool(as_png, found, dataset.image_shape), media_type="image/png")
+
+
+def _stored(database: Database, settings: SettingsDep, dataset_id: str, number: int) -> Response:
     with database.reading() as session:
         identifier = datasets.get(session, dataset_id).id
-    return _picture(dataset_files.thumbnail(settings.storage, identifier, number), identifier)
-
-
-def _picture(file: Path, identifier: str) -> FileResponse:
+    file = dataset_files.thumbnail(settings.storage, identifier, number)
     if not file.is_file():
         raise NotFound("picture of a data set", identifier)
     return FileResponse(file, media_type="image/png")

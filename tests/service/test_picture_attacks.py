@@ -19,14 +19,19 @@ from safetensors.torch import save_file
 
 from gauntlet import seeding
 from gauntlet.attacks import gradient
-from gauntlet.data.datasets import load_split, to_unit
+from gauntlet.data.datasets import describe_dataset, load_split, to_unit
+from gauntlet.events import BatchAttacked
 from gauntlet.models.architectures import build_model, initialise
+from gauntlet.results.protocol import IMPLEMENTATIONS
 from gauntlet.spec.architectures import Cnn
-from gauntlet.spec.kinds import Digits
+from gauntlet.spec.kinds import Digits, ImageFolder
 from service.app import create_app
 from service.settings import ServiceSettings
+from store import evaluations
 from store.database import Database
-from tests.evaluations import batch, begun, card, imported, queued, recorded
+from store.evaluations import AttackedSet
+from store.models import Checkpoint
+from tests.evaluations import batch, begun, card, claimed, imported, queued, recorded
 from tests.pictures import encoded
 
 BUDGETS = ["8/255", "32/255", "128/255"]
@@ -191,3 +196,53 @@ def test_an_evaluations_images_are_shown(api: TestClient, database: Database, ch
     assert "no longer the one" in api.get(f"/v1/evaluations/{evaluation}/images/{other}.png").json()["detail"]
     assert api.get(f"/v1/evaluations/{evaluation}/images/9.png").status_code == 404
     assert api.get(f"/v1/evaluations/{evaluation}/images/x.png").status_code == 422
+
+
+def test_no_image_is_shown_of_a_folder_whose_pictures_are_others_now(
+    api: TestClient, settings: ServiceSettings, database: Database
+) -> None:
+    """Also where the image at the position has the same class as before; once they are as they were, it is shown."""
+    for split in ("train", "test"):
+        for name, level in (("dark", 10), ("light", 200)):
+            folder = settings.data_root / "signs" / split / name
+            folder.mkdir(parents=True)
+            for number in range(3):
+                (folder / f"{number}.png").write_bytes(encoded(Image.new("RGB", (12, 12), (level + number,) * 3)))
+    spec = ImageFolder(folder="signs", image_size=12)
+    test, classes = load_split(spec, "test", settings.data_root)
+    shape = {"image_shape": (3, 12, 12), "classes": classes, "dataset": spec}
+    checkpoint = imported(database, "signs")
+    with database.writing() as session:
+        session.get_one(Checkpoint, checkpoint).card = card("signs").model_copy(update=shape).model_dump(mode="json")
+    evaluation = queued(database, checkpoint, samples=2)
+    held = claimed(database, evaluation)
+    described = describe_dataset(spec, settings.data_root)
+    position = 0
+    with database.writing() as session:
+        evaluations.note_start(session, held, AttackedSet("d" * 64, 2, described), IMPLEMENTATIONS)
+    label = int(test.labels[position])
+    recorded(database, held, BatchAttacked("natural", 0, (position,), (label,), (label,), (False,), 0, 0))
+    path = f"/v1/evaluations/{evaluation}/images/{position}.png"
+    first = api.get(path)
+    assert first.status_code == 200
+    name = classes[label]
+    other = settings.data_root / "signs" / "test" / name / "2.png"
+    before = other.read_bytes()
+    other.write_bytes(encoded(Image.new("RGB", (12, 12), (90, 0, 0))))
+    assert "no longer the one" in api.get(path).json()["detail"]
+    other.write_bytes(before)
+    assert api.get(path).content == first.content
+
+
+def test_data_sets_that_need_no_upload_show_an_image_of_each_class(api: TestClient, settings: ServiceSettings) -> None:
+    """The digits by their names; no image of a class that there is not."""
+    digits = next(each for each in api.get("/v1/datasets").json()["data"] if each["name"] == "digits")
+    shown = api.get(f"/v1/datasets/{digits['id']}").json()["thumbnails"]
+    assert [each["label"] for each in shown] == list("0123456789")
+    picture = api.get(shown[7]["path"])
+    assert (picture.status_code, picture.headers["content-type"]) == (200, "image/png")
+    test, _ = load_split(Digits(), "test", settings.data_root)
+    seven = test.images[test.labels == 7][0, 0].numpy()
+    assert (np.asarray(Image.open(io.BytesIO(picture.content))) == seven).all()
+    assert api.get(f"/v1/datasets/{digits['id']}/thumbnails/10.png").status_code == 404
+    assert api.get("/v1/datasets/local_0/thumbnails/0.png").status_code == 404

@@ -1,10 +1,12 @@
 // One checkpoint: where it comes from, what was measured of it, and more to measure.
 
-import { all, get, keepFresh, query, Refused, send } from "./api.js";
+import { actor, tried } from "./actions.js";
+import { all, get, keepFresh, query, send } from "./api.js";
 import { announce, fill, h } from "./dom.js";
 import { ENDED } from "./jobs.js";
 import { evaluationTable } from "./runs.js";
-import { age, bytes, isShare, metricTitle, percent, titled } from "./words.js";
+import { matrices, transferTable } from "./transfers.js";
+import { age, bytes, counted, isShare, metricTitle, percent, titled } from "./words.js";
 
 export const title = "Checkpoint";
 
@@ -23,54 +25,80 @@ function metrics(one) {
   return shown.map(([name, value]) => [metricTitle(name), isShare(name) ? `${percent(value)} %` : String(Number(value.toPrecision(4)))]);
 }
 
-function transfers(evaluations) {
-  const found = new Map();
-  for (const each of [...evaluations].reverse()) {
-    for (const outcome of each.outcome?.attacks ?? []) {
-      if (outcome.attack.kind === "transfer") found.set(`${outcome.attack.source} ${outcome.attack.norm} ${outcome.attack.eps}`, outcome);
-    }
-  }
-  return [...found.values()].map(({ attack, accuracy }) => [h("a", { href: `#/checkpoints/${attack.source}` }, attack.source), `${percent(accuracy.value)} % at ${attack.norm === "Linf" ? "" : "L2 "}${attack.eps}, of ${accuracy.n}`]);
+// How its weights came about.
+function provenance(one) {
+  const { origin } = one.card;
+  if (origin.kind === "imported") return [["Trained", "elsewhere"], ["Name", origin.name], ...(origin.source ? [["Said of it", origin.source]] : [])];
+  const { training, adversary, objective, seed, dataset } = origin.spec;
+  const begun = training.initial_checkpoint;
+  return [["Experiment", h("a", { href: `#/experiments/${one.experiment}` }, one.experiment)], ["Run", h("a", { href: `#/checkpoints?run=${one.run}` }, one.run)],
+    ["Objective", titled(objective.label ?? objective.kind)], ["Seed", String(seed)], ["Epoch", `${origin.epoch} of ${training.epochs}`],
+    ["Trained against", `${titled(adversary.kind)}, ε = ${adversary.eps}`], ["Batches of", String(training.batch_size)], ["Optimiser", titled(training.optimizer.kind)],
+    ...(dataset.train_samples ? [["Trained on", counted(dataset.train_samples, "image")]] : []),
+    ...(begun ? [["Begun with", h("a", { href: `#/checkpoints/${begun}` }, begun)]] : [])];
 }
 
 export async function show({ parts, id, signal, title }) {
-  const one = await get(`/v1/checkpoints/${id}`, signal);
+  const [one, others] = await Promise.all([get(`/v1/checkpoints/${id}`, signal), all("/v1/checkpoints", signal, 300)]);
+  const alike = others.filter((each) => each.id !== id && JSON.stringify([each.card.dataset, each.card.image_shape, each.card.classes]) === JSON.stringify([one.card.dataset, one.card.image_shape, one.card.classes]));
+  const nameOf = (other) => others.find((each) => each.id === other)?.name ?? other;
+  const act = actor(parts.fault, refresh);
   title(one.name);
   parts.id.textContent = id;
   parts.name.textContent = one.name;
   fill(parts.origin, one.experiment
     ? ["Epoch ", String(one.epoch), " of ", titled(one.objective), `, seed ${one.seed}, in `, h("a", { href: `#/experiments/${one.experiment}` }, "its experiment"), "."]
     : ["Brought from elsewhere", one.card.origin?.source ? `: ${one.card.origin.source}` : "", "."]);
-  fill(parts.actions, h("a", { class: "button primary", href: `#/attack?checkpoint=${id}` }, "Put it under attack"), h("a", { class: "button", href: `/v1/checkpoints/${id}/weights`, download: "" }, "Download the weights"));
+  const gone = () => (location.hash = one.run ? `#/checkpoints?run=${one.run}` : "#/checkpoints");
+  fill(parts.actions, h("a", { class: "button primary", href: `#/attack?checkpoint=${id}` }, "Put it under attack"),
+    h("a", { class: "button", href: `/v1/checkpoints/${id}/weights`, download: "" }, "Download the weights"),
+    h("a", { class: "button", href: `#/new?${one.experiment ? `like=${one.experiment}&` : ""}initial=${id}` }, "Train on from it"),
+    h("button", { type: "button", class: "danger", onclick: () => act({ method: "DELETE", at: `/v1/checkpoints/${id}`, words: "The checkpoint is deleted.", ask: `Delete “${one.name}” and its weights? This cannot be undone.`, then: gone }) }, "Delete"));
   fill(parts.facts, pairs(facts(one)));
   fill(parts.metrics, pairs(metrics(one)));
+  fill(parts.provenance, pairs(provenance(one)));
+  parts.elsewhere.hidden = !alike.length;
+  fill(parts.others, alike.map((each) => h("option", { value: each.id }, `${each.name} · ${each.id}`)));
 
-  parts.form.onsubmit = async (event) => {
-    event.preventDefault();
-    const given = new FormData(parts.form);
-    const eps = given.get("eps").split(",").map((each) => each.trim()).filter(Boolean);
-    const request = { checkpoint: id, samples: Number(given.get("samples")), attacks: [{ kind: given.get("kind"), norm: given.get("norm"), eps: eps.length === 1 ? eps[0] : eps }] };
-    if (given.get("masking")) request.masking = { samples: Math.min(200, request.samples) };
-    parts.fault.hidden = true;
-    try {
-      await send("POST", "/v1/evaluations", request);
-      announce("The evaluation is queued.");
-      await refresh();
-    } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      parts.fault.textContent = [error.message, ...error.errors.map((each) => `${each.pointer}: ${each.message}`)].join(" ");
-      parts.fault.hidden = false;
-    }
+  // What both forms ask for: how much, and on how many images.
+  const asked = (form) => {
+    const given = new FormData(form);
+    return { norm: given.get("norm"), samples: Number(given.get("samples")), eps: given.get("eps").split(",").map((each) => each.trim()).filter(Boolean), given };
   };
+  const queue = (path, body) => tried(parts.fault, async () => {
+    const made = await send("POST", path, body);
+    announce(made.object === "list" ? `${counted(made.data.length, "evaluation")}: queued.` : "The evaluation is queued.");
+    await refresh();
+  });
+  parts.form.onsubmit = (event) => {
+    event.preventDefault();
+    const { norm, samples, eps, given } = asked(parts.form);
+    const request = { checkpoint: id, samples, attacks: [{ kind: given.get("kind"), norm, eps: eps.length === 1 ? eps[0] : eps }] };
+    if (given.get("masking")) request.masking = { samples: Math.min(200, samples) };
+    return queue("/v1/evaluations", request);
+  };
+  parts.transferForm.onsubmit = (event) => {
+    event.preventDefault();
+    const { norm, samples, eps } = asked(parts.transferForm);
+    return queue("/v1/transfers", { checkpoints: [id, parts.others.value], norm, samples, eps: eps[0] ?? "" });
+  };
+
+  let drawn = "";
 
   async function refresh() {
     const evaluations = await all(`/v1/evaluations${query({ checkpoint: id })}`, signal, 200);
     parts.none.hidden = evaluations.length > 0;
-    fill(parts.evaluations, evaluations.length ? evaluationTable(evaluations) : []);
-    const rows = transfers(evaluations);
-    parts.moved.hidden = !rows.length;
-    fill(parts.transfers, pairs(rows));
-    return evaluations.every((each) => ENDED.has(each.status)) ? "done" : null;
+    fill(parts.evaluations, evaluations.length ? evaluationTable(evaluations, act) : []);
+    const done = evaluations.every((each) => ENDED.has(each.status));
+    // The other's numbers are of its own evaluations, which may end after this one's.
+    const state = JSON.stringify(evaluations.map((each) => [each.id, each.status]));
+    if (state !== drawn || done) {
+      const found = await matrices(id, evaluations, signal);
+      parts.moved.hidden = !found.length;
+      fill(parts.transfers, found.map((each) => transferTable(id, each, nameOf)));
+      drawn = state;
+    }
+    return done ? "done" : null;
   }
   await keepFresh(refresh, signal);
 }

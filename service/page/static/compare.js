@@ -1,7 +1,7 @@
-// Runs of several experiments in the same figures, and the fields in which their specifications differ.
+// Experiments, or any of their runs alone, in the same figures, and the fields in which their specifications differ.
 
 import { all, get, keepFresh, query } from "./api.js";
-import { legend, training } from "./curves.js";
+import { legend, MAIN, training } from "./curves.js";
 import { fill, h } from "./dom.js";
 import { ENDED, interval } from "./jobs.js";
 import { percent, titled } from "./words.js";
@@ -9,7 +9,6 @@ import { percent, titled } from "./words.js";
 export const title = "Compare";
 
 const MOST = 6;
-const NAMES = ["train_accuracy", "test_accuracy", "test_fgsm_accuracy", "train_adversarial_accuracy"];
 
 // A spec as fields and values. Objectives and attacks go by their kind, not by their place in a list.
 function flat(value, path = "", found = new Map()) {
@@ -35,39 +34,77 @@ function differences(experiments) {
       paths.map((path) => h("tr", { "data-key": path }, h("th", { scope: "row" }, path), specs.map((each) => h("td", {}, each.get(path) ?? "–")))))];
 }
 
+// What is compared, in the address: `experiment=…`, means over its seeds, and `run=…`, which is drawn alone. An experiment
+// some of whose runs are chosen is drawn as these.
+async function chosenIn(search, signal) {
+  const chosen = new Map(search.getAll("experiment").map((id) => [id, new Set()]));
+  for (const run of await Promise.all(search.getAll("run").map((id) => get(`/v1/runs/${id}`, signal)))) {
+    chosen.set(run.experiment, (chosen.get(run.experiment) ?? new Set()).add(run.id));
+  }
+  return new Map([...chosen].slice(0, MOST));
+}
+
 export async function show({ parts, search, signal }) {
-  const chosen = new Set(search.getAll("experiment").slice(0, MOST));
   const hidden = new Set();
-  const known = await all("/v1/experiments", signal, 200);
-  let series = { runs: [], metrics: NAMES };
+  const runs = new Map();
+  const [chosen, known] = await Promise.all([chosenIn(search, signal), all("/v1/experiments", signal, 200)]);
+  for (const id of chosen.keys()) if (!known.some((one) => one.id === id)) known.push(await get(`/v1/experiments/${id}`, signal));
+  let series = { runs: [], metrics: [] };
   parts.choose.open = chosen.size < 2;
+
+  function changed() {
+    history.replaceState(null, "", `#/compare${query({ experiment: [...chosen.keys()], run: [...chosen.values()].flatMap((each) => [...each]) })}`);
+    list();
+    return refresh();
+  }
+
+  function box(value, checked, onchange, label, id) {
+    return h("label", { "data-key": value }, h("input", { type: "checkbox", value, "data-checked": checked ? "yes" : "no", onchange }), h("span", {}, label, h("small", {}, id)));
+  }
+
+  // An experiment, and below a chosen one its runs, as far as they are known.
+  function choice(one) {
+    const wanted = chosen.get(one.id);
+    const choose = (event) => {
+      if (event.target.checked) chosen.set(one.id, new Set());
+      else chosen.delete(one.id);
+      changed();
+    };
+    const single = (run) => box(run.run, wanted.has(run.run), (event) => {
+      wanted[event.target.checked ? "add" : "delete"](run.run);
+      changed();
+    }, `${titled(run.objective)}, seed ${run.seed}, alone`, run.run);
+    return [box(one.id, Boolean(wanted), choose, one.name, one.id),
+      wanted ? h("div", { class: "below", role: "group", "aria-label": `Runs of ${one.name}`, "data-key": `${one.id}.runs` }, (runs.get(one.id) ?? []).map(single)) : null];
+  }
 
   function list() {
     const wanted = parts.search.value.toLowerCase();
-    fill(parts.experiments, known.filter((one) => chosen.has(one.id) || one.name.toLowerCase().includes(wanted)).map((one) => h("label", { "data-key": one.id },
-      h("input", { type: "checkbox", value: one.id, onchange: (event) => {
-        chosen[event.target.checked ? "add" : "delete"](one.id);
-        history.replaceState(null, "", `#/compare${query({ experiment: [...chosen] })}`);
-        list();
-        refresh();
-      } }), h("span", {}, one.name, h("small", {}, one.id)))));
-    for (const box of parts.experiments.querySelectorAll("input")) {
-      box.checked = chosen.has(box.value);
-      box.disabled = !box.checked && chosen.size >= MOST;
+    fill(parts.experiments, known.filter((one) => chosen.has(one.id) || one.name.toLowerCase().includes(wanted)).map(choice));
+    for (const each of parts.experiments.querySelectorAll("input")) {
+      each.checked = each.dataset.checked === "yes";
+      each.disabled = !each.checked && chosen.size >= MOST && !each.closest(".below");
     }
   }
 
   function draw() {
     const places = new Map([...new Set(series.runs.map((run) => run.objective))].map((name, place) => [name, place]));
     fill(parts.legend, legend(places, hidden, draw));
-    fill(parts.curves, training({ series, names: NAMES, places, hidden, single: parts.seeds.checked }));
+    fill(parts.curves, training({ series, names: MAIN.filter((name) => series.metrics.includes(name)), places, hidden, single: parts.seeds.checked }));
   }
 
   async function refresh() {
-    const found = await Promise.all([...chosen].map((id) => Promise.all([get(`/v1/experiments/${id}`, signal), get(`/v1/experiments/${id}/series${query({ name: NAMES })}`, signal)])));
+    const found = await Promise.all([...chosen.keys()].map((id) => Promise.all([get(`/v1/experiments/${id}`, signal), get(`/v1/experiments/${id}/series${query({ name: MAIN })}`, signal)])));
     // Two experiments may have the same name.
     const names = found.map(([one], place) => (found.some(([other], at) => at !== place && other.name === one.name) ? `${one.name} (${place + 1})` : one.name));
-    series = { metrics: NAMES, runs: found.flatMap(([, each], place) => each.runs.map((run) => ({ ...run, objective: `${titled(run.objective)} · ${names[place]}` }))) };
+    const lines = found.flatMap(([one, each], place) => {
+      runs.set(one.id, each.runs);
+      const alone = chosen.get(one.id) ?? new Set();
+      const wanted = alone.size ? each.runs.filter((run) => alone.has(run.run)) : each.runs;
+      return wanted.map((run) => ({ ...run, objective: `${titled(run.objective)}${alone.size ? `, seed ${run.seed}` : ""} · ${names[place]}` }));
+    });
+    series = { metrics: [...new Set(found.flatMap(([, each]) => each.metrics))], runs: lines };
+    list();
     draw();
     fill(parts.differences, found.length ? differences(found.map(([one]) => one)) : h("caption", { class: "soft" }, "Choose two experiments or more."));
     return found.every(([one]) => ENDED.has(one.status)) ? "done" : null;

@@ -4,6 +4,9 @@ import { chart, swatch } from "./charts.js";
 import { h } from "./dom.js";
 import { capital, isShare, metricTitle, percent, titled } from "./words.js";
 
+// What opens with an experiment; of those that an experiment does not measure there is no figure.
+export const MAIN = ["train_accuracy", "test_accuracy", "test_fgsm_accuracy", "probe_accuracy", "probe_fgsm_accuracy", "train_adversarial_accuracy"];
+
 export function legend(places, hidden, redraw) {
   return [...places].map(([objective, place]) => h("li", { "data-key": objective }, h("button", {
     type: "button", "aria-pressed": String(!hidden.has(objective)), onclick: () => {

@@ -1,6 +1,7 @@
-// Data sets: what there is, and an archive of one's own.
+// Data sets: what there is, with pictures and counts, and an archive of one's own.
 
-import { all, keepFresh, Refused, send } from "./api.js";
+import { actor, tried } from "./actions.js";
+import { all, get, keepFresh, Refused, send } from "./api.js";
 import { announce, fill, h } from "./dom.js";
 import { bar, status } from "./jobs.js";
 import { age, bytes } from "./words.js";
@@ -9,37 +10,66 @@ export const title = "Data sets";
 
 const number = (value) => (value === null || value === undefined ? "–" : value.toLocaleString("en"));
 
+const MOST_LOOKED_AT = 30;
+const MOST_CLASSES = 100;
+const MOST_PICTURES = 24;
+
+const counts = (split) => new Map((split?.classes ?? []).map((each) => [each.name, each.images]));
+
+// Its classes with how many images each has, unfolded on demand.
+function classes(details) {
+  const { train, test } = details.description ?? {};
+  const [training, testing] = [counts(train), counts(test)];
+  const names = [...new Set([...training.keys(), ...testing.keys()])];
+  if (!names.length) return null;
+  const told = (name) => [train ? `${number(training.get(name))} for training` : null, test ? `${number(testing.get(name))} for test` : null].filter(Boolean).join(", ");
+  return h("details", { "data-key": "classes" }, h("summary", {}, "Images of each class"),
+    h("dl", { class: "pair" }, names.slice(0, MOST_CLASSES).map((name) => [h("dt", {}, name), h("dd", {}, told(name))])),
+    names.length > MOST_CLASSES ? h("p", { class: "soft" }, `The first ${MOST_CLASSES} of ${number(names.length)}.`) : null);
+}
+
+// One of each class first, then more of each.
+function chosen(thumbnails) {
+  const first = new Map();
+  for (const each of thumbnails) if (!first.has(each.label)) first.set(each.label, each);
+  return [...first.values(), ...thumbnails.filter((each) => first.get(each.label) !== each)].slice(0, MOST_PICTURES);
+}
+
+const pictures = (details) => (details.thumbnails.length ? h("div", { class: "thumbnails", "data-key": "pictures" },
+  chosen(details.thumbnails).map((each) => h("img", { src: each.path, alt: `${each.label}: ${each.image}`, title: each.label, loading: "lazy", height: 32 }))) : null);
+
 export async function show({ parts, signal }) {
+  const known = new Map();
   let archive = null;
+  const act = actor(parts.fault, refresh);
 
-  async function tried(work) {
-    parts.fault.hidden = true;
-    try {
-      await work();
-    } catch (error) {
-      if (!(error instanceof Refused) && !(error instanceof TypeError)) throw error;
-      parts.fault.textContent = [error.message, ...(error.errors ?? []).map((each) => each.message)].join(" ");
-      parts.fault.hidden = false;
-    }
-  }
-
-  const remove = (one) => tried(async () => {
-    if (!window.confirm(`Delete the data set “${one.name}” and its pictures?`)) return;
-    await send("DELETE", `/v1/datasets/${one.id}`);
-    announce("The data set is deleted.");
-    await refresh();
-  });
+  const remove = (one) => act({ method: "DELETE", at: `/v1/datasets/${one.id}`, words: "The data set is deleted.", ask: `Delete the data set “${one.name}” and its pictures?` });
 
   const row = (one) => h("tr", { "data-key": one.id },
-    h("th", { scope: "row", class: "name" }, one.name, h("small", { class: "id" }, one.created_at ? one.id : one.spec.name)),
+    h("th", { scope: "row", class: "name" }, one.name, h("small", { class: "id" }, one.created_at ? one.id : one.spec.name), known.has(one.id) ? [pictures(known.get(one.id)), classes(known.get(one.id))] : null),
     h("td", { class: "nowrap" }, status({ ...one, status: one.status }), one.progress?.total ? bar(one.progress, `Unpacking ${one.name}`) : null, one.status_detail ? h("small", {}, one.status_detail) : null),
     h("td", { class: "n" }, number(one.classes)), h("td", { class: "n" }, number(one.train_images)), h("td", { class: "n" }, number(one.test_images)),
     h("td", { class: "n" }, one.bytes === null ? "–" : bytes(one.bytes)), h("td", {}, one.owner ?? "–"), h("td", { class: "n" }, one.created_at ? age(one.created_at) : "–"),
     h("td", {}, one.created_at ? h("button", { type: "button", class: "quiet small danger", "aria-label": `Delete ${one.name}`, onclick: () => remove(one) }, "Delete") : null));
 
+  // All that is known of one is asked for once: of an upload it does not change, and a folder takes time to count.
+  async function look(one) {
+    const details = await get(`/v1/datasets/${one.id}`, signal).catch((error) => {
+      if (error instanceof Refused) return null;
+      throw error;
+    });
+    if (details) known.set(one.id, details);
+  }
+
   async function refresh() {
     const found = await all("/v1/datasets", signal, 500);
-    fill(parts.table, h("thead", {}, h("tr", {}, [["Name"], ["Status"], ["Classes", "n"], ["Training", "n"], ["Test", "n"], ["Size", "n"], ["Owner"], ["Age", "n"], ["Do"]].map(([name, kind]) => h("th", { scope: "col", class: kind ?? null }, name)))), h("tbody", {}, found.map(row)));
+    const shown = () => fill(parts.table, h("thead", {}, h("tr", {}, [["Name"], ["Status"], ["Classes", "n"], ["Training", "n"], ["Test", "n"], ["Size", "n"], ["Owner"], ["Age", "n"], ["Do"]].map(([name, kind]) => h("th", { scope: "col", class: kind ?? null }, name)))),
+      h("tbody", {}, found.map((one) => row(known.has(one.id) ? { ...known.get(one.id), owner: one.owner } : one))));
+    shown();
+    for (const one of found.filter((each) => each.status === "ready" && !known.has(each.id)).slice(0, MOST_LOOKED_AT)) {
+      await look(one);
+      shown();
+    }
     return found.some((one) => one.progress) ? null : "done";
   }
 
@@ -51,14 +81,19 @@ export async function show({ parts, signal }) {
   }
 
   parts.file.onchange = () => parts.file.files.length && take(parts.file.files[0]);
-  parts.drop.ondragover = (event) => event.preventDefault();
+  parts.drop.ondragover = (event) => {
+    event.preventDefault();
+    parts.drop.classList.add("over");
+  };
+  parts.drop.ondragleave = () => parts.drop.classList.remove("over");
   parts.drop.ondrop = (event) => {
     event.preventDefault();
+    parts.drop.classList.remove("over");
     if (event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
   };
   parts.form.onsubmit = (event) => {
     event.preventDefault();
-    return tried(async () => {
+    return tried(parts.fault, async () => {
       parts.upload.disabled = true;
       const given = new FormData(parts.form);
       const form = new FormData();

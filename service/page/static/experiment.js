@@ -1,8 +1,11 @@
 // One experiment: the state of the matter, its curves while they grow, the report's numbers with their doubts.
 
-import { all, get, keepFresh, query, Refused, send } from "./api.js";
-import { legend, training } from "./curves.js";
-import { announce, fill, h } from "./dom.js";
+import { actor } from "./actions.js";
+import { all, get, keepFresh, query } from "./api.js";
+import { legend, MAIN, training } from "./curves.js";
+import { fill, h } from "./dom.js";
+import { downloads } from "./downloads.js";
+import { extension } from "./extend.js";
 import { card, ENDED, status } from "./jobs.js";
 import { accuracies, budgets, equals, perClass } from "./report.js";
 import { evaluationTable, runTable } from "./runs.js";
@@ -10,8 +13,7 @@ import { counted, titled } from "./words.js";
 
 export const title = "Experiment";
 
-const MAIN = ["train_accuracy", "test_accuracy", "test_fgsm_accuracy", "train_adversarial_accuracy"];
-const FORMATS = { html: "A page with figures", md: "Markdown", csv: "CSV, a line per row and attack", tex: "LaTeX tables", json: "JSON, all of it" };
+const MOST_BESIDE = 200;
 
 export async function show({ parts, id, signal, title }) {
   const path = `/v1/experiments/${id}`;
@@ -43,7 +45,7 @@ export async function show({ parts, id, signal, title }) {
   function showReport() {
     parts.result.textContent = report.result;
     parts.measured.hidden = !report.rows.length;
-    parts.basis.textContent = report.rows.length ? `95 % intervals below the numbers. The best checkpoint was chosen on the ${report.selected_on === "test" ? "test images, which flatters it" : "validation images"}.` : "";
+    parts.basis.textContent = report.rows.length ? `On ${counted(Math.max(...report.rows.map((row) => row.outcome.natural.n)), "test image")}, 95 % intervals below the numbers. The best checkpoint was chosen on the ${report.selected_on === "test" ? "test images, which flatters it" : "validation images"}.` : "";
     fill(parts.warnings, report.warnings.length ? h("details", { class: "note warn" }, h("summary", {}, counted(report.warnings.length, "thing"), " to know before quoting these numbers"), h("ul", {}, report.warnings.map((each) => h("li", {}, each)))) : []);
     fill(parts.table, accuracies(report));
     const curves = budgets(report);
@@ -57,43 +59,36 @@ export async function show({ parts, id, signal, title }) {
   }
 
   async function refresh() {
-    experiment = await get(path, signal);
+    let unended;
+    [experiment, runs, evaluations, unended] = await Promise.all([get(path, signal), all(`/v1/runs${query({ experiment: id })}`, signal),
+      all(`/v1/evaluations${query({ experiment: id })}`, signal), all(`/v1/evaluations${query({ status: ["queued", "running", "paused"] })}`, signal, MOST_BESIDE)]);
     title(experiment.name);
-    [runs, evaluations] = await Promise.all([all(`/v1/runs${query({ experiment: id })}`, signal), all(`/v1/evaluations${query({ experiment: id })}`, signal)]);
     const done = ENDED.has(experiment.status);
-    frame(parts, experiment, act);
-    const going = [...runs, ...evaluations].filter((job) => job.status === "running");
+    // Evaluations by themselves of its checkpoints, which may extend the report.
+    const kept = new Set(evaluations.map((each) => each.checkpoint));
+    const beside = unended.filter((each) => each.experiment !== id && kept.has(each.checkpoint));
+    const shown = [...beside, ...evaluations];
+    const head = () => frame(parts, { experiment, report, more: [done ? extension({ experiment, evaluations, fault: parts.fault, refresh }) : null, controls(experiment, act)] });
+    head();
+    const going = [...runs, ...shown].filter((job) => job.status === "running");
     parts.running.hidden = !going.length;
     fill(parts.jobs, going.map((job) => card(job)));
     fill(parts.runs, runTable(runs, act));
-    parts.evaluated.hidden = !evaluations.length;
-    fill(parts.evaluations, evaluationTable(evaluations, act));
+    parts.evaluated.hidden = !shown.length;
+    fill(parts.evaluations, evaluationTable(shown, act));
     // What has not changed is not asked for again: curves grow by epochs, the report by jobs that end.
-    const state = JSON.stringify([runs.map((run) => [run.status, run.progress?.phase, epochs(run)]), evaluations.map((each) => each.status)]);
+    const state = JSON.stringify([runs.map((run) => [run.status, run.progress?.phase, epochs(run)]), shown.map((each) => [each.id, each.status])]);
     if (state !== drawn) {
       await drawSeries();
       report = await get(`${path}/report`, signal);
       showReport();
+      head();
       drawn = state;
     }
-    return done ? "done" : null;
+    return done && !beside.length ? "done" : null;
   }
 
-  // What the reader asks of the experiment, or of one of its jobs.
-  async function act({ method = "POST", at, words, ask = null, then = refresh }) {
-    if (ask && !window.confirm(ask)) return;
-    parts.fault.hidden = true;
-    try {
-      await send(method, at);
-      announce(words);
-      await then();
-    } catch (error) {
-      if (!(error instanceof Refused) && !(error instanceof TypeError)) throw error;
-      parts.fault.textContent = error.message;
-      parts.fault.hidden = false;
-    }
-  }
-
+  const act = actor(parts.fault, refresh);
   parts.id.textContent = id;
   parts.seeds.onchange = draw;
   parts.everything.onchange = drawSeries;
@@ -118,16 +113,15 @@ function epochs(run) {
   return progress?.phase === "training" && progress.total ? Math.floor((progress.completed / progress.total) * spec.training.epochs) : 0;
 }
 
-function frame(parts, experiment, act) {
+function frame(parts, { experiment, report, more }) {
   const { spec, progress } = experiment;
   parts.name.textContent = experiment.name;
   fill(parts.state, status(experiment), " ", h("span", { class: "soft" }, `${progress.completed} of ${counted(progress.total, "job")} ended`));
   fill(parts.actions,
-    controls(experiment, act),
+    more,
     h("a", { class: "button", href: `#/new?like=${experiment.id}` }, "Another like it"),
     h("a", { class: "button", href: `#/compare?experiment=${experiment.id}` }, "Compare"),
-    h("details", { class: "menu" }, h("summary", { class: "button" }, "Download the report"), h("div", {},
-      Object.entries(FORMATS).map(([format, words]) => h("a", { href: `/v1/experiments/${experiment.id}/report?format=${format}`, target: "_blank", rel: "noopener" }, words)))));
+    downloads(experiment.id, report));
   parts.asked.textContent = `${counted(spec.objectives.length, "objective")} (${spec.objectives.map((each) => each.label ?? titled(each.kind)).join(", ")}) × ${counted(spec.seeds.length, "seed")} on ${spec.dataset.folder ?? spec.dataset.name}: `
     + `${counted(spec.training.epochs, "epoch")} of ${titled(spec.architecture.kind)} on examples of ${titled(spec.adversary.kind)} at ε = ${spec.adversary.eps}, batches of ${spec.training.batch_size}.`;
   parts.spec.textContent = JSON.stringify(spec, null, 2);

@@ -10,6 +10,7 @@ export const title = "Experiments";
 
 const PAGE = 50;
 const MOST_FOLLOWED = 6;
+const LOOK_EVERY_MS = 5000;
 
 const dataset = (one) => one.spec.dataset.folder ?? one.spec.dataset.name;
 const objectives = (one) => one.spec.objectives.map((each) => each.label ?? titled(each.kind)).join(", ");
@@ -46,6 +47,7 @@ export async function show({ parts, signal }) {
   const filter = JSON.parse(localStorage.getItem("home.filter") ?? "{}");
   let found = [];
   let pages = 1;
+  let looked = 0;
   parts.filter.value = filter.text ?? "";
   parts.status.value = filter.status ?? "";
   fill(parts.columns, table.choices());
@@ -56,6 +58,20 @@ export async function show({ parts, signal }) {
     const rows = found.filter((one) => (!parts.status.value || one.status === parts.status.value) && wanted.every((word) => words(one).includes(word)));
     table.show(rows);
     parts.more.textContent = rows.length < found.length ? `${rows.length} of ${counted(found.length, "experiment")} shown.` : "";
+  }
+
+  // Workers and the queue; news of them is not worth a request for each epoch that ends.
+  async function look() {
+    if (Date.now() - looked < LOOK_EVERY_MS) return;
+    looked = Date.now();
+    const [workers, usage] = await Promise.all([get("/v1/workers", signal), get("/v1/usage", signal)]);
+    const alive = workers.data.filter((one) => one.alive);
+    const busy = alive.reduce((sum, one) => sum + one.jobs.length, 0);
+    const slots = alive.reduce((sum, one) => sum + one.slots, 0);
+    const { queue } = usage;
+    fill(parts.workers, h("a", { href: "#/system" }, counted(alive.length, "worker")), ` alive, ${busy} of ${counted(slots, "slot")} busy; `,
+      queue.waiting ? `${counted(queue.waiting, "job")} in the queue, the oldest for ${age(queue.oldest_at)}.` : "the queue is empty.",
+      !alive.length && queue.waiting ? h("strong", {}, " Nothing runs until a worker does: python -m worker.") : null);
   }
 
   async function refresh() {
@@ -82,6 +98,7 @@ export async function show({ parts, signal }) {
     parts.queue.textContent = behind.length ? `${behind.join(" and ")} wait.` : "";
     fill(parts.jobs, running.map(([job, of]) => card(job, of)));
     list();
+    await look();
   }
 
   parts.filter.oninput = list;

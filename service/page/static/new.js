@@ -26,6 +26,8 @@ export async function show({ parts, search, signal }) {
   let spec = null;
   let checking = 0;
   let timer = 0;
+  // An earlier experiment, for how long, and the weights that it begins with.
+  const [like, epochs, initial] = ["like", "epochs", "initial"].map((name) => search.get(name));
   const fields = [...parts.form.querySelectorAll("input[data-path]:not([type=checkbox])")];
   const [earlier, datasets] = await Promise.all([all("/v1/experiments", signal, 50), all("/v1/datasets", signal, 100)]);
   parts.base.append(...earlier.map((one) => h("option", { value: `like ${one.id}` }, `like ${one.name}`)));
@@ -106,6 +108,12 @@ export async function show({ parts, search, signal }) {
     spec = found.spec ?? structuredClone(earlier.find((one) => one.id === which).spec);
     delete spec.version;
     if (how === "like") spec.name = `${spec.name}, again`.slice(0, 200);
+    if (epochs) put(spec, "/training/epochs", whole(epochs));
+    if (initial) {
+      const { card } = await get(`/v1/checkpoints/${initial}`, signal);
+      put(spec, "/training/initial_checkpoint", initial);
+      Object.assign(spec, { dataset: card.dataset, architecture: card.architecture });
+    }
     read();
   }
 
@@ -144,7 +152,6 @@ export async function show({ parts, search, signal }) {
     }
   };
   signal.addEventListener("abort", () => clearTimeout(timer));
-  const like = search.get("like");
   if (like) {
     if (!earlier.some((one) => one.id === like)) {
       const one = await get(`/v1/experiments/${like}`, signal);

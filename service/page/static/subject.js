@@ -44,7 +44,8 @@ export class Subject {
     this.captions = [h("figcaption", {}), h("figcaption", {}), h("figcaption", {})];
     this.likely = h("dl", { class: `likely c${this.place % 8}` });
     this.element = h("article", { class: "subject" },
-      h("header", {}, h("h3", {}, swatch(this.place), h("a", { href: `#/checkpoints/${one.checkpoint}` }, this.name)), h("span", { class: this.smallest ? "fooled" : "withstands" }, this.sentence(true))),
+      h("header", {}, h("h3", {}, swatch(this.place), h("a", { href: `#/checkpoints/${one.checkpoint}` }, this.name)), h("span", { class: this.smallest ? "fooled" : "withstands" }, this.sentence(true)),
+        h("small", { class: "id", title: `sha256 of the weights: ${one.attack.weights_sha256}` }, `weights ${one.attack.weights_sha256.slice(0, 12)}`)),
       h("div", { class: "triptych" }, this.canvases.map((each, place) => h("figure", {}, each, this.captions[place]))), this.likely);
     this.canvases[0].getContext("2d").putImageData(natural, 0, 0);
     this.captions[0].textContent = `natural: ${one.label}, ${percent(one.probability)} %`;

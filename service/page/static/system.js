@@ -1,7 +1,9 @@
 // Workers, usage, and for those who may see them tokens and the audit.
 
+import { actor } from "./actions.js";
 import { get, keepFresh, Refused, send } from "./api.js";
-import { announce, fill, h } from "./dom.js";
+import { fill, h } from "./dom.js";
+import { making, tokenRows } from "./tokens.js";
 import { age, bytes, counted } from "./words.js";
 
 export const title = "System";
@@ -29,12 +31,8 @@ export async function show({ parts, signal }) {
   };
   const isAdmin = session.scope === "admin";
 
-  async function revoke(one) {
-    if (!window.confirm(`Revoke the token ${one.name ?? one.id} of ${one.owner}? It opens nothing from that moment on.`)) return;
-    await send("DELETE", `/v1/tokens/${one.id}`);
-    announce("The token is revoked.");
-    await refresh();
-  }
+  const act = actor(parts.fault, refresh);
+  making({ parts, refresh });
 
   async function refresh() {
     const [workers, usage, tokens, audit] = await Promise.all([get("/v1/workers", signal), get("/v1/usage", signal), isAdmin ? allowed("/v1/tokens?limit=100", signal) : null, isAdmin ? allowed("/v1/audit?limit=50", signal) : null]);
@@ -44,10 +42,9 @@ export async function show({ parts, signal }) {
     fill(parts.workers, table(["Worker", "State", "Jobs", "Computes on", "Version", "Started"], workers.data.map(worker)));
     parts.room.textContent = disk ? `${bytes(disk.free_bytes)} free of ${bytes(disk.total_bytes)} on the disk of the checkpoints.` : "";
     fill(parts.usage, table(["Owner", "Jobs not ended", "In files", "Uploads today"], usage.owners.map((one) => h("tr", { "data-key": one.owner ?? "-" }, h("th", { scope: "row" }, owned(one.owner)), h("td", {}, one.jobs), h("td", {}, bytes(one.bytes)), h("td", {}, one.uploads_in_a_day)))));
-    parts.forAdmins.hidden = !tokens?.data.length;
-    fill(parts.tokens, table(["Owner", "Name", "Scope", "Last used", "Expires", "Do"], (tokens?.data ?? []).map((one) => h("tr", { "data-key": one.id }, h("th", { scope: "row" }, one.owner, h("small", { class: "id" }, one.id)),
-      h("td", {}, one.name ?? "–"), h("td", {}, one.scope), h("td", {}, ago(one.last_used_at)), h("td", {}, one.expires_at?.slice(0, 10) ?? "never"),
-      h("td", {}, one.revoked_at ? "revoked" : h("button", { type: "button", class: "quiet small danger", "aria-label": `Revoke ${one.id}`, onclick: () => revoke(one) }, "Revoke"))))));
+    parts.forAdmins.hidden = !tokens;
+    parts.tokenList.hidden = !tokens?.data.length;
+    fill(parts.tokens, table(["Owner", "Name", "Scope", "Last used", "Expires", "Do"], tokenRows(tokens?.data ?? [], act)));
     parts.watched.hidden = !audit?.data.length;
     fill(parts.audit, table(["When", "Who", "What", "Of", "Outcome"], (audit?.data ?? []).map((one) => h("tr", { "data-key": String(one.id) }, h("td", { class: "nowrap" }, h("time", { datetime: one.created_at }, ago(one.created_at))), h("td", {}, owned(one.owner)), h("td", {}, `${one.method} ${one.route}`), h("td", { class: "id" }, one.subject ?? "–"), h("td", {}, one.outcome)))));
   }

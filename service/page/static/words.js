@@ -50,7 +50,8 @@ const METRICS = {
   train_adversarial_accuracy: "Accuracy on the attacked batches",
   validation_accuracy: "Validation accuracy",
   validation_fgsm_accuracy: "Validation accuracy under FGSM",
-  test_pgd_accuracy: "Test accuracy under PGD",
+  probe_accuracy: "Accuracy of probed images under PGD",
+  probe_fgsm_accuracy: "Accuracy of probed images under FGSM",
   min_log_prob: "Smallest log probability",
 };
 export const metricTitle = (name) => METRICS[name] ?? capital(titled(name));

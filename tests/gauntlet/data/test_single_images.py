@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from gauntlet.data.datasets import load_split
-from gauntlet.data.single_images import read_test_image
+from gauntlet.data.datasets import describe_dataset, load_split
+from gauntlet.data.picture_digests import PictureDigests
+from gauntlet.data.single_images import read_example, read_test_image
 from gauntlet.errors import DatasetUnavailable
 from gauntlet.spec.kinds import DatasetSpec, Digits, ImageFolder
 
@@ -46,3 +47,33 @@ def test_what_is_missing_is_told(signs: Path) -> None:
         file.write_bytes(b"none")
     with pytest.raises(DatasetUnavailable, match="position 3"):
         read_test_image(FOLDER, 3, signs)
+
+
+@pytest.mark.parametrize("spec", [Digits(), FOLDER])
+def test_a_class_is_shown_by_an_image_of_it(spec: DatasetSpec, signs: Path) -> None:
+    """It is among the test images, with its class; none of a class that there is not."""
+    test, classes = load_split(spec, "test", signs)
+    for number, name in enumerate(classes):
+        found = read_example(spec, number, signs)
+        assert found is not None
+        assert found.label == name
+        assert any((found.pixels == image.numpy()).all() for image in test.images[test.labels == number])
+    assert read_example(spec, len(classes), signs) is None
+
+
+def test_a_folder_has_another_digest_once_its_test_images_are_others(signs: Path) -> None:
+    """At first that of what an evaluation read; not with another picture, and not with two in each other's place."""
+    digests = PictureDigests()
+    described = describe_dataset(FOLDER, signs).test
+    assert described is not None
+    assert described.read is not None
+    assert digests.of_tests(FOLDER, signs) == described.read.sha256
+    one, other = (signs / "signs" / "test" / "dark" / f"{number}.png" for number in (0, 1))
+    before, after = one.read_bytes(), other.read_bytes()
+    one.write_bytes(after)
+    assert digests.of_tests(FOLDER, signs) != described.read.sha256
+    other.write_bytes(before)
+    assert digests.of_tests(FOLDER, signs) != described.read.sha256
+    one.write_bytes(before)
+    other.write_bytes(after)
+    assert digests.of_tests(FOLDER, signs) == described.read.sha256

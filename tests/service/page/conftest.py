@@ -1,17 +1,21 @@
 """One running system and one browser for all tests of the page."""
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
-from tests.browser import MISSING, executable, running_chromium
+from tests.browser import MISSING, executable, opened, running_chromium
 from tests.e2e.system import System
+from tests.service.page.visits import HOSTILE, url_of
 
 
-# Not for longer than a module: while the browser is driven its event loop runs, in which no other can be started.
-@pytest.fixture(scope="module")
+# Not for longer than these tests: while the browser is driven its event loop runs, in which no other can be started.
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """A browser."""
     if executable() is None:
@@ -20,10 +24,31 @@ def chromium() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def whole_system(tmp_path_factory: pytest.TempPathFactory, broker_url: str) -> Iterator[System]:
     """API and worker, with nothing in them yet."""
     home: Path = tmp_path_factory.mktemp("page")
     with System(home, f"sqlite:///{home / 'gauntlet.db'}", broker_url) as system:
         system.start("worker")
         yield system
+
+
+@pytest.fixture(scope="package")
+def finished(chromium: Browser, whole_system: System, tiny_spec: Any) -> str:
+    """An experiment that was submitted on the page, and watched there until it had succeeded; its id.
+
+    It is the quickstart made tiny, under a hostile name.
+    """
+    document = tiny_spec.model_dump(mode="json") | {"name": HOSTILE, "seeds": [0, 1]}
+    with opened(chromium, url_of(whole_system)) as page:
+        page.goto("/#/new")
+        page.get_by_text("Everything, as JSON").click()
+        whole = page.get_by_label("The whole specification as JSON")
+        expect(whole).to_have_value(re.compile('"quickstart"'))
+        whole.fill(json.dumps(json.loads(whole.input_value()) | document))
+        expect(page.get_by_role("region", name="YAML", exact=True)).to_contain_text("onerror")
+        page.get_by_role("button", name="Submit").click()
+        expect(page.locator(".head .status")).to_have_text("succeeded")
+        expect(page.get_by_role("region", name="Means over seeds")).to_be_visible()
+        identifier: str = page.evaluate("location.hash.split('/').at(-1)")
+    return identifier

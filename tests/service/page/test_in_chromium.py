@@ -1,40 +1,19 @@
 """The page in a real browser, with a real system behind it."""
 
 import re
-import socket
-import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 import service.page
-from client import GauntletClient
-from gauntlet.spec.tokens import TokenRequest
-from store import secret_key, tokens
-from store.database import Database
 from tests.browser import barriers, opened
-from tests.e2e.system import System, await_that
+from tests.e2e.system import System, await_that, kill_group
 from tests.pictures import encoded
+from tests.service.page.visits import HOSTILE, drop, url_of
 
 pytestmark = pytest.mark.long
-
-HOSTILE = "<img src=x onerror=\"document.title='taken over'\"> & 'more'"
-
-
-def url_of(system: System) -> str:
-    return f"http://127.0.0.1:{system.port}"
-
-
-@pytest.fixture(scope="module")
-def finished(whole_system: System, tiny_spec: Any) -> str:
-    """An experiment that has succeeded, under a hostile name; its id."""
-    document = tiny_spec.model_dump(mode="json") | {"name": HOSTILE, "seeds": [0, 1]}
-    experiment = whole_system.client.submit(document)
-    await_that(lambda: whole_system.client.experiment(experiment.id).status == "succeeded")
-    return experiment.id
 
 
 def test_first_visit_to_a_running_quickstart(chromium: Browser, whole_system: System) -> None:
@@ -65,6 +44,14 @@ def test_a_finished_experiment_is_read(chromium: Browser, whole_system: System, 
         expect(row).to_have_count(1)
         best = max(each.accuracies[report.headline] for each in report.rows)
         expect(row).to_contain_text(f"{best * 100:.1f} %")
+        page.get_by_text("Columns", exact=True).click()
+        page.get_by_label("Seeds", exact=True).check()
+        page.get_by_role("button", name="Age", exact=True).click()
+        page.reload()
+        expect(page.get_by_role("columnheader", name="Seeds")).to_be_visible()
+        expect(page.get_by_role("columnheader", name="Age")).to_have_attribute("aria-sort", "descending")
+        expect(page.get_by_role("searchbox")).to_have_value("onerror")
+        expect(page.get_by_text(re.compile("1 worker alive, 0 of 2 slots busy; the queue is empty"))).to_be_visible()
         row.get_by_role("link", name=HOSTILE).click()
         expect(page.get_by_role("heading", name=HOSTILE)).to_be_visible()
         expect(page.get_by_text(report.result)).to_be_visible()
@@ -77,35 +64,6 @@ def test_a_finished_experiment_is_read(chromium: Browser, whole_system: System, 
         page.keyboard.press("ArrowRight")
         first = report.curves[0].epochs[0]
         expect(page.locator("figure").filter(has=figure).locator("output")).to_contain_text(f"epoch {first}:")
-
-
-def test_an_experiment_is_written_checked_and_paused(chromium: Browser, whole_system: System, finished: str) -> None:
-    """A form begun with an earlier experiment: faults stand at their fields, and what is right is submitted."""
-    with opened(chromium, url_of(whole_system)) as page:
-        page.goto(f"/#/new?like={finished}")
-        submit = page.get_by_role("button", name="Submit")
-        expect(submit).to_be_enabled()
-        epochs = page.get_by_role("textbox", name="Epochs")
-        epochs.fill("-1")
-        expect(page.get_by_text("training › epochs:")).to_be_visible()
-        expect(epochs).to_have_attribute("aria-invalid", "true")
-        expect(submit).to_be_disabled()
-        epochs.fill("500")
-        page.get_by_role("textbox", name="Name").fill("long")
-        expect(page.get_by_role("region", name="YAML", exact=True)).to_contain_text("epochs: 500")
-        expect(submit).to_be_enabled()
-        submit.click()
-        expect(page.get_by_role("heading", name="long")).to_be_visible()
-        page.get_by_role("button", name="Pause", exact=True).click()
-        expect(page.locator(".head .status")).to_contain_text("paused")
-        page.get_by_role("button", name="Resume", exact=True).click()
-        expect(page.locator(".head .status")).not_to_contain_text("paused")
-        page.on("dialog", lambda dialog: dialog.accept())
-        page.get_by_role("button", name="Cancel", exact=True).click()
-        expect(page.locator(".head .status")).to_contain_text("cancelled")
-        page.get_by_role("button", name="Delete", exact=True).click()
-        expect(page.get_by_role("link", name=HOSTILE)).to_be_visible()
-        expect(page.get_by_role("link", name="long", exact=True)).to_have_count(0)
 
 
 def test_a_picture_is_put_under_attack(chromium: Browser, whole_system: System, finished: str) -> None:
@@ -130,62 +88,37 @@ def test_a_picture_is_put_under_attack(chromium: Browser, whole_system: System, 
         expect(page.get_by_text(f"attacked: {found['label']}, {found['probability'] * 100:.1f} %")).to_be_visible()
         assert page.evaluate(_SAME_PIXELS)
         expect(page.get_by_role("img", name=re.compile("^Probability of the right class"))).to_be_visible()
+        expect(page.get_by_text(f"weights {found['attack']['weights_sha256'][:12]}")).to_be_visible()
         assert barriers(page) == []
+        with page.expect_response("**/v1/classifications") as answered:
+            page.get_by_label("Kind").select_option("noise")
+        assert "noise" in answered.value.json()["data"][0]["attack"]["attack"]
+        with page.expect_response("**/v1/classifications") as answered:
+            drop(page, "mine.png", encoded(Image.new("RGB", (40, 30), (250, 0, 0))))
+        assert answered.value.json()["data"][0]["image"] == "mine.png"
+        expect(page.get_by_label("Take a photo")).to_have_attribute("capture", "environment")
 
 
-def test_a_data_set_is_uploaded_and_deleted(chromium: Browser, whole_system: System, tmp_path: Path) -> None:
-    """An archive of one's own is unpacked, listed with its counts, and gone again."""
-    file = tmp_path / "signs.zip"
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, level in (("dark", 10), ("light", 200)):
-            for number in range(4):
-                picture = encoded(Image.new("RGB", (8, 8), (level + number,) * 3))
-                archive.writestr(f"{name}/{number}.png", picture)
+def test_images_that_one_model_withstands_and_the_other_does_not(
+    chromium: Browser, whole_system: System, finished: str
+) -> None:
+    """The gallery holds those whose rows say so, and both networks are put under attack with the one chosen."""
+    client = whole_system.client
+    one, other = list(client.evaluations(experiment=finished))[:2]
+    label = one.attacks[0].label
+    robust = [{each.position: each.attacks[label].robust for each in client.images(of.id)} for of in (one, other)]
+    wrong = [{each.position for each in client.images(of.id) if each.natural != each.label} for of in (one, other)]
+    wanted = [at for at, withstood in robust[0].items() if withstood and not robust[1][at] and at not in wrong[1]]
     with opened(chromium, url_of(whole_system)) as page:
-        page.goto("/#/data")
-        page.locator("input[type=file]").set_input_files(file)
-        expect(page.get_by_role("textbox", name="Name")).to_have_value("signs")
-        page.get_by_label("For test").select_option("0.3")
-        page.get_by_role("button", name="Upload", exact=True).click()
-        row = page.get_by_role("row").filter(has_text="signs")
-        expect(row).to_contain_text("ready")
-        expect(row.get_by_role("cell").nth(1)).to_have_text("2")
-        page.once("dialog", lambda dialog: dialog.accept())
-        row.get_by_role("button", name="Delete signs").click()
-        expect(row).to_have_count(0)
-
-
-def test_a_reader_logs_in_and_out(chromium: Browser, whole_system: System, finished: str) -> None:
-    """Where tokens are wanted the page asks for one and leads on; what it got no script can read."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    database = Database(whole_system.database_url)
-    key = secret_key.read_or_make(whole_system.home / "secret.key")
-    with database.writing() as session:
-        _, token = tokens.create(session, key, TokenRequest(owner="ada", scope="read"))
-    database.close()
-    whole_system.start("service", GAUNTLET_AUTH="on", GAUNTLET_PORT=str(port))
-    url = f"http://127.0.0.1:{port}"
-    with GauntletClient(url) as guarded:
-        await_that(guarded.ready)
-    with opened(chromium, url) as page:
-        page.goto(f"/#/experiments/{finished}")
-        field = page.get_by_label("Token", exact=True)
-        field.fill("gauntlet_wrong")
-        page.get_by_role("button", name="Log in").click()
-        expect(page.get_by_role("alert")).to_be_visible()
-        field.fill(token)
-        page.get_by_role("button", name="Log in").click()
-        expect(page.get_by_role("heading", name=HOSTILE)).to_be_visible()
-        kept = page.evaluate("document.cookie + JSON.stringify({...localStorage, ...sessionStorage}) + location.href")
-        assert "gauntlet_" not in kept
-        page.goto("/#/system")
-        expect(page.get_by_text("You are ada, with scope read.")).to_be_visible()
-        page.get_by_role("button", name="Log out").click()
-        expect(page.get_by_label("Token", exact=True)).to_be_visible()
-        page.goto("/#/")
-        expect(page.get_by_label("Token", exact=True)).to_be_visible()
+        page.goto(f"/#/attack?evaluation={one.id}")
+        page.get_by_label("beside").select_option(other.id)
+        expect(
+            page.get_by_text(f"{len(wanted)} image{'' if len(wanted) == 1 else 's'} of {len(robust[0])}.")
+        ).to_be_visible()
+        shown = page.locator(".gallery img")
+        expect(shown).to_have_count(len(wanted))
+        places = [int(re.findall(r"/(\d+)\.png", each.get_attribute("src") or "")[0]) for each in shown.all()]
+        assert sorted(places) == sorted(wanted)
 
 
 # Whether what is shown as attacked is what is shown as natural.
@@ -196,16 +129,31 @@ _SAME_PIXELS = """() => {
 }"""
 
 
-@pytest.mark.usefixtures("finished")
-def test_it_goes_on_when_the_network_comes_back(chromium: Browser, whole_system: System) -> None:
-    """Without an answer it says that what is seen may be old, keeps it, and looks again."""
+@pytest.mark.parametrize("away", ["network", "service"])
+def test_it_goes_on_when_what_was_away_is_back(
+    chromium: Browser, whole_system: System, finished: str, away: str
+) -> None:
+    """Without an answer it says that what is seen may be old, and keeps it; then it looks again, by itself."""
+    gone, name = "The service does not answer", f"seen after the {away} was back"
     with opened(chromium, url_of(whole_system)) as page:
         expect(page.get_by_role("link", name=HOSTILE)).to_be_visible()
-        page.context.set_offline(True)
-        expect(page.get_by_text("The service does not answer")).to_be_visible()
+        page.evaluate("window.loaded = 'once'")
+        if away == "network":
+            page.context.set_offline(True)
+        else:
+            kill_group(whole_system.service)
+        expect(page.get_by_text(gone)).to_be_visible()
         expect(page.get_by_role("link", name=HOSTILE)).to_be_visible()
-        page.context.set_offline(False)
-        expect(page.get_by_text("The service does not answer")).to_be_hidden()
+        if away == "network":
+            page.context.set_offline(False)
+        else:
+            whole_system.service = whole_system.start("service")
+            await_that(whole_system.client.ready)
+        expect(page.get_by_text(gone)).to_be_hidden()
+        whole_system.client.change_experiment(finished, name=name)
+        expect(page.get_by_role("link", name=name)).to_be_visible()
+        assert page.evaluate("window.loaded") == "once"
+    whole_system.client.change_experiment(finished, name=HOSTILE)
 
 
 def test_nobody_is_kept_out_of_any_view(chromium: Browser, whole_system: System, finished: str) -> None:

@@ -1,0 +1,43 @@
+// Tokens: made here and shown once, listed, revoked.
+
+import { tried } from "./actions.js";
+import { send } from "./api.js";
+import { announce, h } from "./dom.js";
+import { age } from "./words.js";
+
+// The form that makes one. The answer is the only one that holds the token: it stands in the view until that is left, and
+// is kept nowhere.
+export function making({ parts, refresh }) {
+  parts.tokenForm.onsubmit = (event) => {
+    event.preventDefault();
+    const given = new FormData(parts.tokenForm);
+    const wanted = Object.fromEntries(["owner", "scope", "name", "expires"].map((name) => [name, given.get(name).trim() || null]));
+    return tried(parts.fault, async () => {
+      const made = await send("POST", "/v1/tokens", wanted);
+      parts.made.hidden = false;
+      parts.madeFor.textContent = `The token of ${made.owner}, with scope ${made.scope}. It is shown this once: copy it now.`;
+      parts.token.value = made.token;
+      parts.tokenForm.reset();
+      parts.token.focus();
+      parts.token.select();
+      announce("The token is made.");
+      await refresh();
+    });
+  };
+  parts.copy.onclick = async () => {
+    await navigator.clipboard.writeText(parts.token.value);
+    announce("The token is copied.");
+  };
+  parts.forget.onclick = () => {
+    parts.token.value = "";
+    parts.made.hidden = true;
+  };
+}
+
+const revoke = (one, act) => act({
+  method: "DELETE", at: `/v1/tokens/${one.id}`, words: "The token is revoked.",
+  ask: `Revoke the token ${one.name ?? one.id} of ${one.owner}? It opens nothing from that moment on.` });
+
+export const tokenRows = (tokens, act) => tokens.map((one) => h("tr", { "data-key": one.id }, h("th", { scope: "row" }, one.owner, h("small", { class: "id" }, one.id)),
+  h("td", {}, one.name ?? "–"), h("td", {}, one.scope), h("td", {}, one.last_used_at ? `${age(one.last_used_at)} ago` : "–"), h("td", {}, one.expires_at?.slice(0, 10) ?? "never"),
+  h("td", {}, one.revoked_at ? "revoked" : h("button", { type: "button", class: "quiet small danger", "aria-label": `Revoke ${one.name ?? one.id} of ${one.owner}`, onclick: () => revoke(one, act) }, "Revoke"))));

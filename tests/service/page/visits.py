@@ -1,0 +1,25 @@
+"""Where visitors of the page go, what they find there, and what they bring."""
+
+import base64
+
+from playwright.sync_api import Page
+
+from tests.e2e.system import System
+
+HOSTILE = "<img src=x onerror=\"document.title='taken over'\"> & 'more'"
+_DROPPED = """([name, content]) => {
+    const given = new DataTransfer();
+    given.items.add(new File([Uint8Array.from(atob(content), (each) => each.charCodeAt(0))], name));
+    return given;
+}"""
+
+
+def url_of(system: System) -> str:
+    """The page of that system."""
+    return f"http://127.0.0.1:{system.port}"
+
+
+def drop(page: Page, name: str, content: bytes) -> None:
+    """Let a file fall on the place for one, as from a folder's window."""
+    given = page.evaluate_handle(_DROPPED, [name, base64.b64encode(content).decode()])
+    page.locator(".drop").dispatch_event("drop", {"dataTransfer": given})
