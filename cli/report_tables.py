@@ -17,10 +17,9 @@ _WHOSE = 3
 
 def print_report(report: Report, to: Console = console) -> None:
     """What came out, then the tables, then what is missing or in doubt, and how the experiment stands."""
-    if report.sweep is not None and report.sweep.trials:
-        say(report.sweep.result, to)
-    if report.rows:
+    if report.rows or (report.sweep is not None and report.sweep.trials):
         say(report.result, to)
+    if report.rows:
         (results,) = result_tables(report, across=len(report.columns))
         _print_table(results, f"{report.name}: accuracy in per cent, with 95 % intervals", to)
     for means in summary_tables(report, across=len(report.columns)):

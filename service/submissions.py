@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.orm import Session
 
-from gauntlet.checks.requests import experiment_faults, named_checkpoints, remarks, sources
+from gauntlet.checks.requests import experiment_faults, initial_checkpoints, named_checkpoints, remarks, sources
 from gauntlet.resources import Check, PlannedRun, ProblemError
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.messages import printable
@@ -49,8 +49,7 @@ def _spec_of(session: Session, request: ExperimentRequest | LikeRequest) -> Expe
 
 def weights_of(spec: ExperimentSpec) -> Sequence[tuple[str, str]]:
     """The checkpoints whose weights an experiment needs, with the fields that name them."""
-    initial = spec.training.initial_checkpoint
-    started = [(initial, "/training/initial_checkpoint")] if initial else []
+    started = [(identifier, "/training/initial_checkpoint") for identifier in initial_checkpoints(spec)]
     return [*started, *sources(spec.evaluation, "/evaluation")]
 
 

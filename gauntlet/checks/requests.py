@@ -34,7 +34,16 @@ def experiment_faults(
     spec: ExperimentSpec | RunSpec, found: DatasetDescription | None, cards: Cards, machine: Machine
 ) -> tuple[Fault, ...]:
     """What is wrong with an experiment or a run that is to be trained on that machine."""
-    return tuple(_experiment_faults(spec, found, cards, machine))
+    told = (fault for each in _trials(spec) for fault in _experiment_faults(each, found, cards, machine))
+    # What is wrong with one trial of a sweep is wrong with most.
+    return tuple(dict.fromkeys(told))
+
+
+def _trials(spec: ExperimentSpec | RunSpec) -> list[ExperimentSpec | RunSpec]:
+    """What differs in more than objective and seed: the spec itself, or of a sweep a run of each trial."""
+    if isinstance(spec, RunSpec) or spec.sweep is None:
+        return [spec]
+    return list({each.trial.number: each.run for each in spec.planned() if each.trial is not None}.values())
 
 
 def _experiment_faults(
@@ -163,8 +172,13 @@ def sources(spec: EvaluationSpec, pointer: str) -> Iterator[tuple[str, str]]:
 
 def named_checkpoints(spec: ExperimentSpec | RunSpec) -> list[str]:
     """All checkpoints that an experiment or a run names."""
-    initial = spec.training.initial_checkpoint
-    return [*([initial] if initial else []), *(identifier for identifier, _ in sources(spec.evaluation, ""))]
+    return [*initial_checkpoints(spec), *(identifier for identifier, _ in sources(spec.evaluation, ""))]
+
+
+def initial_checkpoints(spec: ExperimentSpec | RunSpec) -> list[str]:
+    """The checkpoints that training starts from: none or one, or several of a sweep."""
+    named = (each.training.initial_checkpoint for each in _trials(spec))
+    return list(dict.fromkeys(identifier for identifier in named if identifier is not None))
 
 
 def _classes(found: DatasetDescription) -> tuple[str, ...] | None:

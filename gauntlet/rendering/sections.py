@@ -35,7 +35,7 @@ class Section:
 def answer(report: Report, *, across: int) -> Iterator[Section]:
     """What was found; `across` accuracies under attack fit beside each other."""
     if report.sweep is not None and report.sweep.trials:
-        yield Section("The sweep", [report.sweep.result], tables=[sweep_tables.sweep_table(report.sweep)])
+        yield Section("The sweep", [sweep_tables.SWEEP_NOTE], tables=[sweep_tables.sweep_table(report.sweep)])
     if report.rows:
         tables = accuracy_tables.result_tables(report, across=across)
         yield Section("Accuracy of every run", [wording.describe_evaluation(report)], tables=tables)

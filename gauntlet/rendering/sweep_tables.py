@@ -4,6 +4,11 @@ from gauntlet.rendering.tables import Cell, Table, numbers, words
 from gauntlet.report.numbers import per_cent
 from gauntlet.report.sweeps import RankedTrial, SweepResult
 
+SWEEP_NOTE = (
+    "Trials by the metric after their last epoch, a mean over seeds, in per cent; those that were trained to their end "
+    "come first, then those that came further."
+)
+
 
 def sweep_table(found: SweepResult) -> Table:
     """A line for each trial, by objective and rank; the metric in per cent."""

@@ -137,6 +137,7 @@ def assemble(
     named = tuple(objectives) or spec.objective_labels()
     shown = columns(spec.evaluation)
     judged = headline(shown, spec.adversary.norm, spec.adversary.eps)
+    selected = f"{sweep.result} " if sweep is not None and sweep.trials else ""
     summed, drawn = tuple(summaries(rows)), tuple(curves)
     compared = comparisons(rows, named[0], judged.key)
     equal = tuple(equal_accuracies(drawn, named[0]))
@@ -145,7 +146,8 @@ def assemble(
         name=name,
         status=status,
         complete=complete,
-        result=in_words(judged, of_first_selection(rows, spec.evaluation), compared, None if complete else status),
+        result=selected
+        + in_words(judged, of_first_selection(rows, spec.evaluation), compared, None if complete else status),
         selected_on=spec.evaluation.select_on,
         spec=spec,
         dataset=dataset,

@@ -26,11 +26,15 @@ SweptField = Annotated[
 ]
 
 
+# Beyond these the distance between two of them is no number.
+Bound = Annotated[float, Field(ge=-1e12, le=1e12)]
+
+
 class Range(Spec):
     """All numbers from `low` to `high`, both included; `whole` ones only, or evenly by their logarithm."""
 
-    low: float
-    high: float
+    low: Bound
+    high: Bound
     log: bool = False
     whole: bool = False
 

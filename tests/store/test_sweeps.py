@@ -111,6 +111,7 @@ def test_a_stopped_run_says_how_far_it_came_and_queues_nothing(database: Databas
     assert (shown.status, shown.status_reason) == ("succeeded", None)
     assert report.sweep is not None
     assert report.sweep.selected == (whole.objective,)
+    assert report.result.startswith(report.sweep.result)
     # .4, .6 and .55 were not among the best half of two, three and four; .7 is, of five and of six.
     assert [(trial.number, trial.stopped) for trial in report.sweep.trials] == [
         (0, False), (4, False), (5, False), (2, True), (3, True), (1, True)

@@ -113,6 +113,20 @@ def test_what_does_not_fit_the_data_is_told_at_its_field(
     assert all(message in sentence for _, sentence in faults)
 
 
+def test_every_trial_of_a_sweep_is_looked_at() -> None:
+    """Each by its own values, and what is wrong with several once."""
+    over = {"training.initial_checkpoint": ["ckpt_1", "ckpt_2"], "dataset.train_samples": [20, 21], "adversary.eps": [
+        "1/255", "2/255"
+    ]}  # fmt: skip
+    asked = spec(sweep={"over": over})
+    assert named_checkpoints(asked) == ["ckpt_1", "ckpt_2"]
+    cards = {"ckpt_1": card("cat", "dog"), "ckpt_2": None}
+    assert [place for place, _ in told(experiment_faults(asked, seen("cat", "dog"), cards, CPU))] == [
+        "/dataset/train_samples",
+        "/training/initial_checkpoint",
+    ]
+
+
 def test_all_faults_are_told_at_once() -> None:
     """One look is enough to mend everything."""
     transfer = {"kind": "transfer", "eps": "8/255", "source": "ckpt_3"}
