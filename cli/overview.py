@@ -92,7 +92,8 @@ def catalog(
     for kind, entry in named:
         about = [(Column("of"), kind), (Column("what"), entry.description), (Column("source"), entry.source or "")]
         print_card(
-            f"{entry.tag}: {entry.name}", [*about, *((Column(field.name), _told(field)) for field in entry.fields)]
+            ": ".join(filter(None, (entry.tag, entry.name))),
+            [*about, *((Column(field.name), _told(field)) for field in entry.fields)],
         )
 
 

@@ -1,9 +1,11 @@
 """What training and evaluation tell their caller: small frozen values, Python numbers only.
 
-The exceptions are `StateReady` and `CheckpointReady`, whose state is tensors on the CPU that nothing else refers to.
+The exceptions are `StateReady` and `CheckpointReady`, whose states are tensors on the CPU that nothing else refers to.
 """
 
 from dataclasses import dataclass
+
+from torch import Tensor
 
 from gauntlet.models.checkpoints import TrainingState
 from gauntlet.results.finding import Finding
@@ -60,15 +62,25 @@ class Warned:
 
 
 @dataclass(frozen=True)
+class EarlierWeights:
+    """The model's tensors as they were after `epoch`, on the CPU."""
+
+    epoch: int
+    model: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
 class CheckpointReady:
     """The complete state after an epoch.
 
-    `keep` marks the checkpoints that the spec asks for; the others only serve resuming.
+    `keep` marks the checkpoints that the spec asks for; the others only serve resuming. `instead` is kept in this one's
+    place: the last good weights, where a guard ended training.
     """
 
     epoch: int
     keep: bool
     state: TrainingState
+    instead: EarlierWeights | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from gauntlet.report.curves import RunCurve
 from gauntlet.report.report import Report, RunCost, assemble
 from gauntlet.report.report_row import ReportRow, report_row
 from gauntlet.results.outcome import EvaluationOutcome
+from gauntlet.results.suspicions import OVERFITTING, overfitting
 from gauntlet.spec.evaluation import Selection
 from gauntlet.spec.objective_labels import objective_title
 from store import events, experiments, sweeps
@@ -21,7 +22,7 @@ from store.models import Checkpoint, EpochMetrics, Evaluation, EvaluationBatch, 
 # Up to 10 kB for each of a thousand runs, and all of it stands in the experiment's.
 _WITHOUT_SPEC = defer(Run.spec, raiseload=True)
 # What happened to a run that a reader of its numbers must know.
-_TOLD_EVENTS = ("resumed_elsewhere", "data_changed")
+_TOLD_EVENTS = ("resumed_elsewhere", "data_changed", OVERFITTING)
 
 
 def build(session: Session, experiment_id: str) -> Report:
@@ -145,6 +146,8 @@ def _curves(session: Session, runs: Sequence[Run]) -> Iterator[RunCurve]:
                 test_accuracy=_metric(epochs, "test_accuracy"),
                 test_fgsm_accuracy=_metric(epochs, "test_fgsm_accuracy"),
                 train_adversarial_accuracy=_metric(epochs, "train_adversarial_accuracy"),
+                probe_accuracy=_metric(epochs, "probe_accuracy"),
+                overfitting=tuple(epoch for epoch, metrics in epochs.items() if overfitting(metrics)),
             )
 
 
@@ -187,9 +190,9 @@ def _doubts_of_data(read: Sequence[tuple[Run, DatasetDescription]]) -> Iterator[
 def _absences(session: Session, experiment_id: str) -> Iterator[str]:
     """What a reader must know of how the runs went, and of what is missing."""
     runs = _runs_of(experiment_id)
-    resumed = runs.join(Event, and_(Event.subject == Run.id, Event.type.in_(events.NOTES))).add_columns(Event.message)
-    for run, message in session.execute(resumed.where(Event.kind.in_(_TOLD_EVENTS))):
-        yield f"{_named(run)}: {message}"
+    resumed = runs.join(Event, and_(Event.subject == Run.id, Event.type.in_(events.NOTES))).add_columns(Event)
+    for run, event in session.execute(resumed.where(Event.kind.in_(_TOLD_EVENTS))):
+        yield f"{_named(run)}{'' if event.epoch is None else f', epoch {event.epoch}'}: {event.message}"
     for run in session.scalars(runs.where(Run.status == "failed")):
         yield f"{_named(run)}: training failed. {run.status_detail or run.status_reason}"
     evaluated = runs.join(Evaluation, Evaluation.run_id == Run.id).add_columns(Evaluation)

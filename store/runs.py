@@ -11,7 +11,7 @@ from gauntlet import resources
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.sentences import describe
 from gauntlet.resources import EventType, Status
-from gauntlet.spec.checkpoint_card import CheckpointCard
+from gauntlet.spec.checkpoint_card import CheckpointCard, Trained
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.kinds import Uploaded
 from store import controls, evaluations, events, jobs, sweeps
@@ -37,7 +37,7 @@ class Note:
 
 @dataclass(frozen=True)
 class KeptWeights:
-    """A checkpoint's file, and what it says of itself."""
+    """A checkpoint's file, and what it says of itself: of which epoch it is, too."""
 
     file: StoredFile
     card: CheckpointCard
@@ -45,7 +45,10 @@ class KeptWeights:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch as it is stored. `state` and `weights` are in files that exist already; None where none was written."""
+    """One epoch as it is stored. `state` and `weights` are in files that exist already; None where none was written.
+
+    The weights may be of an earlier epoch, which has been stored.
+    """
 
     epoch: int
     metrics: Mapping[str, float]
@@ -207,23 +210,33 @@ def record_epoch(session: Session, held: Claim, record: EpochRecord) -> str | No
     data = {"metrics": dict(record.metrics), "seconds": record.seconds, "images_per_second": record.images_per_second}
     about = held.experiment, held.token, record.epoch, data
     events.tell(session, News("epoch", "epoch", held.id, f"Epoch {record.epoch} is done.", *about))
-    if record.weights is not None and not _has_checkpoint(session, held.id, record.epoch):
-        session.add(
-            Checkpoint(
-                id=new_id("ckpt"),
-                created_at=db_now(),
-                owner=session.get_one(Run, held.id).owner,
-                dataset_id=_uploaded(record.weights.card),
-                run_id=held.id,
-                epoch=record.epoch,
-                card=record.weights.card.model_dump(mode="json"),
-                path=record.weights.file.path,
-                sha256=record.weights.file.sha256,
-                bytes=record.weights.file.bytes,
-                metrics=dict(record.metrics),
-            )
-        )
+    if record.weights is not None:
+        _keep(session, held, record.weights)
     return None if record.state is None else _replace_state(session, held, record.state)
+
+
+def _keep(session: Session, held: Claim, weights: KeptWeights) -> None:
+    """Make a checkpoint of them, unless their epoch has one."""
+    assert isinstance(weights.card.origin, Trained), "A run's weights are trained."
+    epoch = weights.card.origin.epoch
+    if _has_checkpoint(session, held.id, epoch):
+        return
+    session.flush()
+    session.add(
+        Checkpoint(
+            id=new_id("ckpt"),
+            created_at=db_now(),
+            owner=session.get_one(Run, held.id).owner,
+            dataset_id=_uploaded(weights.card),
+            run_id=held.id,
+            epoch=epoch,
+            card=weights.card.model_dump(mode="json"),
+            path=weights.file.path,
+            sha256=weights.file.sha256,
+            bytes=weights.file.bytes,
+            metrics=dict(session.get_one(EpochMetrics, (held.id, epoch)).metrics),
+        )
+    )
 
 
 def _uploaded(card: CheckpointCard) -> str | None:

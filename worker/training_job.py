@@ -213,7 +213,10 @@ class _Recorder:
         if self._finished is None:
             raise RuntimeError("A checkpoint came before its epoch's metrics.")
         name = f"epoch-{event.epoch:05d}"
-        weights = self._weights_file(name, event) if event.keep else None
+        weights = self._weights_file(name, event.epoch, event.state.model) if event.keep else None
+        if event.instead is not None and not self.spec.training.keeps(event.instead.epoch):
+            earlier = event.instead.epoch
+            weights = self._weights_file(f"epoch-{earlier:05d}", earlier, event.instead.model)
         state = self._state_file(name, event.state) if event.keep or self.state_is_due() else None
         failpoints.reach("files_written")
         record = EpochRecord(
@@ -255,16 +258,16 @@ class _Recorder:
         self._state_saved = time.monotonic()
         return stored
 
-    def _weights_file(self, name: str, event: CheckpointReady) -> KeptWeights:
+    def _weights_file(self, name: str, epoch: int, model: dict[str, Tensor]) -> KeptWeights:
         card = CheckpointCard(
             architecture=self.spec.architecture,
             dataset=self.spec.dataset,
             classes=self.data.classes,
             image_shape=self.data.image_shape,
-            origin=Trained(spec=self.spec, epoch=event.epoch),
+            origin=Trained(spec=self.spec, epoch=epoch),
             package=package_of(self.spec.architecture),
         )
-        return KeptWeights(self._file(name, encode_weights(event.state.model, card)), card)
+        return KeptWeights(self._file(name, encode_weights(model, card)), card)
 
     def _file(self, name: str, content: bytes) -> StoredFile:
         return files.write(self.settings.storage, f"{files.attempt_folder(self.held)}/{name}.safetensors", content)

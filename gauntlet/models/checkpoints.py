@@ -6,7 +6,7 @@ and serves resuming only. Nothing here unpickles anything.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,21 @@ _HEADER = "gauntlet"
 
 
 @dataclass(frozen=True)
+class GuardState:
+    """What a run's guard remembers: the best accuracy that it has probed, and whether it has acted on an alarm."""
+
+    best: float = 0.0
+    acted: bool = False
+
+
+@dataclass(frozen=True)
 class TrainingState:
     """Everything that training after `epoch` and `batch` more batches depends on; tensors on the CPU.
 
     `optimizer` is keyed `<parameter index>.<entry>`. `totals` is the tally of the epoch under way, float64 [6].
     `warnings` are the kinds in force. `environment` names what bit-identity rests on. `critic` is what is trained
-    beside the model and never leaves training; most objectives have none.
+    beside the model and never leaves training; most objectives have none. `good` are the weights after `epoch` where a
+    guard may fall back on them and `batch` is not 0.
     """
 
     epoch: int
@@ -46,6 +55,8 @@ class TrainingState:
     warnings: tuple[str, ...]
     environment: str
     critic: dict[str, Tensor] = field(default_factory=dict)
+    guard: GuardState = GuardState()
+    good: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -159,8 +170,15 @@ def encode_training_state(state: TrainingState) -> bytes:
     tensors = {f"model/{name}": tensor for name, tensor in state.model.items()}
     tensors |= {f"optimizer/{name}": tensor for name, tensor in state.optimizer.items()}
     tensors |= {f"critic/{name}": tensor for name, tensor in state.critic.items()}
+    tensors |= {f"good/{name}": tensor for name, tensor in state.good.items()}
     tensors["totals"] = state.totals
-    header = {"epoch": state.epoch, "batch": state.batch, "warnings": state.warnings, "environment": state.environment}
+    header = {
+        "epoch": state.epoch,
+        "batch": state.batch,
+        "warnings": state.warnings,
+        "environment": state.environment,
+        "guard": asdict(state.guard),
+    }
     return save(tensors, metadata={_HEADER: json.dumps(header)})
 
 
@@ -181,6 +199,9 @@ def load_training_state(path: Path) -> TrainingState:
             warnings=tuple(header["warnings"]),
             environment=str(header["environment"]),
             critic=_below("critic/", tensors),
+            # States of earlier versions have none.
+            guard=GuardState(**header.get("guard", {})),
+            good=_below("good/", tensors),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointInvalid(f"The header of {path.name} does not describe a training state.") from error

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gauntlet.errors import PrecisionUnsupported
 from gauntlet.spec.training import Precision
@@ -13,7 +13,7 @@ from gauntlet.spec.training import Precision
 Model = Callable[[Tensor], Tensor]
 
 
-def in_precision(model: nn.Module, precision: Precision) -> Model:
+def in_precision(model: Model, precision: Precision) -> Model:
     """The model as a function from images to fp32 logits that computes inside in `precision`.
 
     Under bf16 convolutions and matrix products take bfloat16 inputs (torch's autocast); weights stay fp32.

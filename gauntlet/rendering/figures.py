@@ -1,7 +1,7 @@
 """The report's figures: each is one panel or several, which a page lays out and a file of its own stands together."""
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import TypeVar
@@ -9,7 +9,7 @@ from typing import TypeVar
 from gauntlet.rendering import FigureName, history
 from gauntlet.rendering.chart import Axis, Look, Series, chart
 from gauntlet.rendering.heat import heat
-from gauntlet.rendering.svg import Panel, document
+from gauntlet.rendering.svg import PALETTE, Panel, document
 from gauntlet.report.curves import RunCurve
 from gauntlet.report.numbers import selection_title
 from gauntlet.report.report import Report
@@ -54,7 +54,7 @@ def _training(report: Report) -> list[Panel]:
     if not history.has_history(report):
         return []
     drawn = {
-        objective: [_accuracy(report, runs, number) for number in range(len(_MEASURED))]
+        objective: [*(_accuracy(report, runs, number) for number in range(len(_MEASURED))), *_onsets(runs)]
         for objective, runs in _first(_by_objective(report.curves)).items()
     }
     y = Axis.over("accuracy, per cent", _values(series for several in drawn.values() for series in several))
@@ -173,6 +173,19 @@ def _accuracy(report: Report, runs: Sequence[RunCurve], number: int) -> Series:
     kept = [epoch for epoch in series.line if report.spec.training.keeps(int(epoch))]
     points = [(epoch, series.line[epoch], f"epoch {epoch}: {series.line[epoch]:.1f} %") for epoch in kept]
     return replace(series, points=points)
+
+
+def _onsets(runs: Sequence[RunCurve]) -> Iterator[Series]:
+    """Where catastrophic overfitting began, on the run's accuracy under FGSM."""
+    points = []
+    for run in runs:
+        if run.overfitting:
+            epoch = run.overfitting[0]
+            value = run.test_fgsm_accuracy[run.epochs.index(epoch)]
+            if value is not None:
+                points.append((float(epoch), 100 * value, f"seed {run.seed}, epoch {epoch}: catastrophic overfitting"))
+    if points:
+        yield Series("catastrophic overfitting begins", points=points, look=Look(PALETTE[len(_MEASURED)], hollow=True))
 
 
 def _of_seeds(name: str, seeds: Sequence[Mapping[float, float]], look: Look) -> Series:

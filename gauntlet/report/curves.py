@@ -7,7 +7,8 @@ class RunCurve(BaseModel):
     """A run's accuracies by epoch, fractions, one for each of `epochs`; None where an epoch lacks it.
 
     `test_fgsm_accuracy` is under FGSM at the budget of training, `train_adversarial_accuracy` of the very batches that
-    were trained on, as they were seen.
+    were trained on, as they were seen. `probe_accuracy` is under PGD on a few training images, where they were probed,
+    and `overfitting` the epochs in which that showed catastrophic overfitting.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -20,6 +21,8 @@ class RunCurve(BaseModel):
     test_accuracy: tuple[float | None, ...]
     test_fgsm_accuracy: tuple[float | None, ...]
     train_adversarial_accuracy: tuple[float | None, ...]
+    probe_accuracy: tuple[float | None, ...] = ()
+    overfitting: tuple[int, ...] = ()
 
 
 class EpochAccuracies(BaseModel):

@@ -25,6 +25,8 @@ _CHOSEN: Final[Mapping[str, tuple[str | int, ...]]] = {
     "schedules": ("training", "schedule"),
     "attacks": ("evaluation", "attacks", 0),
 }
+# Fields of `training` that a run may have or not, each with one class of its own.
+_OPTIONS: Final[tuple[str, ...]] = ("augmentation", "grad_align", "awp", "guard")
 _SENTENCE = re.compile(r"(.+?[.:])(?= [A-Z`]|$)", re.DOTALL)
 _SOURCE = re.compile(r"\(([^()]*?[^()\d]\d{4}[^()]*)\)")
 
@@ -54,10 +56,13 @@ class CatalogField(_Value):
 
 
 class CatalogEntry(_Value):
-    """Something to choose, by the `tag` that names it (`kind`, or `name` for a data set) and its value `name`."""
+    """Something to choose, by the `tag` that names it (`kind`, or `name` for a data set) and its value `name`.
+
+    Of training's options `name` is the field itself, and there is no tag.
+    """
 
     name: str
-    tag: Literal["kind", "name"]
+    tag: Literal["kind", "name"] | None
     description: str
     source: str | None
     fields: tuple[CatalogField, ...]
@@ -82,6 +87,7 @@ class Catalog(_Value):
     adversaries: tuple[CatalogEntry, ...]
     optimizers: tuple[CatalogEntry, ...]
     schedules: tuple[CatalogEntry, ...]
+    training_options: tuple[CatalogEntry, ...]
     attacks: tuple[CatalogEntry, ...]
     presets: tuple[CatalogPreset, ...]
 
@@ -93,6 +99,11 @@ def catalog() -> Catalog:
         kind: tuple(_entry(model) for model in find_place(ExperimentSpec, place).models)
         for kind, place in _CHOSEN.items()
     }
+    options = tuple(
+        _entry(model, (None, name))
+        for name in _OPTIONS
+        for model in find_place(ExperimentSpec, ("training", name)).models
+    )
     presets = tuple(
         CatalogPreset(
             name=name,
@@ -102,11 +113,11 @@ def catalog() -> Catalog:
         )
         for name, preset in PRESETS.items()
     )
-    return Catalog.model_validate({**chosen, "presets": presets})
+    return Catalog.model_validate({**chosen, "training_options": options, "presets": presets})
 
 
-def _entry(model: type[BaseModel]) -> CatalogEntry:
-    named = tag_of(model)
+def _entry(model: type[BaseModel], named: tuple[str | None, object] | None = None) -> CatalogEntry:
+    named = named or tag_of(model)
     assert named is not None, f"{model.__name__} has no kind of its own"
     tag, name = named
     told = " ".join((model.__doc__ or "").split())

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 from typing import assert_never
 
-from gauntlet.spec.adversaries import AdversarySpec, FgsmAdversary, NoAdversary
+from gauntlet.spec.adversaries import AdversarySpec, FgsmAdversary, NFgsmAdversary, NoAdversary
 from gauntlet.spec.architectures import ArchitectureSpec, Custom, Torchvision, UncompiledSpec
 from gauntlet.spec.kinds import faulty_fields
 from gauntlet.spec.objectives import A2c, AgentSpec, Dqn, ObjectiveSpec, PairedSpec, Ppo
 from gauntlet.spec.training import TrainingSpec
 
 # (Field, its value, what is wrong with it)
-Fault = tuple[tuple[str, str], object, str]
+Fault = tuple[tuple[str, ...], object, str]
 
 
 def refuse_unfit(
@@ -37,6 +37,10 @@ def refuse_unfit(
     if training.compile == "on" and isinstance(architecture, Custom):
         why = "cannot have a network of your own compiled, which may be any code: take auto or off"
         faults.append((("training", "compile"), training.compile, why))
+    if training.compile == "on" and (training.grad_align is not None or training.awp is not None):
+        why = "cannot be compiled with grad_align or awp, whose steps differentiate twice: take auto or off"
+        faults.append((("training", "compile"), training.compile, why))
+    faults += _faults_of_guard(agents, adversary, training)
     if faults:
         raise faulty_fields((place, value, f"objective {why}") for place, value, why in faults)
 
@@ -55,6 +59,18 @@ def _faults_of_pairs(paired: Sequence[PairedSpec], adversary: AdversarySpec, tra
     if isinstance(adversary, FgsmAdversary) and adversary.loss == "objective":
         why = f"{named} cannot be what the attack ascends: use true_label, or an adversary pgd with loss divergence"
         yield ("adversary", "loss"), adversary.loss, why
+
+
+def _faults_of_guard(agents: Sequence[AgentSpec], adversary: AdversarySpec, training: TrainingSpec) -> Iterator[Fault]:
+    """What it puts in the adversary's place attacks under L∞, and must differ from it."""
+    if training.guard.action != "n_fgsm":
+        return
+    place, action = ("training", "guard", "action"), training.guard.action
+    if agents:
+        yield place, action, f"{_kinds(agents)} cannot go on with n_fgsm: guard's action must be warn or stop"
+    if isinstance(adversary, NoAdversary | NFgsmAdversary) or adversary.norm != "Linf":
+        which = f"{adversary.kind} under {adversary.norm}"
+        yield place, action, f"cannot be trained on with n_fgsm after {which}: guard's action must be warn or stop"
 
 
 def _faults_of_agents(agents: Sequence[AgentSpec], adversary: AdversarySpec, training: TrainingSpec) -> list[Fault]:
@@ -79,7 +95,7 @@ def _unfit_for_agents(
     for name, possible in (("mix", ("adversarial",)), ("compile", ("auto", "off"))):
         if getattr(training, name) not in possible:
             yield ("training", name), getattr(training, name), possible
-    for name in ("max_grad_norm", "augmentation"):
+    for name in ("max_grad_norm", "augmentation", "grad_align", "awp"):
         if getattr(training, name) is not None:
             yield ("training", name), f"training.{name}", ("null",)
     match adversary:

@@ -5,8 +5,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gauntlet.spec.augmentation import Augmentation
+from gauntlet.spec.guard import Guard
 from gauntlet.spec.kinds import Spec
 from gauntlet.spec.optimizers import Constant, OptimizerSpec, RmsProp, ScheduleSpec
+from gauntlet.spec.regularizers import Awp, GradAlign
 from gauntlet.spec.texts import CheckpointId
 
 Precision = Literal["fp32", "tf32", "bf16"]
@@ -25,6 +27,12 @@ class TrainingSpec(Spec):
     augmentation: Augmentation | None = Field(
         default=None, description="How training images are changed anew in every epoch, before they are attacked."
     )
+    grad_align: GradAlign | None = Field(
+        default=None, description="A penalty on input gradients that turn within the adversary's ball; null: none."
+    )
+    awp: Awp | None = Field(
+        default=None, description="Gradients are taken where the weights are worst nearby; null: at the weights."
+    )
     checkpoint_every: Annotated[int, Field(ge=1, le=10_000)] = 20
     mix: Literal["adversarial", "half", "both"] = Field(
         default="adversarial",
@@ -41,6 +49,7 @@ class TrainingSpec(Spec):
         description="Compile the training step: on a CPU with a C++ compiler, on a GPU as a CUDA graph. "
         "`auto` does so where the run is long enough to repay it and the compiler is there.",
     )
+    guard: Guard = Field(default=Guard(), description="Watches for catastrophic overfitting to the adversary.")
     initial_checkpoint: CheckpointId | None = Field(
         default=None,
         description="Id of a checkpoint whose weights training starts from, instead of random ones; the optimiser's "

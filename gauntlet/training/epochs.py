@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from gauntlet import seeding
 from gauntlet.data.datasets import Dataset
 from gauntlet.models.precision import fp32_products
-from gauntlet.spec.adversaries import NoAdversary
+from gauntlet.spec.adversaries import AdversarySpec, NoAdversary
 from gauntlet.spec.architectures import Custom, UncompiledSpec
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.objectives import CrossEntropy, ExpectedReward, Mart, PolicyGradient, Trades
@@ -50,11 +50,23 @@ class Epochs:
         self._strength = torch.ones((), device=self._device) if warmed_up else None
         self._plain = build_step(spec, model, self.optimizer, self.totals, self._strength)
         plain = isinstance(spec.architecture, Custom) or (
-            isinstance(spec.architecture, UncompiledSpec) and self._device.type == "cpu"
+            self._device.type == "cpu"
+            and (
+                isinstance(spec.architecture, UncompiledSpec)
+                or spec.training.grad_align is not None
+                or spec.training.awp is not None
+            )
         )
         self.compiled = not plain and compiles(spec.training, data, self._device)
         self._fast: Step | None = None
         self._changes: tuple[int, Changes] | None = None
+
+    def attack_with(self, adversary: AdversarySpec) -> None:
+        """Train on what this adversary makes from the next batch on; nothing where it is the one that does already."""
+        if adversary == self._spec.adversary:
+            return
+        self._spec = self._spec.model_copy(update={"adversary": adversary})
+        self._plain, self._fast = build_step(self._spec, self._model, self.optimizer, self.totals, self._strength), None
 
     @property
     def batches(self) -> int:

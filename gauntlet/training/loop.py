@@ -1,6 +1,5 @@
 """Adversarial training as a generator: it yields what happened, and its caller does the rest."""
 
-import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -8,11 +7,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from gauntlet.data.datasets import Dataset, MappedSet, TrainingImages, hold_out
+from gauntlet.data.datasets import Dataset, MappedSet, hold_out
 from gauntlet.errors import TrainingDiverged
 from gauntlet.events import (
     BatchFinished,
-    CheckpointReady,
     EpochFinished,
     Resumed,
     StateReady,
@@ -22,22 +20,14 @@ from gauntlet.events import (
 from gauntlet.models import checkpoints
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import TrainingState
-from gauntlet.models.precision import fp32_products, require_precision
+from gauntlet.models.precision import require_precision
 from gauntlet.results.suspicions import suspicions
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.objectives import AgentSpec, CrossEntropy, PairedSpec
-from gauntlet.training import tally
+from gauntlet.spec.objectives import AgentSpec
 from gauntlet.training.agents import AgentEpochs
+from gauntlet.training.epoch_metrics import EpochMetrics
 from gauntlet.training.epochs import Epochs
-from gauntlet.training.measurement import (
-    Measurement,
-    Probe,
-    batches_of,
-    build_probe,
-    compiled_probe,
-    measure,
-    natural_accuracy,
-)
+from gauntlet.training.guard import TrainingGuard
 
 
 def train(
@@ -77,6 +67,9 @@ def train(
         checkpoints.load_weights(model, initial_weights)
     model.to(device)
     epochs = build_epochs(spec, data, model)
+    test = MappedSet.whole(data.test) if isinstance(data.train, MappedSet) else data.test
+    measuring = EpochMetrics(spec, model, epochs, test=test, validation=validation)
+    guard = measuring.guard
     environment = checkpoints.environment(
         device, compiled=epochs.compiled, packages=epochs.packages, network=spec.architecture
     )
@@ -84,6 +77,8 @@ def train(
     if resume is not None:
         checkpoints.restore(resume, model, epochs.optimizer, epochs.totals, epochs.critic)
         done, batches, warnings = resume.epoch, resume.batch, frozenset(resume.warnings)
+        guard.restore(resume)
+        _replace_adversary(epochs, guard)
         yield Resumed(done, batches, bit_identical=checkpoints.bit_identical(resume, device, environment))
 
     def state(epoch: int, batch: int) -> TrainingState:
@@ -97,43 +92,39 @@ def train(
             totals=epochs.totals.cpu().clone(),
             warnings=tuple(sorted(warnings)),
             environment=environment,
+            guard=guard.state,
+            good=guard.good if batch else {},
         )
 
-    test = MappedSet.whole(data.test) if isinstance(data.train, MappedSet) else data.test
-    test_set, validation_set = test.to(device), validation.to(device)
-    # As many training images as there are for test, always the same: both accuracies have the same error.
-    train_sample = epochs.images.take(len(test_set))
-    last, precision = spec.training.epochs, spec.training.precision
-    measured = sum(map(batches_of, (train_sample, test_set, validation_set)))
-    probe = build_probe(model, spec.adversary.eps, precision, spec.adversary.norm)
-    if epochs.compiled and device.type == "cpu":
-        probe = compiled_probe(probe)
+    last = done if guard.has_ended else spec.training.epochs
     for epoch in range(done + 1, last + 1):
         started, first = time.perf_counter(), batches if epoch == done + 1 else 0
         for batch in epochs.run(epoch, first):
-            yield BatchFinished(epoch, batch, epochs.batches, measured)
+            yield BatchFinished(epoch, batch, epochs.batches, measuring.batches)
             if batch < epochs.batches and wants_state():
                 yield StateReady(state(epoch - 1, batch))
         seconds = time.perf_counter() - started
 
-        metrics = tally.means(epochs.totals, rewarded=not isinstance(spec.objective, CrossEntropy | PairedSpec))
-        metrics["learning_rate"] = epochs.learning_rate(epoch, epochs.batches - 1)
-        tick = _counting(watch, measured)
-        with fp32_products(precision):
-            metrics["train_accuracy"] = natural_accuracy(model, train_sample, tick, precision=precision)
-            metrics["train_accuracy_n"] = float(len(train_sample))
-            metrics |= _test_metrics(measure(model, test_set, probe, tick))
-            metrics |= _validation_metrics(model, validation_set, probe, tick)
+        metrics = measuring.of(epoch, warnings, watch)
         if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
             raise TrainingDiverged(epoch, epochs.batches, math.inf)
         yield EpochFinished(epoch, metrics, seconds, epochs.images_after(first) / seconds)
 
-        found = suspicions(metrics)
+        found = guard.judge(suspicions(metrics))
         for kind in sorted(found.keys() - warnings):
             yield Warned(epoch, kind, found[kind])
         warnings = frozenset(found)
 
-        yield CheckpointReady(epoch, spec.training.keeps(epoch), state(epoch, 0))
+        yield guard.checkpoint(ready := state(epoch, 0))
+        if guard.has_ended:
+            return
+        guard.restore(ready)
+        _replace_adversary(epochs, guard)
+
+
+def _replace_adversary(epochs: Epochs | AgentEpochs, guard: TrainingGuard) -> None:
+    if isinstance(epochs, Epochs) and guard.replacement is not None:
+        epochs.attack_with(guard.replacement)
 
 
 def build_epochs(spec: RunSpec, data: Dataset, model: nn.Module) -> Epochs | AgentEpochs:
@@ -145,32 +136,3 @@ def build_epochs(spec: RunSpec, data: Dataset, model: nn.Module) -> Epochs | Age
     if isinstance(spec.objective, AgentSpec):
         return AgentEpochs(spec, spec.objective, data, model)
     return Epochs(spec, data, model)
-
-
-def _counting(watch: Callable[[int, int], None], total: int) -> Callable[[], None]:
-    """Tells `watch` at each call how many calls there were, of `total`."""
-    calls = itertools.count(1)
-    return lambda: watch(next(calls), total)
-
-
-def _test_metrics(test: Measurement) -> dict[str, float]:
-    return {
-        "test_accuracy": test.accuracy,
-        "test_fgsm_accuracy": test.fgsm_accuracy,
-        "mean_confidence": test.mean_confidence,
-        "mean_uniformity": test.mean_uniformity,
-        "predicted_classes": float(test.predicted_classes),
-    }
-
-
-def _validation_metrics(
-    model: nn.Module, images: TrainingImages, probe: Probe, tick: Callable[[], None]
-) -> dict[str, float]:
-    if len(images) == 0:
-        return {}
-    validation = measure(model, images, probe, tick)
-    return {
-        "validation_accuracy": validation.accuracy,
-        "validation_fgsm_accuracy": validation.fgsm_accuracy,
-        "validation_accuracy_n": float(len(images)),
-    }

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gauntlet import seeding
 from gauntlet.attacks import gradient
-from gauntlet.attacks.gradient import ascend, summed
+from gauntlet.attacks.gradient import ascend, pgd, summed
 from gauntlet.data.datasets import TrainingImages, to_unit
 from gauntlet.models.precision import in_precision
 from gauntlet.spec.attacks import Norm
@@ -32,7 +34,8 @@ def _nothing() -> None:
 class Measurement:
     """How a model behaves on a set of images: fractions in [0, 1], and how many distinct classes it predicts.
 
-    All are of the natural images but `fgsm_accuracy`.
+    All are of the natural images but `fgsm_accuracy` and `lowered_loss`, the share of images whose cross-entropy FGSM
+    lowers.
     """
 
     accuracy: float
@@ -40,6 +43,7 @@ class Measurement:
     mean_confidence: float
     mean_uniformity: float
     predicted_classes: int
+    lowered_loss: float
 
 
 def build_probe(model: nn.Module, eps: Fraction, precision: Precision = "fp32", norm: Norm = "Linf") -> Probe:
@@ -75,7 +79,7 @@ def measure(model: nn.Module, images: TrainingImages, probe: Probe, tick: Callab
     `tick` is called after each of its `batches_of`, and may raise to end it.
     `mean_uniformity` is the mean of (least / greatest class probability): 1 where the output is exactly uniform.
     """
-    sums = torch.zeros(4, dtype=torch.float64, device=images.device)
+    sums = torch.zeros(5, dtype=torch.float64, device=images.device)
     predicted: list[Tensor] = []
     at_once = _at_once(images.device, images.image_shape)
     with gradient.mode(model, training=False):
@@ -83,18 +87,21 @@ def measure(model: nn.Module, images: TrainingImages, probe: Probe, tick: Callab
             logits, attacked = probe(pixels, labels)
             probabilities = logits.softmax(dim=1)
             greatest, classes = probabilities.max(dim=1)
+            losses = F.cross_entropy(logits, labels, reduction="none")
             sums += torch.stack(
                 [
                     (classes == labels).sum(),
                     (attacked.argmax(dim=1) == labels).sum(),
                     greatest.sum(),
                     (probabilities.amin(dim=1) / greatest).sum(),
+                    (F.cross_entropy(attacked, labels, reduction="none") < losses).sum(),
                 ]
             )
             predicted.append(classes.unique())
             tick()
-    accuracy, fgsm_accuracy, confidence, uniformity = (sums / len(images)).tolist()
-    return Measurement(accuracy, fgsm_accuracy, confidence, uniformity, len(torch.cat(predicted).unique()))
+    accuracy, fgsm_accuracy, confidence, uniformity, lowered_loss = (sums / len(images)).tolist()
+    distinct = len(torch.cat(predicted).unique())
+    return Measurement(accuracy, fgsm_accuracy, confidence, uniformity, distinct, lowered_loss)
 
 
 def natural_accuracy(
@@ -106,6 +113,43 @@ def natural_accuracy(
     with gradient.mode(model, training=False), torch.no_grad():
         for natural, labels in images.batches(_at_once(images.device, images.image_shape)):
             right += (forward(natural).argmax(dim=1) == labels).sum()
+            tick()
+    return right.item() / len(images)
+
+
+def pgd_accuracy(
+    model: nn.Module,
+    images: TrainingImages,
+    eps: Fraction,
+    *,
+    norm: Norm,
+    steps: int,
+    seed: int,
+    precision: Precision = "fp32",
+    tick: Callable[[], None] = _nothing,
+) -> float:
+    """The fraction of the images that the model classifies correctly at every step of PGD on cross-entropy.
+
+    In eval mode; the random starts are drawn from `seed` alone. `tick` as `measure` has it.
+    """
+    forward = in_precision(model, precision)
+    generator = seeding.generator(images.device, seed, "probe")
+    right = torch.zeros((), dtype=torch.int64, device=images.device)
+    with gradient.mode(model, training=False):
+        for natural, labels in images.batches(_at_once(images.device, images.image_shape)):
+            attacked = pgd(
+                forward,
+                natural,
+                labels,
+                eps,
+                norm=norm,
+                steps=steps,
+                restarts=1,
+                loss="cross_entropy",
+                generator=generator,
+            )
+            with torch.no_grad():
+                right += (forward(attacked).argmax(dim=1) == labels).sum()
             tick()
     return right.item() / len(images)
 

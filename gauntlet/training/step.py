@@ -4,20 +4,22 @@ The same function runs as it is, compiled for a CPU, or captured in a CUDA graph
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import torch
 from torch import Tensor, nn
 
-from gauntlet.attacks.gradient import mode
+from gauntlet.attacks.gradient import Budget, mode
 from gauntlet.data.datasets import to_unit
 from gauntlet.models.precision import Model, in_precision
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.objectives import PairedSpec, PolicyGradient
 from gauntlet.training import tally
 from gauntlet.training.adversaries import attack
-from gauntlet.training.objectives import objective_loss
+from gauntlet.training.alignment import misalignment
+from gauntlet.training.objectives import Loss, objective_loss
+from gauntlet.training.weight_perturbation import perturbed
 
 # From images uint8 [n, c, h, w], labels int64 [n] and noise float32 [2, group, m, classes + 1], where m is what `rows`
 # says and group how many actions the objective draws for an image. Updates model, optimiser and tally in place.
@@ -55,23 +57,37 @@ def build_step(
         TypeError: the spec's objective is an agent.
     """
     parameters = tuple(model.parameters())
-    forward = in_precision(model, spec.training.precision)
+    precision, awp, grad_align = spec.training.precision, spec.training.awp, spec.training.grad_align
+    plain = in_precision(model, precision)
 
     def gradients(images: Tensor, labels: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
         natural = to_unit(images)
         attacked, targets = training_inputs(spec, model, natural, labels, noise[0], strength=strength)
-        chosen_from = _action_logits(spec, model, forward, attacked)
-        logits = forward(attacked)
-        loss = objective_loss(
-            spec.loss,
-            logits,
-            targets,
-            noise=noise[1],
-            action_logits=chosen_from,
-            natural_logits=forward(natural) if isinstance(spec.loss, PairedSpec) else None,
-        )
+
+        def learned(forward: Model) -> tuple[Loss, Tensor]:
+            """The objective, and the logits on attacked images."""
+            chosen_from = _action_logits(spec, model, forward, attacked)
+            logits = forward(attacked)
+            loss = objective_loss(
+                spec.loss,
+                logits,
+                targets,
+                noise=noise[1],
+                action_logits=chosen_from,
+                natural_logits=forward(natural) if isinstance(spec.loss, PairedSpec) else None,
+            )
+            return loss, logits
+
+        forward, weights = plain, parameters
+        if awp is not None:
+            moved, weights = perturbed(model, awp.gamma, lambda at: learned(in_precision(at, precision))[0].value)
+            forward = in_precision(moved, precision)
+        loss, logits = learned(forward)
+        if grad_align is not None:
+            turned = misalignment(forward, natural, labels, _budget(spec, strength), spec.adversary.norm)
+            loss = replace(loss, value=loss.value + grad_align.weight * turned)
         tally.add_batch(totals, loss, logits, targets)
-        found = torch.autograd.grad(loss.value, parameters)
+        found = torch.autograd.grad(loss.value, weights)
         return found if spec.training.max_grad_norm is None else shortened(found, spec.training.max_grad_norm)
 
     return StepParts(gradients, optimizer.step, parameters)
@@ -116,16 +132,19 @@ def _attack(
     def objective(logits: Tensor) -> Tensor:
         return objective_loss(spec.loss, logits, labels, noise=noise[:, : len(images)]).value
 
-    eps = spec.adversary.eps
     return attack(
         spec.adversary,
         model,
         in_precision(model, spec.training.precision),
         images,
         labels,
-        eps=eps if strength is None else strength * float(eps),
+        eps=_budget(spec, strength),
         objective=objective,
     )
+
+
+def _budget(spec: RunSpec, strength: Tensor | None) -> Budget:
+    return spec.adversary.eps if strength is None else strength * float(spec.adversary.eps)
 
 
 def shortened(gradients: tuple[Tensor, ...], longest: float) -> tuple[Tensor, ...]:

@@ -14,6 +14,7 @@ from store.errors import LeaseLost
 from store.files import StoredFile
 from store.models import Checkpoint, EpochMetrics, Evaluation, Event
 from store.runs import Note
+from tests.store.kept import kept_weights
 from tests.store.recorded import EPOCHS, record, submit, train, train_and_evaluate
 
 
@@ -35,6 +36,20 @@ def test_an_epoch_is_recorded_whole(database: Database, tiny_spec: ExperimentSpe
             "images_per_second": 64.0,
         }
         (checkpoint,) = checkpoints.page(session, run=held.id, after=None, limit=10).rows
+        assert (checkpoint.epoch, checkpoint.metrics["test_fgsm_accuracy"]) == (2, 0.6)
+
+
+def test_an_epoch_may_keep_the_weights_of_one_before(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Where a guard ended training: the checkpoint is the earlier epoch's, with its metrics, and is evaluated."""
+    _, held = submit(database, tiny_spec)
+    with database.writing() as session:
+        runs.record_epoch(session, held, record(tiny_spec, 1, keep=False))
+        runs.record_epoch(session, held, record(tiny_spec, 2, keep=False))
+        ending = replace(record(tiny_spec, 3, keep=False), weights=kept_weights(tiny_spec, 2))
+        runs.record_epoch(session, held, ending)
+        (waiting,) = runs.complete(session, held)
+    with database.reading() as session:
+        checkpoint = checkpoints.get(session, evaluations.get(session, waiting).checkpoint_id)
         assert (checkpoint.epoch, checkpoint.metrics["test_fgsm_accuracy"]) == (2, 0.6)
 
 

@@ -52,7 +52,9 @@ const METRICS = {
   validation_fgsm_accuracy: "Validation accuracy under FGSM",
   probe_accuracy: "Accuracy of probed images under PGD",
   probe_fgsm_accuracy: "Accuracy of probed images under FGSM",
+  probe_best_accuracy: "Best accuracy of probed images under PGD",
+  fgsm_lowered_loss: "Test images whose loss FGSM lowers",
   min_log_prob: "Smallest log probability",
 };
 export const metricTitle = (name) => METRICS[name] ?? capital(titled(name));
-export const isShare = (name) => name.endsWith("accuracy") || name === "mean_confidence" || name === "mean_uniformity";
+export const isShare = (name) => name.endsWith("accuracy") || name === "mean_confidence" || name === "mean_uniformity" || name === "fgsm_lowered_loss";

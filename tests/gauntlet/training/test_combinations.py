@@ -35,6 +35,27 @@ def test_every_combination_trains(digits: Dataset, mix: str, loss: str, objectiv
 
 
 @pytest.mark.parametrize(
+    ("adversary", "objective", "architecture"),
+    [
+        ({"kind": "fgsm_rs", "eps": "32/255", "warmup_epochs": 1}, {"kind": "cross_entropy"}, {"kind": "cnn"}),
+        ({"kind": "pgd", "eps": "128/255", "norm": "L2", "steps": 1}, {"kind": "trades"}, {"kind": "vit", "depth": 1}),
+        (
+            {"kind": "fgsm", "eps": "32/255"},
+            {"kind": "policy_gradient", "action_forward": "eval"},
+            {"kind": "resnet18"},
+        ),
+    ],
+)
+def test_grad_align_and_awp_go_with_each(
+    digits: Dataset, adversary: dict[str, Any], objective: dict[str, Any], architecture: dict[str, Any]
+) -> None:
+    """Both together, in bf16 too, also where the last batch is a single image and layers normalise."""
+    training = {"epochs": 1, "batch_size": 8, "precision": "bf16", "grad_align": {}, "awp": {}}
+    spec = run_spec(objective=objective, architecture=architecture, adversary=adversary, training=training)
+    require_trained(events(spec, some(digits, train=9, test=4)))
+
+
+@pytest.mark.parametrize(
     ("adversary", "optimizer", "schedule"),
     [
         ({"kind": "none", "eps": "32/255"}, "sgd", "one_cycle"),

@@ -2,6 +2,7 @@ from fractions import Fraction
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gauntlet.attacks.gradient import fgsm
@@ -20,18 +21,20 @@ def model(trained: TrainingState) -> nn.Module:
 
 def naive(model: nn.Module, images: Tensor, labels: Tensor, eps: Fraction) -> Measurement:
     """Image by image, in plain Python."""
-    right, right_attacked, confidence, uniformity, classes = 0, 0, 0.0, 0.0, set()
+    right, right_attacked, confidence, uniformity, classes, lowered = 0, 0, 0.0, 0.0, set(), 0
     for image, label in zip(images, labels, strict=True):
         attacked = fgsm(model, image[None], label[None], eps)
         right_attacked += int(model(attacked).argmax()) == int(label)
         probabilities = model(image[None]).detach()[0].double().softmax(dim=0).tolist()
+        lowered += int(F.cross_entropy(model(attacked), label[None]) < F.cross_entropy(model(image[None]), label[None]))
         predicted = probabilities.index(max(probabilities))
         right += predicted == int(label)
         confidence += max(probabilities)
         uniformity += min(probabilities) / max(probabilities)
         classes.add(predicted)
     count = len(labels)
-    return Measurement(right / count, right_attacked / count, confidence / count, uniformity / count, len(classes))
+    shares = right / count, right_attacked / count, confidence / count, uniformity / count
+    return Measurement(*shares, len(classes), lowered / count)
 
 
 @pytest.mark.parametrize("eps", [Fraction(0), Fraction(24, 255)], ids=str)
@@ -44,6 +47,7 @@ def test_measuring_is_counting(model: nn.Module, digits: Dataset, eps: Fraction)
     assert found.mean_confidence == pytest.approx(wanted.mean_confidence, abs=1e-5)
     assert found.mean_uniformity == pytest.approx(wanted.mean_uniformity, abs=1e-5)
     assert found.predicted_classes == wanted.predicted_classes
+    assert found.lowered_loss == pytest.approx(wanted.lowered_loss, abs=1.5 / len(test))
     assert 0.1 < found.accuracy < 1
 
 

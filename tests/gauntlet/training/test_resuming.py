@@ -27,18 +27,21 @@ RANDOM = {
 VALIDATED = RANDOM | {"evaluation": {"select_on": "validation"}}
 # 72 images: two full batches an epoch, which are compiled where that is asked for, and a smaller one, which is not.
 BATCHES = 3
+TRAINING = {"precision", "compile", "batch_size", "grad_align", "awp"}
 
 
 def spec_for(epochs: int, **changes: Any) -> RunSpec:
     return run_spec(
         seed=5,
-        **{name: value for name, value in changes.items() if name not in {"precision", "compile", "batch_size"}},
+        **{name: value for name, value in changes.items() if name not in TRAINING},
         training={
             "epochs": epochs,
             "optimizer": {"decay": 0.01},
             "precision": changes.get("precision", "fp32"),
             "compile": changes.get("compile", "off"),
             "batch_size": changes.get("batch_size", 32),
+            "grad_align": changes.get("grad_align"),
+            "awp": changes.get("awp"),
         },
     )
 
@@ -70,6 +73,7 @@ CASES = [
     pytest.param(RANDOM, id="random-fp32"),
     pytest.param(VALIDATED, id="validated-fp32"),
     pytest.param(RANDOM | {"precision": "bf16"}, id="random-bf16"),
+    pytest.param({"objective": CROSS_ENTROPY, "grad_align": {}, "awp": {}}, id="grad-align-awp"),
     pytest.param(A2C, id="a2c"),
     pytest.param(PPO, id="ppo"),
     pytest.param(PPO | {"precision": "bf16"}, id="ppo-bf16"),

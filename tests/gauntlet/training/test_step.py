@@ -77,6 +77,17 @@ def test_the_layers_change_no_gradient(digits: Dataset) -> None:
     assert all(map(torch.equal, *found))
 
 
+def test_what_is_added_changes_what_is_learned(digits: Dataset) -> None:
+    """GradAlign and AWP each change the gradients, leave the images that are counted the same, and compose."""
+    ways: list[dict[str, Any]] = [{}, {"grad_align": {"weight": 2}}, {"awp": {"gamma": 0.05}}]
+    ways.append(ways[1] | ways[2])
+    found = [after_one_step(run_spec(training=way), digits) for way in ways]
+    for index, (gradients, _, totals) in enumerate(found):
+        assert totals[0] == 32
+        for others, _, _ in found[:index]:
+            assert not torch.allclose(gradients[0], others[0], rtol=1e-3, atol=0)
+
+
 def test_the_tally_counts_what_the_update_saw(digits: Dataset) -> None:
     """Twice the images where each is seen natural and attacked."""
     for mix, images in (("adversarial", 32), ("half", 32), ("both", 64)):

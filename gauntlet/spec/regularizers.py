@@ -1,0 +1,30 @@
+"""What may be added to any objective that descends a loss, against any adversary. No torch."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from gauntlet.spec.kinds import Spec
+
+
+class GradAlign(Spec):
+    """Gradient alignment (Andriushchenko & Flammarion 2020, Eq. 4): λ · (1 − cos(∇ₓ ℓ(x), ∇ₓ ℓ(x + η))).
+
+    ℓ is cross-entropy and η uniform in the adversary's ball, whose size is warmed up with it. It keeps FGSM from being
+    learned by heart, at two to three times its cost.
+    """
+
+    weight: Annotated[float, Field(gt=0, le=100)] = Field(
+        default=0.2, description="λ; the authors take 0.2 at 8/255 on CIFAR-10 and 2 at 16/255."
+    )
+
+
+class Awp(Spec):
+    """Adversarial weight perturbation (Wu et al. 2020, Eq. 8 and 10): gradients are taken at weights moved uphill.
+
+    Each layer's weights w are moved by γ · ‖w‖ along their gradient, biases and normalisation's are not.
+    """
+
+    gamma: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.01, description="γ; the authors take 0.01 for adversarial training and 0.005 for TRADES."
+    )
