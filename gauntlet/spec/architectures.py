@@ -173,10 +173,6 @@ ArchitectureSpec = Annotated[
     Cnn | ResNet | PreActResNet | WideResNet28 | WideResNet34 | Vit | Torchvision | Custom, Field(discriminator="kind")
 ]
 
-# Compiled for a CPU, PreActResNet-18's gradients were measured to differ from the plain step's, for a reason not known
-# yet; Wide ResNets have the same blocks.
-UncompiledSpec = PreActResNet | WideResNet28 | WideResNet34
-
 _LARGEST_OF_CNN = 128
 
 

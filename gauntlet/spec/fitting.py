@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 from gauntlet.spec.adversaries import AdversarySpec, FgsmAdversary, NFgsmAdversary, NoAdversary
-from gauntlet.spec.architectures import ArchitectureSpec, Custom, Torchvision, UncompiledSpec
+from gauntlet.spec.architectures import ArchitectureSpec, Custom, Torchvision
 from gauntlet.spec.kinds import faulty_fields
 from gauntlet.spec.objectives import A2c, AgentSpec, Dqn, ObjectiveSpec, PairedSpec, Ppo
 from gauntlet.spec.training import TrainingSpec
@@ -31,9 +31,6 @@ def refuse_unfit(
         whose = "torchvision" if isinstance(architecture, Torchvision) else "your own"
         why = f"{_kinds(agents)} cannot train a network of {whose}: agents need to know its last layer"
         faults.append((("architecture", "kind"), architecture.kind, why))
-    if training.compile == "on" and isinstance(architecture, UncompiledSpec):
-        why = f"cannot have its {architecture.kind} compiled for a CPU, where the gradients differ: take auto or off"
-        faults.append((("training", "compile"), training.compile, why))
     if training.compile == "on" and isinstance(architecture, Custom):
         why = "cannot have a network of your own compiled, which may be any code: take auto or off"
         faults.append((("training", "compile"), training.compile, why))

@@ -10,7 +10,7 @@ from gauntlet import seeding
 from gauntlet.data.datasets import Dataset
 from gauntlet.models.precision import fp32_products
 from gauntlet.spec.adversaries import AdversarySpec, NoAdversary
-from gauntlet.spec.architectures import Custom, UncompiledSpec
+from gauntlet.spec.architectures import Custom
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.objectives import CrossEntropy, ExpectedReward, Mart, PolicyGradient, Trades
 from gauntlet.training import tally
@@ -50,12 +50,7 @@ class Epochs:
         self._strength = torch.ones((), device=self._device) if warmed_up else None
         self._plain = build_step(spec, model, self.optimizer, self.totals, self._strength)
         plain = isinstance(spec.architecture, Custom) or (
-            self._device.type == "cpu"
-            and (
-                isinstance(spec.architecture, UncompiledSpec)
-                or spec.training.grad_align is not None
-                or spec.training.awp is not None
-            )
+            self._device.type == "cpu" and (spec.training.grad_align is not None or spec.training.awp is not None)
         )
         self.compiled = not plain and compiles(spec.training, data, self._device)
         self._fast: Step | None = None

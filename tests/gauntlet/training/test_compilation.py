@@ -5,20 +5,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from gauntlet.checks import machine
 from gauntlet.data.datasets import Dataset, ImageSet
 from gauntlet.errors import CompilerMissing
 from gauntlet.events import EpochFinished
-from gauntlet.models.architectures import build_model
 from gauntlet.spec.training import TrainingSpec
 from gauntlet.training import compilation, cuda_graph, epochs
 from gauntlet.training.compilation import compiler_present, compiles
 from gauntlet.training.cuda_graph import CapturedStep, unchanged
-from gauntlet.training.loop import build_epochs, train
-from tests.gauntlet.examples import CPU, GPU, events, network, run_spec, same_tensors, states
+from gauntlet.training.loop import train
+from tests.gauntlet.examples import CPU, GPU, events, run_spec, same_tensors, states
 
 
 def data(images: int, side: int) -> Dataset:
@@ -125,14 +123,3 @@ def test_a_run_whose_steps_are_captured_is_the_same_run(
     assert [event.metrics for event in plain if isinstance(event, EpochFinished)] == [
         event.metrics for event in captured if isinstance(event, EpochFinished)
     ]
-
-
-@pytest.mark.usefixtures("_compiler")
-def test_a_network_whose_compiled_gradients_differ_is_not_compiled(few: Dataset) -> None:
-    """By itself, however long the run is; to insist on it is refused."""
-    architecture = {"kind": "preactresnet18"}
-    spec = run_spec(architecture=architecture, training={"epochs": 10_000})
-    assert not build_epochs(spec, few, build_model(spec.architecture, few.image_shape, 10)).compiled
-    assert build_epochs(run_spec(training={"epochs": 10_000}), few, network()).compiled
-    with pytest.raises(ValidationError, match="take auto or off"):
-        run_spec(architecture=architecture, training={"compile": "on"})
