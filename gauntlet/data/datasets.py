@@ -265,9 +265,7 @@ def _of_pictures(
         total = sum(map(len, orders.values()))
         decoded = cache.pixels(key_of(spec, listing, orders), shapes, make, lambda: watch(0, total))
         pixels: Mapping[Split, Pixels] = decoded.pixels
-        # The same pictures may be read under another name, with others beside them.
-        now = {"dataset": dataset_title(spec), "unused": listing.unused}
-        description = decoded.description.model_copy(update=now)
+        description = _read_before(decoded.description, listing.describe(dataset_title(spec)))
     else:
         pixels = {split: np.empty(shape, dtype=np.uint8) for split, shape in shapes.items()}
         description = make(pixels)
@@ -292,6 +290,15 @@ def _described(
     return describe_seen(
         dataset_title(spec), seen, fit=spec.fit, unused=listing.unused, notes=_colours(spec), faults=listing.faults
     )
+
+
+def _read_before(then: DatasetDescription, now: DatasetDescription) -> DatasetDescription:
+    """What was seen when the pictures were decoded, beside what lies there now: others may be passed over."""
+    changes: dict[str, object] = {"dataset": now.dataset, "unused": now.unused}
+    for split, before, listed in (("train", then.train, now.train), ("test", then.test, now.test)):
+        if before is not None and listed is not None:
+            changes[split] = listed.model_copy(update={"read": before.read})
+    return then.model_copy(update=changes)
 
 
 def _colours(spec: OwnPictures) -> tuple[str, ...]:

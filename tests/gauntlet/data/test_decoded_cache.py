@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from gauntlet.data import datasets, staging
-from gauntlet.data.datasets import ImageSet, MappedSet, digest, hold_out, read_dataset, read_split
+from gauntlet.data.datasets import ImageSet, MappedSet, describe_dataset, digest, hold_out, read_dataset, read_split
 from gauntlet.data.decoded_cache import DecodedCache
 from gauntlet.errors import DatasetUnavailable
 from gauntlet.spec.kinds import ImageFolder
@@ -82,6 +82,10 @@ def test_it_is_decoded_once_and_is_the_same(signs: Path, cache: DecodedCache) ->
         assert same_images(data.train.loaded(), kept.train)
         assert same_images(data.test, kept.test)
         assert digest(data.test, data.classes) == digest(kept.test, kept.classes)
+    (signs / "signs/train/dark/.hidden.png").touch()
+    (signs / "signs/other").mkdir()
+    assert read_dataset(SIGNS, signs, again, cache=cache)[1] == describe_dataset(SIGNS, signs) != described
+    assert again.pictures == 0
     test, _, _ = read_split(SIGNS, "test", signs, cache=cache)
     assert same_images(test, kept.test)
 
