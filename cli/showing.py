@@ -208,7 +208,7 @@ def _origin(checkpoint: Checkpoint) -> str:
     origin = checkpoint.card.origin
     if isinstance(origin, Imported):
         return f"imported{f' from {origin.source}' if origin.source else ''}"
-    return f"trained, after {counted(origin.epoch, 'epoch')}"
+    return f"trained, after {counted(origin.epoch, 'epoch')}{', averaged' if origin.averaged else ''}"
 
 
 def _metrics(metrics: Mapping[str, float]) -> str:

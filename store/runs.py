@@ -11,6 +11,7 @@ from gauntlet import resources
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.sentences import describe
 from gauntlet.resources import EventType, Status
+from gauntlet.results.suspicions import of_average
 from gauntlet.spec.checkpoint_card import CheckpointCard, Trained
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.kinds import Uploaded
@@ -218,10 +219,11 @@ def record_epoch(session: Session, held: Claim, record: EpochRecord) -> str | No
 def _keep(session: Session, held: Claim, weights: KeptWeights) -> None:
     """Make a checkpoint of them, unless their epoch has one."""
     assert isinstance(weights.card.origin, Trained), "A run's weights are trained."
-    epoch = weights.card.origin.epoch
+    epoch, averaged = weights.card.origin.epoch, weights.card.origin.averaged
     if _has_checkpoint(session, held.id, epoch):
         return
     session.flush()
+    metrics = session.get_one(EpochMetrics, (held.id, epoch)).metrics
     session.add(
         Checkpoint(
             id=new_id("ckpt"),
@@ -234,7 +236,7 @@ def _keep(session: Session, held: Claim, weights: KeptWeights) -> None:
             path=weights.file.path,
             sha256=weights.file.sha256,
             bytes=weights.file.bytes,
-            metrics=dict(session.get_one(EpochMetrics, (held.id, epoch)).metrics),
+            metrics=of_average(metrics) if averaged else dict(metrics),
         )
     )
 

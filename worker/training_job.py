@@ -213,7 +213,8 @@ class _Recorder:
         if self._finished is None:
             raise RuntimeError("A checkpoint came before its epoch's metrics.")
         name = f"epoch-{event.epoch:05d}"
-        weights = self._weights_file(name, event.epoch, event.state.model) if event.keep else None
+        kept = event.state.kept(self.spec.training.averaging)
+        weights = self._weights_file(name, event.epoch, kept) if event.keep else None
         if event.instead is not None and not self.spec.training.keeps(event.instead.epoch):
             earlier = event.instead.epoch
             weights = self._weights_file(f"epoch-{earlier:05d}", earlier, event.instead.model)
@@ -259,12 +260,13 @@ class _Recorder:
         return stored
 
     def _weights_file(self, name: str, epoch: int, model: dict[str, Tensor]) -> KeptWeights:
+        averaging = self.spec.training.averaging
         card = CheckpointCard(
             architecture=self.spec.architecture,
             dataset=self.spec.dataset,
             classes=self.data.classes,
             image_shape=self.data.image_shape,
-            origin=Trained(spec=self.spec, epoch=epoch),
+            origin=Trained(spec=self.spec, epoch=epoch, averaged=averaging is not None and averaging.keep == "average"),
             package=package_of(self.spec.architecture),
         )
         return KeptWeights(self._file(name, encode_weights(model, card)), card)

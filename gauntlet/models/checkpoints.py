@@ -24,6 +24,7 @@ from gauntlet.models.own_networks import package_of
 from gauntlet.models.tensor_files import names, opened, read_fitting
 from gauntlet.spec.architectures import ArchitectureSpec, Custom
 from gauntlet.spec.checkpoint_card import CheckpointCard
+from gauntlet.spec.regularizers import Averaging
 
 # One entry only: safetensors writes several in no fixed order, and equal states must be equal bytes.
 _HEADER = "gauntlet"
@@ -44,7 +45,7 @@ class TrainingState:
     `optimizer` is keyed `<parameter index>.<entry>`. `totals` is the tally of the epoch under way, float64 [6].
     `warnings` are the kinds in force. `environment` names what bit-identity rests on. `critic` is what is trained
     beside the model and never leaves training; most objectives have none. `good` are the weights after `epoch` where a
-    guard may fall back on them and `batch` is not 0.
+    guard may fall back on them and `batch` is not 0. `average` is that of the weights, where a run has one.
     """
 
     epoch: int
@@ -57,6 +58,11 @@ class TrainingState:
     critic: dict[str, Tensor] = field(default_factory=dict)
     guard: GuardState = GuardState()
     good: dict[str, Tensor] = field(default_factory=dict)
+    average: dict[str, Tensor] = field(default_factory=dict)
+
+    def kept(self, averaging: Averaging | None) -> dict[str, Tensor]:
+        """The weights that a checkpoint of this state holds."""
+        return self.average if averaging is not None and averaging.keep == "average" else self.model
 
 
 @dataclass(frozen=True)
@@ -171,6 +177,7 @@ def encode_training_state(state: TrainingState) -> bytes:
     tensors |= {f"optimizer/{name}": tensor for name, tensor in state.optimizer.items()}
     tensors |= {f"critic/{name}": tensor for name, tensor in state.critic.items()}
     tensors |= {f"good/{name}": tensor for name, tensor in state.good.items()}
+    tensors |= {f"average/{name}": tensor for name, tensor in state.average.items()}
     tensors["totals"] = state.totals
     header = {
         "epoch": state.epoch,
@@ -202,6 +209,7 @@ def load_training_state(path: Path) -> TrainingState:
             # States of earlier versions have none.
             guard=GuardState(**header.get("guard", {})),
             good=_below("good/", tensors),
+            average=_below("average/", tensors),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointInvalid(f"The header of {path.name} does not describe a training state.") from error

@@ -39,10 +39,18 @@ def describe_training(spec: ExperimentSpec) -> str:
     schedule, norm = spec.training.schedule.kind, spec.adversary.norm
     paced = "" if schedule == "constant" else f" with a {schedule.replace('_', '-')} schedule"
     changed = "" if spec.training.augmentation is None else " of augmented images"
+    averaging, averaged = spec.training.averaging, ""
+    if averaging is not None and averaging.keep == "average":
+        decay = f"(decay {averaging.decay:g})"
+        averaged = (
+            f" Checkpoints hold the weights' moving average {decay} and are selected by its accuracies; "
+            "curves are of the weights."
+        )
     return (
         f"Data set {dataset_title(spec.dataset)}, architecture {spec.architecture.kind}; "
         f"{_trained(spec.adversary)} {budget(norm, spec.adversary.eps)}, {counted(spec.training.epochs, 'epoch')} in "
-        f"batches of {spec.training.batch_size}{changed}, {optimizer.kind} at {optimizer.lr:g}{paced}.{held_out}"
+        f"batches of {spec.training.batch_size}{changed}, {optimizer.kind} at {optimizer.lr:g}{paced}."
+        f"{held_out}{averaged}"
     )
 
 

@@ -13,6 +13,16 @@ _LOSS_FELL, _ABOVE_NATURAL = 0.1, 0.05
 OVERFITTING = "catastrophic_overfitting"
 
 
+# What an epoch's metrics of its averaged weights begin with.
+AVERAGED = "average_"
+
+
+def of_average(metrics: Mapping[str, float]) -> dict[str, float]:
+    """An epoch's metrics with those of the averaged weights in the weights' place, as far as they were measured."""
+    own = {name.removeprefix(AVERAGED): value for name, value in metrics.items() if name.startswith(AVERAGED)}
+    return {name: value for name, value in metrics.items() if not name.startswith(AVERAGED)} | own
+
+
 def suspicions(metrics: Mapping[str, float]) -> dict[str, str]:
     """What is suspect about a model with these metrics: kind → a sentence for its reader.
 

@@ -26,7 +26,7 @@ _CHOSEN: Final[Mapping[str, tuple[str | int, ...]]] = {
     "attacks": ("evaluation", "attacks", 0),
 }
 # Fields of `training` that a run may have or not, each with one class of its own.
-_OPTIONS: Final[tuple[str, ...]] = ("augmentation", "grad_align", "awp", "guard")
+_OPTIONS: Final[tuple[str, ...]] = ("augmentation", "grad_align", "awp", "averaging", "guard")
 _SENTENCE = re.compile(r"(.+?[.:])(?= [A-Z`]|$)", re.DOTALL)
 _SOURCE = re.compile(r"\(([^()]*?[^()\d]\d{4}[^()]*)\)")
 

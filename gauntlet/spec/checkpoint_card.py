@@ -17,12 +17,13 @@ MOST_CLASSES = 10_000
 
 
 class Trained(Spec):
-    """Weights after `epoch` epochs of a run."""
+    """Weights after `epoch` epochs of a run; or their average until then, where they are `averaged`."""
 
     model_config = tag_required("kind")
     kind: Literal["trained"] = "trained"
     spec: RunSpec
     epoch: int = Field(ge=0)
+    averaged: bool = False
 
 
 class Imported(Spec):

@@ -1,6 +1,6 @@
-"""What may be added to any objective that descends a loss, against any adversary. No torch."""
+"""What may be added to a run whatever its objective and adversary; agents take an average only. No torch."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -27,4 +27,18 @@ class Awp(Spec):
 
     gamma: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.01, description="γ; the authors take 0.01 for adversarial training and 0.005 for TRADES."
+    )
+
+
+class Averaging(Spec):
+    """An exponential moving average of the weights (Gowal et al. 2020, §4.3), evaluated beside them.
+
+    After every update each number a of the average becomes decay · a + (1 − decay) · w. It begins with the initial
+    weights; statistics of normalisation are the network's own.
+    """
+
+    decay: Annotated[float, Field(gt=0, lt=1)] = 0.995
+    keep: Literal["average", "weights"] = Field(
+        default="average",
+        description="Which of the two checkpoints hold, are selected by their own accuracies, and are attacked.",
     )

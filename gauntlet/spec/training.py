@@ -8,7 +8,7 @@ from gauntlet.spec.augmentation import Augmentation
 from gauntlet.spec.guard import Guard
 from gauntlet.spec.kinds import Spec
 from gauntlet.spec.optimizers import Constant, OptimizerSpec, RmsProp, ScheduleSpec
-from gauntlet.spec.regularizers import Awp, GradAlign
+from gauntlet.spec.regularizers import Averaging, Awp, GradAlign
 from gauntlet.spec.texts import CheckpointId
 
 Precision = Literal["fp32", "tf32", "bf16"]
@@ -32,6 +32,9 @@ class TrainingSpec(Spec):
     )
     awp: Awp | None = Field(
         default=None, description="Gradients are taken where the weights are worst nearby; null: at the weights."
+    )
+    averaging: Averaging | None = Field(
+        default=None, description="An average of the weights beside them; null: there is none."
     )
     checkpoint_every: Annotated[int, Field(ge=1, le=10_000)] = 20
     mix: Literal["adversarial", "half", "both"] = Field(

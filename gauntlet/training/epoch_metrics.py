@@ -7,11 +7,12 @@ from torch import nn
 
 from gauntlet.data.datasets import TrainingImages
 from gauntlet.models.precision import fp32_products
-from gauntlet.results.suspicions import OVERFITTING
+from gauntlet.results.suspicions import AVERAGED, OVERFITTING
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.objectives import CrossEntropy, PairedSpec
 from gauntlet.training import tally
 from gauntlet.training.agents import AgentEpochs
+from gauntlet.training.averaging import WeightAverage
 from gauntlet.training.epochs import Epochs
 from gauntlet.training.guard import TrainingGuard
 from gauntlet.training.measurement import (
@@ -36,11 +37,13 @@ class EpochMetrics:
         spec: RunSpec,
         model: nn.Module,
         epochs: Epochs | AgentEpochs,
+        average: WeightAverage,
         *,
         test: TrainingImages,
         validation: TrainingImages,
     ) -> None:
         device = epochs.images.device
+        self._spec = spec
         self._rewarded = not isinstance(spec.objective, CrossEntropy | PairedSpec)
         self._precision = spec.training.precision
         self._model = model
@@ -51,7 +54,9 @@ class EpochMetrics:
         self.guard = TrainingGuard(spec, epochs.images, model, self._probe)
         self._test, self._validation = test.to(device), validation.to(device)
         self._train = epochs.images.take(len(test))
-        self.batches = sum(map(batches_of, (self._train, self._test, self._validation))) + self.guard.batches
+        self._average = average.network
+        images = sum(map(batches_of, (self._train, self._test, self._validation)))
+        self.batches = images * (1 if self._average is None else 2) + self.guard.batches
 
     def of(self, epoch: int, warnings: Collection[str], watch: Callable[[int, int], None]) -> dict[str, float]:
         """The metrics of `epoch`, after it; `warnings` were in force before, `watch` is told of each batch measured."""
@@ -59,12 +64,20 @@ class EpochMetrics:
         metrics["learning_rate"] = self._epochs.learning_rate(epoch, self._epochs.batches - 1)
         tick = _counting(watch, self.batches)
         with fp32_products(self._precision):
-            metrics["train_accuracy"] = natural_accuracy(self._model, self._train, tick, precision=self._precision)
-            metrics["train_accuracy_n"] = float(len(self._train))
-            metrics |= _test_metrics(measure(self._model, self._test, self._probe, tick))
-            metrics |= _validation_metrics(self._model, self._validation, self._probe, tick)
+            metrics |= self._measured(self._model, self._probe, tick)
             metrics |= self.guard.probe(epoch, metrics, tick, alarmed=OVERFITTING in warnings)
+            if self._average is not None:
+                adversary = self._spec.adversary
+                probe = build_probe(self._average, adversary.eps, self._precision, adversary.norm)
+                averaged = self._measured(self._average, probe, tick)
+                metrics |= {f"{AVERAGED}{name}": value for name, value in averaged.items()}
         return metrics
+
+    def _measured(self, model: nn.Module, probe: Probe, tick: Callable[[], None]) -> dict[str, float]:
+        train = natural_accuracy(model, self._train, tick, precision=self._precision)
+        metrics = {"train_accuracy": train, "train_accuracy_n": float(len(self._train))}
+        metrics |= _test_metrics(measure(model, self._test, probe, tick))
+        return metrics | _validation_metrics(model, self._validation, probe, tick)
 
 
 def _counting(watch: Callable[[int, int], None], total: int) -> Callable[[], None]:

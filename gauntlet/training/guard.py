@@ -116,4 +116,4 @@ class TrainingGuard:
         """Remember what it knew in that state, and where it may fall back on them the weights after its last epoch."""
         self.state = state.guard
         if self.may_end:
-            self.good = state.good if state.batch else state.model
+            self.good = state.good if state.batch else state.kept(self._spec.training.averaging)

@@ -25,6 +25,7 @@ from gauntlet.results.suspicions import suspicions
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.objectives import AgentSpec
 from gauntlet.training.agents import AgentEpochs
+from gauntlet.training.averaging import WeightAverage
 from gauntlet.training.epoch_metrics import EpochMetrics
 from gauntlet.training.epochs import Epochs
 from gauntlet.training.guard import TrainingGuard
@@ -68,7 +69,8 @@ def train(
     model.to(device)
     epochs = build_epochs(spec, data, model)
     test = MappedSet.whole(data.test) if isinstance(data.train, MappedSet) else data.test
-    measuring = EpochMetrics(spec, model, epochs, test=test, validation=validation)
+    average = WeightAverage(spec.training.averaging, model)
+    measuring = EpochMetrics(spec, model, epochs, average, test=test, validation=validation)
     guard = measuring.guard
     environment = checkpoints.environment(
         device, compiled=epochs.compiled, packages=epochs.packages, network=spec.architecture
@@ -78,6 +80,7 @@ def train(
         checkpoints.restore(resume, model, epochs.optimizer, epochs.totals, epochs.critic)
         done, batches, warnings = resume.epoch, resume.batch, frozenset(resume.warnings)
         guard.restore(resume)
+        average.restore(resume)
         _replace_adversary(epochs, guard)
         yield Resumed(done, batches, bit_identical=checkpoints.bit_identical(resume, device, environment))
 
@@ -94,12 +97,14 @@ def train(
             environment=environment,
             guard=guard.state,
             good=guard.good if batch else {},
+            average=average.captured(),
         )
 
     last = done if guard.has_ended else spec.training.epochs
     for epoch in range(done + 1, last + 1):
         started, first = time.perf_counter(), batches if epoch == done + 1 else 0
         for batch in epochs.run(epoch, first):
+            average.update()
             yield BatchFinished(epoch, batch, epochs.batches, measuring.batches)
             if batch < epochs.batches and wants_state():
                 yield StateReady(state(epoch - 1, batch))

@@ -53,6 +53,22 @@ def test_an_epoch_may_keep_the_weights_of_one_before(database: Database, tiny_sp
         assert (checkpoint.epoch, checkpoint.metrics["test_fgsm_accuracy"]) == (2, 0.6)
 
 
+def test_a_checkpoint_of_the_average_has_the_averages_metrics(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """What it is selected by are its own accuracies; the epoch's row has both."""
+    _, held = submit(database, tiny_spec)
+    plain = record(tiny_spec, 1, keep=True)
+    assert plain.weights is not None
+    origin = plain.weights.card.origin.model_copy(update={"averaged": True})
+    kept = replace(plain.weights, card=plain.weights.card.model_copy(update={"origin": origin}))
+    measured = {**plain.metrics, "average_test_fgsm_accuracy": 0.5}
+    with database.writing() as session:
+        runs.record_epoch(session, held, replace(plain, metrics=measured, weights=kept))
+    with database.reading() as session:
+        (checkpoint,) = checkpoints.page(session, run=held.id, after=None, limit=10).rows
+        assert checkpoint.metrics == {**plain.metrics, "test_fgsm_accuracy": 0.5}
+        assert runs.metrics_page(session, held.id, after=None, limit=10).rows[0].metrics == measured
+
+
 def test_a_state_within_an_epoch_takes_the_place_of_the_last(database: Database, tiny_spec: ExperimentSpec) -> None:
     """It and the next epoch's name what they replace; recorded twice, as after a lost answer, it replaces nothing."""
     _, held = submit(database, tiny_spec)

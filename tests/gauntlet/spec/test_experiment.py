@@ -224,6 +224,7 @@ def test_the_paper_preset_is_the_papers_experiment() -> None:
         "augmentation": None,
         "grad_align": None,
         "awp": None,
+        "averaging": None,
         "guard": {"action": "warn", "images": 200, "steps": 5, "every": None},
         "checkpoint_every": 20,
         "mix": "adversarial",

@@ -27,7 +27,7 @@ RANDOM = {
 VALIDATED = RANDOM | {"evaluation": {"select_on": "validation"}}
 # 72 images: two full batches an epoch, which are compiled where that is asked for, and a smaller one, which is not.
 BATCHES = 3
-TRAINING = {"precision", "compile", "batch_size", "grad_align", "awp"}
+TRAINING = {"precision", "compile", "batch_size", "grad_align", "awp", "averaging"}
 
 
 def spec_for(epochs: int, **changes: Any) -> RunSpec:
@@ -42,6 +42,7 @@ def spec_for(epochs: int, **changes: Any) -> RunSpec:
             "batch_size": changes.get("batch_size", 32),
             "grad_align": changes.get("grad_align"),
             "awp": changes.get("awp"),
+            "averaging": changes.get("averaging"),
         },
     )
 
@@ -73,9 +74,9 @@ CASES = [
     pytest.param(RANDOM, id="random-fp32"),
     pytest.param(VALIDATED, id="validated-fp32"),
     pytest.param(RANDOM | {"precision": "bf16"}, id="random-bf16"),
-    pytest.param({"objective": CROSS_ENTROPY, "grad_align": {}, "awp": {}}, id="grad-align-awp"),
+    pytest.param({"objective": CROSS_ENTROPY, "grad_align": {}, "awp": {}, "averaging": {}}, id="added"),
     pytest.param(A2C, id="a2c"),
-    pytest.param(PPO, id="ppo"),
+    pytest.param(PPO | {"averaging": {"keep": "weights"}}, id="ppo"),
     pytest.param(PPO | {"precision": "bf16"}, id="ppo-bf16"),
     pytest.param(DQN, id="dqn"),
     pytest.param({"objective": PPO["objective"] | {"n_steps": 2}, "batch_size": 16}, id="ppo-of-two-steps"),

@@ -1,0 +1,69 @@
+import pytest
+import torch
+from torch import nn
+
+from gauntlet.data.datasets import Dataset
+from gauntlet.events import EpochFinished, TrainingEvent
+from gauntlet.models.checkpoints import TrainingState
+from gauntlet.results.suspicions import of_average
+from gauntlet.spec.regularizers import Averaging
+from gauntlet.training.averaging import WeightAverage
+from gauntlet.training.measurement import natural_accuracy
+from tests.gauntlet.examples import events, measured, network, run_spec, same_tensors, states
+
+DECAY = 0.75
+
+
+def test_it_is_the_sum_of_all_weights_so_far_each_less_by_its_age() -> None:
+    """After k updates: decay^k of the first weights, and (1 − decay) · decay^age of each that followed."""
+    model = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1))
+    values = [3.0, 7.0, -2.0]
+    nn.init.constant_(model[0].weight, 10.0)
+    average = WeightAverage(Averaging(decay=DECAY), model)
+    for value in values:
+        nn.init.constant_(model[0].weight, value)
+        model[1].running_mean.fill_(value)
+        average.update()
+    assert average.network is not None
+    wanted = DECAY**3 * 10 + 0.25 * (DECAY**2 * 3 + DECAY * 7 - 2)
+    assert average.network[0].weight.item() == pytest.approx(wanted)
+    assert average.network[1].running_mean.item() == -2
+
+
+def told(found: list[TrainingEvent]) -> list[dict[str, float]]:
+    return [event.metrics for event in found if isinstance(event, EpochFinished)]
+
+
+@pytest.mark.long
+def test_both_are_measured_and_the_weights_are_learned_as_without(few: Dataset) -> None:
+    """The average by hand from the state of every batch; its accuracies beside the weights'; nothing else differs."""
+    spec = run_spec(training={"epochs": 1, "averaging": {"decay": DECAY}})
+    found, without = events(spec, few, every_state=True), events(run_spec(training={"epochs": 1}), few)
+    last = states(found)[-1]
+    assert same_tensors(last.model, states(without)[-1].model)
+    by_hand = network().state_dict()
+    for state in states(found):
+        by_hand = {name: DECAY * by_hand[name] + (1 - DECAY) * state.model[name] for name in by_hand}
+    for name, tensor in last.average.items():
+        assert torch.allclose(tensor, by_hand[name], rtol=1e-5, atol=1e-7)
+    (metrics,) = told(found)
+    of_weights = {name: value for name, value in metrics.items() if not name.startswith("average_")}
+    assert of_weights == told(without)[0]
+    averaged = network()
+    averaged.load_state_dict(last.average)
+    seen = measured(averaged, few.test, eps=spec.adversary.eps)
+    assert metrics["average_test_accuracy"] == seen.accuracy
+    assert metrics["average_test_fgsm_accuracy"] == seen.fgsm_accuracy
+    assert metrics["average_train_accuracy"] == natural_accuracy(averaged, few.train.take(24))
+    assert of_average(metrics)["test_fgsm_accuracy"] == seen.fgsm_accuracy
+    assert of_average(metrics)["loss"] == metrics["loss"]
+    assert not any(name.startswith("average_") for name in of_average(metrics))
+
+
+def test_what_is_kept_is_what_was_asked_for() -> None:
+    """The average, or the weights though there is an average, or the weights where there is none."""
+    weights, average = {"w": torch.zeros(1)}, {"w": torch.ones(1)}
+    state = TrainingState(1, 0, weights, {}, torch.zeros(6), (), "", average=average)
+    assert state.kept(Averaging()) is average
+    assert state.kept(Averaging(keep="weights")) is weights
+    assert state.kept(None) is weights
