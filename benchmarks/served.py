@@ -47,12 +47,15 @@ class Served:
 
 
 @contextmanager
-def served(cores: set[int] | None = None) -> Iterator[Served]:
-    """An API with an empty SQLite database in a folder that goes with the block; on these cores only, if named."""
-    with tempfile.TemporaryDirectory(prefix="gauntlet-") as folder, ExitStack() as ended:
-        home = Path(folder)
+def served(cores: set[int] | None = None, *, home: Path | None = None) -> Iterator[Served]:
+    """An API with an empty SQLite database in a folder that goes with the block; on these cores only, if named.
+
+    With a `home` it is in that folder, goes on with what is there, and stays.
+    """
+    with ExitStack() as ended:
+        home = home or Path(ended.enter_context(tempfile.TemporaryDirectory(prefix="gauntlet-")))
         settings = ServiceSettings(home=home, port=free_port("127.0.0.1", 0), auth="on")
-        settings.data_root.mkdir()
+        settings.data_root.mkdir(parents=True, exist_ok=True)
         migrate(settings.database_url)
         shown = _make_tokens(settings)
         environment = {
