@@ -117,11 +117,15 @@ function frame(parts, { experiment, report, more }) {
   const { spec, progress } = experiment;
   parts.name.textContent = experiment.name;
   fill(parts.state, status(experiment), " ", h("span", { class: "soft" }, `${progress.completed} of ${counted(progress.total, "job")} ended`));
+  // What cannot be undone stands last.
+  const own = [more].flat(Infinity).filter(Boolean);
+  const isGrave = (each) => each.classList.contains("danger");
   fill(parts.actions,
-    more,
+    own.filter((each) => !isGrave(each)),
     h("a", { class: "button", href: `#/new?like=${experiment.id}` }, "Another like it"),
     h("a", { class: "button", href: `#/compare?experiment=${experiment.id}` }, "Compare"),
-    downloads(experiment.id, report));
+    downloads(experiment.id, report),
+    own.filter(isGrave));
   parts.asked.textContent = `${counted(spec.objectives.length, "objective")} (${spec.objectives.map((each) => each.label ?? titled(each.kind)).join(", ")}) × ${counted(spec.seeds.length, "seed")} on ${spec.dataset.folder ?? spec.dataset.name}: `
     + `${counted(spec.training.epochs, "epoch")} of ${titled(spec.architecture.kind)} on examples of ${titled(spec.adversary.kind)} at ε = ${spec.adversary.eps}, batches of ${spec.training.batch_size}.`;
   parts.spec.textContent = JSON.stringify(spec, null, 2);
