@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install install-dev demo up test lint fuzz load bench reproduce claim client lock help
+.PHONY: install install-dev demo up test lint fuzz load hostile bench reproduce claim client lock help
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -38,6 +38,9 @@ load: install-dev ## Measure the API under load, and pictures beside MLflow's mo
 	# Its own libraries first, and our torch behind them.
 	$(BIN)/python -c "import site; print(site.getsitepackages()[0])" > "$$(build/mlflow/bin/python -c 'import site; print(site.getsitepackages()[0])')/torch.pth"
 	$(BIN)/python -m benchmarks.load --mlflow build/mlflow/bin/python --out benchmarks/results/load.json
+
+hostile: install-dev ## Send the API hostile inputs, and measure what others wait for and what memory it takes (five minutes; the machine must be idle)
+	$(BIN)/python -m benchmarks.hostile --out benchmarks/results/hostile.json
 
 bench: install-dev ## Measure speed beside a naive loop, torchattacks and ART (twenty minutes; the machine must be idle)
 	$(BIN)/pip install --quiet --no-deps --requirement benchmarks/requirements.txt

@@ -13,7 +13,7 @@ from service.settings import ServiceSettings
 from store import experiments, jobs
 from store.database import Database
 from store.jobs import JobKind
-from store.models import Base, Checkpoint, new_id
+from store.models import Base, Checkpoint, EvaluationBatch, Run, new_id
 from worker.evaluation_job import evaluate_checkpoint
 from worker.heartbeat import Heartbeat
 from worker.settings import WorkerSettings
@@ -68,7 +68,7 @@ def copy_experiment(settings: ServiceSettings, experiment: str, copies: int) -> 
     database = Database(settings.database_url)
     made: list[str] = []
     with database.reading() as session:
-        rows, known = _belonging(session, experiment)
+        rows, known = _belonging(session, {experiment})
         weights = [row["sha256"] for row in rows[Base.metadata.tables[Checkpoint.__tablename__]]]
     for start in range(0, copies, _AT_ONCE):
         with database.writing() as session:
@@ -86,9 +86,47 @@ def copy_experiment(settings: ServiceSettings, experiment: str, copies: int) -> 
     return made
 
 
-def _belonging(session: Session, experiment: str) -> tuple[dict[Table, list[dict[str, Any]]], list[str]]:
-    """What belongs to the experiment: its rows, by table in the order in which these refer to one another, and ids."""
-    known = {experiment}
+def add_runs(settings: ServiceSettings, experiment: str, copies: int) -> None:
+    """Give the experiment its runs so many times more, with all that is theirs, under other seeds."""
+    database = Database(settings.database_url)
+    with database.reading() as session:
+        runs = session.scalars(select(Run.id).where(Run.experiment_id == experiment)).all()
+        rows, known = _belonging(session, set(runs))
+    with database.writing() as session:
+        renamed = [{name: new_id(name.partition("_")[0]) for name in known} for _ in range(copies)]
+        for each, originals in rows.items():
+            plain = table(each.name, *(column(of.name) for of in each.columns))
+            for copied in _copied(originals, renamed):
+                if each.name == Run.__tablename__:
+                    for number, row in enumerate(copied, 1):
+                        row |= {"ordinal": row["ordinal"] + number * len(runs), "seed": row["seed"] + number}
+                session.execute(insert(plain), copied)
+    database.close()
+
+
+def add_images(settings: ServiceSettings, evaluation: str, copies: int) -> None:
+    """Give the evaluation its images so many times more, as if its test set were so much larger."""
+    database = Database(settings.database_url)
+    batches = select(EvaluationBatch.__table__).where(EvaluationBatch.evaluation_id == evaluation)
+    with database.writing() as session:
+        rows = [dict(row) for row in session.execute(batches).mappings()]
+        images = 1 + max(row["last_image"] for row in rows)
+        count = 1 + max(row["batch"] for row in rows)
+        for number in range(1, copies + 1):
+            further = number * images
+            moved = [
+                row
+                | {"batch": row["batch"] + number * count, "images": [image + further for image in row["images"]]}
+                | {"first_image": row["first_image"] + further, "last_image": row["last_image"] + further}
+                for row in rows
+            ]
+            session.execute(insert(EvaluationBatch), moved)
+    database.close()
+
+
+def _belonging(session: Session, of: set[str]) -> tuple[dict[Table, list[dict[str, Any]]], list[str]]:
+    """What belongs to these: the rows, by table in the order in which these refer to one another, and all ids."""
+    known = set(of)
     rows: dict[Table, list[dict[str, Any]]] = {}
     for each in Base.metadata.sorted_tables:
         # As the database has them: documents are text.

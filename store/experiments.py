@@ -4,9 +4,9 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
@@ -22,6 +22,7 @@ from store import annotations, checkpoints, controls, datasets, deletions, event
 from store.best_results import best_results
 from store.database import db_now, take_turn
 from store.errors import IdempotencyConflict, RequestUnfit
+from store.jobs import JobModel
 from store.lookup import find
 from store.models import Evaluation, Experiment, Run, new_id
 from store.standings import overall_status
@@ -189,10 +190,7 @@ def show(session: Session, experiments: Sequence[Experiment]) -> list[resources.
     by_experiment: dict[str, list[Standing]] = {identifier: [] for identifier in identifiers}
     runs: dict[str, Counter[str]] = {identifier: Counter() for identifier in identifiers}
     for model in (Run, Evaluation):
-        place = (model.experiment_id, model.status, model.status_reason)
-        ours = model.experiment_id.in_(identifiers), model.retried_by.is_(None)
-        query = select(*place, func.count()).where(*ours).group_by(*place)
-        for identifier, status, reason, count in session.execute(query):
+        for identifier, status, reason, count in session.execute(counted(model, identifiers)):
             by_experiment[identifier or ""].append(Standing(status, reason, count))
             if model is Run:
                 runs[identifier or ""][status] += count
@@ -204,6 +202,13 @@ def show(session: Session, experiments: Sequence[Experiment]) -> list[resources.
         )
         for experiment in experiments
     ]
+
+
+def counted(model: JobModel, identifiers: Sequence[str]) -> Select[*tuple[Any, ...]]:
+    """The statement that counts the experiments' jobs by where they stand; of one that was retried, the retry alone."""
+    place = (model.experiment_id, model.status, model.status_reason)
+    ours = model.experiment_id.in_(identifiers), model.retried_by.is_(None)
+    return select(*place, func.count()).where(*ours).group_by(*place)
 
 
 def _show(

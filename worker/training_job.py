@@ -105,7 +105,8 @@ def train_run(
         if recorder.stopped_early:
             _sweep(database, held, settings)
             return []
-        # Before a shutdown or a pause the state is saved: until the next is due, a GPU does many epochs.
+        # Before a shutdown or a pause the state is saved: until the next is due, a GPU does many epochs. That of an
+        # epoch's last batch is, where the epoch is measured.
         if isinstance(event, StateReady | CheckpointReady) or not heartbeat.must_save:
             heartbeat.checkpoint()
     heartbeat.tell_at_once()
@@ -185,15 +186,17 @@ class _Recorder:
         """Whether the last state is as old as the settings let it become, or there will be no later one."""
         return self.heartbeat.must_save or time.monotonic() - self._state_saved >= self.settings.state_every_s
 
-    def tell_of_measured(self, done: int, _total: int) -> None:
+    def tell_of_measured(self, done: int, capture: Callable[[], TrainingState]) -> None:
         """Note how many batches of the epoch's end are measured; raise `Stopped` if the job must stop.
 
-        Before a shutdown or a pause the state comes first, which follows.
+        Before a shutdown or a pause the state is saved, and measured again later: the rest may take longer than the
+        worker is given.
         """
         if self._last is not None:
             self._tell("measuring", self._last, self._last.batches + done)
-        if not self.heartbeat.must_save:
-            self.heartbeat.checkpoint()
+        if self.heartbeat.must_save:
+            self._write_state(capture())
+        self.heartbeat.checkpoint()
 
     def _tell(self, phase: str, last: BatchFinished, within: int) -> None:
         """`within` is how many batches of its epoch are behind: those trained on, then those measured."""

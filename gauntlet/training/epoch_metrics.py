@@ -58,7 +58,7 @@ class EpochMetrics:
         images = sum(map(batches_of, (self._train, self._test, self._validation)))
         self.batches = images * (1 if self._average is None else 2) + self.guard.batches
 
-    def of(self, epoch: int, warnings: Collection[str], watch: Callable[[int, int], None]) -> dict[str, float]:
+    def of(self, epoch: int, warnings: Collection[str], watch: Callable[[int], None]) -> dict[str, float]:
         """The metrics of `epoch`, after it; `warnings` were in force before, `watch` is told of each batch measured."""
         metrics = tally.means(self._epochs.totals, rewarded=self._rewarded)
         metrics["learning_rate"] = self._epochs.learning_rate(epoch, self._epochs.batches - 1)
@@ -80,10 +80,10 @@ class EpochMetrics:
         return metrics | _validation_metrics(model, self._validation, probe, tick)
 
 
-def _counting(watch: Callable[[int, int], None], total: int) -> Callable[[], None]:
+def _counting(watch: Callable[[int], None], total: int) -> Callable[[], None]:
     """Tells `watch` at each call how many calls there were, of `total`; a probe that was not foreseen adds none."""
     calls = itertools.count(1)
-    return lambda: watch(min(next(calls), total), total)
+    return lambda: watch(min(next(calls), total))
 
 
 def _test_metrics(test: Measurement) -> dict[str, float]:

@@ -70,7 +70,7 @@ class Epochs:
 
     def images_after(self, batches: int) -> int:
         """How many images of an epoch come after its first `batches`."""
-        return len(self.images) - batches * self._spec.training.batch_size
+        return max(0, len(self.images) - batches * self._spec.training.batch_size)
 
     def run(self, epoch: int, done: int) -> Iterator[int]:
         """Do the batches of `epoch` after the first `done`; yields how many are done after each.

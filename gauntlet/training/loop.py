@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,8 @@ from gauntlet.training.epoch_metrics import EpochMetrics
 from gauntlet.training.epochs import Epochs
 from gauntlet.training.guard import TrainingGuard
 
+Watch = Callable[[Callable[[], TrainingState], int], None]
+
 
 def train(
     spec: RunSpec,
@@ -39,7 +42,7 @@ def train(
     resume: TrainingState | None = None,
     initial_weights: dict[str, Tensor] | None = None,
     wants_state: Callable[[], bool] = lambda: False,
-    watch: Callable[[int, int], None] = lambda _done, _total: None,
+    watch: Watch = lambda _capture, _done: None,
 ) -> Iterator[TrainingEvent]:
     """Train one run, from its beginning or from a captured state.
 
@@ -50,7 +53,8 @@ def train(
     Args:
         initial_weights: where the run begins instead of at random weights; what `training.initial_checkpoint` names.
         wants_state: asked after every batch but an epoch's last; where it says yes, a `StateReady` follows.
-        watch: told after each batch that is measured at an epoch's end how many of them are; may raise to end training.
+        watch: told after each batch that is measured at an epoch's end what captures the state, all of the epoch's
+            training behind and nothing measured, and how many of these batches there were. It may raise to end training.
 
     Raises:
         TrainingDiverged: the loss or the weights are no longer finite, or the loss is beyond ±1e3, more where rewards
@@ -110,7 +114,8 @@ def train(
                 yield StateReady(state(epoch - 1, batch))
         seconds = time.perf_counter() - started
 
-        metrics = measuring.of(epoch, warnings, watch)
+        # Measuring changes nothing of the state.
+        metrics = measuring.of(epoch, warnings, partial(watch, partial(state, epoch - 1, epochs.batches)))
         if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
             raise TrainingDiverged(epoch, epochs.batches, math.inf)
         yield EpochFinished(epoch, metrics, seconds, epochs.images_after(first) / seconds)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
-from sqlalchemy import delete, text
+from sqlalchemy import Select, delete, text
 from sqlalchemy.dialects import sqlite
 
 from gauntlet.spec.experiment import ExperimentSpec
@@ -13,7 +13,8 @@ from gauntlet.spec.requests import ExperimentPatch
 from store import annotations, controls, experiment_lists, experiments, jobs, runs
 from store.database import Database
 from store.experiment_lists import Order, Wanted
-from store.models import Experiment, Run
+from store.jobs import JobModel
+from store.models import Evaluation, Experiment, Run
 from tests.store.recorded import submit, train_and_evaluate
 
 # Names, owners and labels of experiments that are made one after the other.
@@ -169,11 +170,24 @@ def test_runs_are_found_by_status(database: Database, made: list[str]) -> None:
 def test_a_page_is_found_without_reading_experiments(sqlite_url: str, wanted: Wanted, order: Order) -> None:
     """In an index alone, whatever is looked for; and in its order, where one thing or nothing is."""
     statement = experiment_lists.identifiers(wanted, order=order, after="exp_1" if "created" in order else "exp_1.61")
-    written = statement.limit(21).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    plan = planned(sqlite_url, statement.limit(21))
+    assert plan[0].startswith("SEARCH experiments USING COVERING INDEX")
+    if replace(wanted, name=None) == Wanted() or (order == "-created_at" and len(wanted.statuses) < 2):
+        assert len(plan) == 1
+
+
+@pytest.mark.parametrize("model", [Run, Evaluation])
+def test_jobs_are_counted_without_reading_them(sqlite_url: str, model: JobModel) -> None:
+    """In an index alone, and in the order in which they are grouped."""
+    table = model.__tablename__
+    found = f"SEARCH {table} USING COVERING INDEX ix_{table}_standing (experiment_id=?)"
+    assert planned(sqlite_url, experiments.counted(model, ["exp_1", "exp_2"])) == [found]
+
+
+def planned(sqlite_url: str, statement: Select[Any]) -> list[str]:
+    written = statement.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
     database = Database(sqlite_url)
     with database.reading() as session:
         plan = [row[3] for row in session.execute(text(f"EXPLAIN QUERY PLAN {written}"))]
     database.close()
-    assert plan[0].startswith("SEARCH experiments USING COVERING INDEX")
-    if replace(wanted, name=None) == Wanted() or (order == "-created_at" and len(wanted.statuses) < 2):
-        assert len(plan) == 1
+    return plan

@@ -72,14 +72,15 @@ def test_epochs_after_a_state_within_one_are_done_again(
     ("batches", "state", "why"),
     [
         (5, "epoch-00002-batch-00002", "shutdown"),
-        (6, "epoch-00002", "shutdown"),
+        (6, "epoch-00002-batch-00003", "shutdown"),
+        (6, "epoch-00002-batch-00003", "paused"),
         (5, "epoch-00002-batch-00002", "paused"),
     ],
 )
 def test_a_stop_that_is_none_for_good_saves_the_state(
     database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec, batches: int, state: str, why: StopReason
 ) -> None:
-    """A worker that stops, or a pause, loses no batch of a run, although no state was due; within an epoch or not.
+    """A worker that stops, or a pause, loses no batch of a run, although no state was due, while it measures neither.
 
     It goes on as if it had never stopped: equal metrics, and weights with the same sha256.
     """

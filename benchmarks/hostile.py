@@ -1,0 +1,151 @@
+"""Hostile inputs, one after the other, against an API as it is started by its users; what others wait meanwhile.
+
+A process beside it asks `/healthz` every 10 ms on a connection that stays open, and looks at the memory of the API and
+of the processes that it starts for what users send. No input may make `/healthz` wait for 50 ms, nor the API take more
+than 700 MB; none may be answered with a 5xx other than 503, or not at all. SQLite holds an experiment of 1,000 runs and
+30,000 runs in all; there is no worker, and the senders are on the same machine.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.hostile_inputs.connections import connections
+from benchmarks.hostile_inputs.documents import documents
+from benchmarks.hostile_inputs.files import files
+from benchmarks.hostile_inputs.reading import reads
+from benchmarks.hostile_inputs.sending import Input
+from benchmarks.machine import describe_machine
+from benchmarks.record import code_commit
+from benchmarks.served import Served, served
+from benchmarks.stored import add_images, add_runs, copy_experiment, do_an_experiment
+from benchmarks.watched import Spell, Watch, watching
+
+LONGEST_WAIT_MS = 50.0
+MOST_BYTES = 700_000_000
+# The answers of a service that is well; 503 is told with Retry-After.
+_WELL = {"200", "201", "202", "204", "304", "503"} | {str(status) for status in range(400, 452)}
+# What `connections` has to say beside a status.
+_WELL |= {"open", "opened", "closed", "not taken whole"}
+_AFTER_S = 0.3
+
+
+def stored(api: Served, *, runs: int, others: int) -> tuple[str, str, str]:
+    """An experiment with so many runs, and its like with so many others; its id, an evaluation's and a checkpoint's."""
+    experiment = do_an_experiment(api.settings)
+    copy_experiment(api.settings, experiment, others // 2)
+    with api.client() as client:
+        evaluation = next(iter(client.evaluations(experiment=experiment)))
+    add_runs(api.settings, experiment, runs // 2 - 1)
+    add_images(api.settings, evaluation.id, 624)
+    return experiment, evaluation.id, evaluation.checkpoint
+
+
+def inputs(experiment: str, evaluation: str, checkpoint: str) -> Iterator[Input]:
+    """All of them, the lightest first."""
+    yield Input("nothing", "for 5 s, to see what the machine itself does", lambda _: _wait(5))
+    yield from documents(checkpoint, experiment)
+    yield from reads(experiment, evaluation, checkpoint)
+    yield from connections(f"/v1/experiments/{experiment}/series")
+    yield from files(checkpoint)
+
+
+def _wait(seconds: float) -> Any:
+    time.sleep(seconds)
+    return {}
+
+
+def tell(one: Input, answers: Any, spell: Spell, seconds: float) -> dict[str, Any]:
+    """One input's line of the result."""
+    waits = sorted(spell.waits_ms)
+    return {
+        "input": one.name,
+        "what": one.what,
+        "answers": dict(sorted(answers.items())),
+        "seconds": round(seconds, 2),
+        "asked": len(waits),
+        "failures": spell.failures,
+        "p50_ms": round(waits[len(waits) // 2], 2),
+        "p99_ms": round(waits[min(len(waits) - 1, len(waits) * 99 // 100)], 2),
+        "longest_ms": round(waits[-1], 2),
+        "woken_late_ms": round(max(spell.woken_late_ms), 2),
+        "api_mb": round(spell.api_bytes / 1e6),
+        "helpers_mb": round(spell.helpers_bytes / 1e6),
+        "together_mb": round(spell.together_bytes / 1e6),
+    }
+
+
+def faults(line: dict[str, Any]) -> list[str]:
+    """What is not as it should be while an input is sent."""
+    found = []
+    if line["longest_ms"] > LONGEST_WAIT_MS:
+        found.append(f"/healthz waited {line['longest_ms']} ms")
+    if line["failures"]:
+        found.append(f"/healthz failed {line['failures']} times")
+    if line["api_mb"] * 1e6 > MOST_BYTES:
+        found.append(f"the API has {line['api_mb']} MB")
+    if strange := set(line["answers"]) - _WELL:
+        found.append(f"answered {', '.join(sorted(strange))}")
+    return found
+
+
+def send(api: Served, watch: Watch, one: Input) -> dict[str, Any]:
+    """Send one input, and see what it does until a moment after its last answer."""
+    watch.look()
+    began = time.monotonic()
+    answers = one.send(api)
+    seconds = time.monotonic() - began
+    time.sleep(_AFTER_S)
+    return tell(one, answers, watch.look(), seconds)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Send them and write what came out; the exit status is 1 where something is not as it should be."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="only inputs with this in their names")
+    parser.add_argument("--runs", type=int, default=1_000, help="runs of the experiment that is reported")
+    parser.add_argument("--others", type=int, default=29_000, help="runs beside it")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args(arguments)
+    lines = []
+    with served() as api:
+        ids = stored(api, runs=options.runs, others=options.others)
+        load = os.getloadavg()
+        with watching(api.settings.port, api.pid) as watch:
+            for one in inputs(*ids):
+                if options.only in one.name:
+                    line = send(api, watch, one)
+                    lines.append(line | {"faults": faults(line)})
+                    print(_in_words(lines[-1]), flush=True)
+        peak = api.peak_bytes()
+    if options.out is not None:
+        document = {
+            "machine": describe_machine(),
+            "commit": code_commit(),
+            "load_before": [round(each, 2) for each in load],
+            "runs": options.runs,
+            "others": options.others,
+            "api_peak_bytes": peak,
+            "longest_ms": max(line["longest_ms"] for line in lines),
+            "inputs": lines,
+        }
+        options.out.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"The API has taken {peak / 1e6:.0f} MB at once.")
+    return int(any(line["faults"] for line in lines))
+
+
+def _in_words(line: dict[str, Any]) -> str:
+    answers = ", ".join(f"{count} × {status}" for status, count in line["answers"].items())
+    waits = f"p50 {line['p50_ms']:g}, p99 {line['p99_ms']:g}, max {line['longest_ms']:g} ms"
+    waits += f" (woken {line['woken_late_ms']:g} late)"
+    mark = "  <-- " + "; ".join(line["faults"]) if line["faults"] else ""
+    return f"{line['input']}: {answers}; {line['seconds']} s; {waits}; {line['api_mb']} + {line['helpers_mb']} MB{mark}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

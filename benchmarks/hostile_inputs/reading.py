@@ -1,0 +1,38 @@
+"""Reads that are dear: reports of a thousand runs, lists of thirty thousand, tables of ten thousand images."""
+
+from collections.abc import Iterator
+
+from benchmarks.hostile_inputs.sending import Input, burst, get
+
+
+def reads(experiment: str, evaluation: str, checkpoint: str) -> Iterator[Input]:
+    """All of them: of an experiment with a thousand runs, and an evaluation of ten thousand images."""
+    report = f"/v1/experiments/{experiment}/report"
+    for kind in ("html", "json", "md", "csv", "tex"):
+        yield burst(f"the report of 1,000 runs, {kind}", "50 clients", get(f"{report}?format={kind}"), 50)
+    yield burst("the same as figures", "50 clients", get(f"/v1/experiments/{experiment}/figures/training.svg"), 50)
+    yield burst("the series of 1,000 runs", "50 clients", get(f"/v1/experiments/{experiment}/series"), 50)
+    yield burst("the leaderboard", "50 clients", get("/v1/leaderboard?limit=100"), 50)
+    yield burst("transfers", "50 clients", get(f"/v1/transfers?checkpoint={checkpoint}&checkpoint={checkpoint}1"), 50)
+    images = f"/v1/evaluations/{evaluation}/images"
+    yield burst("10,000 images as a table", "20 clients", get(f"{images}?format=csv"), 20)
+    yield burst("pages of images", "500 by 50 clients", get(f"{images}?limit=100&after=9000"), 500, 50)
+    lists = {
+        "experiments": "/v1/experiments?limit=100",
+        "experiments by a part of their name": "/v1/experiments?limit=100&name=nobody",
+        "experiments by status": "/v1/experiments?limit=100&status=failed&order=status",
+        "runs": "/v1/runs?limit=100",
+        "runs by status": "/v1/runs?limit=100&status=failed&status=cancelled",
+        "evaluations": "/v1/evaluations?limit=100",
+        "checkpoints": "/v1/checkpoints?limit=100",
+        "events": "/v1/events?limit=100",
+        "what is used": "/v1/usage",
+        "metrics": "/metrics",
+        "workers": "/v1/workers",
+        "the catalog": "/v1/catalog",
+        "data sets": "/v1/datasets?limit=100",
+        "the audit": "/v1/audit?limit=100",
+        "the schema": "/openapi.json",
+    }
+    for name, path in lists.items():
+        yield burst(f"lists: {name}", "200 by 50 clients", get(path), 200, 50)
