@@ -36,11 +36,16 @@ _AFTER_S = 0.3
 
 
 def stored(api: Served, *, runs: int, others: int) -> tuple[str, str, str]:
-    """An experiment with so many runs, and its like with so many others; its id, an evaluation's and a checkpoint's."""
+    """An experiment with so many runs, a thousand that ended and so many runs that wait; three ids to ask for.
+
+    They are the experiment's, that of an evaluation with ten thousand images, and its checkpoint's.
+    """
     experiment = do_an_experiment(api.settings)
-    copy_experiment(api.settings, experiment, others // 2)
+    copy_experiment(api.settings, experiment, 1_000)
     with api.client() as client:
         evaluation = next(iter(client.evaluations(experiment=experiment)))
+        waiting = client.submit({"preset": "quickstart", "seeds": list(range(5))})
+    copy_experiment(api.settings, waiting.id, others // 10)
     add_runs(api.settings, experiment, runs // 2 - 1)
     add_images(api.settings, evaluation.id, 624)
     return experiment, evaluation.id, evaluation.checkpoint
@@ -48,7 +53,7 @@ def stored(api: Served, *, runs: int, others: int) -> tuple[str, str, str]:
 
 def inputs(experiment: str, evaluation: str, checkpoint: str) -> Iterator[Input]:
     """All of them, the lightest first."""
-    yield Input("nothing", "for 5 s, to see what the machine itself does", lambda _: _wait(5))
+    yield Input("nothing", "for 3 s, to see what the machine itself does", lambda _: _wait(3))
     yield from documents(checkpoint, experiment)
     yield from reads(experiment, evaluation, checkpoint)
     yield from connections(f"/v1/experiments/{experiment}/series")
@@ -109,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="only inputs with this in their names")
     parser.add_argument("--runs", type=int, default=1_000, help="runs of the experiment that is reported")
-    parser.add_argument("--others", type=int, default=29_000, help="runs beside it")
+    parser.add_argument("--others", type=int, default=27_000, help="runs that wait")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args(arguments)
     lines = []

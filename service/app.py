@@ -52,8 +52,11 @@ from store.environment import SettingsInvalid
 
 _BROKER_PATIENCE_S = 2
 # As many requests are worked on at once, each with a connection to the database if it needs one; others wait for a
-# thread. More would only take Python's lock from one another, and from the loop that answers whether the process lives.
-THREADS = 20
+# thread. More would only take Python's lock from one another, and from the loop that answers whether the process lives:
+# it has its turn among them, several times for each request.
+THREADS = 6
+# For those threads, looks at tokens, streams and the audit list: none waits for another one's.
+CONNECTIONS = THREADS + 14
 _PROBLEM = {"model": Problem, "content": {errors.MEDIA_TYPE: {}}}
 
 
@@ -88,7 +91,7 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
         responses={422: _PROBLEM | {"description": "The request has invalid fields; `errors` names them."}},
     )
     app.state.settings = settings
-    app.state.database = Database(settings.database_url, connections=THREADS)
+    app.state.database = Database(settings.database_url, connections=CONNECTIONS)
     app.state.access = Access(settings, app.state.database)
     app.state.audit = app.state.access.audit
     app.state.readiness = Readiness(app.state.database)

@@ -4,10 +4,12 @@ import logging
 import time
 from collections.abc import Callable
 
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.access import Access, require_no_token_in_url
-from service.errors import ServiceError
+from service.errors import ServiceError, database_away, no_connection_free
 from service.exchange import BodyTooLarge, Exchange, NoMoreWanted
 from service.freshness import Freshness
 from service.origins import Door
@@ -57,6 +59,13 @@ class Edge:
             await self._app(asked, exchange.receive, Freshness(scope, exchange.send).send)
         except ServiceError as error:
             await exchange.refuse(error)
+        # Of the look at whose token it is; the app answers what its routes meet.
+        except NoConnectionFree as error:
+            logger.warning("No connection to the database was free: %s", error)
+            await exchange.refuse(no_connection_free())
+        except OperationalError as error:
+            logger.error("The database is unavailable: %s", error)  # noqa: TRY400  # no fault of ours to trace
+            await exchange.refuse(database_away())
         except (BodyTooLarge, NoMoreWanted):
             pass
         except Exception:

@@ -71,6 +71,11 @@ def database_away() -> ServiceError:
     return ServiceError(503, "database-unavailable", detail, headers={"Retry-After": "2"})
 
 
+def no_connection_free() -> ServiceError:
+    """The refusal of a request while others hold all connections to the database."""
+    return busy("Too many requests are being answered; try again.", retry_after_s=2)
+
+
 def install(app: FastAPI) -> None:
     """Register the handlers."""
     app.add_exception_handler(RequestValidationError, _invalid_request)
@@ -206,4 +211,4 @@ async def _database_unavailable(request: Request, error: Exception) -> JSONRespo
 
 async def _no_connection_free(request: Request, error: Exception) -> JSONResponse:
     logger.warning("No connection to the database was free: %s", error)
-    return await _service_error(request, busy("Too many requests are being answered; try again.", retry_after_s=2))
+    return await _service_error(request, no_connection_free())

@@ -2,10 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, ExitStack
+from functools import wraps
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from pydantic import TypeAdapter
 from starlette.types import Receive, Scope, Send
 
 from service import bodies, parameters
@@ -34,6 +36,9 @@ class Route(APIRoute):
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        call = self.dependant.call
+        if call is not None and self.response_field is not None and not self.dependant.is_coroutine_callable:
+            self.dependant.call = self._written(call)
         answer = super().get_route_handler()
         declared = parameters.declared(self.dependant)
         asked_for = [needed.call for needed in self.dependant.dependencies]
@@ -67,6 +72,29 @@ class Route(APIRoute):
                 return await (version.made_in_turn(understood, answer) if version else answer(understood))
 
         return handle
+
+    def _written(self, call: Callable[..., Any]) -> Callable[..., Response]:
+        """The route's function, which also writes its answer, in its thread.
+
+        The framework would write it where every other request waits: a report of a thousand runs takes 50 ms.
+        """
+        shown: TypeAdapter[Any] = TypeAdapter(self.response_model)
+        name, status = self.dependant.response_param_name, self.status_code
+
+        @wraps(call)
+        def write(**values: Any) -> Response:
+            value = call(**values)
+            if isinstance(value, Response):
+                return value
+            answer = Response(shown.dump_json(value, by_alias=True), status or 200, media_type="application/json")
+            if name is not None:
+                # What the function says of its answer, beside the answer.
+                said: Response = values[name]
+                answer.status_code = said.status_code or answer.status_code
+                answer.raw_headers.extend(said.raw_headers)
+            return answer
+
+        return write
 
 
 async def _as_it_is(request: Request) -> Request:

@@ -28,7 +28,7 @@ _WANTED_DESCRIPTORS = 8_192
 _BACKLOG = 128
 _STOPS_WITHIN_S = 4
 # How long a thread that computes may keep Python's lock from the loop, which needs it several times for each request.
-_SWITCH_EVERY_S = 0.001
+_SWITCH_EVERY_S = 0.0005
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _TELL_EVERY_S = 60.0
 

@@ -69,7 +69,9 @@ def page(
         query = query.where(Evaluation.run_id == run)
     if checkpoint is not None:
         query = query.where(Evaluation.checkpoint_id == checkpoint)
-    return newest_first(session, query, Evaluation.id, after=after, limit=limit)
+    return newest_first(
+        session, query, Evaluation.id, after=after, limit=limit, parts=lambda row: len(row.spec["attacks"])
+    )
 
 
 def cancel(session: Session, identifier: str) -> Evaluation:

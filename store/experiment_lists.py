@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from gauntlet.resources import Status
 from store.models import Experiment, ExperimentLabel
-from store.pages import PageOf
+from store.pages import PageOf, cut
 
 Order = Literal["created_at", "-created_at", "name", "-name", "status", "-status"]
 NEWEST_FIRST: Final[Order] = "-created_at"
@@ -41,9 +41,12 @@ def page(
 ) -> PageOf[Experiment]:
     """The experiments that come after the cursor; equals in the order are told apart by their id."""
     found = session.scalars(identifiers(wanted, order=order, after=after).limit(limit + 1)).all()
-    shown = found[:limit]
-    rows = {row.id: row for row in session.scalars(select(Experiment).where(Experiment.id.in_(shown)))}
-    return PageOf([rows[identifier] for identifier in shown], len(found) > limit)
+    rows = {row.id: row for row in session.scalars(select(Experiment).where(Experiment.id.in_(found)))}
+    return cut([rows[identifier] for identifier in found], limit, _parts)
+
+
+def _parts(row: Experiment) -> int:
+    return len(row.spec["objectives"]) + len(row.spec["evaluation"]["attacks"])
 
 
 def identifiers(wanted: Wanted, *, order: Order, after: str | None) -> Select[str]:

@@ -78,7 +78,9 @@ def page(
         query = query.where(Run.status.in_(statuses))
     if experiment is not None:
         query = query.where(Run.experiment_id == experiment)
-    return newest_first(session, query, Run.id, after=after, limit=limit)
+    return newest_first(
+        session, query, Run.id, after=after, limit=limit, parts=lambda row: len(row.spec["evaluation"]["attacks"])
+    )
 
 
 def metrics_page(session: Session, run_id: str, *, after: int | None, limit: int) -> PageOf[EpochMetrics]:

@@ -18,13 +18,13 @@ def connections(report: str) -> Iterator[Input]:
     yield Input("1,500 connections that ask nothing", "held for 3 s", lambda api: _held(api, 1_500, b"", 3))
     half = b"POST /v1/experiments HTTP/1.1\r\nHost: localhost\r\n"
     yield Input("500 heads cut off", "held for 3 s", lambda api: _held(api, 500, half, 3))
-    yield Input("300 bodies, a byte at a time", "for 5 s", lambda api: _trickled(api, 300, 5))
-    yield Input("500 streams of events", "while 2,000 events are written", _streamed)
+    yield Input("300 bodies, a byte at a time", "for 3 s", lambda api: _trickled(api, 300, 3))
+    yield Input("500 streams of events", "while 1,000 events are written", _streamed)
     yield Input(
-        "20 clients that take nothing of a report", "held for 5 s", lambda api: _held(api, 20, _asked(api, report), 5)
+        "20 clients that take nothing of a report", "held for 3 s", lambda api: _held(api, 20, _asked(api, report), 3)
     )
-    yield Input("a body in a million chunks of a byte", "", lambda api: _sent(api, 1, _chunks(api, 1_000_000)))
-    yield Input("50 such at once", "of 100,000 chunks", lambda api: _sent(api, 50, _chunks(api, 100_000)))
+    yield Input("a body in 300,000 chunks of a byte", "", lambda api: _sent(api, 1, _chunks(api, 300_000)))
+    yield Input("50 such at once", "of 20,000 chunks", lambda api: _sent(api, 50, _chunks(api, 20_000)))
     yield Input(
         "10,000 requests at once on a connection", "", lambda api: _sent(api, 1, _asked(api, "/healthz") * 10_000)
     )
@@ -34,7 +34,7 @@ def connections(report: str) -> Iterator[Input]:
         "100 connections",
         lambda api: _sent(api, 100, half + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
     )
-    yield Input("connections opened and closed", "3,000", _opened)
+    yield Input("connections opened and closed", "1,000", _opened)
 
 
 def _connected(api: Served) -> socket.socket:
@@ -103,7 +103,7 @@ def _trickled(api: Served, count: int, seconds: float) -> Answers:
 
 
 def _streamed(api: Served) -> Answers:
-    """500 streams of everything that happens, while 200 experiments of ten runs are asked for."""
+    """500 streams of everything that happens, while 50 experiments of ten runs are asked for."""
     request = _head(api, "GET /v1/events", "Accept: text/event-stream")
     answers: Answers = Counter()
     spec = {"preset": "quickstart", "seeds": list(range(5))}
@@ -112,7 +112,7 @@ def _streamed(api: Served) -> Answers:
         for line in lines:
             line.sendall(request)
         answers.update(map(_status, lines))
-        for number in range(200):
+        for number in range(50):
             client.submit({**spec, "name": str(number)})
     return answers
 
@@ -143,7 +143,7 @@ def _chunks(api: Served, count: int) -> bytes:
 
 def _opened(api: Served) -> Answers:
     answers: Answers = Counter()
-    for _ in range(3_000):
+    for _ in range(1_000):
         with _connected(api):
             answers["opened"] += 1
     return answers

@@ -15,8 +15,8 @@ def reads(experiment: str, evaluation: str, checkpoint: str) -> Iterator[Input]:
     yield burst("the leaderboard", "50 clients", get("/v1/leaderboard?limit=100"), 50)
     yield burst("transfers", "50 clients", get(f"/v1/transfers?checkpoint={checkpoint}&checkpoint={checkpoint}1"), 50)
     images = f"/v1/evaluations/{evaluation}/images"
-    yield burst("10,000 images as a table", "20 clients", get(f"{images}?format=csv"), 20)
-    yield burst("pages of images", "500 by 50 clients", get(f"{images}?limit=100&after=9000"), 500, 50)
+    yield burst("10,000 images as a table", "10 clients", get(f"{images}?format=csv"), 10)
+    yield burst("pages of images", "200 by 50 clients", get(f"{images}?limit=100&after=9000"), 200, 50)
     lists = {
         "experiments": "/v1/experiments?limit=100",
         "experiments by a part of their name": "/v1/experiments?limit=100&name=nobody",
@@ -35,4 +35,4 @@ def reads(experiment: str, evaluation: str, checkpoint: str) -> Iterator[Input]:
         "the schema": "/openapi.json",
     }
     for name, path in lists.items():
-        yield burst(f"lists: {name}", "200 by 50 clients", get(path), 200, 50)
+        yield burst(f"lists: {name}", "100 by 50 clients", get(path), 100, 50)

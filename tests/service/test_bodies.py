@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.testclient import TestClient
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel, field_serializer, field_validator
 
 from service import bodies
 from service.admission import Gate
@@ -117,6 +117,41 @@ def test_others_are_answered_while_a_body_is_understood() -> None:
         waiting = senders.submit(api.post, "/slow", json={"word": "understood"})
         assert api.get("/quick").status_code == 200
         assert waiting.result().json() == "understood"
+
+
+def test_others_are_answered_while_an_answer_is_written() -> None:
+    """A large one is written off the loop; with the status and the headers that its function asks for."""
+    another_was_answered = threading.Event()
+
+    class Slow(BaseModel):
+        word: str
+
+        @field_serializer("word")
+        def _wait(self, value: str) -> str:
+            return value if another_was_answered.wait(timeout=20) else "nobody else was answered"
+
+    app = FastAPI()
+    router = APIRouter(route_class=Route)
+
+    @router.post("/slow", status_code=202)
+    def make(response: Response, again: bool = False) -> Slow:
+        response.headers["Location"] = "/slow/1"
+        if again:
+            response.status_code = 200
+        return Slow(word="written")
+
+    @router.get("/quick")
+    async def answer() -> None:
+        another_was_answered.set()
+
+    app.include_router(router)
+    with TestClient(app) as api, ThreadPoolExecutor() as senders:
+        waiting = senders.submit(api.post, "/slow")
+        assert api.get("/quick").status_code == 200
+        made = waiting.result()
+        assert (made.status_code, made.headers["location"], made.json()) == (202, "/slow/1", {"word": "written"})
+        assert made.headers["content-type"] == "application/json"
+        assert api.post("/slow?again=true").status_code == 200
 
 
 def test_cookies_are_not_read() -> None:

@@ -14,11 +14,12 @@ from sqlalchemy import Engine, event, text
 
 from service.access import Access
 from service.admission import SUMMARIES
-from service.app import THREADS
+from service.app import CONNECTIONS, THREADS, create_app
 from service.edge import Edge
 from service.settings import ServiceSettings
 from store.database import Database
 from tests.e2e.system import await_that
+from tests.service.logins import login
 
 
 def database_of(api: TestClient) -> Database:
@@ -78,12 +79,27 @@ def test_every_thread_finds_a_connection(api: TestClient) -> None:
 def test_a_full_pool_is_no_dead_database(api: TestClient) -> None:
     """With every connection taken a request is told to come again, and the service is ready."""
     with ExitStack() as taken:
-        for _ in range(THREADS):
+        for _ in range(CONNECTIONS):
             taken.enter_context(database_of(api).reading()).execute(text("SELECT 1"))
         database_of(api)._engine.pool._timeout = 0.1  # type: ignore[attr-defined]
         assert busy(api.get("/v1/experiments"))
         assert api.get("/readyz").status_code == 200
     assert api.get("/v1/experiments").status_code == 200
+
+
+def test_a_login_that_finds_no_connection_is_told_to_come_again(settings: ServiceSettings) -> None:
+    """And one that finds no database is told so: before any route is reached, too."""
+    wary = settings.model_copy(update={"auth": "on"})
+    reader = login(settings, "ada", "read")
+    with TestClient(create_app(wary), headers=reader, raise_server_exceptions=False) as api, ExitStack() as taken:
+        for _ in range(CONNECTIONS):
+            taken.enter_context(database_of(api).reading()).execute(text("SELECT 1"))
+        database_of(api)._engine.pool._timeout = 0.1  # type: ignore[attr-defined]
+        assert busy(api.get("/v1/experiments"))
+    away = wary.model_copy(update={"database_url": "postgresql://gauntlet@127.0.0.1:1/gauntlet"})
+    with TestClient(create_app(away), headers=reader, raise_server_exceptions=False) as api:
+        answer = api.get("/v1/experiments")
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:gauntlet:problem:database-unavailable")
 
 
 @contextmanager
