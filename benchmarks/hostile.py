@@ -117,30 +117,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--others", type=int, default=27_000, help="runs that wait")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args(arguments)
-    lines = []
+    lines: list[dict[str, Any]] = []
     with served() as api:
         ids = stored(api, runs=options.runs, others=options.others)
-        load = os.getloadavg()
+        about = {"machine": describe_machine(), "commit": code_commit(), "load_before": os.getloadavg()[0]}
+        about |= {"runs": options.runs, "others": options.others}
         with watching(api.settings.port, api.pid) as watch:
             for one in inputs(*ids):
-                if options.only in one.name:
-                    line = send(api, watch, one)
-                    lines.append(line | {"faults": faults(line)})
-                    print(_in_words(lines[-1]), flush=True)
-        peak = api.peak_bytes()
-    if options.out is not None:
-        document = {
-            "machine": describe_machine(),
-            "commit": code_commit(),
-            "load_before": [round(each, 2) for each in load],
-            "runs": options.runs,
-            "others": options.others,
-            "api_peak_bytes": peak,
-            "longest_ms": max(line["longest_ms"] for line in lines),
-            "inputs": lines,
-        }
-        options.out.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"The API has taken {peak / 1e6:.0f} MB at once.")
+                if options.only not in one.name:
+                    continue
+                line = send(api, watch, one)
+                lines.append(line | {"faults": faults(line)})
+                print(_in_words(lines[-1]), flush=True)
+                if options.out is not None:
+                    # Each time, so that what is broken off leaves what it saw.
+                    seen = {"api_peak_bytes": api.peak_bytes(), "longest_ms": max(x["longest_ms"] for x in lines)}
+                    text = json.dumps(about | seen | {"inputs": lines}, indent=1, ensure_ascii=False)
+                    options.out.write_text(text + "\n", encoding="utf-8")
+        print(f"The API has taken {api.peak_bytes() / 1e6:.0f} MB at once.")
     return int(any(line["faults"] for line in lines))
 
 
