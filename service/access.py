@@ -36,7 +36,7 @@ _READING = ("GET", "HEAD", "OPTIONS")
 _FOR_READERS = frozenset({"/v1/classifications", "/v1/experiments/validate", _SESSION})
 _FOR_ADMINS = ("/v1/tokens", "/v1/audit")
 # A look at the database takes a millisecond; requests that wait for a token's hold up no route's thread.
-_LOOKS_AT_ONCE = 8
+_LOOKS_AT_ONCE = 4
 
 
 def is_open(method: str, path: str) -> bool:

@@ -56,7 +56,7 @@ _BROKER_PATIENCE_S = 2
 # it has its turn among them, several times for each request.
 THREADS = 6
 # For those threads, looks at tokens, streams and the audit list: none waits for another one's.
-CONNECTIONS = THREADS + 14
+CONNECTIONS = THREADS + 10
 _PROBLEM = {"model": Problem, "content": {errors.MEDIA_TYPE: {}}}
 
 
