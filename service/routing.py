@@ -1,5 +1,6 @@
 """How a request is read before its route's function sees it: what it declares is let in, and nothing else."""
 
+import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, ExitStack
 from functools import wraps
@@ -37,7 +38,7 @@ class Route(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         call = self.dependant.call
-        if call is not None and self.response_field is not None and not self.dependant.is_coroutine_callable:
+        if call is not None and self.response_field is not None and not inspect.iscoroutinefunction(call):
             self.dependant.call = self._written(call)
         answer = super().get_route_handler()
         declared = parameters.declared(self.dependant)
