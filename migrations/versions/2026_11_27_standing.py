@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "2026_11_27_standing"
-down_revision = "2026_11_27_networks_of_workers"
+down_revision = "2026_11_27_trials"
 branch_labels = None
 depends_on = None
 
