@@ -80,6 +80,8 @@ class Epochs:
         """
         if done == 0:
             self.totals.copy_(tally.empty_tally(self._device))
+        if done == self.batches:
+            return  # it was stopped while its end was measured
         order = torch.randperm(len(self.images), generator=seeding.generator("cpu", self._spec.seed, "order", epoch))
         size = self._spec.training.batch_size
         chosen = order.to(self._device).split(size)
