@@ -186,7 +186,7 @@ class _Recorder:
         """Whether the last state is as old as the settings let it become, or there will be no later one."""
         return self.heartbeat.must_save or time.monotonic() - self._state_saved >= self.settings.state_every_s
 
-    def tell_of_measured(self, done: int, capture: Callable[[], TrainingState]) -> None:
+    def tell_of_measured(self, capture: Callable[[], TrainingState], done: int) -> None:
         """Note how many batches of the epoch's end are measured; raise `Stopped` if the job must stop.
 
         Before a shutdown or a pause the state is saved, and measured again later: the rest may take longer than the

@@ -54,7 +54,7 @@ def train(
         initial_weights: where the run begins instead of at random weights; what `training.initial_checkpoint` names.
         wants_state: asked after every batch but an epoch's last; where it says yes, a `StateReady` follows.
         watch: told after each batch that is measured at an epoch's end what captures the state, all of the epoch's
-            training behind and nothing measured, and how many of these batches there were. It may raise to end training.
+            training behind and nothing measured, and how many of these batches there were; may raise to end training.
 
     Raises:
         TrainingDiverged: the loss or the weights are no longer finite, or the loss is beyond ±1e3, more where rewards
