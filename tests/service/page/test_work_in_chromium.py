@@ -50,6 +50,30 @@ def test_an_experiment_is_written_checked_and_paused(chromium: Browser, whole_sy
         expect(page.get_by_role("link", name="long", exact=True)).to_have_count(0)
 
 
+def test_what_has_ended_is_extended_and_its_runs_are_compared(
+    chromium: Browser, whole_system: System, finished: str
+) -> None:
+    """More images for the report, a longer training begun, and two runs alone beside each other."""
+    with opened(chromium, url_of(whole_system)) as page:
+        page.goto(f"/#/experiments/{finished}")
+        expect(page.get_by_text("On 16 test images, 95 %")).to_be_visible()
+        page.get_by_text("Extend", exact=True).click()
+        page.get_by_label("Test images").fill("24")
+        page.get_by_role("button", name="Measure on more images").click()
+        expect(page.get_by_text("On 24 test images, 95 %")).to_be_visible()
+        page.get_by_role("link", name="Train it for 8 epochs").click()
+        expect(page.get_by_role("textbox", name="Epochs")).to_have_value("8")
+        page.go_back()
+        page.get_by_role("link", name="Compare Cross-entropy, seed 1").click()
+        expect(page.get_by_role("group", name=f"Runs of {HOSTILE}")).to_be_visible()
+        page.get_by_label("Cross-entropy, seed 0, alone").check()
+        expect(page.locator(".legend button")).to_have_text(
+            [f"Cross-entropy, seed {seed} · {HOSTILE}" for seed in (0, 1)]
+        )
+        runs = {run.seed: run.id for run in whole_system.client.runs(experiment=finished)}
+        assert all(page.url.count(f"run={run}") == 1 for run in runs.values())
+
+
 def test_a_data_set_is_uploaded_and_deleted(chromium: Browser, whole_system: System, tmp_path: Path) -> None:
     """An archive of one's own is unpacked, listed with its counts, and gone again."""
     file = tmp_path / "signs.zip"
