@@ -34,7 +34,7 @@ from benchmarks.watching import API_CORES
 from cli.embedded import free_port
 from gauntlet.data.datasets import to_unit
 from gauntlet.models.architectures import paper_cnn
-from gauntlet.spec.checkpoint_card import KNOWN_CLASSES
+from gauntlet.spec.class_names import KNOWN_CLASSES
 
 BATCH = 64
 _SHAPE, _CLASSES = (3, 32, 32), 10

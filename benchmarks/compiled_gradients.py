@@ -104,7 +104,7 @@ def _signs(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
 
 def _distance(one: Sequence[Tensor], right: Sequence[Tensor]) -> float:
     ours, theirs = (torch.cat([each.double().flatten() for each in gradients]) for gradients in (one, right))
-    return ((ours - theirs).norm() / theirs.norm()).item()
+    return float((ours - theirs).norm() / theirs.norm())
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 
 from benchmarks.machine import describe_machine
 from benchmarks.page_views import FLAGS
@@ -27,7 +27,7 @@ _AGAIN: Final = 5
 _PX_PER_S: Final = 2_500
 _FIGURES: Final = 4
 _TRACED: Final = ["toplevel", "devtools.timeline", "disabled-by-default-devtools.timeline.frame"]
-_WINDOW: Final = {"width": 1280, "height": 900}
+_WINDOW: Final = ViewportSize(width=1280, height=900)
 # When what is waited for is there, by the page's own clock: it begins with the navigation, and the next frame shows it.
 _WATCH: Final = """
     window.seen = {};

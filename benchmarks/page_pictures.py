@@ -8,10 +8,10 @@ import argparse
 import io
 import shutil
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import FloatRect, Page, sync_playwright
 
 from benchmarks.page_views import FLAGS
 from client import GauntletClient
@@ -56,12 +56,13 @@ def main() -> None:
 
 def _keep(page: Page, file: Path, *, down_to: str) -> None:
     """The page's top, as far as the element that is named, in both looks."""
-    for look, ending in (("light", ""), ("dark", "-dark")):
+    looks: tuple[tuple[Literal["light", "dark"], str], ...] = (("light", ""), ("dark", "-dark"))
+    for look, ending in looks:
         page.emulate_media(color_scheme=look)
         page.evaluate("scrollTo(0, 0)")
         page.wait_for_timeout(1_000)
         bottom = page.locator(down_to).first.evaluate("(element) => element.getBoundingClientRect().bottom")
-        shown = {"x": 0, "y": 0, "width": _WIDTH, "height": round(bottom) + _BELOW}
+        shown = FloatRect(x=0, y=0, width=_WIDTH, height=round(bottom) + _BELOW)
         with Image.open(io.BytesIO(page.screenshot(clip=shown, full_page=True))) as picture:
             flat = picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
             flat.save(file.with_stem(file.stem + ending), optimize=True)

@@ -78,7 +78,8 @@ def build_step(
             )
             return loss, logits
 
-        forward, weights = plain, parameters
+        forward = plain
+        weights: tuple[Tensor, ...] = parameters
         if awp is not None:
             moved, weights = perturbed(model, awp.gamma, lambda at: learned(in_precision(at, precision))[0].value)
             forward = in_precision(moved, precision)
