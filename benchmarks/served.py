@@ -5,7 +5,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from store.database import Database, migrate
 _READY_WITHIN_S = 60.0
 _LOOK_EVERY_S = 0.05
 _GRACE_S = 15.0
+_FIRST = -20
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Served:
 
 @contextmanager
 def served(cores: set[int] | None = None, *, home: Path | None = None) -> Iterator[Served]:
-    """An API with an empty SQLite database in a folder that goes with the block; on these cores only, if named.
+    """An API with an empty SQLite database in a folder that goes with the block; on cores of its own, if named.
 
     With a `home` it is in that folder, goes on with what is there, and stays.
     """
@@ -73,9 +74,16 @@ def served(cores: set[int] | None = None, *, home: Path | None = None) -> Iterat
         _await_ready(api, url)
         assert api.pid is not None
         if cores is not None:
-            for thread in Path(f"/proc/{api.pid}/task").iterdir():
-                os.sched_setaffinity(int(thread.name), cores)
+            keep_to(api.pid, cores)
         yield Served(url, settings, shown, api.pid)
+
+
+def keep_to(process: int, cores: set[int]) -> None:
+    """Keep a process and what it will start to these cores, and ahead of all others there, if this one may say so."""
+    for thread in Path(f"/proc/{process}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), cores)
+        with suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), _FIRST)
 
 
 @contextmanager
