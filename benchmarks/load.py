@@ -6,9 +6,11 @@ What runs where: the API, with the processes that it starts, has core 0 alone; t
 where the section says so, and whoever asks have core 1. Tokens are on, the database is SQLite on the machine's disk.
 
 status         GET /v1/runs/{id} of 200 pollers over 2,000 queued runs and one that trains. A closed loop: each poller
-               has a kept connection, a run of its own, and asks again 0.5 s after an answer, as `--watch` does; nobody
+               has a kept connection, a run of its own, and asks again 2 s after an answer, as the page does; nobody
                sends an ETag. From the first byte sent to the last one read, after 3 s that are not counted.
 not_modified   the same, each poller with the ETag of its last answer; what counts are the answers 304.
+status_often, not_modified_often
+               both again, 0.5 s after an answer, as `gauntlet submit --watch` asks: 400 requests a second.
 stream         1,000 streams of all events, open beside the 200 pollers of `status`, while a run is cancelled every
                half second and another trains: from the writing of an event's row until the last stream has read it.
 lookups        lists, leaderboard and JSON report with 10 and with 10,000 experiments, each request once a round to
@@ -30,7 +32,7 @@ from benchmarks.classified import measure_classifying
 from benchmarks.crowded import measure_lookups, measure_report
 from benchmarks.machine import describe_machine
 from benchmarks.record import code_commit
-from benchmarks.watching import CLIENTS_EVERY_S, OTHER_CORES, measure_polling, measure_streaming
+from benchmarks.watching import CLIENTS_EVERY_S, OTHER_CORES, PAGES_EVERY_S, measure_polling, measure_streaming
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=2_000, help="that wait")
     parser.add_argument("--pollers", type=int, default=200)
-    parser.add_argument("--every", type=float, default=CLIENTS_EVERY_S, help="seconds between an answer and a request")
+    parser.add_argument("--every", type=float, default=PAGES_EVERY_S, help="seconds between an answer and a request")
     parser.add_argument("--listeners", type=int, default=1_000)
     parser.add_argument("--experiments", type=int, nargs=2, default=[10, 10_000])
     parser.add_argument("--rounds", type=int, default=31)
@@ -54,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sections: dict[str, Callable[[], dict[str, Any]]] = {
         "status": lambda: measure_polling(*watching, options.seconds, options.every, tags=False),
         "not_modified": lambda: measure_polling(*watching, options.seconds, options.every, tags=True),
+        "status_often": lambda: measure_polling(*watching, options.seconds, CLIENTS_EVERY_S, tags=False),
+        "not_modified_often": lambda: measure_polling(*watching, options.seconds, CLIENTS_EVERY_S, tags=True),
         "stream": lambda: measure_streaming(*watching, options.listeners, options.seconds, options.every),
         "lookups": lambda: measure_lookups(few, many, options.rounds),
         "report": lambda: measure_report(options.reports),

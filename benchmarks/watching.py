@@ -24,8 +24,8 @@ API_CORES, OTHER_CORES = {0}, {1}
 _SEEDS_AT_ONCE = 100
 _STARTS_WITHIN_S = 120.0
 _GRACE_S = 2.0
-# As `gauntlet submit --watch` asks again.
-CLIENTS_EVERY_S = 0.5
+# As the page asks again, and as `gauntlet submit --watch` does.
+PAGES_EVERY_S, CLIENTS_EVERY_S = 2.0, 0.5
 _TRAINING: dict[str, Any] = {
     "name": "trains",
     "dataset": {"name": "digits"},
@@ -123,9 +123,10 @@ def measure_streaming(
 def _reached(heard: dict[str, Any], written: dict[int, float], opened: int) -> dict[str, Any]:
     """Of the events that were heard: how many reached every listener, and when the last had each."""
     came = {int(identifier): found for identifier, found in heard.pop("came").items()}
-    # Streams that are being closed miss the last ones.
-    told_until = heard.pop("ended") - _GRACE_S
-    events = [identifier for identifier in came if written[identifier] < told_until]
+    # What was written while some streams were still being opened is news to a part of them, and those that are being
+    # closed miss the last events.
+    first, last = heard.pop("began"), heard.pop("ended") - _GRACE_S
+    events = [identifier for identifier in came if first < written[identifier] < last]
     late = [came[identifier][1] - written[identifier] for identifier in events]
     return {
         "listeners": heard.pop("opened"),

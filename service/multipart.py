@@ -25,7 +25,7 @@ class _Part:
 
 
 class MultipartReader:
-    """Fills a form with what comes. It is not for the event loop: it decodes, and writes files.
+    """Fills a form with what comes. What is not short is not for the event loop: it decodes, and writes files.
 
     Raises:
         ServiceError: 422 if what comes is broken, 415 if it is encoded in a way of its own; or what the form refuses.

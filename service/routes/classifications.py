@@ -33,6 +33,8 @@ router = APIRouter(prefix="/v1/classifications", tags=["classifications"], route
 _MOST_CHECKPOINTS = 8
 # Measured: an answer of so many takes 70 MB to put together and write.
 _MOST_PROBABILITIES = 100_000
+# To write so many takes less than to have a thread do it.
+_FEW_PROBABILITIES = 100
 # What is decoded is kept until the answer is written: 16 pictures for eight models of the largest size.
 _MOST_VALUES = 32 << 20
 
@@ -95,6 +97,8 @@ async def classify(
                     found[position] = await under_attack(classifier, plan, found[position], picture, weights, time)
         by_checkpoint.append(found)
     by_image = [one for of_image in zip(*by_checkpoint, strict=True) for one in of_image]
+    if sum(len(one.probabilities) for one in by_image) <= _FEW_PROBABILITIES and plan is None:
+        return _written(by_image)
     return await run_in_threadpool(_written, by_image)
 
 
