@@ -87,7 +87,7 @@ def usable(session: Session, identifiers: Collection[str]) -> set[str]:
     return set(session.scalars(query))
 
 
-def caller_of(row: Token | Row[Any], now: float) -> Caller | None:
+def caller_of(row: Token | Row[*tuple[Any, ...]], now: float) -> Caller | None:
     """Whom the token opens the API to; None where it opens nothing any more."""
     if row.revoked_at is not None:
         return None
