@@ -29,7 +29,10 @@ export async function show({ parts, search, signal }) {
   // An earlier experiment, for how long, and the weights that it begins with.
   const [like, epochs, initial] = ["like", "epochs", "initial"].map((name) => search.get(name));
   const fields = [...parts.form.querySelectorAll("input[data-path]:not([type=checkbox])")];
-  const [earlier, datasets] = await Promise.all([all("/v1/experiments", signal, 50), all("/v1/datasets", signal, 100)]);
+  const [catalog, earlier, datasets] = await Promise.all([get("/v1/catalog", signal), all("/v1/experiments", signal, 50), all("/v1/datasets", signal, 100)]);
+  // The one that takes two minutes first.
+  const presets = catalog.presets.toSorted((one, other) => (other.name === "quickstart") - (one.name === "quickstart"));
+  parts.base.append(...presets.map((one) => h("option", { value: `preset ${one.name}` }, `${one.name}: ${one.description}`)));
   parts.base.append(...earlier.map((one) => h("option", { value: `like ${one.id}` }, `like ${one.name}`)));
   const dataOf = new Map(datasets.filter((one) => one.spec).map((one) => [JSON.stringify(one.spec), one]));
 
@@ -105,6 +108,8 @@ export async function show({ parts, search, signal }) {
   async function begin() {
     const [how, which] = parts.base.value.split(" ");
     const found = await send("POST", "/v1/experiments/validate", how === "preset" ? { preset: which } : { like: which, changes: {} }, signal);
+    // Another was chosen since.
+    if (parts.base.value !== `${how} ${which}`) return;
     spec = found.spec ?? structuredClone(earlier.find((one) => one.id === which).spec);
     delete spec.version;
     if (how === "like") spec.name = `${spec.name}, again`.slice(0, 200);

@@ -22,8 +22,11 @@ pytestmark = pytest.mark.long
 
 
 def test_an_experiment_is_written_checked_and_paused(chromium: Browser, whole_system: System, finished: str) -> None:
-    """A form begun with an earlier experiment: faults stand at their fields, and what is right is submitted."""
+    """A form begun with a preset of the service's, or an earlier experiment: faults stand at their fields."""
     with opened(chromium, url_of(whole_system)) as page:
+        page.goto("/#/new")
+        page.get_by_label("A preset, or an earlier experiment").select_option("preset wong2020")
+        expect(page.get_by_role("region", name="YAML", exact=True)).to_contain_text("fgsm_rs")
         page.goto(f"/#/new?like={finished}")
         submit = page.get_by_role("button", name="Submit")
         expect(submit).to_be_enabled()
