@@ -151,7 +151,7 @@ class Torchvision(Spec):
     name: TorchvisionName
 
 
-Option = Annotated[str, Field(max_length=200)] | bool | int | float
+Option = Annotated[str, Field(max_length=200)] | bool | Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | float
 
 
 class Custom(Spec):
