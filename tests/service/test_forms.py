@@ -13,7 +13,8 @@ from service.settings import ServiceSettings
 from tests.disks import largest_file
 from tests.service.test_parameters import faults
 
-CARD = {"name": "naïve", "architecture": {"kind": "cnn"}, "dataset": {"name": "digits"}}
+# What is at fault of it is said once the whole form was read, and before a process is started to try the weights.
+CARD = {"name": "naïve", "architecture": {"kind": "cnn"}, "dataset": {"name": "digits"}, "colour": "blue"}
 
 
 def part(name: str, content: bytes, *headers: bytes, more: bytes = b"") -> bytes:
@@ -33,13 +34,13 @@ def post(api: TestClient, *parts: bytes, options: str = "", end: bytes = b"--b--
 
 @pytest.fixture
 def understood(api: TestClient) -> dict[str, str]:
-    """What is told of a form that is read to its end, whose weights alone are at fault."""
+    """What is told of a form that is read to its end, of whose card one field alone is at fault."""
     return faults(post(api, WEIGHTS, part("card", TEXT)))
 
 
 def test_a_card_may_come_as_text_or_as_a_file(api: TestClient, understood: dict[str, str]) -> None:
     """`-F card='{…}'` and `-F card=@card.json` are alike, in either order with the weights, with a type or without."""
-    assert list(understood) == ["/weights"]
+    assert list(understood) == ["/card/colour"]
     as_file = b'; filename="card.json"'
     for card in (
         part("card", TEXT, more=as_file),
@@ -160,7 +161,7 @@ def test_a_full_disk_is_the_services_fault(api: TestClient, tmp_path: Path, monk
     with largest_file(2_000_000):
         answer = post(api, part("card", TEXT), weights)
     assert (answer.status_code, answer.json()["type"]) == (507, "urn:gauntlet:problem:storage-full")
-    assert list(faults(post(api, part("card", TEXT), weights))) == ["/weights"]
+    assert list(faults(post(api, part("card", TEXT), weights))) == ["/card/colour"]
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("tmp")] == []
 
 
