@@ -81,7 +81,7 @@ class JobProcesses:
                 self._prepared = True
 
     def _probe(self) -> None:
-        self._context.set_forkserver_preload(["worker.child"])
+        self._context.set_forkserver_preload(["worker.preloaded"])
         told, tells = self._context.Pipe(duplex=False)
         probe = self._context.Process(target=_probe, args=(self._settings, tells), name="probe")
         probe.start()
