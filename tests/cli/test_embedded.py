@@ -6,12 +6,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from cli.commands import app
 from cli.embedded import address, free_port
 from client import GauntletClient
 from service.settings import ServiceSettings
@@ -73,14 +74,6 @@ def start(home: Path, **environment: str) -> Up:
     return up
 
 
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """One that goes on through the tests that only look at it."""
-    running = start(tmp_path_factory.mktemp("up") / "home")
-    yield running
-    running.end(signal.SIGTERM)
-
-
 @pytest.mark.parametrize(
     ("number", "folder"), [(signal.SIGINT, "home"), (signal.SIGTERM, "long" * 30)], ids=["interrupt", "long-path"]
 )
@@ -113,56 +106,49 @@ def test_a_signal_ends_all_of_it(tmp_path: Path, number: signal.Signals, folder:
     assert "/readyz" not in log
 
 
-def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:
-    """After kill -9 its children end by themselves."""
+def test_a_fallen_api_comes_back_and_a_killed_supervisor_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor says that a child died and starts it again; after kill -9 its children end by themselves.
+
+    Meanwhile a second one on the same folder is refused, on whatever port, and does not disturb the first.
+    """
     up = start(tmp_path / "home")
-    below = descendants(up.process.pid)
-    up.end(signal.SIGKILL)
-    await_that(lambda: not any(map(is_alive, below)), patience_s=30)
-
-
-def test_a_fallen_api_comes_back(up: Up) -> None:
-    """The supervisor says so and starts a dead child again."""
     (api,) = (pid for pid in descendants(up.process.pid) if b"-m\0service" in Path(f"/proc/{pid}/cmdline").read_bytes())
     os.kill(api, signal.SIGKILL)
     await_that(lambda: not is_alive(api))
     await_that(up.client.ready)
     assert "The api ended with -9" in up.said
 
-
-def test_a_folder_has_one_system(up: Up) -> None:
-    """A second one on the same folder is refused, on whatever port, and does not disturb the first."""
-    environment = os.environ | {"GAUNTLET_HOME": str(up.home), "GAUNTLET_PORT": str(free_port("127.0.0.1", 0))}
-    second = subprocess.run(
-        [sys.executable, "-m", "cli", "up"], env=environment, capture_output=True, text=True, check=False
-    )
-    assert second.returncode == 1
-    assert "GAUNTLET_HOME" in second.stderr
+    second = refused(monkeypatch, up.home, GAUNTLET_PORT=str(free_port("127.0.0.1", 0)))
+    assert "GAUNTLET_HOME" in second
     assert (up.home / "broker.sock").exists()
     assert up.client.ready()
 
+    below = descendants(up.process.pid)
+    up.end(signal.SIGKILL)
+    await_that(lambda: not any(map(is_alive, below)), patience_s=30)
 
-def test_a_taken_port_is_named(tmp_path: Path) -> None:
+
+def refused(monkeypatch: pytest.MonkeyPatch, home: Path, **environment: str) -> str:
+    """What `gauntlet up` says when it starts nothing, on one line."""
+    for name, value in ({"GAUNTLET_HOME": str(home)} | environment).items():
+        monkeypatch.setenv(name, value)
+    ended = CliRunner().invoke(app, ["up"])
+    assert ended.exit_code == 1
+    return " ".join(ended.stderr.split())
+
+
+def test_a_taken_port_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command says what to change and starts nothing."""
     with socket.create_server(("127.0.0.1", 0)) as other:
-        port = str(other.getsockname()[1])
-        environment = os.environ | {"GAUNTLET_HOME": str(tmp_path), "GAUNTLET_PORT": port}
-        ended = subprocess.run(
-            [sys.executable, "-m", "cli", "up"], env=environment, capture_output=True, text=True, check=False
-        )
-    assert ended.returncode == 1
-    assert "GAUNTLET_PORT" in ended.stderr
+        assert "GAUNTLET_PORT" in refused(monkeypatch, tmp_path, GAUNTLET_PORT=str(other.getsockname()[1]))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_host_of_another_machine_is_named(tmp_path: Path) -> None:
+def test_a_host_of_another_machine_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command says so and starts nothing; 192.0.2.1 is nobody's."""
-    environment = os.environ | {"GAUNTLET_HOME": str(tmp_path), "GAUNTLET_HOST": "192.0.2.1"}
-    ended = subprocess.run(
-        [sys.executable, "-m", "cli", "up"], env=environment, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 1
-    assert "Nothing can listen on 192.0.2.1: " in " ".join(ended.stderr.split())
+    assert "Nothing can listen on 192.0.2.1: " in refused(monkeypatch, tmp_path, GAUNTLET_HOST="192.0.2.1")
     assert list(tmp_path.iterdir()) == []
 
 
