@@ -1,6 +1,10 @@
-"""A worker on a folder of its own, and a checkpoint that one of its runs made."""
+"""A worker on a folder of its own, a checkpoint that one of its runs made, and what comes of undisturbed ones."""
 
+import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,23 +14,29 @@ from store.models import Checkpoint
 from tests.worker.training_job.attempts import (
     AT_ONCE,
     kept,
+    result,
     spec_with,
+    state_files,
     submit,
     train,
 )
 from worker.settings import WorkerSettings
 
 
-@pytest.fixture
-def settings(tmp_path: Path, sqlite_url: str) -> WorkerSettings:
-    """A worker that saves a state after every batch."""
+def _settings(home: Path, database_url: str) -> WorkerSettings:
     return WorkerSettings(
-        home=tmp_path,
-        database_url=sqlite_url,
+        home=home,
+        database_url=database_url,
         broker_url="redis+socket:///nonexistent/broker.sock",
         device="cpu",
         state_every_s=AT_ONCE,
     )
+
+
+@pytest.fixture
+def settings(tmp_path: Path, sqlite_url: str) -> WorkerSettings:
+    """A worker that saves a state after every batch."""
+    return _settings(tmp_path, sqlite_url)
 
 
 @pytest.fixture
@@ -40,3 +50,25 @@ def source(database: Database, settings: WorkerSettings, tiny_spec: ExperimentSp
     run = submit(database, spec_with(tiny_spec))
     train(database, settings, run)
     return kept(database, run)[0]
+
+
+@pytest.fixture(scope="session")
+def undisturbed(
+    migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[ExperimentSpec], tuple[list[Any], list[Any]]]:
+    """The result of the experiment's only run in one attempt that nothing happens to; each spec is trained once."""
+
+    @cache
+    def undisturbed(spec: str) -> tuple[list[Any], list[Any]]:
+        home = tmp_path_factory.mktemp("undisturbed")
+        shutil.copy(migrated_sqlite, home / "gauntlet.db")
+        settings = _settings(home, f"sqlite:///{home / 'gauntlet.db'}")
+        database = Database(settings.database_url)
+        run = submit(database, ExperimentSpec.model_validate_json(spec))
+        train(database, settings, run)
+        assert state_files(settings) == []
+        found = result(database, run)
+        database.close()
+        return found
+
+    return lambda spec: undisturbed(spec.model_dump_json())

@@ -1,5 +1,8 @@
 """A run's files and rows: states within an epoch, and starting from a checkpoint's weights."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from sqlalchemy import delete
@@ -30,42 +33,40 @@ from worker.settings import WorkerSettings
 
 pytestmark = pytest.mark.long
 
+Undisturbed = Callable[[ExperimentSpec], tuple[list[Any], list[Any]]]
+
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_a_run_continues_within_its_epoch(
-    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec, objective: str
+    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec, undisturbed: Undisturbed, objective: str
 ) -> None:
     """Only the newest state is kept, the next attempt goes on from it, and everything comes out the same."""
     spec = spec_with(tiny_spec, objective)
-    whole, stopped = submit(database, spec), submit(database, spec)
-    train(database, settings, whole)
-    assert state_files(settings) == []
-
+    stopped = submit(database, spec)
     train_until(database, settings, stopped, batches=6)
     path = f"{stopped}/attempt-1/epoch-00002-batch-00002.state.safetensors"
     assert state_files(settings) == [resume_path(database, stopped)] == [path]
     train(database, settings, stopped)
     assert messages(database, stopped)["resumed"].endswith(" continues after epoch 1 and 2 batches.")
     assert "resumed_elsewhere" not in messages(database, stopped)
-    assert result(database, stopped) == result(database, whole)
+    assert result(database, stopped) == undisturbed(spec)
     assert state_files(settings) == []
 
 
 def test_epochs_after_a_state_within_one_are_done_again(
-    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec
+    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec, undisturbed: Undisturbed
 ) -> None:
     """Where metrics were recorded without a state, the attempt that goes on from an earlier one records them anew."""
     spec = spec_with(tiny_spec, checkpoint_every=4)
     seldom = settings.model_copy(update={"state_every_s": NEVER})
-    whole, stopped = submit(database, spec), submit(database, spec)
-    train(database, settings, whole)
+    stopped = submit(database, spec)
     train_until(database, settings, stopped, batches=3)
     train_until(database, seldom, stopped, batches=8)
     assert [epoch for epoch, _ in result(database, stopped)[0]] == [1, 2]
     assert resume_path(database, stopped) == f"{stopped}/attempt-1/epoch-00001-batch-00002.state.safetensors"
     train(database, seldom, stopped)
     assert messages(database, stopped)["resumed"].endswith(" continues after epoch 0 and 2 batches.")
-    assert result(database, stopped) == result(database, whole)
+    assert result(database, stopped) == undisturbed(spec)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,13 @@ def test_epochs_after_a_state_within_one_are_done_again(
     ],
 )
 def test_a_stop_that_is_none_for_good_saves_the_state(
-    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec, batches: int, state: str, why: StopReason
+    database: Database,
+    settings: WorkerSettings,
+    tiny_spec: ExperimentSpec,
+    undisturbed: Undisturbed,
+    batches: int,
+    state: str,
+    why: StopReason,
 ) -> None:
     """A worker that stops, or a pause, loses no batch of a run, although no state was due, while it measures neither.
 
@@ -86,12 +93,11 @@ def test_a_stop_that_is_none_for_good_saves_the_state(
     """
     spec = spec_with(tiny_spec, checkpoint_every=4)
     seldom = settings.model_copy(update={"state_every_s": NEVER})
-    whole, stopped = submit(database, spec), submit(database, spec)
-    train(database, settings, whole)
+    stopped = submit(database, spec)
     train_until(database, seldom, stopped, batches, why)
     assert state_files(settings) == [f"{stopped}/attempt-1/{state}.state.safetensors"]
     train(database, seldom, stopped)
-    assert result(database, stopped) == result(database, whole)
+    assert result(database, stopped) == undisturbed(spec)
 
 
 def test_no_state_is_saved_before_its_time(
@@ -121,12 +127,11 @@ def test_a_resume_under_other_threads_is_noted(
 
 
 def test_a_damaged_state_starts_the_run_over(
-    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec
+    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec, undisturbed: Undisturbed
 ) -> None:
     """A checkpoint that is being evaluated meanwhile stays as it is; all else is done again, with the same numbers."""
     spec = spec_with(tiny_spec)
-    whole, stopped = submit(database, spec), submit(database, spec)
-    train(database, settings, whole)
+    stopped = submit(database, spec)
     train_until(database, settings, stopped, batches=8)
     (evaluated,) = kept(database, stopped)
     queued(database, evaluated.id)
@@ -134,9 +139,9 @@ def test_a_damaged_state_starts_the_run_over(
     train(database, settings, stopped)
     assert messages(database, stopped)["restarted"].endswith(" the saved training state is damaged.")
     assert kept(database, stopped)[-1].id == evaluated.id
-    assert result(database, stopped) == result(database, whole)
+    assert result(database, stopped) == undisturbed(spec)
     stored = {str(file.relative_to(settings.storage)) for file in settings.storage.rglob("*.safetensors")}
-    assert stored == {checkpoint.path for run in (whole, stopped) for checkpoint in kept(database, run)}
+    assert stored == {checkpoint.path for checkpoint in kept(database, stopped)}
 
 
 def test_a_run_starts_from_a_checkpoint(
@@ -215,17 +220,16 @@ def test_a_validation_set_that_leaves_nothing_fails_the_run(
 
 
 def test_a_retry_ends_as_if_nothing_had_failed(
-    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec
+    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec, undisturbed: Undisturbed
 ) -> None:
     """Cancelled within an epoch and retried: equal metrics, and weights with the same sha256."""
     spec = spec_with(tiny_spec)
-    whole, cancelled = submit(database, spec), submit(database, spec)
-    train(database, settings, whole)
+    cancelled = submit(database, spec)
     train_until(database, settings, cancelled, batches=8)
     with database.writing() as session:
         runs.cancel(session, cancelled)
         retry = retries.retry_run(session, cancelled, settings.storage)[0].id
     train(database, settings, retry)
     assert messages(database, retry)["resumed"].endswith(" continues after epoch 2 and 1 batch.")
-    assert result(database, retry) == result(database, whole)
+    assert result(database, retry) == undisturbed(spec)
     assert state_files(settings) == []
