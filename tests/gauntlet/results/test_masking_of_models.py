@@ -15,7 +15,7 @@ from tests.gauntlet.examples import CPU, network_with
 pytestmark = pytest.mark.long
 
 SPEC = EvaluationSpec.model_validate(
-    {"attacks": [{"kind": "fgsm", "eps": "32/255"}], "samples": 50, "masking": {"samples": 40, "eps_grows_to": 4}}
+    {"attacks": [{"kind": "fgsm", "eps": "32/255"}], "samples": 24, "masking": {"samples": 20, "eps_grows_to": 4}}
 )
 
 
@@ -47,7 +47,7 @@ def judged(model: nn.Module, digits: Dataset) -> tuple[MaskingVerdict, dict[str,
 def test_an_ordinary_network_passes(model: nn.Module, digits: Dataset) -> None:
     """On the digits network attacks that follow the gradient do as they should."""
     found, checks = judged(model, digits)
-    assert found.n == 40
+    assert found.n == 20
     assert checks["zero_gradient"].result == "pass"
     assert checks["unbounded"].result == "pass"
     assert checks["transfer"].result == "not_measured"
@@ -72,4 +72,4 @@ def test_a_shattered_gradient_is_suspect(model: nn.Module, digits: Dataset) -> N
     found, checks = judged(Rounded(model), digits)
     assert found.verdict == "SUSPECT"
     assert {checks[name].result for name in ("zero_gradient", "black_box", "unbounded")} == {"suspect"}
-    assert checks["black_box"].evidence["broken_alone"] > 8
+    assert checks["black_box"].evidence["broken_alone"] > 4

@@ -94,8 +94,8 @@ def test_a_resumed_run_is_an_uninterrupted_one(few: Dataset, tmp_path: Path, cas
     assert set(wanted) == {(epoch, batch) for epoch in range(2) for batch in range(BATCHES)} - {(0, 0)} | {(2, 0)}
     assert len(set(wanted.values())) == len(wanted)
     file = tmp_path / "state"
-    # Every start compiles anew, for seconds: from within the first epoch, from its end and from within the next.
-    for state in states(whole)[:: 2 if spec.training.compile == "on" else 1]:
+    # Every start compiles anew, for seconds: there only from within the second epoch.
+    for state in states(whole)[3:4] if spec.training.compile == "on" else states(whole):
         file.write_bytes(encode_training_state(state))
         rest = events(spec, few, load_training_state(file), every_state=True)
         assert rest[0] == Resumed(state.epoch, state.batch, bit_identical=True)
@@ -159,8 +159,8 @@ NORMALISED = {"loss": RANDOM, "ppo": {"objective": PPO["objective"] | {"update_m
 @pytest.mark.parametrize("case", NORMALISED.values(), ids=NORMALISED)
 def test_a_resumed_run_keeps_the_statistics_of_batch_normalisation(few: Dataset, case: dict[str, Any]) -> None:
     """They are state, too, and every pass in train mode changes them, the attack's as well."""
-    data = some(few, train=48, test=16)
-    spec = spec_for(1, **case, architecture={"kind": "resnet18"})
+    data = some(few, train=12, test=8)
+    spec = spec_for(1, **case, architecture={"kind": "resnet18"}, batch_size=8)
     whole = events(spec, data, every_state=True)
     within, end = states(whole)
     assert (within.epoch, within.batch, end.epoch) == (0, 1, 1)
