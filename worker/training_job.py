@@ -170,7 +170,6 @@ class _Recorder:
             case BatchFinished():
                 self._last = event
                 self._tell("training", event, event.batch)
-                failpoints.reach("batch")
             case StateReady(state=state):
                 self._write_state(state)
             case EpochFinished():

@@ -126,8 +126,9 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def await_that(condition: Callable[[], bool], patience_s: float = _PATIENCE_S) -> None:
-    """Look until the condition holds."""
-    deadline = time.monotonic() + patience_s
+    """Look until the condition holds; the longer it takes the less often, for to look may cost a request."""
+    began = time.monotonic()
     while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.05)
+        waited = time.monotonic() - began
+        assert waited < patience_s, "it did not come to pass"
+        time.sleep(min(max(0.05, waited / 20), 0.25))
