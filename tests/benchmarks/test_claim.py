@@ -181,13 +181,13 @@ def test_every_checkpoint_is_measured_once(
         system.start("worker")
         experiment = system.client.submit(tiny_document | {"objectives": objectives}).id
         await_that(lambda: system.client.experiment(experiment).status == "succeeded")
-        first, again = (measure(system.client, experiment, sampled=4, whole_test_set=6) for _ in range(2))
+        first, again = (measure(system.client, experiment, sampled=2, whole_test_set=3) for _ in range(2))
         write_record(system.client, experiment, tmp_path / "record", {})
     assert {one.status for one in first} == {"succeeded"}
     assert [one.id for one in again] == [one.id for one in first]
     rows = list(csv.DictReader((tmp_path / "record/evaluations.csv").read_text().splitlines()))
     asked = [(row["run"].partition("-")[0], row["epoch"], row["attack"].partition("@")[0], row["n"]) for row in rows]
     for kind in ("cross_entropy", "policy_gradient"):
-        assert {(kind, epoch, "apgd-t", "4") for epoch in ("2", "4")} <= set(asked)
-        assert len([one for one in asked if one[0] == kind and one[2:] == ("autoattack", "6")]) == 1
+        assert {(kind, epoch, "apgd-t", "2") for epoch in ("2", "4")} <= set(asked)
+        assert len([one for one in asked if one[0] == kind and one[2:] == ("autoattack", "3")]) == 1
         assert len([one for one in asked if one[0] == kind and one[2].startswith("transfer")]) == 2
