@@ -20,7 +20,7 @@ from store.database import Database, migrate
 _READY_WITHIN_S = 60.0
 _LOOK_EVERY_S = 0.05
 _GRACE_S = 15.0
-_FIRST = -20
+_FIRST = 5
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,14 @@ def served(cores: set[int] | None = None, *, home: Path | None = None) -> Iterat
 
 
 def keep_to(process: int, cores: set[int]) -> None:
-    """Keep a process and what it will start to these cores, and ahead of all others there, if this one may say so."""
+    """Keep a process and what it will start to these cores, and ahead of all others there, if this one may say so.
+
+    A nice value would count only among the processes of one session, where Linux groups them so.
+    """
     for thread in Path(f"/proc/{process}/task").iterdir():
         os.sched_setaffinity(int(thread.name), cores)
         with suppress(PermissionError):
-            os.setpriority(os.PRIO_PROCESS, int(thread.name), _FIRST)
+            os.sched_setscheduler(int(thread.name), os.SCHED_RR, os.sched_param(_FIRST))
 
 
 @contextmanager

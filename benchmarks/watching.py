@@ -1,6 +1,6 @@
 """What watching costs: 2,000 runs in the queue, 200 pollers, 1,000 listeners, and a run that trains all the while.
 
-The API has a core for itself: it alone is kept to it, and ahead of whatever else the machine does there (nice −20,
+The API has a core for itself: it alone is kept to it, and ahead of whatever else the machine does there (`SCHED_RR`
 where that is allowed). Tokens are on, the database is SQLite. On the other core a worker trains the paper's network on
 the digits, and beside it those who watch compute, ahead of it (`SCHED_FIFO` where allowed), so that what they wait for
 is the service and not the training; how late they come all the same is told as their own lag.
@@ -78,14 +78,19 @@ def trained(api: Served, client: GauntletClient) -> Iterator[str]:
 def measure_polling(runs: int, pollers: int, seconds: float, every_s: float, *, tags: bool) -> dict[str, Any]:
     """How soon a status is answered to pollers, with the tag that they have or without."""
     with busy(runs) as watched:
-        before = watched.client.run(watched.training)
+        before = watched.client.run(watched.training).progress
         found, _ = _watch(_poll_order(watched, pollers, seconds, every_s, tags=tags)).communicate()
-        after = watched.client.run(watched.training)
-        return (
-            {"queued_runs": runs, "pollers": pollers, "every_s": every_s, "seconds": seconds}
-            | _read(found)
-            | {"trained_epochs_meanwhile": _epochs(after) - _epochs(before)}
-        )
+        after = watched.client.run(watched.training).progress
+    assert before is not None
+    assert after is not None
+    return {
+        "queued_runs": runs,
+        "pollers": pollers,
+        "every_s": every_s,
+        "seconds": seconds,
+        **_read(found),
+        f"trained_{after.unit}_meanwhile": after.completed - before.completed,
+    }
 
 
 def measure_streaming(
@@ -165,7 +170,3 @@ def _watch(order: dict[str, Any]) -> "subprocess.Popen[str]":
 def _read(written: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(written.splitlines()[-1])
     return found
-
-
-def _epochs(run: Any) -> int:
-    return int(run.progress.completed if run.progress else 0)
