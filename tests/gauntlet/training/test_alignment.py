@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gauntlet.spec.attacks import Norm
 from gauntlet.spec.eps import parse_eps
 from gauntlet.training.alignment import misalignment
 
@@ -22,15 +23,17 @@ class Quadratic(nn.Module):
 
 def test_a_linear_models_gradient_turns_nowhere() -> None:
     """Two classes, logits (w·x, −w·x): the gradient is along w wherever it is taken, so nothing is penalised."""
-    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2, bias=False))
+    linear = nn.Linear(12, 2, bias=False)
     with torch.no_grad():
-        model[1].weight[1] = -model[1].weight[0]
-    found = misalignment(model, torch.rand(5, 3, 2, 2), torch.tensor([0, 1, 0, 1, 1]), EPS, "Linf")
+        linear.weight[1] = -linear.weight[0]
+    found = misalignment(
+        nn.Sequential(nn.Flatten(), linear), torch.rand(5, 3, 2, 2), torch.tensor([0, 1, 0, 1, 1]), EPS, "Linf"
+    )
     assert found.item() == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("norm", ["Linf", "L2"])
-def test_a_quadratic_models_penalty_is_the_angle_of_the_images(norm: str) -> None:
+def test_a_quadratic_models_penalty_is_the_angle_of_the_images(norm: Norm) -> None:
     """The gradient of (q, −q) is along x, so the cosine is that of x and x + η, with η as the seed draws it."""
     images, labels = torch.rand(4, 1, 2, 2), torch.tensor([0, 1, 1, 0])
     torch.manual_seed(5)
@@ -49,14 +52,15 @@ def test_a_quadratic_models_penalty_is_the_angle_of_the_images(norm: str) -> Non
 
 def test_it_has_a_gradient_to_the_weights() -> None:
     """By central differences in float64: what descends the penalty is its slope."""
-    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2)).double()
+    first = nn.Linear(4, 3)
+    model = nn.Sequential(nn.Flatten(), first, nn.Tanh(), nn.Linear(3, 2)).double()
     images, labels = torch.rand(6, 1, 2, 2, dtype=torch.float64), torch.tensor([0, 1, 1, 0, 1, 0])
 
     def penalty() -> Tensor:
         torch.manual_seed(1)
         return misalignment(model, images, labels, EPS, "Linf")
 
-    weight = model[1].weight
+    weight = first.weight
     (slope,) = torch.autograd.grad(penalty(), weight)
     weight.data[1, 2] += 1e-5
     above = penalty().item()

@@ -16,18 +16,21 @@ DECAY = 0.75
 
 def test_it_is_the_sum_of_all_weights_so_far_each_less_by_its_age() -> None:
     """After k updates: decay^k of the first weights, and (1 − decay) · decay^age of each that followed."""
-    model = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1))
+    linear, normalised = nn.Linear(1, 1), nn.BatchNorm1d(1)
+    model = nn.Sequential(linear, normalised)
+    assert normalised.running_mean is not None
     values = [3.0, 7.0, -2.0]
-    nn.init.constant_(model[0].weight, 10.0)
+    nn.init.constant_(linear.weight, 10.0)
     average = WeightAverage(Averaging(decay=DECAY), model)
     for value in values:
-        nn.init.constant_(model[0].weight, value)
-        model[1].running_mean.fill_(value)
+        nn.init.constant_(linear.weight, value)
+        normalised.running_mean.fill_(value)
         average.update()
     assert average.network is not None
     wanted = DECAY**3 * 10 + 0.25 * (DECAY**2 * 3 + DECAY * 7 - 2)
-    assert average.network[0].weight.item() == pytest.approx(wanted)
-    assert average.network[1].running_mean.item() == -2
+    found = average.network.state_dict()
+    assert found["0.weight"].item() == pytest.approx(wanted)
+    assert found["1.running_mean"].item() == -2
 
 
 def told(found: list[TrainingEvent]) -> list[dict[str, float]]:
