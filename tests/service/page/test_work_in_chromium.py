@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from client import GauntletClient
+from gauntlet.resources import TERMINAL
 from gauntlet.spec.tokens import TokenRequest
 from store import secret_key, tokens
 from store.database import Database
@@ -77,6 +78,44 @@ def test_what_has_ended_is_extended_and_its_runs_are_compared(
         assert all(page.url.count(f"run={run}") == 1 for run in runs.values())
 
 
+def test_a_checkpoint_is_evaluated_and_held_against_another(
+    chromium: Browser, whole_system: System, finished: str
+) -> None:
+    """Where it comes from, what is measured of it from its view, and that it stays where something stands on it."""
+    ours, other = (
+        next(iter(whole_system.client.checkpoints(run=run.id))) for run in whole_system.client.runs(experiment=finished)
+    )
+    with opened(chromium, url_of(whole_system)) as page:
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.goto(f"/#/checkpoints/{ours.id}")
+        expect(page.get_by_role("link", name=finished)).to_be_visible()
+        page.get_by_role("combobox", name="Attack").select_option("noise")
+        page.get_by_label("Budgets ε").fill("0.1")
+        page.locator("form").first.get_by_label("Test images").fill("8")
+        page.get_by_label("look for masked gradients").uncheck()
+        page.get_by_role("button", name="Start the evaluation").click()
+        row = page.get_by_role("row").filter(has_text="noise@")
+        expect(row).to_contain_text("succeeded")
+        row.get_by_role("button", name="Delete").click()
+        expect(row).to_have_count(0)
+        page.get_by_role("combobox", name="Other checkpoint").select_option(other.id)
+        page.locator("form").nth(1).get_by_label("Test images").fill("8")
+        with page.expect_response("**/v1/transfers") as asked:
+            page.get_by_role("button", name="Measure the transfer").click()
+        assert asked.value.status == 202
+        matrix = page.get_by_role("region", name=re.compile("^Transfer,"))
+        await_that(lambda: all(each.status in TERMINAL for each in whole_system.client.evaluations()))
+        found = whole_system.client.transfers([ours.id, other.id], eps="8/255")
+        row = matrix.get_by_role("row").filter(has_text=other.name)
+        for place, cell in enumerate((found.cells[0][1], found.cells[1][0])):
+            assert cell is not None
+            expect(row.get_by_role("cell").nth(place)).to_contain_text(f"{cell.value * 100:.1f} %")
+        page.get_by_role("button", name="Delete", exact=True).click()
+        expect(page.get_by_role("alert")).to_contain_text("stand on the checkpoint")
+        page.get_by_role("link", name="Train on from it").click()
+        expect(page.get_by_role("region", name="YAML", exact=True)).to_contain_text(f"initial_checkpoint: {ours.id}")
+
+
 def test_a_data_set_is_uploaded_and_deleted(chromium: Browser, whole_system: System, tmp_path: Path) -> None:
     """An archive of one's own is unpacked, listed with its counts, and gone again."""
     file = tmp_path / "signs.zip"
@@ -104,34 +143,59 @@ def test_a_data_set_is_uploaded_and_deleted(chromium: Browser, whole_system: Sys
         expect(row).to_have_count(0)
 
 
-def test_a_reader_logs_in_and_out(chromium: Browser, whole_system: System, finished: str) -> None:
-    """Where tokens are wanted the page asks for one and leads on; what it got no script can read."""
+def test_a_reader_logs_in_and_out_with_a_token_made_on_the_page(
+    chromium: Browser, whole_system: System, finished: str
+) -> None:
+    """Where tokens are wanted the page asks for one and leads on; what it got no script can read.
+
+    An admin makes tokens, each shown once, revokes them, and sees who did what; a reader sees none of it.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     database = Database(whole_system.database_url)
     key = secret_key.read_or_make(whole_system.home / "secret.key")
     with database.writing() as session:
-        _, token = tokens.create(session, key, TokenRequest(owner="ada", scope="read"))
+        _, first = tokens.create(session, key, TokenRequest(owner="root", scope="admin"))
     database.close()
     whole_system.start("service", GAUNTLET_AUTH="on", GAUNTLET_PORT=str(port))
     url = f"http://127.0.0.1:{port}"
     with GauntletClient(url) as guarded:
         await_that(guarded.ready)
     with opened(chromium, url) as page:
+        page.on("dialog", lambda dialog: dialog.accept())
         page.goto(f"/#/experiments/{finished}")
-        field = page.get_by_label("Token", exact=True)
-        field.fill("gauntlet_wrong")
-        page.get_by_role("button", name="Log in").click()
+        log_in(page, "gauntlet_wrong")
         expect(page.get_by_role("alert")).to_be_visible()
-        field.fill(token)
-        page.get_by_role("button", name="Log in").click()
+        log_in(page, first)
         expect(page.get_by_role("heading", name=HOSTILE)).to_be_visible()
+        page.goto("/#/system")
+        for owner in ("bob", "ada"):
+            page.get_by_role("textbox", name="Owner").fill(owner)
+            page.get_by_role("button", name="Make a token").click()
+            expect(page.get_by_text(f"The token of {owner}, with scope read.")).to_be_visible()
+        token = page.get_by_label("The new token").input_value()
+        page.get_by_role("button", name=re.compile("^Revoke .* of bob")).click()
+        expect(page.get_by_role("row").filter(has_text="bob")).to_contain_text("revoked")
+        expect(page.get_by_role("region", name="Who did what").last).to_contain_text("DELETE /v1/tokens")
+        page.goto("/#/")
+        page.goto("/#/system")
+        expect(page.get_by_label("The new token")).to_be_hidden()
+        assert page.get_by_label("The new token").input_value() == ""
+        page.get_by_role("button", name="Log out").click()
+        log_in(page, token)
+        expect(page.get_by_role("link", name=HOSTILE)).to_be_visible()
         kept = page.evaluate("document.cookie + JSON.stringify({...localStorage, ...sessionStorage}) + location.href")
         assert "gauntlet_" not in kept
         page.goto("/#/system")
         expect(page.get_by_text("You are ada, with scope read.")).to_be_visible()
+        expect(page.get_by_role("button", name="Make a token")).to_be_hidden()
         page.get_by_role("button", name="Log out").click()
         expect(page.get_by_label("Token", exact=True)).to_be_visible()
         page.goto("/#/")
         expect(page.get_by_label("Token", exact=True)).to_be_visible()
+
+
+def log_in(page: Page, token: str) -> None:
+    page.get_by_label("Token", exact=True).fill(token)
+    page.get_by_role("button", name="Log in").click()
