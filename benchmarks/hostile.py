@@ -23,7 +23,7 @@ from benchmarks.hostile_inputs.sending import Input
 from benchmarks.machine import describe_machine
 from benchmarks.record import code_commit
 from benchmarks.served import Served, served
-from benchmarks.stored import add_images, add_runs, copy_experiment, do_an_experiment
+from benchmarks.stored import add_images, add_runs, copy_experiment, do_an_experiment, queue_an_experiment
 from benchmarks.watched import Spell, Watch, watching
 
 LONGEST_WAIT_MS = 50.0
@@ -44,8 +44,7 @@ def stored(api: Served, *, runs: int, others: int) -> tuple[str, str, str]:
     copy_experiment(api.settings, experiment, 1_000)
     with api.client() as client:
         evaluation = next(iter(client.evaluations(experiment=experiment)))
-        waiting = client.submit({"preset": "quickstart", "seeds": list(range(5))})
-    copy_experiment(api.settings, waiting.id, others // 10)
+    copy_experiment(api.settings, queue_an_experiment(api.settings), others // 10)
     add_runs(api.settings, experiment, runs // 2 - 1)
     add_images(api.settings, evaluation.id, 624)
     return experiment, evaluation.id, evaluation.checkpoint

@@ -43,6 +43,16 @@ def do_an_experiment(settings: ServiceSettings, spec: Mapping[str, Any] = SMALL)
     return identifier
 
 
+def queue_an_experiment(settings: ServiceSettings) -> str:
+    """An experiment of ten runs that nobody works on; returns its id."""
+    database = Database(settings.database_url)
+    with database.writing() as session:
+        spec = ExperimentSpec.model_validate({"preset": "quickstart", "seeds": list(range(5))})
+        identifier = experiments.create(session, spec, None)[0].id
+    database.close()
+    return identifier
+
+
 def _do(database: Database, settings: ServiceSettings, kind: JobKind, job: str) -> list[str]:
     worker = WorkerSettings(
         home=settings.home, database_url=settings.database_url, broker_url=settings.broker_url, threads=1
