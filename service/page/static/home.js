@@ -85,19 +85,19 @@ export async function show({ parts, signal }) {
       more = list.has_more;
     }
     parts.older.hidden = !more;
+    parts.empty.hidden = found.length > 0;
+    parts.listed.hidden = found.length === 0;
+    list();
     const going = found.filter((one) => one.status === "running").slice(0, MOST_FOLLOWED);
     const jobs = (await Promise.all(going.map((one) => jobsOf(one, signal)))).flat();
     const waiting = found.filter((one) => one.status === "queued").length;
     const running = jobs.filter(([job]) => job.status === "running");
     const queued = jobs.length - running.length;
-    parts.empty.hidden = found.length > 0;
-    parts.listed.hidden = found.length === 0;
     parts.running.hidden = running.length === 0;
     fill(parts.lead, found.length ? lead(found, running.length, waiting) : "Gauntlet trains image classifiers on adversarial examples and measures how robust they are.");
     const behind = [queued ? `${counted(queued, "more job")} of these` : "", waiting ? counted(waiting, "experiment") : ""].filter(Boolean);
     parts.queue.textContent = behind.length ? `${behind.join(" and ")} wait.` : "";
     fill(parts.jobs, running.map(([job, of]) => card(job, of)));
-    list();
     await look();
   }
 
