@@ -1,6 +1,8 @@
 """What can be said of a data set without reading its pictures: quick, and without torch."""
 
+import threading
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import assert_never
 
@@ -43,8 +45,7 @@ def survey(
     """
     match spec:
         case Digits():
-            archives = {split: read_digits(split) for split in splits}
-            found = {split: count_classes(each.labels, each.classes) for split, each in archives.items()}
+            found = {split: _digits(split) for split in splits}
             return DatasetDescription(dataset=dataset_title(spec), train=found.get("train"), test=found.get("test"))
         case Cifar10() | Cifar100() | Svhn() | Mnist() | FashionMnist():
             return survey_published(spec, data_root, splits)
@@ -64,6 +65,18 @@ def survey_published(spec: PublishedDataset, data_root: Path, splits: Sequence[S
     return DatasetDescription(
         dataset=dataset_title(spec), train=counts.get("train"), test=counts.get("test"), notes=notes
     )
+
+
+# NumPy reads the head of an archive as Python, which some versions of that cannot do in two threads at once: of many
+# requests, one failed.
+_READING = threading.Lock()
+
+
+@cache
+def _digits(split: Split) -> SplitDescription:
+    with _READING:
+        archive = read_digits(split)
+    return count_classes(archive.labels, archive.classes)
 
 
 def count_classes(labels: npt.NDArray[np.int64], classes: Sequence[str]) -> SplitDescription:

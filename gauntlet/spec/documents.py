@@ -7,8 +7,9 @@ from typing import Any
 
 from gauntlet.errors import DocumentInvalid
 
-# A card with 10,000 classes, some with commas in their names, is the longest document that means anything.
-_MOST_VALUES = 100_000
+# A card with 10,000 classes, some with commas in their names, is the longest document that means anything. Measured: an
+# object of 75,000 fields kept everything else from running for 60 ms.
+_MOST_VALUES = 40_000
 _MOST_OBJECTS = 10_000
 
 _WORDS = {

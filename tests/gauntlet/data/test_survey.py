@@ -158,3 +158,14 @@ def test_a_survey_loads_no_torch() -> None:
     """The API makes one for every request, and starts without torch."""
     code = "import sys, gauntlet.data.survey, gauntlet.data.reading; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_digits_are_counted_once(tmp_path: Path) -> None:
+    """They never change, and every request for an experiment on them looks at them."""
+    first, second = survey(Digits(), tmp_path), survey(Digits(), tmp_path)
+    assert first is not None
+    assert second is not None
+    assert (first.train, first.test) == (second.train, second.test)
+    assert first.train is second.train
+    assert first.train is not None
+    assert first.train.images == 1_437

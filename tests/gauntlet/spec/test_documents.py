@@ -46,7 +46,7 @@ def test_a_key_given_twice_is_named(text: str, pointer: str) -> None:
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a":' * 5_000, "nested too deeply"),
         (b"9" * 5_000, "too many digits"),
-        (b"[" + b"1," * 200_000 + b"1]", "more than 100000 values"),
+        (b"[" + b"1," * 200_000 + b"1]", "more than 40000 values"),
         (b"[" + b"{}," * 20_000 + b"1]", "or 10000 objects"),
         ('{"a": "ü"}'.encode("utf-16"), "not UTF-8"),
         ('{"a": "ü"}'.encode("utf-32-be"), "not UTF-8"),
