@@ -1,6 +1,9 @@
 """What each request can be answered with beside what it asks for, derived from its route: the schema's errors."""
 
+import json
 from collections.abc import Iterator
+from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 from fastapi import FastAPI
@@ -54,11 +57,19 @@ NAMES_CHECKPOINTS: dict[int | str, dict[str, Any]] = {404: {}}
 
 
 def document(app: FastAPI) -> None:
-    """Have the app's schema list all of them for every request."""
-    plain = app.openapi
+    """Have the app's schema list all of them for every request.
+
+    `app.state.schema` is then the schema as JSON, for a service below some path: made when it is first asked for, which
+    takes most of a second, and kept.
+    """
+    plain, turn = app.openapi, Lock()
     neither: list[dict[str, list[str]]] = [] if app.state.settings.auth_is_on else [{}]
 
     def openapi() -> dict[str, Any]:
+        with turn:
+            return made()
+
+    def made() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = plain()
             forms.document(schema)
@@ -75,6 +86,12 @@ def document(app: FastAPI) -> None:
         assert app.openapi_schema is not None
         return app.openapi_schema
 
+    @lru_cache(maxsize=1)
+    def written(root: str) -> bytes:
+        below = {"servers": [{"url": root}]} if root else {}
+        return json.dumps(openapi() | below, ensure_ascii=False, separators=(",", ":")).encode()
+
+    app.state.schema = written
     app.openapi = openapi  # type: ignore[method-assign]  # as its documentation says to
 
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
-from fastapi_offline import FastAPIOffline
+from fastapi.staticfiles import StaticFiles
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 import gauntlet
@@ -78,10 +78,9 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
         app.state.celery.close()
         app.state.database.close()
 
-    # Brings the guide's JavaScript, for machines without a way out; the page itself is `service.routes.guide`.
-    app = FastAPIOffline(
-        docs_url=None,
-        redoc_url=None,
+    app = FastAPI(
+        # The guide and the schema are `service.routes.guide`.
+        openapi_url=None,
         title="Gauntlet",
         version=gauntlet.__version__,
         summary="Train image classifiers on adversarial examples and measure how robust they are.",
@@ -127,6 +126,8 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
         audit,
     ):
         app.include_router(routes.router)
+    # The guide's JavaScript, for machines without a way out.
+    app.mount(guide.FILES, StaticFiles(packages=[("fastapi_offline", "static")]), name="guide")
     document(app)
     app.add_middleware(Edge, settings=settings, access=app.state.access, answered=app.state.metrics.note)
     if settings.trusted_proxies:

@@ -1,4 +1,4 @@
-"""/docs: the guide to every request, to try them from. Its script and style are files of the service's own."""
+"""/docs: the guide to every request, to try them from, and the schema. Its script and style are the service's own."""
 
 import base64
 import hashlib
@@ -11,8 +11,16 @@ from service.routing import Route
 
 router = APIRouter(include_in_schema=False, route_class=Route)
 
-_FILES = "/static-offline-docs"
+FILES = "/static-offline-docs"
+_SCHEMA = "/openapi.json"
 _INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
+
+
+@router.get(_SCHEMA)
+def schema(request: Request) -> Response:
+    """The schema of all requests, made in a thread: the framework would make it where every other request waits."""
+    content: bytes = request.app.state.schema(request.scope.get("root_path", "").rstrip("/"))
+    return Response(content, media_type="application/json")
 
 
 @router.get("/docs")
@@ -20,12 +28,12 @@ async def guide(request: Request) -> Response:
     """Swagger UI, which sets styles of its own in the page but loads nothing from elsewhere."""
     root = request.scope.get("root_path", "")
     page = get_swagger_ui_html(
-        openapi_url=f"{root}{request.app.openapi_url}",
+        openapi_url=f"{root}{_SCHEMA}",
         title=request.app.title,
         oauth2_redirect_url=None,
-        swagger_js_url=f"{root}{_FILES}/swagger-ui-bundle.js",
-        swagger_css_url=f"{root}{_FILES}/swagger-ui.css",
-        swagger_favicon_url=f"{root}{_FILES}/favicon.png",
+        swagger_js_url=f"{root}{FILES}/swagger-ui-bundle.js",
+        swagger_css_url=f"{root}{FILES}/swagger-ui.css",
+        swagger_favicon_url=f"{root}{FILES}/favicon.png",
     )
     script, *others = _INLINE_SCRIPT.findall(bytes(page.body))
     assert not others

@@ -1,5 +1,6 @@
 """The service as a process: light, healthy, and documented."""
 
+import json
 import os
 import subprocess
 import sys
@@ -40,6 +41,7 @@ def test_the_schema_describes_the_api(api: TestClient) -> None:
     documented = schema["components"]["schemas"]
     forms = [part for name, part in documented.items() if name.startswith("Body_")]
     assert {part["additionalProperties"] for part in forms} == {False}
+    assert api.get("/openapi.json").content == json.dumps(schema, ensure_ascii=False, separators=(",", ":")).encode()
     assert {"required": ["preset"]} in schema["components"]["schemas"]["ExperimentSpec"]["anyOf"]
 
 
