@@ -11,7 +11,7 @@ from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.attacks import attack_label
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
 from gauntlet.spec.evaluation import EvaluationRequest
-from gauntlet.spec.kinds import Digits
+from gauntlet.spec.kinds import DatasetSpec, Digits
 from store import evaluation_requests, evaluations, jobs
 from store.database import Database, db_now
 from store.evaluations import AttackedSet
@@ -21,23 +21,25 @@ from store.models import Checkpoint, new_id
 FGSM = {"kind": "fgsm", "eps": "8/255"}
 
 
-def card(name: str, *, classes: int = 10, side: int = 16) -> CheckpointCard:
+def card(name: str, *, dataset: DatasetSpec | None = None, classes: int = 10, side: int = 16) -> CheckpointCard:
     return CheckpointCard(
         architecture=Cnn(),
-        dataset=Digits(),
+        dataset=dataset or Digits(),
         classes=tuple(map(str, range(classes))),
         image_shape=(1, side, side),
         origin=Imported(name=name),
     )
 
 
-def imported(database: Database, name: str, *, sha256: str = "", path: str = "", **shape: int) -> str:
+def imported(
+    database: Database, name: str, *, sha256: str = "", path: str = "", dataset: DatasetSpec | None = None, **shape: int
+) -> str:
     """The row of a checkpoint that came from elsewhere; returns its id."""
     identifier = new_id("ckpt")
     row = Checkpoint(
         id=identifier,
         created_at=db_now(),
-        card=card(name, **shape).model_dump(mode="json"),
+        card=card(name, dataset=dataset, **shape).model_dump(mode="json"),
         path=path,
         sha256=sha256 or name.ljust(64, "0"),
         bytes=1,

@@ -1,5 +1,6 @@
 """What a browser is sent of the page: one document with a template for every view, and the files that it names."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -8,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 _HERE = Path(__file__).parent
+_IMPORT = re.compile(r'^import .* from "\./(\w+\.js)";$', re.MULTILINE)
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 # Scripts and styles are files of ours, and no text of a page can become markup or script: whatever a name holds.
 CONTENT_SECURITY_POLICY = (
@@ -37,7 +39,20 @@ def document() -> PageFile:
     """The page itself."""
     loader = FileSystemLoader(_HERE / "views")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    views = sorted(file.stem for file in (_HERE / "views").glob("*.html"))
-    modules = [name for name in assets() if name.endswith(".js")]
-    written = environment.get_template("page.html.jinja").render(views=views, modules=modules)
+    views = {file.stem: _with_imports(f"{file.stem}.js") for file in sorted((_HERE / "views").glob("*.html"))}
+    # What home needs is fetched before it is known which view is wanted, and what others need after that.
+    first = _with_imports("page.js", "home.js")
+    written = environment.get_template("page.html.jinja").render(views=views, first=first)
     return PageFile(written.encode(), "text/html")
+
+
+def _with_imports(*modules: str) -> list[str]:
+    """The modules and all that they import, each once."""
+    found: list[str] = []
+    wanted = list(modules)
+    while wanted:
+        name = wanted.pop(0)
+        if name not in found:
+            found.append(name)
+            wanted += _IMPORT.findall(assets()[name].content.decode())
+    return found

@@ -8,6 +8,11 @@ const WIDTH = window.innerWidth < 640 ? 370 : 560;
 const HEIGHT = 236, LEFT = 44, RIGHT = 12, TOP = 10, BOTTOM = 24;
 // A ring around a disc shows both: the best epoch may be the last.
 const RADII = { mark: 5.5, last: 3 };
+function sign(kind, x, y, told) {
+  const title = s("title", {}, told);
+  if (kind === "alarm") return s("path", { class: kind, d: `M${x} ${(y - 7).toFixed(1)}l6.5 11.5h-13Z` }, title);
+  return s("circle", { class: kind, cx: x, cy: y.toFixed(1), r: RADII[kind] }, title);
+}
 export const DASHES = ["", "7 4", "2 3", "9 3 2 3", "5 2", "1 4", "12 4", "3 2"];
 export const dash = (place) => DASHES[(place + (place >= 8 ? 1 : 0)) % 8] || null;
 
@@ -41,7 +46,7 @@ export function chart({ key, title, across, share = true, series, words, whole =
   const readout = h("output", {});
   const xs = series.flatMap((each) => each.points.map(([x]) => x));
   if (!xs.length) return h("figure", { "data-key": key }, h("figcaption", {}, title), h("p", { class: "soft" }, "Nothing has been measured yet."));
-  const ys = series.flatMap((each) => [...each.points.map(([, y]) => y), ...(each.band ?? []).flatMap(([, low, high]) => [low, high]), ...(each.seeds ?? []).flat().map(([, y]) => y)]).filter(Number.isFinite);
+  const ys = series.flatMap((each) => [...each.points.map(([, y]) => y), ...(each.band ?? []).flatMap(([, low, high]) => [low, high]), ...(each.seeds ?? []).flat().map(([, y]) => y), ...(each.marks ?? []).map(([, y]) => y)]).filter(Number.isFinite);
   const [left, right] = ends ?? [Math.min(...xs), Math.max(...xs, Math.min(...xs) + 1)];
   let bottom = ys.reduce((a, b) => Math.min(a, b)), top = ys.reduce((a, b) => Math.max(a, b));
   if (share) bottom = 0;
@@ -66,7 +71,7 @@ export function chart({ key, title, across, share = true, series, words, whole =
     for (const seed of each.seeds ?? []) parts.push(s("path", { class: "seed", d: line(seed), "stroke-dasharray": dash(each.place) }));
     for (const [at, low, high] of each.whiskers ?? []) parts.push(s("path", { class: "whisker", d: `M${(x(at) + aside).toFixed(1)} ${y(low).toFixed(1)}V${y(high).toFixed(1)}` }));
     parts.push(s("path", { class: "line", d: line(each.points), "stroke-dasharray": dash(each.place) }));
-    for (const [at, value, told, kind] of each.marks ?? []) parts.push(s("circle", { class: kind ?? "mark", cx: (x(at) + (each.whiskers ? aside : 0)).toFixed(1), cy: y(value).toFixed(1), r: RADII[kind ?? "mark"] }, s("title", {}, told)));
+    for (const [at, value, told, kind] of each.marks ?? []) parts.push(sign(kind ?? "mark", (x(at) + (each.whiskers ? aside : 0)).toFixed(1), y(value), told));
     content.push(s("g", { class: `c${each.place % 8}` }, parts));
   }
   const cursor = s("path", { class: "cursor", d: "" });

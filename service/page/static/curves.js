@@ -15,13 +15,17 @@ export function legend(places, hidden, redraw) {
     } }, swatch(place), capital(titled(objective)))));
 }
 
-export function training({ series, names, places, hidden, single }) {
+// Where a run's accuracies became those of one that has learned its attack by heart: `alarms` is that epoch by run.
+const alarmed = (runs, name, alarms) => runs.flatMap((run) => pairs(run, name).filter(([epoch]) => epoch === alarms.get(run.run))
+  .map(([epoch, value]) => [epoch, value, `seed ${run.seed}, epoch ${epoch}: catastrophic overfitting`, "alarm"]));
+
+export function training({ series, names, places, hidden, single, alarms = new Map() }) {
   const shown = series.runs.filter((run) => !hidden.has(run.objective));
   return names.map((name) => {
     const lines = [...places].filter(([objective]) => !hidden.has(objective)).map(([objective, place]) => {
       const runs = shown.filter((run) => run.objective === objective && run.values[name]);
       const { points, band } = over(runs, name);
-      return { name: capital(titled(objective)), short: capital(titled(objective)), place, points, band, marks: marks(name, points), seeds: single && runs.length > 1 ? runs.map((run) => pairs(run, name)) : [] };
+      return { name: capital(titled(objective)), short: capital(titled(objective)), place, points, band, marks: [...marks(name, points), ...(isShare(name) ? alarmed(runs, name, alarms) : [])], seeds: single && runs.length > 1 ? runs.map((run) => pairs(run, name)) : [] };
     }).filter((line) => line.points.length);
     const share = isShare(name);
     return chart({ key: name, title: `${metricTitle(name)}${share ? ", %" : ""}`, across: "epoch", share, series: lines, words: lines.map((line) => sentence(line, share)).join(" ") });
@@ -63,9 +67,9 @@ function marks(name, points) {
   return found;
 }
 
-function sentence({ name, points }, share) {
+function sentence({ name, points, marks }, share) {
   const written = (value) => (share ? `${percent(value)} %` : String(Number(value.toPrecision(4))));
   const [first, last, best] = [points[0], points.at(-1), highest(points)];
   const peak = share ? `, highest ${written(best[1])} at epoch ${best[0]}` : "";
-  return `${name}: from ${written(first[1])} at epoch ${first[0]} to ${written(last[1])} at epoch ${last[0]}${peak}.`;
+  return `${name}: from ${written(first[1])} at epoch ${first[0]} to ${written(last[1])} at epoch ${last[0]}${peak}.${marks.filter(([, , , kind]) => kind === "alarm").map(([, , told]) => ` ${capital(told)}.`).join("")}`;
 }

@@ -9,6 +9,7 @@ import { extension } from "./extend.js";
 import { card, ENDED, status } from "./jobs.js";
 import { accuracies, budgets, equals, perClass } from "./report.js";
 import { evaluationTable, runTable } from "./runs.js";
+import { trials } from "./sweep.js";
 import { counted, titled } from "./words.js";
 
 export const title = "Experiment";
@@ -19,18 +20,21 @@ export async function show({ parts, id, signal, title }) {
   const path = `/v1/experiments/${id}`;
   const hidden = new Set();
   let experiment, series, report, runs = [], evaluations = [];
-  let drawn = "";
+  let drawn = "", warned = false;
 
   function draw() {
     const places = new Map(series.runs.map((run) => [run.objective, 0]));
     [...places.keys()].forEach((objective, place) => places.set(objective, place));
     const names = parts.everything.checked ? [...MAIN.filter((name) => series.metrics.includes(name)), ...series.metrics.filter((name) => !MAIN.includes(name) && !name.endsWith("_n"))] : MAIN.filter((name) => series.metrics.includes(name));
     fill(parts.legend, legend(places, hidden, draw));
-    fill(parts.curves, training({ series, names, places, hidden, single: parts.seeds.checked }));
+    const alarms = new Map(overfitted().map((curve) => [curve.run, curve.overfitting[0]]));
+    fill(parts.curves, training({ series, names, places, hidden, single: parts.seeds.checked, alarms }));
     const seeds = new Set(series.runs.map((run) => run.seed)).size;
-    parts.band.textContent = seeds > 1 ? `Lines are means over ${seeds} seeds, bands one standard deviation. Rings mark the best epoch, discs the last.` : "One seed. Rings mark the best epoch, discs the last.";
+    parts.band.textContent = [seeds > 1 ? `Lines are means over ${seeds} seeds, bands one standard deviation.` : "One seed.", "Rings mark the best epoch, discs the last.",
+      alarms.size ? "Triangles mark where catastrophic overfitting began." : ""].join(" ");
   }
 
+  const overfitted = () => (report?.curves ?? []).filter((curve) => curve.overfitting?.length);
   const asked = () => get(`${path}/series${query({ name: parts.everything.checked ? [] : MAIN })}`, signal);
   // The curves are the longest answer, so they are asked for before anything else is known.
   let early = asked();
@@ -46,7 +50,12 @@ export async function show({ parts, id, signal, title }) {
     parts.result.textContent = report.result;
     parts.measured.hidden = !report.rows.length;
     parts.basis.textContent = report.rows.length ? `On ${counted(Math.max(...report.rows.map((row) => row.outcome.natural.n)), "test image")}, 95 % intervals below the numbers. The best checkpoint was chosen on the ${report.selected_on === "test" ? "test images, which flatters it" : "validation images"}.` : "";
-    fill(parts.warnings, report.warnings.length ? h("details", { class: "note warn" }, h("summary", {}, counted(report.warnings.length, "thing"), " to know before quoting these numbers"), h("ul", {}, report.warnings.map((each) => h("li", {}, each)))) : []);
+    // Opened for a collapse, once: who closes it has read it.
+    const open = !warned && overfitted().length > 0;
+    warned ||= open;
+    fill(parts.warnings, report.warnings.length ? h("details", { class: "note warn", open }, h("summary", {}, counted(report.warnings.length, "thing"), " to know before quoting these numbers"), h("ul", {}, report.warnings.map((each) => h("li", {}, each)))) : []);
+    parts.swept.hidden = !report.sweep?.trials.length;
+    if (report.sweep) fill(parts.trials, trials(report.sweep));
     fill(parts.table, accuracies(report));
     const curves = budgets(report);
     parts.budgets.hidden = !curves.length;
@@ -82,6 +91,8 @@ export async function show({ parts, id, signal, title }) {
       await drawSeries();
       report = await get(`${path}/report`, signal);
       showReport();
+      // What marks the curves is the report's to tell; without it they stay as they are drawn.
+      if (overfitted().length) draw();
       head();
       drawn = state;
     }

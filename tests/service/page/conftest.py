@@ -40,6 +40,9 @@ def finished(chromium: Browser, whole_system: System, tiny_spec: Any) -> str:
     It is the quickstart made tiny, under a hostile name.
     """
     document = tiny_spec.model_dump(mode="json") | {"name": HOSTILE, "seeds": [0, 1]}
+    # Such that it learns something, and each budget takes some of it away.
+    document["training"]["optimizer"] = {"kind": "rmsprop", "lr": 1e-3}
+    document["evaluation"]["attacks"] = [{"kind": "fgsm", "eps": ["8/255", "32/255", "48/255"]}]
     with opened(chromium, url_of(whole_system)) as page:
         page.goto("/#/new")
         page.get_by_text("Everything, as JSON").click()

@@ -23,7 +23,7 @@ def test_the_page_and_its_files_open_without_a_login(guarded: TestClient) -> Non
     page = guarded.get("/", headers=_IS_BROWSER)
     assert page.status_code == 200
     named = set(re.findall(r'(?:href|src)="(/page/[^"]+)"', page.text))
-    assert len(named) > 10
+    assert len(named) > 5
     assert all(guarded.get(path).status_code == 200 for path in named)
     assert guarded.get("/v1/experiments").status_code == 401
     assert guarded.get("/").json()["object"] == "index"
@@ -50,6 +50,20 @@ def test_a_browser_asks_each_time_and_is_sent_what_is_new(guarded: TestClient) -
     assert (again.status_code, again.content) == (304, b"")
     other = guarded.get("/page/page.js", headers={"If-None-Match": '"of before"'})
     assert other.content == first.content
+
+
+def test_modules_are_fetched_together_and_those_of_home_first() -> None:
+    """A view's template names all that its module imports; each module is some view's, or the frame's."""
+    text = document().content.decode()
+    fetched = set(re.findall(r'modulepreload" href="/page/(\w+\.js)">', text))
+    assert fetched == {f"{name}.js" for name in ("page", "home", "api", "dom", "jobs", "tables", "words")}
+    of_views = dict(re.findall(r'<template id="view-(\w+)" data-modules="([^"]+)">', text))
+    assert set(of_views["leaderboard"].split()) == {
+        f"{name}.js" for name in ("leaderboard", "api", "dom", "jobs", "words")
+    }
+    assert fetched.union(*(each.split() for each in of_views.values())) == {
+        name for name in assets() if name.endswith(".js")
+    }
 
 
 def test_there_are_no_other_files(guarded: TestClient) -> None:

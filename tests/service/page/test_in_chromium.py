@@ -3,15 +3,19 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 import service.page
+from gauntlet.report.report import Report
+from gauntlet.resources import Evaluation
+from gauntlet.spec.attacks import attack_label
 from tests.browser import barriers, opened
 from tests.e2e.system import System, await_that, kill_group
 from tests.pictures import encoded
-from tests.service.page.visits import HOSTILE, drop, url_of
+from tests.service.page.visits import HOSTILE, drop, percent, places_in_gallery, url_of
 
 pytestmark = pytest.mark.long
 
@@ -43,7 +47,7 @@ def test_a_finished_experiment_is_read(chromium: Browser, whole_system: System, 
         row = page.get_by_role("row").filter(has_text="onerror")
         expect(row).to_have_count(1)
         best = max(each.accuracies[report.headline] for each in report.rows)
-        expect(row).to_contain_text(f"{best * 100:.1f} %")
+        expect(row).to_contain_text(f"{percent(best)} %")
         page.get_by_text("Columns", exact=True).click()
         page.get_by_label("Seeds", exact=True).check()
         page.get_by_role("button", name="Age", exact=True).click()
@@ -56,7 +60,7 @@ def test_a_finished_experiment_is_read(chromium: Browser, whole_system: System, 
         expect(page.get_by_role("heading", name=HOSTILE)).to_be_visible()
         expect(page.get_by_text(report.result)).to_be_visible()
         cells = page.get_by_role("region", name="Means over seeds")
-        expect(cells).to_contain_text(f"{report.summaries[0].natural_accuracy.mean * 100:.1f}")
+        expect(cells).to_contain_text(percent(report.summaries[0].natural_accuracy.mean))
         assert page.title() == f"{HOSTILE} · Gauntlet"
         assert page.locator("img[src=x]").count() == 0
         figure = page.get_by_role("img", name=re.compile("^Test accuracy, %"))
@@ -64,31 +68,53 @@ def test_a_finished_experiment_is_read(chromium: Browser, whole_system: System, 
         page.keyboard.press("ArrowRight")
         first = report.curves[0].epochs[0]
         expect(page.locator("figure").filter(has=figure).locator("output")).to_contain_text(f"epoch {first}:")
+        marks = [figure.locator(f"circle.{kind}") for kind in ("mark", "last")]
+        told = [f"{word} epoch, {epoch}" for word, epoch in (("best", best_epoch(report)), ("last", 4))]
+        for mark, words in zip(marks, told, strict=True):
+            expect(mark).to_have_text(words)
+        expect(figure.locator("path.seed")).to_have_count(0)
+        page.get_by_label("Single runs").check()
+        expect(figure.locator("path.seed")).to_have_count(2)
+        under = [percent(report.summaries[0].accuracies[each.key].mean) for each in report.columns]
+        natural = percent(report.summaries[0].natural_accuracy.mean)
+        of_eps = ", ".join(f"{share} % at {eps}" for eps, share in zip((0, 8, 32, 48), (natural, *under), strict=True))
+        expect(page.get_by_role("img", name=re.compile(f"^FGSM: right, % .*{of_eps}"))).to_be_visible()
+        classes = page.get_by_role("region", name="Per class").locator("tbody tr")
+        for row, shares in zip(classes.all(), shares_of_classes(report), strict=True):
+            expect(row.get_by_role("cell")).to_have_text(shares)
+        links = page.locator("[data-key=downloads] a")
+        found = [page.request.get(each.get_attribute("href") or "") for each in links.all()]
+        assert [each.status for each in found] == [200] * 10
+        assert len({each.headers["content-type"] for each in found}) == 6
 
 
 def test_a_picture_is_put_under_attack(chromium: Browser, whole_system: System, finished: str) -> None:
     """A test image from the gallery, attacked at all budgets at once; the slider shows what the API found at each."""
-    evaluation = next(iter(whole_system.client.evaluations(experiment=finished)))
+    found = {each.id: lost_first(whole_system, each) for each in whole_system.client.evaluations(experiment=finished)}
+    # One that does not lose its images in the order in which they stand in the test set.
+    evaluation, lost = next((each, lost) for each, lost in found.items() if lost != sorted(lost))
     with opened(chromium, url_of(whole_system)) as page:
-        page.goto(f"/#/attack?evaluation={evaluation.id}")
+        page.goto(f"/#/attack?evaluation={evaluation}")
+        expect(page.locator(".gallery img")).to_have_count(len(lost))
+        assert places_in_gallery(page) == lost
         page.get_by_label("Show").select_option("withstood")
         with page.expect_response("**/v1/classifications") as answered:
             page.locator(".gallery button").first.click()
-        (found,) = answered.value.json()["data"]
+        (subject,) = answered.value.json()["data"]
         slider = page.get_by_role("slider", name="ε")
         slider.focus()
         page.keyboard.press("End")
         expect(page.locator("output[for=budget]")).to_have_text("32/255")
-        last = found["attack"]["budgets"][-1]
+        last = subject["attack"]["budgets"][-1]
         expect(
-            page.get_by_text(f"attacked: {last['label']}, {last['probabilities'][0]['probability'] * 100:.1f} %")
+            page.get_by_text(f"attacked: {last['label']}, {percent(last['probabilities'][0]['probability'])} %")
         ).to_be_visible()
         page.keyboard.press("Home")
         expect(page.get_by_text("no perturbation")).to_be_visible()
-        expect(page.get_by_text(f"attacked: {found['label']}, {found['probability'] * 100:.1f} %")).to_be_visible()
+        expect(page.get_by_text(f"attacked: {subject['label']}, {percent(subject['probability'])} %")).to_be_visible()
         assert page.evaluate(_SAME_PIXELS)
         expect(page.get_by_role("img", name=re.compile("^Probability of the right class"))).to_be_visible()
-        expect(page.get_by_text(f"weights {found['attack']['weights_sha256'][:12]}")).to_be_visible()
+        expect(page.get_by_text(f"weights {subject['attack']['weights_sha256'][:12]}")).to_be_visible()
         assert barriers(page) == []
         with page.expect_response("**/v1/classifications") as answered:
             page.get_by_label("Kind").select_option("noise")
@@ -105,7 +131,7 @@ def test_images_that_one_model_withstands_and_the_other_does_not(
     """The gallery holds those whose rows say so, and both networks are put under attack with the one chosen."""
     client = whole_system.client
     one, other = list(client.evaluations(experiment=finished))[:2]
-    label = one.attacks[0].label
+    label = one.attacks[-1].label
     robust = [{each.position: each.attacks[label].robust for each in client.images(of.id)} for of in (one, other)]
     wrong = [{each.position for each in client.images(of.id) if each.natural != each.label} for of in (one, other)]
     wanted = [at for at, withstood in robust[0].items() if withstood and not robust[1][at] and at not in wrong[1]]
@@ -115,10 +141,34 @@ def test_images_that_one_model_withstands_and_the_other_does_not(
         expect(
             page.get_by_text(f"{len(wanted)} image{'' if len(wanted) == 1 else 's'} of {len(robust[0])}.")
         ).to_be_visible()
-        shown = page.locator(".gallery img")
-        expect(shown).to_have_count(len(wanted))
-        places = [int(re.findall(r"/(\d+)\.png", each.get_attribute("src") or "")[0]) for each in shown.all()]
-        assert sorted(places) == sorted(wanted)
+        expect(page.locator(".gallery img")).to_have_count(len(wanted))
+        assert sorted(places_in_gallery(page)) == sorted(wanted)
+
+
+def lost_first(system: System, evaluation: Evaluation) -> list[int]:
+    """Positions of what is right, but not under the largest budget, by the smallest that is enough."""
+    *smaller, largest = (each.label for each in evaluation.attacks)
+    right = [each for each in system.client.images(evaluation.id) if each.natural == each.label]
+    order = sorted(right, key=lambda each: (sum(each.attacks[label].robust for label in smaller), each.position))
+    return [each.position for each in order if not each.attacks[largest].robust]
+
+
+def best_epoch(report: Report) -> int:
+    """The epoch of the highest test accuracy, the mean over seeds."""
+    means = [sum(found) for found in zip(*(each.test_accuracy for each in report.curves), strict=True)]
+    return report.curves[0].epochs[means.index(max(means))]
+
+
+def shares_of_classes(report: Report) -> list[list[str]]:
+    """What is right of each class in all rows together, without attack and under the one compared in."""
+    (label,) = report.headline_column().attacks
+    attacked = [each for row in report.rows for each in row.outcome.attacks if attack_label(each.attack) == label]
+    found = []
+    for outcomes in ([row.outcome for row in report.rows], attacked):
+        total = np.sum([each.confusion for each in outcomes], axis=0)
+        counts = zip(total.diagonal(), total.sum(axis=1), strict=True)
+        found.append([str(int(100 * right / n + 0.5)) if n else "–" for right, n in counts])
+    return found
 
 
 # Whether what is shown as attacked is what is shown as natural.

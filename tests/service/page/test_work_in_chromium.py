@@ -17,7 +17,7 @@ from store.database import Database
 from tests.browser import opened
 from tests.e2e.system import System, await_that
 from tests.pictures import encoded
-from tests.service.page.visits import HOSTILE, drop, url_of
+from tests.service.page.visits import HOSTILE, drop, percent, url_of
 
 pytestmark = pytest.mark.long
 
@@ -47,6 +47,10 @@ def test_an_experiment_is_written_checked_and_paused(chromium: Browser, whole_sy
         page.get_by_role("button", name="Resume", exact=True).click()
         expect(page.locator(".head .status")).not_to_contain_text("paused")
         page.on("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="Cancel", exact=True).click()
+        expect(page.locator(".head .status")).to_contain_text("cancelled")
+        page.get_by_role("button", name="Retry Cross-entropy, seed 0").click()
+        expect(page.locator(".head .status")).not_to_contain_text("cancelled")
         page.get_by_role("button", name="Cancel", exact=True).click()
         expect(page.locator(".head .status")).to_contain_text("cancelled")
         page.get_by_role("button", name="Delete", exact=True).click()
@@ -109,7 +113,7 @@ def test_a_checkpoint_is_evaluated_and_held_against_another(
         row = matrix.get_by_role("row").filter(has_text=other.name)
         for place, cell in enumerate((found.cells[0][1], found.cells[1][0])):
             assert cell is not None
-            expect(row.get_by_role("cell").nth(place)).to_contain_text(f"{cell.value * 100:.1f} %")
+            expect(row.get_by_role("cell").nth(place)).to_contain_text(f"{percent(cell.value)} %")
         page.get_by_role("button", name="Delete", exact=True).click()
         expect(page.get_by_role("alert")).to_contain_text("stand on the checkpoint")
         page.get_by_role("link", name="Train on from it").click()
@@ -175,6 +179,8 @@ def test_a_reader_logs_in_and_out_with_a_token_made_on_the_page(
             page.get_by_role("button", name="Make a token").click()
             expect(page.get_by_text(f"The token of {owner}, with scope read.")).to_be_visible()
         token = page.get_by_label("The new token").input_value()
+        used = page.get_by_role("region", name="Usage by owner").get_by_role("row").filter(has_text="nobody's")
+        expect(used).to_have_text(re.compile(r"nobody's0\d+\.\d [KM]iB\d"))
         page.get_by_role("button", name=re.compile("^Revoke .* of bob")).click()
         expect(page.get_by_role("row").filter(has_text="bob")).to_contain_text("revoked")
         expect(page.get_by_role("region", name="Who did what").last).to_contain_text("DELETE /v1/tokens")
