@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
+from store.database import Database
 from tests.browser import MISSING, executable, opened, running_chromium
 from tests.e2e.system import System
 from tests.service.page.visits import HOSTILE, url_of
@@ -31,6 +32,14 @@ def whole_system(tmp_path_factory: pytest.TempPathFactory, broker_url: str) -> I
     with System(home, f"sqlite:///{home / 'gauntlet.db'}", broker_url) as system:
         system.start("worker")
         yield system
+
+
+@pytest.fixture
+def database(whole_system: System) -> Iterator[Database]:
+    """The system's own, beside it."""
+    beside = Database(whole_system.database_url)
+    yield beside
+    beside.close()
 
 
 @pytest.fixture(scope="package")

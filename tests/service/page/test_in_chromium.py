@@ -12,6 +12,9 @@ import service.page
 from gauntlet.report.report import Report
 from gauntlet.resources import Evaluation
 from gauntlet.spec.attacks import attack_label
+from gauntlet.spec.requests import ExperimentPatch
+from store import annotations, experiments
+from store.database import Database
 from tests.browser import barriers, opened
 from tests.e2e.system import System, await_that, kill_group
 from tests.pictures import encoded
@@ -181,10 +184,10 @@ _SAME_PIXELS = """() => {
 
 @pytest.mark.parametrize("away", ["network", "service"])
 def test_it_goes_on_when_what_was_away_is_back(
-    chromium: Browser, whole_system: System, finished: str, away: str
+    chromium: Browser, whole_system: System, finished: str, database: Database, away: str
 ) -> None:
     """Without an answer it says that what is seen may be old, and keeps it; then it looks again, by itself."""
-    gone, name = "The service does not answer", f"seen after the {away} was back"
+    gone, name = "The service does not answer", f"named while the {away} was away"
     with opened(chromium, url_of(whole_system)) as page:
         expect(page.get_by_role("link", name=HOSTILE)).to_be_visible()
         page.evaluate("window.loaded = 'once'")
@@ -194,13 +197,14 @@ def test_it_goes_on_when_what_was_away_is_back(
             kill_group(whole_system.service)
         expect(page.get_by_text(gone)).to_be_visible()
         expect(page.get_by_role("link", name=HOSTILE)).to_be_visible()
+        with database.writing() as session:
+            annotations.change_experiment(session, experiments.get(session, finished), ExperimentPatch(name=name))
         if away == "network":
             page.context.set_offline(False)
         else:
             whole_system.service = whole_system.start("service")
             await_that(whole_system.client.ready)
         expect(page.get_by_text(gone)).to_be_hidden()
-        whole_system.client.change_experiment(finished, name=name)
         expect(page.get_by_role("link", name=name)).to_be_visible()
         assert page.evaluate("window.loaded") == "once"
     whole_system.client.change_experiment(finished, name=HOSTILE)

@@ -1,7 +1,6 @@
 """What a browser shows of results that nobody needs to train for: rows as a worker would have left them."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -26,14 +25,6 @@ pytestmark = pytest.mark.long
 COLLAPSE = 3
 # What AutoAttack's standard version tries, one after the other.
 _PARTS = ("apgd-ce", "apgd-t", "fab-t", "square")
-
-
-@pytest.fixture
-def database(whole_system: System) -> Iterator[Database]:
-    """The system's own, beside it."""
-    beside = Database(whole_system.database_url)
-    yield beside
-    beside.close()
 
 
 def course(epoch: int, fgsm: float, *, collapses: bool) -> dict[str, float]:
