@@ -1,6 +1,6 @@
 import itertools
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -33,10 +33,12 @@ def spec(*attacks: dict[str, str], samples: int = 15, batch_size: int = 5) -> Ev
 BOTH = spec(FGSM, AUTO)
 
 
-@pytest.fixture(autouse=True)
-def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def brief() -> Iterator[None]:
     """AutoAttack takes few steps."""
-    monkeypatch.setattr(autoattack, "AutoAttack", BriefAutoAttack)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(autoattack, "AutoAttack", BriefAutoAttack)
+        yield
 
 
 @pytest.fixture
@@ -48,6 +50,12 @@ def run(
     model: nn.Module, images: ImageSet, wanted: EvaluationSpec, done: Iterable[BatchAttacked] = ()
 ) -> list[BatchAttacked]:
     return list(evaluate(model, images, wanted, 10, device=CPU, done=done))
+
+
+@pytest.fixture(scope="module")
+def whole(brief: None, trained: TrainingState, digits: Dataset) -> list[BatchAttacked]:  # noqa: ARG001  as it is brief
+    """What 15 images show of themselves under FGSM and AutoAttack."""
+    return run(network_with(trained), digits.test, BOTH)
 
 
 def flags(batches: Iterable[BatchAttacked], stage: str) -> dict[int, bool]:
@@ -72,46 +80,42 @@ def test_every_image_meets_the_natural_pass_and_fgsm(model: nn.Module, digits: D
         assert 0 < sum(wanted) < 23
 
 
-def test_autoattack_is_the_references(model: nn.Module, digits: Dataset) -> None:
+def test_autoattack_is_the_references(model: nn.Module, digits: Dataset, whole: list[BatchAttacked]) -> None:
     """The images that survive all parts are those that survive the package's own loop at the same batch size."""
-    batches = run(model, digits.test, spec(AUTO))
     test = digits.test.take(15)
     wanted = reference_flags(model, to_unit(test.images), test.labels, 48 / 255, 5)
-    survivors = {image for image, robust in flags(batches, PARTS[-1]).items() if robust}
+    survivors = {image for image, robust in flags(whole, PARTS[-1]).items() if robust}
     assert survivors == {image for image, robust in enumerate(wanted) if robust}
     assert 0 < len(survivors) < 15
 
 
-def test_only_survivors_go_on(model: nn.Module, digits: Dataset) -> None:
+def test_only_survivors_go_on(whole: list[BatchAttacked]) -> None:
     """Each part of AutoAttack is given what the one before left, the first what is classified correctly."""
-    batches = run(model, digits.test, BOTH)
-    before = flags(batches, "natural")
+    before = flags(whole, "natural")
     for part in PARTS:
-        given = flags(batches, part)
+        given = flags(whole, part)
         assert set(given) == {image for image, robust in before.items() if robust}
         before = given
-    assert len(flags(batches, PARTS[-1])) < len(flags(batches, PARTS[0])) < 15
+    assert len(flags(whole, PARTS[-1])) < len(flags(whole, PARTS[0])) < 15
 
 
-def test_batches_are_numbered_within_their_stage(model: nn.Module, digits: Dataset) -> None:
+def test_batches_are_numbered_within_their_stage(whole: list[BatchAttacked]) -> None:
     """A stage's batches count from 0, have the size asked for but the last, and stages come in order."""
-    batches = run(model, digits.test, BOTH)
-    stages = list(dict.fromkeys(batch.stage for batch in batches))
+    stages = list(dict.fromkeys(batch.stage for batch in whole))
     assert stages == ["natural", "fgsm@32/255", *PARTS]
     for stage in stages:
-        mine = [batch for batch in batches if batch.stage == stage]
+        mine = [batch for batch in whole if batch.stage == stage]
         assert [batch.batch for batch in mine] == list(range(len(mine)))
         assert all(len(batch.images) == 5 for batch in mine[:-1])
         assert all(type(flag) is bool for batch in mine for flag in batch.robust)
 
 
-def test_progress_rises_to_its_end(model: nn.Module, digits: Dataset) -> None:
+def test_progress_rises_to_its_end(whole: list[BatchAttacked]) -> None:
     """Progress rises with every batch, in the nominal cost of all images, and ends at the total."""
-    batches = run(model, digits.test, BOTH)
-    completed = [batch.completed for batch in batches]
+    completed = [batch.completed for batch in whole]
     assert completed == sorted(set(completed))
-    assert {batch.total for batch in batches} == {15 * nominal_cost(BOTH.attacks)}
-    assert completed[-1] == batches[-1].total
+    assert {batch.total for batch in whole} == {15 * nominal_cost(BOTH.attacks)}
+    assert completed[-1] == whole[-1].total
 
 
 def test_the_nominal_cost_adds_up() -> None:
@@ -125,16 +129,15 @@ def test_the_nominal_cost_adds_up() -> None:
 
 def test_a_resumed_evaluation_is_an_uninterrupted_one(model: nn.Module, digits: Dataset) -> None:
     """Stopped after any batch and continued, an evaluation yields just the batches that were missing, and the same."""
-    wanted = spec(FGSM, AUTO, samples=9, batch_size=3)
+    wanted = spec(FGSM, AUTO, samples=6, batch_size=3)
     whole = run(model, digits.test, wanted)
-    assert len(whole) > 12
+    assert len({batch.stage for batch in whole}) == 6 < len(whole)
     for cut in range(len(whole) + 1):
         assert run(model, digits.test, wanted, done=whole[:cut]) == whole[cut:]
 
 
-def test_done_batches_may_come_in_any_order(model: nn.Module, digits: Dataset) -> None:
+def test_done_batches_may_come_in_any_order(model: nn.Module, digits: Dataset, whole: list[BatchAttacked]) -> None:
     """Whatever batches are done, in whatever order they are told, together with the rest they are the whole."""
-    whole = run(model, digits.test, BOTH)
     done = random.Random(0).sample(whole, len(whole) // 2)
     rest = run(model, digits.test, BOTH, done=iter(done))
     assert rest == [batch for batch in whole if batch not in done]
@@ -199,10 +202,17 @@ def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "SEGMENT", 6)
 
 
-@pytest.mark.usefixtures("short_segments")
-def test_more_images_change_nothing_about_the_first(model: nn.Module, digits: Dataset) -> None:
+@pytest.fixture(scope="module")
+def wholes(brief: None, trained: TrainingState, digits: Dataset) -> list[list[BatchAttacked]]:  # noqa: ARG001  as above
+    """The same of 6, 12 and 15 images in short segments."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(loop, "SEGMENT", 6)
+        model = network_with(trained)
+        return [run(model, digits.test, spec(FGSM, AUTO, samples=samples)) for samples in (6, 12, 15)]
+
+
+def test_more_images_change_nothing_about_the_first(wholes: list[list[BatchAttacked]]) -> None:
     """What 12 images show of themselves is a part of what 15 show, and what 6 do of what 12 do."""
-    wholes = [run(model, digits.test, spec(FGSM, AUTO, samples=samples)) for samples in (6, 12, 15)]
     for fewer, more in itertools.pairwise(wholes):
         for stage in ("natural", "fgsm@32/255", *PARTS):
             assert flags(fewer, stage).items() <= flags(more, stage).items()
@@ -211,10 +221,11 @@ def test_more_images_change_nothing_about_the_first(model: nn.Module, digits: Da
 
 
 @pytest.mark.usefixtures("short_segments")
-def test_what_is_known_of_the_first_images_is_not_computed_again(model: nn.Module, digits: Dataset) -> None:
+def test_what_is_known_of_the_first_images_is_not_computed_again(
+    model: nn.Module, digits: Dataset, wholes: list[list[BatchAttacked]]
+) -> None:
     """An evaluation of 15 images that knows one of 12 yields the whole, and shows the model only the other three."""
-    first = run(model, digits.test, spec(FGSM, AUTO, samples=12))
-    whole = run(model, digits.test, spec(FGSM, AUTO, samples=15))
+    _, first, whole = wholes
     seen = set()
     events = evaluate(model, digits.test, spec(FGSM, AUTO, samples=15), 10, device=CPU, known=first)
     # The model was looked at.

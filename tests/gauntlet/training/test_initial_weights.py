@@ -50,8 +50,12 @@ def test_an_initial_checkpoint_is_an_id(identifier: str) -> None:
         TrainingSpec(initial_checkpoint=identifier)
 
 
-@pytest.mark.parametrize("kind", ["cross_entropy", "ppo", "dqn"])
-def test_training_starts_from_the_weights_of_a_file(few: Dataset, file: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    "objective",
+    [{"kind": "cross_entropy"}, {"kind": "ppo", "n_steps": 1, "n_epochs": 1}, {"kind": "dqn", "n_steps": 1}],
+    ids=lambda objective: objective["kind"],
+)
+def test_training_starts_from_the_weights_of_a_file(few: Dataset, file: Path, objective: dict[str, Any]) -> None:
     """A run of another seed that starts from a network's weights measures what that network's own run does."""
     weights = load_initial_weights(file, Cnn(), (1, 16, 16), 10)
     assert same_tensors(weights, weights_of_a_network(3))
@@ -59,7 +63,7 @@ def test_training_starts_from_the_weights_of_a_file(few: Dataset, file: Path, ki
     told = []
     for seed, initial in ((3, None), (5, weights), (5, None)):
         events = train(
-            run_spec(objective={"kind": kind}, seed=seed, training=still), few, device=CPU, initial_weights=initial
+            run_spec(objective=objective, seed=seed, training=still), few, device=CPU, initial_weights=initial
         )
         (epoch,) = (event for event in events if isinstance(event, EpochFinished))
         told.append({name: epoch.metrics[name] for name in ("test_accuracy", "mean_uniformity")})

@@ -10,7 +10,7 @@ from tests.gauntlet.examples import events, run_spec
 
 pytestmark = pytest.mark.long
 
-TRAINING = {"epochs": 3, "batch_size": 16, "optimizer": {"kind": "rmsprop", "lr": 1e-3}}
+TRAINING = {"epochs": 2, "batch_size": 16, "optimizer": {"kind": "rmsprop", "lr": 1e-3}}
 
 # Recorded with torch 2.13 on one thread of a processor with AVX-512. Another processor rounds otherwise, and rounding
 # grows; the tolerance is about the spread of cross-entropy over four seeds.
@@ -18,19 +18,19 @@ CURVES: dict[str, tuple[int, dict[str, list[float]]]] = {
     "cross_entropy": (
         1,
         {
-            "loss": [2.003, 1.231, 0.841],
-            "train_adversarial_accuracy": [0.278, 0.564, 0.722],
-            "test_accuracy": [0.797, 0.928, 0.956],
-            "test_fgsm_accuracy": [0.503, 0.628, 0.786],
+            "loss": [2.003, 1.231],
+            "train_adversarial_accuracy": [0.278, 0.564],
+            "test_accuracy": [0.797, 0.928],
+            "test_fgsm_accuracy": [0.503, 0.628],
         },
     ),
     "expected_reward": (
         2,
         {
-            "loss": [0.717, 0.327, 0.144],
-            "train_adversarial_accuracy": [0.164, 0.341, 0.432],
-            "test_accuracy": [0.417, 0.575, 0.603],
-            "test_fgsm_accuracy": [0.219, 0.406, 0.461],
+            "loss": [0.717, 0.327],
+            "train_adversarial_accuracy": [0.164, 0.341],
+            "test_accuracy": [0.417, 0.575],
+            "test_fgsm_accuracy": [0.219, 0.406],
         },
     ),
 }
@@ -38,7 +38,7 @@ CURVES: dict[str, tuple[int, dict[str, list[float]]]] = {
 
 @pytest.mark.parametrize("kind", CURVES)
 def test_a_fixed_run_learns_as_it_did(digits: Dataset, kind: str) -> None:
-    """Loss and accuracies of three epochs on all digits follow the recorded curve."""
+    """Loss and accuracies of two epochs on all digits follow the recorded curve."""
     seed, recorded = CURVES[kind]
     found = events(run_spec(objective={"kind": kind}, seed=seed, training=TRAINING), digits)
     rows: list[dict[str, Any]] = [event.metrics for event in found if isinstance(event, EpochFinished)]
