@@ -10,7 +10,6 @@ import pytest
 
 from client import GauntletClient
 from gauntlet.resources import TERMINAL, Run
-from gauntlet.spec.experiment import ExperimentSpec
 from tests.broker import running_broker, socket_path
 from tests.e2e.system import System, await_that, kill_group
 from tests.gauntlet.examples import needs_compiler
@@ -37,16 +36,6 @@ def result(client: GauntletClient, experiment: str) -> tuple[list[Any], list[Any
 def finish(client: GauntletClient, experiment: str, patience_s: float = 90) -> None:
     await_that(lambda: client.experiment(experiment).status in TERMINAL, patience_s)
     assert client.experiment(experiment).status == "succeeded"
-
-
-@pytest.fixture(scope="session")
-def undisturbed(api: System, tiny_spec: ExperimentSpec) -> str:
-    """The tiny experiment, done by a worker that nothing happened to."""
-    api.start("worker")
-    experiment = api.client.submit(tiny_spec).id
-    finish(api.client, experiment)
-    api.rest()
-    return experiment
 
 
 def test_a_run_survives_the_death_of_its_worker_bit_by_bit(system: System, tiny_document: dict[str, Any]) -> None:
@@ -105,29 +94,15 @@ def test_a_compiled_run_survives_a_kill_within_an_epoch_bit_by_bit(
     await_that(system.leaves_no_orphan)
 
 
-# Each place is reached once by the first attempt, and by its successor less often than it takes to kill again.
-@pytest.mark.parametrize("place", ["partial_written:9", "state_written:5", "files_written:3", "epoch_recorded:3"])
-def test_a_job_survives_a_kill_at_any_point(
-    system: System, tiny_document: dict[str, Any], undisturbed: str, place: str
-) -> None:
-    """Killed in writing a file, between files and row, or after the row: the result is the same."""
-    client = system.client
-    system.forget_measurements()
-    system.start("worker", GAUNTLET_FAILPOINT=place)
-    killed = client.submit(tiny_document).id
-    finish(client, killed)
-
-    assert only_run(client, killed).attempt == 2
-    assert result(client, killed) == result(client, undisturbed)
-    await_that(system.leaves_no_orphan)
-
-
-def test_an_evaluation_by_itself_is_woken_and_survives_a_kill(system: System, undisturbed: str) -> None:
+def test_an_evaluation_by_itself_is_woken_and_survives_a_kill(system: System, tiny_document: dict[str, Any]) -> None:
     """Killed after its second batch, another attempt goes on; the next one, longer, takes over what both found."""
     client = system.client
-    checkpoint = next(client.checkpoints(only_run(client, undisturbed).id)).id
     attack = {"kind": "fgsm", "eps": "16/255"}
     system.start("worker", GAUNTLET_FAILPOINT="batch_recorded:2")
+    # The evaluation that follows is killed after every second batch, too.
+    experiment = client.submit(tiny_document | {"training": {"epochs": 1}}).id
+    finish(client, experiment)
+    checkpoint = next(client.checkpoints(only_run(client, experiment).id)).id
     killed = client.evaluate({"checkpoint": checkpoint, "attacks": [attack], "samples": 24, "batch_size": 8}).id
     await_that(lambda: client.evaluation(killed).status in TERMINAL)
     longer = client.evaluate({"checkpoint": checkpoint, "attacks": [attack], "samples": 32, "batch_size": 8}).id

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from gauntlet.spec.experiment import ExperimentSpec
+from store import checkpoints
 from store.database import Database
 from store.models import Checkpoint
 from tests.worker.training_job.attempts import (
     AT_ONCE,
-    kept,
     result,
     spec_with,
     state_files,
@@ -21,6 +21,8 @@ from tests.worker.training_job.attempts import (
     train,
 )
 from worker.settings import WorkerSettings
+
+Undisturbed = Callable[[ExperimentSpec], tuple[list[Any], list[Any]]]
 
 
 def _settings(home: Path, database_url: str) -> WorkerSettings:
@@ -44,18 +46,28 @@ def database(settings: WorkerSettings) -> Database:
     return Database(settings.database_url)
 
 
+@pytest.fixture(scope="session")
+def trained(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory, tiny_spec: ExperimentSpec) -> Path:
+    """The folder of a worker that has trained a run."""
+    home = tmp_path_factory.mktemp("trained")
+    shutil.copy(migrated_sqlite, home / "gauntlet.db")
+    settings = _settings(home, f"sqlite:///{home / 'gauntlet.db'}")
+    database = Database(settings.database_url)
+    train(database, settings, submit(database, spec_with(tiny_spec)))
+    database.close()
+    return home
+
+
 @pytest.fixture
-def source(database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec) -> Checkpoint:
-    """The last checkpoint of a trained run."""
-    run = submit(database, spec_with(tiny_spec))
-    train(database, settings, run)
-    return kept(database, run)[0]
+def source(database: Database, settings: WorkerSettings, trained: Path) -> Checkpoint:
+    """The last checkpoint of a trained run, in this worker's folder."""
+    shutil.copytree(trained, settings.home, dirs_exist_ok=True)
+    with database.reading() as session:
+        return checkpoints.page(session, run=None, after=None, limit=1).rows[0]
 
 
 @pytest.fixture(scope="session")
-def undisturbed(
-    migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[ExperimentSpec], tuple[list[Any], list[Any]]]:
+def undisturbed(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     """The result of the experiment's only run in one attempt that nothing happens to; each spec is trained once."""
 
     @cache

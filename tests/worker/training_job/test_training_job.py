@@ -1,8 +1,5 @@
 """A run's files and rows: states within an epoch, and starting from a checkpoint's weights."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 import torch
 from sqlalchemy import delete
@@ -28,12 +25,11 @@ from tests.worker.training_job.attempts import (
     train,
     train_until,
 )
+from tests.worker.training_job.conftest import Undisturbed
 from worker.heartbeat import StopReason
 from worker.settings import WorkerSettings
 
 pytestmark = pytest.mark.long
-
-Undisturbed = Callable[[ExperimentSpec], tuple[list[Any], list[Any]]]
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
