@@ -1,5 +1,6 @@
 """The service over a real database, in process; and a trained checkpoint to look at."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -108,10 +109,27 @@ def guarded_api(guarded: ServiceSettings) -> Iterator[TestClient]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def trained(
+    migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory, tiny_spec: ExperimentSpec
+) -> tuple[Path, str]:
+    """A service's folder, with its database, and the run in it."""
+    home = tmp_path_factory.mktemp("trained")
+    shutil.copy(migrated_sqlite, home / "gauntlet.db")
+    settings = ServiceSettings(
+        home=home,
+        database_url=f"sqlite:///{home / 'gauntlet.db'}",
+        broker_url="redis+socket:///nonexistent/broker.sock",
+    )
+    return home, train_a_run(settings, tiny_spec)
+
+
 @pytest.fixture
-def trained_run(settings: ServiceSettings, tiny_spec: ExperimentSpec) -> str:
-    """A run trained by the worker's own code, with two checkpoints and a queued evaluation."""
-    return train_a_run(settings, tiny_spec)
+def trained_run(settings: ServiceSettings, trained: tuple[Path, str]) -> str:
+    """A run trained by the worker's own code, with two checkpoints and a queued evaluation; nothing else is there."""
+    home, run = trained
+    shutil.copytree(home, settings.home, dirs_exist_ok=True)
+    return run
 
 
 @dataclass
