@@ -52,8 +52,17 @@ def refused(api: TestClient, settings: ServiceSettings, answer: Any) -> list[str
     return [error["pointer"] for error in answer.json()["errors"]]
 
 
-def test_an_imported_model_is_a_checkpoint(api: TestClient, weights: dict[str, Tensor], tmp_path: Path) -> None:
-    """It is listed, shown and downloaded like one of a run, and the file says by itself what it is."""
+def trained_from(api: TestClient, document: dict[str, Any], checkpoint: str) -> Any:
+    """The answer to an experiment that starts from a checkpoint."""
+    training = document["training"] | {"initial_checkpoint": checkpoint}
+    return api.post("/v1/experiments", json=document | {"training": training})
+
+
+def test_an_imported_model_is_a_checkpoint(
+    api: TestClient, weights: dict[str, Tensor], tmp_path: Path, tiny_document: dict[str, Any]
+) -> None:
+    """It is listed, shown and downloaded like one of a run, and the file says by itself what it is; training starts
+    from it."""
     answer = post(api, save(weights), CARD)
     assert answer.status_code == 201, answer.text
     imported = answer.json()
@@ -71,6 +80,7 @@ def test_an_imported_model_is_a_checkpoint(api: TestClient, weights: dict[str, T
     file.write_bytes(content)
     assert load_model(file, torch.device("cpu")).card.model_dump(mode="json") == imported["card"]
     assert all(torch.equal(tensor, weights[name]) for name, tensor in load(content).items())
+    assert trained_from(api, tiny_document, imported["id"]).status_code == 202
 
     again = post(api, content, CARD)
     assert again.status_code == 201
@@ -107,8 +117,10 @@ def test_an_import_whose_answer_was_lost_is_whole(
     assert (settings.storage / imported["id"] / "unrecorded").exists()
 
 
-def test_an_imported_model_classifies_with_its_normalisation(api: TestClient, weights: dict[str, Tensor]) -> None:
-    """The picture is shown in [0, 1]; the model's mean and std are applied inside."""
+def test_an_imported_model_classifies_with_its_normalisation(
+    api: TestClient, weights: dict[str, Tensor], tiny_document: dict[str, Any]
+) -> None:
+    """The picture is shown in [0, 1]; the model's mean and std are applied inside, and no training starts there."""
     card = CARD | {"normalisation": {"mean": [0.25], "std": [0.5]}}
     checkpoint = post(api, save(weights), card).json()["id"]
     buffer = io.BytesIO()
@@ -121,6 +133,7 @@ def test_an_imported_model_classifies_with_its_normalisation(api: TestClient, we
     expected = model(torch.full((1, 1, 16, 16), (0.2 - 0.25) / 0.5)).softmax(dim=1)[0].tolist()
     found = {item["label"]: item["probability"] for item in answer.json()["data"][0]["probabilities"]}
     assert [found[str(label)] for label in range(10)] == pytest.approx(expected, abs=1e-6)
+    assert trained_from(api, tiny_document, checkpoint).status_code == 422
 
 
 def test_what_looks_wrong_is_told(api: TestClient, weights: dict[str, Tensor]) -> None:
@@ -205,14 +218,3 @@ def test_an_upload_beyond_the_bound_is_not_read(settings: ServiceSettings) -> No
         chunks = (bytes(1_000) for _ in range(60))
         headers = {"Content-Type": "multipart/form-data; boundary=x"}
         assert api.post("/v1/checkpoints", content=chunks, headers=headers).status_code == 413
-
-
-def test_training_does_not_start_behind_a_normalisation(
-    api: TestClient, weights: dict[str, Tensor], tiny_document: dict[str, Any]
-) -> None:
-    """A plain import is a start for training; one that normalises is refused before anything is queued."""
-    for normalisation, status in ((None, 202), ({"mean": [0.5], "std": [0.5]}, 422)):
-        checkpoint = post(api, save(weights), CARD | {"normalisation": normalisation}).json()["id"]
-        training = tiny_document["training"] | {"initial_checkpoint": checkpoint}
-        answer = api.post("/v1/experiments", json=tiny_document | {"training": training})
-        assert answer.status_code == status, answer.text
