@@ -16,7 +16,7 @@ from gauntlet.results.finding import Finding
 from gauntlet.spec.checkpoint_card import CheckpointCard, ImportCard
 from gauntlet.spec.messages import printable
 from gauntlet.spec.requests import CheckpointPatch
-from service.admission import Gate
+from service.admission import LISTS, Gate
 from service.answers import NEEDS_WEIGHTS
 from service.bodies import understand
 from service.data import look
@@ -124,7 +124,7 @@ def _without_images(found: DatasetDescription | None) -> Iterator[Finding]:
         yield Finding(kind="dataset_unavailable", severity="warning", message=message)
 
 
-@router.get("")
+@router.get("", dependencies=[Depends(LISTS)])
 def list_checkpoints(
     database: DatabaseDep,
     run: IdFilter = None,

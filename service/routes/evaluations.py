@@ -13,6 +13,7 @@ from gauntlet.rendering.csv import images_to_csv
 from gauntlet.report.image_results import image_results
 from gauntlet.resources import Evaluation, ImagePage, ImageResult, Page
 from gauntlet.spec.evaluation import EvaluationRequest
+from service.admission import LISTS
 from service.answers import NEEDS_WEIGHTS
 from service.data import look_at_tests
 from service.dependencies import (
@@ -76,7 +77,7 @@ def submit_evaluation(
     return shown
 
 
-@router.get("")
+@router.get("", dependencies=[Depends(LISTS)])
 def list_evaluations(
     database: DatabaseDep,
     experiment: IdFilter = None,

@@ -10,7 +10,7 @@ from gauntlet.rendering import CONTENT_SECURITY_POLICY, FIGURES, MEDIA_TYPES, Fo
 from gauntlet.report.report import Report
 from gauntlet.resources import Check, Experiment, Page, ProblemError, Series
 from gauntlet.spec.requests import ExperimentDraft, ExperimentPatch, ExperimentRequest, LikeRequest
-from service.admission import SUMMARIES
+from service.admission import LISTS, SUMMARIES
 from service.answers import NEEDS_WEIGHTS
 from service.data import look, machine_of_workers
 from service.dependencies import (
@@ -89,7 +89,7 @@ def validate(draft: ExperimentDraft, database: DatabaseDep, settings: SettingsDe
     return check(database, settings, draft.root)
 
 
-@router.get("")
+@router.get("", dependencies=[Depends(LISTS)])
 def list_experiments(
     database: DatabaseDep,
     status: StatusFilter = [],  # noqa: B006  # the framework copies it

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import PlainTextResponse
 
 from gauntlet.resources import EpochMetrics, Page, Run
+from service.admission import LISTS
 from service.dependencies import After, AfterNumber, CallerDep, DatabaseDep, IdFilter, Limit, StatusFilter
 from service.pages import as_page
 from service.routing import Route
@@ -26,7 +27,7 @@ logger = logging.getLogger(__name__)
 _ALL_EPOCHS = 10_000
 
 
-@router.get("")
+@router.get("", dependencies=[Depends(LISTS)])
 def list_runs(
     database: DatabaseDep,
     experiment: IdFilter = None,

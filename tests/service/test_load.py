@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, event, text
 
 from service.access import Access
-from service.admission import SUMMARIES
+from service.admission import LISTS, SUMMARIES, Gate
 from service.app import CONNECTIONS, THREADS, create_app
 from service.edge import Edge
 from service.settings import ServiceSettings
@@ -52,7 +52,7 @@ def test_health_waits_for_no_thread(api: TestClient) -> None:
 
     with ThreadPoolExecutor(THREADS + 5) as senders, listening(database_of(api)._engine, "checkout", hold):
         try:
-            waiting = [senders.submit(api.get, "/v1/experiments") for _ in range(THREADS + 5)]
+            waiting = [senders.submit(api.get, "/v1/workers") for _ in range(THREADS + 5)]
             for _ in range(THREADS):
                 assert held.acquire(timeout=60)
             assert api.get("/healthz").status_code == 200
@@ -72,7 +72,7 @@ def test_every_thread_finds_a_connection(api: TestClient) -> None:
         together.wait(60)
 
     with ThreadPoolExecutor(3 * THREADS) as senders, listening(engine, "checkout", meet):
-        answers = list(senders.map(lambda _: api.get("/v1/experiments"), range(3 * THREADS)))
+        answers = list(senders.map(lambda _: api.get("/v1/workers"), range(3 * THREADS)))
     assert {answer.status_code for answer in answers} == {200}
 
 
@@ -103,15 +103,28 @@ def test_a_login_that_finds_no_connection_is_told_to_come_again(settings: Servic
 
 
 @contextmanager
-def a_summary_being_made(api: TestClient) -> Iterator[None]:
+def taken(api: TestClient, gate: Gate) -> Iterator[None]:
     """Somebody else's turn, which lasts as long as the block."""
     portal = api.portal
     assert portal is not None
-    portal.call(SUMMARIES._turns.acquire)
+    portal.call(gate._turns.acquire)
     try:
         yield
     finally:
-        portal.call(SUMMARIES._turns.release)
+        portal.call(gate._turns.release)
+
+
+def test_lists_are_read_one_at_a_time(api: TestClient, tiny_document: dict[str, Any]) -> None:
+    """The others wait for their turn without a thread, whichever list it is, and all else is answered."""
+    experiment = api.post("/v1/experiments", json=tiny_document).json()["id"]
+    lists = [f"/v1/{name}" for name in ("experiments", "runs", "checkpoints", "evaluations")]
+    with ThreadPoolExecutor(4 * THREADS) as senders:
+        with taken(api, LISTS):
+            answers = [senders.submit(api.get, path) for path in lists * THREADS]
+            for path in ("/healthz", "/readyz", f"/v1/experiments/{experiment}", "/v1/usage"):
+                assert api.get(path).status_code == 200
+            assert not any(answer.done() for answer in answers)
+        assert {answer.result().status_code for answer in answers} == {200}
 
 
 def test_a_burst_on_reports_leaves_the_others_alone(api: TestClient, tiny_document: dict[str, Any]) -> None:
@@ -122,7 +135,7 @@ def test_a_burst_on_reports_leaves_the_others_alone(api: TestClient, tiny_docume
         return api.get(f"/v1/experiments/{experiment}/report")
 
     with ThreadPoolExecutor(50) as senders:
-        with a_summary_being_made(api):
+        with taken(api, SUMMARIES):
             answers = [senders.submit(report, number) for number in range(50)]
             await_that(lambda: sum(answer.done() for answer in answers) == 42)
             assert all(busy(answer.result()) for answer in answers if answer.done())
