@@ -154,7 +154,7 @@ def _mlflow(python: Path, model: torch.nn.Module, folder: Path) -> Iterator[Call
         "local",
     ]
     with (folder / "mlflow.log").open("wb") as log:
-        server = subprocess.Popen(  # noqa: S603  # as above
+        server = subprocess.Popen(  # noqa: S603  # the other server's own command
             serve, env=environment, stdout=log, stderr=log, start_new_session=True
         )
     # Before it starts others: it begins with importing for seconds.

@@ -19,7 +19,7 @@ def experiments(
     *,
     status: Statuses = [],  # noqa: B006  # the library copies it
     owner: Annotated[str | None, typer.Option(help="Only whose owner this is.")] = None,
-    label: Annotated[list[str], typer.Option(help="Only with this label; may be repeated, for all of them.")] = [],  # noqa: B006  # as above
+    label: Annotated[list[str], typer.Option(help="Only with this label; may be repeated, for all of them.")] = [],  # noqa: B006  # the library copies it
     name: Annotated[str | None, typer.Option(help="Only with this in their name.")] = None,
     order: Annotated[
         str, typer.Option(help="By created_at, name or status; - before it for the other way round.")

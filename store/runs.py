@@ -15,7 +15,7 @@ from gauntlet.results.suspicions import of_average
 from gauntlet.spec.checkpoint_card import CheckpointCard, Trained
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.kinds import Uploaded
-from store import controls, evaluations, events, jobs, sweeps
+from store import controls, events, following_evaluations, jobs, sweeps
 from store.database import db_now
 from store.events import News
 from store.files import StoredFile
@@ -286,7 +286,7 @@ def complete(session: Session, held: Claim) -> list[str]:
     checkpoints = session.scalars(
         select(Checkpoint).where(Checkpoint.run_id == held.id).order_by(Checkpoint.epoch)
     ).all()
-    created = evaluations.create_for(session, run, checkpoints)
+    created = following_evaluations.queue(session, run, checkpoints)
     if run.pause_requested:
         controls.pause(session, Evaluation, Evaluation.run_id == run.id)
         return []

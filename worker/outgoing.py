@@ -66,10 +66,10 @@ class _Bounded(httpcore2.NetworkStream):
         self._stream = stream
         self._deadline = deadline
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002  # as above
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002  # the interface's
         return self._stream.read(max_bytes, _rest(self._deadline))
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002  # as above
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002  # the interface's
         self._stream.write(buffer, _rest(self._deadline))
 
     def close(self) -> None:
@@ -79,7 +79,7 @@ class _Bounded(httpcore2.NetworkStream):
         self,
         ssl_context: SSLContext,
         server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ARG002  # as above
+        timeout: float | None = None,  # noqa: ARG002  # the interface's
     ) -> httpcore2.NetworkStream:
         return _Bounded(self._stream.start_tls(ssl_context, server_hostname, _rest(self._deadline)), self._deadline)
 

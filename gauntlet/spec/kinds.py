@@ -5,7 +5,7 @@ Each union is told apart by one tag, `kind` or, for data sets, `name`. Defaults 
 """
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.config import JsonDict
@@ -79,82 +79,75 @@ Colours = Annotated[Literal["rgb", "grey"], Field(description="One channel or th
 TrainSamples = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 
-class Digits(Spec):
+class _OfOneShape(Spec):
+    """A data set whose images all have one shape, (channels, height, width)."""
+
+    shape: ClassVar[tuple[int, int, int]]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of every image."""
+        return self.shape
+
+
+class Digits(_OfOneShape):
     """The bundled 8×8 handwritten digits (UCI), each pixel doubled to 16×16; 1,437 for training, 360 for test."""
 
     model_config = tag_required("name")
     name: Literal["digits"] = "digits"
     train_samples: TrainSamples | None = None
 
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(channels, height, width) of every image."""
-        return 1, 16, 16
+    shape = 1, 16, 16
 
 
-class Cifar10(Spec):
+class Cifar10(_OfOneShape):
     """CIFAR-10 in torchvision's layout below the data root; fetched on first use where the network allows."""
 
     model_config = tag_required("name")
     name: Literal["cifar10"] = "cifar10"
     train_samples: TrainSamples | None = None
 
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(channels, height, width) of every image."""
-        return 3, 32, 32
+    shape = 3, 32, 32
 
 
-class Cifar100(Spec):
+class Cifar100(_OfOneShape):
     """CIFAR-100 and its 100 fine classes (Krizhevsky 2009), likewise."""
 
     model_config = tag_required("name")
     name: Literal["cifar100"] = "cifar100"
     train_samples: TrainSamples | None = None
 
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(channels, height, width) of every image."""
-        return 3, 32, 32
+    shape = 3, 32, 32
 
 
-class Svhn(Spec):
+class Svhn(_OfOneShape):
     """Street View house numbers, cropped digits in RGB (Netzer et al. 2011); 73,257 for training, 26,032 for test."""
 
     model_config = tag_required("name")
     name: Literal["svhn"] = "svhn"
     train_samples: TrainSamples | None = None
 
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(channels, height, width) of every image."""
-        return 3, 32, 32
+    shape = 3, 32, 32
 
 
-class Mnist(Spec):
+class Mnist(_OfOneShape):
     """Handwritten digits in grey (LeCun et al. 1998), 28×28; 60,000 for training, 10,000 for test."""
 
     model_config = tag_required("name")
     name: Literal["mnist"] = "mnist"
     train_samples: TrainSamples | None = None
 
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(channels, height, width) of every image."""
-        return 1, 28, 28
+    shape = 1, 28, 28
 
 
-class FashionMnist(Spec):
+class FashionMnist(_OfOneShape):
     """Articles of clothing in grey, in MNIST's format and numbers (Xiao et al. 2017)."""
 
     model_config = tag_required("name")
     name: Literal["fashion_mnist"] = "fashion_mnist"
     train_samples: TrainSamples | None = None
 
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(channels, height, width) of every image."""
-        return 1, 28, 28
+    shape = 1, 28, 28
 
 
 class ImageFolder(Spec):

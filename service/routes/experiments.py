@@ -94,7 +94,7 @@ def list_experiments(
     database: DatabaseDep,
     status: StatusFilter = [],  # noqa: B006  # the framework copies it
     owner: OwnerFilter = None,
-    label: LabelFilter = [],  # noqa: B006  # as above
+    label: LabelFilter = [],  # noqa: B006  # the framework copies it
     name: NameFilter = None,
     order: Annotated[Order, Query(description="- stands for the largest, or newest, first.")] = NEWEST_FIRST,
     limit: Limit = 20,

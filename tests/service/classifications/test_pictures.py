@@ -1,16 +1,8 @@
 """Uploaded pictures and the checkpoints that classify them."""
 
-import asyncio
 import json
-import os
-import shutil
-import signal
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-import httpx2
 import numpy as np
 import pytest
 import torch
@@ -18,71 +10,15 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from safetensors.torch import save
 
-from gauntlet.data.datasets import load_split, to_unit
+from gauntlet.data.datasets import to_unit
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import load_model
 from gauntlet.spec.architectures import Cnn
-from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.kinds import Digits
-from service.app import create_app
-from service.aside.processes import Aside
-from service.routes import classifications
 from service.settings import ServiceSettings
 from store.database import Database
-from tests.e2e.system import await_that
 from tests.evaluations import imported
 from tests.pictures import animated, bomb, encoded, rotated, sixteen_bit
-from tests.service.conftest import train_a_run
-
-
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path, broker_url: str) -> ServiceSettings:
-    """One service for all tests of this module, which only read."""
-    home = tmp_path_factory.mktemp("service")
-    shutil.copy(migrated_sqlite, home / "gauntlet.db")
-    return ServiceSettings(
-        home=home,
-        broker_url=broker_url,
-        allowed_hosts=("testserver",),
-        max_upload_bytes=200_000,
-        max_image_pixels=250_000,
-    )
-
-
-@pytest.fixture(scope="module")
-def run(settings: ServiceSettings, tiny_spec: ExperimentSpec) -> str:
-    """Its trained run."""
-    return train_a_run(settings, tiny_spec)
-
-
-@pytest.fixture(scope="module")
-def api(settings: ServiceSettings) -> Iterator[TestClient]:
-    """Its client."""
-    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def checkpoints(api: TestClient, run: str) -> list[str]:
-    """Its two checkpoints, newest first."""
-    return [item["id"] for item in api.get("/v1/checkpoints", params={"run": run}).json()["data"]]
-
-
-@pytest.fixture
-def digit() -> Image.Image:
-    """A held-out digit as a grey picture of the model's own size."""
-    test, _ = load_split(Digits(), "test", Path("unused"))
-    return Image.fromarray(test.images[5, 0].numpy())
-
-
-def post(api: TestClient, checkpoints: list[str], *contents: bytes, name: str = "picture.png") -> Any:
-    files = [("image", (name, content, "image/png")) for content in contents]
-    return api.post("/v1/classifications", files=files, data={"checkpoint": checkpoints})
-
-
-def probabilities(answer: Any) -> dict[str, float]:
-    assert answer.status_code == 200, answer.text
-    return {item["label"]: item["probability"] for item in answer.json()["data"][0]["probabilities"]}
+from tests.service.classifications.asking import post, probabilities
 
 
 def test_each_image_is_seen_by_each_checkpoint(
@@ -205,68 +141,6 @@ def test_an_answer_is_bounded(api: TestClient, settings: ServiceSettings, digit:
     assert post(api, [many], *[encoded(digit)] * 10).status_code == 409  # the row has no file
 
 
-def test_waiting_pictures_leave_threads_for_others(api: TestClient, checkpoints: list[str], digit: Image.Image) -> None:
-    """A few requests wait for the one before them, the next is told to come again, and other routes answer."""
-    gate = classifications.CLASSIFICATIONS
-
-    def send(_: int = 0) -> Any:
-        return post(api, checkpoints[:1], encoded(digit))
-
-    assert send().status_code == 200
-    decoder = api.app.state.decoder.process._process.pid
-    with ThreadPoolExecutor() as senders:
-        os.kill(decoder, signal.SIGSTOP)
-        try:
-            waiting = senders.map(send, range(gate._places._initial_value))
-            await_that(lambda: gate._places._value == 0)
-            refused = send()
-            assert (refused.status_code, refused.headers["Retry-After"]) == (429, "2")
-            assert refused.json()["type"] == "urn:gauntlet:problem:busy"
-            assert api.get("/healthz").status_code == 200
-        finally:
-            os.kill(decoder, signal.SIGCONT)
-        assert [answer.status_code for answer in waiting] == [200] * 4
-    assert send().status_code == 200
-
-
-def test_a_client_that_leaves_makes_room(api: TestClient, checkpoints: list[str], digit: Image.Image) -> None:
-    """The picture that it waited for is not decoded any further, and its turn is the next one's."""
-    assert post(api, checkpoints[:1], encoded(digit)).status_code == 200
-    decoder = api.app.state.decoder
-    process = decoder.process._process.pid
-    form = httpx2.Request(
-        "POST",
-        "http://testserver/v1/classifications",
-        files=[("image", ("picture.png", encoded(digit)))],
-        data={"checkpoint": checkpoints[:1]},
-    )
-
-    async def leave() -> None:
-        gone = asyncio.Event()
-        messages = [{"type": "http.request", "body": form.read(), "more_body": False}]
-
-        async def receive() -> dict[str, Any]:
-            if messages:
-                return messages.pop()
-            await gone.wait()
-            return {"type": "http.disconnect"}
-
-        async def send(_: Any) -> None:
-            pass
-
-        headers = [(name.lower(), value) for name, value in form.headers.raw]
-        scope = {"type": "http", "method": "POST", "path": form.url.path, "query_string": b"", "headers": headers}
-        asking = asyncio.ensure_future(api.app(scope | {"root_path": ""}, receive, send))
-        await asyncio.to_thread(await_that, lambda: decoder.process._process.stdout._waiter is not None)
-        gone.set()
-        await asking
-
-    os.kill(process, signal.SIGSTOP)
-    api.portal.call(leave)
-    assert not Path(f"/proc/{process}").exists()
-    assert post(api, checkpoints[:1], encoded(digit)).status_code == 200
-
-
 def test_a_picture_that_overflows_a_model_is_refused(api: TestClient, digit: Image.Image) -> None:
     """Finite on noise, and so imported, a model may still have no finite output on a bright picture: 422, no NaN."""
     model = build_model(Cnn(), (1, 16, 16), 10).eval()
@@ -283,37 +157,6 @@ def test_a_picture_that_overflows_a_model_is_refused(api: TestClient, digit: Ima
     answer = post(api, [sent.json()["id"]], encoded(digit), encoded(Image.new("L", (16, 16), 255)))
     assert (answer.status_code, answer.json()["type"]) == (422, "urn:gauntlet:problem:output-not-finite"), answer.text
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/image/1"]
-
-
-def test_a_batch_is_one_order_to_each_process(
-    api: TestClient, checkpoints: list[str], digit: Image.Image, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Sixty-four pictures are decoded together and classified in one pass, each as it is by itself."""
-    pictures = [encoded(digit.rotate(5 * number)) for number in range(64)]
-    alone = [probabilities(post(api, checkpoints[:1], pictures[number])) for number in (0, 9, 63)]
-    asked: list[int] = []
-    ask = Aside.ask
-
-    def counted(process: Aside, order: Any, **how: Any) -> Any:
-        asked.append(len(how["behind"]))
-        return ask(process, order, **how)
-
-    monkeypatch.setattr(Aside, "ask", counted)
-    answer = post(api, checkpoints[:1], *pictures)
-    assert answer.status_code == 200, answer.text
-    assert asked == [64, 1]
-    seen = [{each["label"]: each["probability"] for each in item["probabilities"]} for item in answer.json()["data"]]
-    assert len(seen) == 64
-    assert [seen[number] for number in (0, 9, 63)] == [pytest.approx(one, abs=1e-6) for one in alone]
-    assert post(api, checkpoints[:1], *pictures, pictures[0]).status_code == 422
-
-
-def test_one_bad_picture_among_many_is_named(api: TestClient, checkpoints: list[str], digit: Image.Image) -> None:
-    """Whether it is in no format or broken, the pointer leads to it."""
-    good = encoded(digit)
-    for bad, status in ((b"no picture", 415), (good[:-30], 422)):
-        answer = post(api, checkpoints[:1], *[good] * 20, bad, good)
-        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (status, "/image/20"), answer.text
 
 
 def test_an_unknown_checkpoint_is_not_found(api: TestClient, digit: Image.Image) -> None:

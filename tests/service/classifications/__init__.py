@@ -1,0 +1,1 @@
+"""Uploaded pictures and the checkpoints that classify them."""
