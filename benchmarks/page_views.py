@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.served import Served, served
 from benchmarks.showcase import furnish
@@ -87,6 +87,16 @@ def _views(api: Served) -> Iterator[tuple[str, str]]:
     yield "login", "login"
 
 
+def _choose_what_loses_an_image(page: Page) -> None:
+    """The first evaluation whose gallery is not empty."""
+    evaluations = page.locator("select[data-part=evaluation]")
+    for position in range(evaluations.locator("option").count()):
+        evaluations.select_option(index=position)
+        page.wait_for_timeout(_SETTLE_MS)
+        if page.locator(".gallery button").count():
+            return
+
+
 def _picture(browser: Browser, api: Served, paths: dict[str, str], into: Path) -> None:
     for width in _WIDTHS:
         context = browser.new_context(base_url=api.url, viewport={"width": width, "height": 900})
@@ -100,6 +110,7 @@ def _picture(browser: Browser, api: Served, paths: dict[str, str], into: Path) -
                 "document.querySelector('main h1') && !document.body.innerText.includes('Looking …')"
             )
             if name == "attack":
+                _choose_what_loses_an_image(page)
                 page.locator(".gallery button").first.click()
                 page.locator(".subject").first.wait_for()
                 page.get_by_role("slider").press("End")
