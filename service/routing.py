@@ -36,10 +36,14 @@ class Route(APIRoute):
     and reads a body before it can be refused.
     """
 
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        # Before the framework sees it: for a router that is included it looks at the function anew.
+        super().__init__(
+            path, endpoint if inspect.iscoroutinefunction(endpoint) else self._written(endpoint), **options
+        )
+        self._shown: TypeAdapter[Any] = TypeAdapter(self.response_model)
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        call = self.dependant.call
-        if call is not None and self.response_field is not None and not inspect.iscoroutinefunction(call):
-            self.dependant.call = self._written(call)
         answer = super().get_route_handler()
         declared = parameters.declared(self.dependant)
         asked_for = [needed.call for needed in self.dependant.dependencies]
@@ -74,23 +78,22 @@ class Route(APIRoute):
 
         return handle
 
-    def _written(self, call: Callable[..., Any]) -> Callable[..., Response]:
+    def _written(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """The route's function, which also writes its answer, in its thread.
 
         The framework would write it where every other request waits: a report of a thousand runs takes 50 ms.
         """
-        shown: TypeAdapter[Any] = TypeAdapter(self.response_model)
-        name, status = self.dependant.response_param_name, self.status_code
 
         @wraps(call)
-        def write(**values: Any) -> Response:
+        def write(**values: Any) -> Any:
             value = call(**values)
-            if isinstance(value, Response):
+            if self.response_field is None or isinstance(value, Response):
                 return value
-            answer = Response(shown.dump_json(value, by_alias=True), status or 200, media_type="application/json")
-            if name is not None:
+            content = self._shown.dump_json(value, by_alias=True)
+            answer = Response(content, self.status_code or 200, media_type="application/json")
+            if self.dependant.response_param_name is not None:
                 # What the function says of its answer, beside the answer.
-                said: Response = values[name]
+                said: Response = values[self.dependant.response_param_name]
                 answer.status_code = said.status_code or answer.status_code
                 answer.raw_headers.extend(said.raw_headers)
             return answer

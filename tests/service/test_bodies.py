@@ -91,7 +91,7 @@ def test_a_body_where_none_is_taken_is_refused(api: TestClient, path: str) -> No
 
 def test_others_are_answered_while_a_body_is_understood() -> None:
     """A document is decoded and checked off the loop, and the function is given what came of it."""
-    another_was_answered = threading.Event()
+    is_being_understood, another_was_answered = threading.Event(), threading.Event()
 
     class Slow(BaseModel):
         word: str
@@ -99,6 +99,7 @@ def test_others_are_answered_while_a_body_is_understood() -> None:
         @field_validator("word")
         @classmethod
         def _wait(cls, value: str) -> str:
+            is_being_understood.set()
             return value if another_was_answered.wait(timeout=20) else "nobody else was answered"
 
     app = FastAPI()
@@ -115,19 +116,21 @@ def test_others_are_answered_while_a_body_is_understood() -> None:
     app.include_router(router)
     with TestClient(app) as api, ThreadPoolExecutor() as senders:
         waiting = senders.submit(api.post, "/slow", json={"word": "understood"})
+        assert is_being_understood.wait(timeout=20)
         assert api.get("/quick").status_code == 200
         assert waiting.result().json() == "understood"
 
 
 def test_others_are_answered_while_an_answer_is_written() -> None:
     """A large one is written off the loop; with the status and the headers that its function asks for."""
-    another_was_answered = threading.Event()
+    is_being_written, another_was_answered = threading.Event(), threading.Event()
 
     class Slow(BaseModel):
         word: str
 
         @field_serializer("word")
         def _wait(self, value: str) -> str:
+            is_being_written.set()
             return value if another_was_answered.wait(timeout=20) else "nobody else was answered"
 
     app = FastAPI()
@@ -147,6 +150,7 @@ def test_others_are_answered_while_an_answer_is_written() -> None:
     app.include_router(router)
     with TestClient(app) as api, ThreadPoolExecutor() as senders:
         waiting = senders.submit(api.post, "/slow")
+        assert is_being_written.wait(timeout=20)
         assert api.get("/quick").status_code == 200
         made = waiting.result()
         assert (made.status_code, made.headers["location"], made.json()) == (202, "/slow/1", {"word": "written"})
