@@ -1,56 +1,92 @@
-"""What PLAN.md measures beyond what the experiments' specs ask for: evaluations of their own, asked for once."""
+"""What PLAN.md measures beyond what the experiments' specs ask for: evaluations of their own, each asked for once."""
 
-import time
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from client import GauntletClient
-from gauntlet.resources import TERMINAL, Checkpoint, Evaluation
+from gauntlet.resources import TERMINAL, Evaluation, Experiment, Run
 
 _EPS = "8/255"
+# A GPU takes as many at once in little more time than a hundred.
+_BATCH = 1_000
 _SAMPLED, _WHOLE_TEST_SET = 1_000, 10_000
 _WHOLE_TEST_SET_OF_SEED = 0
-_LOOK_EVERY_S = 5.0
 
 
-def measure(
-    client: GauntletClient, experiment: str, *, sampled: int = _SAMPLED, whole_test_set: int = _WHOLE_TEST_SET
-) -> list[Evaluation]:
-    """Ask for what is not there yet of a finished experiment, and wait until all of it has ended.
+class Measurements:
+    """The evaluations that the plan wants of one experiment.
 
     APGD-T on `sampled` images at every kept checkpoint; AutoAttack on the `whole_test_set` at the selected ones of
     seed 0; for every seed, each objective's best checkpoint attacked with the examples made on the others.
     """
-    waiting = [evaluation.id for evaluation in _asked_for(client, experiment, sampled, whole_test_set)]
-    ended = []
-    for identifier in waiting:
-        while (evaluation := client.evaluation(identifier)).status not in TERMINAL:
-            time.sleep(_LOOK_EVERY_S)
-        ended.append(evaluation)
-    return ended
 
+    def __init__(
+        self,
+        client: GauntletClient,
+        experiment: str,
+        *,
+        sampled: int = _SAMPLED,
+        whole_test_set: int = _WHOLE_TEST_SET,
+    ) -> None:
+        self._client, self._experiment = client, experiment
+        self._sampled, self._whole_test_set = sampled, whole_test_set
+        self._asked: dict[str, list[str]] = {}
+        self._seen: dict[str, Evaluation] = {}
 
-def _asked_for(client: GauntletClient, experiment: str, sampled: int, whole_test_set: int) -> Iterator[Evaluation]:
-    selected = list(client.evaluations(experiment=experiment))
-    best_of_seed: dict[int, list[str]] = {}
-    for run in client.runs(experiment):
-        chosen = {one.checkpoint: one.selection for one in selected if one.run == run.id}
-        for checkpoint in client.checkpoints(run.id):
-            yield _evaluate(client, checkpoint, "apgd-t", sampled)
-            if checkpoint.id in chosen and run.seed == _WHOLE_TEST_SET_OF_SEED:
-                yield _evaluate(client, checkpoint, "autoattack", whole_test_set)
-            if "best_fgsm" in chosen.get(checkpoint.id, ()):
-                best_of_seed.setdefault(run.seed, []).append(checkpoint.id)
-    for seed, best in best_of_seed.items():
-        if len(best) > 1:
-            request = {"checkpoints": sorted(best), "eps": _EPS, "loss": "margin", "samples": sampled}
-            yield from client.transfer(request, idempotency_key=f"claim-transfer-{experiment}-{seed}")
+    def ask(self) -> Experiment:
+        """Ask for what is possible by now, while the experiment's runs go on too.
 
+        What an earlier process asked for is found again by its key. Returned is the experiment as it was before: if it
+        had ended then, all has been asked for.
+        """
+        experiment = self._client.experiment(self._experiment)
+        runs = list(self._client.runs(self._experiment))
+        selected = list(self._client.evaluations(experiment=self._experiment))
+        best_of_seed: dict[int, list[str]] = {}
+        for run in runs:
+            chosen = {one.checkpoint: one for one in selected if one.run == run.id}
+            for checkpoint in self._client.checkpoints(run.id):
+                self._attack(checkpoint.id, "apgd-t", self._sampled)
+                self._attack_whole_test_set(run, chosen.get(checkpoint.id))
+            best_of_seed.setdefault(run.seed, []).extend(
+                checkpoint for checkpoint, one in chosen.items() if "best_fgsm" in one.selection
+            )
+        for seed, best in best_of_seed.items():
+            if len(best) > 1 and len(best) == len([run for run in runs if run.seed == seed]):
+                self._transfer(seed, best)
+        return experiment
 
-def _evaluate(client: GauntletClient, checkpoint: Checkpoint, attack: str, samples: int) -> Evaluation:
-    request: dict[str, Any] = {
-        "checkpoint": checkpoint.id,
-        "attacks": [{"kind": attack, "eps": _EPS}],
-        "samples": samples,
-    }
-    return client.evaluate(request, idempotency_key=f"claim-{attack}-{samples}-{checkpoint.id}")
+    def look(self) -> list[Evaluation]:
+        """All that were asked for, as they are now."""
+        for identifier in (identifier for asked in self._asked.values() for identifier in asked):
+            if identifier not in self._seen or self._seen[identifier].status not in TERMINAL:
+                self._seen[identifier] = self._client.evaluation(identifier)
+        return list(self._seen.values())
+
+    def _attack_whole_test_set(self, run: Run, sampled: Evaluation | None) -> None:
+        # After the one on fewer images, whose results it takes over.
+        if run.seed == _WHOLE_TEST_SET_OF_SEED and sampled is not None and sampled.status in TERMINAL:
+            self._attack(sampled.checkpoint, "autoattack", self._whole_test_set)
+
+    def _attack(self, checkpoint: str, attack: str, samples: int) -> None:
+        request = {
+            "checkpoint": checkpoint,
+            "attacks": [{"kind": attack, "eps": _EPS}],
+            "samples": samples,
+            "batch_size": min(_BATCH, samples),
+        }
+        key = f"claim-{attack}-{samples}-{checkpoint}"
+        if key not in self._asked:
+            self._asked[key] = [self._client.evaluate(request, idempotency_key=key).id]
+
+    def _transfer(self, seed: int, checkpoints: Sequence[str]) -> None:
+        request: Mapping[str, Any] = {
+            "checkpoints": sorted(checkpoints),
+            "eps": _EPS,
+            "loss": "margin",
+            "samples": self._sampled,
+            "batch_size": min(_BATCH, self._sampled),
+        }
+        key = f"claim-transfer-{self._experiment}-{seed}"
+        if key not in self._asked:
+            self._asked[key] = [one.id for one in self._client.transfer(request, idempotency_key=key)]

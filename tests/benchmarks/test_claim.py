@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from benchmarks.claim.judge import Verdict, judge
-from benchmarks.claim.measurements import measure
+from benchmarks.claim.measurements import Measurements
 from benchmarks.claim.tables import markdown
 from benchmarks.record import EVALUATION_COLUMNS, write_record
+from gauntlet.resources import TERMINAL
 from gauntlet.spec.experiment import ExperimentSpec
 from tests.e2e.system import System, await_that
 
@@ -175,19 +176,30 @@ def test_the_specs_are_those_of_the_plan() -> None:
 def test_every_checkpoint_is_measured_once(
     tmp_path: Path, sqlite_url: str, broker_url: str, tiny_document: dict[str, Any]
 ) -> None:
-    """APGD-T at every kept checkpoint, AutoAttack on more images at the selected ones, transfer between the best."""
+    """APGD-T at every kept checkpoint, AutoAttack on more images at the selected ones, transfer between the best.
+
+    It is asked for while the runs go on, and by a second process that begins when the first is done.
+    """
     objectives = [{"kind": "cross_entropy"}, {"kind": "policy_gradient"}]
     with System(tmp_path, sqlite_url, broker_url) as system:
         system.start("worker")
         experiment = system.client.submit(tiny_document | {"objectives": objectives}).id
-        await_that(lambda: system.client.experiment(experiment).status == "succeeded")
-        first, again = (measure(system.client, experiment, sampled=2, whole_test_set=3) for _ in range(2))
+        measurements = Measurements(system.client, experiment, sampled=2, whole_test_set=3)
+        again = Measurements(system.client, experiment, sampled=2, whole_test_set=3)
+        assert measurements.ask().status != "succeeded"
+        await_that(lambda: _all_ended(measurements))
+        assert _all_ended(again)
         write_record(system.client, experiment, tmp_path / "record", {})
-    assert {one.status for one in first} == {"succeeded"}
-    assert [one.id for one in again] == [one.id for one in first]
+    assert {one.status for one in measurements.look()} == {"succeeded"}
+    assert {one.id for one in again.look()} == {one.id for one in measurements.look()}
     rows = list(csv.DictReader((tmp_path / "record/evaluations.csv").read_text().splitlines()))
     asked = [(row["run"].partition("-")[0], row["epoch"], row["attack"].partition("@")[0], row["n"]) for row in rows]
     for kind in ("cross_entropy", "policy_gradient"):
         assert {(kind, epoch, "apgd-t", "2") for epoch in ("2", "4")} <= set(asked)
         assert len([one for one in asked if one[0] == kind and one[2:] == ("autoattack", "3")]) == 1
         assert len([one for one in asked if one[0] == kind and one[2].startswith("transfer")]) == 2
+
+
+def _all_ended(measurements: Measurements) -> bool:
+    experiment = measurements.ask()
+    return all(one.status in TERMINAL for one in (experiment, *measurements.look()))
