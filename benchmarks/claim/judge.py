@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from benchmarks.claim.records import Attacked, Epoch, RunRecord, read_runs
+from benchmarks.claim.records import Attacked, Epoch, RunRecord, read_epochs, read_runs
 from gauntlet.report.published import PAPER
 from gauntlet.results.intervals import holm, paired_p, student_interval
 
@@ -23,6 +23,10 @@ _SAMPLED, _WHOLE_TEST_SET = 1_000, 10_000
 _SMALL_GAP = 0.02
 _EPOCHS = 220
 _BASELINE, _REWARD = "cross_entropy", "policy_gradient"
+# The paper's best checkpoint of cross-entropy.
+_LOOP_EPOCH = 60
+# The one seed that an earlier record has whole.
+_BATCH_32 = Path(__file__).parents[1] / "reproduction/results/gpu/histories/cross_entropy-seed-0.csv"
 _BEST = "at each one's best checkpoint by FGSM, AutoAttack"
 _LAST = "at the last epoch, AutoAttack"
 _EQUAL_NATURAL = "at equal natural accuracy, APGD-T"
@@ -74,6 +78,20 @@ class TableRow:
 
 
 @dataclass(frozen=True)
+class Loop:
+    """Cross-entropy in batches of `batch` after epoch 60, fractions of all test images, the mean over seeds.
+
+    `distance` is how far it is from the paper's natural and FGSM accuracy there, both together.
+    """
+
+    batch: int
+    seeds: tuple[int, ...]
+    natural: float
+    fgsm: float
+    distance: float
+
+
+@dataclass(frozen=True)
 class Verdict:
     """All that the plan asks for, as far as it is measured; `missing` names the rest."""
 
@@ -82,6 +100,7 @@ class Verdict:
     held_out: Comparison | None
     statements: tuple[Statement, ...]
     table: tuple[TableRow, ...]
+    loops: tuple[Loop, ...]
     missing: tuple[str, ...]
 
 
@@ -101,8 +120,8 @@ class _Robust:
     suspect: bool = False
 
 
-def judge(results: Path) -> Verdict:
-    """Judge the records `main`, `early` and `held-out` below `results`."""
+def judge(results: Path, batch_32: Path = _BATCH_32) -> Verdict:
+    """Judge the records below `results`; `batch_32` is the history of cross-entropy in batches of 32."""
     early = {run.seed: run for run in read_runs(results / "early")}
     main, held_out = (_pairs(read_runs(results / name), early) for name in ("main", "held-out"))
     ways: dict[str, Callable[[_Pair], _Robust | None]] = {
@@ -121,6 +140,7 @@ def judge(results: Path) -> Verdict:
         held_out=outside,
         statements=tuple(_statements(main)),
         table=tuple(_table(main)),
+        loops=tuple(_loops(results, batch_32)),
         missing=tuple(missing if outside else [*missing, "checkpoints chosen on held-out images"]),
     )
 
@@ -256,3 +276,23 @@ def _row(name: str, published: float | None, n: int, by_seed: dict[int, float]) 
     if published is not None and by_seed:
         mean = statistics.fmean(by_seed.values())
         yield TableRow(name, published, n, by_seed, mean, passed=round(abs(mean - published), 9) <= TOLERANCE)
+
+
+def _loops(results: Path, batch_32: Path) -> Iterator[Loop]:
+    """Nearest to the paper first."""
+    published = PAPER[_BASELINE, "best_fgsm"]
+    histories = {
+        batch: {run.seed: run.history for run in read_runs(results / name) if run.kind == _BASELINE}
+        for batch, name in {64: "batch-64", 128: "main", 256: "batch-256"}.items()
+    }
+    if batch_32.exists():
+        histories[32] = {0: tuple(read_epochs(batch_32))}
+    found = []
+    for batch, by_seed in histories.items():
+        reached = {seed: epoch for seed, history in by_seed.items() for epoch in history if epoch.epoch == _LOOP_EPOCH}
+        if reached and published.fgsm is not None:
+            natural = statistics.fmean(epoch.natural for epoch in reached.values())
+            fgsm = statistics.fmean(epoch.fgsm for epoch in reached.values())
+            distance = abs(natural - published.natural) + abs(fgsm - published.fgsm)
+            found.append(Loop(batch, tuple(sorted(reached)), natural, fgsm, distance))
+    yield from sorted(found, key=lambda loop: loop.distance)

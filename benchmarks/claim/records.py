@@ -60,7 +60,7 @@ def read_runs(record: Path) -> list[RunRecord]:
     rows = list(csv.DictReader((record / "evaluations.csv").read_text(encoding="utf-8").splitlines()))
     runs = []
     for name, run in about["runs"].items():
-        history = tuple(_epochs(record / "histories" / f"{name}.csv"))
+        history = tuple(read_epochs(record / "histories" / f"{name}.csv"))
         attacked = tuple(
             Attacked(
                 epoch=int(row["epoch"]),
@@ -78,7 +78,8 @@ def read_runs(record: Path) -> list[RunRecord]:
     return runs
 
 
-def _epochs(file: Path) -> Iterator[Epoch]:
+def read_epochs(file: Path) -> Iterator[Epoch]:
+    """The epochs of a run's history, in order."""
     for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines()):
         yield Epoch(
             epoch=int(row["epoch"]),

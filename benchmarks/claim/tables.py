@@ -31,6 +31,13 @@ def _lines(verdict: Verdict) -> Iterator[str]:
             figures = _by_seed(row.by_seed, lambda figure: f"{100 * figure:.1f}")
             ends = f"{row.n:,} | {'pass' if row.passed else 'fail'} |"
             yield f"| {row.name} | {100 * row.published:.2f} | {100 * row.mean:.1f} | {figures} | {ends}"
+    if verdict.loops:
+        yield from ("", "## The batch of the paper's loop: cross-entropy after epoch 60, nearest first", "")
+        yield "| batch | seeds | natural | FGSM | points from the paper's 50.96 and 32.86, together |"
+        yield "| ---: | ---: | ---: | ---: | ---: |"
+        for loop in verdict.loops:
+            accuracies = f"{100 * loop.natural:.1f} | {100 * loop.fgsm:.1f} | {100 * loop.distance:.1f}"
+            yield f"| {loop.batch} | {len(loop.seeds)} | {accuracies} |"
     if verdict.missing:
         yield from ("", "Not measured yet:", *(f"- {name}" for name in verdict.missing))
 

@@ -148,6 +148,20 @@ def test_a_number_of_table_1_passes_within_three_points(tmp_path: Path) -> None:
     assert "| cross entropy, best fgsm, natural | 50.96 | 55.0 |" in markdown(_written(tmp_path / "again"))
 
 
+def test_the_loop_nearest_to_the_paper_comes_first(tmp_path: Path) -> None:
+    """Of the batches whose cross-entropy has had 60 epochs, by both distances together."""
+    histories = {"main": (0.60, 0.36), "batch-64": (0.55, 0.33), "batch-256": (0.50, 0.32), "batch-32": (0.58, 0.35)}
+    for name, (natural, fgsm) in histories.items():
+        _record(tmp_path / name, {"cross_entropy-0": (_epochs(0.6, natural, fgsm, until=60), [])})
+    _record(tmp_path / "short", {"cross_entropy-0": (_epochs(0.6, 0.5, 0.3, until=59), [])})
+    history = "histories/cross_entropy-0.csv"
+    loops = judge(tmp_path, tmp_path / "batch-32" / history).loops
+    assert [loop.batch for loop in loops] == [256, 64, 32, 128]
+    # |50 − 50.96| + |32 − 32.86| points.
+    assert loops[0].distance == pytest.approx(0.0182)
+    assert [loop.batch for loop in judge(tmp_path, tmp_path / "short" / history).loops] == [256, 64, 128]
+
+
 def test_nothing_is_decided_before_it_is_measured(tmp_path: Path) -> None:
     """Without records, and with histories alone, the verdict says what is missing."""
     assert judge(tmp_path).answer == "not decided yet"
