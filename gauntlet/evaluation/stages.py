@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 
 import torch
 from torch import Tensor, nn
 
 from gauntlet import seeding
-from gauntlet.attacks import autoattack, gradient
+from gauntlet.attacks import autoattack, gradient, probability_margin, targeted
 from gauntlet.attacks.autoattack import Authored, AuthoredAttack
 from gauntlet.attacks.slices import sliced
 from gauntlet.spec.attacks import (
@@ -18,8 +19,11 @@ from gauntlet.spec.attacks import (
     AutoAttack,
     FabT,
     FgsmAttack,
+    MinimumMargin,
+    MultiTargeted,
     Noise,
     PgdAttack,
+    ProbabilityMargin,
     Square,
     Transfer,
     attack_label,
@@ -28,8 +32,12 @@ from gauntlet.spec.attacks import (
 # From images float32 in [0, 1], [n, c, h, w], and labels int64 [n] to attacked images.
 Perturb = Callable[[Tensor, Tensor], Tensor]
 
+_Own = FgsmAttack | PgdAttack | Transfer | Noise | MinimumMargin | MultiTargeted | ProbabilityMargin
+
 # In model passes per image, a backward pass as two.
 _STEP_COST = 3
+# Of the probability margin attack.
+_PASSES = 2
 
 
 @dataclass(frozen=True)
@@ -76,17 +84,22 @@ def nominal_cost(attack: AnyAttack) -> int:
     """Model passes per image, at most; for progress and estimates."""
     match attack:
         case FgsmAttack():
-            return _STEP_COST + 1
+            cost = _STEP_COST + 1
         case PgdAttack(steps=steps, restarts=restarts):
-            return restarts * (_STEP_COST * steps + 1) + 1
+            cost = restarts * (_STEP_COST * steps + 1) + 1
         case Transfer(steps=steps):
-            return _STEP_COST * steps + 2
+            cost = _STEP_COST * steps + 2
         case Noise(draws=draws):
-            return draws + 1
+            cost = draws + 1
+        case MinimumMargin(targets=targets, steps=steps) | MultiTargeted(targets=targets, steps=steps):
+            cost = targets * (_STEP_COST * steps + 1) + 2
+        case ProbabilityMargin(steps=steps):
+            cost = _PASSES * (_STEP_COST * steps + 1) + 1
         case AutoAttack() | ApgdCe() | ApgdT() | FabT() | Square():
-            return sum(autoattack.parts(attack).values())
+            cost = sum(autoattack.parts(attack).values())
         case _:
             assert_never(attack)
+    return cost
 
 
 def _authored(attack: Authored, victim: Victim) -> AuthoredAttack:
@@ -97,30 +110,39 @@ def _part(ensemble: AuthoredAttack, part: str, seed: int) -> Perturb:
     return lambda images, labels: ensemble.perturb(part, images, labels, seed)
 
 
-def _perturb(attack: FgsmAttack | PgdAttack | Noise | Transfer | Authored, victim: Victim, seed: int) -> Perturb:
+def _perturb(attack: AnyAttack, victim: Victim, seed: int) -> Perturb:
+    if isinstance(attack, AutoAttack | ApgdCe | ApgdT | FabT | Square):
+        (part,) = autoattack.parts(attack)
+        return _part(_authored(attack, victim), part, seed)
+    return _own(attack, victim, seed)
+
+
+def _own(attack: _Own, victim: Victim, seed: int) -> Perturb:
     model, eps, norm = sliced(victim.model, victim.device), attack.eps, attack.norm
 
-    def random() -> torch.Generator:
-        return seeding.generator(victim.device, seed, attack.kind)
+    def drawing(perturb: Callable[..., Tensor], on: nn.Module = model, **options: object) -> Perturb:
+        def from_the_same_numbers(images: Tensor, labels: Tensor) -> Tensor:
+            generator = seeding.generator(victim.device, seed, attack.kind)
+            return perturb(on, images, labels, eps, norm=norm, generator=generator, **options)
+
+        return from_the_same_numbers
 
     match attack:
         case FgsmAttack():
-            return lambda images, labels: gradient.fgsm(model, images, labels, eps, norm=norm)
+            perturb: Perturb = partial(gradient.fgsm, model, eps=eps, norm=norm)
         case PgdAttack(steps=steps, restarts=restarts, loss=loss):
-            return lambda images, labels: gradient.pgd(
-                model, images, labels, eps, norm=norm, steps=steps, restarts=restarts, loss=loss, generator=random()
-            )
+            perturb = drawing(gradient.pgd, steps=steps, restarts=restarts, loss=loss)
         case Transfer(source=source, steps=steps, loss=loss):
             other = sliced(victim.sources[source], victim.device)
-            return lambda images, labels: gradient.pgd(
-                other, images, labels, eps, norm=norm, steps=steps, restarts=1, loss=loss, generator=random()
-            )
+            perturb = drawing(gradient.pgd, other, steps=steps, restarts=1, loss=loss)
         case Noise(draws=draws):
-            return lambda images, labels: gradient.noise(
-                model, images, labels, eps, norm=norm, draws=draws, generator=random()
-            )
-        case AutoAttack() | ApgdCe() | ApgdT() | FabT() | Square():
-            (part,) = autoattack.parts(attack)
-            return _part(_authored(attack, victim), part, seed)
+            perturb = drawing(gradient.noise, draws=draws)
+        case MinimumMargin(targets=targets, steps=steps):
+            perturb = drawing(targeted.minimum_margin, targets=targets, steps=steps)
+        case MultiTargeted(targets=targets, steps=steps):
+            perturb = drawing(targeted.multitargeted, targets=targets, steps=steps)
+        case ProbabilityMargin(steps=steps):
+            perturb = drawing(probability_margin.pma, steps=steps)
         case _:
             assert_never(attack)
+    return perturb

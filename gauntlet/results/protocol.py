@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, computed_field
 
-from gauntlet.spec.attacks import AnyAttack, AttackSpec, FgsmAttack, Noise, PgdAttack, Transfer
+from gauntlet.spec.attacks import AnyAttack, ApgdCe, ApgdT, AttackSpec, AutoAttack, FabT, Square
 
 # Raised whenever a change of our own code changes what one of these attacks finds.
 _OURS = "gauntlet 2"
@@ -51,7 +51,7 @@ class Protocol(BaseModel):
 def implementation(attack: AnyAttack | None) -> str:
     """Whose code measures it, and which version of it."""
     match attack:
-        case None | FgsmAttack() | PgdAttack() | Noise() | Transfer():
-            return _OURS
-        case _:
+        case AutoAttack() | ApgdCe() | ApgdT() | FabT() | Square():
             return _AUTOATTACK
+        case _:
+            return _OURS

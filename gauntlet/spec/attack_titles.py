@@ -17,6 +17,9 @@ _KINDS: dict[str, str] = {
     "autoattack": "AutoAttack",
     "noise": "random noise",
     "transfer": "transfer",
+    "mm": "MM",
+    "pma": "PMA",
+    "multitargeted": "MultiTargeted",
 }
 
 

@@ -112,11 +112,77 @@ class Transfer(Attack):
     loss: GradientLoss = "cross_entropy"
 
 
+class MinimumMargin(Attack):
+    """MM, the minimum-margin attack (Gao et al. 2022): auto-PGD on logit differences to the likeliest wrong classes.
+
+    One class after the other, each from a random start; an image that is broken is not attacked again. MM3, MM5 and MM9
+    are its authors' numbers of targets.
+    """
+
+    model_config = tag_required("kind")
+    kind: Literal["mm"] = "mm"
+    targets: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=9, description="How many wrong classes, the likeliest first; all where there are fewer."
+    )
+    steps: Annotated[int, Field(ge=1, le=1_000)] = Field(default=20, description="For each of them.")
+
+
+class ProbabilityMargin(Attack):
+    """PMA, ascent of the probability margin (Xie et al. 2024): the likeliest wrong class' less the right one's.
+
+    Two passes, each of one term of it and then of both, along directions that are exact where a softmax underflows. It
+    is defined for Linf alone.
+    """
+
+    model_config = tag_required("kind")
+    kind: Literal["pma"] = "pma"
+    norm: Literal["Linf"] = "Linf"
+    steps: Annotated[int, Field(ge=2, le=10_000)] = Field(default=100, description="In each of the two passes.")
+
+
+class MultiTargeted(Attack):
+    """PGD on logit differences towards each wrong class in turn, the likeliest first (Gowal et al. 2019).
+
+    Step 2.5 · eps / steps, from a random start for each class; an image that is broken is not attacked again.
+    """
+
+    model_config = tag_required("kind")
+    kind: Literal["multitargeted"] = "multitargeted"
+    targets: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=9, description="How many wrong classes, the likeliest first; all where there are fewer."
+    )
+    steps: Annotated[int, Field(ge=1, le=10_000)] = Field(default=20, description="For each of them.")
+
+
 AnyAttack = (
-    FgsmAttack | PgdAttack | ApgdCe | ApgdT | FabT | Square | AutoAttack | Noise | Transfer
+    FgsmAttack
+    | PgdAttack
+    | ApgdCe
+    | ApgdT
+    | FabT
+    | Square
+    | AutoAttack
+    | Noise
+    | Transfer
+    | MinimumMargin
+    | ProbabilityMargin
+    | MultiTargeted
 )  # what AttackSpec is told apart into
 AttackSpec = Annotated[AnyAttack, Field(discriminator="kind")]
-AttackKind = Literal["fgsm", "pgd", "apgd-ce", "apgd-t", "fab-t", "square", "autoattack", "noise", "transfer"]
+AttackKind = Literal[
+    "fgsm",
+    "pgd",
+    "apgd-ce",
+    "apgd-t",
+    "fab-t",
+    "square",
+    "autoattack",
+    "noise",
+    "transfer",
+    "mm",
+    "pma",
+    "multitargeted",
+]
 
 
 def attack_label(attack: AnyAttack) -> str:
@@ -136,6 +202,8 @@ def fewest_classes(attack: AnyAttack) -> int:
     """The least number of classes that an attack's definition covers."""
     match attack:
         case FgsmAttack() | PgdAttack() | ApgdCe() | Square() | FabT() | Noise() | Transfer():
+            return 2
+        case MinimumMargin() | ProbabilityMargin() | MultiTargeted():
             return 2
         case ApgdT():
             return 4  # the targeted DLR loss compares the first, third and fourth largest logits

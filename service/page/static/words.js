@@ -5,7 +5,7 @@ export const points = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value * 1
 export const range = ([low, high]) => `${percent(low)} – ${percent(high)}`;
 
 const NAMES = {
-  cross_entropy: "cross-entropy", ppo: "PPO", a2c: "A2C", dqn: "DQN", fgsm: "FGSM", pgd: "PGD", autoattack: "AutoAttack", highest_fgsm: "highest FGSM",
+  cross_entropy: "cross-entropy", ppo: "PPO", a2c: "A2C", dqn: "DQN", fgsm: "FGSM", pgd: "PGD", autoattack: "AutoAttack", mm: "MM", pma: "PMA", multitargeted: "MultiTargeted", highest_fgsm: "highest FGSM",
   "apgd-ce": "APGD-CE", "apgd-t": "APGD-T", "fab-t": "FAB-T", square: "Square", cnn: "the paper's CNN", resnet18: "ResNet-18",
 };
 // A word of the API as people write it; what follows it, such as a label's departures, stays.

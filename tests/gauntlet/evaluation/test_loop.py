@@ -238,7 +238,8 @@ def test_what_is_known_of_the_first_images_is_not_computed_again(
 
 @pytest.mark.parametrize("norm", ["Linf", "L2"])
 @pytest.mark.parametrize(
-    "kind", ["fgsm", "pgd", "apgd-ce", "apgd-t", "fab-t", "square", "noise", "autoattack", "transfer"]
+    "kind",
+    ["fgsm", "pgd", "apgd-ce", "apgd-t", "fab-t", "square", "noise", "autoattack", "transfer", "mm", "multitargeted"],
 )
 def test_every_attack_finds_its_images(
     model: nn.Module, digits: Dataset, trained: TrainingState, kind: str, norm: str
@@ -246,9 +247,14 @@ def test_every_attack_finds_its_images(
     """Each attack in each norm yields its stages over the same images, and breaks some but for noise."""
     budget = "96/255" if norm == "Linf" else 3
     attack: dict[str, Any] = {"kind": kind, "norm": norm, "eps": budget}
-    attack |= {"pgd": {"steps": 5}, "square": {"queries": 100}, "transfer": {"source": "ckpt_1", "steps": 5}}.get(
-        kind, {}
-    )
+    few = {"steps": 5, "targets": 2}
+    attack |= {
+        "pgd": {"steps": 5},
+        "mm": few,
+        "multitargeted": few,
+        "square": {"queries": 100},
+        "transfer": {"source": "ckpt_1", "steps": 5},
+    }.get(kind, {})
     wanted = spec(attack, samples=10)
     sources = {"ckpt_1": network_with(trained)}
     batches = list(evaluate(model, digits.test, wanted, 10, device=CPU, sources=sources))
@@ -260,6 +266,17 @@ def test_every_attack_finds_its_images(
         broken = sum(flags(batches, "natural").values()) - sum(flags(batches, label).values())
         assert kind in {"noise", "fab-t", "square"} or broken > 0
         assert batches[-1].completed == batches[-1].total
+
+
+@pytest.mark.parametrize("kind", ["mm", "pma", "multitargeted"])
+def test_an_image_s_batch_says_nothing_of_its_outcome(model: nn.Module, digits: Dataset, kind: str) -> None:
+    """In batches of another size, and among fewer images, each of them has the same outcome."""
+    attack = {"kind": kind, "eps": "48/255", "steps": 6}
+    many, few = (spec(attack, samples=samples, batch_size=size) for samples, size in ((15, 15), (9, 2)))
+    label = attack_label(many.attacks[0])
+    of_many, of_few = (flags(run(model, digits.test, wanted), label) for wanted in (many, few))
+    assert of_few == {image: flag for image, flag in of_many.items() if image < 9}
+    assert 0 < sum(of_many.values()) < 15
 
 
 @pytest.mark.parametrize(

@@ -80,3 +80,10 @@ def test_a_faulty_sweep_is_told_once(budgets: int) -> None:
     with pytest.raises(ValidationError) as refused:
         EvaluationSpec.model_validate({"attacks": [sweep]})
     assert refused.value.error_count() <= len(junk)
+
+
+def test_pma_is_defined_for_linf_alone() -> None:
+    """Another norm is refused at its field."""
+    with pytest.raises(ValidationError) as refused:
+        EvaluationSpec.model_validate({"attacks": [{"kind": "pma", "eps": "0.5", "norm": "L2"}]})
+    assert [error["loc"] for error in refused.value.errors()] == [("attacks", 0, "pma", "norm")]

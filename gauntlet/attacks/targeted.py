@@ -1,0 +1,89 @@
+"""Attacks that try the likeliest wrong classes in turn, each on the images that still stand."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from gauntlet.attacks import auto_step
+from gauntlet.attacks.gradient import direction, project
+from gauntlet.attacks.standing import Attacked, Standing, common_start, gradient_of, logits_of
+from gauntlet.models.precision import Model
+from gauntlet.spec.attacks import Norm
+
+# As in `gauntlet.attacks.gradient.pgd`.
+_REACH = 2.5
+
+
+def difference(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    """The target's logit minus the right one's, [n]: positive where the target has the better of it."""
+    right, wanted = (logits.gather(1, classes[:, None]).squeeze(1) for classes in (labels, targets))
+    return wanted - right
+
+
+def minimum_margin(
+    model: Model,
+    images: Tensor,
+    labels: Tensor,
+    eps: Fraction,
+    *,
+    norm: Norm,
+    targets: int,
+    steps: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """MM (Gao et al. 2022, arXiv 2206.07314): Auto-PGD on z_t − z_y for each wrong class t, likeliest first.
+
+    The margins are of logits, neither rescaled nor put through a softmax, and the classes are ranked once, by the
+    logits of the images themselves (§3.3). At most so many are tried, each from a random point of its own.
+    """
+    standing = Standing(images)
+    for batch in _in_turn(model, images, labels, targets, standing):
+        start = common_start(batch.clean, eps, norm, generator)
+        auto_step.ascend(model, batch, start, eps, norm=norm, steps=steps, objective=difference, standing=standing)
+    return standing.found
+
+
+def multitargeted(
+    model: Model,
+    images: Tensor,
+    labels: Tensor,
+    eps: Fraction,
+    *,
+    norm: Norm,
+    targets: int,
+    steps: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """MultiTargeted (Gowal et al. 2019, arXiv 1910.09338): PGD on z_t − z_y for each wrong class t, likeliest first.
+
+    Here with the steps of this library's PGD, 2.5 · eps / steps each, from a random point of its own for each class,
+    and for at most so many classes.
+    """
+    standing = Standing(images)
+    for towards in _in_turn(model, images, labels, targets, standing):
+        batch, at = towards, common_start(towards.clean, eps, norm, generator)
+        for _ in range(steps):
+            logits, _, gradient = gradient_of(model, at, batch, difference)
+            wrong = logits.argmax(dim=1) != batch.labels
+            standing.note(at, wrong)
+            if bool(wrong.all()):
+                break
+            batch, at, gradient = batch.take(~wrong), at[~wrong], gradient[~wrong]
+            moved = at + _REACH * float(eps) / steps * direction(gradient, norm)
+            at = (batch.clean + project(moved - batch.clean, eps, norm)).clamp_(0, 1)
+        else:
+            standing.note(at, logits_of(model, at).argmax(dim=1) != batch.labels)
+    return standing.found
+
+
+def _in_turn(model: Model, images: Tensor, labels: Tensor, targets: int, standing: Standing) -> Iterator[Attacked]:
+    """For each of the targets the images that still stand; all at first, be they right or not."""
+    clean = images.detach()
+    logits = logits_of(model, clean)
+    likeliest = logits.scatter(1, labels[:, None], -torch.inf).argsort(dim=1, descending=True, stable=True)
+    for rank in range(min(targets, logits.shape[1] - 1)):
+        if not len(standing.left):
+            return
+        yield Attacked(clean, labels, likeliest[:, rank]).take(standing.left)
