@@ -55,16 +55,17 @@ def _run(options: argparse.Namespace, console: Console) -> None:
         experiments = {name: submitted(client, options.specs / f"{name}.yaml").id for name in options.only}
         under_way = {name: Measurements(client, identifier) for name, identifier in experiments.items()}
         about = {"commit": options.commit or code_commit()}
-        recorded_at = time.monotonic()
+        started = recorded_at = time.monotonic()
         while under_way:
             ended = {name for name, measurements in under_way.items() if _has_ended(name, measurements, console)}
-            due = options.now or time.monotonic() - recorded_at > _RECORD_EVERY_S
+            over = options.within is not None and time.monotonic() - started >= options.within
+            due = over or time.monotonic() - recorded_at > _RECORD_EVERY_S
             for name in under_way if due else ended:
                 write_record(client, experiments[name], options.out / name, about, options.leave_out)
             if due or ended:
                 _write_verdict(options.out, console)
                 recorded_at = time.monotonic()
-            if options.now:
+            if over:
                 break
             under_way = {name: measurements for name, measurements in under_way.items() if name not in ended}
             time.sleep(_LOOK_EVERY_S if under_way else 0)
@@ -100,7 +101,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", default=_ORDER, metavar="NAME", help=f"of {', '.join(_ORDER)}")
     parser.add_argument("--judge", action="store_true", help="run nothing: judge the records that are there")
-    parser.add_argument("--now", action="store_true", help="do not wait: write what there is")
+    parser.add_argument(
+        "--within", type=float, metavar="SECONDS", help="end after so many, the records written of what there is then"
+    )
     parser.add_argument("--specs", type=Path, default=_FOLDER, help="the folder of the YAML files")
     parser.add_argument("--out", type=Path, default=_FOLDER / "results", help="the folder to write into")
     parser.add_argument("--url", help="a Gauntlet that runs; without it one is started")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.claim.__main__ import main
 from benchmarks.claim.judge import Verdict, judge
 from benchmarks.claim.measurements import Measurements
 from benchmarks.claim.tables import markdown
@@ -192,7 +193,8 @@ def test_every_checkpoint_is_measured_once(
 ) -> None:
     """APGD-T at every kept checkpoint, AutoAttack on more images at the selected ones, transfer between the best.
 
-    It is asked for while the runs go on, and by a second process that begins when the first is done.
+    It is asked for while the runs go on, and by a second process that begins when the first is done. A third has no
+    time to wait, and writes what there is.
     """
     objectives = [{"kind": "cross_entropy"}, {"kind": "policy_gradient"}]
     with System(tmp_path, sqlite_url, broker_url) as system:
@@ -204,6 +206,10 @@ def test_every_checkpoint_is_measured_once(
         await_that(lambda: _all_ended(measurements))
         assert _all_ended(again)
         write_record(system.client, experiment, tmp_path / "record", {})
+        (tmp_path / "main.yaml").write_text(yaml.safe_dump(tiny_document))
+        main(f"--only main --specs {tmp_path} --out {tmp_path} --url {system.client.url} --within 0".split())
+    assert "not decided yet" in (tmp_path / "verdict.md").read_text()
+    assert json.loads((tmp_path / "main/about.json").read_text())["status"] != "succeeded"
     assert {one.status for one in measurements.look()} == {"succeeded"}
     assert {one.id for one in again.look()} == {one.id for one in measurements.look()}
     rows = list(csv.DictReader((tmp_path / "record/evaluations.csv").read_text().splitlines()))
