@@ -5,9 +5,7 @@ The exceptions are `StateReady` and `CheckpointReady`, whose states are tensors 
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
-from gauntlet.models.checkpoints import TrainingState
+from gauntlet.models.checkpoints import TrainingState, Versions
 from gauntlet.results.finding import Finding
 
 
@@ -63,10 +61,10 @@ class Warned:
 
 @dataclass(frozen=True)
 class EarlierWeights:
-    """The model's tensors as they were after `epoch`, on the CPU."""
+    """What was kept after `epoch`."""
 
     epoch: int
-    model: dict[str, Tensor]
+    kept: Versions
 
 
 @dataclass(frozen=True)

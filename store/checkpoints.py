@@ -120,8 +120,8 @@ def name_of(checkpoint: Checkpoint) -> str:
     match card.origin:
         case Imported(name=name):
             return name
-        case Trained(spec=spec, epoch=epoch):
+        case Trained(spec=spec, epoch=epoch, averaged=averaged):
             objective = run.objective if run else spec.objective.kind
-            return f"{objective_title(objective)}, seed {spec.seed}, epoch {epoch}"
+            return f"{objective_title(objective)}, seed {spec.seed}, epoch {epoch}{', averaged' if averaged else ''}"
         case _:
             assert_never(card.origin)

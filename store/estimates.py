@@ -47,7 +47,7 @@ def of_time(session: Session, spec: ExperimentSpec, found: DatasetDescription | 
     test_images = spec.evaluation.samples
     if found is not None and found.test is not None:
         test_images = min(test_images, found.test.images)
-    evaluated = len(wanted) * len(spec.seeds) * len(spec.evaluation.select) * test_images
+    evaluated = len(wanted) * len(spec.seeds) * len(spec.evaluation.select) * _versions(spec) * test_images
     return tuple(
         Estimate(
             device=device,
@@ -62,11 +62,16 @@ def of_disk(session: Session, spec: ExperimentSpec) -> int | None:
     """What its checkpoints would take, by the newest one of the same network; None where there is none."""
     query = select(Checkpoint.card, Checkpoint.bytes).order_by(Checkpoint.id.desc()).limit(_NEWEST)
     training, trials = spec.training, 1 if spec.sweep is None else spec.sweep.most_trials
-    kept = sum(training.keeps(epoch) for epoch in range(1, training.epochs + 1))
+    kept = sum(training.keeps(epoch) for epoch in range(1, training.epochs + 1)) * _versions(spec)
     for card, size in session.execute(query):
         if _network_of(CheckpointCard.model_validate(card)) == (spec.architecture, spec.dataset.image_shape):
             return kept * trials * len(spec.objectives) * len(spec.seeds) * int(size)
     return None
+
+
+def _versions(spec: ExperimentSpec) -> int:
+    """How many checkpoints each epoch makes that is kept."""
+    return 1 if spec.training.averaging is None else len(spec.training.averaging.kept)
 
 
 def _total(paces: Sequence[Mapping[str, float]], device: str, images: int) -> float | None:

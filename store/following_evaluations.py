@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from gauntlet.spec.evaluation import EvaluationSpec, Selection, SelectOn
+from gauntlet.spec.evaluation import EvaluationSpec, Selected, Selection, SelectOn, of_averages
 from gauntlet.spec.experiment import RunSpec
 from store import events
 from store.database import db_now
@@ -18,12 +18,19 @@ _MOST_SOURCES = 4
 def queue(session: Session, run: Run, checkpoints: Sequence[Checkpoint]) -> list[str]:
     """Queue the evaluations that a run's spec asks for, one per selected checkpoint; returns their ids.
 
-    Where masked gradients are looked for, examples are also made on the experiment's other checkpoints.
+    Where a run keeps the weights and their average, whatever is selected is selected of each. Where masked gradients
+    are looked for, examples are also made on the experiment's other checkpoints.
     """
     spec = RunSpec.model_validate(run.spec).evaluation
-    selected: dict[str, list[Selection]] = {}
-    for selection in spec.select:
-        selected.setdefault(_selected(selection, spec.select_on, checkpoints).id, []).append(selection)
+    selected: dict[str, list[Selected]] = {}
+    beside: dict[str, Sequence[Checkpoint]] = {}
+    for alike in _versions(checkpoints):
+        both = len(alike) < len(checkpoints)
+        for selection in spec.select:
+            chosen = _selected(selection, spec.select_on, alike)
+            name = of_averages(selection) if both and chosen.averaged else selection
+            selected.setdefault(chosen.id, []).append(name)
+            beside[chosen.id] = alike
     created = [
         Evaluation(
             id=new_id("eval"),
@@ -34,7 +41,7 @@ def queue(session: Session, run: Run, checkpoints: Sequence[Checkpoint]) -> list
             run_id=run.id,
             checkpoint_id=checkpoint,
             selection=list(selections),
-            spec=_with_sources(session, run, spec.of_one(), checkpoint, checkpoints).model_dump(mode="json"),
+            spec=_with_sources(session, run, spec.of_one(), checkpoint, beside[checkpoint]).model_dump(mode="json"),
         )
         for checkpoint, selections in selected.items()
     ]
@@ -56,19 +63,25 @@ def _with_sources(
 
 
 def _last_of_other_runs(session: Session, run: Run) -> list[str]:
-    """The last checkpoints of the experiment's runs that have been trained, in the runs' order."""
+    """The last checkpoints of the experiment's runs that have been trained, in the runs' order: of two, the weights."""
     kept = (
         select(Checkpoint.run_id, Checkpoint.id)
         .join(Run, Run.id == Checkpoint.run_id)
         .where(Run.experiment_id == run.experiment_id, Run.id != run.id, Run.status == "succeeded")
-        .order_by(Run.ordinal, Checkpoint.epoch)
+        .order_by(Run.ordinal, Checkpoint.epoch, Checkpoint.averaged.desc())
     )
     last = {row.run_id: row.id for row in session.execute(kept)}
     return list(last.values())
 
 
+def _versions(checkpoints: Sequence[Checkpoint]) -> list[list[Checkpoint]]:
+    """Those of the weights and those of the average, as far as there are any, each in their order."""
+    of_each = [[one for one in checkpoints if one.averaged == averaged] for averaged in (False, True)]
+    return [alike for alike in of_each if alike]
+
+
 def _selected(selection: Selection, select_on: SelectOn, checkpoints: Sequence[Checkpoint]) -> Checkpoint:
-    """The checkpoint that a selection means, from a run's checkpoints in order of epoch; of equals the earliest."""
+    """The checkpoint that a selection means, from a run's of one version in order of epoch; of equals the earliest."""
     if selection == "last":
         return checkpoints[-1]
     return max(checkpoints, key=lambda checkpoint: checkpoint.metrics[f"{select_on}_fgsm_accuracy"])

@@ -14,7 +14,7 @@ from gauntlet.report.report import Report, RunCost, assemble
 from gauntlet.report.report_row import ReportRow, report_row
 from gauntlet.results.outcome import EvaluationOutcome
 from gauntlet.results.suspicions import OVERFITTING, overfitting
-from gauntlet.spec.evaluation import Selection
+from gauntlet.spec.evaluation import Selected
 from gauntlet.spec.objective_labels import objective_title
 from store import events, experiments, sweeps
 from store.models import Checkpoint, EpochMetrics, Evaluation, EvaluationBatch, Event, Run
@@ -109,7 +109,7 @@ def _protocols(evaluation: Evaluation) -> tuple[str, str]:
 
 
 def _rows(
-    run: Run, checkpoint: Checkpoint, selections: Sequence[Selection], outcome: EvaluationOutcome
+    run: Run, checkpoint: Checkpoint, selections: Sequence[Selected], outcome: EvaluationOutcome
 ) -> list[ReportRow]:
     assert checkpoint.epoch is not None  # a run's checkpoint has one
     return [

@@ -37,25 +37,27 @@ def prune(session: Session, experiment_id: str) -> int:
         return 0
     keep, spec = Keep.model_validate(experiment.keep), ExperimentSpec.model_validate(experiment.spec)
     accuracy = f"{spec.evaluation.select_on}_fgsm_accuracy"
-    columns = select(Checkpoint.id, Checkpoint.run_id, Checkpoint.epoch, Checkpoint.metrics)
+    columns = select(Checkpoint.id, Checkpoint.run_id, Checkpoint.averaged, Checkpoint.epoch, Checkpoint.metrics)
     rows = columns.join(Run, Run.id == Checkpoint.run_id).where(Run.experiment_id == experiment_id)
-    by_run: dict[str, dict[int, tuple[str, float]]] = {}
-    for identifier, run, epoch, metrics in session.execute(rows.where(Run.status == "succeeded")):
-        by_run.setdefault(run or "", {})[epoch or 0] = identifier, metrics[accuracy]
+    # A run that keeps its weights and their average has a best one of each.
+    of_version: dict[tuple[str, bool], dict[int, tuple[str, float]]] = {}
+    for identifier, run, averaged, epoch, metrics in session.execute(rows.where(Run.status == "succeeded")):
+        of_version.setdefault((run or "", averaged), {})[epoch or 0] = identifier, metrics[accuracy]
     going = {
-        (run, epoch): identifier
-        for run, kept in by_run.items()
+        identifier: (run, epoch)
+        for (run, _), kept in of_version.items()
         for epoch, (identifier, _) in kept.items()
         if epoch not in keep.chosen({number: value for number, (_, value) in kept.items()})
     }
-    stood_on = deletions.stood_on(session, list(going.values()))
-    going = {place: identifier for place, identifier in going.items() if identifier not in stood_on}
-    for run in by_run:
-        epochs = sorted(epoch for owner, epoch in going if owner == run)
-        if epochs:
-            session.execute(delete(Checkpoint).where(Checkpoint.run_id == run, Checkpoint.epoch.in_(epochs)))
-            events.tell(session, News("note", "pruned", run, _told(epochs), experiment_id))
-    return len(going)
+    stood_on = deletions.stood_on(session, list(going))
+    by_run: dict[str, dict[str, int]] = {}
+    for identifier, (run, epoch) in going.items():
+        if identifier not in stood_on:
+            by_run.setdefault(run, {})[identifier] = epoch
+    for run, deleted in by_run.items():
+        session.execute(delete(Checkpoint).where(Checkpoint.id.in_(deleted)))
+        events.tell(session, News("note", "pruned", run, _told(sorted(set(deleted.values()))), experiment_id))
+    return sum(map(len, by_run.values()))
 
 
 def _told(epochs: list[int]) -> str:

@@ -46,9 +46,9 @@ class KeptWeights:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch as it is stored. `state` and `weights` are in files that exist already; None where none was written.
+    """One epoch as it is stored. `state` and `weights` are in files that exist already, as far as any were written.
 
-    The weights may be of an earlier epoch, which has been stored.
+    The weights may be of an earlier epoch, which has been stored, and their average may be among them.
     """
 
     epoch: int
@@ -57,7 +57,7 @@ class EpochRecord:
     images_per_second: float
     notes: Sequence[Note] = ()
     state: StoredFile | None = None
-    weights: KeptWeights | None = None
+    weights: Sequence[KeptWeights] = ()
 
 
 def get(session: Session, identifier: str) -> Run:
@@ -213,16 +213,16 @@ def record_epoch(session: Session, held: Claim, record: EpochRecord) -> str | No
     data = {"metrics": dict(record.metrics), "seconds": record.seconds, "images_per_second": record.images_per_second}
     about = held.experiment, held.token, record.epoch, data
     events.tell(session, News("epoch", "epoch", held.id, f"Epoch {record.epoch} is done.", *about))
-    if record.weights is not None:
-        _keep(session, held, record.weights)
+    for weights in record.weights:
+        _keep(session, held, weights)
     return None if record.state is None else _replace_state(session, held, record.state)
 
 
 def _keep(session: Session, held: Claim, weights: KeptWeights) -> None:
-    """Make a checkpoint of them, unless their epoch has one."""
+    """Make a checkpoint of them, unless their epoch has one of the same version."""
     assert isinstance(weights.card.origin, Trained), "A run's weights are trained."
     epoch, averaged = weights.card.origin.epoch, weights.card.origin.averaged
-    if _has_checkpoint(session, held.id, epoch):
+    if _has_checkpoint(session, held.id, epoch, averaged=averaged):
         return
     session.flush()
     metrics = session.get_one(EpochMetrics, (held.id, epoch)).metrics
@@ -234,6 +234,7 @@ def _keep(session: Session, held: Claim, weights: KeptWeights) -> None:
             dataset_id=_uploaded(weights.card),
             run_id=held.id,
             epoch=epoch,
+            averaged=averaged,
             card=weights.card.model_dump(mode="json"),
             path=weights.file.path,
             sha256=weights.file.sha256,
@@ -248,8 +249,9 @@ def _uploaded(card: CheckpointCard) -> str | None:
     return card.dataset.id if isinstance(card.dataset, Uploaded) else None
 
 
-def _has_checkpoint(session: Session, run_id: str, epoch: int) -> bool:
-    query = select(Checkpoint.id).where(Checkpoint.run_id == run_id, Checkpoint.epoch == epoch)
+def _has_checkpoint(session: Session, run_id: str, epoch: int, *, averaged: bool) -> bool:
+    of_epoch = select(Checkpoint.id).where(Checkpoint.run_id == run_id, Checkpoint.epoch == epoch)
+    query = of_epoch.where(Checkpoint.averaged == averaged)
     return session.scalar(query) is not None
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, assert_never
@@ -22,6 +22,7 @@ from gauntlet.errors import CheckpointInvalid
 from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resumed, StateReady, TrainingEvent, Warned
 from gauntlet.models.checkpoints import (
     TrainingState,
+    Versions,
     encode_training_state,
     encode_weights,
     load_initial_weights,
@@ -44,6 +45,7 @@ from worker.devices import describe_device
 from worker.heartbeat import Heartbeat
 from worker.images import decoded_cache, root_of
 from worker.own_networks import look_at
+from worker.pace import Pace
 from worker.settings import WorkerSettings
 
 T = TypeVar("T")
@@ -154,7 +156,7 @@ class _Recorder:
     _finished: EpochFinished | None = None
     _notes: list[Note] = field(default_factory=list)
     _state_saved: float = field(default_factory=time.monotonic)
-    _pace: "_Pace | None" = None
+    _pace: Pace | None = None
     _last: BatchFinished | None = None
 
     def take(self, event: TrainingEvent) -> None:
@@ -201,7 +203,7 @@ class _Recorder:
         """`within` is how many batches of its epoch are behind: those trained on, then those measured."""
         whole = last.batches + last.measured
         completed, total = (last.epoch - 1) * whole + within, self.spec.training.epochs * whole
-        self._pace = self._pace or _Pace(completed)
+        self._pace = self._pace or Pace(completed)
         self.heartbeat.tell(JobProgress(phase, completed, total, "batches", self._pace.eta_s(completed, total)))
 
     def _write_state(self, state: TrainingState) -> None:
@@ -215,11 +217,11 @@ class _Recorder:
         if self._finished is None:
             raise RuntimeError("A checkpoint came before its epoch's metrics.")
         name = f"epoch-{event.epoch:05d}"
-        kept = event.state.kept(self.spec.training.averaging)
-        weights = self._weights_file(name, event.epoch, kept) if event.keep else None
+        weights: list[KeptWeights] = []
+        if event.keep:
+            weights += self._weights_files(event.epoch, event.state.kept(self.spec.training.averaging))
         if event.instead is not None and not self.spec.training.keeps(event.instead.epoch):
-            earlier = event.instead.epoch
-            weights = self._weights_file(f"epoch-{earlier:05d}", earlier, event.instead.model)
+            weights += self._weights_files(event.instead.epoch, event.instead.kept)
         state = self._state_file(name, event.state) if event.keep or self.state_is_due() else None
         failpoints.reach("files_written")
         record = EpochRecord(
@@ -229,7 +231,7 @@ class _Recorder:
             images_per_second=self._finished.images_per_second,
             notes=tuple(self._notes),
             state=state,
-            weights=weights,
+            weights=tuple(weights),
         )
         replaced = self._store(lambda session: self._record(session, record))
         self._log(record)
@@ -261,17 +263,18 @@ class _Recorder:
         self._state_saved = time.monotonic()
         return stored
 
-    def _weights_file(self, name: str, epoch: int, model: dict[str, Tensor]) -> KeptWeights:
-        averaging = self.spec.training.averaging
-        card = CheckpointCard(
-            architecture=self.spec.architecture,
-            dataset=self.spec.dataset,
-            classes=self.data.classes,
-            image_shape=self.data.image_shape,
-            origin=Trained(spec=self.spec, epoch=epoch, averaged=averaging is not None and averaging.keep == "average"),
-            package=package_of(self.spec.architecture),
-        )
-        return KeptWeights(self._file(name, encode_weights(model, card)), card)
+    def _weights_files(self, epoch: int, kept: Versions) -> Iterator[KeptWeights]:
+        for averaged, model in kept:
+            card = CheckpointCard(
+                architecture=self.spec.architecture,
+                dataset=self.spec.dataset,
+                classes=self.data.classes,
+                image_shape=self.data.image_shape,
+                origin=Trained(spec=self.spec, epoch=epoch, averaged=averaged),
+                package=package_of(self.spec.architecture),
+            )
+            name = f"epoch-{epoch:05d}{'-average' if averaged else ''}"
+            yield KeptWeights(self._file(name, encode_weights(model, card)), card)
 
     def _file(self, name: str, content: bytes) -> StoredFile:
         return files.write(self.settings.storage, f"{files.attempt_folder(self.held)}/{name}.safetensors", content)
@@ -282,20 +285,6 @@ class _Recorder:
 
     def _store(self, work: Callable[[Session], T]) -> T:
         return self.database.write(work, patience_s=self.settings.database_patience_s)
-
-
-class _Pace:
-    """Remaining time at this attempt's own speed."""
-
-    def __init__(self, completed: int) -> None:
-        self._from = completed
-        self._since = time.monotonic()
-
-    def eta_s(self, completed: int, total: int) -> float | None:
-        done = completed - self._from
-        if done == 0:
-            return None
-        return (time.monotonic() - self._since) / done * (total - completed)
 
 
 def _start_note(where: str, spec: RunSpec, state: TrainingState | None, *, had_state: bool) -> Note:

@@ -5,7 +5,7 @@ and serves resuming only. Nothing here unpickles anything.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -39,13 +39,29 @@ class GuardState:
 
 
 @dataclass(frozen=True)
+class Versions:
+    """A network's tensors on the CPU: its weights', or their average's, or both; what is not there is empty."""
+
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    average: dict[str, Tensor] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self.weights or self.average)
+
+    def __iter__(self) -> Iterator[tuple[bool, dict[str, Tensor]]]:
+        """Each that is there, and whether it is the average."""
+        yield from ((averaged, found) for averaged, found in ((False, self.weights), (True, self.average)) if found)
+
+
+@dataclass(frozen=True)
 class TrainingState:
     """Everything that training after `epoch` and `batch` more batches depends on; tensors on the CPU.
 
     `optimizer` is keyed `<parameter index>.<entry>`. `totals` is the tally of the epoch under way, float64 [6].
     `warnings` are the kinds in force. `environment` names what bit-identity rests on. `critic` is what is trained
-    beside the model and never leaves training; most objectives have none. `good` are the weights after `epoch` where a
-    guard may fall back on them and `batch` is not 0. `average` is that of the weights, where a run has one.
+    beside the model and never leaves training; most objectives have none. `good` is what was kept after `epoch` where a
+    guard may fall back on it and `batch` is not 0. `average` is that of the weights, where a run has one.
     """
 
     epoch: int
@@ -57,12 +73,13 @@ class TrainingState:
     environment: str
     critic: dict[str, Tensor] = field(default_factory=dict)
     guard: GuardState = GuardState()
-    good: dict[str, Tensor] = field(default_factory=dict)
+    good: Versions = Versions()
     average: dict[str, Tensor] = field(default_factory=dict)
 
-    def kept(self, averaging: Averaging | None) -> dict[str, Tensor]:
-        """The weights that a checkpoint of this state holds."""
-        return self.average if averaging is not None and averaging.keep == "average" else self.model
+    def kept(self, averaging: Averaging | None) -> Versions:
+        """What the checkpoints of this state hold."""
+        kept = (False,) if averaging is None else averaging.kept
+        return Versions(self.model if False in kept else {}, self.average if True in kept else {})
 
 
 @dataclass(frozen=True)
@@ -176,7 +193,8 @@ def encode_training_state(state: TrainingState) -> bytes:
     tensors = {f"model/{name}": tensor for name, tensor in state.model.items()}
     tensors |= {f"optimizer/{name}": tensor for name, tensor in state.optimizer.items()}
     tensors |= {f"critic/{name}": tensor for name, tensor in state.critic.items()}
-    tensors |= {f"good/{name}": tensor for name, tensor in state.good.items()}
+    tensors |= {f"good/{name}": tensor for name, tensor in state.good.weights.items()}
+    tensors |= {f"good average/{name}": tensor for name, tensor in state.good.average.items()}
     tensors |= {f"average/{name}": tensor for name, tensor in state.average.items()}
     tensors["totals"] = state.totals
     header = {
@@ -208,7 +226,7 @@ def load_training_state(path: Path) -> TrainingState:
             critic=_below("critic/", tensors),
             # States of earlier versions have none.
             guard=GuardState(**header.get("guard", {})),
-            good=_below("good/", tensors),
+            good=Versions(_below("good/", tensors), _below("good average/", tensors)),
             average=_below("average/", tensors),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:

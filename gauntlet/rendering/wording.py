@@ -40,12 +40,14 @@ def describe_training(spec: ExperimentSpec) -> str:
     paced = "" if schedule == "constant" else f" with a {schedule.replace('_', '-')} schedule"
     changed = "" if spec.training.augmentation is None else " of augmented images"
     averaging, averaged = spec.training.averaging, ""
-    if averaging is not None and averaging.keep == "average":
+    if averaging is not None and averaging.keep != "weights":
         decay = f"(decay {averaging.decay:g})"
-        averaged = (
-            f" Checkpoints hold the weights' moving average {decay} and are selected by its accuracies; "
-            "curves are of the weights."
+        kept = (
+            f"Checkpoints hold the weights' moving average {decay} and are selected by its accuracies"
+            if averaging.keep == "average"
+            else f"Beside the weights their moving average {decay} is kept, selected by its own accuracies and attacked"
         )
+        averaged = f" {kept}; curves are of the weights."
     return (
         f"Data set {dataset_title(spec.dataset)}, architecture {spec.architecture.kind}; "
         f"{_trained(spec.adversary)} {budget(norm, spec.adversary.eps)}, {counted(spec.training.epochs, 'epoch')} in "

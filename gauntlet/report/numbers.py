@@ -45,8 +45,10 @@ def listed(names: Sequence[str]) -> str:
 
 
 def selection_title(selection: str) -> str:
-    """Such as `best FGSM`."""
-    return selection.replace("_", " ").replace("fgsm", "FGSM")
+    """Such as `best FGSM`, or `last, averaged`."""
+    of_weights = selection.removeprefix("average_")
+    title = of_weights.replace("_", " ").replace("fgsm", "FGSM")
+    return title if of_weights == selection else f"{title}, averaged"
 
 
 def _percent(fraction: float) -> str:

@@ -12,7 +12,7 @@ from gauntlet.report.report_row import ReportRow
 from gauntlet.report.summaries import Estimate, Summary
 from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.attacks import AutoAttack, FgsmAttack, attack_label
-from gauntlet.spec.evaluation import Selection
+from gauntlet.spec.evaluation import Selected
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import DatasetSpec, dataset_title
 from gauntlet.spec.objective_labels import departures, objective_title
@@ -44,7 +44,7 @@ class PaperRow(_Value):
     """A summary beside the line of the paper's table that it answers to."""
 
     objective: str
-    selection: Selection
+    selection: Selected
     seeds: tuple[int, ...]
     epochs: tuple[int, ...]
     published: Published

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from gauntlet.spec.attacks import Norm
-from gauntlet.spec.evaluation import Selection
+from gauntlet.spec.evaluation import Selected
 
 _ROBUSTBENCH = "RobustBench (Croce et al. 2021), CIFAR-10 Linf leaderboard, robustbench.github.io"
 _MAIR = "MAIR (Kim et al. 2023), github.com/Harry24k/MAIR"
@@ -38,7 +38,7 @@ _CE_BEST = Published(name="CE, epoch 60", source=_GUPTA, natural=0.5096, fgsm=0.
 _CE_LAST = Published(name="CE, epoch 220", source=_GUPTA, natural=0.5912, robust=0.1795)
 
 # The paper's table by what we call its lines: an objective's kind and a selection. Its best RL checkpoint is its last.
-PAPER: Mapping[tuple[str, Selection], Published] = {
+PAPER: Mapping[tuple[str, Selected], Published] = {
     ("policy_gradient", "best_fgsm"): _RL,
     ("policy_gradient", "last"): _RL,
     ("cross_entropy", "best_fgsm"): _CE_BEST,

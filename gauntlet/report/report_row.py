@@ -9,7 +9,7 @@ from gauntlet.report.columns import attacked_accuracies
 from gauntlet.results.doubts import Doubt, doubts
 from gauntlet.results.intervals import difference_interval, wilson_interval
 from gauntlet.results.outcome import EvaluationOutcome
-from gauntlet.spec.evaluation import ExperimentEvaluationSpec, Selection
+from gauntlet.spec.evaluation import ExperimentEvaluationSpec, Selected
 
 
 class ReportRow(BaseModel):
@@ -29,7 +29,7 @@ class ReportRow(BaseModel):
     run: str
     checkpoint: str
     epoch: int
-    selection: Selection
+    selection: Selected
     n: int
     train_n: int
     train_accuracy: float
@@ -50,7 +50,7 @@ def report_row(
     run: str,
     checkpoint: str,
     epoch: int,
-    selection: Selection,
+    selection: Selected,
     metrics: Mapping[str, float],
     outcome: EvaluationOutcome,
 ) -> ReportRow:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from gauntlet.report.report_row import ReportRow
 from gauntlet.results.intervals import difference_interval, holm, mean_interval, paired_p
-from gauntlet.spec.evaluation import Selection
+from gauntlet.spec.evaluation import Selected
 
 # Where values can lie: accuracies; differences of two, the gap among them; differences of two gaps.
 ACCURACY, DIFFERENCE, GAP_DIFFERENCE = (0.0, 1.0), (-1.0, 1.0), (-2.0, 2.0)
@@ -41,7 +41,7 @@ class Summary(_Value):
     """One objective's checkpoints of one selection over its seeds, as fractions; `accuracies` by column."""
 
     objective: str
-    selection: Selection
+    selection: Selected
     seeds: tuple[int, ...]
     epochs: tuple[int, ...]
     train_accuracy: Estimate
@@ -67,7 +67,7 @@ class Comparison(PairedTest):
 
     objective: str
     baseline: str
-    selection: Selection
+    selection: Selected
     metric: str
     seeds: tuple[int, ...]
     difference: Estimate
@@ -155,9 +155,9 @@ def _image_interval(pairs: Mapping[int, tuple[ReportRow, ReportRow]], name: str)
     return difference_interval(metric(one, name), one.n, metric(other, name), other.n)
 
 
-def _grouped(rows: Sequence[ReportRow]) -> dict[tuple[str, Selection], list[ReportRow]]:
+def _grouped(rows: Sequence[ReportRow]) -> dict[tuple[str, Selected], list[ReportRow]]:
     """The rows of each objective and selection, in their order."""
-    groups: dict[tuple[str, Selection], list[ReportRow]] = {}
+    groups: dict[tuple[str, Selected], list[ReportRow]] = {}
     for row in rows:
         groups.setdefault((row.objective, row.selection), []).append(row)
     return groups

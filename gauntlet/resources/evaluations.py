@@ -7,7 +7,7 @@ from gauntlet.resources.base import Page, Resource
 from gauntlet.resources.jobs import Job
 from gauntlet.results.doubts import Doubt
 from gauntlet.results.outcome import EvaluationOutcome
-from gauntlet.spec.evaluation import EvaluationSpec, Selection
+from gauntlet.spec.evaluation import EvaluationSpec, Selected
 
 
 class AttackProgress(Resource):
@@ -39,7 +39,7 @@ class Evaluation(Job):
     checkpoint: str
     checkpoint_name: str = ""  # an earlier service says neither
     dataset: str = ""
-    selection: tuple[Selection, ...]
+    selection: tuple[Selected, ...]
     spec: EvaluationSpec
     attacks: tuple[AttackProgress, ...] = ()
     data: DatasetDescription | None = None

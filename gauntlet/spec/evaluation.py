@@ -1,5 +1,6 @@
 """What an evaluation does: a list of attacks on test images, and which checkpoints of a run it is done to."""
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Literal, Self
 
@@ -20,6 +21,9 @@ from gauntlet.spec.priorities import GivenPriority
 from gauntlet.spec.texts import CheckpointId
 
 Selection = Literal["best_fgsm", "last"]
+# What a checkpoint was selected as; of the averages where its run keeps them beside the weights.
+Selected = Literal["best_fgsm", "last", "average_best_fgsm", "average_last"]
+_OF_AVERAGES: Mapping[Selection, Selected] = {"best_fgsm": "average_best_fgsm", "last": "average_last"}
 _Selections = Annotated[tuple[Selection, ...], Listed(1, 2, distinct=True)]
 SelectOn = Literal["test", "validation"]
 # On CIFAR-10 the usual 5,000 of 50,000.
@@ -118,6 +122,11 @@ class ExperimentEvaluationSpec(EvaluationSpec):
     def of_one(self) -> EvaluationSpec:
         """What is done to each of the selected checkpoints."""
         return EvaluationSpec.model_validate({name: getattr(self, name) for name in EvaluationSpec.model_fields})
+
+
+def of_averages(selection: Selection) -> Selected:
+    """The same selection, of a run's averages beside its weights."""
+    return _OF_AVERAGES[selection]
 
 
 def other_models(spec: EvaluationSpec) -> list[str]:

@@ -38,7 +38,13 @@ class Averaging(Spec):
     """
 
     decay: Annotated[float, Field(gt=0, lt=1)] = 0.995
-    keep: Literal["average", "weights"] = Field(
-        default="average",
-        description="Which of the two checkpoints hold, are selected by their own accuracies, and are attacked.",
+    keep: Literal["both", "average", "weights"] = Field(
+        default="both",
+        description="Which of the two is kept as checkpoints, selected by its own accuracies, and attacked; both: each "
+        "epoch that is kept makes two checkpoints, and whatever is selected is selected of the one and of the other.",
     )
+
+    @property
+    def kept(self) -> tuple[bool, ...]:
+        """The versions of the network that are kept, each by whether it is the average."""
+        return {"both": (False, True), "average": (True,), "weights": (False,)}[self.keep]

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
-from torch import Tensor, nn
+from torch import nn
 
 from gauntlet.data.datasets import TrainingImages
 from gauntlet.events import CheckpointReady, EarlierWeights
-from gauntlet.models.checkpoints import GuardState, TrainingState
+from gauntlet.models.checkpoints import GuardState, TrainingState, Versions
 from gauntlet.results.suspicions import OVERFITTING, attack_misses
 from gauntlet.spec.adversaries import NFgsmAdversary, NoAdversary
 from gauntlet.spec.experiment import RunSpec
@@ -39,7 +39,7 @@ class TrainingGuard:
         self._model = model
         self._fgsm = fgsm
         self.state = GuardState()
-        self.good: dict[str, Tensor] = {}
+        self.good = Versions()
 
     @property
     def batches(self) -> int:

@@ -20,7 +20,7 @@ from gauntlet.events import (
 )
 from gauntlet.models import checkpoints
 from gauntlet.models.architectures import build_model, initialise
-from gauntlet.models.checkpoints import TrainingState
+from gauntlet.models.checkpoints import TrainingState, Versions
 from gauntlet.models.precision import require_precision
 from gauntlet.results.suspicions import suspicions
 from gauntlet.spec.experiment import RunSpec
@@ -100,7 +100,7 @@ def train(
             warnings=tuple(sorted(warnings)),
             environment=environment,
             guard=guard.state,
-            good=guard.good if batch else {},
+            good=guard.good if batch else Versions(),
             average=average.captured(),
         )
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
-from gauntlet.spec.evaluation import Selection
+from gauntlet.spec.evaluation import Selected
 from gauntlet.spec.priorities import PRIORITIES
 from store.models.base import STATUSES, Base, Id, Json, Owner
 
@@ -153,16 +153,21 @@ class Run(Job, Base):
 
 
 class Checkpoint(Base):
-    """Weights of a run at one epoch, or imported: then `run_id` and `epoch` are NULL."""
+    """Weights of a run at one epoch or their average, or imported: then `run_id` and `epoch` are NULL."""
 
     __tablename__ = "checkpoints"
-    __table_args__ = (UniqueConstraint("run_id", "epoch"), Index(None, "sha256"), Index(None, "owner", "bytes"))
+    __table_args__ = (
+        UniqueConstraint("run_id", "epoch", "averaged"),
+        Index(None, "sha256"),
+        Index(None, "owner", "bytes"),
+    )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     created_at: Mapped[float] = mapped_column(Float)
     owner: Mapped[str | None] = mapped_column(Owner)
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
     epoch: Mapped[int | None] = mapped_column(Integer)
+    averaged: Mapped[bool] = mapped_column(default=False, server_default=false())
     dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
     card: Mapped[dict[str, Any]] = mapped_column(Json)
     path: Mapped[str] = mapped_column(String(300))
@@ -207,7 +212,7 @@ class Evaluation(Job, Base):
     experiment_id: Mapped[str | None] = mapped_column(ForeignKey("experiments.id"))
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"), index=True)
     checkpoint_id: Mapped[str] = mapped_column(ForeignKey("checkpoints.id"), index=True)
-    selection: Mapped[list[Selection]] = mapped_column(Json)
+    selection: Mapped[list[Selected]] = mapped_column(Json)
     spec: Mapped[dict[str, Any]] = mapped_column(Json)
     dataset_sha256: Mapped[str | None] = mapped_column(String(64))
     # Of a data set with thousands of classes it is long, and lists do not show it.

@@ -6,7 +6,7 @@ from store.files import StoredFile
 from store.runs import KeptWeights
 
 
-def kept_weights(spec: ExperimentSpec, epoch: int) -> KeptWeights:
+def kept_weights(spec: ExperimentSpec, epoch: int, *, averaged: bool = False) -> KeptWeights:
     """Those of the experiment's first run at `epoch`; its sha256 is the epoch's last digit, repeated."""
     _, run = spec.runs()[0]
     card = CheckpointCard(
@@ -14,6 +14,6 @@ def kept_weights(spec: ExperimentSpec, epoch: int) -> KeptWeights:
         dataset=run.dataset,
         classes=tuple("0123456789"),
         image_shape=run.dataset.image_shape,
-        origin=Trained(spec=run, epoch=epoch),
+        origin=Trained(spec=run, epoch=epoch, averaged=averaged),
     )
-    return KeptWeights(StoredFile(f"weights-{epoch}", str(epoch % 10) * 64, 10), card)
+    return KeptWeights(StoredFile(f"{'average' if averaged else 'weights'}-{epoch}", str(epoch % 10) * 64, 10), card)

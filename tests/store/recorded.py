@@ -31,7 +31,7 @@ def record(spec: ExperimentSpec, epoch: int, *, keep: bool) -> EpochRecord:
         "predicted_classes": 10.0,
     }
     state = StoredFile(f"state-{epoch}", "0" * 64, 10)
-    weights = kept_weights(spec, epoch) if keep else None
+    weights = (kept_weights(spec, epoch),) if keep else ()
     return EpochRecord(epoch, metrics, 1.5, 64.0, [Note("note", "something", epoch, alarm=True)], state, weights)
 
 

@@ -88,7 +88,7 @@ def checkpoint_of(database: Database, spec: ExperimentSpec) -> str:
         _, (run,) = experiments.create(session, spec, None)
         held = jobs.claim(session, "run", run, "worker", 60)
         assert held is not None
-        runs.record_epoch(session, held, EpochRecord(1, {}, 1.5, 64.0, weights=kept_weights(spec, 1)))
+        runs.record_epoch(session, held, EpochRecord(1, {}, 1.5, 64.0, weights=[kept_weights(spec, 1)]))
         (checkpoint,) = checkpoints.page(session, run=run, after=None, limit=1).rows
     return checkpoint.id
 

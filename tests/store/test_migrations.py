@@ -94,6 +94,36 @@ def test_two_owners_keys_are_told_apart_until_the_history_is_walked_back(databas
     engine.dispose()
 
 
+def test_averages_are_told_from_weights_and_leave_their_run_on_the_way_back(database_url: str) -> None:
+    """As their cards say; before, an epoch of a run had one checkpoint, and the average beside it stays without one."""
+    config = alembic_config(database_url)
+    command.downgrade(config, "2026_11_27_standing")
+    engine = engine_for_migrations(database_url)
+    columns = "id, created_at, run_id, epoch, path, sha256, bytes, metrics, card"
+    cards = {"plain": "{}", "mean": '{"origin": {"averaged": true}}', "not": '{"origin": {"averaged": false}}'}
+
+    def found(what: str) -> list[tuple[Any, ...]]:
+        with engine.connect() as connection:
+            query = f"SELECT id, run_id, epoch{what} FROM checkpoints ORDER BY id"
+            return [tuple(row) for row in connection.exec_driver_sql(query)]
+
+    with engine.begin() as connection:
+        for row in OLD_ROWS[:2]:
+            connection.exec_driver_sql(f"INSERT INTO {row}")
+        for epoch, (name, card) in enumerate(cards.items()):
+            values = f"'{name}', 0, 'r', {epoch}, 'p', 's', 1, '{{}}', '{card}'"
+            connection.exec_driver_sql(f"INSERT INTO checkpoints ({columns}) VALUES ({values})")
+    command.upgrade(config, "head")
+    assert found(", averaged") == [("mean", "r", 1, True), ("not", "r", 2, False), ("plain", "r", 0, False)]
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE checkpoints SET epoch = 2 WHERE id = 'mean'")
+    command.downgrade(config, "2026_11_27_standing")
+    assert found("") == [("mean", None, None), ("not", "r", 2), ("plain", "r", 0)]
+    command.upgrade(config, "head")
+    assert found(", averaged") == [("mean", None, None, True), ("not", "r", 2, False), ("plain", "r", 0, False)]
+    engine.dispose()
+
+
 @pytest.mark.parametrize("model", [Run, Evaluation])
 def test_a_job_cannot_have_an_unknown_status(database: Database, model: type[Run] | type[Evaluation]) -> None:
     """The CHECK constraint, which `alembic check` does not compare, is there."""

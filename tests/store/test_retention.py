@@ -1,5 +1,6 @@
 """Which checkpoints stay once an experiment has ended, on both databases."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from gauntlet.spec.retention import Keep
 from store import annotations, checkpoints, evaluations, events, experiments, files, jobs, retention, runs
 from store.database import Database
 from tests.evaluations import FGSM, imported, queued
+from tests.store.kept import kept_weights
 from tests.store.recorded import record, submit
 from worker.sweeper import sweep
 
@@ -76,6 +78,34 @@ def test_the_rest_goes_once_all_has_ended(database: Database, tiny_spec: Experim
             event for event in events.page(session, subject=ended, after=None, limit=100).rows if event.kind == "pruned"
         ]
     assert told.message == "Checkpoints that the experiment does not keep are deleted: of epochs 1, 2."
+
+
+def test_weights_and_their_average_have_a_best_one_each(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """The weights of epoch 3 and the average of epoch 2, and the last of both; the event names each epoch once."""
+    experiment, held = submit(database, tiny_spec)
+    of_average = {1: 0.1, 2: 0.9, 3: 0.8, 4: 0.7}
+    with database.writing() as session:
+        patch = ExperimentPatch(keep=Keep(best=1))
+        annotations.change_experiment(session, experiments.get(session, experiment), patch)
+    for epoch, accuracy in of_average.items():
+        plain = record(tiny_spec, epoch, keep=True)
+        metrics = {**plain.metrics, "average_test_fgsm_accuracy": accuracy}
+        weights = [*plain.weights, kept_weights(tiny_spec, epoch, averaged=True)]
+        with database.writing() as session:
+            runs.record_epoch(session, held, replace(plain, metrics=metrics, weights=weights))
+    with database.writing() as session:
+        for evaluation in runs.complete(session, held):
+            evaluations.cancel(session, evaluation)
+    assert pruned(database) == 4
+    with database.reading() as session:
+        rows = checkpoints.page(session, run=held.id, after=None, limit=10).rows
+        (told,) = [
+            event
+            for event in events.page(session, subject=held.id, after=None, limit=100).rows
+            if event.kind == "pruned"
+        ]
+    assert {(row.epoch, row.averaged) for row in rows} == {(3, False), (4, False), (2, True), (4, True)}
+    assert told.message.endswith("of epochs 1, 2, 3.")
 
 
 def test_all_stays_of_whoever_said_nothing_and_what_others_stand_on(

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from gauntlet.events import BatchAttacked
 from gauntlet.spec.evaluation import ExperimentEvaluationSpec
 from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.presets import overlay
 from store import checkpoints, evaluations, events, experiments, jobs, reports, runs
 from store.database import Database
 from store.errors import LeaseLost
@@ -45,7 +46,7 @@ def test_an_epoch_may_keep_the_weights_of_one_before(database: Database, tiny_sp
     with database.writing() as session:
         runs.record_epoch(session, held, record(tiny_spec, 1, keep=False))
         runs.record_epoch(session, held, record(tiny_spec, 2, keep=False))
-        ending = replace(record(tiny_spec, 3, keep=False), weights=kept_weights(tiny_spec, 2))
+        ending = replace(record(tiny_spec, 3, keep=False), weights=[kept_weights(tiny_spec, 2)])
         runs.record_epoch(session, held, ending)
         (waiting,) = runs.complete(session, held)
     with database.reading() as session:
@@ -57,9 +58,7 @@ def test_a_checkpoint_of_the_average_has_the_averages_metrics(database: Database
     """What it is selected by are its own accuracies; the epoch's row has both."""
     _, held = submit(database, tiny_spec)
     plain = record(tiny_spec, 1, keep=True)
-    assert plain.weights is not None
-    origin = plain.weights.card.origin.model_copy(update={"averaged": True})
-    kept = replace(plain.weights, card=plain.weights.card.model_copy(update={"origin": origin}))
+    kept = [kept_weights(tiny_spec, 1, averaged=True)]
     measured = {**plain.metrics, "average_test_fgsm_accuracy": 0.5}
     with database.writing() as session:
         runs.record_epoch(session, held, replace(plain, metrics=measured, weights=kept))
@@ -67,6 +66,36 @@ def test_a_checkpoint_of_the_average_has_the_averages_metrics(database: Database
         (checkpoint,) = checkpoints.page(session, run=held.id, after=None, limit=10).rows
         assert checkpoint.metrics == {**plain.metrics, "test_fgsm_accuracy": 0.5}
         assert runs.metrics_page(session, held.id, after=None, limit=10).rows[0].metrics == measured
+
+
+def test_the_weights_and_their_average_are_selected_each_by_its_own_accuracies(
+    database: Database, tiny_spec: ExperimentSpec
+) -> None:
+    """Two checkpoints an epoch: FGSM favours the weights of epoch 3 and the average of epoch 2; the last is of 4."""
+    both = ExperimentSpec.model_validate(
+        overlay(tiny_spec.model_dump(mode="json"), {"evaluation": {"select": ["best_fgsm", "last"]}})
+    )
+    _, held = submit(database, both)
+    of_average = {1: 0.1, 2: 0.9, 3: 0.8, 4: 0.7}
+    for epoch, accuracy in of_average.items():
+        plain = record(both, epoch, keep=True)
+        metrics = {**plain.metrics, "average_test_fgsm_accuracy": accuracy}
+        weights = [*plain.weights, kept_weights(both, epoch, averaged=True)]
+        with database.writing() as session:
+            runs.record_epoch(session, held, replace(plain, metrics=metrics, weights=weights))
+    with database.writing() as session:
+        runs.complete(session, held)
+    with database.reading() as session:
+        found = {}
+        for evaluation in session.scalars(select(Evaluation).where(Evaluation.run_id == held.id)):
+            checkpoint = checkpoints.get(session, evaluation.checkpoint_id)
+            found[tuple(evaluation.selection)] = (checkpoint.epoch, checkpoint.averaged)
+    assert found == {
+        ("best_fgsm",): (3, False),
+        ("last",): (4, False),
+        ("average_best_fgsm",): (2, True),
+        ("average_last",): (4, True),
+    }
 
 
 def test_a_state_within_an_epoch_takes_the_place_of_the_last(database: Database, tiny_spec: ExperimentSpec) -> None:

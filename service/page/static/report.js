@@ -14,7 +14,7 @@ function heading(report, more) {
     h("th", { scope: "col", class: "n", title: "training accuracy minus test accuracy, in points" }, "Gap"), h("th", { scope: "col" }, "In doubt")));
 }
 
-const chosen = (selection) => (selection === "last" ? "last" : "best");
+const chosen = (selection) => (selection.endsWith("last") ? "last" : "best") + (selection.startsWith("average_") ? ", averaged" : "");
 
 function verdict(row) {
   if (row.masking === "PASS") return h("span", { class: "verdict-pass" }, "no masking found");

@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from gauntlet.data.datasets import Dataset
 from gauntlet.events import EpochFinished, TrainingEvent
-from gauntlet.models.checkpoints import TrainingState
+from gauntlet.models.checkpoints import TrainingState, Versions, encode_training_state, load_training_state
 from gauntlet.results.suspicions import of_average
 from gauntlet.spec.regularizers import Averaging
 from gauntlet.training.averaging import WeightAverage
@@ -63,10 +65,26 @@ def test_both_are_measured_and_the_weights_are_learned_as_without(few: Dataset) 
     assert not any(name.startswith("average_") for name in of_average(metrics))
 
 
-def test_what_is_kept_is_what_was_asked_for() -> None:
-    """The average, or the weights though there is an average, or the weights where there is none."""
+@pytest.mark.parametrize(
+    ("averaging", "kept"),
+    [
+        (Averaging(), [(False, 0), (True, 1)]),
+        (Averaging(keep="average"), [(True, 1)]),
+        (Averaging(keep="weights"), [(False, 0)]),
+        (None, [(False, 0)]),
+    ],
+)
+def test_what_is_kept_is_what_was_asked_for(averaging: Averaging | None, kept: list[tuple[bool, int]]) -> None:
+    """Weights and average, or one of them, or the weights where there is no average."""
     weights, average = {"w": torch.zeros(1)}, {"w": torch.ones(1)}
-    state = TrainingState(1, 0, weights, {}, torch.zeros(6), (), "", average=average)
-    assert state.kept(Averaging()) is average
-    assert state.kept(Averaging(keep="weights")) is weights
-    assert state.kept(None) is weights
+    state = TrainingState(1, 0, weights, {}, torch.zeros(6), (), "", average={} if averaging is None else average)
+    assert [(averaged, int(tensors["w"].item())) for averaged, tensors in state.kept(averaging)] == kept
+
+
+def test_a_state_remembers_both_that_a_guard_may_fall_back_on(tmp_path: Path) -> None:
+    """Weights and average come back from the file as they were, neither in the other's place."""
+    good = Versions({"w": torch.zeros(1)}, {"w": torch.ones(1)})
+    state = TrainingState(1, 2, {"w": torch.ones(1)}, {}, torch.zeros(6), (), "", good=good)
+    (tmp_path / "state").write_bytes(encode_training_state(state))
+    found = load_training_state(tmp_path / "state").good
+    assert [(averaged, tensors["w"].item()) for averaged, tensors in found] == [(False, 0.0), (True, 1.0)]

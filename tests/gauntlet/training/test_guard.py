@@ -109,12 +109,12 @@ def test_stopping_keeps_the_epoch_before(falling: TrainingState, few: Dataset, t
     assert (last.epoch, last.keep, alarms(found)[0][0]) == (2, False, 2)
     assert last.instead is not None
     assert last.instead.epoch == 1
-    assert same_tensors(last.instead.model, falling.model)
+    assert same_tensors(last.instead.kept.weights, falling.model)
     within = next(state for state in states(found) if state.batch == 2)
     *_, again = events(spec, few, read_back(within, tmp_path))
     assert isinstance(again, CheckpointReady)
     assert again.instead is not None
-    assert same_tensors(again.instead.model, falling.model)
+    assert same_tensors(again.instead.kept.weights, falling.model)
     assert encode_training_state(again.state) == encode_training_state(last.state)
     assert events(spec, few, read_back(last.state, tmp_path)) == [Resumed(2, 0, bit_identical=True)]
 

@@ -4,6 +4,8 @@ import pytest
 import torch
 from sqlalchemy import delete
 
+from gauntlet.models.checkpoints import load_model
+from gauntlet.spec.checkpoint_card import Trained
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
 from store import checkpoints, retries, runs
@@ -47,6 +49,27 @@ def test_a_run_continues_within_its_epoch(
     assert "resumed_elsewhere" not in messages(database, stopped)
     assert result(database, stopped) == undisturbed(spec)
     assert state_files(settings) == []
+
+
+def test_the_average_is_kept_beside_the_weights(
+    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec, undisturbed: Undisturbed
+) -> None:
+    """Two files of different weights for each epoch that is kept, the same ones after a stop within the epoch."""
+    spec = spec_with(tiny_spec, averaging={"decay": 0.75}, epochs=1)
+    stopped = submit(database, spec)
+    train_until(database, settings, stopped, batches=2)
+    train(database, settings, stopped)
+    assert result(database, stopped) == undisturbed(spec)
+    with database.reading() as session:
+        rows = checkpoints.page(session, run=stopped, after=None, limit=10).rows
+        cards = [checkpoints.card_of(row).origin for row in rows]
+    assert [(row.epoch, row.averaged) for row in rows] == [(1, True), (1, False)]
+    assert [origin.averaged for origin in cards if isinstance(origin, Trained)] == [row.averaged for row in rows]
+    assert len({row.sha256 for row in rows}) == 2
+    for row in rows:
+        told = load_model(checkpoints.file_of(row, settings.storage), torch.device("cpu")).card.origin
+        assert isinstance(told, Trained)
+        assert told.averaged == row.averaged
 
 
 def test_epochs_after_a_state_within_one_are_done_again(
