@@ -50,8 +50,12 @@ class ImageSet:
 
     def at(self, positions: Tensor) -> "ImageSet":
         """The images at `positions` (int64 [m], on the images' device), in that order."""
+        return ImageSet(self.drawn(positions), self.labels.index_select(0, positions))
+
+    def drawn(self, positions: Tensor) -> Tensor:
+        """The pixels of the images at `positions` (int64 [m], on the images' device), uint8 [m, c, h, w]."""
         # Twenty times as fast as indexing for 64 CIFAR images: 4 µs instead of 76.
-        return ImageSet(self.images.index_select(0, positions), self.labels.index_select(0, positions))
+        return self.images.index_select(0, positions)
 
     def to(self, device: torch.device) -> "ImageSet":
         """The same images on `device`."""
@@ -116,9 +120,9 @@ class MappedSet:
         """The same images, which come to `device` as they are read."""
         return MappedSet(self.pixels, self.positions, self.labels.to(device))
 
-    def loaded(self) -> ImageSet:
-        """All of them in memory."""
-        return ImageSet(self.pixels[self.positions].to(self.device), self.labels)
+    def drawn(self, positions: Tensor) -> Tensor:
+        """The pixels of the images at `positions` (int64 [m]), uint8 [m, c, h, w] on `device`."""
+        return self.pixels.index_select(0, self.positions[positions.cpu()]).to(self.device)
 
     @property
     def device(self) -> torch.device:

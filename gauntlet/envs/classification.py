@@ -72,14 +72,14 @@ class Classification:
 
     Args:
         slots: how many images are shown at once.
-        dataset: the name of a data set, its spec, or images that are loaded already.
+        dataset: the name of a data set, its spec, or images that are read already; mapped ones stay on the disk.
         split: which part of the data set is shown.
         data_root: the folder below which data sets lie; the bundled digits need none.
         reward: a `Reward` or its fields, or a table [classes, classes] of the reward for each label and action.
         adversary: an FGSM or PGD attack, or its fields; None leaves images as they are.
         policy: whom the adversary attacks: from float32 images [n, c, h, w] on `device` to logits [n, classes].
         images_per_episode: after how many images an episode terminates.
-        device: where the images are kept and the policy is attacked.
+        device: where the images are kept or come to, and the policy is attacked.
 
     Raises:
         EnvironmentMisused: the settings contradict each other or the images.
@@ -122,7 +122,7 @@ class Classification:
     @property
     def observation_space(self) -> gymnasium.Space[NDArray[np.float32]]:
         """One image: float32 in [0, 1], [c, h, w]."""
-        space: gymnasium.Space[Any] = gymnasium.spaces.Box(0, 1, tuple(self._images.images.shape[1:]), np.float32)
+        space: gymnasium.Space[Any] = gymnasium.spaces.Box(0, 1, self._images.image_shape, np.float32)
         return space
 
     @property
@@ -177,14 +177,15 @@ class Classification:
                 "attribute policy before reset."
             )
         indices = passes.take(self._slots)
-        batch = self._images.at(torch.from_numpy(indices).to(self._device))
+        positions = torch.from_numpy(indices).to(self._device)
+        pixels = self._images.drawn(positions)
         if self._adversary is not None and self.policy is not None:
-            images = to_unit(batch.images)
-            images = attack_policy(self._adversary, self.policy, images, batch.labels, self._generator)
+            labels = self._images.labels.index_select(0, positions)
+            images = attack_policy(self._adversary, self.policy, to_unit(pixels), labels, self._generator)
             images = images.contiguous(memory_format=torch.contiguous_format)
         else:
             # `to_unit`'s values in the order of NumPy's arrays: 28 µs for 64 CIFAR images, not 154 there and back.
-            images = batch.images / 255
+            images = pixels / 255
         self._shown = Shown(images.cpu().numpy(), self._labels[indices], indices)
         return self._shown
 

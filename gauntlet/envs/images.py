@@ -7,11 +7,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from gauntlet.data.datasets import Dataset, ImageSet, MappedSet, load_split
+from gauntlet.data.datasets import Dataset, ImageSet, MappedSet, TrainingImages, load_split
 from gauntlet.errors import EnvironmentMisused
 from gauntlet.spec.kinds import AnyDataset, DatasetSpec, Split
 
-# A data set's name, its spec or the fields of one; or images that are loaded already.
+# A data set's name, its spec or the fields of one; or images that are read already.
 DatasetChoice = str | AnyDataset | Mapping[str, Any] | Dataset | ImageSet
 
 _SPEC: TypeAdapter[AnyDataset] = TypeAdapter(DatasetSpec)
@@ -22,12 +22,12 @@ _FEWEST_CLASSES = 2
 class NamedImages:
     """Labelled images and the names of their classes; a label is an index into `classes`."""
 
-    labelled: ImageSet
+    labelled: TrainingImages
     classes: tuple[str, ...]
 
 
 def choose_images(dataset: DatasetChoice, split: Split, data_root: Path) -> NamedImages:
-    """The images of `split`, read below `data_root` unless they are loaded.
+    """The images of `split`, read below `data_root` unless they are given, in memory or mapped.
 
     An `ImageSet` is taken whole, whatever `split` says, and its classes are 0 to its largest label.
 
@@ -41,7 +41,10 @@ def choose_images(dataset: DatasetChoice, split: Split, data_root: Path) -> Name
             found = NamedImages(dataset, tuple(map(str, range(int(dataset.labels.max()) + 1 if len(dataset) else 0))))
         case Dataset():
             chosen = dataset.train if split == "train" else dataset.test
-            found = NamedImages(chosen.loaded() if isinstance(chosen, MappedSet) else chosen, dataset.classes)
+            # Test images are mapped from the disk where training images are.
+            if isinstance(dataset.train, MappedSet) and isinstance(chosen, ImageSet):
+                chosen = MappedSet.whole(chosen)
+            found = NamedImages(chosen, dataset.classes)
         case _:
             spec = _SPEC.validate_python({"name": dataset} if isinstance(dataset, str) else dataset)
             found = NamedImages(*load_split(spec, split, data_root))

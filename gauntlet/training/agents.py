@@ -18,7 +18,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor, nn
 
 from gauntlet import seeding
-from gauntlet.data.datasets import Dataset, MappedSet
+from gauntlet.data.datasets import Dataset
 from gauntlet.envs.stable_baselines import StableBaselinesVecEnv
 from gauntlet.envs.vector import ImageClassificationVectorEnv
 from gauntlet.errors import TrainingDiverged
@@ -53,9 +53,7 @@ class AgentEpochs:
         self._objective = objective
         self._model = _Precise(model, spec.training.precision)
         self._device = next(model.parameters()).device
-        # A rollout draws images one by one, from memory.
-        train = data.train.loaded() if isinstance(data.train, MappedSet) else data.train
-        self.images = train.to(self._device)
+        self.images = data.train.to(self._device)
         self.totals = tally.empty_tally(self._device)
         self._rate = spec.training.optimizer.lr
         self._environments = StableBaselinesVecEnv(

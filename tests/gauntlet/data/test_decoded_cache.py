@@ -17,7 +17,9 @@ from gauntlet.data.datasets import ImageSet, MappedSet, describe_dataset, digest
 from gauntlet.data.decoded_cache import DecodedCache
 from gauntlet.errors import DatasetUnavailable
 from gauntlet.spec.kinds import ImageFolder
-from tests.gauntlet.examples import CPU, events, run_spec, same_images, same_tensors, states
+from gauntlet.spec.objectives import A2c
+from gauntlet.training.agents import AgentEpochs
+from tests.gauntlet.examples import CPU, events, network, run_spec, same_images, same_tensors, states
 
 SIGNS = ImageFolder(folder="signs", image_size=12, channels="grey")
 _PIXELS = 12 * 12
@@ -58,6 +60,11 @@ def entries(cache: DecodedCache) -> list[Path]:
     return sorted(cache.folder.iterdir())
 
 
+def drawn(images: MappedSet) -> ImageSet:
+    """All of them in memory."""
+    return ImageSet(images.drawn(torch.arange(len(images))), images.labels)
+
+
 def forked(work: Callable[[], None]) -> int:
     """Work in a process of its own; its id. It ends without a word, as a killed one does."""
     if process := os.fork():
@@ -79,7 +86,7 @@ def test_it_is_decoded_once_and_is_the_same(signs: Path, cache: DecodedCache) ->
     for data in (mapped, once_more):
         assert isinstance(data.train, MappedSet)
         assert isinstance(kept.train, ImageSet)
-        assert same_images(data.train.loaded(), kept.train)
+        assert same_images(drawn(data.train), kept.train)
         assert same_images(data.test, kept.test)
         assert digest(data.test, data.classes) == digest(kept.test, kept.classes)
     (signs / "signs/train/dark/.hidden.png").touch()
@@ -137,14 +144,29 @@ def test_training_is_bit_identical(signs: Path, cache: DecodedCache, monkeypatch
     assert same_tensors(resumed[-1].model, in_memory[-1].model)
 
 
+def test_an_agent_learns_the_same_from_the_disk(signs: Path, cache: DecodedCache) -> None:
+    """Rollouts draw their images from the mapping, which stays where it is, and attack the same ones."""
+    spec = run_spec(objective={"kind": "a2c", "n_steps": 2}, training={"epochs": 1, "batch_size": 4})
+    kept, mapped = (read_dataset(SIGNS, signs, cache=each)[0] for each in (None, cache))
+    assert isinstance(mapped.train, MappedSet)
+    agent = AgentEpochs(spec, A2c(n_steps=2), mapped, network(2, shape=(1, 12, 12)))
+    assert isinstance(agent.images, MappedSet)
+    assert agent.images.pixels.data_ptr() == mapped.train.pixels.data_ptr()
+    in_memory, from_disk = (states(events(spec, data, every_state=True)) for data in (kept, mapped))
+    assert len(in_memory) == len(from_disk) > 2
+    for left, right in zip(in_memory, from_disk, strict=True):
+        assert same_tensors(left.model, right.model)
+        assert torch.equal(left.totals, right.totals)
+
+
 def test_a_mapped_set_is_taken_apart_as_one_in_memory(signs: Path, cache: DecodedCache) -> None:
     kept, mapped = (read_dataset(SIGNS, signs, cache=each)[0] for each in (None, cache))
     for left, right in zip(hold_out(kept, 5), hold_out(mapped, 5), strict=True):
         ours, theirs = (each if not isinstance(each, datasets.Dataset) else each.train for each in (left, right))
         assert isinstance(ours, ImageSet)
         assert isinstance(theirs, MappedSet)
-        assert same_images(ours, theirs.loaded())
-        assert same_images(ours.take(2), theirs.take(2).loaded())
+        assert same_images(ours, drawn(theirs))
+        assert same_images(ours.take(2), drawn(theirs.take(2)))
         pieces = zip(ours.pieces(4), theirs.pieces(4), strict=True)
         assert all(torch.equal(a, c) and torch.equal(b, d) for (a, b), (c, d) in pieces)
 
@@ -204,7 +226,7 @@ def test_two_processes_decode_it_once(signs: Path, cache: DecodedCache, tmp_path
     def work() -> None:
         data, _ = read_dataset(SIGNS, signs, read, cache=cache)
         assert isinstance(data.train, MappedSet)
-        sha256 = hashlib.sha256(data.train.loaded().images.numpy().tobytes()).hexdigest()
+        sha256 = hashlib.sha256(drawn(data.train).images.numpy().tobytes()).hexdigest()
         (tmp_path / f"sha256.{os.getpid()}").write_text(sha256)
 
     for process in [forked(work) for _ in range(3)]:
@@ -251,7 +273,7 @@ def test_what_was_used_longest_ago_makes_room(signs: Path, cache: DecodedCache) 
         assert read.pictures == decoded
     assert isinstance(first.train, MappedSet)
     assert isinstance(second.train, MappedSet)
-    assert same_images(first.train.loaded(), second.train.loaded())
+    assert same_images(drawn(first.train), drawn(second.train))
 
 
 def test_what_is_too_large_is_told_before_anything_is_read(signs: Path, cache: DecodedCache) -> None:
