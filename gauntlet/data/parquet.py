@@ -133,10 +133,13 @@ class _Fault(Exception):
 
 @dataclass(frozen=True)
 class _Folder:
-    """The Parquet files of a data set by split, as they are called."""
+    """The Parquet files of a data set by split, as they are called; `choice` is how one column of several is chosen."""
 
-    spec: Parquet
     root: Path
+    name: str
+    image: str | None = None
+    label: str | None = None
+    choice: str | None = None
 
     @cached_property
     def files(self) -> Mapping[str, Sequence[tuple[re.Match[str], Path]]]:
@@ -150,7 +153,7 @@ class _Folder:
         return found
 
     def find(self, split: Split, most_rows: int | None) -> ParquetSplit:
-        name = f"{split} of {self.spec.folder}"
+        name = f"{split} of {self.name}"
         files = [path for _, path in self._whole(split)]
         image, classes = "", tuple[str, ...]()
         labels: list[npt.NDArray[np.int64]] = []
@@ -176,24 +179,42 @@ class _Folder:
                 f"but files of {shown(other)}: rename them" if other else f"there are files of {listed([*self.files])}"
             )
             raise _Fault(
-                f"There is no {split}-00000-of-00001.parquet in {self.spec.folder} or its folder data, {there}."
+                f"There is no {split}-00000-of-00001.parquet in {self.name} or its folder data, {there}."
                 if self.files
-                else f"There is no Parquet file in {self.spec.folder} or its folder data: they are called "
+                else f"There is no Parquet file in {self.name} or its folder data: they are called "
                 f"train-00000-of-00001.parquet and test-00000-of-00001.parquet."
             )
         parts = {match["parts"] for match, _ in found}
         numbers = sorted(int(match["part"] or 0) for match, _ in found)
         expected = int(next(iter(parts)) or 1)
         if len(parts) > 1 or numbers != list(range(expected)):
-            raise _Fault(f"Of {split} in {self.spec.folder} there are {len(found)} of {expected} Parquet files.")
+            raise _Fault(f"Of {split} in {self.name} there are {len(found)} of {expected} Parquet files.")
         return found
 
     def _columns(self, path: Path, schema: Any) -> tuple[str, tuple[str, tuple[str, ...]]]:
         """The column of pictures; that of labels and its classes."""
         features = _Features.of(schema)
-        image = _chosen("image", self.spec.image, features.images, path)
-        label = _chosen("label", self.spec.label, tuple(features.labels), path)
+        image = self._chosen("image", self.image, features.images, path)
+        label = self._chosen("label", self.label, tuple(features.labels), path)
         return image, (label, features.labels[label])
+
+    def _chosen(self, what: str, asked: str | None, there: tuple[str, ...], path: Path) -> str:
+        choice = self.choice or f"say with {what} which"
+        kind = "Image" if what == "image" else "ClassLabel"
+        if not there:
+            raise _Fault(
+                f"The metadata of {shown(path.name)} names no column of kind {kind}: it is written by the to_parquet "
+                "or push_to_hub of Hugging Face's datasets."
+            )
+        if asked is None and len(there) == 1:
+            return there[0]
+        if asked is None:
+            raise _Fault(f"There are several columns of kind {kind} in {shown(path.name)}: {choice}; {listed(there)}.")
+        if asked not in there:
+            raise _Fault(
+                f"There is no column {shown(asked)} of kind {kind} in {shown(path.name)}; there is {listed(there)}."
+            )
+        return asked
 
 
 def list_parquet(
@@ -207,7 +228,26 @@ def list_parquet(
     root = data_root / spec.folder
     if not root.is_dir():
         return FolderListing({}, (), (no_such_folder(data_root, spec.folder),))
-    folder, found, faults = _Folder(spec, root), {}, []
+    folder = _Folder(root, spec.folder, spec.image, spec.label)
+    return _list(folder, splits, most_rows)
+
+
+def list_tables(
+    root: Path, name: str, splits: Sequence[Split], *, choice: str, most_rows: int
+) -> FolderListing[ParquetSplit]:
+    """List the splits of the Parquet files in the folder `root`, which faults call `name`, of any columns.
+
+    Args:
+        choice: what a fault says to do where there are several columns of a kind.
+
+    Raises:
+        TooManyEntries: one of its files has more than `most_rows` rows.
+    """
+    return _list(_Folder(root, name, choice=choice), splits, most_rows)
+
+
+def _list(folder: _Folder, splits: Sequence[Split], most_rows: int | None) -> FolderListing[ParquetSplit]:
+    found, faults = {}, []
     for split in splits:
         try:
             found[split] = folder.find(split, most_rows)
@@ -221,29 +261,17 @@ def list_parquet(
     return FolderListing(found, unused, tuple(dict.fromkeys(faults)))
 
 
+def split_of(name: str) -> Split | None:
+    """Which split a file of that name holds, or would if it were renamed; None of what is no Parquet of a split."""
+    match = _FILE.fullmatch(name)
+    if match is None:
+        return None
+    return next((split for split in SPLITS if match["split"] == split), None) or split_meant_by(match["split"])
+
+
 def is_parquet(root: Path) -> bool:
     """Whether a folder holds Parquet files as they are called here."""
     return any(_FILE.fullmatch(path.name) for folder in (root, root / "data") for path in folder.glob("*.parquet"))
-
-
-def _chosen(what: str, asked: str | None, there: tuple[str, ...], path: Path) -> str:
-    kind = "Image" if what == "image" else "ClassLabel"
-    if not there:
-        raise _Fault(
-            f"The metadata of {shown(path.name)} names no column of kind {kind}: it is written by the to_parquet or "
-            "push_to_hub of Hugging Face's datasets."
-        )
-    if asked is None and len(there) == 1:
-        return there[0]
-    if asked is None:
-        raise _Fault(
-            f"There are several columns of kind {kind} in {shown(path.name)}: say with {what} which; {listed(there)}."
-        )
-    if asked not in there:
-        raise _Fault(
-            f"There is no column {shown(asked)} of kind {kind} in {shown(path.name)}; there is {listed(there)}."
-        )
-    return asked
 
 
 def _require_small_groups(path: Path, metadata: Any) -> None:

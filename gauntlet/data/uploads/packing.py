@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from gauntlet.data.parquet import split_of
 from gauntlet.data.walk import PassedOver, clutter, no_picture
 
 _PIECE = 1 << 20
@@ -19,7 +20,7 @@ class _Packed(NamedTuple):
 
 
 class PackedFolder:
-    """What a tar of the folder's pictures would be read as; nothing is written anywhere.
+    """What a tar of the folder's pictures, and Parquet files of them, would be read as; nothing is written anywhere.
 
     The same pictures under the same names are the same bytes, whatever their times and owners, so that uploading a
     folder twice makes one data set. Links are followed; what is no picture is passed over.
@@ -39,7 +40,7 @@ class PackedFolder:
 
     @property
     def pictures(self) -> int:
-        """How many there are."""
+        """How many files there are."""
         return len(self._packed)
 
     def read(self, size: int = -1) -> bytes:
@@ -114,7 +115,9 @@ def _pictures(folder: Path, passed_over: PassedOver) -> Iterator[tuple[str, Path
         for name in sorted(files):
             path = Path(place) / name
             inside = str(path.relative_to(folder))
-            if reason := clutter(name) or no_picture(name, "file" if path.is_file() else "other"):
+            kind = "file" if path.is_file() else "other"
+            is_table = kind == "file" and split_of(name) is not None
+            if reason := clutter(name) or (None if is_table else no_picture(name, kind)):
                 passed_over.skip(reason, inside)
             else:
                 yield inside, path, path.stat().st_size

@@ -18,6 +18,7 @@ from gauntlet.data.pictures import Picture, content_of, read_picture
 from gauntlet.data.reading import SeenSplit, Tally, describe_seen, why_unreadable
 from gauntlet.data.uploads.arrangement import Parts, Placed, arrange
 from gauntlet.data.uploads.bounds import Bounds
+from gauntlet.data.uploads.rows import unpack_rows
 from gauntlet.data.uploads.unpacking import Unpacked, unpack
 from gauntlet.errors import ArchiveRefused, PictureUnreadable
 from gauntlet.spec.kinds import SPLITS, Split
@@ -27,7 +28,7 @@ IMAGES, THUMBNAILS = "images", "thumbnails"
 _THUMBNAIL_SIDE = 96
 _THUMBNAILS_OF_A_CLASS = 3
 _CLASSES_WITH_THUMBNAILS = 100
-_UNPACKED = "unpacked"
+_UNPACKED, _ROWS = "unpacked", "rows"
 
 # Told of how far it is: what is done, how many of how many (0 where that is not known).
 Watch = Callable[[str, int, int], None]
@@ -38,17 +39,21 @@ def take_in(
 ) -> DatasetContents:
     """Make the archive a data set, which is called `name`: its pictures in `folder`/images, small ones in thumbnails.
 
-    Pictures that cannot be read are left out, and told.
+    Pictures may lie in it as files, or in Parquet files as rows. Pictures that cannot be read are left out, and told.
 
     Raises:
         ArchiveRefused: it is damaged or hostile, or what can be read of it is no data set.
         OSError: there is no room.
     """
-    unpacked = unpack(archive, folder / _UNPACKED, bounds, lambda entries: watch("unpacking", entries, 0))
+    told: Callable[[int], None] = lambda entries: watch("unpacking", entries, 0)  # noqa: E731  # it is told of twice
+    unpacked = unpack(archive, folder / _UNPACKED, bounds, told)
+    most_bytes = bounds.bytes_for(archive.stat().st_size)
+    unpacked = unpack_rows(unpacked, folder / _ROWS, draw, bounds, most_bytes, told)
     placed = arrange(unpacked.pictures, draw)
     reading = _Reading(folder, unpacked)
     reading.all_of(placed, watch)
-    shutil.rmtree(folder / _UNPACKED)
+    for folder_of_parts in (_UNPACKED, _ROWS):
+        shutil.rmtree(folder / folder_of_parts, ignore_errors=True)
     return reading.result(name)
 
 
@@ -102,7 +107,7 @@ class _Reading:
         )
 
     def _read(self, parts: Parts, place: Placed) -> None:
-        source = self.folder.joinpath(_UNPACKED, *parts)
+        source = self.unpacked.folder.joinpath(*parts)
         try:
             content = content_of(source)
             picture = read_picture(content)

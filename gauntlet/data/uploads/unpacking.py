@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gauntlet.checks.names import is_text, shown
+from gauntlet.data.parquet import split_of
 from gauntlet.data.uploads.bounds import Bounds
 from gauntlet.data.uploads.entries import Entry, entries, too_many_bytes
 from gauntlet.data.uploads.paths import checked
@@ -19,15 +20,20 @@ Watch = Callable[[int], None]
 
 @dataclass
 class Unpacked:
-    """The pictures below a folder, by the parts of their paths, with the sha256 of each; and what was passed over."""
+    """The pictures below a folder, by the parts of their paths, with the sha256 of each; and what was passed over.
 
+    `tables` are Parquet files that hold pictures.
+    """
+
+    folder: Path
     pictures: dict[Parts, bytes] = field(default_factory=dict)
     bytes: int = 0
     passed_over: PassedOver = field(default_factory=PassedOver)
+    tables: list[Parts] = field(default_factory=list)
 
 
 def unpack(archive: Path, into: Path, bounds: Bounds, watch: Watch = lambda _: None) -> Unpacked:
-    """Write the archive's pictures to the folder `into`, which is made.
+    """Write the archive's pictures, and Parquet files of them, to the folder `into`, which is made.
 
     Whether a file is a picture is told by its name's ending; it is not read as one.
 
@@ -45,7 +51,7 @@ class _Unpacking:
         self._bounds = bounds
         self._most_bytes = most_bytes
         self._entries = 0
-        self._found = Unpacked()
+        self._found = Unpacked(into)
         self._made: set[Parts] = set()
 
     def all_of(self, archive: Path, watch: Watch) -> Unpacked:
@@ -67,18 +73,24 @@ class _Unpacking:
             )
         if entry.kind == "folder" or not parts:
             return
-        reason = next((told for part in parts if (told := clutter(part))), None) or no_picture(parts[-1], "file")
+        is_table = split_of(parts[-1]) is not None
+        reason = next((told for part in parts if (told := clutter(part))), None)
+        reason = reason or (None if is_table else no_picture(parts[-1], "file"))
         if reason is None and not is_text(parts[-1]):
             reason = "with a name that is not UTF-8 or holds control characters"
         if reason is not None:
             self._found.passed_over.skip(reason, entry.name)
             return
-        if parts in self._found.pictures:
+        if parts in self._found.pictures or parts in self._found.tables:
             raise ArchiveRefused(f"The archive holds {shown(entry.name)} twice.")
-        self._found.pictures[parts] = self._write(entry, parts)
+        sha256 = self._write(entry, parts)
+        if is_table:
+            self._found.tables.append(parts)
+        else:
+            self._found.pictures[parts] = sha256
 
     def _write(self, entry: Entry, parts: Parts) -> bytes:
-        """Write a picture's file; its sha256."""
+        """Write a file; its sha256."""
         sha256 = hashlib.sha256()
         try:
             self._make_folder(parts[:-1])
