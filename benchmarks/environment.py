@@ -116,7 +116,8 @@ def _training(settings: Settings, images: int, device: str) -> dict[str, Callabl
 def _objectives(options: argparse.Namespace) -> dict[str, Callable[[], object]]:
     """A pass of each objective over the same images, as a run trains the paper's network."""
     device = torch.device(options.device)
-    return {kind: gauntlet_training(*random_images(_LEARNED_FROM), device, objective=kind) for kind in OBJECTIVES}
+    images = random_images(_LEARNED_FROM)
+    return {kind: gauntlet_training(*images, device, objective={"kind": kind}) for kind in OBJECTIVES}
 
 
 if __name__ == "__main__":

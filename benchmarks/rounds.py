@@ -4,7 +4,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,18 @@ from torch import Tensor
 from benchmarks.machine import describe_machine
 
 
-def prepare(description: str | None, *, images: int) -> argparse.Namespace:
-    """The options that every race has, with torch's threads set as they say."""
+def prepare(
+    description: str | None, *, images: int | None, rounds: int | None = 9, races: Sequence[str] = ()
+) -> argparse.Namespace:
+    """The options that every race has, with torch's threads set as they say; where there are several, which are run."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--images", type=int, default=images, help="images in a pass")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path)
+    if races:
+        parser.add_argument("--races", nargs="+", choices=races, default=list(races))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     return options
@@ -61,14 +65,29 @@ def race(ways: Mapping[str, Callable[[], object]], *, images: int, rounds: int, 
 
 def publish(options: argparse.Namespace, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Print what was found and what was asked for, and write both where `--out` says."""
-    print(table(found))
-    print(json.dumps(wanted, indent=1))
+    result = _told(options, found, wanted)
     if options.out is None:
         return
-    settings = {name: getattr(options, name) for name in ("device", "threads", "images", "rounds")}
-    result = {"machine": describe_machine()} | settings | {"rows": found, "wanted": wanted}
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def publish_race(options: argparse.Namespace, name: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """As `publish`, of one race of several: in the file it takes its own place, and others keep theirs."""
+    result = _told(options, found, wanted)
+    if options.out is None:
+        return
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    written = json.loads(options.out.read_text()) if options.out.exists() else {"races": {}}
+    written["races"][name] = result
+    options.out.write_text(json.dumps(written, indent=1) + "\n")
+
+
+def _told(options: argparse.Namespace, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    print(table(found))
+    print(json.dumps(wanted, indent=1), flush=True)
+    settings = {name: getattr(options, name) for name in ("device", "threads", "images", "rounds")}
+    return {"machine": describe_machine()} | settings | {"rows": found, "wanted": wanted}
 
 
 def table(found: Mapping[str, Mapping[str, Any]]) -> str:
