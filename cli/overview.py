@@ -1,10 +1,12 @@
 """The commands that say who works, what there is, and what can be asked for."""
 
+import sys
 from collections.abc import Iterator
 from typing import Annotated, Final
 
 import typer
 
+from cli.catalog_table import as_markdown
 from cli.connection import open_client
 from cli.json_output import AsJson, print_json
 from cli.listings import Cell, Column, Listing, print_card, print_listing
@@ -73,6 +75,7 @@ def _of_quota(has: int, most: int) -> str:
 def catalog(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="All of one of them, such as pgd.")] = None,
     *,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The table of docs/api.md.")] = False,
     json: AsJson = False,
 ) -> None:
     """List what a spec can choose among, or the fields of one of them."""
@@ -80,6 +83,9 @@ def catalog(
         found = client.catalog()
     if json:
         print_json(found)
+        return
+    if markdown:
+        sys.stdout.write(as_markdown(found) + "\n")
         return
     if name is None:
         rows: list[list[Cell]] = [[kind, entry.name, entry.description] for kind, entry in _entries(found)]

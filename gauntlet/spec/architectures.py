@@ -9,7 +9,7 @@ from gauntlet.spec.texts import NetworkName
 
 
 class Cnn(Spec):
-    """The paper's network: the small CNN of Keras' cifar10_cnn example."""
+    """The paper's network (arXiv 2012.04353, Figure 1): the small CNN of Keras' cifar10_cnn example."""
 
     model_config = tag_required("kind")
     kind: Literal["cnn"] = "cnn"
@@ -17,7 +17,7 @@ class Cnn(Spec):
 
 
 class ResNet(Spec):
-    """ResNet-18 as it is built for CIFAR-10: a 3 × 3 stem without stride or pooling (11,173,962 weights there)."""
+    """ResNet-18 (He et al. 2016) for CIFAR-10: a 3 × 3 stem without stride or pooling (11,173,962 weights there)."""
 
     model_config = tag_required("kind")
     kind: Literal["resnet18"] = "resnet18"
@@ -141,7 +141,7 @@ TorchvisionName = Literal[
 
 
 class Torchvision(Spec):
-    """A classifier of torchvision by its name there, with its own stem; untrained, as no weights are fetched.
+    """A classifier of torchvision's by name (TorchVision maintainers 2016), untrained, with its own stem.
 
     Most are made for images of 224 × 224 and take none of 32 × 32.
     """

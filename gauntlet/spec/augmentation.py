@@ -8,7 +8,10 @@ from gauntlet.spec.kinds import Spec
 
 
 class Augmentation(Spec):
-    """Changes in this order; each is drawn for itself from (seed, epoch, image)."""
+    """Changes in this order; each is drawn for itself from (seed, epoch, image).
+
+    Mirrored and cropped as CIFAR-10 commonly is (He et al. 2016, §4.2; cutout: DeVries & Taylor 2017).
+    """
 
     flip: bool = Field(default=True, description="Mirror every other image, left to right.")
     crop_padding: Annotated[int, Field(ge=0, le=64)] = Field(

@@ -91,7 +91,7 @@ class _OfOneShape(Spec):
 
 
 class Digits(_OfOneShape):
-    """The bundled 8×8 handwritten digits (UCI), each pixel doubled to 16×16; 1,437 for training, 360 for test."""
+    """The bundled 8×8 digits (Alpaydin & Kaynak 1998), each pixel doubled to 16×16; 1,437 for training, 360 for test."""
 
     model_config = tag_required("name")
     name: Literal["digits"] = "digits"
@@ -101,7 +101,7 @@ class Digits(_OfOneShape):
 
 
 class Cifar10(_OfOneShape):
-    """CIFAR-10 in torchvision's layout below the data root; fetched on first use where the network allows."""
+    """CIFAR-10 (Krizhevsky 2009) in torchvision's layout below the data root; fetched where the network allows."""
 
     model_config = tag_required("name")
     name: Literal["cifar10"] = "cifar10"

@@ -42,7 +42,7 @@ class Objective(Spec):
 
 
 class CrossEntropy(Objective):
-    """−log P(y | x), the supervised baseline."""
+    """−log P(y | x), the supervised baseline, with label smoothing on demand (Szegedy et al. 2016)."""
 
     model_config = tag_required("kind")
     kind: Literal["cross_entropy"] = "cross_entropy"
@@ -140,7 +140,8 @@ class PolicyGradient(Objective):
 class ExpectedReward(Objective):
     """A reward's exact expectation, or another growing function f of the right class's probability p in its place.
 
-    The loss is −(wrong + (correct − wrong) · f(p)); with f(p) = p it is what the sampled policy gradient estimates.
+    The loss is −(wrong + (correct − wrong) · f(p)); with f(p) = p it is what the sampled policy gradient estimates. The
+    other functions are what GRPO and MaxRL ascend (arXiv 2510.13651 and arXiv 2602.02710).
     """
 
     model_config = tag_required("kind")

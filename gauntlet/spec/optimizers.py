@@ -16,7 +16,7 @@ _COUPLED = "Added to the gradient, times the weight (an L2 penalty)."
 
 
 class RmsProp(Spec):
-    """RMSprop as Keras computes it, with its time-based decay lr / (1 + decay · iteration)."""
+    """RMSprop (Tieleman & Hinton 2012) as Keras computes it, with its time-based decay lr / (1 + decay · iteration)."""
 
     model_config = tag_required("kind")
     kind: Literal["rmsprop"] = "rmsprop"
@@ -78,7 +78,7 @@ class Constant(Spec):
 
 
 class TimeDecay(Spec):
-    """lr / (1 + decay · iteration), as Keras' optimisers had it."""
+    """lr / (1 + decay · iteration), as the optimisers of Keras had it (Chollet et al. 2015)."""
 
     model_config = tag_required("kind")
     kind: Literal["time_decay"] = "time_decay"
@@ -87,7 +87,7 @@ class TimeDecay(Spec):
 
 
 class Steps(Spec):
-    """The rate times `factor` from each milestone on, a share of the training; Madry's and TRADES' are 1/2 and 3/4."""
+    """The rate times `factor` from each milestone on, a share of the training (He et al. 2016); TRADES has ½ and ¾."""
 
     model_config = tag_required("kind")
     kind: Literal["step"] = "step"

@@ -38,6 +38,16 @@ def test_nothing_is_missing() -> None:
     assert {preset.name for preset in catalog().presets} == set(PRESETS) == set(DESCRIPTIONS) == named
 
 
+# One's own pictures and networks, a budget without an adversary, a rate that stays, points and examples of no method.
+WITHOUT_A_SOURCE = {"image_folder", "uploaded", "parquet", "custom", "none", "constant", "noise", "transfer"}
+
+
+def test_everything_has_its_source_but_what_is_nobodys() -> None:
+    """The work that it is of, with its year."""
+    without = {entry.name for entries in ENTRIES.values() for entry in entries if entry.source is None}
+    assert without <= WITHOUT_A_SOURCE
+
+
 def test_everything_is_described() -> None:
     """In a sentence."""
     for entries in ENTRIES.values():
