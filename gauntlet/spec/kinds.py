@@ -91,7 +91,7 @@ class _OfOneShape(Spec):
 
 
 class Digits(_OfOneShape):
-    """The bundled 8×8 digits (Alpaydin & Kaynak 1998), each pixel doubled to 16×16; 1,437 for training, 360 for test."""
+    """Bundled 8×8 digits (Alpaydin & Kaynak 1998), each pixel doubled to 16×16; 1,437 for training, 360 for test."""
 
     model_config = tag_required("name")
     name: Literal["digits"] = "digits"

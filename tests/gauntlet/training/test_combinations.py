@@ -1,6 +1,7 @@
 """What a spec chooses among goes together."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ from pydantic import ValidationError
 
 from gauntlet.data.datasets import Dataset
 from gauntlet.events import CheckpointReady, EpochFinished, TrainingEvent
-from tests.gauntlet.examples import events, run_spec, some
+from gauntlet.models.checkpoints import encode_training_state, load_training_state
+from tests.gauntlet.examples import events, run_spec, some, states
 
 GROUP = {"kind": "policy_gradient", "group": 3, "baseline": "leave_one_out"}
 EXPLORING = {"kind": "policy_gradient", "action": "epsilon_greedy", "log_prob_floor": -16.118}
@@ -89,3 +91,52 @@ def test_every_adversary_trains_every_objective(
         return
     spec = run_spec(objective=objective, adversary=adversary, training=training)
     require_trained(events(spec, some(digits, train=17, test=4)))
+
+
+MAX_RL = {"kind": "policy_gradient", "group": 4, "estimator": "max_rl"}
+
+
+@pytest.mark.parametrize(
+    ("objective", "adversary", "optimizer", "schedule"),
+    [
+        ({"kind": "trades"}, {"kind": "pgd", "steps": 2, "loss": "divergence", "warmup_epochs": 1}, "adam", "cosine"),
+        ({"kind": "mart"}, {"kind": "n_fgsm"}, "adamw", "one_cycle"),
+        ({"kind": "cross_entropy", "label_smoothing": 0.1}, {"kind": "fgsm_rs"}, "sgd", "step"),
+        (
+            {"kind": "expected_reward", "shape": "max_rl"},
+            {"kind": "pgd", "steps": 2, "norm": "L2"},
+            "adam",
+            "time_decay",
+        ),
+        (GROUP, {"kind": "none"}, "rmsprop", "constant"),
+        (MAX_RL, {"kind": "fgsm", "norm": "L2", "warmup_epochs": 0.5}, "sgd", "cosine"),
+    ],
+    ids=lambda each: each["kind"] if isinstance(each, dict) else each,
+)
+def test_every_addition_resumes_bit_by_bit(
+    digits: Dataset,
+    tmp_path: Path,
+    objective: dict[str, Any],
+    adversary: dict[str, Any],
+    optimizer: str,
+    schedule: str,
+) -> None:
+    """From the file of a state within the epoch: weights, average, moments, tally and what is measured."""
+    training = {
+        "epochs": 1,
+        "batch_size": 8,
+        "optimizer": {"kind": optimizer},
+        "schedule": {"kind": schedule},
+        "max_grad_norm": 1.0,
+        "augmentation": {"crop_padding": 2, "cutout": 3},
+        "averaging": {},
+    }
+    spec = run_spec(objective=objective, adversary={"eps": "32/255"} | adversary, training=training)
+    data = some(digits, train=17, test=4)
+    whole = events(spec, data, every_state=True)
+    within, *_, end = states(whole)
+    (tmp_path / "state").write_bytes(encode_training_state(within))
+    rest = events(spec, data, load_training_state(tmp_path / "state"))
+    assert encode_training_state(states(rest)[-1]) == encode_training_state(end)
+    told, wanted = ([event.metrics for event in each if isinstance(event, EpochFinished)] for each in (rest, whole))
+    assert told == wanted
