@@ -106,7 +106,7 @@ MAX_RL = {"kind": "policy_gradient", "group": 4, "estimator": "max_rl"}
             {"kind": "expected_reward", "shape": "max_rl"},
             {"kind": "pgd", "steps": 2, "norm": "L2"},
             "adam",
-            "time_decay",
+            "one_cycle",
         ),
         (GROUP, {"kind": "none"}, "rmsprop", "constant"),
         (MAX_RL, {"kind": "fgsm", "norm": "L2", "warmup_epochs": 0.5}, "sgd", "cosine"),
