@@ -27,6 +27,7 @@ from gauntlet.spec.kinds import SPLITS, Parquet, Split
 # Hugging Face writes 100 pictures a row group, or a few hundred megabytes; one is in memory at a time.
 _MOST_GROUP_BYTES = 1 << 30
 _ROWS_AT_ONCE = 64
+_BYTES_AT_ONCE = 64 << 20
 _BUFFER = 1 << 20
 _FEWEST_CLASSES = 2
 _FILE = re.compile(r"(?P<split>[^.]+?)(-(?P<part>\d{5})-of-(?P<parts>\d{5})(-[0-9a-f]+)?)?\.parquet")
@@ -67,9 +68,10 @@ class ParquetSplit:
                     start = stop
 
     def _of_group(self, file: Any, group: int, wanted: npt.NDArray[np.int64]) -> Iterator[tuple[int, bytes | None]]:
-        first = 0
+        first, held = 0, file.metadata.row_group(group)
+        at_once = min(_ROWS_AT_ONCE, _BYTES_AT_ONCE * held.num_rows // max(held.total_byte_size, 1))
         batches = file.iter_batches(
-            _ROWS_AT_ONCE, row_groups=[group], columns=[f"{self.image}.bytes"], use_threads=False
+            max(at_once, 1), row_groups=[group], columns=[f"{self.image}.bytes"], use_threads=False
         )
         for batch in batches:
             contents = batch.column(0).field("bytes")
@@ -92,6 +94,8 @@ class _opened:  # noqa: N801  # used as a function
 
         try:
             self._file = parquet.ParquetFile(self._path, buffer_size=_BUFFER, pre_buffer=False)
+        except MemoryError:
+            raise
         except (pa.ArrowException, OSError) as error:
             raise DatasetUnavailable(self._damaged) from error
         return self._file
@@ -100,7 +104,8 @@ class _opened:  # noqa: N801  # used as a function
         import pyarrow as pa
 
         self._file.close()
-        if isinstance(error, pa.ArrowException | OSError):
+        # Arrow's own of memory is both.
+        if isinstance(error, pa.ArrowException | OSError) and not isinstance(error, MemoryError):
             raise DatasetUnavailable(self._damaged) from error
 
     @property
