@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gauntlet.rendering.markdown import to_markdown
+from gauntlet.report.summaries import summaries
 from gauntlet.results.doubts import Doubt
 from tests.reports import made_up
 
@@ -50,6 +51,17 @@ def test_many_attacks_stand_in_several_tables() -> None:
     first, second = re.findall(r"^\| objective \| seed \| checkpoint .*", text, re.MULTILINE)
     assert first.startswith("| objective | seed | checkpoint | train | natural | FGSM 8/255 | FGSM 1/255 |")
     assert second == "| objective | seed | checkpoint | FGSM 6/255 | FGSM 7/255 |"
+
+
+def test_averages_have_lines_and_means_of_their_own() -> None:
+    """Beside those of the weights, never together with them; how they came about stands below the name."""
+    report = made_up({"training": {"averaging": {"decay": 0.99}}})
+    averages = tuple(row.model_copy(update={"selection": "average_best_fgsm"}) for row in report.rows)
+    means = tuple(summaries([*report.rows, *averages]))
+    assert [len(mean.seeds) for mean in means] == [3] * 2 * len(report.summaries)
+    text = to_markdown(report.model_copy(update={"rows": (*report.rows, *averages), "summaries": means}))
+    assert text.count("epoch 12 (best FGSM, averaged)") == text.count("epoch 12 (best FGSM)") > 0
+    assert "Beside the weights their moving average (decay 0.99) is kept, selected by its own accuracies" in text
 
 
 def test_one_seed_has_no_mean_and_no_p() -> None:
