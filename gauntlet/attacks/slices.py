@@ -30,7 +30,7 @@ class Sliced(nn.Module):
 
 
 class Together(nn.Module):
-    """A model that must be given a batch as it is: an image's logits depend on the others in it."""
+    """A model that must be given a batch as it is: an image's logits depend on the others in it, or on chance."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

@@ -116,7 +116,7 @@ def _examined(model: nn.Module, images: Tensor, labels: Tensor | None, classes: 
     fit = model if usable or isinstance(model, Classifier) else Classifier(model)
     return Examination(
         findings=tuple(finding for finding in checks if finding is not None),
-        model=fit if dependent is None else Together(fit),
+        model=Together(fit) if random or dependent is not None else fit,
         scale=_scale(logits),
     )
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gauntlet import seeding
 from gauntlet.attacks import autoattack, gradient, probability_margin, targeted
 from gauntlet.attacks.autoattack import Authored, AuthoredAttack
-from gauntlet.attacks.slices import sliced
+from gauntlet.attacks.slices import Together, sliced
 from gauntlet.spec.attacks import (
     AnyAttack,
     ApgdCe,
@@ -130,11 +130,15 @@ def _own(attack: _Own, victim: Victim, seed: int) -> Perturb:
     match attack:
         case FgsmAttack():
             perturb: Perturb = partial(gradient.fgsm, model, eps=eps, norm=norm)
-        case PgdAttack(steps=steps, restarts=restarts, loss=loss):
-            perturb = drawing(gradient.pgd, steps=steps, restarts=restarts, loss=loss)
+        case PgdAttack(steps=steps, restarts=restarts, loss=loss, step=step):
+            perturb = drawing(
+                gradient.pgd, steps=steps, restarts=restarts, loss=loss, step=step, stops=_is_a_function(victim.model)
+            )
         case Transfer(source=source, steps=steps, loss=loss):
             other = sliced(victim.sources[source], victim.device)
-            perturb = drawing(gradient.pgd, other, steps=steps, restarts=1, loss=loss)
+            perturb = drawing(
+                gradient.pgd, other, steps=steps, restarts=1, loss=loss, stops=_is_a_function(victim.sources[source])
+            )
         case Noise(draws=draws):
             perturb = drawing(gradient.noise, draws=draws)
         case MinimumMargin(targets=targets, steps=steps):
@@ -146,3 +150,8 @@ def _own(attack: _Own, victim: Victim, seed: int) -> Perturb:
         case _:
             assert_never(attack)
     return perturb
+
+
+def _is_a_function(model: nn.Module) -> bool:
+    """Whether what a model says of an image follows from that image."""
+    return not isinstance(model, Together)

@@ -57,5 +57,7 @@ def _departures(attack: AnyAttack) -> Iterator[str]:
     for field, value in changed.items():
         if isinstance(value, str):
             yield value.replace("_", " ")
+        elif isinstance(value, float):
+            yield f"{field} {value:g}"
         else:
             yield f"{value:,} {field if value != 1 else field.removesuffix('s')}"

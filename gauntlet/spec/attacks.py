@@ -39,7 +39,10 @@ class FgsmAttack(Attack):
 
 
 class PgdAttack(Attack):
-    """Projected gradient ascent from a random start (Madry et al. 2018); step 2.5 · eps / steps."""
+    """Projected gradient ascent from a random start (Madry et al. 2018); step 2.5 · eps / steps.
+
+    An image whose points repeat is not walked round its cycle again and again; the result is that of all steps.
+    """
 
     model_config = tag_required("kind")
     kind: Literal["pgd"] = "pgd"
@@ -49,6 +52,12 @@ class PgdAttack(Attack):
         default="cross_entropy",
         description="What is ascended; `margin` (largest wrong logit − right logit) has a gradient where a confident "
         "model's cross-entropy has none.",
+    )
+    # Not told where it is not given, so that what was measured before there was one keeps its fingerprint.
+    step: Annotated[float, Field(gt=0, le=2)] | None = Field(
+        default=None,
+        exclude_if=lambda step: step is None,
+        description="Of one step, in budgets: 0.25 of 8/255 is 2/255. By default 2.5 / steps.",
     )
 
 
