@@ -53,3 +53,8 @@ SUMMARIES = Gate(8, "Other reports are being put together; try again in a few se
 # A page of a hundred rows is written within one turn of Python's lock, for which the loop waits as long as all threads
 # together: 276 ms with six of them, 100 requests of 50 clients for evaluations.
 LISTS = Gate(200, "Other lists are being read; try again in a second.", retry_after_s=1, at_once=1)
+# A draft of a thousand runs is some 50 ms of Python, and the form on the page asks again while one writes. Of two one
+# may lie in a folder that takes seconds to look at.
+DRAFTS = Gate(200, "Other drafts are being looked at; try again in a second.", retry_after_s=1, at_once=2)
+# Two programs scrape at most.
+SCRAPES = Gate(200, "Others are being told the same; try again in a second.", retry_after_s=1, at_once=1)

@@ -66,6 +66,11 @@ class _Requests(h11.Connection):
         self._head_came = head_came
         self.fault = h11.RemoteProtocolError("nothing came")
 
+    def forget(self) -> None:
+        """Let go of whom it tells, and of what it refused."""
+        self._head_came = _nobody
+        self.fault = self.fault.with_traceback(None)
+
     def next_event(self) -> Any:
         try:
             event = super().next_event()
@@ -76,6 +81,10 @@ class _Requests(h11.Connection):
             self.fault = fault
             raise
         return event
+
+
+def _nobody(_request: h11.Request) -> None:
+    """Be told of a head that came after its connection had ended."""
 
 
 def _require_plain(request: h11.Request) -> None:
@@ -117,6 +126,11 @@ class Connection(H11Protocol):
         self._stop_waiting()
         self._stop_stalling()
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+        # It would hold itself by each of them, and wait for a search: 40 objects, of a thousand that end at once.
+        self.cycle = None  # type: ignore[assignment]  # nothing more comes that asks for it
+        self.conn.forget()
+        self._line.forget()
 
     def data_received(self, data: bytes) -> None:
         if self.is_answered_early or self.transport.is_closing():
@@ -223,8 +237,12 @@ class _Unhurried:
 
     def __init__(self, transport: asyncio.Transport, connection: Connection) -> None:
         self._transport = transport
-        self._connection = connection
+        self._connection: Connection | None = connection
         self._closing = False
+
+    def forget(self) -> None:
+        """Let go of the connection, which has ended."""
+        self._connection = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -233,7 +251,7 @@ class _Unhurried:
         return self._closing or self._transport.is_closing()
 
     def close(self) -> None:
-        if not self._connection.is_answered_early:
+        if self._connection is None or not self._connection.is_answered_early:
             self._transport.close()
         elif not self._closing:
             self._closing = True

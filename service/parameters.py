@@ -1,7 +1,7 @@
 """A request's query and headers: only what its route declares, each once unless it is a list, and as UTF-8."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, get_args, get_origin
 from urllib.parse import parse_qsl
 
@@ -14,7 +14,19 @@ from gauntlet.spec.messages import MOST_FAULTS, no_such, printable
 from service.errors import ServiceError, invalid_fields
 
 # Of two, each reader may take another one.
-_SINGLE_HEADERS = ("Content-Type", "Content-Length", "Content-Encoding", "Idempotency-Key", "Authorization", "Host")
+_SINGLE_HEADERS = (
+    "Content-Type",
+    "Content-Length",
+    "Content-Encoding",
+    "Idempotency-Key",
+    "Last-Event-ID",
+    "Range",
+    "Authorization",
+    "Host",
+)
+# By these a client is sure that it changes what it has seen, and nothing else: nobody here looks at them.
+_CONDITIONS = ("If-Match", "If-Unmodified-Since")
+_READING = ("GET", "HEAD")
 
 _MOST_PAIRS = 100
 
@@ -26,6 +38,11 @@ def declared(dependant: Dependant) -> dict[str, bool]:
         for part in with_dependencies(dependant)
         for field in part.query_params
     }
+
+
+def declared_headers(dependant: Dependant) -> frozenset[str]:
+    """The headers that they take, in small letters."""
+    return frozenset(field.alias.lower() for part in with_dependencies(dependant) for field in part.header_params)
 
 
 def document(schema: dict[str, Any]) -> None:
@@ -88,15 +105,29 @@ def read_pairs(what: str, content: bytes) -> list[tuple[str, str]]:
         raise ServiceError(422, "invalid-request", f"The {what} is not UTF-8.") from error
 
 
-def require_single_headers(headers: Headers) -> None:
-    """Refuse a second header of those that mean one thing.
+def require_meant(method: str, headers: Headers, taken: Collection[str]) -> None:
+    """Refuse headers that would be trusted in vain, and a second one of those that mean one thing.
+
+    Args:
+        method: the request's.
+        headers: the request's.
+        taken: those that the route declares, in small letters.
 
     Raises:
         ServiceError: 422, with a pointer to each.
     """
-    repeated = [name for name in _SINGLE_HEADERS if len(headers.getlist(name)) > 1]
-    if repeated:
-        message = "This header may be given once only."
+    faults = [
+        (name, "This header may be given once only.") for name in _SINGLE_HEADERS if len(headers.getlist(name)) > 1
+    ]
+    conditions = _CONDITIONS if method in _READING else (*_CONDITIONS, "If-None-Match")
+    faults += [
+        (name, "Such a condition is not looked at here, so nothing is done; leave the header out.")
+        for name in conditions
+        if name in headers
+    ]
+    if method not in _READING and "idempotency-key" in headers and "idempotency-key" not in taken:
+        faults.append(("Idempotency-Key", "No key is remembered for this request; leave the header out."))
+    if faults:
         raise invalid_fields(
-            [ProblemError(pointer=json_pointer(["header", name.lower()]), message=message) for name in repeated]
+            [ProblemError(pointer=json_pointer(["header", name.lower()]), message=message) for name, message in faults]
         )

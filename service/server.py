@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import errno
-import gc
 import logging
 import os
 import resource
@@ -14,6 +13,7 @@ from typing import Any
 
 import uvicorn
 
+from service import garbage
 from service.access import require_safe
 from service.app import create_app
 from service.connections import Crowd
@@ -29,10 +29,8 @@ _BACKLOG = 128
 _STOPS_WITHIN_S = 4
 # How long a thread that computes may keep Python's lock from the loop, which needs it several times for each request.
 _SWITCH_EVERY_S = 0.0005
-# Python would look through all that lives whenever that has grown by a quarter, which stopped everything for 90 to
-# 140 ms while a report of a thousand runs was made; what is young is looked through as ever.
-_YOUNG_ALONE = (700, 10, 1_000_000)
-_COLLECT_EVERY_S = 60.0
+# Connections that are open when nothing is asked for, such as those of pages that are looked at.
+_FEW_CONNECTIONS = 20
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _TELL_EVERY_S = 60.0
 
@@ -57,10 +55,7 @@ async def _serve(settings: ServiceSettings, descriptors: int) -> None:
     app = create_app(settings, most_streams=min(MOST_LISTENERS, descriptors // 4))
     crowd = Crowd(min(_MOST_CONNECTIONS, descriptors // 2), apart=app.state.streams)
     require_safe(settings, app.state.database)
-    # What was imported stays. To look through it for garbage, which a large report makes Python do again and again,
-    # would stop everything each time.
-    gc.freeze()
-    gc.set_threshold(*_YOUNG_ALONE)
+    garbage.let_be()
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -78,16 +73,10 @@ async def _serve(settings: ServiceSettings, descriptors: int) -> None:
         # Whoever watches a job asks several times a second, for hours. What fails is logged under its request's id.
         access_log=False,
     )
-    collecting = asyncio.create_task(collect_every(_COLLECT_EVERY_S))
-    await StreamsFirst(config, app.state.streams).serve()
+    server = StreamsFirst(config, app.state.streams)
+    collecting = asyncio.create_task(garbage.collect(lambda: server.is_quiet))
+    await server.serve()
     collecting.cancel()
-
-
-async def collect_every(seconds: float) -> None:
-    """Look through all that lives for garbage, that often: by itself Python looks at what is young alone."""
-    while True:
-        await asyncio.sleep(seconds)
-        gc.collect()
 
 
 class StreamsFirst(uvicorn.Server):
@@ -96,6 +85,12 @@ class StreamsFirst(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, streams: Streams) -> None:
         super().__init__(config)
         self._streams = streams
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether few are connected, and none of them waits for an answer but on streams."""
+        answering = len(self.server_state.tasks) - len(self._streams)
+        return answering <= 0 and len(self.server_state.connections) <= _FEW_CONNECTIONS
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._streams.close()

@@ -38,6 +38,8 @@ _PAGE = 500
 _RETRY_S = 1.0
 # Beside the reader, so many listeners at once are read what they missed.
 _CATCHING_UP = 4
+# So many are told in one turn of the loop: each then writes to its connection, for which everything else waits.
+_AT_ONCE = 25
 _ENDS = TERMINAL | {"deleted"}
 _HEARTBEAT = b": still here\n\n"
 
@@ -117,6 +119,13 @@ class _Standing(NamedTuple):
     ended: str | None
 
 
+class _News(NamedTuple):
+    """An event, and how it is sent."""
+
+    row: Event
+    frame: bytes
+
+
 class Streams:
     """All streams of this process."""
 
@@ -165,9 +174,13 @@ class Streams:
         self._listeners.add(listener)
         try:
             await self._start()
-            standing = await self._read(partial(self._standing, topic))
-            from_now_on = after is None and topic.ends_with is None
-            listener.position = standing.newest if from_now_on else after or 0
+            if after is None and topic.ends_with is None:
+                # From now on: after what the reader has read. Hundreds that come at once ask the database nothing.
+                standing = _Standing(self._newest, None)
+                listener.position = standing.newest
+            else:
+                standing = await self._read(partial(self._standing, topic))
+                listener.position = after or 0
             # An id without an event: whoever loses the connection before the first one goes on from here.
             yield b"retry: 1000\nid: %d\n\n" % listener.position
             async with aclosing(self._missed(listener, standing)) as missed:
@@ -221,7 +234,7 @@ class Streams:
         try:
             while self._listeners:
                 try:
-                    rows = await anyio.to_thread.run_sync(self._new, limiter=self._reading)
+                    news = await anyio.to_thread.run_sync(self._new, limiter=self._reading)
                     if time.monotonic() - logins_seen >= self._logins_every_s:
                         await self._let_go_of_revoked()
                         logins_seen = time.monotonic()
@@ -229,19 +242,27 @@ class Streams:
                     logger.warning("The events cannot be read, trying again: %s", error)
                     await asyncio.sleep(_RETRY_S)
                     continue
-                for row in rows:
-                    self._tell(row)
-                await asyncio.sleep(0 if len(rows) == _PAGE else self._look_every_s)
+                await self._tell(news)
+                await asyncio.sleep(0 if len(news) == _PAGE else self._look_every_s)
         except Exception:
             logger.exception("The reader of events failed; its listeners come back.")
             self.close()
 
-    def _tell(self, row: Event) -> None:
-        self._newest = row.id
-        frame = _frame(row)
-        for key in {None, row.experiment_id, row.subject}:
-            for listener in self._told.get(key, ()):
-                listener.tell(row, frame)
+    async def _tell(self, news: Sequence[_News]) -> None:
+        """Tell all listeners of it that there are now; who joins them meanwhile is read it."""
+        if not news:
+            return
+        self._newest = news[-1].row.id
+        about: defaultdict[str | None, list[_News]] = defaultdict(list)
+        for one in news:
+            for key in {None, one.row.experiment_id, one.row.subject}:
+                about[key].append(one)
+        listening = [(each, of_it) for key, of_it in about.items() for each in self._told.get(key, ())]
+        for number, (listener, of_it) in enumerate(listening, 1):
+            for one in of_it:
+                listener.tell(one.row, one.frame)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def _let_go_of_revoked(self) -> None:
         callers = {listener.caller for listener in self._listeners if listener.caller is not None}
@@ -267,9 +288,10 @@ class Streams:
             status = standings.of_subject(session, topic.ends_with) or "deleted"
         return _Standing(newest, status if status in _ENDS else None)
 
-    def _new(self) -> Sequence[Event]:
+    def _new(self) -> list[_News]:
         with self._database.reading() as session:
-            return events.page(session, after=self._newest, limit=_PAGE).rows
+            rows = events.page(session, after=self._newest, limit=_PAGE).rows
+            return [_News(row, _frame(row)) for row in rows]
 
     def _page(self, listener: Listener) -> Sequence[Event]:
         subject, experiment = listener.topic.subject, listener.topic.experiment

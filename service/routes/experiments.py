@@ -10,7 +10,7 @@ from gauntlet.rendering import CONTENT_SECURITY_POLICY, FIGURES, MEDIA_TYPES, Fo
 from gauntlet.report.report import Report
 from gauntlet.resources import Check, Experiment, Page, ProblemError, Series
 from gauntlet.spec.requests import ExperimentDraft, ExperimentPatch, ExperimentRequest, LikeRequest
-from service.admission import LISTS, SUMMARIES
+from service.admission import DRAFTS, LISTS, SUMMARIES
 from service.answers import NEEDS_WEIGHTS
 from service.data import look, machine_of_workers
 from service.dependencies import (
@@ -83,7 +83,7 @@ def submit(
     return _read(database, experiment.id)
 
 
-@router.post("/validate")
+@router.post("/validate", dependencies=[Depends(DRAFTS)])
 def validate(draft: ExperimentDraft, database: DatabaseDep, settings: SettingsDep) -> Check:
     """What submitting this would come to: all its faults, or its runs, its data, and what it takes. Stores nothing."""
     return check(database, settings, draft.root)

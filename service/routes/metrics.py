@@ -1,8 +1,9 @@
 """/metrics: what Prometheus scrapes."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from service.admission import SCRAPES
 from service.dependencies import MetricsDep
 from service.routing import Route
 
@@ -10,7 +11,10 @@ router = APIRouter(tags=["service"], route_class=Route)
 
 
 @router.get(
-    "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+    "/metrics",
+    response_class=Response,
+    dependencies=[Depends(SCRAPES)],
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 def get_metrics(metrics: MetricsDep) -> Response:
     """Queue, jobs, leases, disk, and how requests are answered, in Prometheus's text format."""

@@ -1,9 +1,12 @@
 """The schema tells every answer of every request; `require_documented` holds all other tests' answers against it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 from fastapi import FastAPI
 
+from service.app import create_app
+from service.settings import ServiceSettings
 from tests.service.conftest import documented_app
 
 EVERY = {"400", "403", "408", "413", "421", "422", "500"}
@@ -68,3 +71,11 @@ def test_no_parameter_may_be_null() -> None:
         if parameter["name"] == "last-event-id"
     )
     assert (number["type"], number["minimum"]) == ("integer", 0)
+
+
+def test_all_that_ask_at_once_for_the_schema_are_given_one(settings: ServiceSettings) -> None:
+    """The first has it made and written; to write it keeps everybody else waiting, each time."""
+    app = create_app(settings)
+    with ThreadPoolExecutor(6) as senders:
+        written = list(senders.map(app.state.schema, [""] * 6))
+    assert len(set(map(id, written))) == 1

@@ -1,9 +1,11 @@
 """What a server's sockets take: half requests, two lengths, too many at once, and clients that do not read."""
 
 import asyncio
+import gc
 import json
 import socket
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -221,3 +223,31 @@ def test_without_descriptors_the_log_says_so_once(caplog: pytest.LogCaptureFixtu
     complaints(loop, {"message": "something else", "exception": OSError(5, "Input/output error")})
     assert "something else" in caplog.text
     loop.close()
+
+
+def test_what_has_ended_lets_go_of_itself(settings: ServiceSettings) -> None:
+    """A connection is gone with its client, which asked nothing, was answered or was refused: no search finds it."""
+    made: list[weakref.ref[connections.Connection]] = []
+
+    class Noted(Crowd):
+        def protocol(self, *told: Any, **named: Any) -> connections.Connection:
+            one = super().protocol(*told, **named)
+            made.append(weakref.ref(one))
+            return one
+
+    gc.disable()
+    try:
+        with serving(settings, Noted(100)) as (_, address):
+            for sent in (
+                b"",
+                GET + b"\r\n",
+                b"no http\r\n\r\n",
+                GET + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            ):
+                with connected(address) as client:
+                    client.sendall(sent)
+                    if sent:
+                        assert client.recv(5) == b"HTTP/"
+            await_that(lambda: len(made) == 4 and all(one() is None for one in made), 10)
+    finally:
+        gc.enable()

@@ -138,13 +138,13 @@ def test_a_tag_is_looked_for_as_the_standard_says(given: list[str], *, known: bo
 
 
 def test_any_tag_is_no_way_past_a_fault(api: TestClient, stored: Pages) -> None:
-    """`*` is 304 where there is an answer, and the fault where there is none; what changes something heeds no tag."""
+    """`*` is 304 where there is an answer, and the fault where there is none; what changes something takes no tag."""
     star = {"If-None-Match": "*"}
     report = f"/v1/experiments/{stored.experiment}/report"
     assert api.get(report, headers=star).status_code == 304
     assert api.get(f"{report}?format=pdf", headers=star).status_code == 422
     assert api.get("/v1/experiments/exp_0/report", headers=star).status_code == 404
-    assert api.post(f"/v1/runs/{stored.run.id}/cancel", headers=star).status_code == 200
+    assert api.post(f"/v1/runs/{stored.run.id}/cancel", headers=star).status_code == 422
 
 
 def test_errors_and_what_was_made_are_kept_by_nobody(api: TestClient, tiny_document: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, event, text
 
 from service.access import Access
-from service.admission import LISTS, SUMMARIES, Gate
+from service.admission import DRAFTS, LISTS, SCRAPES, SUMMARIES, Gate
 from service.app import CONNECTIONS, THREADS, create_app
 from service.edge import Edge
 from service.settings import ServiceSettings
@@ -124,6 +124,23 @@ def test_lists_are_read_one_at_a_time(api: TestClient, tiny_document: dict[str, 
             for path in ("/healthz", "/readyz", f"/v1/experiments/{experiment}", "/v1/usage"):
                 assert api.get(path).status_code == 200
             assert not any(answer.done() for answer in answers)
+        assert {answer.result().status_code for answer in answers} == {200}
+
+
+def test_drafts_and_scrapes_take_turns(api: TestClient) -> None:
+    """Those that wait hold no thread, and what others ask for is answered; two drafts are looked at at a time."""
+    with ThreadPoolExecutor(4 * THREADS) as senders:
+        with taken(api, DRAFTS), taken(api, SCRAPES):
+            first = senders.submit(api.post, "/v1/experiments/validate", json={"preset": "quickstart"})
+            assert first.result().status_code == 200
+            with taken(api, DRAFTS):
+                answers = [
+                    senders.submit(api.post, "/v1/experiments/validate", json={"preset": "quickstart"})
+                    for _ in range(2 * THREADS)
+                ]
+                answers += [senders.submit(api.get, "/metrics") for _ in range(2 * THREADS)]
+                assert api.get("/v1/usage").status_code == 200
+                assert not any(answer.done() for answer in answers)
         assert {answer.result().status_code for answer in answers} == {200}
 
 

@@ -1,9 +1,11 @@
 """Workers, usage and the catalog over HTTP."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fastapi.testclient import TestClient
 
+from gauntlet.spec.catalog import catalog
 from service.settings import ServiceSettings
 from store import workers
 from store.database import Database
@@ -28,9 +30,18 @@ def test_usage_and_catalog_are_answered(api: TestClient, tiny_document: dict[str
     usage = api.get("/v1/usage").json()
     assert (usage["runs"], usage["queue"]["waiting"]) == ({"queued": 1}, 1)
     assert [each["owner"] for each in usage["owners"]] == [None]
-    catalog = api.get("/v1/catalog").json()
-    presets = {preset["name"]: preset["reproduces"] for preset in catalog["presets"]}
+    listed = api.get("/v1/catalog").json()
+    presets = {preset["name"]: preset["reproduces"] for preset in listed["presets"]}
     assert presets.keys() == {"paper", "quickstart", "wong2020", "madry", "trades"}
     assert presets["quickstart"] is None
     assert {"value": 0.4321, "tolerance": 0.015}.items() <= presets["wong2020"]["claims"][1].items()
-    assert "resnet18" in {entry["name"] for entry in catalog["architectures"]}
+    assert "resnet18" in {entry["name"] for entry in listed["architectures"]}
+
+
+def test_all_that_ask_at_once_for_the_catalog_are_given_one(api: TestClient) -> None:
+    """It is made once, by the first."""
+    catalog.cache_clear()
+    with ThreadPoolExecutor(6) as senders:
+        answers = list(senders.map(lambda _: api.get("/v1/catalog"), range(6)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert catalog.cache_info().misses == 1

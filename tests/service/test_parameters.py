@@ -102,10 +102,37 @@ def test_a_query_that_nobody_means_is_refused(api: TestClient, query: str) -> No
     assert (answer.status_code, answer.json()["errors"]) == (422, [])
 
 
-@pytest.mark.parametrize("name", ["Idempotency-Key", "Content-Type", "Content-Length", "Authorization"])
+@pytest.mark.parametrize(
+    "name", ["Idempotency-Key", "Content-Type", "Content-Length", "Authorization", "Last-Event-ID", "Range"]
+)
 def test_a_header_given_twice_is_refused(api: TestClient, tiny_document: dict[str, Any], name: str) -> None:
     """Of those that mean one thing; which of two was meant nobody knows."""
     headers = [(name.encode(), b"1"), (name.encode(), b"2")]
     answer = api.post("/v1/experiments", json=tiny_document, headers=headers)  # type: ignore[arg-type]  # as they are
     assert list(faults(answer)) == [f"/header/{name.lower()}"]
     assert api.get("/v1/experiments").json()["data"] == []
+
+
+# What remembers the first request's answer.
+REMEMBERED = {"/v1/experiments", "/v1/evaluations", "/v1/transfers"}
+
+
+def test_a_header_that_would_be_trusted_in_vain_is_refused_by_every_route(api: TestClient) -> None:
+    """A condition on what is to be changed, and the key of a request that may be repeated; before anything is done."""
+    for method, path, _ in routes(api):
+        refused = {"If-Match", "If-Unmodified-Since"}
+        if method not in ("GET", "HEAD"):
+            refused |= {"If-None-Match"} if path in REMEMBERED else {"If-None-Match", "Idempotency-Key"}
+        given = dict.fromkeys(("If-Match", "If-Unmodified-Since", "If-None-Match", "Idempotency-Key"), '"a"')
+        found = faults(api.request(method, path, headers=given))
+        assert set(found) == {f"/header/{name.lower()}" for name in refused}, (method, path)
+        assert all(message.endswith("leave the header out.") for message in found.values())
+
+
+def test_what_is_refused_is_not_done(api: TestClient, tiny_document: dict[str, Any]) -> None:
+    """Whoever changes an experiment only if it is as they saw it changes nothing, rather than whatever there is."""
+    path = f"/v1/experiments/{api.post('/v1/experiments', json=tiny_document).json()['id']}"
+    for name in ("If-Match", "If-Unmodified-Since", "If-None-Match"):
+        assert api.patch(path, json={"notes": "changed"}, headers={name: "*"}).status_code == 422
+        assert api.post(f"{path}/cancel", headers={name: "*"}).status_code == 422
+    assert (api.get(path).json()["notes"], api.get(path).json()["status"]) == ("", "queued")

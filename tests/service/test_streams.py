@@ -22,7 +22,7 @@ from service.app import create_app
 from service.connections import Crowd
 from service.server import StreamsFirst
 from service.settings import ServiceSettings
-from service.streams import MOST_WAITING, Listener, Streams, Topic
+from service.streams import _AT_ONCE, MOST_WAITING, Listener, Streams, Topic
 from store import controls, events, experiments, jobs, secret_key, sessions, tokens
 from store.database import Database
 from store.events import News
@@ -251,6 +251,52 @@ def test_one_reader_reads_for_all(database: Database) -> None:
     assert len(ids(frames(text))) == 1
     assert {query for query in asked if "FROM events" in query and "events.id > ?" not in query} == set()
     assert len({query for query in asked if "FROM events" in query}) == 1
+
+
+@pytest.mark.parametrize("streams", [1, 60])
+def test_streams_of_everything_begin_without_asking_the_database(database: Database, streams: int) -> None:
+    """However many come at once: where to begin the reader knows."""
+
+    async def begin() -> list[str]:
+        every = quick(database, beat_s=10, look_every_s=10)
+        asked: list[str] = []
+        event.listen(database._engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+        beginning = [collect(every.answer(Topic(TYPES), None, None), "id: 3") for _ in range(streams)]
+        await asyncio.gather(*beginning)
+        return asked
+
+    note(database, "run_1", times=3)
+    assert len([query for query in asyncio.run(begin()) if "max(events.id)" in query]) == 1
+
+
+@pytest.mark.parametrize("listeners", [1, 10 * _AT_ONCE])
+def test_many_are_told_in_turns_between_which_others_are_answered(database: Database, listeners: int) -> None:
+    """Every one is told all, in order, each once; who joins meanwhile knows it by then."""
+    note(database, "run_1", times=3)
+
+    async def tell() -> tuple[int, list[Listener]]:
+        streams, turns = quick(database), 0
+
+        async def answer_others() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+                late = Listener(Topic(TYPES), None)
+                late.position = streams._newest
+                streams._told[None].add(late)
+
+        others = asyncio.create_task(answer_others())
+        told = [Listener(Topic(TYPES), None) for _ in range(listeners)]
+        streams._told[None].update(told)
+        await streams._tell(streams._new())
+        others.cancel()
+        assert all(late._frames == [] for late in streams._told[None] - set(told))
+        return turns, told
+
+    turns, told = asyncio.run(tell())
+    assert turns >= listeners // _AT_ONCE - 1
+    assert {tuple(ids(frames(b"".join(listener._frames).decode()))) for listener in told} == {(1, 2, 3)}
 
 
 def test_a_stream_without_a_database_ends(tmp_path: Path) -> None:
