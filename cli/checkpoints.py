@@ -37,7 +37,12 @@ def import_weights(
     card: Annotated[Path | None, typer.Option(help="A JSON or YAML file that describes the model.")] = None,
     name: Annotated[str | None, typer.Option(help="What to call it; by default the file's name.")] = None,
     source: Annotated[str | None, typer.Option(help="Where the weights come from.")] = None,
-    architecture: Annotated[str | None, typer.Option(help="cnn or resnet18.")] = None,
+    architecture: Annotated[
+        str | None,
+        typer.Option(
+            help="Its kind, such as resnet18 (`gauntlet catalog` has all); the fields of one are in a --card."
+        ),
+    ] = None,
     dataset: Annotated[
         str | None,
         typer.Option(

@@ -2,19 +2,21 @@
 
 import logging
 import sys
+from collections.abc import Sequence
 
 import gauntlet
 from service.access import AccessUnsafe
 from service.server import serve
 from service.settings import ServiceSettings
 from store import logs
-from store.environment import SettingsInvalid
+from store.environment import SettingsInvalid, require_no_arguments
 from store.texts import masked
 
 
-def main() -> None:
+def main(arguments: Sequence[str] = ()) -> None:
     """Serve on the environment's settings."""
     try:
+        require_no_arguments(arguments)
         settings = ServiceSettings.from_environment()
     except SettingsInvalid as error:
         sys.exit(str(error))
@@ -27,4 +29,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -6,7 +6,8 @@ All processes of a Gauntlet may be given one environment, so each knows the name
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -80,7 +81,7 @@ class Settings(BaseSettings):
         Raises:
             SettingsInvalid: a sentence for each variable that is misspelt or has a value that is not allowed.
         """
-        faults = _misspelt(os.environ)
+        faults = _misspelt(os.environ) + _given_twice(os.environ)
         try:
             settings = cls()
         except ValidationError as error:
@@ -88,6 +89,17 @@ class Settings(BaseSettings):
         if faults:
             raise SettingsInvalid(" ".join(faults))
         return settings
+
+
+def require_no_arguments(arguments: Sequence[str]) -> None:
+    """Refuse what a process is told otherwise than by its environment, such as `--port 9000`.
+
+    Raises:
+        SettingsInvalid: there are some.
+    """
+    if arguments:
+        told = f"{arguments[0][:60]!r} is nothing that this process takes: its settings are environment variables, "
+        raise SettingsInvalid(f"{told}such as {PREFIX}PORT; `gauntlet settings` lists them.")
 
 
 def allowed_values(field: FieldInfo) -> str:
@@ -110,6 +122,19 @@ def _misspelt(environment: Mapping[str, str]) -> list[str]:
         if variable.upper().startswith(PREFIX)
         and variable.upper().removeprefix(PREFIX) not in NAMES
         and not _SERVICE_LINK.fullmatch(variable)
+    ]
+
+
+def _given_twice(environment: Mapping[str, str]) -> list[str]:
+    """A sentence for each that is set in small and in large letters, to different values: which counts nobody knows."""
+    spellings: defaultdict[str, list[str]] = defaultdict(list)
+    for variable in sorted(environment):
+        if variable.upper().startswith(PREFIX) and environment[variable]:
+            spellings[variable.upper()].append(variable)
+    return [
+        f"{' and '.join(several)} are one setting with two values; unset all but one."
+        for several in spellings.values()
+        if len({environment[variable] for variable in several}) > 1
     ]
 
 

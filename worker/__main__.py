@@ -1,17 +1,19 @@
 """`python -m worker`: a worker until SIGTERM."""
 
 import sys
+from collections.abc import Sequence
 
 from store import logs
-from store.environment import SettingsInvalid
+from store.environment import SettingsInvalid, require_no_arguments
 from worker.app import run_worker
 from worker.processes import DeviceUnusable, NetworksUnusable
 from worker.settings import WorkerSettings
 
 
-def main() -> None:
+def main(arguments: Sequence[str] = ()) -> None:
     """Work on the environment's settings."""
     try:
+        require_no_arguments(arguments)
         settings = WorkerSettings.from_environment()
         logs.configure(f"worker {settings.worker_name}", settings.log_format)
         run_worker(settings)
@@ -20,4 +22,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -127,6 +127,23 @@ def test_every_entrance_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
         GauntletClient("http://127.0.0.1:1")
 
 
+def test_a_process_is_told_nothing_by_arguments() -> None:
+    """API and worker refuse them: a port that was named in vain would be taken for the one that is used."""
+    for main in (api.main, worker_process.main):
+        with pytest.raises(SystemExit, match=r"'--port' is nothing that this process takes.*such as GAUNTLET_PORT;"):
+            main(["--port", "9000"])
+
+
+def test_a_setting_in_two_spellings_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless both say the same, or one is empty."""
+    monkeypatch.setenv("GAUNTLET_PORT", "8001")
+    monkeypatch.setenv("gauntlet_port", "8002")
+    assert refusals() == {"GAUNTLET_PORT and gauntlet_port are one setting with two values; unset all but one."}
+    for harmless in ("8001", ""):
+        monkeypatch.setenv("gauntlet_port", harmless)
+        assert refusals() == set()
+
+
 @pytest.mark.parametrize("command", ["up", "demo"])
 def test_the_supervisor_looks_at_its_workers_settings_too(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that cannot start is told of at once, and not in a log while it is started again and again."""
