@@ -11,6 +11,7 @@ status         GET /v1/runs/{id} of 200 pollers over 2,000 queued runs and one t
 not_modified   the same, each poller with the ETag of its last answer; what counts are the answers 304.
 status_often, not_modified_often
                both again, 0.5 s after an answer, as `gauntlet submit --watch` asks: 400 requests a second.
+bare           a server that does nothing, with the pollers of `not_modified`: `benchmarks.bare`.
 stream         1,000 streams of all events, open beside the 200 pollers of `status`, while a run is cancelled every
                half second and another trains: from the writing of an event's row until the last stream has read it.
 lookups        lists, leaderboard and JSON report with 10 and with 10,000 experiments, each request once a round to
@@ -28,6 +29,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bare import measure_bare
 from benchmarks.classified import measure_classifying
 from benchmarks.crowded import measure_lookups, measure_report
 from benchmarks.machine import describe_machine
@@ -58,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "not_modified": lambda: measure_polling(*watching, options.seconds, options.every, tags=True),
         "status_often": lambda: measure_polling(*watching, options.seconds, CLIENTS_EVERY_S, tags=False),
         "not_modified_often": lambda: measure_polling(*watching, options.seconds, CLIENTS_EVERY_S, tags=True),
+        "bare": lambda: measure_bare(options.pollers, options.seconds, options.every),
         "stream": lambda: measure_streaming(*watching, options.listeners, options.seconds, options.every),
         "lookups": lambda: measure_lookups(few, many, options.rounds),
         "report": lambda: measure_report(options.reports),

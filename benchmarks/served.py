@@ -71,7 +71,7 @@ def served(cores: set[int] | None = None, *, home: Path | None = None) -> Iterat
             child.start()
             ended.callback(child.stop, _GRACE_S)
         url = f"http://127.0.0.1:{settings.port}"
-        _await_ready(api, url)
+        await_ready(api, url)
         assert api.pid is not None
         if cores is not None:
             keep_to(api.pid, cores)
@@ -115,7 +115,12 @@ def _make_tokens(settings: ServiceSettings) -> dict[Scope, str]:
     return shown
 
 
-def _await_ready(api: Child, url: str) -> None:
+def await_ready(api: Child, url: str) -> None:
+    """Wait until the server at `url` says that it is ready.
+
+    Raises:
+        RuntimeError: it ended, or does not say so within a minute.
+    """
     deadline = time.monotonic() + _READY_WITHIN_S
     with GauntletClient(url, proxied=False) as client:
         while not client.ready():

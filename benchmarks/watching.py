@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -79,7 +79,7 @@ def measure_polling(runs: int, pollers: int, seconds: float, every_s: float, *, 
     """How soon a status is answered to pollers, with the tag that they have or without."""
     with busy(runs) as watched:
         before = watched.client.run(watched.training).progress
-        found, _ = _watch(_poll_order(watched, pollers, seconds, every_s, tags=tags)).communicate()
+        found, _ = watch(_poll_order(watched, pollers, seconds, every_s, tags=tags)).communicate()
         after = watched.client.run(watched.training).progress
     assert before is not None
     assert after is not None
@@ -88,7 +88,7 @@ def measure_polling(runs: int, pollers: int, seconds: float, every_s: float, *, 
         "pollers": pollers,
         "every_s": every_s,
         "seconds": seconds,
-        **_read(found),
+        **read(found),
         f"trained_{after.unit}_meanwhile": after.completed - before.completed,
     }
 
@@ -104,18 +104,18 @@ def measure_streaming(
     with busy(runs) as watched:
         order = {"work": "listen", "port": watched.api.settings.port, "token": watched.api.tokens["read"]}
         order |= {"listeners": listeners, "seconds": seconds, "cores": list(OTHER_CORES), "first": True}
-        listening = _watch(order)
+        listening = watch(order)
         assert listening.stdout is not None
         opened = json.loads(listening.stdout.readline())["opened"]
-        polling = _watch(_poll_order(watched, pollers, seconds - 5, every_s, tags=False))
+        polling = watch(_poll_order(watched, pollers, seconds - 5, every_s, tags=False))
         ends = time.monotonic() + seconds - 8
         for run in reversed(watched.waiting):
             if time.monotonic() > ends:
                 break
             watched.client.cancel_run(run)
             time.sleep(event_every_s)
-        heard = _read(listening.communicate()[0])
-        polled = _read(polling.communicate()[0])
+        heard = read(listening.communicate()[0])
+        polled = read(polling.communicate()[0])
         first = min(map(int, heard["came"]))
         written = {event.id: event.created_at.timestamp() for event in watched.client.events(after=first - 1)}
     return _reached(heard, written, opened) | {
@@ -143,11 +143,18 @@ def _reached(heard: dict[str, Any], written: dict[int, float], opened: int) -> d
 
 def _poll_order(watched: Watched, pollers: int, seconds: float, every_s: float, *, tags: bool) -> dict[str, Any]:
     paths = [f"/v1/runs/{run}" for run in (watched.training, *watched.waiting)][:pollers]
+    return poll_order(watched.api.settings.port, watched.api.tokens["read"], paths, seconds, every_s, tags=tags)
+
+
+def poll_order(
+    port: int, token: str, paths: Sequence[str], seconds: float, every_s: float, *, tags: bool
+) -> dict[str, Any]:
+    """What `watch` is to do for pollers, one for each path."""
     return {
         "work": "poll",
-        "port": watched.api.settings.port,
-        "token": watched.api.tokens["read"],
-        "paths": paths,
+        "port": port,
+        "token": token,
+        "paths": list(paths),
         "every_s": every_s,
         "warm_s": 3.0,
         "seconds": seconds - 3.0,
@@ -157,7 +164,8 @@ def _poll_order(watched: Watched, pollers: int, seconds: float, every_s: float, 
     }
 
 
-def _watch(order: dict[str, Any]) -> "subprocess.Popen[str]":
+def watch(order: dict[str, Any]) -> "subprocess.Popen[str]":
+    """Those who watch, in a process of their own; `read` what it writes in the end."""
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.watchers"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -167,6 +175,7 @@ def _watch(order: dict[str, Any]) -> "subprocess.Popen[str]":
     return process
 
 
-def _read(written: str) -> dict[str, Any]:
+def read(written: str) -> dict[str, Any]:
+    """What they saw."""
     found: dict[str, Any] = json.loads(written.splitlines()[-1])
     return found
