@@ -163,7 +163,7 @@ def _work_of(run: RunSpec) -> tuple[Any, ...]:
     """What decides how long an image takes: the network, what it learns from, how that is attacked and computed."""
     attacked = run.adversary.model_dump(exclude={"eps"})
     training = run.training
-    how = training.mix, training.precision, training.compile
+    how = training.mix, training.precision, training.compile, training.grad_align is None, training.awp is None
     return run.architecture, run.dataset.image_shape, run.objective.kind, attacked, how
 
 

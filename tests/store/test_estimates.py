@@ -57,10 +57,20 @@ def test_more_of_it_takes_longer(database: Database, tiny_spec: ExperimentSpec) 
     assert disk == 2 * 3 * 10
 
 
+def test_averages_are_stored_and_evaluated_beside_the_weights(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Twice the checkpoints and evaluations, unless the one or the other is kept alone."""
+    kept = {"epochs": 4, "checkpoint_every": 2}
+    ((estimate,), disk) = told(database, tiny_spec, training=kept | {"averaging": {}})
+    assert (estimate.training_seconds, estimate.evaluation_seconds, disk) == (6.0, 4.0, 40)
+    ((estimate,), disk) = told(database, tiny_spec, training=kept | {"averaging": {"keep": "average"}})
+    assert (estimate.evaluation_seconds, disk) == (2.0, 20)
+
+
 @pytest.mark.parametrize(
     ("changes", "known"),
     [
         ({"training": {"precision": "bf16"}}, (False, True, True)),
+        ({"training": {"awp": {}}}, (False, True, True)),
         ({"objectives": [{"kind": "policy_gradient"}]}, (False, True, True)),
         ({"evaluation": {"attacks": [{"kind": "pgd", "eps": "8/255"}]}}, (True, False, True)),
         ({"architecture": {"kind": "resnet18"}}, (False, False, False)),
