@@ -2,8 +2,9 @@
 
     python -m benchmarks.guard_cost --out benchmarks/results/guard_cost.json
 
-Random pixels do: no time depends on them. A way's share is a probe's seconds over those of 50,000 trained images, the
-median over rounds; accuracies after an epoch, which a probe comes on top of, are not counted.
+Random pixels do: no time depends on them. Seconds are the processor's, so that others' work on a busy machine counts
+less. A way's share is a probe's seconds over those of 50,000 trained images, the median over rounds; accuracies after an
+epoch, which a probe comes on top of, are not counted.
 """
 
 import argparse
@@ -89,12 +90,12 @@ def _measured(way: dict[str, str], rounds: int, steps: int) -> dict[str, float]:
 
 def _round(guard: TrainingGuard, batches: Iterator[int], steps: int) -> tuple[float, float]:
     """Seconds of a probe and of so many steps."""
-    started = time.perf_counter()
+    started = time.process_time()
     assert guard.probe(1, _SIGNS, lambda: None, alarmed=False)
-    probed = time.perf_counter()
+    probed = time.process_time()
     for _ in range(steps):
         next(batches)
-    return probed - started, time.perf_counter() - probed
+    return probed - started, time.process_time() - probed
 
 
 if __name__ == "__main__":
