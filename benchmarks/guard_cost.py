@@ -3,8 +3,8 @@
     python -m benchmarks.guard_cost --out benchmarks/results/guard_cost.json
 
 Random pixels do: no time depends on them. Seconds are the processor's, so that others' work on a busy machine counts
-less. A way's share is a probe's seconds over those of 50,000 trained images, the median over rounds; accuracies after an
-epoch, which a probe comes on top of, are not counted.
+less. A way's share is a probe's seconds over those of 50,000 trained images, the median over rounds; accuracies after
+an epoch, which a probe comes on top of, are not counted.
 """
 
 import argparse
