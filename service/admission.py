@@ -56,5 +56,7 @@ LISTS = Gate(200, "Other lists are being read; try again in a second.", retry_af
 # A draft of a thousand runs is some 50 ms of Python, and the form on the page asks again while one writes. Of two one
 # may lie in a folder that takes seconds to look at.
 DRAFTS = Gate(200, "Other drafts are being looked at; try again in a second.", retry_after_s=1, at_once=2)
+# What asks for jobs: a hundred evaluations of a hundred attacks by twenty clients kept the loop waiting for 53 ms.
+ORDERS = Gate(200, "Other jobs are being asked for; try again in a second.", retry_after_s=1, at_once=3)
 # Two programs scrape at most.
 SCRAPES = Gate(200, "Others are being told the same; try again in a second.", retry_after_s=1, at_once=1)

@@ -14,7 +14,7 @@ from gauntlet.spec.attacks import AttackKind, GradientLoss, Norm
 from gauntlet.spec.eps import Eps, format_eps
 from gauntlet.spec.texts import CheckpointId
 from gauntlet.spec.transfers import FEWEST_CHECKPOINTS, MOST_CHECKPOINTS, TransferRequest
-from service.admission import SUMMARIES
+from service.admission import ORDERS, SUMMARIES
 from service.answers import NAMES_CHECKPOINTS, NEEDS_WEIGHTS
 from service.data import look_at_tests
 from service.dependencies import WHOLE, AllowanceDep, CeleryDep, DatabaseDep, IdempotencyKey, OwnerDep, SettingsDep
@@ -47,7 +47,7 @@ def get_leaderboard(
         return comparisons.leaderboard(session, attack=attack, dataset=dataset, limit=limit)
 
 
-@router.post("/transfers", status_code=202, responses=NEEDS_WEIGHTS)
+@router.post("/transfers", status_code=202, dependencies=[Depends(ORDERS)], responses=NEEDS_WEIGHTS)
 def submit_transfers(
     request: TransferRequest,
     response: Response,

@@ -13,7 +13,7 @@ from gauntlet.rendering.csv import images_to_csv
 from gauntlet.report.image_results import image_results
 from gauntlet.resources import Evaluation, ImagePage, ImageResult, Page
 from gauntlet.spec.evaluation import EvaluationRequest
-from service.admission import LISTS
+from service.admission import LISTS, ORDERS
 from service.answers import NEEDS_WEIGHTS
 from service.data import look_at_tests
 from service.dependencies import (
@@ -48,7 +48,7 @@ _EVALUATION = Version(lambda session, request: versions.of_evaluation(session, r
 logger = logging.getLogger(__name__)
 
 
-@router.post("", status_code=202, responses=NEEDS_WEIGHTS)
+@router.post("", status_code=202, dependencies=[Depends(ORDERS)], responses=NEEDS_WEIGHTS)
 def submit_evaluation(
     request: EvaluationRequest,
     response: Response,
@@ -112,6 +112,7 @@ def get_evaluation(evaluation_id: str, database: DatabaseDep) -> Evaluation:
 @router.get(
     "/{evaluation_id}/images",
     response_model=ImagePage,
+    dependencies=[Depends(LISTS)],
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
 def list_images(

@@ -10,7 +10,7 @@ from gauntlet.rendering import CONTENT_SECURITY_POLICY, FIGURES, MEDIA_TYPES, Fo
 from gauntlet.report.report import Report
 from gauntlet.resources import Check, Experiment, Page, ProblemError, Series
 from gauntlet.spec.requests import ExperimentDraft, ExperimentPatch, ExperimentRequest, LikeRequest
-from service.admission import DRAFTS, LISTS, SUMMARIES
+from service.admission import DRAFTS, LISTS, ORDERS, SUMMARIES
 from service.answers import NEEDS_WEIGHTS
 from service.data import look, machine_of_workers
 from service.dependencies import (
@@ -52,7 +52,7 @@ FigureParameter = Annotated[str, Path(json_schema_extra={"enum": list(FIGURES)})
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=Route)
 
 
-@router.post("", status_code=202, responses=NEEDS_WEIGHTS)
+@router.post("", status_code=202, dependencies=[Depends(ORDERS)], responses=NEEDS_WEIGHTS)
 def submit(
     request: LikeRequest | ExperimentRequest,
     response: Response,

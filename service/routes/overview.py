@@ -2,10 +2,11 @@
 
 from threading import Lock
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from gauntlet.resources import Page, Usage, Worker
 from gauntlet.spec.catalog import Catalog, catalog
+from service.admission import LISTS
 from service.dependencies import DatabaseDep, SettingsDep
 from service.routing import Route
 from store import usage, workers
@@ -16,14 +17,14 @@ _MAKING = Lock()
 router = APIRouter(prefix="/v1", tags=["overview"], route_class=Route)
 
 
-@router.get("/workers")
+@router.get("/workers", dependencies=[Depends(LISTS)])
 def list_workers(database: DatabaseDep) -> Page[Worker]:
     """Every worker that was seen within a day, by name, with the jobs that it has; at most 1,000."""
     with database.reading() as session:
         return Page(data=tuple(workers.show(session)), has_more=False, next=None)
 
 
-@router.get("/usage")
+@router.get("/usage", dependencies=[Depends(LISTS)])
 def get_usage(database: DatabaseDep, settings: SettingsDep) -> Usage:
     """Jobs by status, the queue, what each owner has and may have, and the room on the disk."""
     with database.reading() as session:

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, event, text
 
 from service.access import Access
-from service.admission import DRAFTS, LISTS, SCRAPES, SUMMARIES, Gate
+from service.admission import DRAFTS, LISTS, ORDERS, SCRAPES, SUMMARIES, Gate
 from service.app import CONNECTIONS, THREADS, create_app
 from service.edge import Edge
 from service.settings import ServiceSettings
@@ -52,7 +52,7 @@ def test_health_waits_for_no_thread(api: TestClient) -> None:
 
     with ThreadPoolExecutor(THREADS + 5) as senders, listening(database_of(api)._engine, "checkout", hold):
         try:
-            waiting = [senders.submit(api.get, "/v1/workers") for _ in range(THREADS + 5)]
+            waiting = [senders.submit(api.get, "/v1/webhooks") for _ in range(THREADS + 5)]
             for _ in range(THREADS):
                 assert held.acquire(timeout=60)
             assert api.get("/healthz").status_code == 200
@@ -72,7 +72,7 @@ def test_every_thread_finds_a_connection(api: TestClient) -> None:
         together.wait(60)
 
     with ThreadPoolExecutor(3 * THREADS) as senders, listening(engine, "checkout", meet):
-        answers = list(senders.map(lambda _: api.get("/v1/workers"), range(3 * THREADS)))
+        answers = list(senders.map(lambda _: api.get("/v1/webhooks"), range(3 * THREADS)))
     assert {answer.status_code for answer in answers} == {200}
 
 
@@ -117,14 +117,33 @@ def taken(api: TestClient, gate: Gate) -> Iterator[None]:
 def test_lists_are_read_one_at_a_time(api: TestClient, tiny_document: dict[str, Any]) -> None:
     """The others wait for their turn without a thread, whichever list it is, and all else is answered."""
     experiment = api.post("/v1/experiments", json=tiny_document).json()["id"]
-    lists = [f"/v1/{name}" for name in ("experiments", "runs", "checkpoints", "evaluations")]
+    lists = [f"/v1/{name}" for name in ("experiments", "runs", "checkpoints", "evaluations", "usage", "workers")]
     with ThreadPoolExecutor(4 * THREADS) as senders:
         with taken(api, LISTS):
             answers = [senders.submit(api.get, path) for path in lists * THREADS]
-            for path in ("/healthz", "/readyz", f"/v1/experiments/{experiment}", "/v1/usage"):
+            for path in ("/healthz", "/readyz", f"/v1/experiments/{experiment}", "/v1/catalog"):
                 assert api.get(path).status_code == 200
             assert not any(answer.done() for answer in answers)
         assert {answer.result().status_code for answer in answers} == {200}
+
+
+def test_requests_for_jobs_take_turns(api: TestClient) -> None:
+    """Three are answered at a time; drafts and what others ask for do not wait for them."""
+    with ThreadPoolExecutor(2 * THREADS) as senders, ExitStack() as turns:
+        for _ in range(3):
+            turns.enter_context(taken(api, ORDERS))
+        answers = [
+            senders.submit(api.post, path, json={"preset": "quickstart"})
+            for path in ("/v1/experiments", "/v1/evaluations", "/v1/transfers")
+            for _ in range(3)
+        ]
+        # What is no such request is told without a turn.
+        await_that(lambda: [answer.done() for answer in answers] == [False] * 3 + [True] * 6)
+        assert {answer.result().status_code for answer in answers[3:]} == {422}
+        assert api.post("/v1/experiments/validate", json={"preset": "quickstart"}).status_code == 200
+        assert not any(answer.done() for answer in answers[:3])
+        turns.close()
+        assert {answer.result().status_code for answer in answers[:3]} == {202}
 
 
 def test_drafts_and_scrapes_take_turns(api: TestClient) -> None:
