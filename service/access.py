@@ -19,6 +19,7 @@ from service import session_cookie
 from service.audit import Audit
 from service.errors import ServiceError
 from service.failed_logins import FailedLogins
+from service.known_callers import KnownCallers
 from service.origins import is_own_pages
 from service.settings import ServiceSettings
 from store import secret_key, sessions, tokens
@@ -120,6 +121,7 @@ class Access:
         self._database = database
         self.audit = Audit(database)
         self._failures = FailedLogins()
+        self._known = KnownCallers(database, self.key)
         self._looks: anyio.CapacityLimiter | None = None
 
     async def require_allowed(self, request: AsgiScope) -> None:
@@ -139,9 +141,13 @@ class Access:
         if token is None and request["method"] not in _READING and not is_own_pages(headers):
             detail = "A session is for the service's own page, and this request does not say that it comes from there."
             raise ServiceError(403, "foreign-origin", detail)
-        # Made inside the event loop that it belongs to.
-        self._looks = self._looks or anyio.CapacityLimiter(_LOOKS_AT_ONCE)
-        caller = await anyio.to_thread.run_sync(self._caller, request, token, secret or "", limiter=self._looks)
+        changes, shown = self._known.changes(), token if token is not None else secret or ""
+        caller = self._known.find(shown, changes)
+        if caller is None:
+            # Made inside the event loop that it belongs to.
+            self._looks = self._looks or anyio.CapacityLimiter(_LOOKS_AT_ONCE)
+            caller = await anyio.to_thread.run_sync(self._caller, request, token, secret or "", limiter=self._looks)
+            self._known.keep(shown, caller, changes)
         request["state"]["caller"] = caller
         needed = scope_for(request["method"], request["path"])
         if not caller.may(needed):

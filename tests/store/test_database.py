@@ -63,3 +63,24 @@ def test_json_is_read_as_it_was_written(sqlite_url: str) -> None:
         found = session.scalar(text("SELECT :json AS found").bindparams(json=written).columns(found=JSON()))
     assert found == json.loads(written)
     database.close()
+
+
+def test_what_others_write_is_news_at_once(sqlite_url: str, url: str) -> None:
+    """Whoever wrote it, by this object or another process's, and reading is no news; PostgreSQL has no such number."""
+    ours, others = Database(sqlite_url), Database(sqlite_url)
+    seen = [ours.changes()]
+    for database in (ours, others):
+        with database.reading() as session:
+            session.execute(text("SELECT count(*) FROM runs"))
+        assert ours.changes() == seen[-1]
+        with database.writing() as session:
+            session.execute(text("CREATE TABLE IF NOT EXISTS news (content INTEGER)"))
+            session.execute(text("INSERT INTO news VALUES (1)"))
+            assert ours.changes() == seen[-1]
+        seen.append(ours.changes())
+    assert len(set(seen)) == 3
+    ours.close()
+    others.close()
+    database = Database(url)
+    assert database.changes() is None
+    database.close()
