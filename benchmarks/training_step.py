@@ -104,7 +104,7 @@ def _run(name: str, chosen: Race, options: argparse.Namespace) -> None:
             ways[f"{precision}, {way}"] = gauntlet_training(
                 pixels, labels, device, precision, compile_, optimizer=chosen.optimizer, **chosen.spec
             )
-    found = race(ways, images=options.images, rounds=options.rounds, base="naive")
+    found = race(ways, images=options.images, rounds=options.rounds, base="naive", clock=options.clock)
     reached = {
         way: {
             peer: {
