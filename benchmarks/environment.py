@@ -58,9 +58,11 @@ def main() -> None:
     }
     found: dict[str, Any] = {}
     for name, (ways, images) in races.items():
-        timed = race(ways, images=images, rounds=options.rounds, base="Gymnasium's")
+        timed = race(ways, images=images, rounds=options.rounds, base="Gymnasium's", clock=options.clock)
         found |= {f"{name}: {way}": row for way, row in timed.items()}
-    objectives = race(_objectives(options), images=_LEARNED_FROM, rounds=options.rounds, base="cross_entropy")
+    objectives = race(
+        _objectives(options), images=_LEARNED_FROM, rounds=options.rounds, base="cross_entropy", clock=options.clock
+    )
     found |= {f"objective of a run: {kind}": row for kind, row in objectives.items()}
     publish(options, found, {"stepping": {"wanted": WANTED, "of_sync_vector_env": found["stepping: batched"]["ratio"]}})
 

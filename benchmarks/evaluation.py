@@ -38,7 +38,7 @@ def main() -> None:
         ways[f"{precision}, eager"] = partial(measure, model, images, probe)
         if device.type == "cpu":
             ways[f"{precision}, compiled"] = partial(measure, model, images, compiled_probe(probe))
-    found = race(ways, images=options.images, rounds=options.rounds, base="naive, batches of 32")
+    found = race(ways, images=options.images, rounds=options.rounds, base="naive, batches of 32", clock=options.clock)
     fastest = max(row["images_per_second"] for name, row in found.items() if name.startswith("naive"))
     reached = {
         name: {

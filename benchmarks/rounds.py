@@ -13,7 +13,6 @@ from torch import Tensor
 
 from benchmarks.machine import describe_machine
 
-
 CLOCKS: Mapping[str, Callable[[], float]] = {"wall": time.perf_counter, "processor": time.process_time}
 
 
