@@ -30,7 +30,8 @@ def evaluate(
     attack: Annotated[
         list[str],
         typer.Option(
-            help="fgsm, pgd, apgd-ce, apgd-t, fab-t, square, autoattack or noise, with its defaults; may be repeated."
+            help="fast or screen, protocols much cheaper than autoattack; or that, fgsm, pgd, apgd-ce, apgd-t, fab-t, "
+            "square, mm, pma, multitargeted or noise, with its defaults; may be repeated."
         ),
     ],
     eps: Annotated[list[str], typer.Option(help="A budget such as 8/255; may be repeated.")],

@@ -18,16 +18,19 @@ from gauntlet.spec.attacks import (
     ApgdT,
     AutoAttack,
     FabT,
+    FastProtocol,
     FgsmAttack,
     MinimumMargin,
     MultiTargeted,
     Noise,
     PgdAttack,
     ProbabilityMargin,
+    ScreenProtocol,
     Square,
     Transfer,
     attack_label,
 )
+from gauntlet.spec.ensembles import attacks_of
 
 # From images float32 in [0, 1], [n, c, h, w], and labels int64 [n] to attacked images.
 Perturb = Callable[[Tensor, Tensor], Tensor]
@@ -76,6 +79,11 @@ def stages_of(attack: AnyAttack, victim: Victim, seed: int) -> list[Stage]:
                 Stage(f"{label}:{part}", cost, _part(ensemble, part, seed))
                 for part, cost in autoattack.parts(attack).items()
             ]
+        case ScreenProtocol() | FastProtocol():
+            return [
+                Stage(f"{label}:{part.kind}", nominal_cost(part), _perturb(part, victim, seed))
+                for part in attacks_of(attack)
+            ]
         case _:
             return [Stage(label, nominal_cost(attack), _perturb(attack, victim, seed))]
 
@@ -95,6 +103,8 @@ def nominal_cost(attack: AnyAttack) -> int:
             cost = targets * (_STEP_COST * steps + 1) + 2
         case ProbabilityMargin(steps=steps):
             cost = _PASSES * (_STEP_COST * steps + 1) + 1
+        case ScreenProtocol() | FastProtocol():
+            cost = sum(map(nominal_cost, attacks_of(attack)))
         case AutoAttack() | ApgdCe() | ApgdT() | FabT() | Square():
             cost = sum(autoattack.parts(attack).values())
         case _:
@@ -110,7 +120,7 @@ def _part(ensemble: AuthoredAttack, part: str, seed: int) -> Perturb:
     return lambda images, labels: ensemble.perturb(part, images, labels, seed)
 
 
-def _perturb(attack: AnyAttack, victim: Victim, seed: int) -> Perturb:
+def _perturb(attack: _Own | Authored, victim: Victim, seed: int) -> Perturb:
     if isinstance(attack, AutoAttack | ApgdCe | ApgdT | FabT | Square):
         (part,) = autoattack.parts(attack)
         return _part(_authored(attack, victim), part, seed)

@@ -20,6 +20,7 @@ from gauntlet.report.equal_accuracy import (
 )
 from gauntlet.report.gaps import GapOverEpochs, gaps_over_epochs
 from gauntlet.report.paper import PaperComparison, beside_the_paper
+from gauntlet.report.protocols import beside_autoattack
 from gauntlet.report.report_row import ReportRow, of_first_selection
 from gauntlet.report.result import doubts_in_words, in_words
 from gauntlet.report.summaries import Comparison, Summary, comparisons, summaries
@@ -146,8 +147,13 @@ def assemble(
         name=name,
         status=status,
         complete=complete,
-        result=selected
-        + in_words(judged, of_first_selection(rows, spec.evaluation), compared, None if complete else status),
+        result=" ".join(
+            [
+                selected
+                + in_words(judged, of_first_selection(rows, spec.evaluation), compared, None if complete else status),
+                *beside_autoattack(rows),
+            ]
+        ),
         selected_on=spec.evaluation.select_on,
         spec=spec,
         dataset=dataset,

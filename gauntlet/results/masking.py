@@ -19,12 +19,24 @@ from gauntlet.results.masking_checks import (
     margin,
     noise,
     one_step,
+    overstated,
     transfer,
     unbounded,
     zero_gradient,
 )
 from gauntlet.results.stage_results import NATURAL, StageResult
-from gauntlet.spec.attacks import AnyAttack, FgsmAttack, GradientLoss, Noise, PgdAttack, Square, Transfer, attack_label
+from gauntlet.spec.attacks import (
+    AnyAttack,
+    FgsmAttack,
+    GradientLoss,
+    Noise,
+    PgdAttack,
+    Square,
+    Transfer,
+    attack_label,
+    threat_model,
+)
+from gauntlet.spec.ensembles import parts_of
 from gauntlet.spec.evaluation import EvaluationSpec, MaskingSpec
 
 MASKING_PREFIX = "masking/"
@@ -95,10 +107,40 @@ def verdict(spec: EvaluationSpec, stages: Mapping[str, StageResult]) -> MaskingV
         margin(sample, cross_entropy, margin_loss),
         noise(sample, broken(battery.noise), pgd),
         zero_gradient(len(natural.predicted), natural.zero_gradients),
+        _overstated(spec, first, stages) or overstated(sample, fgsm, _union(*_run(pgd, broken(battery.square)))),
         transfer(sample, _union(*transferred), pgd),
     )
     suspect = any(check.result == "suspect" for check in checks)
     return MaskingVerdict(verdict="SUSPECT" if suspect else "PASS", n=sample.n, checks=checks)
+
+
+def _overstated(spec: EvaluationSpec, first: AnyAttack, stages: Mapping[str, StageResult]) -> Check | None:
+    """On all images, where the evaluation itself has FGSM and others under the threat model that is judged."""
+    natural = stages[NATURAL]
+    right = frozenset(image for image, seen in natural.predicted.items() if seen == natural.labels[image])
+    alike = [attack for attack in spec.attacks if threat_model(attack) == threat_model(first)]
+    fgsm = [attack for attack in alike if isinstance(attack, FgsmAttack)]
+    others = [
+        broken for attack in alike if attack not in fgsm and (broken := _broken_by(attack, right, stages)) is not None
+    ]
+    if not fgsm or not others:
+        return None
+    return overstated(Sample(len(natural.predicted), len(right)), _broken_by(fgsm[0], right, stages), _union(*others))
+
+
+def _broken_by(attack: AnyAttack, right: frozenset[int], stages: Mapping[str, StageResult]) -> Broken:
+    """Those of the images that an attack of the evaluation broke, or one of its parts; None where it was not run."""
+    label = attack_label(attack)
+    names = [f"{label}:{part}" for part in parts_of(attack)] or [label]
+    found = [stages[name] for name in names if name in stages]
+    if not found:
+        return None
+    return frozenset(
+        image
+        for stage in found
+        for image, seen in stage.predicted.items()
+        if image in right and seen != stage.labels[image]
+    )
 
 
 def _first(spec: EvaluationSpec) -> AnyAttack:
@@ -146,6 +188,10 @@ def _budgets(eps: Fraction, most: int, largest: Fraction) -> list[Fraction]:
 
 def _is_transfer_within(attack: AnyAttack, first: AnyAttack) -> bool:
     return attack.kind == "transfer" and attack.norm == first.norm and attack.eps <= first.eps
+
+
+def _run(*broken: Broken) -> list[Broken]:
+    return [images for images in broken if images is not None]
 
 
 def _union(*broken: Broken) -> Broken:

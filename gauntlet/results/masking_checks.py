@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from gauntlet.results.significance import mcnemar_p, upper_tail
 from gauntlet.spec.eps import format_eps
 
-CheckName = Literal["one_step", "black_box", "unbounded", "margin", "noise", "zero_gradient", "transfer"]
+CheckName = Literal["one_step", "black_box", "unbounded", "margin", "noise", "zero_gradient", "transfer", "overstated"]
 CheckResult = Literal["pass", "suspect", "not_measured"]
 
 # The images that are classified correctly as they are and no longer under an attack; None where it was not run.
@@ -29,6 +29,8 @@ _ONE_STEP_IMAGES = 2
 _MARGIN_POINTS = 0.05
 _UNBOUNDED_ACCURACY = 0.05
 _UNBOUNDED_EPS = Fraction(64, 255)
+# docs/experiments.md, "Whom FGSM flatters", has what these accuse.
+_OVERSTATED_POINTS, _OVERSTATED_SHARE = 0.12, 0.5
 
 
 class Check(BaseModel):
@@ -206,6 +208,31 @@ def zero_gradient(n: int, zero: int) -> Check:
         evidence={"images": zero, "n": n, "rate": zero / n},
         sentence=f"Cross-entropy's gradient is exactly zero at {zero} of {n} natural images"
         + (": attacks that follow it stand still there, whether or not the model was defended." if found else "."),
+    )
+
+
+def overstated(sample: Sample, fgsm: Broken, strongest: Broken) -> Check:
+    """FGSM against the strongest attack there is, all that were run at its budget together.
+
+    One step is weaker than many on any model, so a difference by itself is no sign; but on sound ones FGSM finds most
+    of what can be broken. Suspect where accuracy under it is higher by 12 points, and it misses more than half of the
+    images that the strongest attack breaks.
+    """
+    if fgsm is None or strongest is None:
+        return _not_measured("overstated", "FGSM was not run beside a stronger attack.")
+    together = fgsm | strongest
+    missed = len(together - fgsm)
+    share = missed / len(together) if together else 0.0
+    # Counts of images: a share of them need not be exact.
+    found = missed >= _OVERSTATED_POINTS * sample.n - 1e-9 and share > _OVERSTATED_SHARE
+    before, after = sample.accuracy(fgsm), sample.accuracy(together)
+    return Check(
+        name="overstated",
+        result=_result(suspect=found),
+        evidence={"fgsm_accuracy": before, "strongest_accuracy": after, "n": sample.n, "share_missed": share},
+        sentence=f"Accuracy is {_percent(before)} under FGSM and {_percent(after)} under all attacks together; "
+        f"FGSM misses {missed} of {len(together)} images that can be broken"
+        + (": it flatters this model." if found else "."),
     )
 
 

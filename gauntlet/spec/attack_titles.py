@@ -20,6 +20,8 @@ _KINDS: dict[str, str] = {
     "mm": "MM",
     "pma": "PMA",
     "multitargeted": "MultiTargeted",
+    "screen": "screen",
+    "fast": "fast",
 }
 
 

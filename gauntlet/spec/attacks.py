@@ -163,6 +163,26 @@ class MultiTargeted(Attack):
     steps: Annotated[int, Field(ge=1, le=10_000)] = Field(default=20, description="For each of them.")
 
 
+class ScreenProtocol(Attack):
+    """A short ensemble that takes seconds: PMA and MM of few steps. No AutoAttack, and never ranked with it.
+
+    Under L2 PGD on the margin stands in for PMA. An image that one part breaks is not given to the next.
+    """
+
+    model_config = tag_required("kind")
+    kind: Literal["screen"] = "screen"
+
+
+class FastProtocol(Attack):
+    """An ensemble that takes minutes: PMA, then MM towards nine classes. No AutoAttack, and never ranked with it.
+
+    Under L2 PGD on the margin stands in for PMA. An image that one part breaks is not given to the next.
+    """
+
+    model_config = tag_required("kind")
+    kind: Literal["fast"] = "fast"
+
+
 AnyAttack = (
     FgsmAttack
     | PgdAttack
@@ -176,6 +196,8 @@ AnyAttack = (
     | MinimumMargin
     | ProbabilityMargin
     | MultiTargeted
+    | ScreenProtocol
+    | FastProtocol
 )  # what AttackSpec is told apart into
 AttackSpec = Annotated[AnyAttack, Field(discriminator="kind")]
 AttackKind = Literal[
@@ -191,6 +213,8 @@ AttackKind = Literal[
     "mm",
     "pma",
     "multitargeted",
+    "screen",
+    "fast",
 ]
 
 
@@ -212,7 +236,7 @@ def fewest_classes(attack: AnyAttack) -> int:
     match attack:
         case FgsmAttack() | PgdAttack() | ApgdCe() | Square() | FabT() | Noise() | Transfer():
             return 2
-        case MinimumMargin() | ProbabilityMargin() | MultiTargeted():
+        case MinimumMargin() | ProbabilityMargin() | MultiTargeted() | ScreenProtocol() | FastProtocol():
             return 2
         case ApgdT():
             return 4  # the targeted DLR loss compares the first, third and fourth largest logits

@@ -1,8 +1,18 @@
 """Which parts an ensemble of attacks consists of, in the order in which they run. No torch."""
 
-from typing import Final
+from typing import Final, assert_never
 
-from gauntlet.spec.attacks import AnyAttack, AutoAttack
+from gauntlet.spec.attacks import (
+    AnyAttack,
+    AutoAttack,
+    FastProtocol,
+    MinimumMargin,
+    PgdAttack,
+    ProbabilityMargin,
+    ScreenProtocol,
+)
+
+Protocolled = ScreenProtocol | FastProtocol
 
 # As Croce & Hein's code has them.
 _AUTOATTACK: Final[dict[str, tuple[str, ...]]] = {
@@ -14,4 +24,31 @@ _AUTOATTACK: Final[dict[str, tuple[str, ...]]] = {
 
 def parts_of(attack: AnyAttack) -> tuple[str, ...]:
     """The names of an ensemble's parts; none for an attack by itself."""
-    return _AUTOATTACK[attack.version] if isinstance(attack, AutoAttack) else ()
+    match attack:
+        case AutoAttack(version=version):
+            return _AUTOATTACK[version]
+        case ScreenProtocol() | FastProtocol():
+            return tuple(part.kind for part in attacks_of(attack))
+        case _:
+            return ()
+
+
+def attacks_of(protocol: Protocolled) -> tuple[ProbabilityMargin | PgdAttack | MinimumMargin, ...]:
+    """The attacks that a protocol by name stands for. Whatever changes here changes what its numbers mean.
+
+    They were chosen on four networks and tried on four others: docs/experiments.md, "Protocols by name".
+    """
+    eps, norm = protocol.eps, protocol.norm
+    match protocol:
+        case ScreenProtocol():
+            steps, targets, target_steps = 20, 3, 10
+        case FastProtocol():
+            steps, targets, target_steps = 100, 9, 20
+        case _:
+            assert_never(protocol)
+    return (
+        ProbabilityMargin(eps=eps, steps=steps)
+        if norm == "Linf"
+        else PgdAttack(eps=eps, norm=norm, steps=2 * steps, loss="margin"),
+        MinimumMargin(eps=eps, norm=norm, targets=targets, steps=target_steps),
+    )

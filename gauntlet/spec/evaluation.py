@@ -12,12 +12,15 @@ from gauntlet.spec.attacks import (
     AttackSpec,
     AutoAttack,
     FgsmAttack,
+    Norm,
     attack_label,
     spread_budgets,
 )
+from gauntlet.spec.eps import Eps
 from gauntlet.spec.kinds import Spec
 from gauntlet.spec.lists import Listed, refuse_duplicates
 from gauntlet.spec.priorities import GivenPriority
+from gauntlet.spec.protocols import ProtocolName, expand_protocol
 from gauntlet.spec.texts import CheckpointId
 
 Selection = Literal["best_fgsm", "last"]
@@ -55,8 +58,19 @@ class MaskingSpec(Spec):
 
 
 class EvaluationSpec(Spec):
-    """Attacks on the first `samples` test images, the same for every checkpoint."""
+    """Attacks on the first `samples` test images, the same for every checkpoint.
 
+    `protocol`, with `eps` and `norm`, is a shorthand of the request: it is taken apart into `attacks` while the spec is
+    read, so a stored spec says everything itself.
+    """
+
+    protocol: ProtocolName | None = Field(
+        default=None, exclude=True, description="In place of `attacks`: an ensemble by its name."
+    )
+    eps: Annotated[tuple[Eps, ...], Listed(1, MOST_ATTACKS)] | Eps | None = Field(
+        default=None, exclude=True, description="The protocol's budget; a list stands for one ensemble per budget."
+    )
+    norm: Norm | None = Field(default=None, exclude=True, description="The protocol's norm, Linf by default.")
     attacks: Annotated[
         tuple[AttackSpec, ...],
         Listed(1, MOST_ATTACKS),
@@ -77,6 +91,11 @@ class EvaluationSpec(Spec):
     masking: MaskingSpec | None = Field(
         default=None, description="Also look for masked gradients, and give a verdict with its evidence."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_protocol(cls, value: object) -> object:
+        return expand_protocol(value)
 
 
 class EvaluationRequest(EvaluationSpec):

@@ -20,6 +20,7 @@ from gauntlet.spec.lists import Listed, refuse_duplicates
 from gauntlet.spec.objective_labels import objective_labels, objective_title
 from gauntlet.spec.objectives import AgentSpec, LossSpec, ObjectiveSpec
 from gauntlet.spec.presets import PRESETS, overlay
+from gauntlet.spec.protocols import without_attacks
 from gauntlet.spec.sweeps import Sweep, Trial, in_words
 from gauntlet.spec.texts import Label
 from gauntlet.spec.training import TrainingSpec
@@ -114,7 +115,9 @@ class ExperimentSpec(Spec):
             return value
         if isinstance(value["preset"], str) and value["preset"] in PRESETS:
             rest = {key: item for key, item in value.items() if key != "preset"}
-            return overlay(PRESETS[value["preset"]], rest)
+            preset = PRESETS[value["preset"]]
+            asked = without_attacks(preset.get("evaluation", {}), value.get("evaluation"))
+            return overlay(preset | {"evaluation": asked}, rest)
         # Over some preset, so that the name is the only fault that is found.
         return overlay(PRESETS["quickstart"], value)
 

@@ -44,7 +44,7 @@ class Spec(BaseModel):
         )
 
 
-def faulty_fields(faults: Iterable[tuple[tuple[str, ...], object, str]]) -> ValidationError:
+def faulty_fields(faults: Iterable[tuple[tuple[str | int, ...], object, str]]) -> ValidationError:
     """What a validator of a whole model raises to tell each fault, (place, value, sentence), at its own field."""
     return ValidationError.from_exception_data(
         "spec",

@@ -81,7 +81,10 @@ def test_a_parameter_given_twice_is_refused_by_every_route(api: TestClient) -> N
         (
             "/v1/leaderboard?attack=autoatack",
             "/query/attack",
-            "This must be fgsm, pgd, apgd-ce, apgd-t, fab-t, square, autoattack, noise or transfer",
+            (
+                "This must be fgsm, pgd, apgd-ce, apgd-t, fab-t, square, autoattack, noise, transfer, mm, pma, "
+                "multitargeted, screen or fast"
+            ),
         ),
         ("/v1/runs/run_1/metrics?format=xml", "/query/format", 'This must be json or csv, not the text "xml".'),
         ("/v1/transfers?checkpoint=a&checkpoint=b&eps=8", "/query/checkpoint/0", "This must be the id of a checkpoint"),

@@ -8,7 +8,7 @@ import { yaml } from "./yaml.js";
 export const title = "New experiment";
 
 const OBJECTIVES = ["cross_entropy", "policy_gradient", "expected_reward", "a2c", "ppo", "dqn"];
-const ATTACKS = ["fgsm", "pgd", "autoattack", "square", "mm", "pma", "multitargeted", "noise"];
+const ATTACKS = ["fgsm", "pgd", "autoattack", "fast", "screen", "square", "mm", "pma", "multitargeted", "noise"];
 const NUMBERS = new Set(["/training/epochs", "/training/batch_size", "/training/checkpoint_every", "/evaluation/samples"]);
 const SETTLE_MS = 350;
 

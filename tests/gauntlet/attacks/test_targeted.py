@@ -241,7 +241,7 @@ class _Turning(nn.Module):
 
 
 def test_pma_goes_along_a_cosine_anew_in_each_half() -> None:
-    """Steps of eps (1 + cos(π i / n)) within the ball, worked out for one pixel; the second pass starts elsewhere."""
+    """Steps of eps (1 + cos(π i / n)) within the ball, worked out for one pixel; every pass starts elsewhere."""
     model, steps, eps = _Turning(), 8, 0.25
     pma(
         model,

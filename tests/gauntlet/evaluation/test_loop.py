@@ -26,7 +26,7 @@ FGSM, AUTO = {"kind": "fgsm", "eps": "32/255"}, {"kind": "autoattack", "eps": "4
 PARTS = [f"autoattack@48/255:{part}" for part in autoattack.parts(AutoAttack(eps=Fraction(48, 255)))]
 
 
-def spec(*attacks: dict[str, str], samples: int = 15, batch_size: int = 5) -> EvaluationSpec:
+def spec(*attacks: dict[str, Any], samples: int = 15, batch_size: int = 5) -> EvaluationSpec:
     return EvaluationSpec.model_validate({"attacks": attacks, "samples": samples, "batch_size": batch_size})
 
 
@@ -247,14 +247,15 @@ def test_every_attack_finds_its_images(
     """Each attack in each norm yields its stages over the same images, and breaks some but for noise."""
     budget = "96/255" if norm == "Linf" else 3
     attack: dict[str, Any] = {"kind": kind, "norm": norm, "eps": budget}
-    few = {"steps": 5, "targets": 2}
-    attack |= {
+    few: dict[str, Any] = {"steps": 5, "targets": 2}
+    options: dict[str, dict[str, Any]] = {
         "pgd": {"steps": 5},
         "mm": few,
         "multitargeted": few,
         "square": {"queries": 100},
         "transfer": {"source": "ckpt_1", "steps": 5},
-    }.get(kind, {})
+    }
+    attack |= options.get(kind, {})
     wanted = spec(attack, samples=10)
     sources = {"ckpt_1": network_with(trained)}
     batches = list(evaluate(model, digits.test, wanted, 10, device=CPU, sources=sources))
@@ -266,6 +267,20 @@ def test_every_attack_finds_its_images(
         broken = sum(flags(batches, "natural").values()) - sum(flags(batches, label).values())
         assert kind in {"noise", "fab-t", "square"} or broken > 0
         assert batches[-1].completed == batches[-1].total
+
+
+def test_a_protocol_gives_each_part_what_the_one_before_left(model: nn.Module, digits: Dataset) -> None:
+    """Just those; in the end an image withstands if it is right and neither part breaks it by itself."""
+    wanted = spec({"kind": "screen", "eps": "48/255"}, batch_size=15)
+    batches = run(model, digits.test, wanted)
+    assert [batch.stage for batch in batches] == ["natural", "screen@48/255:pma", "screen@48/255:mm"]
+    natural, first, second = (dict(zip(batch.images, batch.robust, strict=True)) for batch in batches)
+    assert list(first) == [image for image, right in natural.items() if right]
+    assert list(second) == [image for image, right in first.items() if right]
+    alone = run(model, digits.test, spec({"kind": "mm", "eps": "48/255", "targets": 3, "steps": 10}, batch_size=15))
+    by_itself = flags(alone, "mm(targets=3, steps=10)@48/255")
+    assert second == {image: by_itself[image] for image in second}
+    assert batches[-1].completed == batches[-1].total == 15 * nominal_cost(wanted.attacks)
 
 
 @pytest.mark.parametrize("kind", ["mm", "pma", "multitargeted"])

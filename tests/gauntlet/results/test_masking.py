@@ -1,12 +1,15 @@
-from collections.abc import Iterable
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gauntlet.results.masking import MASKING_PREFIX, MaskingVerdict, masking_attacks, verdict
-from gauntlet.results.masking_checks import Check
+from gauntlet.results.masking_checks import Check, Sample, overstated
 from gauntlet.results.outcome import EvaluationOutcome, Measured, summarise
 from gauntlet.results.stage_results import by_stage
 from gauntlet.spec.attacks import attack_label
@@ -299,3 +302,73 @@ def test_where_no_attack_has_a_budget_only_gradients_are_judged() -> None:
     found = verdict(nothing, by_stage([stage("natural", WRONG, zero=0), stage("fgsm@0", WRONG)]))
     assert found is not None
     assert {one.name for one in found.checks if one.result != "not_measured"} == {"zero_gradient"}
+
+
+@pytest.mark.parametrize(("missed", "found", "result"), [(24, 20, "suspect"), (23, 20, "pass"), (24, 24, "pass")])
+def test_fgsm_that_misses_most_of_what_breaks(missed: int, found: int, result: str) -> None:
+    """At least 12 points of 200 images, and more than half of all that any attack breaks."""
+    broken = set(range(found + missed))
+    changes: dict[str, set[int] | None] = {
+        FGSM: set(range(found)),
+        PGD: broken,
+        MARGIN: broken,
+        SQUARE: set(),
+        NOISE: set(),
+    }
+    told = check("overstated", judged(changes))
+    assert told.result == result
+    assert told.evidence["fgsm_accuracy"] == (160 - found) / 200
+    assert told.evidence["strongest_accuracy"] == (160 - found - missed) / 200
+    assert told.evidence["share_missed"] == missed / (found + missed)
+
+
+def test_fgsm_is_held_against_whatever_the_evaluation_ran() -> None:
+    """A stronger attack at its budget, part by part, on all images; one at another budget says nothing."""
+    strong, label = {"kind": "autoattack", "eps": "8/255"}, "autoattack@8/255"
+    wanted = spec({"kind": "fgsm", "eps": "8/255"}, strong, {"kind": "pgd", "eps": "16/255"}, samples=50)
+    of_its_own = [
+        stage(FGSM, set(range(20)) | WRONG),
+        stage(f"{label}:apgd-ce", set(range(30))),
+        stage(f"{label}:apgd-t", set(range(30, 60))),
+        stage("pgd@16/255", set(range(160))),
+    ]
+    found = verdict(wanted, by_stage([*batches(), *of_its_own]))
+    assert found is not None
+    told = check("overstated", found)
+    assert (told.result, told.evidence["n"]) == ("suspect", 200)
+    assert told.evidence["strongest_accuracy"] == 100 / 200
+    assert found.verdict == "SUSPECT"
+
+
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
+
+
+def committed() -> Iterator[tuple[str, str]]:
+    """Objective and result of every committed checkpoint that FGSM and AutoAttack were run on, sets nested."""
+    for record in (
+        "reproduction/results/gpu",
+        "rewards/cifar10",
+        *(f"rewards/digits{kind}" for kind in ("", "-early", "-slow")),
+    ):
+        rows = json.loads((BENCHMARKS / record / "report.json").read_text())["rows"]
+        for row in {row["checkpoint"]: row for row in rows}.values():
+            n = row["n"]
+            left = {each["attack"]["kind"]: round(each["accuracy"]["value"] * n) for each in row["outcome"]["attacks"]}
+            right = round(row["natural_accuracy"] * n)
+            fgsm, strongest = (frozenset(range(right - left[kind])) for kind in ("fgsm", "autoattack"))
+            yield f"{record} {row['objective']}", overstated(Sample(n, right), fgsm, strongest).result
+
+
+def test_whom_the_committed_records_accuse() -> None:
+    """All that is masked over 220 epochs, DQN and centred argmax; no cross-entropy of 14, and PPO twice in nine."""
+    results = list(committed())
+    accused = Counter(name for name, result in results if result == "suspect")
+    assert accused == {
+        "reproduction/results/gpu policy_gradient": 2,
+        "rewards/digits dqn": 3,
+        "rewards/cifar10 dqn": 1,
+        "rewards/digits policy_gradient (action=argmax, baseline=batch_mean)": 3,
+        "rewards/digits ppo": 1,
+        "rewards/digits ppo (update_mode=train)": 1,
+    }
+    assert sum("cross_entropy" in name for name, _ in results) == 14

@@ -38,8 +38,20 @@ def test_nothing_is_missing() -> None:
     assert {preset.name for preset in catalog().presets} == set(PRESETS) == set(DESCRIPTIONS) == named
 
 
-# One's own pictures and networks, a budget without an adversary, a rate that stays, points and examples of no method.
-WITHOUT_A_SOURCE = {"image_folder", "uploaded", "parquet", "custom", "none", "constant", "noise", "transfer"}
+# One's own pictures and networks, a budget without an adversary, a rate that stays, points, examples and ensembles of
+# nobody's method.
+WITHOUT_A_SOURCE = {
+    "image_folder",
+    "uploaded",
+    "parquet",
+    "custom",
+    "none",
+    "constant",
+    "noise",
+    "transfer",
+    "screen",
+    "fast",
+}
 
 
 def test_everything_has_its_source_but_what_is_nobodys() -> None:
