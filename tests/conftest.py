@@ -1,9 +1,10 @@
 """Real parts for all tests: databases built by the migrations, a broker, and small specs."""
 
+import gc
 import itertools
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,20 @@ def pytest_xdist_auto_num_workers() -> int:
     """Three workers for two cores: tests of whole systems wait for their processes a third of the time."""
     cores = len(os.sched_getaffinity(0))
     return cores + cores // 2
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage while the tests and all that they import are loaded, and never again among those.
+
+    Each worker loads them, which would take two thirds longer.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
