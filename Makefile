@@ -19,9 +19,9 @@ demo: install ## Run the main job: train both objectives on the digits, report, 
 up: install ## Run the embedded system until Ctrl-C
 	$(BIN)/gauntlet up
 
-test: install-dev ## Run the tests; those of the page want a Chromium, and install Debian's where they may
+test: install-dev ## Run the tests and name the slowest; those of the page want a Chromium, and install Debian's where they may
 	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || apt-get install --yes --quiet chromium || true
-	$(BIN)/pytest --numprocesses auto --dist worksteal
+	$(BIN)/pytest --numprocesses auto --dist worksteal --durations=15
 
 lint: install-dev ## Check style, types and the boundaries between packages
 	$(BIN)/ruff check .
