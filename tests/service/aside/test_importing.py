@@ -1,6 +1,7 @@
 """The process that tries a user's model: what it refuses, its bounds, and its end."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import tempfile
@@ -103,24 +104,34 @@ def test_it_ends_when_nobody_waits(upload: BinaryIO, into: BinaryIO, weights: di
     """A model that is no longer wanted is not tried any further. Until then it has the bound that it is to have."""
     upload.write(save(weights))
 
-    async def leave() -> None:
+    async def leave() -> int:
+        others = examining()
         asking = asyncio.ensure_future(imports.examine(upload, card(), into, most_seconds=60))
-        await asyncio.to_thread(await_that, lambda: str(imports.MOST_MEMORY) in children())
-        process = children()[str(imports.MOST_MEMORY)]
+        await asyncio.to_thread(await_that, lambda: len(examining() - others) == 1)
+        (process,) = examining() - others
+        await asyncio.to_thread(await_that, lambda: most_memory(process) == str(imports.MOST_MEMORY))
         os.kill(process, signal.SIGSTOP)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
-        assert process not in children().values()
+        return process
 
-    asyncio.run(leave())
+    assert not Path(f"/proc/{asyncio.run(leave())}").exists()
 
 
-def children() -> dict[str, int]:
-    """This process's children by their bound of memory, as the kernel keeps it."""
-    found = {}
+def examining() -> set[int]:
+    """This process's children that try a model. It has others, and threads, which other tests began and which end."""
+    found = set()
     for task in Path("/proc/self/task").iterdir():
-        for child in (task / "children").read_text().split():
-            (line,) = (line for line in Path(f"/proc/{child}/limits").read_text().splitlines() if "data size" in line)
-            found[line.split()[3]] = int(child)
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for child in (task / "children").read_text().split():
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                    if b"service.aside.importing" in Path(f"/proc/{child}/cmdline").read_bytes():
+                        found.add(int(child))
     return found
+
+
+def most_memory(process: int) -> str:
+    """The process's bound of memory, as the kernel keeps it."""
+    (line,) = (line for line in Path(f"/proc/{process}/limits").read_text().splitlines() if "data size" in line)
+    return line.split()[3]
