@@ -11,10 +11,18 @@ from service.app import create_app
 from service.settings import ServiceSettings
 
 
-def test_importing_the_service_loads_no_torch() -> None:
-    """The API never loads torch: models run in processes of their own."""
-    code = "import sys, service.app, client, cli.commands; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_the_service_and_the_command_start_without_what_computes_or_draws() -> None:
+    """No torch, no environments: models run in processes of their own. What draws comes with the first report, and
+    brings no plotting library."""
+    code = """if True:
+        import sys, service.app
+        assert not sys.modules.keys() & {"torch", "gymnasium", "scipy", "gauntlet.rendering.html"}
+        import client, cli.commands
+        assert not sys.modules.keys() & {"torch", "gymnasium"}
+        import gauntlet.rendering.html
+        assert "matplotlib" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_live_service_is_healthy_and_ready(api: TestClient) -> None:
