@@ -68,11 +68,15 @@ def test_a_run_survives_the_death_of_its_worker_bit_by_bit(system: System, tiny_
 def test_a_compiled_run_survives_a_kill_within_an_epoch_bit_by_bit(
     system: System, tiny_document: dict[str, Any]
 ) -> None:
-    """Killed after two of an epoch's three batches, it goes on with the third, and everything comes out the same."""
+    """Killed after two of an epoch's three batches, it goes on with the third, and everything comes out the same.
+
+    With all that draws random numbers: dropout in both passes, actions in the attack and in the loss.
+    """
     client = system.client
     document = tiny_document | {
-        "training": {"epochs": 4, "checkpoint_every": 2, "compile": "on"},
-        "objectives": [{"kind": "policy_gradient"}],
+        "training": {"epochs": 4, "checkpoint_every": 2, "compile": "on", "precision": "bf16"},
+        "objectives": [{"kind": "policy_gradient", "entropy_bonus": 0.1, "action_forward": "eval"}],
+        "adversary": tiny_document["adversary"] | {"loss": "objective", "mode": "train"},
     }
     # States are recorded after the first two batches of every epoch: the sixth is of the third epoch.
     fragile = system.start("worker", GAUNTLET_FAILPOINT="state_recorded:6")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gauntlet.data.datasets import Dataset
-from gauntlet.events import EpochFinished, Resumed, StateReady, TrainingEvent, Warned
+from gauntlet.events import EpochFinished, Resumed, TrainingEvent, Warned
 from gauntlet.models.checkpoints import TrainingState, encode_training_state, load_training_state
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.training.loop import train
@@ -25,7 +25,7 @@ RANDOM = {
 }
 # 65 of the 72 images are trained on, which are three batches, too.
 VALIDATED = RANDOM | {"evaluation": {"select_on": "validation"}}
-# 72 images: two full batches an epoch, which are compiled where that is asked for, and a smaller one, which is not.
+# 72 images: two full batches an epoch, and a smaller one.
 BATCHES = 3
 TRAINING = {"precision", "compile", "batch_size", "grad_align", "awp", "averaging"}
 
@@ -81,7 +81,6 @@ CASES = [
     pytest.param(DQN, id="dqn"),
     pytest.param({"objective": PPO["objective"] | {"n_steps": 2}, "batch_size": 16}, id="ppo-of-two-steps"),
     pytest.param({"objective": DQN["objective"] | {"n_steps": 2}, "batch_size": 16}, id="dqn-of-two-steps"),
-    pytest.param(RANDOM | {"compile": "on", "precision": "bf16"}, id="random-compiled-bf16", marks=needs_compiler),
 ]
 
 
@@ -94,10 +93,9 @@ def test_a_resumed_run_is_an_uninterrupted_one(few: Dataset, tmp_path: Path, cas
     assert set(wanted) == {(epoch, batch) for epoch in range(2) for batch in range(BATCHES)} - {(0, 0)} | {(2, 0)}
     assert len(set(wanted.values())) == len(wanted)
     file = tmp_path / "state"
-    # Within the first epoch, at its end, within the second and at the run's end. Every start compiles anew, for
-    # seconds: there only from within the second epoch.
+    # Within the first epoch, at its end, within the second and at the run's end.
     first, _, first_end, second, _, end = states(whole)
-    for state in [second] if spec.training.compile == "on" else [first, first_end, second, end]:
+    for state in (first, first_end, second, end):
         file.write_bytes(encode_training_state(state))
         rest = events(spec, few, load_training_state(file), every_state=True)
         assert rest[0] == Resumed(state.epoch, state.batch, bit_identical=True)
@@ -148,12 +146,15 @@ def test_a_resumed_epoch_counts_its_own_images(few: Dataset) -> None:
 
 @needs_compiler
 def test_compiling_is_part_of_the_environment(few: Dataset) -> None:
-    """A compiled run's state resumed without compiling is told not to be bit-identical."""
-    # The case above that is compiled, whose code is there already.
-    case = RANDOM | {"precision": "bf16"}
-    compiled = train(spec_for(1, **case, compile="on"), few, device=CPU, wants_state=lambda: True)
-    state = next(event.state for event in compiled if isinstance(event, StateReady))
-    assert events(spec_for(1, **case), few, state)[0] == Resumed(0, 1, bit_identical=False)
+    """A state of a run that is not compiled is told not to be bit-identical where it goes on compiled.
+
+    Nothing is compiled before the first batch. That compiled runs resume bit by bit `tests/e2e/test_faults.py` holds.
+    """
+    plain, compiled = (spec_for(1, objective=CROSS_ENTROPY, compile=how) for how in ("off", "on"))
+    state = states(events(plain, few, every_state=True))[0]
+    for spec, bit_identical in ((plain, True), (compiled, False)):
+        resumed = next(train(spec, few, device=CPU, resume=state))
+        assert resumed == Resumed(0, 1, bit_identical=bit_identical)
 
 
 # Two batches, each attacked and learned from in train mode, or learned from twice.
