@@ -37,11 +37,11 @@ _TARGETS = 9
 
 
 def parts(attack: Authored) -> dict[str, int]:
-    """The package's names of the attacks that this one is made of, in their order, with their nominal cost."""
+    """The package's names of its attacks that this one is made of, in their order, with their nominal cost."""
     match attack:
         case attack_specs.AutoAttack(version=version):
             repeated = _REPEATED.get(version, {})
-            return {part: _COSTS[part] * repeated.get(part, 1) for part in parts_of(attack)}
+            return {part: _COSTS[part] * repeated.get(part, 1) for part in parts_of(attack) if part in _COSTS}
         case ApgdCe(restarts=restarts):
             return {"apgd-ce": _COSTS["apgd-ce"] * restarts}
         case Square(queries=queries):
@@ -94,7 +94,9 @@ class AuthoredAttack:
     def __init__(
         self, model: nn.Module, attack: Authored, classes: int, device: torch.device, *, scale: float = 1
     ) -> None:
-        version = attack.version if isinstance(attack, attack_specs.AutoAttack) else "standard"
+        version = (
+            attack.version if isinstance(attack, attack_specs.AutoAttack) and attack.version != "few" else "standard"
+        )
         self._attacks = AutoAttack(
             _RowMajor(sliced(model, device), scale),
             norm=attack.norm,

@@ -12,7 +12,7 @@ from gauntlet.checks.machine import Machine
 from gauntlet.checks.names import counted, listed
 from gauntlet.errors import CompilerMissing
 from gauntlet.spec.architectures import ArchitectureSpec, Custom
-from gauntlet.spec.attacks import AnyAttack, attack_label, fewest_classes
+from gauntlet.spec.attacks import AnyAttack, AutoAttack, attack_label, fewest_classes
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.evaluation import EvaluationSpec, ExperimentEvaluationSpec
 from gauntlet.spec.experiment import ExperimentSpec, RunSpec
@@ -27,6 +27,7 @@ Descriptions = Mapping[str, DatasetDescription]
 # Image shape, classes (None if unknown), and what has them.
 _UsedOn = tuple[tuple[int, int, int], tuple[str, ...] | None, str]
 
+_FEW = 2
 _DATA_SET, _CHECKPOINT, _ATTACKED = "the data set", "the checkpoint", "the attacked checkpoint"
 
 
@@ -135,6 +136,8 @@ def attack_faults(attacks: Iterable[AnyAttack], classes: int, pointer: str) -> I
         fewest = fewest_classes(attack)
         if classes < fewest:
             message = f"{attack_label(attack)} needs at least {fewest} classes, and here are {classes}."
+            if isinstance(attack, AutoAttack) and classes >= _FEW:
+                message += " Its version few is defined for them."
             yield Fault(kind="attack_unsupported", pointer=f"{pointer}/{position}", message=message)
 
 

@@ -30,7 +30,7 @@ from gauntlet.spec.attacks import (
     Transfer,
     attack_label,
 )
-from gauntlet.spec.ensembles import attacks_of
+from gauntlet.spec.ensembles import attacks_of, parts_of
 
 # From images float32 in [0, 1], [n, c, h, w], and labels int64 [n] to attacked images.
 Perturb = Callable[[Tensor, Tensor], Tensor]
@@ -41,6 +41,8 @@ _Own = FgsmAttack | PgdAttack | Transfer | Noise | MinimumMargin | MultiTargeted
 _STEP_COST = 3
 # Of the probability margin attack.
 _PASSES = 2
+# Steps towards each class, as APGD-T takes them.
+_AS_APGD = 100
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,13 @@ def stages_of(attack: AnyAttack, victim: Victim, seed: int) -> list[Stage]:
     label = attack_label(attack)
     match attack:
         case AutoAttack():
-            ensemble = _authored(attack, victim)
+            ensemble, margins = _authored(attack, victim), _margins_of(attack)
+            costs = autoattack.parts(attack)
             return [
-                Stage(f"{label}:{part}", cost, _part(ensemble, part, seed))
-                for part, cost in autoattack.parts(attack).items()
+                Stage(f"{label}:{part}", costs[part], _part(ensemble, part, seed))
+                if part in costs
+                else Stage(f"{label}:{part}", nominal_cost(margins), _own(margins, victim, seed))
+                for part in parts_of(attack)
             ]
         case ScreenProtocol() | FastProtocol():
             return [
@@ -105,11 +110,18 @@ def nominal_cost(attack: AnyAttack) -> int:
             cost = _PASSES * (_STEP_COST * steps + 1) + 1
         case ScreenProtocol() | FastProtocol():
             cost = sum(map(nominal_cost, attacks_of(attack)))
+        case AutoAttack(version="few"):
+            cost = sum(autoattack.parts(attack).values()) + nominal_cost(_margins_of(attack))
         case AutoAttack() | ApgdCe() | ApgdT() | FabT() | Square():
             cost = sum(autoattack.parts(attack).values())
         case _:
             assert_never(attack)
     return cost
+
+
+def _margins_of(attack: AutoAttack) -> MinimumMargin:
+    """What stands in for the part of AutoAttack that is not defined for few classes."""
+    return MinimumMargin(eps=attack.eps, norm=attack.norm, steps=_AS_APGD)
 
 
 def _authored(attack: Authored, victim: Victim) -> AuthoredAttack:

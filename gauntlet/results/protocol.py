@@ -51,6 +51,8 @@ class Protocol(BaseModel):
 def implementation(attack: AnyAttack | None) -> str:
     """Whose code measures it, and which version of it."""
     match attack:
+        case AutoAttack(version="few"):
+            return IMPLEMENTATIONS
         case AutoAttack() | ApgdCe() | ApgdT() | FabT() | Square():
             return _AUTOATTACK
         case _:

@@ -95,12 +95,12 @@ class AutoAttack(Attack):
     """The AutoAttack ensemble (Croce & Hein 2020), run with its authors' code.
 
     `standard` is APGD-CE, APGD-T, FAB-T and Square; `plus` adds untargeted ones and restarts; `rand` is for models that
-    answer at random.
+    answer at random. `few`, for two and three classes, is ours: MM in place of APGD-T, which is not defined there.
     """
 
     model_config = tag_required("kind")
     kind: Literal["autoattack"] = "autoattack"
-    version: Literal["standard", "plus", "rand"] = "standard"
+    version: Literal["standard", "plus", "rand", "few"] = "standard"
 
 
 class Noise(Attack):
@@ -240,6 +240,8 @@ def fewest_classes(attack: AnyAttack) -> int:
             return 2
         case ApgdT():
             return 4  # the targeted DLR loss compares the first, third and fourth largest logits
+        case AutoAttack(version="few"):
+            return 2
         case AutoAttack(version="rand"):
             return 3  # the DLR loss compares the first and third
         case AutoAttack():

@@ -14,11 +14,12 @@ from gauntlet.spec.attacks import (
 
 Protocolled = ScreenProtocol | FastProtocol
 
-# As Croce & Hein's code has them.
+# As Croce & Hein's code has them, but for `few`.
 _AUTOATTACK: Final[dict[str, tuple[str, ...]]] = {
     "standard": ("apgd-ce", "apgd-t", "fab-t", "square"),
     "plus": ("apgd-ce", "apgd-dlr", "fab", "square", "apgd-t", "fab-t"),
     "rand": ("apgd-ce", "apgd-dlr"),
+    "few": ("apgd-ce", "mm", "fab-t", "square"),
 }
 
 

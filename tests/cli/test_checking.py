@@ -71,7 +71,7 @@ def test_all_faults_are_told_at_their_fields(
         "/dataset/folder: The classes of pets/train and of pets/test differ: only",
         "/dataset/folder: 1 of the training images cannot be read: train/cat/0.png (",
         "/dataset/train_samples: train_samples asks for 5 images, and there are 2 training images",
-        "/evaluation/attacks/0: autoattack@8/255 needs at least 4 classes, and here are 2.",
+        "/evaluation/attacks/0: autoattack@8/255 needs at least 4 classes, and here are 2. Its version few is",
         "Passed over among the training images: 1 hidden (dog/._0.png).",
     ):
         assert told in result.stdout

@@ -89,7 +89,7 @@ def test_a_request_that_fits_has_no_fault() -> None:
             seen("a", "b", "c"),
             UNKNOWN,
             "/evaluation/attacks/1",
-            "autoattack@8/255 needs at least 4 classes, and here are 3.",
+            "autoattack@8/255 needs at least 4 classes, and here are 3. Its version few is defined for them.",
         ),
         ({"training": {"precision": "tf32"}}, None, CPU, "/training/precision", "needs a GPU"),
         ({"training": {"precision": "tf32"}}, None, Machine(gpu=True), None, ""),
