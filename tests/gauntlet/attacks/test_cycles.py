@@ -47,14 +47,14 @@ def walk(model: _Counted, images: Tensor, labels: Tensor, loss: GradientLoss, st
 def test_what_stops_at_a_cycle_comes_to_the_whole_run(
     trained: TrainingState, digits: Dataset, loss: GradientLoss, certainty: float
 ) -> None:
-    """The same points bit for bit, so the same flags, for less than two thirds of the work."""
+    """The same points bit for bit, so the same flags, for less than three quarters of the work."""
     network = network_with(trained)
-    images, labels = to_unit(digits.test.images[:12]), digits.test.labels[:12]
+    images, labels = to_unit(digits.test.images[:8]), digits.test.labels[:8]
     whole, stopping = _Counted(network, certainty), _Counted(network, certainty)
     expected = walk(whole, images, labels, loss, 100, stops=False)
     assert torch.equal(walk(stopping, images, labels, loss, 100, stops=True), expected)
-    assert stopping.images < whole.images * 2 / 3
-    assert certainty > 1 or 0 < (network(expected).argmax(dim=1) == labels).sum() < 12
+    assert stopping.images < whole.images * 3 / 4
+    assert certainty > 1 or 0 < (network(expected).argmax(dim=1) == labels).sum() < 8
 
 
 class _Ridge(nn.Module):
