@@ -63,24 +63,26 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=32, help="of an image, in pixels")
     parser.add_argument("--runs", type=int, nargs="+", default=[24, 1, 6])
     parser.add_argument("--batches", type=int, nargs="+", default=[32, 128])
-    parser.add_argument("--compile", type=int, nargs=2, help="only compile this share, from 0, of so many")
+    parser.add_argument("--compile", nargs=3, help="only compile: share, shares, type")
     options = parser.parse_args()
 
     bench = Bench(torch.device(options.device), options.side)
     most, first = options.runs[0], options.batches[0]
     if options.compile:
-        print(json.dumps(bench.compile(first, *options.compile)))
+        share, shares, dtype = options.compile
+        print(json.dumps(bench.compile(first, int(share), int(shares), getattr(torch, dtype))))
         return
     record = Record(options.out, options.seconds)
     record.add("machine", bench.describe)
     # Triton compiles in processes of their own while torch's own ways are measured.
-    compilers = start_compilers(options) if options.device == "cuda" else []
+    compilers = start_compilers(options, 16, "bfloat16")
     record.add("today, one run", lambda: bench.today(first))
     for name in ("unfolded", "grouped", "grouped, channels last"):
         record.add(f"{name}, fp32: errors", lambda name=name: bench.errors(name, 3, first, torch.float32))
         record.add(f"{name}, bf16: errors", lambda name=name: bench.errors(name, 3, first, torch.bfloat16))
         record.add(f"{name}, bf16, {most} runs of {first}", lambda name=name: bench.speed(name, most, first))
     record.add("triton: compiled", lambda: [compiler.communicate(timeout=15) for compiler in compilers])
+    compilers = start_compilers(options, 8, "float32")
     record.add("triton, bf16: errors", lambda: bench.errors("triton", 3, first, torch.bfloat16))
     record.add(f"triton, bf16: kernels, {most} runs of {first}", lambda: bench.kernels(most, first))
     for runs in options.runs:
@@ -98,7 +100,8 @@ def main() -> None:
     record.add(f"triton, bf16, 1 run of {first}, its own best", lambda: bench.speed("triton", 1, first))
     record.add("mapped, bf16: errors", lambda: bench.errors("mapped", 3, first, torch.bfloat16))
     record.add(f"mapped, bf16, {most} runs of {first}", lambda: bench.speed("mapped", most, first), needs=1)
-    record.add("triton, tf32: errors", lambda: bench.errors("triton", 3, first, torch.float32), needs=6)
+    record.add("triton, tf32: compiled", lambda: [compiler.communicate(timeout=5) for compiler in compilers], needs=3)
+    record.add("triton, tf32: errors", lambda: bench.errors("triton", 3, first, torch.float32), needs=3)
     record.add(f"triton, tf32, {most} runs of {first}", lambda: bench.speed("triton", most, first, torch.float32))
     for runs in options.runs[1:]:
         for name in ("unfolded", "grouped"):
@@ -150,10 +153,11 @@ class Bench:
                 program.configs |= self.configs.get(len(weights[0]), self.configs.get(0, {}))
                 return program
 
-    def compile(self, batch: int, share: int, shares: int) -> list[str]:
+    def compile(self, batch: int, share: int, shares: int, dtype: torch.dtype) -> list[str]:
         """Compile a share of Triton's kernels; returns what failed."""
         _, _, _, weights = self.inputs(1, batch)
-        found: list[str] = self.program("triton", weights, batch, torch.bfloat16).compile(share, shares)
+        program = self.program("triton", weights, batch, dtype)
+        found: list[str] = program.compile(share, shares, 3 if dtype == torch.bfloat16 else 1)
         return found
 
     def errors(self, name: str, runs: int, batch: int, dtype: torch.dtype) -> dict[str, Any]:
@@ -250,13 +254,14 @@ class Bench:
         return clocked(graph.replay, 10 if inner == 1 else 2) / inner
 
 
-def start_compilers(options: argparse.Namespace) -> list["subprocess.Popen[str]"]:
-    """As many processes as help, which leave what they compile in Triton's cache."""
-    shares = 12
+def start_compilers(options: argparse.Namespace, shares: int, dtype: str) -> list["subprocess.Popen[str]"]:
+    """Processes that compile a share each and leave it in Triton's cache; none without a GPU."""
+    if options.device != "cuda":
+        return []
     command = [sys.executable, "-m", "benchmarks.fused_layers", "--out", str(options.out), "--batches", "32"]
     return [
         subprocess.Popen(  # noqa: S603  # our own command
-            [*command, "--compile", str(share), str(shares)],
+            [*command, "--compile", str(share), str(shares), dtype],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -232,18 +232,25 @@ class TritonProgram:
             found["weight", layer] = lambda layer=layer, x=x: self.weight_layer(layer, x)
         return found
 
-    def compile(self, share: int, shares: int) -> list[str]:
-        """Compile one share of what a step launches, in all configurations; returns what failed."""
-        plan = [(i, kind, layer) for i in range(3) for kind in CONFIGS for layer in range(4)]
+    def compile(self, share: int, shares: int, configs: int) -> list[str]:
+        """Compile one share of what a step launches, in so many configurations; returns what failed."""
+        launches = [(kind, layer, i, "") for i in range(configs) for kind in CONFIGS for layer in range(4)]
+        launches += [("forward", layer, i, "kept") for i in range(configs) for layer in (1, 3)]
+        launches.append(("input", 0, 0, "plain"))
+        # The slowest to compile first: that spreads them.
+        launches.sort(
+            key=lambda launch: (launch[0] != "forward" or launch[1] % 2 == 0, launch[0] != "weight", -launch[1])
+        )
         failed = []
-        for i, kind, layer in plan[share::shares]:
+        for kind, layer, i, variant in launches[share::shares]:
             self.configs[kind, layer] = i
             try:
-                self.operations()[kind, layer]()
-                if kind == "forward" and self.layers[layer][4]:
+                if variant == "kept":
                     self.forward_layer(layer, self.outputs[layer - 1], dropped=False)
-                if kind == "input" and layer == 0 and i == 0:
+                elif variant == "plain":
                     self.input_layer(0, self.inputs, self.attacked, "plain", 0.01)
+                else:
+                    self.operations()[kind, layer]()
             except Exception as error:  # noqa: BLE001  # a kernel that does not compile is a finding
                 failed.append(f"{kind} {layer} {CONFIGS[kind][i]}: {type(error).__name__}: {str(error)[:500]}")
         return failed
