@@ -24,6 +24,7 @@ from gauntlet.spec.experiment import RunSpec
 from gauntlet.training.epochs import Epochs
 from gauntlet.training.guard import TrainingGuard
 from gauntlet.training.measurement import build_probe
+from gauntlet.training.updates import run
 
 WAYS = {
     "fp32, eager": {"precision": "fp32", "compile": "off"},
@@ -75,7 +76,7 @@ def _measured(way: dict[str, str], rounds: int, steps: int) -> dict[str, float]:
     initialise(model, 0)
     epochs = Epochs(spec, Dataset(data, data.take(1), tuple("0123456789")), model)
     guard = TrainingGuard(spec, data, model, build_probe(model, spec.adversary.eps, spec.training.precision))
-    batches = epochs.run(1, 0)
+    batches = run(epochs.updates(1, 0))
     # The first round compiles.
     times = [_round(guard, batches, steps) for _ in range(rounds + 1)][1:]
     shares = [probe / (trained / (_BATCH * steps) * _EPOCH) for probe, trained in times]

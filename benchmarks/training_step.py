@@ -20,6 +20,7 @@ from gauntlet.data.datasets import Dataset, ImageSet, to_unit
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.training.loop import build_epochs
+from gauntlet.training.updates import run
 
 BATCH = 32
 _RMSPROP = {"kind": "rmsprop"}
@@ -152,7 +153,7 @@ def gauntlet_training(
     epochs = build_epochs(spec, data, model)
 
     def one_pass() -> None:
-        for _ in epochs.run(1, 0):
+        for _ in run(epochs.updates(1, 0)):
             pass
         # The epoch's end reads the tally, so a GPU has finished too.
 

@@ -9,6 +9,7 @@ import dataclasses
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ from gauntlet.training import tally
 from gauntlet.training.agent_policies import NEVER, Agent, build_agent, reported_loss, updates_per_rollout
 from gauntlet.training.objectives import Loss
 from gauntlet.training.optimizers import build_optimizer, learning_rate
+from gauntlet.training.updates import Update
 
 
 class AgentEpochs:
@@ -99,8 +101,8 @@ class AgentEpochs:
         rollouts, per_rollout = (epoch - 1) * self.batches + batch, updates_per_rollout(self._objective)
         return learning_rate(self._spec.training, rollouts * per_rollout, self.batches * per_rollout)
 
-    def run(self, epoch: int, done: int) -> Iterator[int]:
-        """Do the batches of `epoch` after the first `done`; yields how many are done after each.
+    def updates(self, epoch: int, done: int) -> Iterator[Update]:
+        """The batches of `epoch` after the first `done`, each of which is to be done before the next is asked for.
 
         Raises:
             TrainingDiverged: a loss or an output was not finite, or a loss beyond ±1e3 (for rewards within ±1).
@@ -108,16 +110,18 @@ class AgentEpochs:
         if done == 0:
             self.totals.copy_(tally.empty_tally(self._device))
         for batch in range(done, self.batches):
-            self._rate = self.learning_rate(epoch, batch)
-            seed = seeding.derive(self._spec.seed, "rollout", epoch, batch)
-            self._environments.seed(seed)
-            self._agent.action_space.seed(seed % 2**31)
-            with _seeded(self._device, seed), fp32_products(self._spec.training.precision):
-                self._do(epoch, batch + 1)
+            yield Update(batch + 1, partial(self._do, epoch, batch))
             tally.check(self.totals, epoch, batch + 1, largest=self._largest_loss)
-            yield batch + 1
 
     def _do(self, epoch: int, batch: int) -> None:
+        self._rate = self.learning_rate(epoch, batch)
+        seed = seeding.derive(self._spec.seed, "rollout", epoch, batch)
+        self._environments.seed(seed)
+        self._agent.action_space.seed(seed % 2**31)
+        with _seeded(self._device, seed), fp32_products(self._spec.training.precision):
+            self._learn(epoch, batch + 1)
+
+    def _learn(self, epoch: int, batch: int) -> None:
         watched = _Watched(self._agent, self._model)
         with _finite_output(self._model.network, epoch, batch):
             self._agent.learn(self._images_in_a_rollout, callback=watched, log_interval=NEVER)

@@ -1,6 +1,7 @@
 """Epochs of steps that descend a loss: what is drawn for each batch, and which form of the step does it."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import assert_never
 
 import torch
@@ -19,6 +20,7 @@ from gauntlet.training.compilation import accelerate, compiles
 from gauntlet.training.objectives import action_noise
 from gauntlet.training.optimizers import build_optimizer, learning_rate, set_learning_rate
 from gauntlet.training.step import Step, build_step, rows
+from gauntlet.training.updates import Batch, Update
 
 # Reading the loss waits for the device, so it is looked at every so many batches and at the end of the epoch. On a
 # GPU, where an epoch is short and waiting is dear, only at the end.
@@ -72,8 +74,8 @@ class Epochs:
         """How many images of an epoch come after its first `batches`."""
         return max(0, len(self.images) - batches * self._spec.training.batch_size)
 
-    def run(self, epoch: int, done: int) -> Iterator[int]:
-        """Do the batches of `epoch` after the first `done`; yields how many are done after each.
+    def updates(self, epoch: int, done: int) -> Iterator[Update]:
+        """The updates of `epoch` after the first `done`, each of which is to be done before the next is asked for.
 
         Raises:
             TrainingDiverged: a loss was not finite, or beyond ±1e3 times the largest reward.
@@ -86,15 +88,12 @@ class Epochs:
         size = self._spec.training.batch_size
         chosen = order.to(self._device).split(size)
         self._model.train()
-        for batch, images in enumerate(self.images.gather(order[done * size :], size), done):
-            set_learning_rate(self.optimizer, self.learning_rate(epoch, batch))
-            if self._strength is not None:
-                self._strength.fill_(self.strength(epoch, batch))
-            self._do(epoch, batch, chosen[batch], images)
-            last = batch == self.batches - 1
-            if last or (batch % _GUARD_EVERY == _GUARD_EVERY - 1 and self._device.type == "cpu"):
-                tally.check(self.totals, epoch, batch + 1, largest=self._largest_loss)
-            yield batch + 1
+        for number, images in enumerate(self.images.gather(order[done * size :], size), done):
+            batch = self._batch(epoch, number, chosen[number], images)
+            yield Update(number + 1, partial(self._do, batch), batch)
+            last = number == self.batches - 1
+            if last or (number % _GUARD_EVERY == _GUARD_EVERY - 1 and self._device.type == "cpu"):
+                tally.check(self.totals, epoch, number + 1, largest=self._largest_loss)
 
     @property
     def _largest_loss(self) -> float:
@@ -120,16 +119,28 @@ class Epochs:
             return 1.0
         return min(1.0, ((epoch - 1) * self.batches + batch + 1) / (adversary.warmup_epochs * self.batches))
 
-    def _do(self, epoch: int, batch: int, indices: Tensor, images: Tensor) -> None:
+    def _batch(self, epoch: int, number: int, indices: Tensor, images: Tensor) -> Batch:
         seed = self._spec.seed
-        generator = seeding.generator(self._device, seed, "actions", epoch, batch)
+        generator = seeding.generator(self._device, seed, "actions", epoch, number)
         loss = self._spec.loss
         group = loss.group if isinstance(loss, PolicyGradient) else 1
-        noise = action_noise((2, group, rows(self._spec, len(indices)), self._classes), generator)
-        inputs = self._changed(epoch, indices, images), self.images.labels[indices], noise
+        return Batch(
+            self._changed(epoch, indices, images),
+            self.images.labels[indices],
+            action_noise((2, group, rows(self._spec, len(indices)), self._classes), generator),
+            self.learning_rate(epoch, number),
+            self.strength(epoch, number),
+            seeding.derive(seed, "dropout", epoch, number),
+        )
+
+    def _do(self, batch: Batch) -> None:
+        set_learning_rate(self.optimizer, batch.rate)
+        if self._strength is not None:
+            self._strength.fill_(batch.strength)
+        inputs = batch.images, batch.labels, batch.noise
         with fp32_products(self._spec.training.precision):
             step = self._step_for(inputs)
-            with seeding.torch_seeded(self._device, seeding.derive(seed, "dropout", epoch, batch)):
+            with seeding.torch_seeded(self._device, batch.seed):
                 step(*inputs)
 
     def _changed(self, epoch: int, indices: Tensor, images: Tensor) -> Tensor:

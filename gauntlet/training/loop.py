@@ -30,6 +30,7 @@ from gauntlet.training.averaging import WeightAverage
 from gauntlet.training.epoch_metrics import EpochMetrics
 from gauntlet.training.epochs import Epochs
 from gauntlet.training.guard import TrainingGuard
+from gauntlet.training.updates import Update
 
 Watch = Callable[[Callable[[], TrainingState], int], None]
 
@@ -63,6 +64,37 @@ def train(
         PrecisionUnsupported: the device cannot compute in the precision that the spec asks for.
         CompilerMissing: the spec insists on a compiled step, which needs a compiler that is not there.
         DatasetUnavailable: the spec holds all training images out for validation.
+    """
+    steps = course(
+        spec,
+        data,
+        device=device,
+        resume=resume,
+        initial_weights=initial_weights,
+        wants_state=wants_state,
+        watch=watch,
+    )
+    for step in steps:
+        if isinstance(step, Update):
+            step.do()
+        else:
+            yield step
+
+
+def course(
+    spec: RunSpec,
+    data: Dataset,
+    *,
+    device: torch.device,
+    resume: TrainingState | None = None,
+    initial_weights: dict[str, Tensor] | None = None,
+    wants_state: Callable[[], bool] = lambda: False,
+    watch: Watch = lambda _capture, _done: None,
+) -> Iterator[TrainingEvent | Update]:
+    """What `train` goes through: its events, and between them the updates, each to be done by whoever asks for more.
+
+    Raises:
+        GauntletError: as `train` does.
     """
     require_precision(spec.training.precision, device)
     data, validation = hold_out(data, spec.evaluation.held_out(len(data.train)))
@@ -107,11 +139,12 @@ def train(
     last = done if guard.has_ended else spec.training.epochs
     for epoch in range(done + 1, last + 1):
         started, first = time.perf_counter(), batches if epoch == done + 1 else 0
-        for batch in epochs.run(epoch, first):
+        for update in epochs.updates(epoch, first):
+            yield update
             average.update()
-            yield BatchFinished(epoch, batch, epochs.batches, measuring.batches)
-            if batch < epochs.batches and wants_state():
-                yield StateReady(state(epoch - 1, batch))
+            yield BatchFinished(epoch, update.number, epochs.batches, measuring.batches)
+            if update.number < epochs.batches and wants_state():
+                yield StateReady(state(epoch - 1, update.number))
         seconds = time.perf_counter() - started
 
         # Measuring changes nothing of the state.

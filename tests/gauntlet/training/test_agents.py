@@ -17,6 +17,7 @@ from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.objectives import AgentSpec
 from gauntlet.training import tally
 from gauntlet.training.agents import AgentEpochs
+from gauntlet.training.updates import run
 from tests.gauntlet.examples import bright_or_dark, events, finished, network, run_spec, same_tensors, some
 
 A2C = {"kind": "a2c"}
@@ -135,7 +136,7 @@ def test_the_learning_rate_decays_by_updates() -> None:
 def test_large_rewards_are_no_divergence(objective: dict[str, Any]) -> None:
     """A critic's error is as the square of the reward; with the largest that a spec may ask for a run goes on."""
     spec = spec_of(objective | {"reward": {"correct": 100.0, "wrong": -100.0}}, batch_size=12)
-    list(epochs_of(spec, three_shades(12), small_network()).run(1, 0))
+    list(run(epochs_of(spec, three_shades(12), small_network()).updates(1, 0)))
 
 
 def test_an_agent_computes_in_bf16() -> None:
@@ -144,7 +145,7 @@ def test_an_agent_computes_in_bf16() -> None:
     after = {}
     for precision in ("fp32", "bf16"):
         model = small_network()
-        list(epochs_of(spec_of(A2C, batch_size=12, precision=precision), data, model).run(1, 0))
+        list(run(epochs_of(spec_of(A2C, batch_size=12, precision=precision), data, model).updates(1, 0)))
         after[precision] = torch.cat([parameter.flatten() for parameter in model.parameters()])
     assert not torch.equal(after["fp32"], after["bf16"])
     assert torch.allclose(after["fp32"], after["bf16"], atol=0.02)

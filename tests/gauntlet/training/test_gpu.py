@@ -19,6 +19,7 @@ from gauntlet.training.objectives import action_noise
 from gauntlet.training.optimizers import build_optimizer
 from gauntlet.training.step import build_step, rows
 from gauntlet.training.tally import empty_tally
+from gauntlet.training.updates import run
 from tests.gauntlet.examples import GPU, needs_gpu, network, run_spec, some
 from tests.gauntlet.training.test_step import CASES
 
@@ -92,7 +93,7 @@ def test_nothing_waits_for_the_device_within_an_epoch(digits: Dataset) -> None:
     initialise(model, 0)
     model.to(GPU)
     epochs = Epochs(spec, digits, model)
-    batches = epochs.run(1, 0)
+    batches = run(epochs.updates(1, 0))
     next(batches)
     torch.cuda.set_sync_debug_mode("error")
     try:
