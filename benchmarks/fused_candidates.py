@@ -1,4 +1,4 @@
-"""Three ways to train many runs of the paper's network at once with torch's own kernels, each a program like the others.
+"""Three ways to train many runs of the paper's network at once with torch's own kernels, each a program.
 
 A program has `step(images, labels)`, which attacks, learns and updates, and `check(images, labels)`, which gives the
 logits, the images' gradient of the summed loss and the weights' gradients of each run's mean, without dropout. Images
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 _EPS = 8 / 255
+# Weights and biases of four convolutions come before those of the two linear layers.
+_HEAD = 8
 
 
 class AutogradProgram:
@@ -99,7 +101,7 @@ class Grouped(AutogradProgram):
             x = F.relu(F.conv2d(x, w, b, padding=1 - i % 2, groups=runs))
             if i % 2:
                 x = F.dropout(F.max_pool2d(x, 2), 0.25, dropped)
-        return head(x.reshape(n, runs, -1).transpose(0, 1), self.weights[8:], dropped=dropped)
+        return head(x.reshape(n, runs, -1).transpose(0, 1), self.weights[_HEAD:], dropped=dropped)
 
 
 class GroupedLast(Grouped):
@@ -112,14 +114,16 @@ class Unfolded(AutogradProgram):
     """Convolutions as batched products of unfolded images, [runs, images · pixels, 9 · in] × [runs, 9 · in, out]."""
 
     def own(self, weights: list[Tensor]) -> list[Tensor]:
-        return [w.permute(0, 3, 4, 2, 1).flatten(1, 3) if w.dim() == 5 else w for w in weights]
+        return [
+            w.permute(0, 3, 4, 2, 1).flatten(1, 3) if i < _HEAD and i % 2 == 0 else w for i, w in enumerate(weights)
+        ]
 
     def as_torch(self, weights: list[Tensor]) -> list[Tensor]:
         convolutions = [
-            w.unflatten(1, (3, 3, -1)).permute(0, 4, 3, 1, 2) if i in (0, 2, 4, 6) else w
-            for i, w in enumerate(weights[:8])
+            w.unflatten(1, (3, 3, -1)).permute(0, 4, 3, 1, 2) if i % 2 == 0 else w
+            for i, w in enumerate(weights[:_HEAD])
         ]
-        return [*convolutions, *weights[8:]]
+        return [*convolutions, *weights[_HEAD:]]
 
     def forward(self, images: Tensor, *, dropped: bool) -> Tensor:
         runs, n = images.shape[:2]
@@ -127,12 +131,13 @@ class Unfolded(AutogradProgram):
         for i in range(4):
             w, b = self.weights[2 * i], self.weights[2 * i + 1]
             side = x.shape[2] - 2 * (i % 2)
-            x = F.relu(_UnfoldedConv.apply(x.to(self.dtype), w.to(self.dtype), b.to(self.dtype), 1 - i % 2))
+            inputs = x.to(self.dtype), w.to(self.dtype), b.to(self.dtype), 1 - i % 2
+            x = F.relu(_UnfoldedConv.apply(*inputs))  # type: ignore[no-untyped-call]  # torch has no type for it
             x = x.view(runs, n, side, side, -1)
             if i % 2:
                 pooled = F.max_pool2d(x.flatten(0, 1).permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
                 x = F.dropout(pooled.unflatten(0, (runs, n)), 0.25, dropped)
-        return head(x.permute(0, 1, 4, 2, 3).flatten(2), self.weights[8:], dropped=dropped)
+        return head(x.permute(0, 1, 4, 2, 3).flatten(2), self.weights[_HEAD:], dropped=dropped)
 
 
 def _windows(x: Tensor, pad: int) -> Tensor:

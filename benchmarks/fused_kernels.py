@@ -6,12 +6,14 @@ corner it was: 4 where nothing passes back, since ReLU or dropout took it. So ne
 gradient are ever written.
 """
 
-# ruff: noqa: N803, ANN001, ANN201, ANN202, PLR0913, PLR0917  # a kernel's constants, and arguments that only Triton types
+# ruff: noqa: ANN001, ANN201, ANN202, N803  # Triton types them, and a constant is a parameter in capitals
 
 import triton
 import triton.language as tl
 
 _NOTHING_PASSES = tl.constexpr(4)
+# A dimension of a product that a tensor core does is at least that long.
+_LEAST = tl.constexpr(16)
 
 
 @triton.jit
@@ -98,7 +100,7 @@ def conv_forward(
     n, oy, ox = _place(m, height, width, POOLED)
     co = tl.arange(0, OUT)
     acc = tl.zeros((BLOCK, OUT), tl.float32)
-    if IN >= 16:
+    if IN >= _LEAST:
         ci = tl.arange(0, IN)
         for tap in tl.range(0, 9, num_stages=STAGES):
             xs = _pixels(x, n, oy + tap // 3 - PAD, ox + tap % 3 - PAD, inside, HEIGHT, WIDTH, IN)
@@ -157,7 +159,7 @@ def conv_input_gradient(
     width: tl.constexpr = WIDTH + 2 * PAD - 2
     rows = images * HEIGHT * WIDTH
     given = images * OUT * ((height // 2) * (width // 2) if POOLED else height * width)
-    columns: tl.constexpr = IN if IN >= 16 else 16
+    columns: tl.constexpr = max(IN, 16)
     g += run * given
     code += run * given
     w += run * (9 * IN * OUT)
@@ -202,9 +204,9 @@ def conv_weight_gradient(
     BLOCK: tl.constexpr,
     STAGES: tl.constexpr,
 ):
-    """Gradients of weights and bias, in SPLITS parts to be added up: [runs, SPLITS, 9 · IN, OUT] and [runs, SPLITS, OUT].
+    """Gradients of weights and bias in parts to be added up: [runs, parts, 9 · IN, OUT] and [runs, parts, OUT].
 
-    The grid is (SPLITS, 3, runs), the second the window's row; (SPLITS, 1, runs) for images of few channels.
+    The grid is (parts, 3, runs), the second the window's row; (parts, 1, runs) for images of few channels.
     """
     split = tl.program_id(0)
     ky = tl.program_id(1)
@@ -222,7 +224,7 @@ def conv_weight_gradient(
     co = tl.arange(0, OUT)
     bias = tl.zeros((OUT,), tl.float32)
     parts += (run * splits + split) * (9 * IN * OUT)
-    if IN >= 16:
+    if IN >= _LEAST:
         left = tl.zeros((IN, OUT), tl.float32)
         middle = tl.zeros((IN, OUT), tl.float32)
         right = tl.zeros((IN, OUT), tl.float32)
@@ -261,7 +263,7 @@ def conv_weight_gradient(
 
 @triton.jit
 def rmsprop(weights, squares, gradients, copy, rates, size, splits, rho, epsilon, BLOCK: tl.constexpr):
-    """RMSprop without momentum on fp32 `weights` [runs, size], of whose gradients SPLITS parts are added up.
+    """RMSprop without momentum on fp32 `weights` [runs, size], of whose gradients `splits` parts are added up.
 
     Each run has its own rate. `copy` takes the weights in the type that is multiplied.
     """

@@ -1,4 +1,4 @@
-"""Ways to train many runs of the paper's network as one program on a GPU: are they right, and how fast?
+"""Ways to train many runs of the paper's network as one program on a GPU: whether they are right, and how fast.
 
     python -m benchmarks.fused_layers --out build/fused_layers.json --seconds 40
 
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,36 +77,36 @@ def main() -> None:
     record.add("machine", bench.describe)
     # Triton compiles in processes of their own while torch's own ways are measured.
     compilers = start_compilers(options, 16, "bfloat16")
-    record.add("today, one run", lambda: bench.today(first))
+    record.add("today, one run", partial(bench.today, first))
     for name in ("unfolded", "grouped", "grouped, channels last"):
-        record.add(f"{name}, fp32: errors", lambda name=name: bench.errors(name, 3, first, torch.float32))
-        record.add(f"{name}, bf16: errors", lambda name=name: bench.errors(name, 3, first, torch.bfloat16))
-        record.add(f"{name}, bf16, {most} runs of {first}", lambda name=name: bench.speed(name, most, first))
+        record.add(f"{name}, fp32: errors", partial(bench.errors, name, 3, first, torch.float32))
+        record.add(f"{name}, bf16: errors", partial(bench.errors, name, 3, first, torch.bfloat16))
+        record.add(f"{name}, bf16, {most} runs of {first}", partial(bench.speed, name, most, first))
     record.add("triton: compiled", lambda: [compiler.communicate(timeout=15) for compiler in compilers])
     compilers = start_compilers(options, 8, "float32")
-    record.add("triton, bf16: errors", lambda: bench.errors("triton", 3, first, torch.bfloat16))
-    record.add(f"triton, bf16: kernels, {most} runs of {first}", lambda: bench.kernels(most, first))
+    record.add("triton, bf16: errors", partial(bench.errors, "triton", 3, first, torch.bfloat16))
+    record.add(f"triton, bf16: kernels, {most} runs of {first}", partial(bench.kernels, most, first))
     for runs in options.runs:
-        record.add(f"triton, bf16, {runs} runs of {first}", lambda runs=runs: bench.speed("triton", runs, first))
+        record.add(f"triton, bf16, {runs} runs of {first}", partial(bench.speed, "triton", runs, first))
     for batch in options.batches[1:]:
-        record.add(f"triton, bf16, {most} runs of {batch}", lambda batch=batch: bench.speed("triton", most, batch))
-        record.add(f"triton, bf16, 1 run of {batch}", lambda batch=batch: bench.speed("triton", 1, batch))
-    record.add(f"triton, bf16: profile, {most} runs of {first}", lambda: bench.profile_of("triton", most, first))
-    record.add("triton, bf16: profile, 1 run", lambda: bench.profile_of("triton", 1, first))
-    record.add("unfolded, bf16: profile", lambda: bench.profile_of("unfolded", most, first))
+        record.add(f"triton, bf16, {most} runs of {batch}", partial(bench.speed, "triton", most, batch))
+        record.add(f"triton, bf16, 1 run of {batch}", partial(bench.speed, "triton", 1, batch))
+    record.add(f"triton, bf16: profile, {most} runs of {first}", partial(bench.profile_of, "triton", most, first))
+    record.add("triton, bf16: profile, 1 run", partial(bench.profile_of, "triton", 1, first))
+    record.add("unfolded, bf16: profile", partial(bench.profile_of, "unfolded", most, first))
     for batch in options.batches[1:]:
-        record.add(f"today, one run of {batch}", lambda batch=batch: bench.today(batch))
-        record.add(f"unfolded, bf16, {most} runs of {batch}", lambda batch=batch: bench.speed("unfolded", most, batch))
-    record.add(f"triton, bf16: kernels, 1 run of {first}", lambda: bench.kernels(1, first))
-    record.add(f"triton, bf16, 1 run of {first}, its own best", lambda: bench.speed("triton", 1, first))
-    record.add("mapped, bf16: errors", lambda: bench.errors("mapped", 3, first, torch.bfloat16))
-    record.add(f"mapped, bf16, {most} runs of {first}", lambda: bench.speed("mapped", most, first), needs=1)
+        record.add(f"today, one run of {batch}", partial(bench.today, batch))
+        record.add(f"unfolded, bf16, {most} runs of {batch}", partial(bench.speed, "unfolded", most, batch))
+    record.add(f"triton, bf16: kernels, 1 run of {first}", partial(bench.kernels, 1, first))
+    record.add(f"triton, bf16, 1 run of {first}, its own best", partial(bench.speed, "triton", 1, first))
+    record.add("mapped, bf16: errors", partial(bench.errors, "mapped", 3, first, torch.bfloat16))
+    record.add(f"mapped, bf16, {most} runs of {first}", partial(bench.speed, "mapped", most, first), needs=1)
     record.add("triton, tf32: compiled", lambda: [compiler.communicate(timeout=5) for compiler in compilers], needs=3)
-    record.add("triton, tf32: errors", lambda: bench.errors("triton", 3, first, torch.float32), needs=3)
-    record.add(f"triton, tf32, {most} runs of {first}", lambda: bench.speed("triton", most, first, torch.float32))
+    record.add("triton, tf32: errors", partial(bench.errors, "triton", 3, first, torch.float32), needs=3)
+    record.add(f"triton, tf32, {most} runs of {first}", partial(bench.speed, "triton", most, first, torch.float32))
     for runs in options.runs[1:]:
         for name in ("unfolded", "grouped"):
-            record.add(f"{name}, bf16, {runs} runs of {first}", lambda n=name, r=runs: bench.speed(n, r, first))
+            record.add(f"{name}, bf16, {runs} runs of {first}", partial(bench.speed, name, runs, first))
     for compiler in compilers:
         compiler.kill()
 
@@ -221,7 +222,7 @@ class Bench:
                 "seed": 0,
             }
         )
-        model = self._network(dropout=True).to(memory_format=torch.channels_last)
+        model = self._network(dropout=True).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has no type for it
         optimizer = build_optimizer(spec.training.optimizer, model)
         step = build_step(spec, model, optimizer, empty_tally(self.device))
         images, labels, _, _ = self.inputs(1, batch)

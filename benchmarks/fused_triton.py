@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,10 @@ CONFIGS: dict[str, tuple[Config, ...]] = {
 }
 _WAVES = 2 * 132
 _RHO, _EPSILON = 0.9, 1e-7
+# Where the linear layers' weights begin among the parameters; before them are weight and bias of each convolution.
+_HEAD = 8
+# Images of fewer channels are unfolded whole.
+_FEW = 16
 
 
 class TritonProgram:
@@ -49,13 +54,13 @@ class TritonProgram:
     def _own(self, weights: list[Tensor]) -> list[Tensor]:
         own = []
         for i, weight in enumerate(weights):
-            if weight.dim() == 5:
+            if i < _HEAD and i % 2 == 0:
                 own.append(weight.permute(0, 3, 4, 2, 1))
-            elif i == 8:
+            elif i == _HEAD:
                 split = weight.unflatten(2, (64, self.last, self.last))
                 own.append(split.permute(0, 3, 4, 2, 1).flatten(1, 3))
             else:
-                own.append(weight.transpose(1, 2) if weight.dim() == 3 else weight)
+                own.append(weight.transpose(1, 2) if i % 2 == 0 else weight)
         return own
 
     def as_torch(self, gradients: list[Tensor]) -> list[Tensor]:
@@ -64,12 +69,12 @@ class TritonProgram:
         for i, gradient in enumerate(gradients):
             own = self.masters[i]
             whole = gradient.float().reshape(self.runs, -1, own[0].numel()).sum(1).view(own.shape)
-            if whole.dim() == 5:
+            if i < _HEAD and i % 2 == 0:
                 found.append(whole.permute(0, 4, 3, 1, 2))
-            elif i == 8:
+            elif i == _HEAD:
                 found.append(whole.unflatten(1, (self.last, self.last, 64)).permute(0, 4, 3, 1, 2).flatten(2))
             else:
-                found.append(whole.transpose(1, 2) if whole.dim() == 3 else whole)
+                found.append(whole.transpose(1, 2) if i % 2 == 0 else whole)
         return found
 
     def _make_buffers(self) -> None:
@@ -86,7 +91,7 @@ class TritonProgram:
             self.outputs.append(empty(n, kept, kept, outs))
             self.codes.append(empty(n, kept, kept, outs, dtype=torch.int8) if pooled else empty(1, dtype=torch.int8))
             self.gradients_at.append(empty(n, kept, kept, outs))
-            rows = 3 if ins >= 16 else 1
+            rows = 3 if ins >= _FEW else 1
             splits = max(1, min(math.ceil(_WAVES / (rows * self.runs)), n * out * out // 64))
             self.parts.append(empty(splits, 9 * ins, outs, dtype=torch.float32))
             self.bias_parts.append(empty(splits, outs, dtype=torch.float32))
@@ -127,7 +132,7 @@ class TritonProgram:
         )  # fmt: skip
 
     def weight_layer(self, layer: int, x: Tensor) -> None:
-        rows = 3 if self.layers[layer][2] >= 16 else 1
+        rows = 3 if self.layers[layer][2] >= _FEW else 1
         splits = self.parts[layer].shape[1]
         kernels.conv_weight_gradient[splits, rows, self.runs](
             x, self.gradients_at[layer], self.codes[layer], self.parts[layer], self.bias_parts[layer],
@@ -142,7 +147,7 @@ class TritonProgram:
 
     def head(self, features: Tensor, *, dropped: bool) -> tuple[Tensor, Tensor, Tensor]:
         """Hidden values after dropout, what their gradient is multiplied by, logits."""
-        w1, b1, w2, b2 = self.copies[8:]
+        w1, b1, w2, b2 = self.copies[_HEAD:]
         before = torch.baddbmm(b1[:, None], features, w1)
         passes = (before > 0).to(self.dtype)
         if dropped:
@@ -225,11 +230,9 @@ class TritonProgram:
             x = self.inputs if layer == 0 else self.outputs[layer - 1]
             out = self.attacked if layer == 0 else self.gradients_at[layer - 1]
             epilogue = ("ascended", "relu", "scaled", "relu")[layer]
-            found["forward", layer] = lambda layer=layer, x=x: self.forward_layer(layer, x, dropped=True)
-            found["input", layer] = lambda layer=layer, x=x, out=out, epilogue=epilogue: self.input_layer(
-                layer, x, out, epilogue, 0.01
-            )
-            found["weight", layer] = lambda layer=layer, x=x: self.weight_layer(layer, x)
+            found["forward", layer] = partial(self.forward_layer, layer, x, dropped=True)
+            found["input", layer] = partial(self.input_layer, layer, x, out, epilogue, 0.01)
+            found["weight", layer] = partial(self.weight_layer, layer, x)
         return found
 
     def compile(self, share: int, shares: int, configs: int) -> list[str]:

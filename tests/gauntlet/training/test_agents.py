@@ -89,7 +89,7 @@ def test_the_first_update_is_the_policy_gradient(objective: dict[str, Any]) -> N
         training={"batch_size": 12, "optimizer": {"lr": 1e-3, "decay": 0.0}},
     )
     agent = epochs_of(spec, data, model)
-    assert list(agent.run(1, 0)) == [1]
+    assert list(run(agent.updates(1, 0))) == [1]
 
     played = agent._agent.rollout_buffer
     seen, actions = torch.from_numpy(played.observations), torch.from_numpy(played.actions).long()
@@ -107,7 +107,7 @@ def test_what_an_agent_sees_is_attacked_on_the_network_as_it_is() -> None:
     """Each image of a rollout is an FGSM example of the network before the update; each is shown once, and counted."""
     data, model, before = three_shades(12), small_network(), small_network()
     agent = epochs_of(spec_of(A2C, batch_size=12), data, model)
-    assert list(agent.run(1, 0)) == [1]
+    assert list(run(agent.updates(1, 0))) == [1]
     attacked = fgsm(before, to_unit(data.train.images), data.train.labels, Fraction(16, 255))
     seen = torch.from_numpy(agent._agent.rollout_buffer.observations)
     assert torch.equal(_sorted(seen), _sorted(attacked))
@@ -178,7 +178,7 @@ def test_the_loss_is_the_mean_over_the_updates() -> None:
     """Where nothing moves and the critic says zero, PPO's is ½R² − R, over all images of the rollout."""
     objective = {"kind": "ppo", "n_steps": 4, "n_epochs": 2, "normalize_advantage": False}
     agent = epochs_of(spec_of(objective, batch_size=3, optimizer={"lr": 1e-12}), three_shades(12), small_network())
-    list(agent.run(1, 0))
+    list(run(agent.updates(1, 0)))
     found = tally.means(agent.totals, rewarded=True)
     assert found["loss"] == pytest.approx(0.5 - found["mean_reward"], abs=1e-5)
 
@@ -188,7 +188,7 @@ def test_a_rollout_may_show_more_images_than_there_are(objective: dict[str, Any]
     """An epoch is then one rollout, which passes over the images more than once."""
     agent = epochs_of(spec_of(objective | {"n_steps": 16}, batch_size=2), three_shades(12), small_network())
     assert (agent.batches, agent.images_after(0)) == (1, 32)
-    assert list(agent.run(1, 0)) == [1]
+    assert list(run(agent.updates(1, 0))) == [1]
     assert agent.totals[0] == 32
 
 
@@ -217,4 +217,4 @@ def test_a_runaway_is_reported(objective: dict[str, Any]) -> None:
     model = nn.Sequential(nn.Flatten(), *deep, nn.Linear(144, 3))
     agent = epochs_of(spec_of(objective, batch_size=6, optimizer={"lr": 10.0}), three_shades(24), model)
     with pytest.raises(TrainingDiverged):
-        list(agent.run(1, 0))
+        list(run(agent.updates(1, 0)))
