@@ -28,6 +28,7 @@ from gauntlet.spec.regularizers import Averaging
 
 # One entry only: safetensors writes several in no fixed order, and equal states must be equal bytes.
 _HEADER = "gauntlet"
+_FUSED = "fused"
 
 
 @dataclass(frozen=True)
@@ -91,17 +92,24 @@ class LoadedModel:
 
 
 def environment(
-    device: torch.device, *, compiled: bool, packages: Sequence[str] = (), network: ArchitectureSpec | None = None
+    device: torch.device,
+    *,
+    compiled: bool,
+    packages: Sequence[str] = (),
+    network: ArchitectureSpec | None = None,
+    fused: bool = False,
 ) -> str:
     """What two runs must share to agree bit by bit: torch's build, device, threads, compiling, and such packages.
 
-    So, too, the package that the network comes from, where that is a team's own.
+    So, too, the package that the network comes from, where that is a team's own, and whether others train with it.
     """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
     how = "compiled" if compiled else "eager"
     versions = [f"{package} {version(package)}" for package in packages]
     if network is not None and (own := package_of(network)) is not None:
         versions.append(own)
+    if fused:
+        versions.append(_FUSED)
     return ", ".join(
         [f"torch {torch.__version__}", f"{device.type} {name}", f"{torch.get_num_threads()} threads", how, *versions]
     )
@@ -109,7 +117,8 @@ def environment(
 
 def bit_identical(state: "TrainingState", device: torch.device, here: str) -> bool:
     """Whether training on from `state` in the environment `here` gives the bits of a run that was never stopped."""
-    return device.type == "cpu" and state.environment == here
+    # What a fused run computes depends, in its last bits, on how many others there are.
+    return device.type == "cpu" and state.environment == here and not here.endswith(_FUSED)
 
 
 def encode_weights(tensors: dict[str, Tensor], card: CheckpointCard) -> bytes:

@@ -26,6 +26,17 @@ class MaxPool2x2(nn.MaxPool2d):
         return pooled
 
 
+def drawn_words(count: int, generator: torch.Generator | None = None) -> Tensor:
+    """Random words of 64 bits, int64, two elements to each, for so many elements; from torch's own by default."""
+    device = "cpu" if generator is None else generator.device
+    return torch.randint(-(2**63), 2**63 - 1, ((count + 1) // 2,), generator=generator, device=device)
+
+
+def kept_of(words: Tensor, rate: float) -> Tensor:
+    """Which elements are not dropped, boolean: [..., words] to [..., 2 · words]."""
+    return words.view(torch.int32) >= int(rate * 2**32) - 2**31
+
+
 class _GatheringMaxPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, images: Tensor) -> Tensor:
@@ -71,8 +82,7 @@ class Dropout(nn.Dropout):
         if not self.training or values.device.type != "cpu":
             return super().forward(values)
         count = values.numel()
-        words = torch.randint(-(2**63), 2**63 - 1, ((count + 1) // 2,)).view(torch.int32)[:count]
-        kept = words >= int(self.p * 2**32) - 2**31
+        kept = kept_of(drawn_words(count), self.p)[:count]
         scaled = values * (1 / (1 - self.p))
         if values.dim() == 4:  # noqa: PLR2004  # images: n, c, h, w
             n, channels, height, width = values.shape

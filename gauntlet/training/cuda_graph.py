@@ -6,21 +6,19 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from gauntlet.training.step import Step
-
 # cuDNN and the allocator settle within a few calls; torch's documentation asks for three.
 _TRIALS = 3
 
 
 class CapturedStep:
-    """A `Step` for one shape of its inputs.
+    """A step, as a function of tensors, for one shape of them.
 
     The graph reads its inputs from buffers of its own, which every call fills, and changes the very tensors that the
     step changes. Nothing waits for the device. Random numbers follow torch's global CUDA generator: a replay draws
     from the seed that is set when it starts.
     """
 
-    def __init__(self, step: Step, example: tuple[Tensor, Tensor, Tensor], changed: Iterable[Tensor]) -> None:
+    def __init__(self, step: Callable[..., None], example: tuple[Tensor, ...], changed: Iterable[Tensor]) -> None:
         self._buffers = tuple(tensor.clone() for tensor in example)
 
         def run() -> None:
@@ -30,9 +28,9 @@ class CapturedStep:
             try_out(run)
         self._graph = capture(run)
 
-    def __call__(self, images: Tensor, labels: Tensor, noise: Tensor) -> None:
-        """The step, a `Step`."""
-        for buffer, value in zip(self._buffers, (images, labels, noise), strict=True):
+    def __call__(self, *inputs: Tensor) -> None:
+        """The step."""
+        for buffer, value in zip(self._buffers, inputs, strict=True):
             buffer.copy_(value, non_blocking=True)
         self._graph.replay()
 

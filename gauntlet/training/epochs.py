@@ -125,12 +125,17 @@ class Epochs:
         loss = self._spec.loss
         group = loss.group if isinstance(loss, PolicyGradient) else 1
         return Batch(
-            self._changed(epoch, indices, images),
-            self.images.labels[indices],
-            action_noise((2, group, rows(self._spec, len(indices)), self._classes), generator),
-            self.learning_rate(epoch, number),
-            self.strength(epoch, number),
-            seeding.derive(seed, "dropout", epoch, number),
+            spec=self._spec,
+            model=self._model,
+            optimizer=self.optimizer,
+            totals=self.totals,
+            images=self._changed(epoch, indices, images),
+            labels=self.images.labels[indices],
+            noise=action_noise((2, group, rows(self._spec, len(indices)), self._classes), generator),
+            iteration=(epoch - 1) * self.batches + number,
+            rate=self.learning_rate(epoch, number),
+            strength=self.strength(epoch, number),
+            seed=seeding.derive(seed, "dropout", epoch, number),
         )
 
     def _do(self, batch: Batch) -> None:

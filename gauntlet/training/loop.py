@@ -90,8 +90,11 @@ def course(
     initial_weights: dict[str, Tensor] | None = None,
     wants_state: Callable[[], bool] = lambda: False,
     watch: Watch = lambda _capture, _done: None,
+    fused: bool = False,
 ) -> Iterator[TrainingEvent | Update]:
     """What `train` goes through: its events, and between them the updates, each to be done by whoever asks for more.
+
+    `fused` says that updates may be done together with others', which differ from the run's own in their last bits.
 
     Raises:
         GauntletError: as `train` does.
@@ -109,7 +112,7 @@ def course(
     measuring = EpochMetrics(spec, model, epochs, average, test=test, validation=validation)
     guard = measuring.guard
     environment = checkpoints.environment(
-        device, compiled=epochs.compiled, packages=epochs.packages, network=spec.architecture
+        device, compiled=epochs.compiled, packages=epochs.packages, network=spec.architecture, fused=fused
     )
     done, batches, warnings = 0, 0, frozenset[str]()
     if resume is not None:

@@ -1,22 +1,31 @@
-"""A run's updates one after the other, each ready to be done before it is: by the run alone, or with those of others."""
+"""A run's updates one after the other, each told of before it is done: by the run alone, or with those of others."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+
+from gauntlet.spec.experiment import RunSpec
 
 
 @dataclass(frozen=True)
 class Batch:
-    """All that a run's step with one batch depends on beside its weights.
+    """All that a run's step with one batch takes and changes.
 
-    `images` uint8 [n, c, h, w], `labels` int64 [n], `noise` as a `Step` takes it, the learning `rate`, the `strength`
-    of the adversary, and the `seed` of what is drawn in the step itself.
+    It changes `model`, `optimizer` and the tally `totals`. `images` are uint8 [n, c, h, w], `labels` int64 [n], `noise`
+    as a `Step` takes it; `iteration` is how many updates there were before in the whole run, `rate` the learning rate,
+    `strength` the share of the adversary's budget, and `seed` that of what is drawn in the step itself.
     """
 
+    spec: RunSpec
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    totals: Tensor
     images: Tensor
     labels: Tensor
     noise: Tensor
+    iteration: int
     rate: float
     strength: float
     seed: int

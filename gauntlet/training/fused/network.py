@@ -1,0 +1,95 @@
+"""The paper's network many times over: weights stacked by run, convolutions in groups, products batched."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gauntlet.models.layers import kept_of
+from gauntlet.spec.architectures import Cnn
+
+# Dropout after each block of two convolutions and after the hidden layer (arXiv 2012.04353, Figure 1).
+_BLOCK_RATE, _HIDDEN_RATE = 0.25, 0.5
+_CONVOLUTIONS = 4
+
+
+class StackedCnn(nn.Module):
+    """`paper_cnn` for many runs; its parameters are theirs, [runs, …], and each of theirs becomes a part of them.
+
+    Images come as those of the runs one after the other, float32 [runs · n, c, h, w], and logits [runs · n, classes]
+    go. In train mode dropout goes by `words`, random int64 [runs, `words_for(n)`], as a run alone draws them.
+    """
+
+    def __init__(self, spec: Cnn, models: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self._runs = len(models)
+        self._dropout = spec.dropout
+        self.weights = nn.ParameterList(
+            joined(parameters) for parameters in zip(*(model.parameters() for model in models), strict=True)
+        )
+        self.words: Tensor | None = None
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, as said above."""
+        count = len(images) // self._runs
+        dropped = _Dropped(self.words if self.training and self._dropout else None, count)
+        x = images.unflatten(0, (self._runs, count)).transpose(0, 1).flatten(1, 2)
+        for layer in range(_CONVOLUTIONS):
+            weight, bias = self.weights[2 * layer], self.weights[2 * layer + 1]
+            x = F.relu(F.conv2d(x, weight.flatten(0, 1), bias.flatten(), padding=1 - layer % 2, groups=self._runs))
+            if layer % 2:
+                x = dropped(F.max_pool2d(x, 2).unflatten(1, (self._runs, -1)), _BLOCK_RATE).flatten(1, 2)
+        w1, b1, w2, b2 = (self.weights[place] for place in range(2 * _CONVOLUTIONS, 2 * _CONVOLUTIONS + 4))
+        features = x.unflatten(1, (self._runs, -1)).flatten(2).transpose(0, 1)
+        hidden = F.relu(torch.baddbmm(b1[:, None], features, w1.transpose(1, 2)))
+        hidden = dropped(hidden.transpose(0, 1), _HIDDEN_RATE).transpose(0, 1)
+        return torch.baddbmm(b2[:, None], hidden, w2.transpose(1, 2)).flatten(0, 1)
+
+    def words_for(self, images: int, side: tuple[int, int]) -> int:
+        """How many random words a run draws in one pass over so many images of that height and width."""
+        if not self._dropout:
+            return 0
+        first, second = (_pooled(side, blocks) for blocks in (1, 2))
+        channels = self.weights[2].shape[1], self.weights[6].shape[1]
+        counts = first * channels[0], second * channels[1], self.weights[8].shape[1]
+        return sum((images * count + 1) // 2 for count in counts)
+
+
+class _Dropped:
+    """Dropout of one pass, layer by layer, each with the words after those of the layer before."""
+
+    def __init__(self, words: Tensor | None, images: int) -> None:
+        self._words, self._images, self._used = words, images, 0
+
+    def __call__(self, values: Tensor, rate: float) -> Tensor:
+        """Values [n, runs, …], those of images [n, runs, c, h, w]."""
+        if self._words is None:
+            return values
+        count = values[:, 0].numel()
+        words = self._words[:, self._used : self._used + (count + 1) // 2]
+        self._used += (count + 1) // 2
+        kept = kept_of(words, rate)[:, :count]
+        n, runs, channels, *side = values.shape
+        # A run alone draws them channels-last.
+        kept = kept.reshape(runs, n, *side, channels).movedim(-1, 2).transpose(0, 1)
+        return torch.where(kept, values * (1 / (1 - rate)), 0)
+
+
+def joined(tensors: Sequence[Tensor]) -> Tensor:
+    """The tensors as one, [runs, …]; each becomes a part of it, with its own order in memory."""
+    first = tensors[0].detach()
+    whole = torch.empty_strided(
+        (len(tensors), *first.shape), (first.numel(), *first.stride()), dtype=first.dtype, device=first.device
+    )
+    for part, tensor in zip(whole, tensors, strict=True):
+        part.copy_(tensor.detach())
+        tensor.data = part
+    return whole
+
+
+def _pooled(side: tuple[int, int], blocks: int) -> int:
+    height, width = side
+    for _ in range(blocks):
+        height, width = (height - 2) // 2, (width - 2) // 2
+    return height * width

@@ -1,0 +1,186 @@
+"""One step of many runs at once: each has the gradients, the update and the tally that it has alone."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+from torch import Tensor, nn
+from torch.func import vmap
+
+from gauntlet.attacks.gradient import Budget
+from gauntlet.data.datasets import to_unit
+from gauntlet.models.layers import drawn_words
+from gauntlet.models.precision import fp32_products, in_precision
+from gauntlet.spec.adversaries import FgsmAdversary, NoAdversary
+from gauntlet.spec.architectures import Cnn
+from gauntlet.spec.experiment import RunSpec
+from gauntlet.spec.objectives import AgentSpec, LossSpec, PairedSpec, PolicyGradient
+from gauntlet.training import tally
+from gauntlet.training.adversaries import attack
+from gauntlet.training.cuda_graph import CapturedStep
+from gauntlet.training.fused.network import StackedCnn, joined
+from gauntlet.training.objectives import objective_loss
+from gauntlet.training.optimizers import build_optimizer, set_learning_rate
+from gauntlet.training.updates import Batch
+
+
+def kin(spec: RunSpec) -> Hashable | None:
+    """What runs must share to be computed as one; None where a run is computed alone in any case.
+
+    They may differ in seed, objective, optimiser with its rates, schedule and length. Of those who can be: the paper's
+    network, on images attacked by FGSM in eval mode or not at all, with an objective that looks at one pass.
+    """
+    training, adversary = spec.training, spec.adversary
+    attacked = isinstance(adversary, FgsmAdversary) and adversary.mode == "eval"
+    usual = (
+        training.mix == "adversarial"
+        and training.max_grad_norm is None
+        and training.grad_align is None
+        and training.awp is None
+        and training.guard.action != "n_fgsm"
+    )
+    objective = spec.objective
+    one_pass = not isinstance(objective, AgentSpec | PairedSpec) and not (
+        isinstance(objective, PolicyGradient) and objective.action_forward == "eval"
+    )
+    if not (
+        isinstance(spec.architecture, Cnn) and (attacked or isinstance(adversary, NoAdversary)) and usual and one_pass
+    ):
+        return None
+    shared = training.batch_size, training.precision, training.compile, training.augmentation
+    return spec.dataset, spec.architecture, adversary, spec.evaluation, shared
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Neighbours with one objective and one way to be updated: their places, and the optimiser of their weights."""
+
+    spec: RunSpec
+    places: slice
+    optimizer: torch.optim.Optimizer
+    weights: tuple[nn.Parameter, ...]
+
+
+class Program:
+    """Computes the next steps of runs that are `kin`, all after as many updates as the others.
+
+    From here on each run's weights, optimiser's state and tally are parts of larger tensors; they stay where they are
+    when the program is given up.
+    """
+
+    def __init__(self, batches: Sequence[Batch]) -> None:
+        # Those that are alike beside each other.
+        self.order = sorted(range(len(batches)), key=lambda place: str(_likeness(batches[place].spec)))
+        runs = [batches[place] for place in self.order]
+        self._spec = runs[0].spec
+        assert isinstance(self._spec.architecture, Cnn), "Only these have kin."
+        self._network = StackedCnn(self._spec.architecture, [run.model for run in runs]).train()
+        self._parameters = tuple(self._network.parameters())
+        self._totals = joined([run.totals for run in runs])
+        self._strength = torch.ones((), device=runs[0].images.device)
+        self._blocks = [
+            self._block(runs, list(places))
+            for _, places in groupby(range(len(runs)), lambda at: _likeness(runs[at].spec))
+        ]
+        self._captured: CapturedStep | None = None
+
+    def _block(self, runs: Sequence[Batch], places: list[int]) -> _Block:
+        spec, where = runs[places[0]].spec, slice(places[0], places[-1] + 1)
+        weights = nn.ParameterList(nn.Parameter(parameter.detach()[where]) for parameter in self._parameters)
+        optimizer = build_optimizer(spec.training.optimizer, weights)
+        for index, state in enumerate(optimizer.state.values()):
+            owned = [list(runs[place].optimizer.state.values())[index] for place in places]
+            for entry, whole in state.items():
+                for part, own in zip(whole if whole.dim() else [whole] * len(owned), owned, strict=True):
+                    part.copy_(own[entry])
+                    own[entry].data = part
+        return _Block(spec, where, optimizer, tuple(weights))
+
+    def do(self, batches: Sequence[Batch]) -> None:
+        """The next step of each run, which come in the order in which they were given at first."""
+        first, inputs = batches[self.order[0]], self.inputs(batches)
+        for block in self._blocks:
+            set_learning_rate(block.optimizer, batches[self.order[block.places.start]].rate)
+        self._strength.fill_(first.strength)
+        with fp32_products(self._spec.training.precision):
+            if first.images.device.type == "cpu" or self._spec.training.compile == "off":
+                self._step(*inputs)
+                return
+            if self._captured is None:
+                self._captured = CapturedStep(self._step, inputs, self._changed())
+            self._captured(*inputs)
+
+    def inputs(self, batches: Sequence[Batch]) -> tuple[Tensor, ...]:
+        """What `gradients` takes, of the runs in the program's `order`."""
+        runs = [batches[place] for place in self.order]
+        first = runs[0].images
+        words = self._network.words_for(len(first), (first.shape[2], first.shape[3]))
+        drawn = [drawn_words(2 * words, torch.Generator(first.device).manual_seed(run.seed)) for run in runs]
+        noise = [torch.stack([run.noise for run in runs[block.places]]) for block in self._blocks]
+        images, labels = torch.cat([run.images for run in runs]), torch.stack([run.labels for run in runs])
+        return images, labels, torch.stack(drawn), *noise
+
+    def gradients(self, images: Tensor, labels: Tensor, words: Tensor, *noise: Tensor) -> tuple[Tensor, ...]:
+        """Those of all parameters, [runs, …], by each run's own loss; adds the batch to the tallies.
+
+        Args:
+            images: uint8 [runs · n, c, h, w].
+            labels: int64 [runs, n].
+            words: int64 [runs, …], what dropout draws.
+            noise: of each block of runs with one objective, float32 [its runs, 2, group, n, classes + 1].
+        """
+        natural, forward = to_unit(images), in_precision(self._network, self._spec.training.precision)
+        self._network.words = words
+
+        def losses(logits: Tensor, drawn: int, totals: Tensor | None = None) -> Tensor:
+            """The sum of all runs' losses, so that each has the gradient of its own."""
+            values = logits.unflatten(0, labels.shape)
+            found = [
+                _losses(block.spec.loss, values[block.places], labels[block.places], own[:, drawn],
+                        None if totals is None else totals[block.places])
+                for block, own in zip(self._blocks, noise, strict=True)
+            ]  # fmt: skip
+            return torch.cat(found).sum()
+
+        budget: Budget = self._strength * float(self._spec.adversary.eps)
+        attacked = attack(
+            self._spec.adversary,
+            self._network,
+            forward,
+            natural,
+            labels.flatten(),
+            eps=budget,
+            objective=lambda logits: losses(logits, 0),
+        )
+        return torch.autograd.grad(losses(forward(attacked), 1, self._totals), self._parameters)
+
+    def _step(self, images: Tensor, labels: Tensor, words: Tensor, *noise: Tensor) -> None:
+        found = self.gradients(images, labels, words, *noise)
+        for block in self._blocks:
+            for weight, gradient in zip(block.weights, found, strict=True):
+                weight.grad = gradient[block.places]
+            block.optimizer.step()
+
+    def _changed(self) -> list[Tensor]:
+        states = [state for block in self._blocks for state in block.optimizer.state.values()]
+        return [*self._parameters, self._totals, *(tensor for state in states for tensor in state.values())]
+
+
+def _likeness(spec: RunSpec) -> tuple[Hashable, ...]:
+    training = spec.training
+    return spec.objective, training.optimizer, training.schedule, training.epochs
+
+
+def _losses(spec: LossSpec, logits: Tensor, labels: Tensor, noise: Tensor, totals: Tensor | None) -> Tensor:
+    """The loss of each run of a block, [its runs]; where `totals` are given, the batch is added to them."""
+
+    def one(logits: Tensor, labels: Tensor, noise: Tensor, totals: Tensor | None) -> Tensor:
+        loss = objective_loss(spec, logits, labels, noise=noise)
+        if totals is not None:
+            tally.add_batch(totals, loss, logits, labels)
+        return loss.value
+
+    mapped = vmap(one, in_dims=(0, 0, 0, None if totals is None else 0))
+    values: Tensor = mapped(logits, labels, noise, totals)
+    return values

@@ -1,0 +1,178 @@
+"""Runs that are computed as one program are the runs that they are alone."""
+
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+from gauntlet.data.datasets import Dataset
+from gauntlet.errors import TrainingDiverged
+from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resumed, StateReady, TrainingEvent
+from gauntlet.models.architectures import build_model, initialise
+from gauntlet.models.checkpoints import TrainingState
+from gauntlet.spec.experiment import RunSpec
+from gauntlet.training.epochs import Epochs
+from gauntlet.training.fused.program import Program, kin
+from gauntlet.training.fused.together import train_together
+from gauntlet.training.loop import train
+from tests.gauntlet.examples import CPU, run_spec, some
+
+pytestmark = pytest.mark.long
+
+POLICY = {"kind": "policy_gradient", "entropy_bonus": 0.1, "group": 2}
+# Two share all but the seed; the others differ in objective, optimiser, rate, schedule and length.
+RUNS: tuple[dict[str, Any], ...] = (
+    {"seed": 1},
+    {"seed": 2, "objective": POLICY},
+    {"seed": 3},
+    {"seed": 4, "objective": {"kind": "expected_reward"}, "training": {"optimizer": {"kind": "adam", "lr": 0.002}}},
+    {"seed": 5, "objective": POLICY, "training": {"optimizer": {"lr": 0.01, "decay": 0.5}, "epochs": 1}},
+)
+
+
+def specs_of(**training: Any) -> list[RunSpec]:
+    return [
+        run_spec(**run | {"training": {"batch_size": 16, "epochs": 2} | training | run.get("training", {})})
+        for run in RUNS
+    ]
+
+
+def distance(one: Tensor, other: Tensor) -> float:
+    """‖one − other‖ / ‖one‖."""
+    return float((one - other).norm() / one.norm())
+
+
+def first_gradients(specs: list[RunSpec], data: Dataset, *, together: bool) -> list[list[Tensor]]:
+    """Of each run the gradients of its first step, parameter by parameter."""
+    batches, updates = [], []
+    for spec in specs:
+        model = build_model(spec.architecture, data.image_shape, 10)
+        initialise(model, spec.seed)
+        update = next(Epochs(spec, data, model).updates(1, 0))
+        assert update.batch is not None
+        batches.append(update.batch)
+        updates.append(update)
+    if not together:
+        for update in updates:
+            update.do()
+        return [[p.grad for p in batch.model.parameters() if p.grad is not None] for batch in batches]
+    program = Program(batches)
+    found = program.gradients(*program.inputs(batches))
+    return [[gradient[program.order.index(place)] for gradient in found] for place in range(len(specs))]
+
+
+@pytest.mark.parametrize("attacked", ["true_label", "objective"])
+def test_each_has_the_gradients_that_it_has_alone(digits: Dataset, attacked: str) -> None:
+    """Within 1e-5 of their length in fp32, dropout's masks and the actions drawn included; others' are far away."""
+    specs = [
+        spec.model_copy(update={"adversary": run_spec(adversary={"loss": attacked}).adversary}) for spec in specs_of()
+    ]
+    alone, together = (first_gradients(specs, digits, together=way) for way in (False, True))
+    for one, same, other in zip(alone, together, together[1:] + together[:1], strict=True):
+        assert len(one) == len(same) == 12
+        assert all(distance(mine, its) < 1e-5 for mine, its in zip(one, same, strict=True))
+        assert distance(one[0], other[0]) > 0.1
+
+
+def together(specs: list[RunSpec], data: Dataset, **options: Any) -> list[list[TrainingEvent | TrainingDiverged]]:
+    """The events of each run."""
+    found: list[list[TrainingEvent | TrainingDiverged]] = [[] for _ in specs]
+    for place, event in train_together(specs, data, device=CPU, **options):
+        found[place].append(event)
+    return found
+
+
+def rows(events: list[Any]) -> list[Any]:
+    """What is told of every epoch; times are not."""
+    return [(event.epoch, event.metrics) for event in events if isinstance(event, EpochFinished)]
+
+
+def last_state(events: list[Any]) -> TrainingState:
+    state: TrainingState = [event.state for event in events if isinstance(event, CheckpointReady)][-1]
+    return state
+
+
+def test_a_run_tells_what_it_tells_alone(digits: Dataset) -> None:
+    """The same kinds of event in the same order, a tally of its own, and the numbers of the run alone; weights too."""
+    data, specs = some(digits, train=40, test=20), specs_of()
+    for spec, found in zip(specs, together(specs, data), strict=True):
+        alone = list(train(spec, data, device=CPU))
+        assert [type(event) for event in found] == [type(event) for event in alone]
+        assert [e for e in found if isinstance(e, BatchFinished)] == [e for e in alone if isinstance(e, BatchFinished)]
+        for (epoch, metrics), (number, expected) in zip(rows(found), rows(alone), strict=True):
+            assert epoch == number
+            assert metrics == pytest.approx(expected, rel=1e-3, abs=1e-4)
+        one, other = last_state(found), last_state(alone)
+        assert one.optimizer.keys() == other.optimizer.keys()
+        for name, weights in one.model.items():
+            assert weights.stride() == other.model[name].stride()
+            assert distance(other.model[name], weights) < 1e-3
+
+
+def test_a_run_that_leaves_does_not_disturb_the_others(digits: Dataset) -> None:
+    """One ends after its first batch and one diverges at once: the others end where they end with neither."""
+    data, specs = some(digits, train=40, test=20), specs_of()[:4]
+    wild = run_spec(seed=9, training={"batch_size": 16, "epochs": 2, "optimizer": {"kind": "sgd", "lr": 1e30}})
+    asked: list[int] = []
+
+    def leaves(place: int) -> bool:
+        asked.append(place)
+        return place == 1 and asked.count(1) > 1
+
+    disturbed = together([*specs, wild], data, leaves=leaves)
+    undisturbed = together([specs[0], *specs[2:]], data)
+    assert [type(event) for event in disturbed[1]] == [BatchFinished]
+    assert isinstance(disturbed[4][-1], TrainingDiverged)
+    for place, other in zip((0, 2, 3), undisturbed, strict=True):
+        assert len(rows(disturbed[place])) == 2
+        for name, weights in last_state(other).model.items():
+            assert distance(weights, last_state(disturbed[place]).model[name]) < 1e-3
+
+
+def test_a_run_goes_on_from_a_state_within_an_epoch(digits: Dataset) -> None:
+    """Together from one run's state and another's beginning, each ends as uninterrupted, and says: not to the bit."""
+    data, specs = some(digits, train=40, test=20), specs_of()[:3]
+    whole = together(specs, data, wants_state=lambda place: place == 2)
+    state = next(event.state for event in whole[2] if isinstance(event, StateReady))
+    assert (state.epoch, state.batch) == (0, 1)
+    again = together(specs, data, resume={2: state})
+    assert again[2][0] == Resumed(0, 1, bit_identical=False)
+    for one, other in zip(whole, again, strict=True):
+        for name, weights in last_state(one).model.items():
+            assert distance(weights, last_state(other).model[name]) < 1e-3
+    alone = list(train(specs[2], data, device=CPU, resume=state))
+    assert alone[0] == Resumed(0, 1, bit_identical=False)
+    assert rows(alone)[-1][1] == pytest.approx(rows(whole[2])[-1][1], rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"architecture": {"kind": "resnet18"}},
+        {"objective": {"kind": "trades"}},
+        {"objective": {"kind": "ppo"}},
+        {"objective": {"kind": "policy_gradient", "action_forward": "eval"}},
+        {"adversary": {"mode": "train"}},
+        {"adversary": {"kind": "pgd"}},
+        {"training": {"mix": "half"}},
+        {"training": {"max_grad_norm": 1.0}},
+        {"training": {"guard": {"action": "n_fgsm"}}},
+    ],
+)
+def test_some_runs_are_computed_alone(changes: dict[str, Any]) -> None:
+    """What the program does not know has no kin."""
+    assert kin(run_spec(**changes)) is None
+    assert kin(run_spec()) is not None
+
+
+def test_kin_share_data_network_adversary_and_batches() -> None:
+    """They differ in seed, objective, optimiser, rate and length, and in nothing else."""
+    assert len({kin(spec) for spec in specs_of()}) == 1
+    others = [
+        {"architecture": {"dropout": False}},
+        {"adversary": {"eps": "4/255"}},
+        {"training": {"batch_size": 8}},
+        {"training": {"precision": "bf16"}},
+        {"evaluation": {"select_on": "validation"}},
+    ]
+    assert len({kin(run_spec(**changes)) for changes in [{}, *others]}) == 6
