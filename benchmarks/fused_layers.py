@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.fused_candidates import Grouped, GroupedLast, Mapped, Unfolded
+from benchmarks.machine import describe_machine
 from gauntlet.models.architectures import paper_cnn
 
 _CLASSES = 10
@@ -120,8 +121,7 @@ class Bench:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
     def describe(self) -> dict[str, Any]:
-        gpu = torch.cuda.get_device_name() if self.device.type == "cuda" else None
-        return {"gpu": gpu, "torch": torch.__version__}
+        return {"gpu": describe_machine()["gpu"], "torch": torch.__version__}
 
     def inputs(self, runs: int, batch: int) -> tuple[Tensor, Tensor, list[nn.Module], list[Tensor]]:
         """Images, labels, networks without dropout and their weights stacked; always the same."""

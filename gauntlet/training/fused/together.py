@@ -31,7 +31,8 @@ def train_together(
     bit-identical). What it draws on a CPU is what it draws alone; on a GPU dropout draws other masks.
 
     Runs are computed as one where they are `kin` and as far as each other; a last, smaller batch of an epoch is
-    computed run by run. A run that diverges has its error as its last event, and the others go on.
+    computed run by run. The seconds of a run's epoch are those of all. A run that diverges has its error as its last
+    event, and the others go on.
 
     Args:
         resume: by place, where a run goes on.
