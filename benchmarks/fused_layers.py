@@ -108,8 +108,8 @@ def main() -> None:
     for runs in options.runs[1:]:
         for name in ("unfolded", "grouped"):
             record.add(f"{name}, bf16, {runs} runs of {first}", partial(bench.speed, name, runs, first))
-    for compiler in compilers:
-        compiler.kill()
+    for late in compilers:
+        late.kill()
 
 
 class Bench:
@@ -174,8 +174,7 @@ class Bench:
         """A whole step's time and the images/s of all runs together."""
         images, labels, _, weights = self.inputs(runs, batch)
         program = self.program(name, weights, batch, dtype)
-        tf32 = dtype == torch.float32
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = dtype == torch.float32
         seconds = self.timed(lambda: program.step(images, labels))
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         return {"us": round(seconds * 1e6, 1), "images_per_second": round(runs * batch / seconds)}

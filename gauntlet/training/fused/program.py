@@ -65,8 +65,9 @@ class _Block:
 class Program:
     """Computes the next steps of runs that are `kin`, all after as many updates as the others.
 
-    From here on each run's weights, optimiser's state and tally are parts of larger tensors; they stay where they are
-    when the program is given up.
+    From here on each run's weights, optimiser's state and tally are parts of larger tensors, and the count of updates
+    that an optimiser keeps is one for a block: a run makes none by itself as long as it is in the program. They stay
+    where they are when the program is given up.
     """
 
     def __init__(self, batches: Sequence[Batch]) -> None:
@@ -104,7 +105,8 @@ class Program:
             set_learning_rate(block.optimizer, batches[self.order[block.places.start]].rate)
         self._strength.fill_(first.strength)
         with fp32_products(self._spec.training.precision):
-            if first.images.device.type == "cpu" or self._spec.training.compile == "off":
+            whole = len(first.images) == self._spec.training.batch_size
+            if first.images.device.type == "cpu" or self._spec.training.compile == "off" or not whole:
                 self._step(*inputs)
                 return
             if self._captured is None:
@@ -159,7 +161,9 @@ class Program:
         found = self.gradients(images, labels, words, *noise)
         for block in self._blocks:
             for weight, gradient in zip(block.weights, found, strict=True):
-                weight.grad = gradient[block.places]
+                # Into what the optimiser began with: its kernels want gradients that lie in memory as the weights do.
+                assert weight.grad is not None, "An optimiser is built with them."
+                weight.grad.copy_(gradient[block.places])
             block.optimizer.step()
 
     def _changed(self) -> list[Tensor]:

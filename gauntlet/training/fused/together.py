@@ -30,9 +30,8 @@ def train_together(
     and nothing of them depends on the others but the last bits of its arithmetic (so `Resumed` never calls such a run
     bit-identical). What it draws on a CPU is what it draws alone; on a GPU dropout draws other masks.
 
-    Runs are computed as one where they are `kin` and as far as each other; a last, smaller batch of an epoch is
-    computed run by run. The seconds of a run's epoch are those of all. A run that diverges has its error as its last
-    event, and the others go on.
+    Runs are computed as one where they are `kin` and as far as each other. The seconds of a run's epoch are those of
+    all. A run that diverges has its error as its last event, and the others go on.
 
     Args:
         resume: by place, where a run goes on.
@@ -108,6 +107,4 @@ class _Programs:
 def _key(batch: Batch) -> Hashable | None:
     """What runs share that are computed as one now; None where this one is computed alone."""
     shared = kin(batch.spec)
-    if shared is None or len(batch.images) < batch.spec.training.batch_size:
-        return None
-    return shared, batch.iteration
+    return None if shared is None else (shared, batch.iteration, len(batch.images))

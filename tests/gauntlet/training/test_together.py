@@ -93,7 +93,7 @@ def last_state(events: list[Any]) -> TrainingState:
 
 
 def test_a_run_tells_what_it_tells_alone(digits: Dataset) -> None:
-    """The same kinds of event in the same order, a tally of its own, and the numbers of the run alone; weights too."""
+    """The same events in the same order, with the numbers of the run alone; so, too, weights and updates counted."""
     data, specs = some(digits, train=40, test=20), specs_of()
     for spec, found in zip(specs, together(specs, data), strict=True):
         alone = list(train(spec, data, device=CPU))
@@ -104,6 +104,8 @@ def test_a_run_tells_what_it_tells_alone(digits: Dataset) -> None:
             assert metrics == pytest.approx(expected, rel=1e-3, abs=1e-4)
         one, other = last_state(found), last_state(alone)
         assert one.optimizer.keys() == other.optimizer.keys()
+        steps = [name for name in one.optimizer if name.endswith("step")]
+        assert [one.optimizer[name] for name in steps] == [other.optimizer[name] for name in steps] != []
         for name, weights in one.model.items():
             assert weights.stride() == other.model[name].stride()
             assert distance(other.model[name], weights) < 1e-3
