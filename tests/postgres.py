@@ -1,12 +1,12 @@
 """A real PostgreSQL for the tests, from a Python package, with durability off."""
 
 import importlib.util
-import itertools
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,21 +45,25 @@ def running_postgres() -> Iterator[str]:
         # through the log, which takes a third of the time.
         unsafe = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off"]
         options = [*unsafe, "wal_level=minimal", "max_wal_senders=0", "listen_addresses="]
-        server = subprocess.Popen(
-            [binaries / "postgres", "-D", data, "-k", home, *(part for item in options for part in ("-c", item))],
-            stderr=subprocess.PIPE,
-            cwd=home,
-            env=environment,
-            **identity,
-        )
-        assert server.stderr is not None
+        log = home / "log"
+        with log.open("wb") as output:
+            # Into a file: nobody reads on once it is ready, and a pipe that is full holds up every test.
+            server = subprocess.Popen(
+                [binaries / "postgres", "-D", data, "-k", home, *(part for item in options for part in ("-c", item))],
+                stderr=output,
+                cwd=home,
+                env=environment,
+                **identity,
+            )
         try:
-            said = list(itertools.takewhile(lambda line: _READY not in line, server.stderr))
-            assert (home / ".s.PGSQL.5432").exists(), b"".join(said).decode()
+            while _READY not in (said := log.read_bytes()):
+                assert server.poll() is None, said.decode()
+                time.sleep(0.01)
             yield f"postgresql://postgres@/%s?host={home}"
         finally:
-            server.send_signal(signal.SIGINT)
-            server.communicate(timeout=20)
+            # At once: what it would still write goes with the folder.
+            server.send_signal(signal.SIGQUIT)
+            server.wait(20)
 
 
 def _package() -> Path:
