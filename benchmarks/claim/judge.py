@@ -281,6 +281,8 @@ def _row(name: str, published: float | None, n: int, by_seed: dict[int, float]) 
 def _loops(results: Path, batch_32: Path) -> Iterator[Loop]:
     """Nearest to the paper first."""
     published = PAPER[_BASELINE, "best_fgsm"]
+    assert published.natural is not None
+    assert published.fgsm is not None
     histories = {
         batch: {run.seed: run.history for run in read_runs(results / name) if run.kind == _BASELINE}
         for batch, name in {64: "batch-64", 128: "main", 256: "batch-256"}.items()
@@ -290,7 +292,7 @@ def _loops(results: Path, batch_32: Path) -> Iterator[Loop]:
     found = []
     for batch, by_seed in histories.items():
         reached = {seed: epoch for seed, history in by_seed.items() for epoch in history if epoch.epoch == _LOOP_EPOCH}
-        if reached and published.fgsm is not None:
+        if reached:
             natural = statistics.fmean(epoch.natural for epoch in reached.values())
             fgsm = statistics.fmean(epoch.fgsm for epoch in reached.values())
             distance = abs(natural - published.natural) + abs(fgsm - published.fgsm)
