@@ -42,7 +42,7 @@ load: install-dev ## Measure the API under load, and pictures beside MLflow's mo
 hostile: install-dev ## Send the API hostile inputs, and measure what others wait for and what memory it takes (five minutes; the machine must be idle)
 	$(BIN)/python -m benchmarks.hostile --out benchmarks/results/hostile.json
 
-bench: install-dev ## Measure speed beside a naive loop, torchattacks and ART (twenty minutes; the machine must be idle)
+bench: install-dev ## Measure speed beside a naive loop, torchattacks and ART (half an hour; the machine must be idle)
 	$(BIN)/pip install --quiet --no-deps --requirement benchmarks/requirements.txt
 	mkdir -p build/home  # ART writes into the home folder when it is imported
 	HOME=$(CURDIR)/build/home TQDM_DISABLE=1 $(BIN)/python -m benchmarks.training_step --out benchmarks/results/training_step.json
