@@ -18,6 +18,7 @@ from gauntlet.spec.documents import json_pointer
 # Aliases counted as often as they are used: a few lines of them can stand for more values than there is memory.
 _MOST_VALUES = 100_000
 _DEEPEST = 100
+_TOO_DEEP = "The document is nested too deeply."
 _TAG = "tag:yaml.org,2002:"
 _NOT_FINITE = re.compile(r"[-+]?\.inf|\.nan", re.IGNORECASE)
 _WORDS = {
@@ -61,8 +62,6 @@ def read_yaml(text: str) -> YamlDocument:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise DocumentInvalid(f"It is not YAML at line {line}: a character there is not allowed in it.") from error
-    except RecursionError as error:
-        raise DocumentInvalid("The document is nested too deeply.") from error
     if node is None:
         raise DocumentInvalid("It is empty.")
     return YamlDocument(values, reading.lines, reading.written)
@@ -72,6 +71,16 @@ class _Loader(yaml.SafeLoader):
     """PyYAML's parser with the resolution of the JSON schema: what matches nothing below is text."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  # as the parser has it
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        # How deep Python itself would go is for other libraries to say, and they do.
+        self._depth += 1
+        if self._depth > _DEEPEST + 1:
+            raise DocumentInvalid(_TOO_DEEP)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 for _tag, _pattern, _first in (
@@ -106,12 +115,14 @@ class _Reading:
             case _:
                 raise _fault(node, place, f"The tag {_short(node.tag)} means nothing here")
 
-    def _fields(self, node: yaml.MappingNode, place: str) -> dict[str, Any]:
+    def _fields(self, node: yaml.MappingNode, place: str, merges: int = 0) -> dict[str, Any]:
         self._count(place)
+        if merges > _DEEPEST:
+            raise DocumentInvalid(_TOO_DEEP)
         fields: dict[str, Any] = {}
         own: dict[str, int] = {}
         for merged in _merged(node, place):
-            fields = self._fields(merged, place) | fields
+            fields = self._fields(merged, place, merges + 1) | fields
         for key, value in node.value:
             if _is_merge(key):
                 continue
@@ -130,7 +141,7 @@ class _Reading:
         if self._values > _MOST_VALUES:
             raise DocumentInvalid(f"It has more than {_MOST_VALUES} values, an alias (*) counted each time it is used.")
         if place.count("/") > _DEEPEST:
-            raise DocumentInvalid("The document is nested too deeply.")
+            raise DocumentInvalid(_TOO_DEEP)
 
 
 def _merged(node: yaml.MappingNode, place: str) -> Iterator[yaml.MappingNode]:

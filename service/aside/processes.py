@@ -99,7 +99,8 @@ class Aside:
         if process is not None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            await process.wait()
+            # Whoever is cancelled meanwhile does not wait, and the process is seen to its end all the same.
+            await asyncio.shield(process.wait())
 
     async def _order(self, order: dict[str, Any], content: UploadFile | bytes) -> None:
         process = await self._started()
