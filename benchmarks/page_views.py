@@ -106,9 +106,8 @@ def _picture(browser: Browser, api: Served, paths: dict[str, str], into: Path) -
             page.set_viewport_size({"width": width, "height": 900})
             page.goto(f"/#/{path}")
             page.wait_for_timeout(_SETTLE_MS)
-            page.wait_for_function(
-                "document.querySelector('main h1') && !document.body.innerText.includes('Looking …')"
-            )
+            page.locator("main h1").first.wait_for()
+            page.get_by_text("Looking …").first.wait_for(state="hidden")
             if name == "attack":
                 _choose_what_loses_an_image(page)
                 page.locator(".gallery button").first.click()

@@ -222,7 +222,7 @@ def test_nobody_is_kept_out_of_any_view(chromium: Browser, whole_system: System,
     with opened(chromium, url_of(whole_system), reduced_motion="reduce") as page:
         for path in paths.values():
             page.goto(f"/#/{path}")
-            page.wait_for_function("document.querySelector('main').children.length > 0")
+            expect(page.locator("main > *")).not_to_have_count(0)
             expect(page.get_by_text("Looking …")).to_have_count(0)
             expect(page.locator("main h1")).not_to_have_text("…")
             assert page.evaluate(_OUT_OF_REACH) == [], path

@@ -139,7 +139,8 @@ def test_a_data_set_is_uploaded_and_deleted(chromium: Browser, whole_system: Sys
         expect(row.get_by_role("cell").nth(1)).to_have_text("2")
         expect(row.get_by_alt_text(re.compile("^dark"))).not_to_have_count(0)
         expect(row.get_by_alt_text(re.compile("^light"))).not_to_have_count(0)
-        page.wait_for_function("[...document.querySelectorAll('.thumbnails img')].every((one) => one.naturalWidth > 0)")
+        for thumbnail in row.get_by_role("img").all():
+            expect(thumbnail).not_to_have_js_property("naturalWidth", 0)
         row.get_by_text("Images of each class").click()
         expect(row.get_by_text("3 for training, 1 for test")).to_have_count(2)
         page.once("dialog", lambda dialog: dialog.accept())
