@@ -7,7 +7,7 @@ from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from gauntlet.spec.experiment import ExperimentSpec
 from store import experiments, jobs, runs
@@ -83,6 +83,13 @@ def started(database: Database, processes: JobProcesses, run_id: str) -> int:
     return job.process.pid
 
 
+def hang(database: Database, pid: int) -> None:
+    """Stop the process, but not while it writes, which would lock the database for all."""
+    with database.writing() as session:
+        session.execute(select(Run.id).limit(1))
+        os.kill(pid, signal.SIGSTOP)
+
+
 def expire(database: Database, run_id: str) -> None:
     """Let the lease run out now instead of in a while."""
     with database.writing() as session:
@@ -98,7 +105,7 @@ def test_a_process_that_hangs_is_ended_once_its_lease_ran_out(
 ) -> None:
     """Not before. Then its slot is free, no zombie is left, and the worker goes on with the job itself."""
     pid = started(database, processes, run_id)
-    os.kill(pid, signal.SIGSTOP)
+    hang(database, pid)
     processes.end_hung()
     assert is_there(pid)
     assert processes.free_slots == 0
@@ -118,7 +125,7 @@ def test_a_process_that_hangs_is_ended_when_another_worker_was_quicker(
 ) -> None:
     """The job is another's by then, which is not disturbed; the process gets the grace it has for its own end."""
     pid = started(database, processes, run_id)
-    os.kill(pid, signal.SIGSTOP)
+    hang(database, pid)
     expire(database, run_id)
     with database.writing() as session:
         jobs.reclaim_expired(session, Run, retry_s=NEVER)
