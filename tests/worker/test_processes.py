@@ -145,7 +145,7 @@ def test_a_process_that_hangs_is_ended_when_another_worker_was_quicker(
 def test_a_cancelled_process_that_hangs_is_ended(database: Database, processes: JobProcesses, run_id: str) -> None:
     """It cannot hear of the cancel; the run is cancelled all the same."""
     pid = started(database, processes, run_id)
-    os.kill(pid, signal.SIGSTOP)
+    hang(database, pid)
     with database.writing() as session:
         runs.cancel(session, run_id)
     expire(database, run_id)
@@ -159,7 +159,7 @@ def test_a_process_that_hangs_does_not_keep_its_worker_from_stopping(
 ) -> None:
     """It is ended after its grace, and its run waits for the next worker without a crash to its name."""
     pid = started(database, processes, run_id)
-    os.kill(pid, signal.SIGSTOP)
+    hang(database, pid)
     processes.shut_down()
     await_that(lambda: not is_there(pid) and not processes._jobs)
     run = found(database, run_id)
