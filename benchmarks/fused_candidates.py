@@ -5,6 +5,7 @@ logits, the images' gradient of the summed loss and the weights' gradients of ea
 are float32 [runs, images, 3, height, width], labels int64 [runs, images].
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -19,8 +20,8 @@ _EPS = 8 / 255
 _HEAD = 8
 
 
-class AutogradProgram:
-    """What the candidates share: torch finds the gradients of `forward`, and its RMSprop updates stacked weights."""
+class AutogradProgram(ABC):
+    """What the candidates share: torch finds the gradients, and its RMSprop updates stacked weights."""
 
     def __init__(self, weights: list[Tensor], dtype: torch.dtype) -> None:
         self.weights = [weight.clone().requires_grad_() for weight in self.own(weights)]
@@ -41,30 +42,18 @@ class AutogradProgram:
         """And back."""
         return weights
 
-    def forward(self, images: Tensor, *, dropped: bool) -> Tensor:
-        """Logits [runs, images, classes]."""
-        raise NotImplementedError
-
     def _precision(self) -> AbstractContextManager[Any]:
         if self.dtype == torch.float32:
             return nullcontext()
         return torch.autocast(self.weights[0].device.type, self.dtype, cache_enabled=False)
 
-    def logits(self, images: Tensor, *, dropped: bool) -> Tensor:
-        with self._precision():
-            found = self.forward(images, dropped=dropped)
-        return found.float()
-
+    @abstractmethod
     def by_images(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        images = images.detach().requires_grad_()
-        logits = self.logits(images, dropped=False)
-        loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum")
-        return logits.detach(), torch.autograd.grad(loss, images)[0]
+        """Logits without dropout, and the images' gradient of the summed loss."""
 
+    @abstractmethod
     def by_weights(self, images: Tensor, labels: Tensor, *, dropped: bool) -> tuple[Tensor, ...]:
-        logits = self.logits(images, dropped=dropped)
-        loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum") / labels.shape[1]
-        return torch.autograd.grad(loss, self.weights)
+        """The weights' gradients of each run's mean loss."""
 
     def step(self, images: Tensor, labels: Tensor) -> None:
         _, gradient = self.by_images(images, labels)
@@ -85,7 +74,31 @@ def head(features: Tensor, weights: list[Tensor], *, dropped: bool) -> Tensor:
     return torch.bmm(F.dropout(hidden, 0.5, dropped), w2.transpose(1, 2)) + b2[:, None]
 
 
-class Grouped(AutogradProgram):
+class OnePass(AutogradProgram):
+    """One that computes all runs in one pass, `forward`."""
+
+    @abstractmethod
+    def forward(self, images: Tensor, *, dropped: bool) -> Tensor:
+        """Logits [runs, images, classes]."""
+
+    def logits(self, images: Tensor, *, dropped: bool) -> Tensor:
+        with self._precision():
+            found = self.forward(images, dropped=dropped)
+        return found.float()
+
+    def by_images(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        images = images.detach().requires_grad_()
+        logits = self.logits(images, dropped=False)
+        loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum")
+        return logits.detach(), torch.autograd.grad(loss, images)[0]
+
+    def by_weights(self, images: Tensor, labels: Tensor, *, dropped: bool) -> tuple[Tensor, ...]:
+        logits = self.logits(images, dropped=dropped)
+        loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum") / labels.shape[1]
+        return torch.autograd.grad(loss, self.weights)
+
+
+class Grouped(OnePass):
     """Convolutions in groups: a run's channels are a group of one network."""
 
     channels_last = False
@@ -110,7 +123,7 @@ class GroupedLast(Grouped):
     channels_last = True
 
 
-class Unfolded(AutogradProgram):
+class Unfolded(OnePass):
     """Convolutions as batched products of unfolded images, [runs, images · pixels, 9 · in] × [runs, 9 · in, out]."""
 
     def own(self, weights: list[Tensor]) -> list[Tensor]:

@@ -57,6 +57,18 @@ def test_grad_align_and_awp_go_with_each(
     require_trained(events(spec, some(digits, train=9, test=4)))
 
 
+def options(optimizer: str, schedule: str) -> dict[str, Any]:
+    """An epoch with all that a loss' training may have, of this kind of optimiser and schedule."""
+    return {
+        "epochs": 1,
+        "batch_size": 8,
+        "optimizer": {"kind": optimizer},
+        "schedule": {"kind": schedule},
+        "max_grad_norm": 1.0,
+        "augmentation": {"crop_padding": 2, "cutout": 3},
+    }
+
+
 @pytest.mark.parametrize(
     ("adversary", "optimizer", "schedule"),
     [
@@ -77,14 +89,7 @@ def test_every_adversary_trains_every_objective(
     digits: Dataset, adversary: dict[str, Any], optimizer: str, schedule: str, objective: dict[str, Any]
 ) -> None:
     """With each kind of optimiser and schedule, clipped and augmented too, but for the pairs that are refused."""
-    training = {
-        "epochs": 1,
-        "batch_size": 8,
-        "optimizer": {"kind": optimizer},
-        "schedule": {"kind": schedule},
-        "max_grad_norm": 1.0,
-        "augmentation": {"crop_padding": 2, "cutout": 3},
-    }
+    training = options(optimizer, schedule)
     if adversary["kind"] == "none" and objective["kind"] in {"trades", "mart"}:
         with pytest.raises(ValidationError, match="it needs an adversary"):
             run_spec(objective=objective, adversary=adversary)
@@ -122,15 +127,7 @@ def test_every_addition_resumes_bit_by_bit(
     schedule: str,
 ) -> None:
     """From the file of a state within the epoch: weights, average, moments, tally and what is measured."""
-    training = {
-        "epochs": 1,
-        "batch_size": 8,
-        "optimizer": {"kind": optimizer},
-        "schedule": {"kind": schedule},
-        "max_grad_norm": 1.0,
-        "augmentation": {"crop_padding": 2, "cutout": 3},
-        "averaging": {},
-    }
+    training = options(optimizer, schedule) | {"averaging": {}}
     spec = run_spec(objective=objective, adversary={"eps": "32/255"} | adversary, training=training)
     data = some(digits, train=17, test=4)
     whole = events(spec, data, every_state=True)
