@@ -1,6 +1,6 @@
 import itertools
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
@@ -23,7 +23,7 @@ from tests.gauntlet.brief_autoattack import BriefAutoAttack, reference_flags
 from tests.gauntlet.examples import CPU, network, network_with
 
 FGSM, AUTO = {"kind": "fgsm", "eps": "32/255"}, {"kind": "autoattack", "eps": "48/255"}
-FEW = {"kind": "autoattack", "version": "few", "eps": "4/255"}
+pytestmark = pytest.mark.usefixtures("brief")
 PARTS = [f"autoattack@48/255:{part}" for part in autoattack.parts(AutoAttack(eps=Fraction(48, 255)))]
 
 
@@ -32,14 +32,6 @@ def spec(*attacks: dict[str, Any], samples: int = 15, batch_size: int = 5) -> Ev
 
 
 BOTH = spec(FGSM, AUTO)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def brief() -> Iterator[None]:
-    """AutoAttack takes few steps."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(autoattack, "AutoAttack", BriefAutoAttack)
-        yield
 
 
 @pytest.fixture
@@ -282,44 +274,6 @@ def test_a_protocol_gives_each_part_what_the_one_before_left(model: nn.Module, d
     by_itself = flags(alone, "mm(targets=3, steps=10)@48/255")
     assert second == {image: by_itself[image] for image in second}
     assert batches[-1].completed == batches[-1].total == 15 * nominal_cost(wanted.attacks)
-
-
-class _Linear(nn.Module):
-    """Logits W (x − ½), of which the worst point within eps is known."""
-
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.weight = torch.randn(classes, 144, generator=torch.Generator().manual_seed(classes))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return (images - 0.5).flatten(1) @ self.weight.T
-
-
-@pytest.mark.parametrize("classes", [2, 3])
-def test_few_classes_have_an_ensemble_of_their_own(classes: int) -> None:
-    """Its parts go on where the one before ended, and of a linear model just those fall that must."""
-    model, eps = _Linear(classes), 4 / 255
-    pixels = torch.randint(40, 215, (40, 1, 12, 12), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    logits = model(to_unit(pixels))
-    images = ImageSet(pixels, logits.argmax(dim=1))
-    batches = list(evaluate(model, images, spec(FEW, samples=40, batch_size=40), classes, device=CPU))
-    label = "autoattack(version=few)@4/255"
-    assert [batch.stage for batch in batches][1:] == [
-        f"{label}:{part}" for part in ("apgd-ce", "mm", "fab-t", "square")
-    ]
-    apart = model.weight - model.weight[images.labels][:, None]
-    margins = logits - logits.gather(1, images.labels[:, None]) + eps * apart.abs().sum(dim=2)
-    withstands = margins.scatter(1, images.labels[:, None], -torch.inf).amax(dim=1) < 0
-    assert flags(batches, f"{label}:square") == dict.fromkeys(withstands.nonzero().flatten().tolist(), True)
-    assert 5 < withstands.sum() < 35
-    assert batches[-1].completed == batches[-1].total
-
-
-def test_other_versions_need_more_classes_and_say_so() -> None:
-    """The refusal names the version that is defined."""
-    images = ImageSet(torch.zeros(4, 1, 12, 12, dtype=torch.uint8), torch.tensor([0, 1, 2, 0]))
-    with pytest.raises(AttackUnsupported, match=r"at least 4 classes, and here are 3\. Its version few is defined"):
-        evaluate(_Linear(3), images, spec(AUTO, samples=4), 3, device=CPU)
 
 
 @pytest.mark.parametrize("kind", ["mm", "pma", "multitargeted"])
