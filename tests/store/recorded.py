@@ -1,5 +1,7 @@
 """Runs and evaluations as a worker records them, made up."""
 
+from dataclasses import replace
+
 from gauntlet.spec.experiment import ExperimentSpec
 from store import experiments, jobs, runs
 from store.database import Database
@@ -10,6 +12,8 @@ from tests.store.kept import kept_weights
 
 EPOCHS = 4
 FGSM = {1: 0.2, 2: 0.6, 3: 0.9, 4: 0.6}
+# Of the averaged weights.
+AVERAGE_FGSM = {1: 0.1, 2: 0.9, 3: 0.8, 4: 0.7}
 
 
 def submit(database: Database, spec: ExperimentSpec) -> tuple[str, Claim]:
@@ -33,6 +37,16 @@ def record(spec: ExperimentSpec, epoch: int, *, keep: bool) -> EpochRecord:
     state = StoredFile(f"state-{epoch}", "0" * 64, 10)
     weights = (kept_weights(spec, epoch),) if keep else ()
     return EpochRecord(epoch, metrics, 1.5, 64.0, [Note("note", "something", epoch, alarm=True)], state, weights)
+
+
+def record_with_averages(database: Database, held: Claim, spec: ExperimentSpec) -> None:
+    """Every epoch, with its weights and their average kept."""
+    for epoch, accuracy in AVERAGE_FGSM.items():
+        plain = record(spec, epoch, keep=True)
+        metrics = {**plain.metrics, "average_test_fgsm_accuracy": accuracy}
+        weights = [*plain.weights, kept_weights(spec, epoch, averaged=True)]
+        with database.writing() as session:
+            runs.record_epoch(session, held, replace(plain, metrics=metrics, weights=weights))
 
 
 def train(database: Database, spec: ExperimentSpec, held: Claim, epochs: range) -> None:

@@ -1,6 +1,5 @@
 """Which checkpoints stay once an experiment has ended, on both databases."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,7 @@ from gauntlet.spec.retention import Keep
 from store import annotations, checkpoints, evaluations, events, experiments, files, jobs, retention, runs
 from store.database import Database
 from tests.evaluations import FGSM, imported, queued
-from tests.store.kept import kept_weights
-from tests.store.recorded import record, submit
+from tests.store.recorded import record, record_with_averages, submit
 from worker.sweeper import sweep
 
 EPOCHS = {1: 0.2, 2: 0.6, 3: 0.9, 4: 0.6}
@@ -83,16 +81,10 @@ def test_the_rest_goes_once_all_has_ended(database: Database, tiny_spec: Experim
 def test_weights_and_their_average_have_a_best_one_each(database: Database, tiny_spec: ExperimentSpec) -> None:
     """The weights of epoch 3 and the average of epoch 2, and the last of both; the event names each epoch once."""
     experiment, held = submit(database, tiny_spec)
-    of_average = {1: 0.1, 2: 0.9, 3: 0.8, 4: 0.7}
     with database.writing() as session:
         patch = ExperimentPatch(keep=Keep(best=1))
         annotations.change_experiment(session, experiments.get(session, experiment), patch)
-    for epoch, accuracy in of_average.items():
-        plain = record(tiny_spec, epoch, keep=True)
-        metrics = {**plain.metrics, "average_test_fgsm_accuracy": accuracy}
-        weights = [*plain.weights, kept_weights(tiny_spec, epoch, averaged=True)]
-        with database.writing() as session:
-            runs.record_epoch(session, held, replace(plain, metrics=metrics, weights=weights))
+    record_with_averages(database, held, tiny_spec)
     with database.writing() as session:
         for evaluation in runs.complete(session, held):
             evaluations.cancel(session, evaluation)

@@ -16,7 +16,7 @@ from store.files import StoredFile
 from store.models import Checkpoint, EpochMetrics, Evaluation, Event
 from store.runs import Note
 from tests.store.kept import kept_weights
-from tests.store.recorded import EPOCHS, record, submit, train, train_and_evaluate
+from tests.store.recorded import EPOCHS, record, record_with_averages, submit, train, train_and_evaluate
 
 
 def test_an_epoch_is_recorded_whole(database: Database, tiny_spec: ExperimentSpec) -> None:
@@ -76,13 +76,7 @@ def test_the_weights_and_their_average_are_selected_each_by_its_own_accuracies(
         overlay(tiny_spec.model_dump(mode="json"), {"evaluation": {"select": ["best_fgsm", "last"]}})
     )
     _, held = submit(database, both)
-    of_average = {1: 0.1, 2: 0.9, 3: 0.8, 4: 0.7}
-    for epoch, accuracy in of_average.items():
-        plain = record(both, epoch, keep=True)
-        metrics = {**plain.metrics, "average_test_fgsm_accuracy": accuracy}
-        weights = [*plain.weights, kept_weights(both, epoch, averaged=True)]
-        with database.writing() as session:
-            runs.record_epoch(session, held, replace(plain, metrics=metrics, weights=weights))
+    record_with_averages(database, held, both)
     with database.writing() as session:
         runs.complete(session, held)
     with database.reading() as session:
