@@ -5,6 +5,7 @@ from typing import Any
 
 from client import GauntletClient
 from gauntlet.resources import TERMINAL, Evaluation, Experiment, Run
+from gauntlet.spec.priorities import Priority
 
 _EPS = "8/255"
 # A GPU takes as many at once in little more time than a hundred.
@@ -66,14 +67,16 @@ class Measurements:
     def _attack_whole_test_set(self, run: Run, sampled: Evaluation | None) -> None:
         # After the one on fewer images, whose results it takes over.
         if run.seed == _WHOLE_TEST_SET_OF_SEED and sampled is not None and sampled.status in TERMINAL:
-            self._attack(sampled.checkpoint, "autoattack", self._whole_test_set)
+            # It is the longest, and the checkpoint stays: nothing else should wait for it.
+            self._attack(sampled.checkpoint, "autoattack", self._whole_test_set, priority="low")
 
-    def _attack(self, checkpoint: str, attack: str, samples: int) -> None:
+    def _attack(self, checkpoint: str, attack: str, samples: int, priority: Priority = "normal") -> None:
         request = {
             "checkpoint": checkpoint,
             "attacks": [{"kind": attack, "eps": _EPS}],
             "samples": samples,
             "batch_size": min(_BATCH, samples),
+            "priority": priority,
         }
         key = f"claim-{attack}-{samples}-{checkpoint}"
         if key not in self._asked:
