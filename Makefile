@@ -56,7 +56,7 @@ claim: install ## Settle the paper's claim over seeds as benchmarks/claim/PLAN.m
 	$(BIN)/python -m benchmarks.claim
 
 client: install-dev ## Make the synchronous client from the asynchronous one, after a change of that
-	$(BIN)/python -m client.generation
+	$(BIN)/python -m gauntlet.client.generation
 
 pictures: install-dev ## Take the README's pictures of the page anew, of the Gauntlet that runs on this machine
 	$(BIN)/python -m benchmarks.page_pictures

@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import FloatRect, Page, sync_playwright
 
 from benchmarks.page_views import FLAGS
-from client import GauntletClient
+from gauntlet.client import GauntletClient
 
 _WIDTH: Final = 1280
 _BELOW: Final = 24

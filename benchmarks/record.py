@@ -22,7 +22,7 @@ from typing import Any, get_args
 
 import gauntlet
 from benchmarks.machine import describe_machine
-from client import GauntletClient, Refused
+from gauntlet.client import GauntletClient, Refused
 from gauntlet.rendering import FIGURES, Format
 from gauntlet.report.report import Report
 from gauntlet.resources import TERMINAL, Evaluation, Experiment, Job, Run

@@ -19,7 +19,7 @@ from benchmarks.record import code_commit, sizes, write_record
 from benchmarks.systems import gauntlet_at, submitted
 from cli.embedded import StartFailed
 from cli.watching import watch
-from client import GauntletClientError
+from gauntlet.client import GauntletClientError
 
 _FOLDER = Path(__file__).parent / "reproduction"
 # Training takes hours of every core; looking should take nothing of it.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cli.embedded import broker_command, free_port
 from cli.processes import Child
-from client import GauntletClient
+from gauntlet.client import GauntletClient
 from gauntlet.spec.tokens import Scope, TokenRequest
 from service.settings import ServiceSettings
 from store import secret_key, tokens

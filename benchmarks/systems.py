@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cli.background import running
-from client import GauntletClient
+from gauntlet.client import GauntletClient
 from gauntlet.resources import Experiment
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.files import read_file

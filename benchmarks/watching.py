@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.served import Served, served, working
 from benchmarks.watchers import in_ms
-from client import GauntletClient
+from gauntlet.client import GauntletClient
 from gauntlet.spec.experiment import ExperimentSpec
 
 API_CORES, OTHER_CORES = {0}, {1}

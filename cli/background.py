@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cli.embedded import StartFailed, address, free_port
 from cli.processes import Child
-from client import GauntletClient
+from gauntlet.client import GauntletClient
 from service.settings import ServiceSettings
 
 _READY_WITHIN_S = 90.0

@@ -14,12 +14,12 @@ from gauntlet.checks.machine import UNKNOWN, this_machine
 from gauntlet.checks.requests import Cards, experiment_faults, named_checkpoints, remarks
 from gauntlet.checks.sentences import describe
 from gauntlet.resources import Check, ProblemError
+from gauntlet.settings import SettingsInvalid
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.files import SpecFile
 from gauntlet.spec.kinds import Uploaded
 from gauntlet.spec.messages import faults
 from gauntlet.spec.requests import ExperimentRequest
-from store.environment import SettingsInvalid
 from store.settings import StoreSettings
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from cli.terminal import FAILED, UNANSWERED, give_up
-from client import GauntletClient, GauntletClientError, Refused, Unintelligible, Unreachable
+from gauntlet.client import GauntletClient, GauntletClientError, Refused, Unintelligible, Unreachable
 
 
 @contextmanager

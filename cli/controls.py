@@ -10,7 +10,7 @@ from cli.connection import open_client
 from cli.identifiers import AnyId, kind_of
 from cli.json_output import AsJson, print_json, print_plain
 from cli.terminal import give_up, say, tell_id
-from client import GauntletClient
+from gauntlet.client import GauntletClient
 from gauntlet.resources import TERMINAL, Evaluation, Experiment, Run
 from gauntlet.spec.priorities import PRIORITIES, Priority
 

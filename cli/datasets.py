@@ -16,9 +16,9 @@ from cli.identifiers import DatasetId
 from cli.json_output import AsJson, print_json
 from cli.listings import print_listing
 from cli.terminal import FAILED, INTERRUPTED, errors, give_up, say, tell_id
-from client import GauntletClient
-from client.uploads import Archive, Watch
 from gauntlet.checks.sentences import passed_over
+from gauntlet.client import GauntletClient
+from gauntlet.client.uploads import Archive, Watch
 from gauntlet.data.uploads.packing import PackedFolder
 from gauntlet.resources import DatasetDetails
 

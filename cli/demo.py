@@ -13,7 +13,7 @@ from cli.listings import print_listing
 from cli.report_tables import print_report
 from cli.tables import classifications_listing
 from cli.watching import watch
-from client import GauntletClient
+from gauntlet.client import GauntletClient
 from gauntlet.report.report import Report
 from gauntlet.spec.objective_labels import objective_title
 from service.settings import ServiceSettings

@@ -13,10 +13,10 @@ from rich.text import Text
 import gauntlet
 from cli.json_output import AsJson, print_json
 from cli.terminal import FAILED, say
-from client import GauntletClient, GauntletClientError
-from client.settings import ClientSettings
+from gauntlet.client import GauntletClient, GauntletClientError
+from gauntlet.client.settings import ClientSettings
 from gauntlet.resources import Resource, Worker
-from store.environment import SettingsInvalid
+from gauntlet.settings import SettingsInvalid
 from store.settings import StoreSettings
 from store.texts import masked
 

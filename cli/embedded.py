@@ -17,7 +17,7 @@ from rich.console import Console
 
 from cli.json_output import print_plain
 from cli.processes import Child
-from client import GauntletClient
+from gauntlet.client import GauntletClient
 from service.access import AccessUnsafe, require_safe
 from service.settings import ServiceSettings
 from store.database import Database, migrate

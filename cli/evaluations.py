@@ -14,7 +14,7 @@ from cli.json_output import AsJson, print_json
 from cli.listings import print_listing
 from cli.terminal import INTERRUPTED, UNANSWERED, console, errors, give_up, say, tell_id
 from cli.watching import watch_evaluations
-from client import GauntletClient, GauntletClientError
+from gauntlet.client import GauntletClient, GauntletClientError
 from gauntlet.resources import Evaluation
 
 Samples = Annotated[int, typer.Option(help="How many of the first test images.")]

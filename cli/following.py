@@ -7,7 +7,7 @@ from cli.json_output import print_json
 from cli.report_tables import print_report
 from cli.terminal import FAILED, INTERRUPTED, UNANSWERED, console, errors, give_up, say
 from cli.watching import watch
-from client import GauntletClient, GauntletClientError
+from gauntlet.client import GauntletClient, GauntletClientError
 from gauntlet.resources import Experiment
 
 

@@ -11,7 +11,7 @@ from cli.connection import open_client
 from cli.identifiers import AnyId, kind_of
 from cli.json_output import AsJson
 from cli.terminal import give_up
-from client import GauntletClient
+from gauntlet.client import GauntletClient
 from gauntlet.resources import TERMINAL
 
 _LOOK_EVERY_S = 1.0

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from client import GauntletClientError
-from client.errors import Unreachable
+from gauntlet.client import GauntletClientError
+from gauntlet.client.errors import Unreachable
 
 PATIENCE_S = 600.0
 _FIRST_PAUSE_S = 0.5

@@ -10,7 +10,7 @@ from cli.following import stay
 from cli.json_output import AsJson, print_json
 from cli.listings import Cell, Column, Listing, print_listing
 from cli.terminal import FAILED, MISUSED, console, errors, give_up, say
-from client import GauntletClient
+from gauntlet.client import GauntletClient
 from gauntlet.report.numbers import NOTHING, per_cent, points, selection_title
 from gauntlet.report.reproduction import Judged, judge
 from gauntlet.resources import Experiment

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from pydantic.fields import FieldInfo
 
-from client.settings import ClientSettings
+from gauntlet.client.settings import ClientSettings
+from gauntlet.settings import PREFIX, Said, Settings, allowed_values
 from service.settings import ServiceSettings
-from store.environment import PREFIX, Said, Settings, allowed_values
 from store.settings import StoreSettings
 from store.texts import masked
 from worker.settings import WorkerSettings

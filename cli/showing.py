@@ -16,8 +16,8 @@ from cli.json_output import Value
 from cli.listings import Cell, Column, print_card, print_listing
 from cli.tables import at_time, checkpoints_listing, events_listing, job_status, runs_listing, status_of
 from cli.terminal import say
-from client import GauntletClient
 from gauntlet.checks.sentences import describe
+from gauntlet.client import GauntletClient
 from gauntlet.report.numbers import counted, per_cent, selection_title
 from gauntlet.resources import Checkpoint, Evaluation, Experiment, Job, Run
 from gauntlet.spec.checkpoint_card import Imported

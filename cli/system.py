@@ -10,8 +10,8 @@ from rich.text import Text
 import gauntlet
 from cli.json_output import AsJson, print_json, print_plain
 from cli.terminal import console, errors, give_up, say
-from client import GauntletClientError
-from store.environment import SettingsInvalid
+from gauntlet.client import GauntletClientError
+from gauntlet.settings import SettingsInvalid
 
 
 def up(*, json: AsJson = False) -> None:

@@ -10,7 +10,7 @@ from cli.bars import Bars
 from cli.lines import Lines
 from cli.patience import PATIENCE_S, Patience
 from cli.watched import Watched
-from client import GauntletClient
+from gauntlet.client import GauntletClient
 from gauntlet.report.numbers import selection_title
 from gauntlet.resources import TERMINAL, EpochMetrics, Evaluation, Experiment
 from gauntlet.spec.objective_labels import objective_title

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Sequence
 
 import gauntlet
+from gauntlet.settings import SettingsInvalid, require_no_arguments
 from service.access import AccessUnsafe
 from service.server import serve
 from service.settings import ServiceSettings
 from store import logs
-from store.environment import SettingsInvalid, require_no_arguments
 from store.texts import masked
 
 

@@ -11,6 +11,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 import gauntlet
 from gauntlet.resources import Problem
+from gauntlet.settings import SettingsInvalid
 from service import errors
 from service.access import Access
 from service.answers import document
@@ -48,7 +49,6 @@ from service.streams import MOST_LISTENERS, Streams
 from service.versions import KeptAnswers
 from store.broker import create_celery
 from store.database import Database
-from store.environment import SettingsInvalid
 
 _BROKER_PATIENCE_S = 2
 # As many requests are worked on at once, each with a connection to the database if it needs one; others wait for a

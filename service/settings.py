@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
 from gauntlet.data.picture_files import MOST_PIXELS
-from store.environment import Networks, Port, PositiveSeconds, Said, listed
+from gauntlet.settings import Networks, Port, PositiveSeconds, Said, listed
 from store.quotas import Allowance, Quotas
 from store.settings import StoreSettings
 from store.tokens import Caller

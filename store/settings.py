@@ -6,9 +6,9 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from gauntlet.settings import Said, Settings
 from gauntlet.spec.kinds import AnyDataset, Uploaded
 from store import logs
-from store.environment import Said, Settings
 
 # sockaddr_un holds 108 bytes with its terminator.
 _LONGEST_SOCKET_PATH = 107

@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Sequence
 
+from gauntlet.settings import SettingsInvalid, require_no_arguments
 from store import logs
-from store.environment import SettingsInvalid, require_no_arguments
 from worker.app import run_worker
 from worker.processes import DeviceUnusable, NetworksUnusable
 from worker.settings import WorkerSettings

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from store.environment import Networks, PositiveSeconds, Said
+from gauntlet.settings import Networks, PositiveSeconds, Said
 from store.settings import StoreSettings
 
 _NVIDIA_DRIVER = Path("/dev/nvidiactl")

@@ -24,7 +24,7 @@ from benchmarks.claim.tables import markdown
 from benchmarks.record import code_commit, write_record
 from benchmarks.systems import gauntlet_at, submitted
 from cli.embedded import StartFailed
-from client import GauntletClientError
+from gauntlet.client import GauntletClientError
 from gauntlet.resources import TERMINAL
 
 _FOLDER = Path(__file__).parent

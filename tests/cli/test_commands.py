@@ -21,8 +21,8 @@ from cli.commands import app
 from gauntlet.models.architectures import build_model
 from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.checkpoint_card import Imported
-from tests.client.test_http import Answer, answering
 from tests.e2e.system import System
+from tests.gauntlet.client.test_http import Answer, answering
 
 
 def test_a_file_is_submitted_listed_and_cancelled(

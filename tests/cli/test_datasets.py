@@ -9,7 +9,7 @@ import pytest
 
 from cli.dataset_tables import datasets_listing
 from cli.listings import print_listing
-from client import AsyncGauntletClient, GauntletClient, GauntletClientError
+from gauntlet.client import AsyncGauntletClient, GauntletClient, GauntletClientError
 from gauntlet.resources import Dataset
 from gauntlet.spec.kinds import Digits
 from store.database import Database

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from cli.commands import app
 from cli.embedded import address, free_port
-from client import GauntletClient
+from gauntlet.client import GauntletClient
 from service.settings import ServiceSettings
 from tests.e2e.system import await_that
 

@@ -6,8 +6,8 @@ from contextlib import ExitStack
 import pytest
 
 from cli.patience import Patience
-from client import GauntletClient, Refused, Unreachable
-from tests.client.test_http import Answer, answering
+from gauntlet.client import GauntletClient, Refused, Unreachable
+from tests.gauntlet.client.test_http import Answer, answering
 
 
 def asked(client: GauntletClient) -> int:

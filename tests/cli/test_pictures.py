@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import save
 
-from client import Refused
+from gauntlet.client import Refused
 from gauntlet.data.datasets import load_split
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.spec.architectures import Cnn

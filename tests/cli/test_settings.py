@@ -10,10 +10,10 @@ import service.__main__ as api
 import worker.__main__ as worker_process
 from cli.commands import app
 from cli.setting_list import as_markdown, listed_settings
-from client import GauntletClient, GauntletClientError
-from client.settings import ClientSettings
+from gauntlet.client import GauntletClient, GauntletClientError
+from gauntlet.client.settings import ClientSettings
+from gauntlet.settings import NAMES, Settings, SettingsInvalid
 from service.settings import ServiceSettings
-from store.environment import NAMES, Settings, SettingsInvalid
 from store.settings import StoreSettings
 from worker.settings import WorkerSettings
 
@@ -21,7 +21,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
 def test_every_process_knows_the_names_of_all() -> None:
-    """`store.environment.NAMES` is the fields of all settings, and the tests' switch."""
+    """`gauntlet.settings.NAMES` is the fields of all settings, and the tests' switch."""
     fields = {name.upper() for name in (each.name for each in listed_settings())}
     assert sorted(NAMES) == sorted({*fields, "FAILPOINT"})
 

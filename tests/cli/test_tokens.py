@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.commands import app
-from client import GauntletClient, Refused
+from gauntlet.client import GauntletClient, Refused
 from gauntlet.spec.tokens import TokenRequest
 from store.token_text import is_token
 from tests.e2e.system import System

@@ -19,7 +19,7 @@ from cli import commands
 from cli.embedded import worker_grace_s
 from service.app import create_app
 from service.settings import ServiceSettings
-from tests.client.test_http import Answer, answering
+from tests.gauntlet.client.test_http import Answer, answering
 from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from typing import Self
 
 from sqlalchemy import select, update
 
-from client import GauntletClient
+from gauntlet.client import GauntletClient
 from gauntlet.resources import TERMINAL
 from store.database import Database, migrate
 from store.models import Checkpoint, Evaluation, Run

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from client import GauntletClient
+from gauntlet.client import GauntletClient
 from gauntlet.resources import TERMINAL, Run
 from tests.broker import running_broker, socket_path
 from tests.e2e.system import System, await_that, kill_group

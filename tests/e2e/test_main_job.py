@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from client import Refused
+from gauntlet.client import Refused
 from gauntlet.data.datasets import load_split
 from gauntlet.resources import TERMINAL
 from gauntlet.spec.kinds import Digits

@@ -17,7 +17,7 @@ def test_the_service_and_the_command_start_without_what_computes_or_draws() -> N
     code = """if True:
         import sys, service.app
         assert not sys.modules.keys() & {"torch", "gymnasium", "scipy", "gauntlet.rendering.html"}
-        import client, cli.commands
+        import gauntlet.client, cli.commands
         assert not sys.modules.keys() & {"torch", "gymnasium"}
         import gauntlet.rendering.html
         assert "matplotlib" not in sys.modules

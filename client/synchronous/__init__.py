@@ -1,1 +1,0 @@
-"""Made from `client/asynchronous` by `make client`: change it there."""

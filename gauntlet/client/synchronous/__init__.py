@@ -1,0 +1,1 @@
+"""Made from `gauntlet/client/asynchronous` by `make client`: change it there."""

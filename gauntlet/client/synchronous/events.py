@@ -1,0 +1,64 @@
+"""What happened: as a list, and as it happens."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+from gauntlet.client.addresses import place
+from gauntlet.client.errors import GauntletClientError
+from gauntlet.client.synchronous.connection import Connection
+from gauntlet.resources import Event, EventType
+
+_LISTS = {"exp": "experiments", "run": "runs", "eval": "evaluations"}
+_PAUSE_S = 1.0
+_PATIENCE_S = 600.0
+
+
+class Events:
+    _http: Connection
+
+    def events(
+        self,
+        of: str | None = None,
+        *,
+        types: Sequence[EventType] = (),
+        after: int | None = None,
+        follow: bool = False,
+    ) -> Iterator[Event]:
+        """What happened, in order: to an experiment with its jobs, a run or an evaluation, or to all; after an event.
+
+        A run's are its notes and alarms unless types are named. With `follow` those of all types come as they happen,
+        until their subject has ended; of everything from now on, without end. It goes on by itself where the connection
+        was lost, with neither gap nor repetition, for ten minutes at a time.
+        """
+        path = self._place(of)
+        if follow:
+            return self._follow(path, types, after)
+        return self._http.all(Event, path, type=list(types) or None, after=None if after is None else str(after))
+
+    def _follow(self, path: str, types: Sequence[EventType], after: int | None) -> Iterator[Event]:
+        known = after
+        silent_since: float | None = None
+        while True:
+            headers = {} if known is None else {"Last-Event-ID": str(known)}
+            try:
+                for frame in self._http.frames(path, {"type": list(types)}, headers):
+                    silent_since = None
+                    if frame.get("event") == "end":
+                        return
+                    if "id" in frame:
+                        known = int(frame["id"])
+                    if "data" in frame:
+                        yield Event.model_validate_json(frame["data"])
+            except GauntletClientError as error:
+                silent_since = silent_since or time.monotonic()
+                if not error.may_pass or known is None or time.monotonic() - silent_since > _PATIENCE_S:
+                    raise
+            time.sleep(_PAUSE_S)
+
+    def _place(self, of: str | None) -> str:
+        if of is None:
+            return "/v1/events"
+        kind = _LISTS.get(of.partition("_")[0])
+        if kind is None:
+            raise GauntletClientError(f"{of} has no events; experiments, runs and evaluations have.")
+        return place(kind, of, "events")
