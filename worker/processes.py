@@ -1,7 +1,8 @@
 """One fresh process per job, made by a fork server that has torch loaded but never touches a GPU.
 
 A process starts in 45 ms (after 2.5 s for the first), and all its memory, the GPU's too, comes back when it ends. One
-that hangs does not renew its lease, and is ended by this worker once that has run out.
+that hangs does not renew its lease, and is ended by this worker once that has run out; its slot is free then, even
+where the kernel does not let go of it.
 """
 
 import contextlib
@@ -29,6 +30,9 @@ logger = logging.getLogger(__name__)
 _PROBE_WITHIN_S = 120.0
 # After the grace that a job has for its own end.
 _LAST_GRACE_S = 3.0
+# A process that is ended is gone within milliseconds; to give back a GPU's memory takes it a second or two.
+_DIES_WITHIN_S = 10.0
+_LOOK_EVERY_S = 1.0
 
 
 class DeviceUnusable(Exception):
@@ -41,11 +45,15 @@ class NetworksUnusable(Exception):
 
 @dataclass(eq=False)
 class _Job:
-    """A claimed job and its process; `gone_since` is when it was first seen that the job is no longer its attempt's."""
+    """A claimed job and its process.
+
+    `gone_since` is when it was first seen that the job is no longer its attempt's, `killed_at` when it was ended.
+    """
 
     held: Claim
     process: ForkServerProcess
     gone_since: float | None = None
+    killed_at: float | None = None
 
     @property
     def name(self) -> str:
@@ -156,9 +164,21 @@ class JobProcesses:
         logger.info("%s of %s starts as process %d.", job.name, job.held.experiment or "no experiment", job.process.pid)
         if self._closing:
             job.process.terminate()
-        job.process.join()
-        if job.process.exitcode != 0:
-            self._give_back(job, _ending(job.process.exitcode))
+        self._see_it_end(job)
+
+    def _see_it_end(self, job: _Job) -> None:
+        """Wait for the process's end, or until it is plain that the kernel keeps it: its slot is free then as well."""
+        while job.process.exitcode is None:
+            job.process.join(_LOOK_EVERY_S)
+            if job.killed_at is not None and time.monotonic() - job.killed_at > _DIES_WITHIN_S:
+                break
+        exit_code = job.process.exitcode
+        if exit_code is None:
+            # Else this worker would wait for it when it stops itself; there is no other way to say so.
+            multiprocessing.process._children.discard(job.process)  # type: ignore[attr-defined]  # noqa: SLF001
+            self._give_back(job, "was ended by SIGKILL, but the kernel does not let go of it: it keeps its memory")
+        elif exit_code != 0:
+            self._give_back(job, _ending(exit_code))
 
     def end_hung(self) -> None:
         """End the processes that let their lease run out, or go on although their job is no longer theirs.
@@ -209,9 +229,10 @@ class JobProcesses:
             self._kill(job)
 
     def _kill(self, job: _Job) -> None:
-        # One that is deep in the kernel ends when it comes out of there; until then it keeps its memory, and its slot.
+        # One that is deep in the kernel ends when it comes out of there; until then it keeps its memory.
         if job.process.pid is not None:
             job.process.kill()
+            job.killed_at = job.killed_at or time.monotonic()
             return
         # The fork server does not answer. Whoever waits for it hears that it ended; the next start makes a new one.
         server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # noqa: SLF001  # there is no other way to it
@@ -234,8 +255,8 @@ class JobProcesses:
         logger.error("%s: %s", job.held.id, told)
 
 
-def _ending(exit_code: int | None) -> str:
-    if exit_code is None or exit_code >= 0:
+def _ending(exit_code: int) -> str:
+    if exit_code >= 0:
         return f"ended with exit status {exit_code}"
     return f"was ended by {signal.Signals(-exit_code).name}"
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -35,6 +36,8 @@ _WHILE_AWAY_S = 30.0
 _MOST_MEMORY = 1 << 30
 # Measured on a busy core: pictures of 300 bytes take it 2 s a MB, photographs 0.03.
 _FREE_S, _SLOWEST = 60.0, 100_000.0
+# It tells twice a second how far it is, but not while the disk takes what was unpacked.
+_MOST_SILENT_S = 600.0
 
 
 class Unpacker:
@@ -118,13 +121,18 @@ class Unpacker:
             "seconds": seconds,
         }
         progress = ("unpacking", 0, 0)
+        heard = time.monotonic()
         with _process(order) as process:
             told = _told_by(process)
             while not self._stopping.is_set():
                 try:
                     answer = told.get(timeout=settings.heartbeat_s)
                 except queue.Empty:
+                    if time.monotonic() - heard > _MOST_SILENT_S:
+                        return {"lost": f"its process said nothing for {_MOST_SILENT_S:g} s"}
                     answer = {"progress": progress}
+                else:
+                    heard = time.monotonic()
                 match answer:
                     case None:
                         return _why_it_ended(process.wait(), seconds)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import experiments, jobs, runs
+from store import checkpoints, experiments, jobs, runs
 from store.database import Database
 from store.models import Run
 from tests.e2e.system import await_that
@@ -140,6 +140,53 @@ def test_a_process_that_hangs_is_ended_when_another_worker_was_quicker(
     await_that(look_again)
     run = found(database, run_id)
     assert (run.status, run.attempt, run.worker) == ("running", 2, "another")
+
+
+def test_a_process_that_the_kernel_keeps_holds_no_slot(
+    database: Database, processes: JobProcesses, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ended, and yet never seen to end, as one deep in a driver: the worker takes other work, and its job goes on."""
+    monkeypatch.setattr(module, "_DIES_WITHIN_S", 0.1)
+    monkeypatch.setattr(module, "_LOOK_EVERY_S", 0.1)
+    started(database, processes, run_id)
+    # Whoever is to tell of its end does not.
+    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    os.kill(server, signal.SIGSTOP)
+    expire(database, run_id)
+    processes.end_hung()
+    await_that(lambda: processes.free_slots == 1)
+    run = found(database, run_id)
+    assert (run.status, run.crashes) == ("queued", 1)
+    assert run.status_detail is not None
+    assert "the kernel does not let go of it" in run.status_detail
+    os.kill(server, signal.SIGCONT)
+    reconcile(database, processes, retry_s=NEVER)
+    await_that(lambda: trains(database, run_id, 2))
+
+
+def test_a_process_revived_after_its_lease_writes_nothing(
+    database: Database, processes: JobProcesses, run_id: str
+) -> None:
+    """The run is another's by then: no row of it changes, and the process ends by itself."""
+    pid = started(database, processes, run_id)
+    await_that(lambda: found(database, run_id).resume_path is not None)
+    hang(database, pid)
+    expire(database, run_id)
+    with database.writing() as session:
+        jobs.reclaim_expired(session, Run, retry_s=NEVER)
+        assert jobs.claim(session, "run", run_id, "another", NEVER) is not None
+
+    def rows() -> list[object]:
+        with database.reading() as session:
+            run = runs.get(session, run_id)
+            metrics = runs.metrics_page(session, run_id, after=None, limit=1_000).rows
+            kept = checkpoints.page(session, run=run_id, after=None, limit=1_000).rows
+            return [run.attempt, run.completed, run.resume_path, run.lease_expires_at, len(metrics), len(kept)]
+
+    before = rows()
+    os.kill(pid, signal.SIGCONT)
+    await_that(lambda: not is_there(pid) and processes.free_slots == 1)
+    assert rows() == before
 
 
 def test_a_cancelled_process_that_hangs_is_ended(database: Database, processes: JobProcesses, run_id: str) -> None:

@@ -14,6 +14,7 @@ from tests.disks import largest_file
 from tests.packing import class_folders, two_splits
 from tests.pictures import encoded
 from tests.uploads import packed, receive, unpack, uploaded
+from worker import unpacker
 from worker.settings import WorkerSettings
 from worker.sweeper import sweep
 from worker.unpacker import Unpacker
@@ -83,6 +84,27 @@ def test_a_process_that_computes_too_long_is_ended(sqlite_url: str, settings: Wo
         "failed",
         "The archive takes more than 1 s of a processor to unpack and read.",
     )
+    database.close()
+
+
+def test_a_process_that_says_nothing_is_taken_for_lost(
+    sqlite_url: str, settings: WorkerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds up no other archive, and when its lease has run out another attempt is made."""
+    database = Database(sqlite_url)
+    identifier = receive(database, settings.storage, packed(tmp_path))
+    with monkeypatch.context() as patience:
+        # No process has said anything by the first look.
+        patience.setattr(unpacker, "_MOST_SILENT_S", 0.0)
+        unpack(database, settings.model_copy(update={"heartbeat_s": 0.001}))
+    with database.writing() as session:
+        row = datasets.get(session, identifier)
+        assert (row.status, row.worker, row.attempt) == ("unpacking", "here", 1)
+        row.lease_expires_at = 0.0
+    unpack(database, settings)
+    with database.reading() as session:
+        row = datasets.get(session, identifier)
+    assert (row.status, row.attempt) == ("ready", 2)
     database.close()
 
 
