@@ -6,6 +6,7 @@ import typer
 
 from cli import (
     access,
+    backups,
     changing,
     checking,
     checkpoints,
@@ -111,6 +112,8 @@ for _command in (
     system.up,
     system.demo,
     system.migrate,
+    backups.backup,
+    backups.restore,
     system.settings,
 ):
     app.command()(_command)

@@ -101,11 +101,15 @@ def do_last(session: Session, work: Callable[[Session], None]) -> None:
 
 
 class Database:
-    """One process's access to the database. Create it where it is used, never before a fork."""
+    """One process's access to the database. Create it where it is used, never before a fork.
 
-    def __init__(self, url: str, *, connections: int = 15) -> None:
-        self._engine = _create_engine(url, statement_bounds=_POSTGRESQL_STATEMENTS, pool=_pool_of(connections))
-        self._apart = _create_engine(url, statement_bounds=_POSTGRESQL_STATEMENTS, pool={"poolclass": NullPool})
+    Unless it is `bounded`, a statement of PostgreSQL may take its time, as where all rows are read.
+    """
+
+    def __init__(self, url: str, *, connections: int = 15, bounded: bool = True) -> None:
+        bounds = _POSTGRESQL_STATEMENTS if bounded else ""
+        self._engine = _create_engine(url, statement_bounds=bounds, pool=_pool_of(connections))
+        self._apart = _create_engine(url, statement_bounds=bounds, pool={"poolclass": NullPool})
         self._write = sessionmaker(self._engine, expire_on_commit=False)
         reading: dict[str, Any] = {_READ_ONLY: True}
         if self._engine.dialect.name == "postgresql":
@@ -258,9 +262,18 @@ def alembic_config(url: str) -> "Config":
 
 def migrate(url: str) -> None:
     """Bring the schema up to the newest migration."""
+    migrate_to(url, "head")
+
+
+def migrate_to(url: str, revision: str) -> None:
+    """Bring the schema up to one migration.
+
+    Raises:
+        CommandError: this version does not know it.
+    """
     from alembic import command
 
-    command.upgrade(alembic_config(url), "head")
+    command.upgrade(alembic_config(url), revision)
 
 
 def engine_for_migrations(url: str) -> Engine:

@@ -7,7 +7,9 @@ StoreError
 ├── IdempotencyConflict   the key was used before with another request
 ├── RequestUnfit          a request does not fit its data or the checkpoints it names
 ├── Refused               what is asked of an object does not go with how it stands
-└── LeaseLost             another attempt, or a cancel, has taken the job over
+├── LeaseLost             another attempt, or a cancel, has taken the job over
+├── BackupRefused         no backup can be made, or restored, here
+└── ArchiveUnusable       an archive is damaged, or no backup's
 """
 
 from collections.abc import Sequence
@@ -59,3 +61,11 @@ class Refused(StoreError):
 
 class LeaseLost(StoreError):
     """The job is no longer this attempt's; nothing of the refused write took place."""
+
+
+class BackupRefused(StoreError):
+    """A backup cannot be made of what is here, or not be restored into it."""
+
+
+class ArchiveUnusable(StoreError):
+    """An archive is damaged, cut short, of a later version, or no backup's at all."""

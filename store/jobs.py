@@ -234,6 +234,11 @@ def reclaim_expired(session: Session, model: JobModel, *, retry_s: float) -> dic
     return {row.id: row.status for row in change(session, model, taken)}
 
 
+def requeue_running(session: Session, model: JobModel, reason: str) -> None:
+    """Put every running job back into the queue, whoever holds it, without counting a crash."""
+    change(session, model, update(model).where(model.status == "running").values(_requeued(model, reason, false())))
+
+
 def shown(job: Job) -> dict[str, Any]:
     """The fields that every job shows."""
     progress, whole = None, job.status == "succeeded" and job.status_reason is None

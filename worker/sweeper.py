@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gauntlet.data.decoded_cache import DecodedCache
 from store import audit, checkpoints, dataset_files, datasets, deletions, events, files, retention, runs, webhooks
+from store.backups import pinned
 from store.database import Database
 
 logger = logging.getLogger(__name__)
@@ -12,6 +13,8 @@ logger = logging.getLogger(__name__)
 # Long after the request that brought weights or an archive has been answered.
 _GRACE_S = 3600.0
 _S_PER_DAY = 86_400.0
+# No file takes so long to be copied into a backup.
+_BACKUP_GRACE_S = _S_PER_DAY
 
 
 def sweep(
@@ -32,6 +35,7 @@ def sweep(
         decoded.sweep()
     with database.writing() as session:
         runs.forget_states_of_ended(session, older_than_s=retry_days * _S_PER_DAY)
+    pinned.forget_abandoned(storage, _BACKUP_GRACE_S)
     _delete_discarded(database, storage)
     _prune(database)
     unsettled = files.unsettled_imports(storage, older_than_s=_GRACE_S)
