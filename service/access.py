@@ -28,7 +28,7 @@ from store.token_text import LENGTH, PREFIX, is_token
 from store.tokens import Caller
 
 # They say that the service lives and serves, and nothing else.
-_HEALTH = frozenset({"/healthz", "/readyz"})
+HEALTH = frozenset({"/healthz", "/readyz"})
 # What a browser loads before anybody has logged in, to log in with. No data.
 _PAGE, _OF_THE_PAGE = "/", "/page/"
 _SESSION = "/v1/session"
@@ -44,7 +44,7 @@ def is_open(method: str, path: str) -> bool:
     """Whether a request needs no login."""
     if method in ("GET", "HEAD") and (path == _PAGE or path.startswith(_OF_THE_PAGE)):
         return True
-    return path in _HEALTH or (method, path) == ("POST", _SESSION)
+    return path in HEALTH or (method, path) == ("POST", _SESSION)
 
 
 def scope_for(method: str, path: str) -> Scope:

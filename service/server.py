@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 
 from service import garbage
-from service.access import require_safe
+from service.access import HEALTH, require_safe
 from service.app import create_app
 from service.connections import Crowd
 from service.settings import ServiceSettings
@@ -24,8 +24,10 @@ logger = logging.getLogger(__name__)
 
 _MOST_CONNECTIONS = 1_000
 _WANTED_DESCRIPTORS = 8_192
-# asyncio accepts as many at once before it lets one of them be refused.
-_BACKLOG = 128
+# To take a connection costs a tenth of a millisecond, and asyncio takes as many as this in a turn of its loop.
+_TAKEN_AT_ONCE = 16
+# As many wait with the kernel to be taken. Those that it has to refuse come again after a second, all together.
+_BACKLOG = 1_024
 _STOPS_WITHIN_S = 4
 # How long a thread that computes may keep Python's lock from the loop, which needs it several times for each request.
 _SWITCH_EVERY_S = 0.0005
@@ -53,7 +55,7 @@ async def _serve(settings: ServiceSettings, descriptors: int) -> None:
     asyncio.get_running_loop().set_exception_handler(Complaints())
     # Half for requests, a quarter for streams, the rest for files, the database and the broker.
     app = create_app(settings, most_streams=min(MOST_LISTENERS, descriptors // 4))
-    crowd = Crowd(min(_MOST_CONNECTIONS, descriptors // 2), apart=app.state.streams)
+    crowd = Crowd(min(_MOST_CONNECTIONS, descriptors // 2), apart=app.state.streams, at_once=HEALTH)
     require_safe(settings, app.state.database)
     garbage.let_be()
     config = uvicorn.Config(
@@ -63,7 +65,7 @@ async def _serve(settings: ServiceSettings, descriptors: int) -> None:
         http=crowd.protocol,  # type: ignore[arg-type]  # it is called as the class would be
         ws="none",
         loop="asyncio",
-        backlog=_BACKLOG,
+        backlog=_TAKEN_AT_ONCE,
         timeout_graceful_shutdown=_STOPS_WITHIN_S,
         server_header=False,
         # It would believe every process of this machine; `service.app` believes those that are named.
@@ -91,6 +93,14 @@ class StreamsFirst(uvicorn.Server):
         """Whether few are connected, and none of them waits for an answer but on streams."""
         answering = len(self.server_state.tasks) - len(self._streams)
         return answering <= 0 and len(self.server_state.connections) <= _FEW_CONNECTIONS
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for server in self.servers:
+            for listening in server.sockets:
+                # asyncio has one number for both.
+                with socket.socket(fileno=os.dup(listening.fileno())) as same:
+                    same.listen(_BACKLOG)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._streams.close()

@@ -6,19 +6,22 @@ import json
 import socket
 import threading
 import weakref
+from asyncio.selector_events import _SelectorSocketTransport  # type: ignore[attr-defined]  # not in its public API
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import uvicorn
 
 from service import connections
-from service.access import Access
+from service.access import HEALTH, Access
 from service.connections import Crowd
 from service.edge import Edge
-from service.server import Complaints
+from service.server import Complaints, StreamsFirst
 from service.settings import ServiceSettings
+from service.streams import Streams
 from store.database import Database
 from tests.e2e.system import await_that
 
@@ -127,6 +130,75 @@ def test_a_chunked_body_is_read_whole(address: tuple[str, int]) -> None:
     answer = asked(address, post + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     assert answer.count(b"HTTP/1.1 200 ") == 2
     assert b"\r\n\r\n18007HTTP" in answer
+
+
+def test_a_short_answer_is_sent_at_once(address: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its head with its body: for each piece the loop gives Python's lock away, and waits until it has it again."""
+    sent: list[bytes] = []
+    write = _SelectorSocketTransport.write
+
+    def noted(transport: _SelectorSocketTransport, data: bytes) -> None:
+        sent.append(data)
+        write(transport, data)
+
+    monkeypatch.setattr(_SelectorSocketTransport, "write", noted)
+    with connected(address) as client:
+        for request in (GET + b"\r\n", GET.replace(b"GET", b"HEAD") + b"\r\n", b"no http\r\n\r\n"):
+            client.sendall(request)
+            assert client.recv(5) == b"HTTP/"
+            client.recv(65_536)
+    assert [data[:12] for data in sent if data] == [b"HTTP/1.1 200", b"HTTP/1.1 200", b"HTTP/1.1 400"]
+
+
+def test_of_a_herd_few_begin_in_a_turn_of_the_loop() -> None:
+    """And whoever asks whether the service lives is answered in the turn in which it asks, though it came last."""
+
+    async def answered() -> list[list[str]]:
+        crowd, turns = Crowd(100, at_once=HEALTH), [[]]
+
+        async def noted(scope: Any, _receive: Any, _send: Any) -> None:
+            turns[-1].append(scope["path"])
+
+        herd = [
+            asyncio.ensure_future(crowd.answer(noted, {"path": path}, None, None))  # type: ignore[arg-type]  # unused
+            for path in (*["/v1/runs"] * 50, "/healthz")
+        ]
+        while not all(one.done() for one in herd):
+            await asyncio.sleep(0)
+            turns.append([])
+        return turns
+
+    turns = asyncio.run(answered())
+    assert turns[0] == ["/v1/runs"] * 8 + ["/healthz"]
+    assert max(map(len, turns[1:])) == 8
+    assert sum(map(len, turns)) == 51
+
+
+def test_all_that_come_are_taken_a_few_at_a_time(settings: ServiceSettings) -> None:
+    """None is refused by the kernel, which would have it come again after a second."""
+
+    async def taken() -> list[int]:
+        crowd = Crowd(1_000)
+        config = uvicorn.Config(app, port=0, http=crowd.protocol, lifespan="off", log_config=None, backlog=16)  # type: ignore[arg-type]  # it is called as the class would be
+        config.load()
+        server = StreamsFirst(config, Streams(Database(settings.database_url)))
+        server.lifespan = config.lifespan_class(config)
+        await server.startup()
+        address = server.servers[0].sockets[0].getsockname()
+        with ExitStack() as clients:
+            for _ in range(300):
+                # The loop does nothing meanwhile.
+                clients.enter_context(socket.create_connection(address, timeout=0.5))
+            counts = [0]
+            while counts[-1] < 300:
+                await asyncio.sleep(0)
+                counts.append(len(server.server_state.connections))
+        server.should_exit = True
+        await server.shutdown()
+        return counts
+
+    counts = asyncio.run(taken())
+    assert max(later - earlier for earlier, later in pairwise(counts)) <= 16
 
 
 @pytest.mark.parametrize("begun", [b"", GET, b"GET /healthz"])
