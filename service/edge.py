@@ -12,6 +12,7 @@ from service.access import Access, require_no_token_in_url
 from service.errors import ServiceError, database_away, no_connection_free
 from service.exchange import BodyTooLarge, Exchange, NoMoreWanted
 from service.freshness import Freshness
+from service.lasting import send_what_lasts
 from service.origins import Door
 from service.settings import ServiceSettings
 from store import logs
@@ -56,7 +57,9 @@ class Edge:
             require_no_token_in_url(scope)
             await self._access.require_allowed(scope)
             exchange.require_bounded_length()
-            await self._app(asked, exchange.receive, Freshness(scope, exchange.send).send)
+            send = Freshness(scope, exchange.send).send
+            await self._app(asked, exchange.receive, send)
+            await send_what_lasts(scope, exchange.receive, send)
         except ServiceError as error:
             await exchange.refuse(error)
         # Of the look at whose token it is; the app answers what its routes meet.

@@ -17,12 +17,11 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 import anyio
-from fastapi.responses import StreamingResponse
 from sqlalchemy.exc import OperationalError
-from starlette.types import Send
 
 from gauntlet.resources import TERMINAL, EventType
 from service.errors import busy
+from service.lasting import Lasting
 from store import events, sessions, standings, tokens
 from store.database import Database
 from store.models import Event
@@ -97,7 +96,8 @@ class Listener:
         """What came since the last time; a comment where nothing does for so long, nothing once it is over."""
         if not self._frames and not self.is_over:
             try:
-                await asyncio.wait_for(self._woken.wait(), within_s)
+                async with asyncio.timeout(within_s):
+                    await self._woken.wait()
             except TimeoutError:
                 return _HEARTBEAT
         self._woken.clear()
@@ -159,7 +159,7 @@ class Streams:
         for listener in list(self._listeners):
             listener.let_go()
 
-    def answer(self, topic: Topic, after: int | None, caller: Caller | None) -> StreamingResponse:
+    def answer(self, topic: Topic, after: int | None, caller: Caller | None) -> Lasting:
         """A stream of what comes after the event `after`; None is from the first one, or of everything from now on.
 
         Raises:
@@ -167,10 +167,13 @@ class Streams:
         """
         if len(self) >= self._most:
             raise busy(f"{self._most} streams of events are open; try again in a while.", retry_after_s=10)
-        return _Stream(self._follow(topic, after, caller))
-
-    async def _follow(self, topic: Topic, after: int | None, caller: Caller | None) -> AsyncGenerator[bytes]:
         listener = Listener(topic, caller)
+        # Proxies that gather an answer before they hand it on are asked not to.
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return Lasting(self._follow(listener, after), listener.let_go, headers, MEDIA_TYPE)
+
+    async def _follow(self, listener: Listener, after: int | None) -> AsyncGenerator[bytes]:
+        topic = listener.topic
         self._listeners.add(listener)
         try:
             await self._start()
@@ -308,20 +311,6 @@ class Streams:
             for caller in callers
             if caller.token in opening and (caller.session is None or caller.session in lasting)
         }
-
-
-class _Stream(StreamingResponse):
-    """The answer, whose listener is forgotten as soon as its client is gone."""
-
-    def __init__(self, frames: AsyncGenerator[bytes]) -> None:
-        # Proxies that gather an answer before they hand it on are asked not to.
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        super().__init__(frames, headers=headers, media_type=MEDIA_TYPE)
-        self._frames = frames
-
-    async def stream_response(self, send: Send) -> None:
-        async with aclosing(self._frames):
-            await super().stream_response(send)
 
 
 def _frame(row: Event) -> bytes:

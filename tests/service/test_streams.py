@@ -1,10 +1,12 @@
 """Events as they happen: neither a gap nor a repetition, through lost connections and restarts, for many at once."""
 
 import asyncio
+import gc
 import json
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -383,3 +385,23 @@ def test_pages_are_of_all_or_of_one_thing(api: TestClient, database: Database, t
         assert api.get(f"/v1/{path}/events").status_code == 404
     assert api.get("/v1/events", headers={"Last-Event-ID": "x"}).status_code == 422
     assert api.get("/v1/events?type=birth").status_code == 422
+
+
+def test_a_stream_holds_few_objects(settings: ServiceSettings) -> None:
+    """For every search for garbage looks through those of all streams that are open."""
+    request = b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
+
+    def opened(address: tuple[str, int], count: int, streams: ExitStack) -> int:
+        for _ in range(count):
+            line = streams.enter_context(socket.create_connection(address, timeout=30))
+            line.sendall(request)
+            assert line.recv(12) == b"HTTP/1.1 200"
+        gc.collect()
+        return len(gc.get_objects())
+
+    with serving(settings) as url, ExitStack() as streams:
+        host, _, port = url.removeprefix("http://").partition(":")
+        few = opened((host, int(port)), 5, streams)
+        many = opened((host, int(port)), 25, streams)
+    # 244 where they were sent from inside the app.
+    assert (many - few) / 25 < 130
