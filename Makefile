@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install install-dev demo up test lint fuzz load hostile bench reproduce claim client lock help
+.PHONY: install install-dev demo up test lint fuzz load hostile bench reproduce claim client pictures wheel lock help
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -61,6 +61,9 @@ client: install-dev ## Make the synchronous client from the asynchronous one, af
 pictures: install-dev ## Take the README's pictures of the page anew, of the Gauntlet that runs on this machine
 	$(BIN)/python -m benchmarks.page_pictures
 
+wheel: install-dev ## Build the library's wheel into dist/
+	$(BIN)/python -m hatchling build --target wheel
+
 lock: ## Pin anew what a fresh install brings, after a change of pyproject.toml
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet --editable '.[dev]'
@@ -72,9 +75,9 @@ lock: ## Pin anew what a fresh install brings, after a change of pyproject.toml
 need-ensurepip = $(if $(shell $(PYTHON) -c 'import ensurepip; print(1)'),,$(error apt-get install python3-venv first))
 
 # The lock pins every package that is installed, so two machines get the same ones.
-$(VENV)/installed: pyproject.toml requirements.lock
+$(VENV)/installed: pyproject.toml hatch_build.py requirements.lock
 	$(need-ensurepip)$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint requirements.lock --editable .
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[server]'
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed benchmarks/requirements.txt

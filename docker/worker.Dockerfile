@@ -14,11 +14,11 @@ WORKDIR /app
 
 # An editable install only notes where the sources lie, so it is made before they come: a change to them keeps this
 # layer. The build needs a readme and one package to be there.
-COPY pyproject.toml requirements.lock ./
+COPY pyproject.toml hatch_build.py requirements.lock ./
 RUN mkdir gauntlet && touch README.md gauntlet/__init__.py
 # `make install`, word for word; the image has no make.
 RUN python3.11 -m venv .venv \
-    && .venv/bin/pip install --quiet --constraint requirements.lock --editable .
+    && .venv/bin/pip install --quiet --constraint requirements.lock --editable '.[server]'
 
 # .dockerignore lists what comes along.
 COPY . .

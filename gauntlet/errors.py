@@ -9,6 +9,7 @@ GauntletError
 ├── ImagesInvalid          images or labels that a caller brings are not what the library works on
 ├── CheckpointInvalid      a file is no checkpoint of ours, or is damaged
 ├── TrainingDiverged       the loss left the range in which training means anything
+├── PackageMissing         what is asked for needs a package of an extra that is not installed
 ├── CompilerMissing        a compiled training step is asked for where it cannot be compiled
 ├── PrecisionUnsupported   the device cannot compute in the precision a spec asks for
 ├── AttackUnsupported      an attack cannot be run against this model or data set
@@ -70,6 +71,10 @@ class TrainingDiverged(GauntletError):
         self.epoch = epoch
         self.batch = batch
         self.worst_loss = worst_loss
+
+
+class PackageMissing(GauntletError):
+    """A package that only some need is not installed; the sentence says which extra brings it."""
 
 
 class CompilerMissing(GauntletError):

@@ -9,5 +9,7 @@ import importlib
 
 gc.disable()
 importlib.import_module("worker.child")
+# What the library loads only where it is asked for.
+importlib.import_module("gauntlet.training.agents")
 gc.freeze()
 gc.enable()

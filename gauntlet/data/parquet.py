@@ -21,6 +21,7 @@ from gauntlet.checks.names import is_text, listed, shown
 from gauntlet.data.folders import FolderListing, no_such_folder, split_meant_by
 from gauntlet.data.walk import TooManyEntries
 from gauntlet.errors import DatasetUnavailable
+from gauntlet.extras import needed
 from gauntlet.spec.checkpoint_card import MOST_CLASSES
 from gauntlet.spec.kinds import SPLITS, Parquet, Split
 
@@ -89,8 +90,9 @@ class _opened:  # noqa: N801  # used as a function
 
     def __enter__(self) -> Any:
         # Takes a tenth of a second and 60 MB, which no other data set should cost.
-        import pyarrow as pa
-        from pyarrow import parquet
+        with needed("parquet", "Reading Parquet"):
+            import pyarrow as pa
+            from pyarrow import parquet
 
         try:
             self._file = parquet.ParquetFile(self._path, buffer_size=_BUFFER, pre_buffer=False)

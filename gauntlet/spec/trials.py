@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from gauntlet.extras import needed
 from gauntlet.spec.kinds import faulty_fields
 from gauntlet.spec.messages import faults
 from gauntlet.spec.presets import overlay
@@ -73,7 +74,8 @@ def _grid(sweep: Sweep) -> Iterator[dict[str, Any]]:
 
 def _drawn(sweep: Sweep) -> Iterator[dict[str, Any]]:
     # Imported here: it takes half a second, and most specs have no sweep.
-    import optuna
+    with needed("sweeps", "A sweep that draws its trials"):
+        import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=sweep.seed))

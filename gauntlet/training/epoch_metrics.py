@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -11,7 +12,6 @@ from gauntlet.results.suspicions import AVERAGED, OVERFITTING
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.objectives import CrossEntropy, PairedSpec
 from gauntlet.training import tally
-from gauntlet.training.agents import AgentEpochs
 from gauntlet.training.averaging import WeightAverage
 from gauntlet.training.epochs import Epochs
 from gauntlet.training.guard import TrainingGuard
@@ -25,6 +25,9 @@ from gauntlet.training.measurement import (
     natural_accuracy,
 )
 
+if TYPE_CHECKING:
+    from gauntlet.training.agents import AgentEpochs
+
 
 class EpochMetrics:
     """Measures `model` after an epoch: on test and validation images, and on as many training images as for test.
@@ -36,7 +39,7 @@ class EpochMetrics:
         self,
         spec: RunSpec,
         model: nn.Module,
-        epochs: Epochs | AgentEpochs,
+        epochs: "Epochs | AgentEpochs",
         average: WeightAverage,
         *,
         test: TrainingImages,

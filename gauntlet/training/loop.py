@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from gauntlet.events import (
     TrainingEvent,
     Warned,
 )
+from gauntlet.extras import needed
 from gauntlet.models import checkpoints
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import TrainingState, Versions
@@ -25,12 +27,14 @@ from gauntlet.models.precision import require_precision
 from gauntlet.results.suspicions import suspicions
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.objectives import AgentSpec
-from gauntlet.training.agents import AgentEpochs
 from gauntlet.training.averaging import WeightAverage
 from gauntlet.training.epoch_metrics import EpochMetrics
 from gauntlet.training.epochs import Epochs
 from gauntlet.training.guard import TrainingGuard
 from gauntlet.training.updates import Update
+
+if TYPE_CHECKING:
+    from gauntlet.training.agents import AgentEpochs
 
 Watch = Callable[[Callable[[], TrainingState], int], None]
 
@@ -63,6 +67,7 @@ def train(
         CheckpointInvalid: `resume` or `initial_weights` belong to another architecture.
         PrecisionUnsupported: the device cannot compute in the precision that the spec asks for.
         CompilerMissing: the spec insists on a compiled step, which needs a compiler that is not there.
+        PackageMissing: the objective is an agent, and Stable-Baselines3 is not installed.
         DatasetUnavailable: the spec holds all training images out for validation.
     """
     steps = course(
@@ -168,17 +173,20 @@ def course(
         _replace_adversary(epochs, guard)
 
 
-def _replace_adversary(epochs: Epochs | AgentEpochs, guard: TrainingGuard) -> None:
+def _replace_adversary(epochs: "Epochs | AgentEpochs", guard: TrainingGuard) -> None:
     if isinstance(epochs, Epochs) and guard.replacement is not None:
         epochs.attack_with(guard.replacement)
 
 
-def build_epochs(spec: RunSpec, data: Dataset, model: nn.Module) -> Epochs | AgentEpochs:
+def build_epochs(spec: RunSpec, data: Dataset, model: nn.Module) -> "Epochs | AgentEpochs":
     """What trains `model` in place on `data.train`, epoch by epoch, by the objective of the spec.
 
     Raises:
         CompilerMissing: the spec insists on a compiled step, which needs a compiler that is not there.
+        PackageMissing: the objective is an agent, and Stable-Baselines3 is not installed.
     """
     if isinstance(spec.objective, AgentSpec):
+        with needed("rl", "Training by PPO, A2C or DQN"):
+            from gauntlet.training.agents import AgentEpochs
         return AgentEpochs(spec, spec.objective, data, model)
     return Epochs(spec, data, model)

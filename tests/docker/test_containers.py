@@ -231,7 +231,7 @@ def test_sources_come_after_the_installation(process: str) -> None:
     steps = [f"{keyword} {value}" for keyword, value in _steps(process)]
     (install,) = [number for number, step in enumerate(steps) if " install --quiet " in step]
     before = [step for step in steps[:install] if step.startswith(("COPY", "ADD"))]
-    assert before == ["COPY pyproject.toml requirements.lock ./"]
+    assert before == ["COPY pyproject.toml hatch_build.py requirements.lock ./"]
     assert "COPY . ." in steps[install:]
     assert any("PIP_NO_CACHE_DIR=1" in step for step in steps[:install] if step.startswith("ENV"))
 
@@ -272,10 +272,10 @@ def test_images_hold_the_packages_and_nothing_else() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     patterns = [line for line in lines if line and not line.startswith("#")]
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    packages = pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    packages = {*pyproject["tool"]["importlinter"]["root_packages"], "migrations"}
     assert patterns[0] == "*"
     admitted = {pattern.removeprefix("!") for pattern in patterns if pattern.startswith("!")}
-    assert admitted == {"pyproject.toml", "requirements.lock", *packages}
+    assert admitted == {"pyproject.toml", "hatch_build.py", "requirements.lock", *packages}
     assert patterns[-1] == "**/__pycache__"
 
 

@@ -14,7 +14,7 @@ from tests.e2e.system import kill_group
 pytestmark = pytest.mark.long
 
 PAGE = Path(__file__).parents[2] / "docs/tutorial.md"
-INSTALLATION = "python3 -m venv gauntlet-env\n. gauntlet-env/bin/activate\npip install .\n"
+INSTALLATION = "python3 -m venv gauntlet-env\n. gauntlet-env/bin/activate\npip install --editable '.[server]'\n"
 FIVE_EPOCHS, TWO_EPOCHS = "epochs: 5, ", "epochs: 2, "
 MOST_LINES = 30
 _PATIENCE_S = 240
