@@ -40,6 +40,14 @@ def fgsm(
 
     Under L2 the step is eps along the gradient itself. `loss` is ascended instead of cross-entropy on `labels` where
     it is given.
+
+    Args:
+        images: float32 [n, channels, height, width] in [0, 1]; what is returned is alike, each within eps of its own.
+        labels: int64 [n].
+        eps: of images in [0, 1].
+
+    Raises:
+        AttackUnsupported: no gradient leads from the model's output back to its images.
     """
     ascended = partial(summed, "cross_entropy", labels=labels) if loss is None else loss
     _, gradient = input_gradient(model, images, ascended)
@@ -74,6 +82,15 @@ def pgd(
 
     Of each image the last misclassified point on the way is returned, or the last point if none was. An image that is
     broken is not attacked again by later restarts.
+
+    Args:
+        images: float32 [n, channels, height, width] in [0, 1]; what is returned is alike, each within eps of its own.
+        labels: int64 [n].
+        eps: of images in [0, 1].
+        generator: on the images' device; the starting points are drawn from it.
+
+    Raises:
+        AttackUnsupported: no gradient leads from the model's output back to its images.
     """
     found, robust = images.detach().clone(), torch.ones_like(labels, dtype=torch.bool)
     for _ in range(restarts):

@@ -101,6 +101,8 @@ class Dataset:
 def load_dataset(spec: DatasetSpec, data_root: Path) -> Dataset:
     """Read the data set that `spec` names; image folders and torchvision's archives lie below `data_root`.
 
+    Both sets hold uint8 pixels [n, channels, height, width] and int64 labels [n], which index `classes`.
+
     An uploaded data set lies below the service's storage: that is its `data_root`, here and in the functions below.
 
     Raises:

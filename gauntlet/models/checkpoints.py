@@ -122,14 +122,21 @@ def bit_identical(state: "TrainingState", device: torch.device, here: str) -> bo
 
 
 def encode_weights(tensors: dict[str, Tensor], card: CheckpointCard) -> bytes:
-    """The weights file's bytes; equal inputs give equal bytes."""
+    """The weights file's bytes, in safetensors; equal inputs give equal bytes.
+
+    Args:
+        tensors: by name, such as a `TrainingState`'s `model` or a module's `state_dict()`, on any device.
+        card: goes into the file's header, so that the file alone says what it is.
+    """
     # A model's own tensors may lie channels-last; the file knows one order only.
     ordered = {name: tensor.contiguous() for name, tensor in tensors.items()}
     return save(ordered, metadata={_HEADER: card.model_dump_json()})
 
 
-def load_model(path: Path, device: torch.device) -> LoadedModel:
+def load_model(path: Path, device: torch.device | str) -> LoadedModel:
     """Build the model that a weights file describes and load its weights.
+
+    It maps float32 [n, channels, height, width] in [0, 1] to logits [n, classes], its normalisation inside.
 
     Raises:
         CheckpointInvalid: damaged, no checkpoint of ours, or tensors unlike the architecture's or not finite.

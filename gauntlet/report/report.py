@@ -132,6 +132,10 @@ def assemble(
     """A report with everything that follows from its rows and curves.
 
     Args:
+        experiment: a name for it, any text.
+        complete: whether nothing of it can change any more.
+        rows: one for each run and selection, as `report_row` makes them.
+        curves: accuracies by epoch, of the runs that have some.
         objectives: what the runs call the spec's objectives, in its order; by default as they are called today.
         warnings: what to say beyond the rows' doubts.
     """

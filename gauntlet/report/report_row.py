@@ -54,7 +54,15 @@ def report_row(
     metrics: Mapping[str, float],
     outcome: EvaluationOutcome,
 ) -> ReportRow:
-    """Assemble a row from the metrics of the checkpoint's epoch, and its evaluation."""
+    """Assemble a row from the metrics of the checkpoint's epoch, and its evaluation.
+
+    Args:
+        objective: as `ExperimentSpec.runs()` calls it.
+        run: its name, and `checkpoint` that of the checkpoint; any text.
+        epoch: which the checkpoint is of, from 1.
+        selection: why it was evaluated, such as `last`.
+        metrics: of that epoch, as `EpochFinished` has them.
+    """
     train, train_n, test = metrics["train_accuracy"], int(metrics["train_accuracy_n"]), metrics["test_accuracy"]
     attacked = attacked_accuracies(outcome)
     measured = {"natural_accuracy": outcome.natural} | attacked

@@ -43,7 +43,7 @@ def train(
     spec: RunSpec,
     data: Dataset,
     *,
-    device: torch.device,
+    device: torch.device | str,
     resume: TrainingState | None = None,
     initial_weights: dict[str, Tensor] | None = None,
     wants_state: Callable[[], bool] = lambda: False,
@@ -56,6 +56,10 @@ def train(
     promised: its kernels are not asked to be deterministic.
 
     Args:
+        spec: the run, such as one of `ExperimentSpec.runs()`.
+        data: images to train on and to measure with after every epoch; float32 in [0, 1] is made of their 8-bit pixels.
+        device: where it is computed; the states come on the CPU.
+        resume: where an earlier attempt was, of the same spec and data.
         initial_weights: where the run begins instead of at random weights; what `training.initial_checkpoint` names.
         wants_state: asked after every batch but an epoch's last; where it says yes, a `StateReady` follows.
         watch: told after each batch that is measured at an epoch's end what captures the state, all of the epoch's
@@ -73,7 +77,7 @@ def train(
     steps = course(
         spec,
         data,
-        device=device,
+        device=torch.device(device),
         resume=resume,
         initial_weights=initial_weights,
         wants_state=wants_state,
