@@ -46,8 +46,8 @@ _USED = """if True:
 
 
 def test_the_wheel_is_the_library_alone(tmp_path: Path) -> None:
-    """It puts one name among the packages and brings nothing of the server's. There docs/library.md's example comes to a
-    report, an environment steps, there is a client, and what needs an extra says which."""
+    """It puts one name among the packages and brings nothing of the server's. There docs/library.md's example comes to
+    a report, an environment steps, there is a client, and what needs an extra says which."""
     wheel = build(tmp_path)
     names = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
     assert {name for name in names if not name.endswith(".dist-info")} == {"gauntlet"}
