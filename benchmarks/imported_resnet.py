@@ -25,7 +25,8 @@ from benchmarks.machine import describe_machine
 from gauntlet.data.datasets import ImageSet, load_split, to_unit
 from gauntlet.evaluation.loop import evaluate
 from gauntlet.evaluation.preflight import preflight
-from gauntlet.models.checkpoints import LoadedModel, encode_weights, load_model, read_foreign_weights
+from gauntlet.models.checkpoints import LoadedModel, encode_weights, load_model
+from gauntlet.models.foreign_weights import read_foreign_weights
 from gauntlet.results.intervals import wilson_interval
 from gauntlet.spec.architectures import ResNet
 from gauntlet.spec.attacks import AutoAttack as AutoAttackSpec

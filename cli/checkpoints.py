@@ -14,6 +14,14 @@ from gauntlet.spec.checkpoint_card import ImportCard
 from gauntlet.spec.class_names import KNOWN_CLASSES
 from gauntlet.spec.files import SpecFile
 
+Architecture = Annotated[
+    str | None,
+    typer.Option(
+        help="Its kind, such as resnet18 or torchvision/resnet50 (`gauntlet catalog` has all); further fields of one "
+        "are in a --card of `gauntlet import`."
+    ),
+]
+
 
 def weights(
     checkpoint: CheckpointId,
@@ -37,26 +45,26 @@ def import_weights(
     card: Annotated[Path | None, typer.Option(help="A JSON or YAML file that describes the model.")] = None,
     name: Annotated[str | None, typer.Option(help="What to call it; by default the file's name.")] = None,
     source: Annotated[str | None, typer.Option(help="Where the weights come from.")] = None,
-    architecture: Annotated[
-        str | None,
-        typer.Option(
-            help="Its kind, such as resnet18 (`gauntlet catalog` has all); the fields of one are in a --card."
-        ),
-    ] = None,
+    architecture: Architecture = None,
     dataset: Annotated[
         str | None,
         typer.Option(
             help="digits, cifar10 or another of known classes, or a folder of images, whose classes need a --card."
         ),
     ] = None,
+    mean: Annotated[
+        str | None, typer.Option(help="What it subtracts from images in [0, 1], for each channel: 0.49,0.48,0.45.")
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="What it divides them by then.")] = None,
     json: AsJson = False,
 ) -> None:
     """Import a model trained elsewhere; an option overrides what the card says."""
     said = {
         "name": name,
         "source": source,
-        "architecture": None if architecture is None else {"kind": architecture},
+        "architecture": None if architecture is None else architecture_fields(architecture),
         "dataset": None if dataset is None else _dataset(dataset),
+        "normalisation": _normalisation(mean, std),
     }
     given = {field: value for field, value in said.items() if value is not None}
     file = SpecFile(weights, {}, {}) if card is None else read(card, ImportCard)
@@ -69,6 +77,27 @@ def import_weights(
         tell_id(imported.id)
         for finding in imported.findings:
             say(finding.message, errors, "yellow")
+
+
+def architecture_fields(named: str) -> dict[str, Any]:
+    """What a spec says for a network's kind, or for torchvision's of a name: `torchvision/resnet50`."""
+    kind, slash, name = named.partition("/")
+    return {"kind": kind} | ({"name": name} if slash else {})
+
+
+def _normalisation(mean: str | None, std: str | None) -> dict[str, list[float]] | None:
+    if mean is None and std is None:
+        return None
+    if mean is None or std is None:
+        raise typer.BadParameter("A normalisation has both, --mean and --std.")
+    return {"mean": _numbers(mean, "--mean"), "std": _numbers(std, "--std")}
+
+
+def _numbers(text: str, option: str) -> list[float]:
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter("It takes numbers with commas between them.", param_hint=option) from None
 
 
 def _dataset(name: str) -> dict[str, Any]:

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.models.architectures import Normalise, build_model
-from gauntlet.models.foreign_names import known_names, naming
+from gauntlet.models.network_states import described, empty_state
 from gauntlet.models.own_networks import package_of
 from gauntlet.models.tensor_files import names, opened, read_fitting
-from gauntlet.spec.architectures import ArchitectureSpec, Custom
+from gauntlet.spec.architectures import ArchitectureSpec
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.regularizers import Averaging
 
@@ -157,29 +157,6 @@ def build_loaded(tensors: dict[str, Tensor], card: CheckpointCard) -> nn.Module:
     return model.eval().requires_grad_(False)
 
 
-def read_foreign_weights(
-    path: Path, architecture: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int
-) -> dict[str, Tensor]:
-    """The tensors of a safetensors file that another program wrote, for such a network, on the CPU.
-
-    They may have the names of `gauntlet.models.foreign_names`, and come with ours. Floating-point tensors come as
-    float32, and `num_batches_tracked` may be absent: a network in eval mode, and one that trains as ours do, never
-    reads it.
-
-    Raises:
-        CheckpointInvalid: no safetensors file, damaged, or tensors unlike the network's or not finite.
-    """
-    with opened(path) as file:
-        return read_fitting(
-            file,
-            _state(architecture, image_shape, classes),
-            known_names(names(file), architecture),
-            name=path.name,
-            network=_described(architecture, image_shape, classes),
-            advice=naming(architecture),
-        )
-
-
 def load_initial_weights(
     path: Path, architecture: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int
 ) -> dict[str, Tensor]:
@@ -190,18 +167,13 @@ def load_initial_weights(
             one that normalises its input, which what is trained does not.
     """
     card, tensors = _read_weights(path)
-    found = _described(card.architecture, card.image_shape, len(card.classes))
-    wanted = _described(architecture, image_shape, classes)
+    found = described(card.architecture, card.image_shape, len(card.classes))
+    wanted = described(architecture, image_shape, classes)
     if found != wanted:
         raise CheckpointInvalid(f"The checkpoint to start from holds a {found}, but what is trained is a {wanted}.")
     if card.normalisation is not None:
         raise CheckpointInvalid("The checkpoint to start from normalises its input, and what is trained does not.")
     return tensors
-
-
-def _described(architecture: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int) -> str:
-    channels, height, width = image_shape
-    return f"{architecture.kind} for {classes} classes of {channels} × {height} × {width} images"
 
 
 def encode_training_state(state: TrainingState) -> bytes:
@@ -323,14 +295,7 @@ def _read_weights(path: Path) -> tuple[CheckpointCard, dict[str, Tensor]]:
             raise CheckpointInvalid(f"The header of {path.name} does not describe a checkpoint.") from error
         network = card.architecture, card.image_shape, len(card.classes)
         own = {tensor: tensor for tensor in names(file)}
-        return card, read_fitting(file, _state(*network), own, name=path.name, network=_described(*network))
-
-
-def _state(architecture: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:
-    """A network's tensors without memory of their own: a file is not worth it before its shapes are known to fit."""
-    # Code of others computes with tensors while it builds, as for rates that grow with the depth.
-    with torch.device("cpu" if isinstance(architecture, Custom) else "meta"):
-        return dict(build_model(architecture, image_shape, classes).state_dict())
+        return card, read_fitting(file, empty_state(*network), own, name=path.name, network=described(*network))
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

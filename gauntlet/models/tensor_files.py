@@ -7,6 +7,7 @@ of tensors, then names, types and shapes, and only then are the numbers read.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -25,6 +26,16 @@ _FLOATS = ("F64", "F32", "F16", "BF16")
 _INTEGERS = ("I64", "I32")
 # The counter of batch normalisation; it says nothing about what the network computes.
 _OPTIONAL = "num_batches_tracked"
+
+
+class TensorSource(Protocol):
+    """Named tensors, of which shape and type are known before they are read; an open safetensors file is one."""
+
+    def get_slice(self, name: str) -> Any:
+        """What has `get_shape` and `get_dtype`, such as [64, 3, 3, 3] and F32."""
+
+    def get_tensor(self, name: str) -> Tensor:
+        """The tensor, on the CPU."""
 
 
 @contextmanager
@@ -59,7 +70,7 @@ def quoted(name: str) -> str:
 
 
 def read_fitting(
-    file: safe_open,
+    file: TensorSource,
     wanted: Mapping[str, Tensor],
     known: Mapping[str, str],
     *,
@@ -108,7 +119,7 @@ def _counted(tensors: Sequence[str], one: str, several: str) -> list[str]:
     return [f"{named}{more} {one if len(tensors) == 1 else several}"]
 
 
-def _unlike(file: safe_open, wanted: Mapping[str, Tensor], known: Mapping[str, str]) -> list[str]:
+def _unlike(file: TensorSource, wanted: Mapping[str, Tensor], known: Mapping[str, str]) -> list[str]:
     """What is wrong with the tensors that are there, the first few and how many more."""
     faults = [
         f"{quoted(known[tensor])} {fault}"
@@ -119,7 +130,7 @@ def _unlike(file: safe_open, wanted: Mapping[str, Tensor], known: Mapping[str, s
     return [*faults[:_MOST_NAMED], *([f"{left_out} more do not fit either"] if left_out > 0 else [])]
 
 
-def _fault(file: safe_open, name: str, example: Tensor) -> str | None:
+def _fault(file: TensorSource, name: str, example: Tensor) -> str | None:
     described = file.get_slice(name)
     shape, kind = list(described.get_shape()), described.get_dtype()
     if shape != list(example.shape):
@@ -138,10 +149,11 @@ def _require_header(path: Path) -> None:
     if int.from_bytes(start, "little") <= _MOST_HEADER_BYTES:
         return
     convert = "Only safetensors files are read; safetensors.torch.save_file(model.state_dict(), file) writes one."
+    command = "Only safetensors files are read; `gauntlet convert` makes one of it, on your own machine."
     if start.startswith(b"PK"):
-        raise CheckpointInvalid(f"{path.name} is a zip archive, such as torch.save writes. {convert}")
+        raise CheckpointInvalid(f"{path.name} is a zip archive, such as torch.save writes. {command}")
     if start[0] == 0x80:  # noqa: PLR2004  # pickle's PROTO opcode
-        raise CheckpointInvalid(f"{path.name} is a pickle. {convert}")
+        raise CheckpointInvalid(f"{path.name} is a pickle. {command}")
     if start.lstrip().startswith(b"<"):
         raise CheckpointInvalid(f"{path.name} is a web page or XML, as a failed download leaves. {convert}")
     raise CheckpointInvalid(f"{path.name} is no safetensors file: it does not begin with a header's length.")

@@ -1,16 +1,34 @@
 """torchvision's classifiers by their names, untrained."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from gauntlet.errors import ModelUnfit
-from gauntlet.spec.architectures import Torchvision
+from gauntlet.spec.architectures import Torchvision, TorchvisionName
 from gauntlet.torchvision_ops import declare_missing_operators
 
 # Training would give them further outputs.
 _WITHOUT_AUXILIARY: dict[str, Any] = {"aux_logits": False, "init_weights": True}
+
+
+def shapes_only(name: TorchvisionName) -> AbstractContextManager[Any]:
+    """Inside it such a network is built without memory, for its shapes."""
+    return _LayersOnly() if name.startswith("regnet_") else torch.device("meta")
+
+
+class _LayersOnly(TorchFunctionMode):
+    """Layers without memory, and all else with: a RegNet reckons its widths with tensors while it builds."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Have what layers are made of lie nowhere."""
+        further = {"device": "meta"} if function in {torch.empty, torch.zeros, torch.ones} else {}
+        return function(*args, **(kwargs or {}) | further)
 
 
 class TorchvisionClassifier(nn.Module):
@@ -39,7 +57,7 @@ class TorchvisionClassifier(nn.Module):
 
     def _require_size(self) -> None:
         """Try images of nothing but a shape: many of these networks shrink them until nothing is left."""
-        with torch.device("meta"):
+        with shapes_only(self._name):
             tried = self._built().eval()
             _, height, width = self._shape
             try:

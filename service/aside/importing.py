@@ -15,7 +15,8 @@ from torch import Tensor
 from gauntlet import seeding
 from gauntlet.errors import CheckpointInvalid, ModelUnfit
 from gauntlet.evaluation.preflight import preflight
-from gauntlet.models.checkpoints import build_loaded, encode_weights, read_foreign_weights
+from gauntlet.models.checkpoints import build_loaded, encode_weights
+from gauntlet.models.foreign_weights import read_foreign_weights
 from gauntlet.models.memory import is_out_of_memory
 from gauntlet.models.own_networks import take_from
 from gauntlet.results.finding import Finding
@@ -50,7 +51,7 @@ def _read(descriptor: int, card: CheckpointCard) -> dict[str, Tensor]:
         # The library maps a file by its path into memory, and an upload has none but the kernel's for what is open.
         path = Path(folder) / "The file"
         path.symlink_to(f"/proc/self/fd/{descriptor}")
-        return read_foreign_weights(path, card.architecture, card.image_shape, len(card.classes))
+        return read_foreign_weights(path, card.architecture, card.image_shape, len(card.classes), card.normalisation)
 
 
 def _tried(tensors: dict[str, Tensor], card: CheckpointCard) -> tuple[Finding, ...]:

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.models.architectures import build_model, initialise
-from gauntlet.models.checkpoints import load_weights, read_foreign_weights
+from gauntlet.models.checkpoints import load_weights
+from gauntlet.models.foreign_weights import read_foreign_weights
 from gauntlet.spec.architectures import Cnn, ResNet
 from tests.gauntlet.examples import network, same_tensors
 
@@ -157,7 +158,7 @@ def test_all_that_does_not_fit_is_told_at_once(file: Path, residual: dict[str, T
     assert "'bn1.weight', 'bn1.bias', 'bn1.running_mean' and 3 more are missing; " in message
     assert "'head.bias', 'head.weight', 'norm.bias' and 4 more are unknown there; " in message
     assert "'conv1.weight' has the shape [64, 1, 7, 7] instead of [64, 1, 3, 3]. " in message
-    assert "torchvision's names, or pytorch-cifar's" in message
+    assert "torchvision's names, or those of pytorch-cifar, TRADES and RobustBench" in message
     assert message.endswith('docs/api.md, "Renaming tensors", shows how to rename others.')
 
 

@@ -1,0 +1,107 @@
+"""Weights that another program wrote, read for a network of the catalogue."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from gauntlet.errors import CheckpointInvalid
+from gauntlet.models.foreign_names import Translation, naming, translate
+from gauntlet.models.network_states import described, empty_state
+from gauntlet.models.tensor_files import TensorSource, names, opened, quoted, read_fitting
+from gauntlet.spec.architectures import ArchitectureSpec
+from gauntlet.spec.checkpoint_card import Normalisation
+
+# Numbers are written down with four digits, or with three.
+_SAME_NUMBER = 6e-4
+
+
+@dataclass(frozen=True)
+class ForeignWeights:
+    """The tensors of such a network under our names, what the file's names stood for, and its normalisation if any."""
+
+    tensors: dict[str, Tensor]
+    names: Translation
+    normalisation: Normalisation | None
+
+
+def read_foreign_weights(
+    path: Path,
+    architecture: ArchitectureSpec,
+    image_shape: tuple[int, int, int],
+    classes: int,
+    normalisation: Normalisation | None = None,
+) -> dict[str, Tensor]:
+    """The tensors of a safetensors file that another program wrote, for such a network, on the CPU.
+
+    They may have the names of `gauntlet.models.foreign_names`, and come with ours. Floating-point tensors come as
+    float32, and `num_batches_tracked` may be absent: a network in eval mode, and one that trains as ours do, never
+    reads it. Where the file holds what the network's input is normalised with, `normalisation` must say it too.
+
+    Raises:
+        CheckpointInvalid: no safetensors file, damaged, or tensors unlike the network's, not finite, or of another
+            normalisation.
+    """
+    with opened(path) as file:
+        found = fit(file, names(file), architecture, image_shape, classes, name=path.name)
+        if found.normalisation is not None:
+            _require_normalisation(found.normalisation, normalisation, path.name)
+        return found.tensors
+
+
+def fit(
+    source: TensorSource,
+    theirs: Sequence[str],
+    architecture: ArchitectureSpec,
+    image_shape: tuple[int, int, int],
+    classes: int,
+    *,
+    name: str,
+) -> ForeignWeights:
+    """What the tensors that another program named so are in such a network.
+
+    Raises:
+        CheckpointInvalid: they are unlike the network's or not finite.
+    """
+    wanted = empty_state(architecture, image_shape, classes)
+    found = translate(theirs, architecture, wanted)
+    tensors = read_fitting(
+        source,
+        wanted,
+        found.known,
+        name=name,
+        network=described(architecture, image_shape, classes),
+        advice=naming(architecture, theirs),
+    )
+    return ForeignWeights(tensors, found, _normalisation(source, found, image_shape[0]))
+
+
+def _normalisation(source: TensorSource, found: Translation, channels: int) -> Normalisation | None:
+    if found.normalisation is None:
+        return None
+    told = " and ".join(map(quoted, found.normalisation))
+    fault = CheckpointInvalid(f"The tensors {told} are no normalisation of {channels} channels.")
+    if any(math.prod(source.get_slice(name).get_shape()) not in {1, channels} for name in found.normalisation):
+        raise fault
+    mean, std = (source.get_tensor(name).double().flatten().tolist() for name in found.normalisation)
+    # One number may stand for all channels.
+    mean, std = (values * channels if len(values) == 1 else values for values in (mean, std))
+    try:
+        return Normalisation(mean=tuple(mean), std=tuple(std))
+    except ValueError as error:
+        raise fault from error
+
+
+def _require_normalisation(stored: Normalisation, said: Normalisation | None, name: str) -> None:
+    if said is not None and all(
+        math.isclose(one, other, abs_tol=_SAME_NUMBER)
+        for one, other in zip(stored.mean + stored.std, said.mean + said.std, strict=True)
+    ):
+        return
+    mean, std = ([round(value, 4) for value in values] for values in (stored.mean, stored.std))
+    raise CheckpointInvalid(
+        f"The network in {name} normalises its input with mean {mean} and std {std}, and the card's normalisation "
+        f"{'is missing' if said is None else 'is another'}: say the same there."
+    )
