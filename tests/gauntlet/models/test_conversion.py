@@ -116,7 +116,7 @@ def names(architecture: ArchitectureSpec, side: int = 32) -> set[str]:
         # As TRADES and RobustBench write them: a first block that is never called.
         (WideResNet28(), {"sub_block1.layer.0.bn1.weight", "sub_block1.layer.3.conv2.weight"}),
         (WideResNet34(), {"sub_block1.layer.0.bn1.weight"}),
-        (Vit(), set[str]()),
+        (Vit(width=16, depth=1, heads=2), set[str]()),
         # As the package `robustness` writes them: what it attacks, once more.
         (PreActResNet(), {"attacker.model.conv1.weight", "attacker.normalize.new_mean"}),
     ],
