@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install install-dev demo up test lint fuzz load hostile bench reproduce claim client pictures wheel lock help
+.PHONY: install install-dev demo up test lint fuzz load hostile bench reproduce client pictures wheel lock help
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -49,10 +49,7 @@ bench: install-dev ## Measure speed beside a naive loop, torchattacks and ART (h
 	$(BIN)/python -m benchmarks.evaluation --out benchmarks/results/evaluation.json
 	$(BIN)/python -m benchmarks.environment --out benchmarks/results/environment.json
 
-reproduce: install ## Repeat the paper: 2 x 220 epochs, three to four hours of two idle cores; needs CIFAR-10 in var/data/cifar10; goes on if interrupted
-	$(BIN)/python -m benchmarks.reproduce
-
-claim: install ## Settle the paper's claim over seeds as benchmarks/claim/PLAN.md says; for a GPU; goes on if interrupted
+reproduce: install ## Repeat the paper and settle its claim over seeds, as benchmarks/claim/PLAN.md says; for a GPU; goes on if interrupted
 	$(BIN)/python -m benchmarks.claim
 
 client: install-dev ## Make the synchronous client from the asynchronous one, after a change of that

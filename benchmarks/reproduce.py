@@ -1,6 +1,6 @@
-"""The paper at full scale, through the product: submit its spec to a Gauntlet, wait, and keep what the service says.
+"""A spec at full scale, through the product: submit it to a Gauntlet, wait, and keep what the service says.
 
-    python -m benchmarks.reproduce                                   # make reproduce
+    python -m benchmarks.reproduce                                   # the paper with sampled actions
     python -m benchmarks.reproduce --url URL --experiment ID --now   # results so far of one that is under way
 
 Starts the embedded system on a data folder of its own, unless --url names one that runs. The spec is submitted once:

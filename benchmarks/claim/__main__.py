@@ -1,6 +1,6 @@
 """The paper's Table 1 in the reading that fits it: run, measured and judged as PLAN.md says.
 
-    python -m benchmarks.claim                       # make claim: every experiment of the plan, in its order
+    python -m benchmarks.claim                       # make reproduce: every experiment of the plan, in its order
     python -m benchmarks.claim --only main early     # some of them
     python -m benchmarks.claim --judge               # nothing is run: the records are judged again
 

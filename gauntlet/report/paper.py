@@ -121,8 +121,9 @@ def _changed_fields(spec: ExperimentSpec, labels: Sequence[str]) -> Iterator[str
         for name in ours:
             if name not in _NAMED_OTHERWISE and ours[name] != preset[name]:
                 yield f"{part}.{name} is {_written(ours[name])}, not {_written(preset[name])}."
+    presets = {objective.kind: objective for objective in _PRESET.objectives}
     for label, objective in zip(labels, spec.objectives, strict=True):
-        if changed := departures(objective):
+        if changed := departures(objective, presets.get(objective.kind)):
             yield f"{objective_title(label)} departs from the preset: {changed}."
 
 

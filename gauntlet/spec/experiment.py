@@ -95,7 +95,9 @@ class ExperimentSpec(Spec):
     model_config = ConfigDict(json_schema_extra=_preset_or_whole)
 
     version: SpecVersion = 1
-    preset: Literal["paper", "quickstart", "wong2020", "madry", "trades"] | None = Field(default=None, exclude=True)
+    preset: Literal["paper", "paper_sampled", "quickstart", "wong2020", "madry", "trades"] | None = Field(
+        default=None, exclude=True
+    )
     name: Label = "experiment"
     dataset: DatasetSpec
     architecture: ArchitectureSpec = Cnn()

@@ -17,6 +17,8 @@ _TITLES = {
     "ppo": "PPO",
     "dqn": "DQN",
 }
+# What no number depends on, or what others are compared within.
+_NAMES = {"kind", "label"}
 
 
 def objective_labels(objectives: Sequence[ObjectiveSpec]) -> tuple[str, ...]:
@@ -37,9 +39,15 @@ def objective_title(label: str) -> str:
     return _TITLES.get(label, label)
 
 
-def departures(objective: ObjectiveSpec) -> str:
-    """What departs from the kind's defaults, such as `wrong = 0, baseline batch mean`; empty where nothing does."""
-    changed = objective.model_dump(exclude_defaults=True, exclude={"kind", "label"})
+def departures(objective: ObjectiveSpec, other: ObjectiveSpec | None = None) -> str:
+    """What departs from the kind's defaults, such as `wrong = 0, baseline batch mean`; empty where nothing does.
+
+    `other`, of the same kind, stands in for the defaults.
+    """
+    changed = objective.model_dump(exclude_defaults=other is None, exclude=_NAMES)
+    if other is not None:
+        theirs = other.model_dump(exclude=_NAMES)
+        changed = {field: value for field, value in changed.items() if value != theirs[field]}
     return ", ".join(f"{field.replace('_', ' ')}{_written(value)}" for field, value in _flat(changed))
 
 

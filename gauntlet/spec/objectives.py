@@ -92,7 +92,7 @@ class PolicyGradient(Objective):
     kind: Literal["policy_gradient"] = "policy_gradient"
     action: Literal["sample", "argmax", "epsilon_greedy"] = Field(
         default="sample",
-        description="How the class is chosen. `argmax`, the literal reading, collapses to chance.",
+        description="How the class is chosen. `argmax`, the literal reading, collapses to chance without a baseline.",
     )
     epsilon: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.1, description="Share of uniformly random actions under `epsilon_greedy`."

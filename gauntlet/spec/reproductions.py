@@ -59,17 +59,23 @@ def _claims(objective: str, selection: Selection, near: float, source: str, **ac
 
 _UNNORMALISED = "Images are not normalised in front of the network."
 
+_TABLE_1 = (
+    *_claims("policy_gradient", "best_fgsm", _AS_IT_SWINGS, _GUPTA, natural=0.5285, fgsm=0.3766, autoattack=0.3041),
+    *_claims("cross_entropy", "best_fgsm", _AS_IT_SWINGS, _GUPTA, natural=0.5096, fgsm=0.3286, autoattack=0.2636),
+    *_claims("cross_entropy", "last", _AS_IT_SWINGS, _GUPTA, natural=0.5912, autoattack=0.1795),
+)
+
 REPRODUCTIONS: Mapping[str, Reproduction] = {
     "paper": Reproduction(
-        claims=(
-            *_claims(
-                "policy_gradient", "best_fgsm", _AS_IT_SWINGS, _GUPTA, natural=0.5285, fgsm=0.3766, autoattack=0.3041
-            ),
-            *_claims(
-                "cross_entropy", "best_fgsm", _AS_IT_SWINGS, _GUPTA, natural=0.5096, fgsm=0.3286, autoattack=0.2636
-            ),
-            *_claims("cross_entropy", "last", _AS_IT_SWINGS, _GUPTA, natural=0.5912, autoattack=0.1795),
+        claims=_TABLE_1,
+        cost="Measured in bf16 on an H200 with 1,000 test images: both objectives on three seeds in a quarter of an "
+        "hour. Estimated for two cores with AMX: two hours of training a seed, and longer for all test images.",
+        departures=(
+            "Batches of 128, the action, the baseline and the attack's mode are one reading of a text without them.",
         ),
+    ),
+    "paper_sampled": Reproduction(
+        claims=_TABLE_1,
         cost="Measured in bf16 with 1,000 test images: three to four hours of two cores. Estimated for all of them in "
         "fp32: more than a day.",
         departures=(

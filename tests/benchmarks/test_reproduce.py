@@ -13,7 +13,7 @@ from benchmarks import reproduce
 from gauntlet.rendering import FIGURES
 from gauntlet.report.report import Report
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.presets import PAPER
+from gauntlet.spec.presets import PAPER_SAMPLED
 from tests.e2e.system import System
 
 pytestmark = pytest.mark.long
@@ -100,7 +100,7 @@ def test_the_spec_is_the_papers_but_for_what_is_told() -> None:
     spec = ExperimentSpec.model_validate(
         yaml.safe_load((Path(reproduce.__file__).parent / "reproduction/spec.yaml").read_text())
     )
-    paper = ExperimentSpec.model_validate(PAPER)
+    paper = ExperimentSpec.model_validate(PAPER_SAMPLED)
     changed = {"dataset", "training", "evaluation"}
     assert spec.model_dump(exclude=changed) == paper.model_dump(exclude=changed)
     for part, told in (("training", {"precision", "compile"}), ("evaluation", {"samples"})):

@@ -15,7 +15,7 @@ def test_what_can_be_reproduced_is_listed(gauntlet: Any) -> None:
     assert all(f"{name}: " in told for name in REPRODUCTIONS)
     assert json.loads(gauntlet("reproduce", "--json").output).keys() == REPRODUCTIONS.keys()
     nothing = gauntlet("reproduce", "quickstart")
-    assert (nothing.exit_code, "there is paper, wong2020, madry, trades" in nothing.output) == (2, True)
+    assert (nothing.exit_code, "there is paper, paper_sampled, wong2020, madry, trades" in nothing.output) == (2, True)
 
 
 def test_its_experiment_is_found_again(gauntlet: Any, system: System) -> None:

@@ -32,7 +32,7 @@ def test_usage_and_catalog_are_answered(api: TestClient, tiny_document: dict[str
     assert [each["owner"] for each in usage["owners"]] == [None]
     listed = api.get("/v1/catalog").json()
     presets = {preset["name"]: preset["reproduces"] for preset in listed["presets"]}
-    assert presets.keys() == {"paper", "quickstart", "wong2020", "madry", "trades"}
+    assert presets.keys() == {"paper", "paper_sampled", "quickstart", "wong2020", "madry", "trades"}
     assert presets["quickstart"] is None
     assert {"value": 0.4321, "tolerance": 0.015}.items() <= presets["wong2020"]["claims"][1].items()
     assert "resnet18" in {entry["name"] for entry in listed["architectures"]}

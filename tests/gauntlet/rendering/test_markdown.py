@@ -126,7 +126,7 @@ def test_markdown_says_how_it_was_measured() -> None:
     """Data set, training budget, attacks with exact budgets, n and the protocols are told."""
     report = made_up()
     text = to_markdown(report)
-    for told in ("cifar10", "ε = 8/255", "12 epochs", "batches of 32", "rmsprop at 0.0001", "on 500 test images"):
+    for told in ("cifar10", "ε = 8/255", "12 epochs", "batches of 128", "rmsprop at 0.0001", "on 500 test images"):
         assert told in text
     assert "FGSM at ε = 16/255 (L∞), AutoAttack at ε = 8/255 (L∞)" in text
     protocol = report.rows[0].outcome.attacks[1].protocol.id

@@ -44,14 +44,15 @@ def test_what_differs_from_the_paper_is_named() -> None:
         {
             "training": {"batch_size": 512},
             "adversary": {"mode": "train"},
-            "objectives": [{"kind": "cross_entropy"}, {"kind": "policy_gradient", "action": "argmax"}],
+            "objectives": [{"kind": "cross_entropy"}, {"kind": "policy_gradient"}, {"kind": "trades", "beta": 2}],
         }
     )
     assert other.paper is not None
     assert {
-        "training.batch_size is 512, not 32.",
+        "training.batch_size is 512, not 128.",
         "adversary.mode is train, not eval.",
-        "policy gradient departs from the preset: action argmax.",
+        "policy gradient departs from the preset: action sample, baseline none.",
+        "TRADES departs from the preset: beta = 2.",
     } <= set(other.paper.departures)
     sparser = made_up({"training": {"checkpoint_every": 3}, "evaluation": {"select_on": "validation"}})
     assert sparser.paper is not None
