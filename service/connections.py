@@ -148,7 +148,8 @@ class Connection(H11Protocol):
     def _end(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
-        # It would hold itself by each of them, and wait for a search: 40 objects, of a thousand that end at once.
+        # It would hold itself by each of them, and wait for a search, which finds nothing of what is let be while it is
+        # open (`service.garbage`): 40 objects.
         self.cycle = None  # type: ignore[assignment]  # nothing more comes that asks for it
         self.conn.forget()
         self._line.forget()
@@ -265,8 +266,9 @@ class _Unhurried:
         self._head = b""
 
     def forget(self) -> None:
-        """Let go of the connection, which has ended."""
+        """Let go of the connection, which has ended, and have the transport let go of itself."""
         self._connection = None
+        self._transport._read_ready_cb = None  # type: ignore[attr-defined]  # noqa: SLF001  # a method of its own
 
     def expect_answer(self) -> None:
         """Keep the next answer's head until its body begins, or it ends, so that both go at once."""

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from service.admission import LISTS, SUMMARIES
 
 _YOUNG_ALONE = (700, 10, 1_000_000)
-_LOOK_EVERY_S = 1.0
+# 500 streams that are opened within a second are looked through a part at a time.
+_LOOK_EVERY_S = 0.1
 # So many looks through what is young, each after some 8,000 objects more than there were, or so long a time.
 _GROWN = 4
 _AT_LEAST_EVERY_S = 60.0
@@ -29,8 +30,9 @@ async def collect(is_quiet: Callable[[], bool], *, look_every_s: float = _LOOK_E
     """Search for ever: between two reports or lists, and as soon as there is enough to be found, so that it is little.
 
     Args:
-        is_quiet: whether no request is being answered. What lives then stays: what was loaded or kept for later. Once
-            it is much it is let be, which nothing that a request made and will drop may be, for it may hold itself.
+        is_quiet: whether no request is being answered. What lives then stays, or does not hold itself: what was loaded
+            or kept for later, connections and streams. Once it is much it is let be, which nothing that a request made
+            and will drop may be, for it may hold itself.
         look_every_s: how often to look whether it is time.
         grown: how many looks through what is young there are between two searches.
     """

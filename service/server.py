@@ -31,8 +31,6 @@ _BACKLOG = 1_024
 _STOPS_WITHIN_S = 4
 # How long a thread that computes may keep Python's lock from the loop, which needs it several times for each request.
 _SWITCH_EVERY_S = 0.0005
-# Connections that are open when nothing is asked for, such as those of pages that are looked at.
-_FEW_CONNECTIONS = 20
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _TELL_EVERY_S = 60.0
 
@@ -90,9 +88,8 @@ class StreamsFirst(uvicorn.Server):
 
     @property
     def is_quiet(self) -> bool:
-        """Whether few are connected, and none of them waits for an answer but on streams."""
-        answering = len(self.server_state.tasks) - len(self._streams)
-        return answering <= 0 and len(self.server_state.connections) <= _FEW_CONNECTIONS
+        """Whether nobody waits for an answer but on streams. What is connected lets go of itself when it ends."""
+        return len(self.server_state.tasks) <= len(self._streams)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -307,6 +307,7 @@ def test_what_has_ended_lets_go_of_itself(settings: ServiceSettings) -> None:
             made.append(weakref.ref(one))
             return one
 
+    gc.collect()
     gc.disable()
     try:
         with serving(settings, Noted(100)) as (_, address):
@@ -321,5 +322,6 @@ def test_what_has_ended_lets_go_of_itself(settings: ServiceSettings) -> None:
                     if sent:
                         assert client.recv(5) == b"HTTP/"
             await_that(lambda: len(made) == 4 and all(one() is None for one in made), 10)
+            await_that(lambda: not any(isinstance(each, _SelectorSocketTransport) for each in gc.get_objects()), 10)
     finally:
         gc.enable()

@@ -1,6 +1,8 @@
 """The report as a page."""
 
+import gc
 import re
+import weakref
 from html.parser import HTMLParser
 
 import pytest
@@ -143,3 +145,16 @@ def test_an_unfinished_page_says_so() -> None:
     assert "The experiment is running: this may change." in page_text
     assert "<figure>" not in page_text
     assert "Every run" not in page_text
+
+
+def test_a_page_that_is_made_lets_go_of_its_report() -> None:
+    """At once, and not when a search for garbage finds it, which takes the longer the more it finds."""
+    report = made_up()
+    gone = weakref.ref(report.rows[0])
+    gc.disable()
+    try:
+        to_html(report)
+        del report
+        assert gone() is None
+    finally:
+        gc.enable()
