@@ -1,7 +1,8 @@
 """A server that does nothing, under the work of `benchmarks.watching`: what the machine itself takes for an answer.
 
-`/loop` is answered by the event loop, `/thread` by a thread that the loop hands it to and has it back from, as whatever
-asks a database must be. Both have an ETag and know it again. No database, no tokens, nothing computed.
+It answers any request alike, without reading it; `benchmarks.hostile` sends it what held up the service. `/thread` is
+answered by a thread that the event loop hands it to and has it back from, as whatever asks a database must be, and all
+else by the loop. Both have an ETag and know it again. No database, no tokens, nothing computed.
 """
 
 import sys
@@ -32,7 +33,7 @@ _GRACE_S = 5.0
 def measure_bare(pollers: int, seconds: float, every_s: float) -> dict[str, Any]:
     """How soon a server that does nothing answers pollers with their tag, beside a service whose worker trains."""
     found: dict[str, Any] = {"pollers": pollers, "every_s": every_s, "seconds": seconds}
-    with busy(0), bare(API_CORES) as port:
+    with busy(0), bare(API_CORES) as (port, _):
         for path in ("/loop", "/thread"):
             order = poll_order(port, "none", [path] * pollers, seconds, every_s, tags=True)
             found[path] = read(watch(order).communicate()[0])
@@ -40,8 +41,8 @@ def measure_bare(pollers: int, seconds: float, every_s: float) -> dict[str, Any]
 
 
 @contextmanager
-def bare(cores: set[int]) -> Iterator[int]:
-    """Such a server in a process of its own, on these cores; its port."""
+def bare(cores: set[int] | None = None) -> Iterator[tuple[int, int]]:
+    """Such a server in a process of its own, on these cores if they are named; its port, and the process's id."""
     with ExitStack() as ended:
         folder = Path(ended.enter_context(tempfile.TemporaryDirectory(prefix="bare-")))
         port = free_port("127.0.0.1", 0)
@@ -50,8 +51,9 @@ def bare(cores: set[int]) -> Iterator[int]:
         ended.callback(server.stop, _GRACE_S)
         await_ready(server, f"http://127.0.0.1:{port}")
         assert server.pid is not None
-        keep_to(server.pid, cores)
-        yield port
+        if cores is not None:
+            keep_to(server.pid, cores)
+        yield port, server.pid
 
 
 async def _in_loop(request: Request) -> Response:
@@ -69,5 +71,6 @@ def _answer(request: Request) -> Response:
 
 
 if __name__ == "__main__":
-    routes = [Route("/loop", _in_loop), Route("/thread", _in_thread), Route("/readyz", _in_loop)]
+    methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+    routes = [Route("/thread", _in_thread), Route("/{anything:path}", _in_loop, methods=methods)]
     uvicorn.run(Starlette(routes=routes), port=int(sys.argv[1]), http="h11", loop="asyncio", access_log=False)

@@ -3,7 +3,10 @@
 A process beside it asks `/healthz` every 10 ms on a connection that stays open, and looks at the memory of the API and
 of the processes that it starts for what users send. No input may make `/healthz` wait for 50 ms, nor the API take more
 than 700 MB; none may be answered with a 5xx other than 503, or not at all. SQLite holds an experiment of 1,000 runs and
-30,000 runs in all; there is no worker, and the senders are on the same machine.
+30,000 runs in all; there is no worker, and the senders are on the same machine. What made `/healthz` wait for too long
+is sent to a server that does nothing, too: what it waits for there the machine takes, not the service.
+
+What a file of results has of other inputs at the same commit stays, so the whole may be measured in parts.
 """
 
 import argparse
@@ -16,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bare import bare
 from benchmarks.hostile_inputs.connections import connections
 from benchmarks.hostile_inputs.documents import documents
 from benchmarks.hostile_inputs.files import files
@@ -26,6 +30,7 @@ from benchmarks.record import code_commit
 from benchmarks.served import Served, served, weigh_above_others
 from benchmarks.stored import add_images, add_runs, copy_experiment, do_an_experiment, queue_an_experiment
 from benchmarks.watched import Spell, Watch, watching
+from gauntlet.client import GauntletClientError
 
 LONGEST_WAIT_MS = 50.0
 MOST_BYTES = 700_000_000
@@ -99,6 +104,21 @@ def faults(line: dict[str, Any]) -> list[str]:
     return found
 
 
+def waits_of_bare(one: Input, like: Served, *, ahead: bool) -> float | None:
+    """The longest wait in ms of a server that does nothing for the same input; None if the input asks for more."""
+    with bare() as (port, pid):
+        if ahead:
+            weigh_above_others(pid)
+        settings = like.settings.model_copy(update={"port": port})
+        served_bare = Served(f"http://127.0.0.1:{port}", settings, like.tokens, pid)
+        with watching(port, pid) as watch:
+            try:
+                longest: float = send(served_bare, watch, one)["longest_ms"]
+            except GauntletClientError:
+                return None
+    return longest
+
+
 def send(api: Served, watch: Watch, one: Input) -> dict[str, Any]:
     """Send one input, and see what it does until a moment after its last answer."""
     watch.look()
@@ -112,13 +132,13 @@ def send(api: Served, watch: Watch, one: Input) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Send them and write what came out; the exit status is 1 where something is not as it should be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="only inputs with this in their names")
+    parser.add_argument("--only", nargs="*", default=[""], help="only inputs with one of these in their names")
+    parser.add_argument("--part", type=_part, default=(1, 1), help="2/3: the second of every three inputs")
     parser.add_argument("--runs", type=int, default=1_000, help="runs of the experiment that is reported")
     parser.add_argument("--others", type=int, default=27_000, help="runs that wait")
     parser.add_argument("--ahead", action="store_true", help="before all that else runs on the machine, as root")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args(arguments)
-    lines: list[dict[str, Any]] = []
     if options.ahead:
         with contextlib.suppress(PermissionError):  # it leads a session already
             os.setsid()
@@ -127,23 +147,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.ahead:
             weigh_above_others(api.pid)
         ids = stored(api, runs=options.runs, others=options.others)
-        about = {"machine": describe_machine(), "commit": code_commit(), "load_before": os.getloadavg()[0]}
-        about["ahead"] = options.ahead
+        about = {"machine": describe_machine(), "commit": code_commit(), "ahead": options.ahead}
         about |= {"runs": options.runs, "others": options.others}
+        known = _known(options.out, about)
+        lines: dict[str, dict[str, Any]] = {line["input"]: line for line in known.get("inputs", ())}
+        loads = [*known.get("loads_before", ()), os.getloadavg()[0]]
         with watching(api.settings.port, api.pid) as watch:
-            for one in inputs(*ids):
-                if options.only not in one.name:
+            for number, one in enumerate(inputs(*ids)):
+                part, parts = options.part
+                if number % parts != part - 1 or not any(words in one.name for words in options.only):
                     continue
                 line = send(api, watch, one)
-                lines.append(line | {"faults": faults(line)})
-                print(_in_words(lines[-1]), flush=True)
+                line["faults"] = faults(line)
+                if line["longest_ms"] > LONGEST_WAIT_MS:
+                    line["bare_longest_ms"] = waits_of_bare(one, api, ahead=options.ahead)
+                    watch.look()
+                lines[one.name] = line
+                print(_in_words(line), flush=True)
                 if options.out is not None:
                     # Each time, so that what is broken off leaves what it saw.
-                    seen = {"api_peak_bytes": api.peak_bytes(), "longest_ms": max(x["longest_ms"] for x in lines)}
-                    text = json.dumps(about | seen | {"inputs": lines}, indent=1, ensure_ascii=False)
+                    peak = max(api.peak_bytes(), known.get("api_peak_bytes", 0))
+                    seen = {"loads_before": loads, "api_peak_bytes": peak}
+                    seen["longest_ms"] = max(line["longest_ms"] for line in lines.values())
+                    text = json.dumps(about | seen | {"inputs": list(lines.values())}, indent=1, ensure_ascii=False)
                     options.out.write_text(text + "\n", encoding="utf-8")
         print(f"The API has taken {api.peak_bytes() / 1e6:.0f} MB at once.")
-    return int(any(line["faults"] for line in lines))
+    return int(any(line["faults"] for line in lines.values()))
+
+
+def _part(text: str) -> tuple[int, int]:
+    part, _, parts = text.partition("/")
+    return int(part), int(parts)
+
+
+def _known(out: Path | None, about: dict[str, Any]) -> dict[str, Any]:
+    """What was measured before in the same way, at the same commit."""
+    if out is None or not out.exists():
+        return {}
+    known: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+    return known if about.items() <= known.items() else {}
 
 
 def _in_words(line: dict[str, Any]) -> str:
@@ -151,6 +193,8 @@ def _in_words(line: dict[str, Any]) -> str:
     waits = f"p50 {line['p50_ms']:g}, p99 {line['p99_ms']:g}, max {line['longest_ms']:g} ms"
     waits += f" (woken {line['woken_late_ms']:g} late)"
     mark = "  <-- " + "; ".join(line["faults"]) if line["faults"] else ""
+    if "bare_longest_ms" in line:
+        mark += f" ({line['bare_longest_ms']} by a server that does nothing)"
     return f"{line['input']}: {answers}; {line['seconds']} s; {waits}; {line['api_mb']} + {line['helpers_mb']} MB{mark}"
 
 

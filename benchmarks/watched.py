@@ -1,8 +1,12 @@
-"""A process beside the measured one, which asks its `/healthz` all the time and looks at its memory."""
+"""A process beside the measured one, which asks its `/healthz` all the time and looks at its memory.
+
+It goes before all others where it may, as root.
+"""
 
 import contextlib
 import http.client
 import multiprocessing
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,6 +58,10 @@ def watching(port: int, pid: int) -> Iterator[Watch]:
 
 
 def _watch(port: int, pid: int, line: Connection) -> None:
+    # So that what is measured is when the service answers, and not when its asker is woken, which waited for up to
+    # 38 ms beside those who send. It computes for a fiftieth of the time.
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     spell, connection = Spell(), None
     due = time.perf_counter()
     asked = 0
