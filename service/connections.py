@@ -148,8 +148,7 @@ class Connection(H11Protocol):
     def _end(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
-        # It would hold itself by each of them, and wait for a search, which finds nothing of what is let be while it is
-        # open (`service.garbage`): 40 objects.
+        # It would hold itself by each of them, 40 objects, and no search finds what was let be (`service.garbage`).
         self.cycle = None  # type: ignore[assignment]  # nothing more comes that asks for it
         self.conn.forget()
         self._line.forget()

@@ -18,6 +18,8 @@ _GROWN = 4
 _AT_LEAST_EVERY_S = 60.0
 # To look through so many takes 10 ms.
 _MANY = 20_000
+# All is looked through once so many times as much has been let be as there was the last time: a fifth of a second.
+_TIMES = 2.0
 
 
 def let_be() -> None:
@@ -26,24 +28,48 @@ def let_be() -> None:
     gc.set_threshold(*_YOUNG_ALONE)
 
 
-async def collect(is_quiet: Callable[[], bool], *, look_every_s: float = _LOOK_EVERY_S, grown: int = _GROWN) -> None:
+async def collect(
+    is_quiet: Callable[[], bool],
+    *,
+    look_every_s: float = _LOOK_EVERY_S,
+    grown: int = _GROWN,
+    times: float = _TIMES,
+) -> None:
     """Search for ever: between two reports or lists, and as soon as there is enough to be found, so that it is little.
 
+    What a search leaves is let be once it is much: what was loaded or kept for later, connections, streams, and what a
+    request is answered with at that moment. Almost nothing of it holds itself, and the rest is what gets lost: all is
+    looked through again when that may have become as much as everything else, and nobody waits.
+
     Args:
-        is_quiet: whether no request is being answered. What lives then stays, or does not hold itself: what was loaded
-            or kept for later, connections and streams. Once it is much it is let be, which nothing that a request made
-            and will drop may be, for it may hold itself.
+        is_quiet: whether no request is being answered.
         look_every_s: how often to look whether it is time.
         grown: how many looks through what is young there are between two searches.
+        times: how many times as much may be let be as there was when all was looked through, before that is done again.
     """
     loop = asyncio.get_running_loop()
     searched = loop.time()
+    known, added = gc.get_freeze_count(), 0
     while True:
         await asyncio.sleep(look_every_s)
+        if added > (times - 1) * known and is_quiet():
+            # Most of it may have ended since: to count takes an eighth of a search.
+            added = gc.get_freeze_count() - known
+            if added > (times - 1) * known:
+                _search_all()
+                known, added = gc.get_freeze_count(), 0
         if gc.get_count()[2] < grown and loop.time() - searched < _AT_LEAST_EVERY_S:
             continue
         async with SUMMARIES.turn(), LISTS.turn():
             gc.collect()
-            if is_quiet() and len(gc.get_objects()) > _MANY:
+            left = len(gc.get_objects())
+            if left > _MANY:
                 gc.freeze()
+                added += left
         searched = loop.time()
+
+
+def _search_all() -> None:
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()

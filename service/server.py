@@ -88,7 +88,7 @@ class StreamsFirst(uvicorn.Server):
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nobody waits for an answer but on streams. What is connected lets go of itself when it ends."""
+        """Whether nobody waits for an answer but on streams."""
         return len(self.server_state.tasks) <= len(self._streams)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

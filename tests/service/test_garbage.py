@@ -100,16 +100,50 @@ def test_it_is_looked_for_between_reports_and_lists(gate: Gate) -> None:
     assert asyncio.run(waits()) == (True, False)
 
 
-@pytest.mark.parametrize("is_quiet", [True, False])
-def test_what_is_kept_for_later_is_left_out_once_it_is_much(*, is_quiet: bool) -> None:
-    """But not while a request is answered, for what that made may hold itself and would never be found."""
+def test_what_a_search_leaves_is_left_out_once_it_is_much() -> None:
+    """Whatever is being answered: else each search would look through all streams that are open, again and again."""
 
     async def search() -> int:
-        searching = asyncio.create_task(garbage.collect(lambda: is_quiet, look_every_s=0, grown=0))
+        searching = asyncio.create_task(garbage.collect(lambda: False, look_every_s=0, grown=0))
         for _ in range(10):
             await asyncio.sleep(0)
         searching.cancel()
         return len(gc.get_objects())
 
     kept = [[number] for number in range(30_000)]
-    assert (asyncio.run(search()) < len(kept)) == is_quiet
+    assert asyncio.run(search()) < len(kept)
+
+
+@pytest.mark.parametrize("is_quiet", [True, False])
+def test_what_was_let_be_and_lost_is_found_when_nobody_waits(*, is_quiet: bool) -> None:
+    """Once as much may have been lost; a search of all stops everything for a fifth of a second."""
+
+    async def search() -> bool:
+        knot = Knot()
+        end = weakref.finalize(knot, lambda: None)
+        gc.freeze()
+        del knot
+        searching = asyncio.create_task(garbage.collect(lambda: is_quiet, look_every_s=0, grown=1_000, times=0))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        searching.cancel()
+        return end.alive
+
+    assert asyncio.run(search()) != is_quiet
+
+
+def test_nothing_is_looked_through_again_that_has_not_grown() -> None:
+    """Where nobody waits for hours what was let be stays so."""
+
+    async def search() -> bool:
+        knot = Knot()
+        end = weakref.finalize(knot, lambda: None)
+        gc.freeze()
+        del knot
+        searching = asyncio.create_task(garbage.collect(lambda: True, look_every_s=0, grown=1_000))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        searching.cancel()
+        return end.alive
+
+    assert asyncio.run(search())
