@@ -154,7 +154,8 @@ def test_of_a_herd_few_begin_in_a_turn_of_the_loop() -> None:
     """And whoever asks whether the service lives is answered in the turn in which it asks, though it came last."""
 
     async def answered() -> list[list[str]]:
-        crowd, turns = Crowd(100, at_once=HEALTH), [[]]
+        crowd = Crowd(100, at_once=HEALTH)
+        turns: list[list[str]] = [[]]
 
         async def noted(scope: Any, _receive: Any, _send: Any) -> None:
             turns[-1].append(scope["path"])

@@ -1,6 +1,7 @@
 """How much of a herd has its turn in one turn of the loop."""
 
 import asyncio
+from functools import partial
 
 from service.pace import Pace
 
@@ -9,7 +10,8 @@ def test_a_herd_begins_a_few_at_a_time_and_in_its_order() -> None:
     """Whatever else waits for the loop has its turn after each few."""
 
     async def begun_by_turn() -> list[list[int]]:
-        pace, turns = Pace(3), [[]]
+        pace = Pace(3)
+        turns: list[list[int]] = [[]]
 
         async def begin(number: int) -> None:
             await pace.turn()
@@ -31,9 +33,11 @@ def test_few_do_not_wait() -> None:
     """What is done alone is done at once, in this turn of the loop and in each that follows."""
 
     async def do() -> list[list[str]]:
-        pace, done, seen = Pace(2), [], []
+        pace = Pace(2)
+        done: list[str] = []
+        seen: list[list[str]] = []
         for name in ("first", "second", "third"):
-            pace.soon(lambda name=name: done.append(name))
+            pace.soon(partial(done.append, name))
             seen.append(list(done))
             await asyncio.sleep(0)
             await asyncio.sleep(0)
@@ -46,11 +50,12 @@ def test_who_comes_later_does_not_overtake() -> None:
     """Though there is room in the turn in which it comes."""
 
     async def order() -> list[int]:
-        pace, done = Pace(2), []
+        pace = Pace(2)
+        done: list[int] = []
         for number in range(5):
-            pace.soon(lambda number=number: done.append(number))
+            pace.soon(partial(done.append, number))
         await asyncio.sleep(0)
-        pace.soon(lambda: done.append(5))
+        pace.soon(partial(done.append, 5))
         for _ in range(5):
             await asyncio.sleep(0)
         return done
@@ -62,7 +67,8 @@ def test_who_leaves_while_it_waits_holds_up_nobody() -> None:
     """A request whose client is gone gives its turn away."""
 
     async def begin() -> list[str]:
-        pace, begun = Pace(1), []
+        pace = Pace(1)
+        begun: list[str] = []
 
         async def one(name: str) -> None:
             await pace.turn()
