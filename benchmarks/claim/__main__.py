@@ -28,7 +28,7 @@ from gauntlet.client import GauntletClientError
 from gauntlet.resources import TERMINAL
 
 _FOLDER = Path(__file__).parent
-_ORDER = ("main", "early", "held-out", "batch-64", "batch-256")
+_ORDER = ("main", "early", "again", "again-early", "held-out", "batch-64", "batch-256")
 # Training takes hours of every core; looking should take nothing of it.
 _LOOK_EVERY_S = 10.0
 # What is known so far, should the machine be taken away.

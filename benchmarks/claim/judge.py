@@ -39,7 +39,8 @@ class Comparison:
     """Reward minus cross-entropy in robust accuracy, a fraction of the same images, for each seed that has both.
 
     `interval` is Student's t at 95 %, None for one seed; `p` is of the two-sided paired t-test, `adjusted_p` Holm's
-    over the primary comparisons. `suspect` are the seeds whose verdict on masked gradients is SUSPECT on the reward's.
+    over the comparisons that it stands among. `suspect` are the seeds whose verdict on masked gradients is SUSPECT on
+    the reward's.
     """
 
     name: str
@@ -51,9 +52,14 @@ class Comparison:
     adjusted_p: float | None = None
 
     @property
+    def significant(self) -> bool:
+        """Whether the reward is the more robust one, and chance does not explain it."""
+        return self.mean > 0 and self.adjusted_p is not None and self.adjusted_p < _ALPHA
+
+    @property
     def positive(self) -> bool:
-        """Whether the reward is the more robust one, and no chance or masked gradient explains it."""
-        return self.mean > 0 and self.adjusted_p is not None and self.adjusted_p < _ALPHA and not self.suspect
+        """Whether no masked gradient explains it either."""
+        return self.significant and not self.suspect
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,7 @@ class Verdict:
 
     answer: Answer
     primary: tuple[Comparison, ...]
+    replication: tuple[Comparison, ...]
     held_out: Comparison | None
     statements: tuple[Statement, ...]
     table: tuple[TableRow, ...]
@@ -122,8 +129,8 @@ class _Robust:
 
 def judge(results: Path, batch_32: Path = _BATCH_32) -> Verdict:
     """Judge the records below `results`; `batch_32` is the history of cross-entropy in batches of 32."""
-    early = {run.seed: run for run in read_runs(results / "early")}
-    main, held_out = (_pairs(read_runs(results / name), early) for name in ("main", "held-out"))
+    early = {run.seed: run for name in ("early", "again-early") for run in read_runs(results / name)}
+    main, again, held_out = (_pairs(read_runs(results / name), early) for name in ("main", "again", "held-out"))
     ways: dict[str, Callable[[_Pair], _Robust | None]] = {
         _BEST: lambda pair: _selected(pair, "best_fgsm"),
         _LAST: lambda pair: _selected(pair, "last"),
@@ -132,11 +139,14 @@ def judge(results: Path, batch_32: Path = _BATCH_32) -> Verdict:
     }
     found = {name: _compared(name, main, way) for name, way in ways.items()}
     outside = _compared("checkpoints chosen on held-out images, AutoAttack", held_out, ways[_BEST])
+    repeated = {name: _compared(name, again, ways[name]) for name in (_BEST, _EQUAL_NATURAL)}
     missing = [name for name, comparison in found.items() if comparison is None]
-    primary = _adjusted([comparison for comparison in found.values() if comparison is not None])
+    missing += [f"on four other seeds: {name}" for name, comparison in repeated.items() if comparison is None]
+    primary, replication = (_adjusted([one for one in ours.values() if one is not None]) for ours in (found, repeated))
     return Verdict(
         answer=_answer({comparison.name: comparison for comparison in primary}),
         primary=tuple(primary),
+        replication=tuple(replication),
         held_out=outside,
         statements=tuple(_statements(main)),
         table=tuple(_table(main)),

@@ -1,6 +1,6 @@
 """The verdict as a page of Markdown."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from benchmarks.claim.judge import TOLERANCE, Comparison, Verdict
 
@@ -13,11 +13,10 @@ def markdown(verdict: Verdict) -> str:
 def _lines(verdict: Verdict) -> Iterator[str]:
     yield f"# The paper's claim, action = argmax and reward minus its batch mean: {verdict.answer}"
     comparisons = [*verdict.primary, *([verdict.held_out] if verdict.held_out else [])]
-    if comparisons:
-        yield from ("", "## Robust accuracy, reward minus cross-entropy", "")
-        yield "| comparison | by seed | mean [95 % interval] | p | p, Holm | gradients masked |"
-        yield "| --- | --- | ---: | ---: | ---: | --- |"
-        yield from map(_comparison, comparisons)
+    yield from _compared("Robust accuracy, reward minus cross-entropy", comparisons)
+    yield from _compared("The same on four other seeds", verdict.replication)
+    for repeated in verdict.replication:
+        yield from ("", f"{repeated.name}: {'confirmed' if repeated.significant else 'not confirmed'}.")
     if verdict.statements:
         yield from ("", "## What the paper states", "", "| statement | by seed | true of |", "| --- | --- | ---: |")
         for said in verdict.statements:
@@ -40,6 +39,14 @@ def _lines(verdict: Verdict) -> Iterator[str]:
             yield f"| {loop.batch} | {len(loop.seeds)} | {accuracies} |"
     if verdict.missing:
         yield from ("", "Not measured yet:", *(f"- {name}" for name in verdict.missing))
+
+
+def _compared(title: str, comparisons: Sequence[Comparison]) -> Iterator[str]:
+    if comparisons:
+        yield from ("", f"## {title}", "")
+        yield "| comparison | by seed | mean [95 % interval] | p | p, Holm | gradients masked |"
+        yield "| --- | --- | ---: | ---: | ---: | --- |"
+        yield from map(_comparison, comparisons)
 
 
 def _comparison(found: Comparison) -> str:

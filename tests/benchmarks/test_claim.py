@@ -117,6 +117,28 @@ def test_it_compares_seed_by_seed_and_adjusts_for_all_four_comparisons(tmp_path:
         [3 * train.p, max(3 * train.p, 2 * natural.p), best.p]
     )
     assert verdict.answer == "it holds"
+    assert verdict.missing == (
+        "on four other seeds: at each one's best checkpoint by FGSM, AutoAttack",
+        "on four other seeds: at equal natural accuracy, APGD-T",
+        "checkpoints chosen on held-out images",
+    )
+
+
+def test_the_replication_is_judged_by_itself(tmp_path: Path) -> None:
+    """On its own seeds, two comparisons, Holm over the two; a masked gradient is told and does not decide."""
+    first = _written(tmp_path)
+    _written(tmp_path / "other", masking="SUSPECT")
+    for name in ("main", "early"):
+        (tmp_path / "other" / name).rename(tmp_path / name.replace("main", "again").replace("early", "again-early"))
+    verdict = judge(tmp_path)
+    assert verdict.primary == first.primary
+    best, natural = verdict.replication
+    assert (best.differences, natural.differences) == (first.primary[0].differences, first.primary[2].differences)
+    assert natural.p is not None
+    assert [best.adjusted_p, natural.adjusted_p] == pytest.approx([best.p, 2 * natural.p])
+    told = markdown(verdict)
+    assert f"{best.name}: confirmed." in told
+    assert best.suspect == (0, 1, 2)
     assert verdict.missing == ("checkpoints chosen on held-out images",)
 
 
@@ -169,7 +191,7 @@ def test_nothing_is_decided_before_it_is_measured(tmp_path: Path) -> None:
     _record(tmp_path / "main", {"reward-0": (_epochs(0.5, 0.5, 0.3, until=9), []), "cross_entropy-0": ([], [])})
     verdict = judge(tmp_path)
     assert (verdict.answer, verdict.primary, verdict.table, verdict.statements) == ("not decided yet", (), (), ())
-    assert len(verdict.missing) == 5
+    assert len(verdict.missing) == 7
     assert "Not measured yet:" in markdown(verdict)
 
 
@@ -181,11 +203,16 @@ def test_the_specs_are_those_of_the_plan() -> None:
     assert {name: (spec.training.batch_size, spec.training.epochs, spec.seeds) for name, spec in specs.items()} == {
         "main": (128, 220, (0, 1, 2)),
         "early": (128, 20, (0, 1, 2)),
+        "again": (128, 220, (3, 4, 5, 6)),
+        "again-early": (128, 20, (3, 4, 5, 6)),
         "held-out": (128, 220, (0, 1, 2)),
         "batch-64": (64, 60, (0,)),
         "batch-256": (256, 60, (0,)),
     }
     assert specs["held-out"].evaluation.held_out(50_000) == 5_000
+    for again, first in (("again", "main"), ("again-early", "early")):
+        assert specs[again].objectives == specs[first].objectives
+        assert specs[again].training == specs[first].training
 
 
 def test_every_checkpoint_is_measured_once(
