@@ -37,6 +37,7 @@ class Received:
     notes: str = ""
     draw: SplitDraw | None = None
     owner: str | None = None
+    quota_bytes: int | None = None
 
     @property
     def request_sha256(self) -> str:
@@ -60,6 +61,7 @@ def add(session: Session, identifier: str, received: Received) -> Dataset:
         id=identifier,
         created_at=session.scalar(select(db_now())),
         owner=received.owner,
+        quota_bytes=received.quota_bytes,
         name=received.name,
         notes=received.notes,
         draw=received.draw.model_dump() if received.draw else None,

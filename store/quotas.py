@@ -113,6 +113,14 @@ class Allowance:
                 "checkpoints, training states and data sets. Delete some first."
             )
 
+    def room_in_place_of(self, session: Session, stored: int) -> int | None:
+        """How many bytes the owner may have in the place of so many that are there; None is any number."""
+        most = self.quotas.bytes
+        if most == 0:
+            return None
+        self._take_turn(session)
+        return max(0, most - _stored_bytes(session, self.owner) + stored)
+
     def take_upload(self, session: Session) -> None:
         """Count one more upload, and see that the owner has made no more within a day than allowed.
 

@@ -17,6 +17,7 @@ from store.errors import LeaseLost
 from store.events import News
 from store.jobs import MOST_CRASHES
 from store.models import Dataset
+from store.quotas import Allowance, Quotas
 from store.texts import plain
 
 _LONGEST_DETAIL = 2_000
@@ -31,6 +32,9 @@ class Unpacking:
     name: str
     attempt: int
     draw: SplitDraw | None
+    owner: str | None
+    quota_bytes: int | None
+    archive_bytes: int
 
 
 def any_waits(session: Session) -> bool:
@@ -62,12 +66,27 @@ def claim_next(session: Session, worker: str, lease_s: float) -> Unpacking | Non
             status_reason=None,
             status_detail=None,
         )
-        .returning(Dataset.id, Dataset.name, Dataset.attempt, Dataset.draw)
+        .returning(
+            Dataset.id,
+            Dataset.name,
+            Dataset.attempt,
+            Dataset.draw,
+            Dataset.owner,
+            Dataset.quota_bytes,
+            Dataset.archive_bytes,
+        )
     ).one_or_none()
     if taken is None:
         return None
     draw = None if taken.draw is None else SplitDraw.model_validate(taken.draw)
-    return Unpacking(taken.id, taken.name, taken.attempt, draw)
+    owners = (taken.owner, taken.quota_bytes, taken.archive_bytes)
+    return Unpacking(taken.id, taken.name, taken.attempt, draw, *owners)
+
+
+def room_for(session: Session, held: Unpacking) -> int | None:
+    """How many bytes the owner's quota leaves for what is unpacked, in the archive's place; None is any number."""
+    allowance = Allowance(Quotas(bytes=held.quota_bytes or 0), held.owner)
+    return allowance.room_in_place_of(session, held.archive_bytes)
 
 
 def renew(session: Session, held: Unpacking, lease_s: float, progress: tuple[str, int, int]) -> None:

@@ -15,7 +15,12 @@ from worker.unpacker import Unpacker
 
 
 def receive(
-    database: Database, storage: Path, content: bytes, draw: SplitDraw | None = None, name: str = "pets"
+    database: Database,
+    storage: Path,
+    content: bytes,
+    draw: SplitDraw | None = None,
+    name: str = "pets",
+    quota_bytes: int | None = None,
 ) -> str:
     """What the service does with an archive; the id."""
     incoming = Incoming(storage)
@@ -24,7 +29,9 @@ def receive(
     identifier = new_id("dset")
     with database.writing() as session:
         incoming.keep(storage, identifier)
-        datasets.add(session, identifier, Received(name, incoming.sha256, incoming.bytes, draw=draw))
+        datasets.add(
+            session, identifier, Received(name, incoming.sha256, incoming.bytes, draw=draw, quota_bytes=quota_bytes)
+        )
     incoming.close()
     files.settle_import(storage, identifier)
     return identifier

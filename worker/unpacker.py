@@ -18,6 +18,7 @@ from typing import Any
 
 from gauntlet.checks.description import DatasetContents
 from gauntlet.data.uploads.bounds import Bounds
+from gauntlet.data.uploads.entries import too_many_bytes
 from store import dataset_files, unpacking
 from store.database import Database
 from store.errors import LeaseLost
@@ -79,8 +80,14 @@ class Unpacker:
                 case {"made": made}:
                     # In the transaction, which holds the row: nobody else publishes meanwhile.
                     unpacking.hold(session, held)
-                    dataset_files.publish(self._settings.storage, held.id, held.attempt)
-                    unpacking.complete(session, held, DatasetContents.model_validate(made))
+                    contents = DatasetContents.model_validate(made)
+                    room = unpacking.room_for(session, held)
+                    if room is None or contents.bytes <= room:
+                        dataset_files.publish(self._settings.storage, held.id, held.attempt)
+                        unpacking.complete(session, held, contents)
+                    else:
+                        # Others of the owner's came meanwhile.
+                        unpacking.fail(session, held, "archive_refused", str(too_many_bytes(room)))
                 case {"refused": str(why)}:
                     unpacking.fail(session, held, "archive_refused", why)
                 case {"failed": _}:
@@ -110,13 +117,16 @@ class Unpacker:
             LeaseLost: another attempt has it, or it was deleted.
         """
         storage, settings = self._settings.storage, self._settings
+        with self._database.writing() as session:
+            room = unpacking.room_for(session, held)
+        most_bytes = settings.max_unpacked_bytes if room is None else min(settings.max_unpacked_bytes, room)
         seconds = self._seconds_for(held)
         order = {
             "archive": str(dataset_files.archive(storage, held.id)),
             "folder": str(dataset_files.attempt_folder(storage, held.id, held.attempt)),
             "name": held.name,
             "draw": held.draw.model_dump() if held.draw else None,
-            "bounds": asdict(Bounds(most_bytes=settings.max_unpacked_bytes)),
+            "bounds": asdict(Bounds(most_bytes=most_bytes)),
             "memory": _MOST_MEMORY,
             "seconds": seconds,
         }

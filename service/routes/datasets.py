@@ -93,6 +93,7 @@ def upload_dataset(
         notes=notes,
         draw=_draw(test_fraction, seed),
         owner=owner,
+        quota_bytes=allowance.quotas.bytes or None,
     )
     incoming.sync()
     identifier = new_id("dset")

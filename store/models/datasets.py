@@ -32,6 +32,8 @@ class Dataset(Base):
     finished_at: Mapped[float | None] = mapped_column(Float)
     deleted_at: Mapped[float | None] = mapped_column(Float)
     owner: Mapped[str | None] = mapped_column(Owner)
+    # What the owner might have in files when the archive came; None is any number of bytes.
+    quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
     name: Mapped[str] = mapped_column(String(200))
     notes: Mapped[str] = mapped_column(Text, default="")
     draw: Mapped[dict[str, Any] | None] = mapped_column(Json)

@@ -1,7 +1,9 @@
 """An uploaded archive becomes a data set, once, whatever happens to whoever unpacks it."""
 
 import os
+from gzip import compress as compressed
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -68,6 +70,47 @@ def test_what_cannot_become_one_fails_with_a_sentence(
         row = datasets.get(session, identifier)
     assert (row.status, row.status_reason) == ("failed", "archive_refused")
     assert told in (row.status_detail or "")
+    assert left(settings.storage, identifier) == set()
+    database.close()
+
+
+def test_no_more_is_unpacked_than_a_quota_leaves(sqlite_url: str, settings: WorkerSettings, tmp_path: Path) -> None:
+    """Two of a few kB unpack to 4 MB each, and their owner may have little more: the second is refused on its way."""
+    database = Database(sqlite_url)
+    plain = encoded(Image.new("RGB", (1_200, 1_200)), "BMP")
+    small = compressed(packed(tmp_path, two_splits() | {"train/cat/plain.bmp": plain}))
+    quota = len(plain) + 100_000
+    stored = [receive(database, settings.storage, small, name=name, quota_bytes=quota) for name in ("first", "second")]
+    unpack(database, settings)
+    with database.reading() as session:
+        first, second = (datasets.get(session, identifier) for identifier in stored)
+    assert (first.status, second.status, second.status_reason) == ("ready", "failed", "archive_refused")
+    assert first.bytes is not None
+    assert f"more than {quota - first.bytes:,} bytes" in (second.status_detail or "")
+    assert left(settings.storage, second.id) == set()
+    database.close()
+
+
+def test_what_fitted_when_it_was_begun_is_looked_at_again(
+    sqlite_url: str, settings: WorkerSettings, tmp_path: Path
+) -> None:
+    """Of two that are unpacked at once and exceed their owner's quota together, the second to end is refused."""
+    database = Database(sqlite_url)
+    identifier = receive(database, settings.storage, packed(tmp_path), quota_bytes=1_000_000)
+
+    class Overtaken(Unpacker):
+        def _ask(self, held: unpacking.Unpacking) -> dict[str, Any]:
+            answer = super()._ask(held)
+            receive(database, settings.storage, bytes(1_000_000))
+            return answer
+
+    with database.writing() as session:
+        held = unpacking.claim_next(session, "here", 15)
+    assert held is not None
+    Overtaken(database, settings)._unpack(held)
+    with database.reading() as session:
+        row = datasets.get(session, identifier)
+    assert (row.status, row.status_reason) == ("failed", "archive_refused")
     assert left(settings.storage, identifier) == set()
     database.close()
 

@@ -203,4 +203,7 @@ class _Forward:
 
 def too_many_bytes(most: int) -> ArchiveRefused:
     """The refusal of what unpacks to more than it may."""
-    return ArchiveRefused(f"The archive unpacks to more than {most:,} bytes, which is more than it may.")
+    return ArchiveRefused(
+        f"The archive unpacks to more than {most:,} bytes, which is more than it may: by its own size, by the bound of "
+        "the service, or by what its owner's quota leaves."
+    )
