@@ -19,16 +19,15 @@ const written = (eps) => (eps.includes("/") ? `${eps.split("/")[0]}/255` : eps);
 
 export async function show({ parts, search, signal }) {
   const chosen = new Set(search.getAll("checkpoint"));
-  let picture = null, subjects = [], asking = null, timer = 0;
+  let checkpoints = null, picture = null, subjects = [], asking = null, timer = 0;
 
   function budgets() {
     fill(parts.most, LARGEST[parts.norm.value].map(([name]) => h("option", { value: name }, name)));
     parts.most.value = LARGEST[parts.norm.value][3][0];
   }
 
-  const checkpoints = await all("/v1/checkpoints", signal, 300);
-
   function list() {
+    if (!checkpoints) return;
     const wanted = parts.search.value.toLowerCase();
     const chosenFirst = [...checkpoints].sort((one, other) => chosen.has(other.id) - chosen.has(one.id));
     fill(parts.checkpoints, chosenFirst.filter((one) => chosen.has(one.id) || `${one.name} ${one.id} ${one.experiment} ${one.card.dataset.name}`.toLowerCase().includes(wanted)).slice(0, 60).map((one) =>
@@ -61,7 +60,7 @@ export async function show({ parts, search, signal }) {
   async function attack() {
     asking?.abort();
     parts.fault.hidden = true;
-    const ready = picture && chosen.size;
+    const ready = checkpoints && picture && chosen.size;
     parts.hint.hidden = ready;
     if (!ready) {
       parts.found.hidden = true;
@@ -108,7 +107,6 @@ export async function show({ parts, search, signal }) {
   }
 
   budgets();
-  list();
   for (const input of [parts.file, parts.camera]) input.onchange = () => input.files.length && take(input.files[0], input.files[0].name);
   parts.drop.ondragover = (event) => {
     event.preventDefault();
@@ -126,7 +124,6 @@ export async function show({ parts, search, signal }) {
     parts.evaluation.scrollIntoView({ block: "center" });
     parts.evaluation.focus();
   };
-  parts.form.onsubmit = (event) => event.preventDefault();
   parts.search.oninput = list;
   parts.budget.oninput = look;
   parts.norm.onchange = () => {
@@ -142,6 +139,9 @@ export async function show({ parts, search, signal }) {
     clearTimeout(timer);
     asking?.abort();
   });
+  checkpoints = await all("/v1/checkpoints", signal, 300);
+  list();
+  if (picture) attackSoon();
   await gallery({ parts, search, signal, pick: async ({ evaluations, image }) => {
     for (const one of evaluations) {
       if (chosen.size < MOST_CHECKPOINTS) chosen.add(one.checkpoint);

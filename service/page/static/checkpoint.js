@@ -70,15 +70,13 @@ export async function show({ parts, id, signal, title }) {
     announce(made.object === "list" ? `${counted(made.data.length, "evaluation")}: queued.` : "The evaluation is queued.");
     await refresh();
   });
-  parts.form.onsubmit = (event) => {
-    event.preventDefault();
+  parts.form.onsubmit = () => {
     const { norm, samples, eps, given } = asked(parts.form);
     const request = { checkpoint: id, samples, attacks: [{ kind: given.get("kind"), norm, eps: eps.length === 1 ? eps[0] : eps }] };
     if (given.get("masking")) request.masking = { samples: Math.min(200, samples) };
     return queue("/v1/evaluations", request);
   };
-  parts.transferForm.onsubmit = (event) => {
-    event.preventDefault();
+  parts.transferForm.onsubmit = () => {
     const { norm, samples, eps } = asked(parts.transferForm);
     return queue("/v1/transfers", { checkpoints: [id, parts.others.value], norm, samples, eps: eps[0] ?? "" });
   };

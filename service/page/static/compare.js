@@ -44,7 +44,7 @@ async function chosenIn(search, signal) {
   return new Map([...chosen].slice(0, MOST));
 }
 
-export async function show({ parts, search, signal }) {
+export async function show({ parts, search, signal, place }) {
   const hidden = new Set();
   const runs = new Map();
   const [chosen, known] = await Promise.all([chosenIn(search, signal), all("/v1/experiments", signal, 200)]);
@@ -53,7 +53,7 @@ export async function show({ parts, search, signal }) {
   parts.choose.open = chosen.size < 2;
 
   function changed() {
-    history.replaceState(null, "", `#/compare${query({ experiment: [...chosen.keys()], run: [...chosen.values()].flatMap((each) => [...each]) })}`);
+    place(`#/compare${query({ experiment: [...chosen.keys()], run: [...chosen.values()].flatMap((each) => [...each]) })}`);
     list();
     return refresh();
   }

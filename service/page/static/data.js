@@ -91,23 +91,20 @@ export async function show({ parts, signal }) {
     parts.drop.classList.remove("over");
     if (event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
   };
-  parts.form.onsubmit = (event) => {
-    event.preventDefault();
-    return tried(parts.fault, async () => {
-      parts.upload.disabled = true;
-      const given = new FormData(parts.form);
-      const form = new FormData();
-      form.append("name", given.get("name"));
-      if (given.get("test_fraction")) form.append("test_fraction", given.get("test_fraction"));
-      form.append("archive", archive, archive.name);
-      try {
-        await send("POST", "/v1/datasets", form, signal);
-        announce("The archive is uploaded and is being unpacked.");
-        await refresh();
-      } finally {
-        parts.upload.disabled = false;
-      }
-    });
-  };
+  parts.form.onsubmit = () => tried(parts.fault, async () => {
+    parts.upload.disabled = true;
+    const given = new FormData(parts.form);
+    const form = new FormData();
+    form.append("name", given.get("name"));
+    if (given.get("test_fraction")) form.append("test_fraction", given.get("test_fraction"));
+    form.append("archive", archive, archive.name);
+    try {
+      await send("POST", "/v1/datasets", form, signal);
+      announce("The archive is uploaded and is being unpacked.");
+      await refresh();
+    } finally {
+      parts.upload.disabled = false;
+    }
+  });
   await keepFresh(refresh, signal);
 }

@@ -16,7 +16,6 @@ export function extension({ experiment, evaluations, fault, refresh }) {
   const measured = reported(evaluations);
   const samples = Math.max(0, ...measured.map((each) => each.spec.samples));
   const onsubmit = (event) => {
-    event.preventDefault();
     const wanted = Number(new FormData(event.target).get("samples"));
     return tried(fault, async () => {
       for (const each of measured) await send("POST", "/v1/evaluations", { ...each.spec, checkpoint: each.checkpoint, samples: wanted });

@@ -5,8 +5,7 @@ import { Refused, send } from "./api.js";
 export const title = "Log in";
 
 export async function show({ parts, search }) {
-  parts.form.onsubmit = async (event) => {
-    event.preventDefault();
+  parts.form.onsubmit = async () => {
     parts.fault.hidden = true;
     const token = parts.token.value;
     parts.token.value = "";

@@ -24,11 +24,13 @@ function put(spec, path, value) {
 
 export async function show({ parts, search, signal }) {
   let spec = null;
+  let begun = 0;
   let checking = 0;
   let timer = 0;
   // An earlier experiment, for how long, and the weights that it begins with.
   const [like, epochs, initial] = ["like", "epochs", "initial"].map((name) => search.get(name));
   const fields = [...parts.form.querySelectorAll("input[data-path]:not([type=checkbox])")];
+  hold(true);
   const [catalog, earlier, datasets] = await Promise.all([get("/v1/catalog", signal), all("/v1/experiments", signal, 50), all("/v1/datasets", signal, 100)]);
   // The one that takes two minutes first.
   const presets = catalog.presets.toSorted((one, other) => (other.name === "quickstart") - (one.name === "quickstart"));
@@ -105,21 +107,33 @@ export async function show({ parts, search, signal }) {
     parts.submit.disabled = found.faults.length > 0;
   }
 
+  // What would be filled over once the answer is there takes nothing until then.
+  function hold(yes) {
+    for (const field of parts.form.querySelectorAll("fieldset ~ fieldset :is(input, select), textarea")) field.disabled = yes;
+  }
+
   async function begin() {
+    const number = (begun += 1);
     const [how, which] = parts.base.value.split(" ");
-    const found = await send("POST", "/v1/experiments/validate", how === "preset" ? { preset: which } : { like: which, changes: {} }, signal);
-    // Another was chosen since.
-    if (parts.base.value !== `${how} ${which}`) return;
-    spec = found.spec ?? structuredClone(earlier.find((one) => one.id === which).spec);
-    delete spec.version;
-    if (how === "like") spec.name = `${spec.name}, again`.slice(0, 200);
-    if (epochs) put(spec, "/training/epochs", whole(epochs));
-    if (initial) {
-      const { card } = await get(`/v1/checkpoints/${initial}`, signal);
-      put(spec, "/training/initial_checkpoint", initial);
-      Object.assign(spec, { dataset: card.dataset, architecture: card.architecture });
+    hold(true);
+    try {
+      const found = await send("POST", "/v1/experiments/validate", how === "preset" ? { preset: which } : { like: which, changes: {} }, signal);
+      const base = found.spec ?? structuredClone(earlier.find((one) => one.id === which).spec);
+      delete base.version;
+      if (how === "like") base.name = `${base.name}, again`.slice(0, 200);
+      if (epochs) put(base, "/training/epochs", whole(epochs));
+      if (initial) {
+        const { card } = await get(`/v1/checkpoints/${initial}`, signal);
+        put(base, "/training/initial_checkpoint", initial);
+        Object.assign(base, { dataset: card.dataset, architecture: card.architecture });
+      }
+      // Unless another was chosen since.
+      if (number !== begun) return;
+      spec = base;
+      read();
+    } finally {
+      if (number === begun) hold(!spec);
     }
-    read();
   }
 
   parts.base.onchange = begin;
@@ -143,8 +157,7 @@ export async function show({ parts, search, signal }) {
     await navigator.clipboard.writeText(parts.yaml.textContent);
     announce("The YAML is copied.");
   };
-  parts.form.onsubmit = async (event) => {
-    event.preventDefault();
+  parts.form.onsubmit = async () => {
     parts.fault.hidden = true;
     try {
       const made = await send("POST", "/v1/experiments", spec);

@@ -19,6 +19,8 @@ const VIEWS = [
 
 const main = document.getElementById("main");
 let leaving = new AbortController();
+// The place whose view is shown. A change of the address may be told when it has changed again, and the second change then, too.
+let shown = null;
 
 function asked() {
   const [path, search] = location.hash.replace(/^#\/?/, "").split("?");
@@ -47,7 +49,8 @@ function sorry(error) {
 }
 
 async function show() {
-  if (location.hash && !location.hash.startsWith("#/")) return;
+  if ((location.hash && !location.hash.startsWith("#/")) || location.hash === shown) return;
+  shown = location.hash;
   leaving.abort();
   leaving = new AbortController();
   const { signal } = leaving;
@@ -63,6 +66,8 @@ async function show() {
   }
   const template = document.getElementById(`view-${view.name}`);
   preload(template);
+  // A view that has been left takes nothing any more, however long the next one's modules are on their way.
+  main.replaceChildren();
   try {
     const module = await import(`/page/${view.name}.js`);
     if (signal.aborted) return;
@@ -71,13 +76,20 @@ async function show() {
     main.replaceChildren(root);
     title(module.title);
     window.scrollTo(0, 0);
-    await module.show({ parts: named, ...view.values, search: view.search, signal, title });
+    await module.show({ parts: named, ...view.values, search: view.search, signal, title, place });
     document.querySelectorAll("template[data-modules]").forEach(preload);
   } catch (error) {
     if (signal.aborted) return;
+    shown = null;
     if (error.status !== 401) sorry(error);
     if (!(error instanceof Refused)) throw error;
   }
+}
+
+// The view that is shown has another address from now on.
+function place(hash) {
+  history.replaceState(null, "", hash);
+  shown = location.hash;
 }
 
 function title(text) {
@@ -105,8 +117,11 @@ themeButton.onclick = () => {
 
 window.addEventListener("hashchange", async () => {
   await show();
-  if (location.hash.startsWith("#/")) main.focus({ preventScroll: true });
+  // Unless the reader, or the view, has gone to a field by now.
+  if (location.hash.startsWith("#/") && !main.contains(document.activeElement)) main.focus({ preventScroll: true });
 });
+// A form is sent by its view alone; a browser would load the page anew, and of one whose view is not there yet drop what was typed.
+main.addEventListener("submit", (event) => event.preventDefault());
 window.addEventListener("gauntlet:login", () => {
   if (!location.hash.startsWith("#/login")) location.hash = `#/login?then=${encodeURIComponent(location.hash.slice(2))}`;
 });

@@ -8,8 +8,7 @@ import { age } from "./words.js";
 // The form that makes one. The answer is the only one that holds the token: it stands in the view until that is left, and
 // is kept nowhere.
 export function making({ parts, refresh }) {
-  parts.tokenForm.onsubmit = (event) => {
-    event.preventDefault();
+  parts.tokenForm.onsubmit = () => {
     const given = new FormData(parts.tokenForm);
     const wanted = Object.fromEntries(["owner", "scope", "name", "expires"].map((name) => [name, given.get(name).trim() || null]));
     return tried(parts.fault, async () => {

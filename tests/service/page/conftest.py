@@ -54,9 +54,10 @@ def finished(chromium: Browser, whole_system: System, tiny_spec: Any) -> str:
     document["evaluation"]["attacks"] = [{"kind": "fgsm", "eps": ["8/255", "32/255", "48/255"]}]
     with opened(chromium, url_of(whole_system)) as page:
         page.goto("/#/new")
-        page.get_by_text("Everything, as JSON").click()
         whole = page.get_by_label("The whole specification as JSON")
+        # Once it is filled: until then what is above it grows, and moves what is being clicked.
         expect(whole).to_have_value(re.compile('"quickstart"'))
+        page.get_by_text("Everything, as JSON").click()
         whole.fill(json.dumps(json.loads(whole.input_value()) | document))
         expect(page.get_by_role("region", name="YAML", exact=True)).to_contain_text("onerror")
         page.get_by_role("button", name="Submit").click()

@@ -20,7 +20,7 @@ from tests.e2e.system import System, await_that, kill_group
 from tests.pictures import encoded
 from tests.service.page.visits import HOSTILE, drop, percent, places_in_gallery, url_of
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(seconds=45, shares="page")
 
 
 def test_first_visit_to_a_running_quickstart(chromium: Browser, whole_system: System) -> None:

@@ -19,7 +19,7 @@ from tests.e2e.system import System, await_that
 from tests.pictures import encoded
 from tests.service.page.visits import HOSTILE, drop, percent, url_of
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(seconds=35, shares="page")
 
 
 def test_an_experiment_is_written_checked_and_paused(chromium: Browser, whole_system: System, finished: str) -> None:
@@ -80,6 +80,9 @@ def test_what_has_ended_is_extended_and_its_runs_are_compared(
         )
         runs = {run.seed: run.id for run in whole_system.client.runs(experiment=finished)}
         assert all(page.url.count(f"run={run}") == 1 for run in runs.values())
+        # The same place without what was chosen is another one.
+        page.goto("/#/compare")
+        expect(page.get_by_text("Choose two experiments or more.")).to_be_visible()
 
 
 def test_a_checkpoint_is_evaluated_and_held_against_another(

@@ -1,0 +1,75 @@
+"""What is typed on the page stays, however slowly the service answers and however a view was come to."""
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.browser import opened
+from tests.e2e.system import System
+from tests.service.page.visits import HOSTILE, url_of
+
+pytestmark = pytest.mark.long(seconds=5, shares="page")
+
+# Told of a change that was seen before; the last line comes after all that a second look at the place would do.
+_TOLD_AGAIN = """async () => {
+    window.dispatchEvent(new HashChangeEvent("hashchange"));
+    await import("/page/login.js");
+    return new Promise((done) => setTimeout(done));
+}"""
+
+
+def test_a_view_is_shown_once_for_a_place(chromium: Browser, whole_system: System) -> None:
+    """However often its address is told; a view that is left goes at once, and is another when it is come back to."""
+    held: list[Route] = []
+    with opened(chromium, url_of(whole_system)) as page:
+        page.goto("/#/login")
+        token = page.get_by_label("Token", exact=True)
+        expect(token).to_be_focused()
+        token.fill("typed")
+        page.evaluate(_TOLD_AGAIN)
+        expect(token).to_have_value("typed")
+        page.goto("/#/system")
+        expect(page.get_by_role("heading", name="System")).to_be_visible()
+        page.goto("/#/login")
+        expect(token).to_have_value("")
+    with chromium.new_context(base_url=url_of(whole_system)) as visitor, visitor.new_page() as page:
+        # The first view is the login, so that no module of another is there yet.
+        page.route("**/page/system.js", lambda route: held.append(route))  # noqa: PLW0108 - it takes no method of a list
+        page.goto("/#/login")
+        token = page.get_by_label("Token", exact=True)
+        expect(token).to_be_visible()
+        page.goto("/#/system")
+        expect(token).to_have_count(0)
+        let_go(page, held)
+        expect(page.get_by_role("heading", name="System")).to_be_visible()
+
+
+def test_what_is_typed_while_an_answer_is_awaited_stays(chromium: Browser, whole_system: System, finished: str) -> None:
+    """A field can be typed in, Enter included, or takes nothing yet; the answer takes neither focus nor text away."""
+    held: list[Route] = []
+    with opened(chromium, url_of(whole_system)) as page:
+        page.route(re.compile(r"/v1/(checkpoints\?|catalog$)"), lambda route: held.append(route))  # noqa: PLW0108 - it takes no method of a list
+        page.goto("/#/attack")
+        search = page.get_by_role("searchbox", name="Filter checkpoints")
+        search.fill("seed")
+        page.get_by_label("Up to ε").select_option("16/255")
+        search.press("Enter")
+        let_go(page, held)
+        expect(page.locator(".gallery img")).not_to_have_count(0)
+        page.keyboard.type(" 1")
+        expect(search).to_have_value("seed 1")
+        expect(page.get_by_label("Up to ε")).to_have_value("16/255")
+        page.goto(f"/#/new?like={finished}")
+        name = page.get_by_role("textbox", name="Name")
+        expect(name).to_be_disabled()
+        let_go(page, held)
+        expect(name).to_be_enabled()
+        expect(name).to_have_value(f"{HOSTILE}, again")
+
+
+def let_go(page: Page, held: list[Route]) -> None:
+    """Let the request that is held reach the service, as soon as there is one."""
+    while not held:
+        page.wait_for_timeout(20)
+    held.pop().continue_()
