@@ -13,11 +13,10 @@ from service.admission import LISTS, SUMMARIES
 _YOUNG_ALONE = (700, 10, 1_000_000)
 # 500 streams that are opened within a second are looked through a part at a time.
 _LOOK_EVERY_S = 0.1
-# So many looks through what is young, each after some 8,000 objects more than there were, or so long a time.
+# So many looks through what is young, each after so many objects more than there were, or so long a time.
 _GROWN = 4
+_OF_EACH = 8_000
 _AT_LEAST_EVERY_S = 60.0
-# To look through so many takes 10 ms.
-_MANY = 20_000
 # All is looked through once so many times as much has been let be as there was the last time: a fifth of a second.
 _TIMES = 2.0
 
@@ -37,8 +36,8 @@ async def collect(
 ) -> None:
     """Search for ever: between two reports or lists, and as soon as there is enough to be found, so that it is little.
 
-    What a search leaves is let be once it is much: what was loaded or kept for later, connections, streams, and what a
-    request is answered with at that moment. Almost nothing of it holds itself, and the rest is what gets lost: all is
+    What a search leaves is let be where much had come: what was loaded or kept, connections, streams, and what
+    a request is answered with at that moment. Almost nothing of it holds itself, and the rest is what gets lost: all is
     looked through again when that may have become as much as everything else, and nobody waits.
 
     Args:
@@ -61,11 +60,12 @@ async def collect(
         if gc.get_count()[2] < grown and loop.time() - searched < _AT_LEAST_EVERY_S:
             continue
         async with SUMMARIES.turn(), LISTS.turn():
+            looks = gc.get_count()[2]
             gc.collect()
-            left = len(gc.get_objects())
-            if left > _MANY:
+            if looks >= grown:
                 gc.freeze()
-                added += left
+                # An estimate. To list all objects would hold one that another thread is making, which then fails.
+                added += looks * _OF_EACH
         searched = loop.time()
 
 

@@ -298,9 +298,17 @@ def test_without_descriptors_the_log_says_so_once(caplog: pytest.LogCaptureFixtu
     loop.close()
 
 
-def test_what_has_ended_lets_go_of_itself(settings: ServiceSettings) -> None:
+def test_what_has_ended_lets_go_of_itself(settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection is gone with its client, which asked nothing, was answered or was refused: no search finds it."""
     made: list[weakref.ref[connections.Connection]] = []
+    transports: weakref.WeakSet[_SelectorSocketTransport] = weakref.WeakSet()
+    began = _SelectorSocketTransport.__init__
+
+    def begin(transport: _SelectorSocketTransport, *told: Any, **named: Any) -> None:
+        transports.add(transport)
+        began(transport, *told, **named)
+
+    monkeypatch.setattr(_SelectorSocketTransport, "__init__", begin)
 
     class Noted(Crowd):
         def protocol(self, *told: Any, **named: Any) -> connections.Connection:
@@ -308,7 +316,6 @@ def test_what_has_ended_lets_go_of_itself(settings: ServiceSettings) -> None:
             made.append(weakref.ref(one))
             return one
 
-    gc.collect()
     gc.disable()
     try:
         with serving(settings, Noted(100)) as (_, address):
@@ -323,6 +330,6 @@ def test_what_has_ended_lets_go_of_itself(settings: ServiceSettings) -> None:
                     if sent:
                         assert client.recv(5) == b"HTTP/"
             await_that(lambda: len(made) == 4 and all(one() is None for one in made), 10)
-            await_that(lambda: not any(isinstance(each, _SelectorSocketTransport) for each in gc.get_objects()), 10)
+            await_that(lambda: not transports, 10)
     finally:
         gc.enable()
