@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 REPEATS = 7
 # What a program imports that asks for values, that talks to a service, that trains, and that evaluates.
 IMPORTS = ("gauntlet", "gauntlet.client", "gauntlet.training.loop", "gauntlet.evaluation.loop")
-EXTRAS = ("rl", "parquet", "sweeps", "server")
+EXTRAS = ("rl", "parquet", "sweeps", "onnx", "tensorboard", "server")
 _TORCH = ("torch", "torchvision")
 
 

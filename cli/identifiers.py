@@ -50,6 +50,7 @@ SomeLikeId = Annotated[
     str | None,
     typer.Option("--like", help="An experiment to take the spec of.", callback=_only("an experiment")),
 ]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.", callback=_only("a run"))]
 SomeRunId = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Only this run's.", callback=_only("a run"))]
 CheckpointId = Annotated[
     str, typer.Argument(metavar="CHECKPOINT", help="The checkpoint's id.", callback=_only("a checkpoint"))

@@ -14,6 +14,7 @@ GauntletError
 ├── PrecisionUnsupported   the device cannot compute in the precision a spec asks for
 ├── AttackUnsupported      an attack cannot be run against this model or data set
 ├── EnvironmentMisused     a reinforcement-learning environment is made or used in a way that means nothing
+├── NotExportable          a network cannot be written in another program's form
 ├── ModelUnfit             a model fails on such images, or answers with something else than logits
 └── OutputNotFinite        a model that is evaluated answers with infinity or NaN
 """
@@ -99,6 +100,10 @@ class AttackUnsupported(GauntletError):
 
 class EnvironmentMisused(GauntletError):
     """An environment's settings contradict each other, or a call comes out of order or with no valid action."""
+
+
+class NotExportable(GauntletError):
+    """A network does what the form that it is to be written in has no words for."""
 
 
 class ModelUnfit(GauntletError):

@@ -1,0 +1,125 @@
+"""The commands that write checkpoints and runs in the forms of other programs."""
+
+import tempfile
+from json import dumps as json_text
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from cli.connection import open_client
+from cli.identifiers import CheckpointId, RunId
+from cli.json_output import AsJson, print_plain
+from cli.terminal import MISUSED, give_up, say
+from gauntlet.client import GauntletClient
+from gauntlet.errors import GauntletError, NotExportable
+from gauntlet.exports.measured import Evaluated
+from gauntlet.exports.model_card import write_hub_folder
+from gauntlet.exports.robustbench import robustbench_entry, standard_autoattack
+from gauntlet.resources import Checkpoint
+
+Form = Literal["onnx", "program", "hub", "robustbench"]
+
+
+def export(
+    checkpoint: CheckpointId,
+    place: Annotated[Path, typer.Argument(metavar="PLACE", help="The file to write; for hub the folder.")],
+    *,
+    form: Annotated[
+        Form,
+        typer.Option(
+            "--as",
+            help="onnx; program, which torch.export.load reads; hub, a folder in Hugging Face's layout with a model "
+            "card; robustbench, an entry of its list as JSON.",
+        ),
+    ],
+    name: Annotated[str | None, typer.Option(help="What to call the model; by default the checkpoint's name.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Write a checkpoint, or what was found of it, in another program's form.
+
+    The last two say what the checkpoint's own evaluations found, with every doubt. onnx needs the extra of its name.
+    """
+    with open_client() as client:
+        try:
+            _write(client, client.checkpoint(checkpoint), place, form, name)
+        except (GauntletError, OSError) as error:
+            give_up(str(error))
+    if json:
+        print_plain({"checkpoint": checkpoint, "form": form, "place": str(place)})
+    else:
+        say(str(place))
+
+
+def track(
+    run: RunId,
+    *,
+    tensorboard: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write an event file into this folder.")
+    ] = None,
+    mlflow: Annotated[
+        str | None,
+        typer.Option(metavar="EXPERIMENT", help="Log to this experiment of the server at MLFLOW_TRACKING_URI."),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Write a run's spec, epochs and evaluations for TensorBoard or MLflow, as far as they have come.
+
+    Each needs the extra of its name.
+    """
+    if (tensorboard is None) == (mlflow is None):
+        give_up("Say one of --tensorboard FOLDER and --mlflow EXPERIMENT.", MISUSED)
+    from gauntlet.exports.trackers import log_to_mlflow, write_tensorboard  # with torch, for its writer
+
+    with open_client() as client:
+        spec = client.run(run).spec
+        epochs, outcomes = client.metrics(run), [each.outcome for each in _evaluated(client, run=run)]
+        try:
+            if tensorboard is not None:
+                write_tensorboard(tensorboard, spec, epochs, outcomes)
+                where = str(tensorboard)
+            else:
+                where = log_to_mlflow(str(mlflow), run, spec, epochs, outcomes)
+        except (GauntletError, OSError) as error:
+            give_up(str(error))
+    if json:
+        print_plain({"run": run, "tensorboard" if mlflow is None else "mlflow_run": where})
+    else:
+        say(where)
+
+
+def _write(client: GauntletClient, checkpoint: Checkpoint, place: Path, form: Form, name: str | None) -> None:
+    called = name or checkpoint.name
+    if form in ("onnx", "program"):
+        _write_network(client.weights(checkpoint.id), place, form)
+        return
+    found = _evaluated(client, checkpoint=checkpoint.id)
+    if form == "hub":
+        write_hub_folder(place, client.weights(checkpoint.id), checkpoint.card, name=called, evaluated=found)
+        return
+    ranked = [each for each in found if standard_autoattack(each.outcome)]
+    if not ranked:
+        raise NotExportable(
+            f"RobustBench ranks by the standard AutoAttack, and no evaluation of {checkpoint.id} that is done ran it: "
+            f"`gauntlet evaluate {checkpoint.id} --attack autoattack --eps 8/255 --samples 10000` does."
+        )
+    entry = robustbench_entry(checkpoint.card, max(ranked, key=lambda each: each.outcome.natural.n), name=called)
+    place.write_text(json_text(entry, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _write_network(weights: bytes, place: Path, form: Form) -> None:
+    from gauntlet.exports.networks import save_onnx, save_program  # with torch, which no other command loads
+    from gauntlet.models.checkpoints import load_model  # likewise
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.safetensors"
+        file.write_bytes(weights)
+        loaded = load_model(file, "cpu")
+    (save_onnx if form == "onnx" else save_program)(loaded, place)
+
+
+def _evaluated(client: GauntletClient, **whose: str) -> list[Evaluated]:
+    """What the evaluations that are done found, the oldest first."""
+    newest_first = client.evaluations(**whose, status=["succeeded"])
+    found = [Evaluated(each.outcome, each.doubts) for each in newest_first if each.outcome is not None]
+    return found[::-1]

@@ -1,0 +1,120 @@
+"""A run's records in the files of trackers of experiments: its spec, every epoch, and what its evaluations found."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from gauntlet.extras import needed
+from gauntlet.results.outcome import EvaluationOutcome
+from gauntlet.spec.attacks import attack_label
+from gauntlet.spec.experiment import RunSpec
+
+
+class Epoch(Protocol):
+    """One epoch's measurements: the library's `EpochFinished`, and what the client's `metrics` yields."""
+
+    @property
+    def epoch(self) -> int:
+        """From 1."""
+        ...
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """By name; accuracies are fractions."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """Of the training part."""
+        ...
+
+    @property
+    def images_per_second(self) -> float:
+        """Of the training part."""
+        ...
+
+
+def write_tensorboard(
+    folder: Path, spec: RunSpec, epochs: Iterable[Epoch], outcomes: Iterable[EvaluationOutcome] = ()
+) -> None:
+    """Write an event file for TensorBoard: the spec as text, and a scalar for each metric and epoch.
+
+    What evaluations found stands at the last epoch, as `evaluation/natural` and `evaluation/fgsm@8/255`. Accuracies are
+    fractions.
+
+    Args:
+        folder: of this run alone; TensorBoard shows the folders below its `--logdir` side by side.
+        outcomes: of the run's checkpoints; of two that attacked alike the last counts.
+
+    Raises:
+        PackageMissing: the extra `tensorboard` is not installed.
+        OSError: the folder cannot be written to.
+    """
+    with needed("tensorboard", "Writing for TensorBoard"):
+        from torch.utils.tensorboard import SummaryWriter
+    last = 0
+    with SummaryWriter(str(folder)) as writer:  # type: ignore[no-untyped-call]  # torch has no types for it
+        writer.add_text("spec", f"```json\n{spec.model_dump_json(indent=2)}\n```")  # type: ignore[no-untyped-call]
+        for epoch in epochs:
+            last = epoch.epoch
+            for name, value in _of_epoch(epoch):
+                writer.add_scalar(name, value, last, new_style=True)  # type: ignore[no-untyped-call]
+        for name, value in _accuracies(outcomes).items():
+            writer.add_scalar(f"evaluation/{name}", value, last, new_style=True)  # type: ignore[no-untyped-call]
+
+
+def log_to_mlflow(
+    experiment: str, run: str, spec: RunSpec, epochs: Iterable[Epoch], outcomes: Iterable[EvaluationOutcome] = ()
+) -> str:
+    """Log a run to MLflow's tracking server, as `MLFLOW_TRACKING_URI` names it; MLflow's id of the run.
+
+    Each field of the spec is a parameter, such as `training.optimizer.lr`, and each metric has a step for each epoch.
+    The spec itself is the artifact `spec.json`.
+
+    Args:
+        experiment: MLflow's experiment to log into, which is made if it is not there.
+        run: what to call the run.
+        outcomes: as for `write_tensorboard`.
+
+    Raises:
+        PackageMissing: the extra `mlflow` is not installed.
+    """
+    with needed("mlflow", "Logging to MLflow"):
+        import mlflow
+    mlflow.set_experiment(experiment)
+    last = 0
+    document = spec.model_dump(mode="json")
+    with mlflow.start_run(run_name=run) as started:
+        mlflow.log_params(dict(_flat(document)))
+        mlflow.log_dict(document, "spec.json")
+        for epoch in epochs:
+            last = epoch.epoch
+            mlflow.log_metrics(dict(_of_epoch(epoch)), step=last)
+        if accuracies := _accuracies(outcomes):
+            # MLflow's names have no @.
+            named = {f"evaluation/{name.replace('@', ' at ')}": value for name, value in accuracies.items()}
+            mlflow.log_metrics(named, step=last)
+        return str(started.info.run_id)
+
+
+def _of_epoch(epoch: Epoch) -> Iterator[tuple[str, float]]:
+    yield from epoch.metrics.items()
+    yield from (("seconds", epoch.seconds), ("images_per_second", epoch.images_per_second))
+
+
+def _accuracies(outcomes: Iterable[EvaluationOutcome]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for outcome in outcomes:
+        found["natural"] = outcome.natural.value
+        found |= {attack_label(each.attack): each.accuracy.value for each in outcome.attacks}
+    return found
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """The fields of a document by their path; a list is one value."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _flat(item, f"{name}.{key}" if name else key)
+    else:
+        yield name, json.dumps(value) if isinstance(value, list) else value
