@@ -12,7 +12,11 @@ import typer
 from cli.commands import app
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "benchmarks").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "benchmarks").rglob("*.md")),
+]
 # What stands for one of several commands, or for any.
 NOTATION = re.compile(r"\||\bCOMMAND\b")
 
@@ -82,6 +86,23 @@ def test_every_target_module_and_link_is_there(page: Path) -> None:
             led_to = page.parent / file if file else page
             assert led_to.exists(), target
             assert not heading or heading in headings(led_to.read_text()), target
+
+
+def test_every_file_of_the_walks_is_there() -> None:
+    """What CONTRIBUTING.md sends one to: files and folders, and the names that it says are in them."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`((?:gauntlet|cli|service|store|worker|tests|docs|migrations)/[\w./]+)`", text))
+    assert len(named) > 30
+    assert [name for name in named if not (ROOT / name.replace("NAME", "home")).exists()] == []
+    for path, names in {
+        "gauntlet/spec/objectives.py": ("LossSpec", "PairedSpec", "AgentSpec"),
+        "gauntlet/training/objectives.py": ("objective_loss",),
+        "gauntlet/spec/architectures.py": ("ArchitectureSpec", "require_size"),
+        "gauntlet/spec/kinds.py": ("PublishedDataset", "DatasetSpec"),
+        "gauntlet/models/architectures.py": ("initialise",),
+    }.items():
+        found = (ROOT / path).read_text()
+        assert all(name in found and f"`{name}`" in text for name in names), path
 
 
 def headings(text: str) -> set[str]:

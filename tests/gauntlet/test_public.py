@@ -3,14 +3,17 @@
 import ast
 import inspect
 import re
+import tomllib
 from pathlib import Path
 from types import UnionType
 
 import pytest
+import yaml
 
 import gauntlet
 
-PAGE = (Path(__file__).parents[2] / "docs/library.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/library.md").read_text()
 _ROW = re.compile(r"^\| `(\w+)(?:\(([\w, ]*)\))?` \|", re.MULTILINE)
 _PROMISED = PAGE[PAGE.index("### Asking") : PAGE.index("### Elsewhere")]
 
@@ -52,6 +55,14 @@ def test_type_checkers_see_what_is_loaded() -> None:
     }
     assert imports == gauntlet._HOMES
     assert {name for names in imports.values() for name in names} | {"GauntletError"} == {*gauntlet.__all__}
+
+
+def test_one_version_is_told_everywhere() -> None:
+    """The package's, the distribution's, and the one to cite."""
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert told == cited["version"] == gauntlet.__version__
+    assert {"cff-version", "message", "title", "authors"} <= cited.keys()
 
 
 def test_a_name_that_is_not_promised_is_not_there() -> None:
