@@ -20,6 +20,7 @@ from gauntlet.spec.kinds import (
     Digits,
     FashionMnist,
     ImageFolder,
+    Kmnist,
     Mnist,
     OwnPictures,
     Parquet,
@@ -108,7 +109,7 @@ def _thumbnails(identifier: str, seen: DatasetDescription) -> tuple[DatasetThumb
 
 def _all(data_root: Path) -> Iterator[AnyDataset]:
     yield Digits()
-    for dataset in (Cifar10(), Cifar100(), Svhn(), Mnist(), FashionMnist()):
+    for dataset in (Cifar10(), Cifar100(), Svhn(), Mnist(), FashionMnist(), Kmnist()):
         if published(dataset).is_there(data_root):
             yield dataset
     names = [name for name in folders_in(data_root) or () if re.match(FOLDER_NAME, name) and name != TORCHVISION]

@@ -37,6 +37,7 @@ from gauntlet.spec.kinds import (
     Digits,
     FashionMnist,
     ImageFolder,
+    Kmnist,
     Mnist,
     OwnPictures,
     Parquet,
@@ -156,7 +157,7 @@ def describe_dataset(spec: DatasetSpec, data_root: Path) -> DatasetDescription:
     match spec:
         case Digits():
             return _of_archives(spec, {split: read_digits(split) for split in SPLITS}).description
-        case Cifar10() | Cifar100() | Svhn() | Mnist() | FashionMnist():
+        case Cifar10() | Cifar100() | Svhn() | Mnist() | FashionMnist() | Kmnist():
             if not published(spec).is_there(data_root):
                 return survey_published(spec, data_root)
             try:
@@ -215,7 +216,7 @@ def _read(
     match spec:
         case Digits():
             found = _of_archives(spec, {split: read_digits(split) for split in splits})
-        case Cifar10() | Cifar100() | Svhn() | Mnist() | FashionMnist():
+        case Cifar10() | Cifar100() | Svhn() | Mnist() | FashionMnist() | Kmnist():
             found = _of_archives(spec, {split: read_published(spec, split, data_root) for split in splits})
         case ImageFolder() | Uploaded() | Parquet():
             listing = list_pictures(spec, data_root, splits)

@@ -102,6 +102,14 @@ _PUBLISHED: Mapping[str, Published] = {
         megabytes=31,
         images={"train": (6_000,) * 10, "test": (1_000,) * 10},
     ),
+    "kmnist": Published(
+        title="KMNIST",
+        place="the folder KMNIST/raw, with its four files unpacked",
+        files=_idx("KMNIST/raw"),
+        source="http://codh.rois.ac.jp/kmnist/",
+        megabytes=21,
+        images={"train": (6_000,) * 10, "test": (1_000,) * 10},
+    ),
 }
 
 

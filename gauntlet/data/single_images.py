@@ -20,6 +20,7 @@ from gauntlet.spec.kinds import (
     Digits,
     FashionMnist,
     ImageFolder,
+    Kmnist,
     Mnist,
     Parquet,
     Svhn,
@@ -69,7 +70,7 @@ def _test_images(spec: DatasetSpec, data_root: Path) -> Archive | PictureSplit:
     match spec:
         case Digits():
             return read_digits("test")
-        case Cifar10() | Cifar100() | Svhn() | Mnist() | FashionMnist():
+        case Cifar10() | Cifar100() | Svhn() | Mnist() | FashionMnist() | Kmnist():
             return read_published(spec, "test", data_root, fetch=False)
         case ImageFolder() | Uploaded() | Parquet():
             listing = list_pictures(spec, data_root, ("test",))

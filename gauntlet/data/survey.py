@@ -23,6 +23,7 @@ from gauntlet.spec.kinds import (
     Digits,
     FashionMnist,
     ImageFolder,
+    Kmnist,
     Mnist,
     Parquet,
     PublishedDataset,
@@ -47,7 +48,7 @@ def survey(
         case Digits():
             found = {split: _digits(split) for split in splits}
             return DatasetDescription(dataset=dataset_title(spec), train=found.get("train"), test=found.get("test"))
-        case Cifar10() | Cifar100() | Svhn() | Mnist() | FashionMnist():
+        case Cifar10() | Cifar100() | Svhn() | Mnist() | FashionMnist() | Kmnist():
             return survey_published(spec, data_root, splits)
         case ImageFolder() | Parquet():
             return _survey_folder(spec, data_root, splits, most_entries)

@@ -10,7 +10,7 @@ from gauntlet.data.archives import Archive
 from gauntlet.data.published import TORCHVISION, published
 from gauntlet.errors import DatasetUnavailable
 from gauntlet.spec.class_names import KNOWN_CLASSES
-from gauntlet.spec.kinds import Cifar10, Cifar100, FashionMnist, Mnist, PublishedDataset, Split, Svhn
+from gauntlet.spec.kinds import Cifar10, Cifar100, FashionMnist, Kmnist, Mnist, PublishedDataset, Split, Svhn
 from gauntlet.torchvision_ops import declare_missing_operators
 
 # What torchvision raises where files are missing or damaged: an IDX file's header, for one, is asserted.
@@ -20,8 +20,8 @@ _DAMAGED = (OSError, RuntimeError, ValueError, TypeError, LookupError, Assertion
 def read_published(spec: PublishedDataset, split: Split, data_root: Path, *, fetch: bool = True) -> Archive:
     """One split, fetched where it is not there.
 
-    torchvision holds CIFAR's and SVHN's files against their checksums each time, before it reads them; MNIST's and
-    FashionMNIST's when it unpacks what it fetched. That images and labels fit together is looked at here.
+    torchvision holds CIFAR's and SVHN's files against their checksums each time, before it reads them; those of
+    MNIST and its likes when it unpacks what it fetched. That images and labels fit together is looked at here.
 
     Raises:
         DatasetUnavailable: it is not there, or damaged, and cannot be fetched or must not be.
@@ -70,6 +70,8 @@ def _read(spec: PublishedDataset, split: Split, root: Path, *, download: bool) -
             return _of_idx(datasets.MNIST(root, train=train, download=download), KNOWN_CLASSES[spec.name])
         case FashionMnist():
             return _of_idx(datasets.FashionMNIST(root, train=train, download=download), KNOWN_CLASSES[spec.name])
+        case Kmnist():
+            return _of_idx(datasets.KMNIST(root, train=train, download=download), KNOWN_CLASSES[spec.name])
         case _:
             assert_never(spec)
 

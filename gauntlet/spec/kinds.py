@@ -150,6 +150,16 @@ class FashionMnist(_OfOneShape):
     shape = 1, 28, 28
 
 
+class Kmnist(_OfOneShape):
+    """Cursive Japanese letters in grey, in MNIST's format and numbers (Clanuwat et al. 2018)."""
+
+    model_config = tag_required("name")
+    name: Literal["kmnist"] = "kmnist"
+    train_samples: TrainSamples | None = None
+
+    shape = 1, 28, 28
+
+
 class ImageFolder(Spec):
     """`DATA_ROOT/<folder>/<train|test>/<class>/<image>`, read at `image_size` × `image_size` pixels."""
 
@@ -207,7 +217,7 @@ class Parquet(Spec):
 
 
 # Read by torchvision from files of known content, or fetched.
-PublishedDataset = Cifar10 | Cifar100 | Svhn | Mnist | FashionMnist
+PublishedDataset = Cifar10 | Cifar100 | Svhn | Mnist | FashionMnist | Kmnist
 # Pictures of any size and kind, brought to one.
 OwnPictures = ImageFolder | Uploaded | Parquet
 AnyDataset = Digits | PublishedDataset | OwnPictures

@@ -1,4 +1,4 @@
-"""CIFAR-100, SVHN, MNIST and FashionMNIST from files in their real formats, which are made small here."""
+"""CIFAR-100, SVHN, MNIST and its likes from files in their real formats, which are made small here."""
 
 import gzip
 import hashlib
@@ -18,11 +18,11 @@ from gauntlet.data.survey import survey
 from gauntlet.errors import DatasetUnavailable
 from gauntlet.events import EpochFinished
 from gauntlet.spec.class_names import KNOWN_CLASSES
-from gauntlet.spec.kinds import Cifar10, Cifar100, FashionMnist, Mnist, PublishedDataset, Svhn
+from gauntlet.spec.kinds import Cifar10, Cifar100, FashionMnist, Kmnist, Mnist, PublishedDataset, Svhn
 from gauntlet.torchvision_ops import declare_missing_operators
 from tests.gauntlet.examples import NOWHERE, events, run_spec
 
-SETS = (Cifar10(), Cifar100(), Svhn(), Mnist(), FashionMnist())
+SETS = (Cifar10(), Cifar100(), Svhn(), Mnist(), FashionMnist(), Kmnist())
 TRAIN, TEST = 12, 4
 
 
@@ -47,7 +47,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
     monkeypatch.setattr(class_of("CIFAR100"), "url", "http://127.0.0.1:9/cifar-100-python.tar.gz")
-    for name in ("MNIST", "FashionMNIST"):
+    for name in ("MNIST", "FashionMNIST", "KMNIST"):
         monkeypatch.setattr(class_of(name), "mirrors", ["http://127.0.0.1:9/"])
     svhn = class_of("SVHN")
     closed = {split: ["http://127.0.0.1:9/", *rest] for split, (_, *rest) in svhn.split_list.items()}
@@ -163,6 +163,17 @@ def test_mnist_is_grey(mnist: Path) -> None:
     assert image.label == "2"
     assert np.array_equal(image.pixels[0], drawn(TEST, 28, 28)[2])
     assert read_test_image(Mnist(), TEST, mnist) is None
+
+
+def test_kmnist_is_read_as_mnist_is(tmp_path: Path) -> None:
+    """From a folder of its own, with its letters for classes, as the service's own too."""
+    write_idx(tmp_path / TORCHVISION / "KMNIST/raw")
+    data = load_dataset(Kmnist(), tmp_path)
+    assert data.classes == ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+    assert np.array_equal(data.train.images[:, 0].numpy(), drawn(TRAIN, 28, 28))
+    image = read_test_image(Kmnist(), 3, tmp_path)
+    assert image is not None
+    assert image.label == "tsu"
 
 
 def test_the_papers_network_trains_on_mnist(mnist: Path) -> None:
