@@ -54,14 +54,14 @@ def write_tensorboard(
     with needed("tensorboard", "Writing for TensorBoard"):
         from torch.utils.tensorboard import SummaryWriter
     last = 0
-    with SummaryWriter(str(folder)) as writer:  # type: ignore[no-untyped-call]  # torch has no types for it
-        writer.add_text("spec", f"```json\n{spec.model_dump_json(indent=2)}\n```")  # type: ignore[no-untyped-call]
+    with SummaryWriter(str(folder)) as writer:
+        writer.add_text("spec", f"```json\n{spec.model_dump_json(indent=2)}\n```")
         for epoch in epochs:
             last = epoch.epoch
             for name, value in _of_epoch(epoch):
-                writer.add_scalar(name, value, last, new_style=True)  # type: ignore[no-untyped-call]
+                writer.add_scalar(name, value, last, new_style=True)
         for name, value in _accuracies(outcomes).items():
-            writer.add_scalar(f"evaluation/{name}", value, last, new_style=True)  # type: ignore[no-untyped-call]
+            writer.add_scalar(f"evaluation/{name}", value, last, new_style=True)
 
 
 def log_to_mlflow(
