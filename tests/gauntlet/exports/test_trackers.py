@@ -37,6 +37,7 @@ def test_tensorboard_shows_every_epoch(evaluated: Evaluated, tmp_path: Path) -> 
     assert '"kind": "rmsprop"' in text.tensor_proto.string_val[0].decode()
 
 
+@pytest.mark.filterwarnings("ignore")  # of MLflow's own code
 def test_mlflow_has_the_spec_and_every_epoch(
     evaluated: Evaluated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
