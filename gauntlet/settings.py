@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX: Final = "GAUNTLET_"
-# Of the store, the service, the workers and the client; the last is a test's switch (`store.failpoints`).
+# Of the store, the service, the workers and the client.
 NAMES: Final = (
     "HOME", "DATABASE_URL", "BROKER_URL", "STORAGE_URL", "DATA_ROOT", "LOG_FORMAT", "ARCHITECTURES",
     "HOST", "PORT", "ALLOWED_HOSTS", "TRUSTED_PROXIES", "AUTH", "SECRET_KEY_FILE", "FIRST_TOKEN_FILE", "SESSION_S",
@@ -31,7 +31,6 @@ NAMES: Final = (
     "WEBHOOK_NETWORKS",
     "MAX_UNPACKED_BYTES", "MAX_UNPACKING_S", "MAX_DECODED_BYTES", "MAPPED_FROM_BYTES",
     "URL", "TOKEN",
-    "FAILPOINT",
 )  # fmt: skip  # a line for each process
 # What Kubernetes sets in every container beside a service whose name begins with `gauntlet`.
 _SERVICE_LINK = re.compile(r"\w+_SERVICE_(HOST|PORT)(_\w+)?|\w+_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?")

@@ -6,6 +6,8 @@ from typing import Final
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from store import failpoints
+
 logger = logging.getLogger(__name__)
 
 # Published by name, so that the service needs nothing of the worker.
@@ -46,6 +48,7 @@ def wake(app: Celery, jobs: int) -> None:
 
     A message names no job: whoever receives it takes the one whose turn it is (`store.turns`).
     """
+    failpoints.reach("waking")
     for _ in range(jobs):
         try:
             app.send_task(TASK)

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from store import failpoints
 from store.files import UNRECORDED, sync_folder
 
 _INCOMING, _ARCHIVE, _ATTEMPT, _CONTENT = "incoming", "archive", "attempt-", "content"
@@ -74,6 +75,7 @@ class Incoming:
         try:
             (folder / UNRECORDED).touch()
             self._path.rename(folder / _ARCHIVE)
+            failpoints.reach("archive_kept")
             sync_folder(folder)
         except OSError:
             delete(storage, identifier)
@@ -102,6 +104,7 @@ def publish(storage: Path, identifier: str, attempt: int) -> None:
     if content.exists():
         shutil.rmtree(content)
     attempt_folder(storage, identifier, attempt).rename(content)
+    failpoints.reach("content_published")
     sync_folder(content.parent)
 
 

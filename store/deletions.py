@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Select, String, cast, delete, select, update
 from sqlalchemy.orm import Session
 
-from store import events, job_logs
+from store import events, failpoints, job_logs
 from store.database import db_now, take_turn
 from store.errors import Refused
 from store.events import News
@@ -193,3 +193,5 @@ def _discard(session: Session, folders: Iterable[str]) -> None:
 def _tell(session: Session, kind: str, identifier: str, experiment: str | None) -> None:
     about = identifier if kind == "experiment" else experiment
     events.tell(session, News("status", "deleted", identifier, f"The {kind} is deleted.", about))
+    session.flush()
+    failpoints.reach("deleting")

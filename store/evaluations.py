@@ -20,7 +20,7 @@ from gauntlet.spec.evaluation import EvaluationSpec
 from gauntlet.spec.kinds import dataset_title
 from gauntlet.spec.priorities import Priority
 from store import batches as stored
-from store import checkpoints, controls, events, jobs
+from store import checkpoints, controls, events, failpoints, jobs
 from store.events import News
 from store.jobs import Claim
 from store.lookup import find
@@ -152,6 +152,8 @@ def record_batch(
     )
     if tell_progress:
         _tell_progress(session, held)
+    session.flush()
+    failpoints.reach("batch_recording")
 
 
 def _tell_progress(session: Session, held: Claim) -> None:
@@ -224,6 +226,8 @@ def complete(session: Session, held: Claim, findings: Sequence[Finding] = ()) ->
     )
     outcome = summarise(specified(evaluation), batches(session, held.id), measured)
     evaluation.outcome = outcome.model_dump(mode="json")
+    session.flush()
+    failpoints.reach("outcome_recording")
 
 
 def specified(evaluation: Evaluation) -> EvaluationSpec:

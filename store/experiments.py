@@ -18,7 +18,7 @@ from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.priorities import PRIORITIES, Priority
 from gauntlet.spec.requests import LikeRequest
 from gauntlet.spec.retention import Keep
-from store import annotations, checkpoints, controls, datasets, deletions, events
+from store import annotations, checkpoints, controls, datasets, deletions, events, failpoints
 from store.best_results import best_results
 from store.database import db_now, take_turn
 from store.errors import IdempotencyConflict, RequestUnfit
@@ -126,6 +126,7 @@ def create(
     session.add_all(runs)
     session.flush()
     events.tell_queued(session, runs)
+    failpoints.reach("submitting")
     return experiment, [run.id for run in runs]
 
 

@@ -51,6 +51,7 @@ def write(root: Path, path: str, content: bytes) -> StoredFile:
     aside = _aside(target)
     try:
         with aside.open("wb") as file:
+            failpoints.reach("file_begun")
             file.write(content)
             _settle(file, target)
     except BaseException:
@@ -90,6 +91,7 @@ def keep_import(root: Path, identifier: str, file: BufferedRandom) -> StoredFile
 
 def settle_import(root: Path, identifier: str) -> None:
     """Note that an import's row is there to stay."""
+    failpoints.reach("settling")
     # Where it cannot be noted, `unsettled_imports` names it, and its row is found.
     with contextlib.suppress(OSError):
         (root / identifier / UNRECORDED).unlink()
@@ -177,6 +179,7 @@ def _settle(file: BinaryIO, target: Path) -> None:
     os.fsync(file.fileno())
     failpoints.reach("partial_written")
     _aside(target).rename(target)
+    failpoints.reach("file_renamed")
     sync_folder(target.parent)
 
 

@@ -15,7 +15,7 @@ from gauntlet.results.suspicions import of_average
 from gauntlet.spec.checkpoint_card import CheckpointCard, Trained
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.kinds import Uploaded
-from store import controls, events, following_evaluations, jobs, sweeps
+from store import controls, events, failpoints, following_evaluations, jobs, sweeps
 from store.database import db_now
 from store.events import News
 from store.files import StoredFile
@@ -215,7 +215,10 @@ def record_epoch(session: Session, held: Claim, record: EpochRecord) -> str | No
     events.tell(session, News("epoch", "epoch", held.id, f"Epoch {record.epoch} is done.", *about))
     for weights in record.weights:
         _keep(session, held, weights)
-    return None if record.state is None else _replace_state(session, held, record.state)
+    replaced = None if record.state is None else _replace_state(session, held, record.state)
+    session.flush()
+    failpoints.reach("epoch_recording")
+    return replaced
 
 
 def _keep(session: Session, held: Claim, weights: KeptWeights) -> None:

@@ -111,6 +111,7 @@ def evaluate_checkpoint(
         seconds = 0.0 if (batch.stage, batch.images) in reused else time.monotonic() - since
         tells = told.is_due(batch)
         record = partial(evaluations.record_batch, held=held, batch=batch, seconds=seconds, tell_progress=tells)
+        failpoints.reach("batch_attacked")
         database.write(record, patience_s=settings.database_patience_s)
         failpoints.reach("batch_recorded")
         told.add(batch, seconds)
@@ -123,6 +124,7 @@ def evaluate_checkpoint(
     heartbeat.tell_at_once()
     finish = partial(evaluations.complete, held=held, findings=found.findings)
     database.write(finish, patience_s=settings.database_patience_s)
+    failpoints.reach("outcome_recorded")
 
 
 @dataclass

@@ -15,7 +15,7 @@ from typing import Final, Literal, Self
 
 from sqlalchemy.exc import OperationalError
 
-from store import jobs
+from store import failpoints, jobs
 from store.database import Database
 from store.errors import LeaseLost
 from store.jobs import Asked, Claim, JobProgress
@@ -158,5 +158,6 @@ def end(database: Database, held: Claim, reason: StopReason) -> None:
                     jobs.release(session, held, "worker_shutdown")
                 case "lease_lost":
                     pass
+            failpoints.reach("stopping")
     except LeaseLost:
         logger.info("The %s %s was taken over while it stopped.", held.kind, held.id)

@@ -18,7 +18,7 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 
-from store import job_logs, jobs, turns
+from store import failpoints, job_logs, jobs, turns
 from store.database import Database
 from store.errors import LeaseLost
 from store.jobs import Claim
@@ -141,6 +141,7 @@ class JobProcesses:
             return
         if held is None:
             return
+        failpoints.reach("claimed")
         job = _Job(held, self._context.Process(target=_enter, args=(self._settings, held), name=held.id))
         with self._lock:
             self._jobs.append(job)

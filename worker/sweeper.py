@@ -4,7 +4,19 @@ import logging
 from pathlib import Path
 
 from gauntlet.data.decoded_cache import DecodedCache
-from store import audit, checkpoints, dataset_files, datasets, deletions, events, files, retention, runs, webhooks
+from store import (
+    audit,
+    checkpoints,
+    dataset_files,
+    datasets,
+    deletions,
+    events,
+    failpoints,
+    files,
+    retention,
+    runs,
+    webhooks,
+)
 from store.backups import pinned
 from store.database import Database
 
@@ -103,5 +115,6 @@ def _delete_discarded(database: Database, storage: Path) -> None:
         except OSError as error:
             logger.warning("The folder %s, whose rows are deleted, cannot be deleted yet: %s", name, error)
             continue
+        failpoints.reach("folder_deleted")
         with database.writing() as session:
             deletions.forget_discarded(session, name)

@@ -65,6 +65,7 @@ def train_run(
             missing, or training diverged.
         OSError: the storage cannot be read or written.
     """
+    failpoints.reach("run_started")
     with database.reading() as session:
         run = runs.get(session, held.id)
         spec = RunSpec.model_validate(run.spec)
@@ -172,6 +173,7 @@ class _Recorder:
             case BatchFinished():
                 self._last = event
                 self._tell("training", event, event.batch)
+                failpoints.reach("batch_trained")
             case StateReady(state=state):
                 self._write_state(state)
             case EpochFinished():

@@ -19,7 +19,7 @@ from typing import Any
 from gauntlet.checks.description import DatasetContents
 from gauntlet.data.uploads.bounds import Bounds
 from gauntlet.data.uploads.entries import too_many_bytes
-from store import dataset_files, unpacking
+from store import dataset_files, failpoints, unpacking
 from store.database import Database
 from store.errors import LeaseLost
 from store.files import STORAGE_FULL
@@ -107,6 +107,7 @@ class Unpacker:
             told,
             f", {answer[told]}" if failed else "",
         )
+        failpoints.reach("unpacking_recorded")
         if told in ("made", "refused", "failed"):
             dataset_files.tidy(self._settings.storage, held.id)
 

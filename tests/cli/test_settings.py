@@ -21,9 +21,9 @@ DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
 def test_every_process_knows_the_names_of_all() -> None:
-    """`gauntlet.settings.NAMES` is the fields of all settings, and the tests' switch."""
+    """`gauntlet.settings.NAMES` is the fields of all settings."""
     fields = {name.upper() for name in (each.name for each in listed_settings())}
-    assert sorted(NAMES) == sorted({*fields, "FAILPOINT"})
+    assert sorted(NAMES) == sorted(fields)
 
 
 def test_the_page_lists_every_setting_as_it_is() -> None:

@@ -31,6 +31,8 @@ _FAST = {
     "GAUNTLET_THREADS": "1",
 }
 _PATIENCE_S = 90.0
+_ROOT = Path(__file__).parents[2]
+_ARMED = _ROOT / "tests/faults/everywhere"
 
 
 class System:
@@ -65,8 +67,13 @@ class System:
         self._end("worker")
         self._end("service")
 
-    def start(self, module: str, **environment: str) -> subprocess.Popen[bytes]:
-        """Start the service or a worker as the leader of a process group of its own."""
+    def start(self, module: str, orders: Path | None = None, **environment: str) -> subprocess.Popen[bytes]:
+        """Start the service or a worker as the leader of a process group of its own.
+
+        With `orders` its processes end where those say (`tests.faults.arming`).
+        """
+        if orders is not None:
+            environment |= {"FAILPOINTS": str(orders), "PYTHONPATH": f"{_ARMED}{os.pathsep}{_ROOT}"}
         log = self.home / f"{module}-{len(self._processes)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(

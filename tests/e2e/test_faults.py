@@ -12,6 +12,7 @@ from gauntlet.client import GauntletClient
 from gauntlet.resources import TERMINAL, Run
 from tests.broker import running_broker, socket_path
 from tests.e2e.system import System, await_that, kill_group
+from tests.faults.arming import order
 from tests.gauntlet.examples import needs_compiler
 
 pytestmark = pytest.mark.long
@@ -66,7 +67,7 @@ def test_a_run_survives_the_death_of_its_worker_bit_by_bit(system: System, tiny_
 
 @needs_compiler
 def test_a_compiled_run_survives_a_kill_within_an_epoch_bit_by_bit(
-    system: System, tiny_document: dict[str, Any]
+    system: System, tiny_document: dict[str, Any], tmp_path: Path
 ) -> None:
     """Killed after two of an epoch's three batches, it goes on with the third, and everything comes out the same.
 
@@ -79,7 +80,8 @@ def test_a_compiled_run_survives_a_kill_within_an_epoch_bit_by_bit(
         "adversary": tiny_document["adversary"] | {"loss": "objective", "mode": "train"},
     }
     # States are recorded after the first two batches of every epoch: the sixth is of the third epoch.
-    fragile = system.start("worker", GAUNTLET_FAILPOINT="state_recorded:6")
+    order(tmp_path / "orders", "state_recorded", 6)
+    fragile = system.start("worker", orders=tmp_path / "orders")
     killed = client.submit(document).id
     # Both attempts compile the step and what measures it, which takes half a minute on a busy machine.
     finish(client, killed, patience_s=200)
@@ -98,15 +100,17 @@ def test_a_compiled_run_survives_a_kill_within_an_epoch_bit_by_bit(
     await_that(system.leaves_no_orphan)
 
 
-def test_an_evaluation_by_itself_is_woken_and_survives_a_kill(system: System, tiny_document: dict[str, Any]) -> None:
+def test_an_evaluation_by_itself_is_woken_and_survives_a_kill(
+    system: System, tiny_document: dict[str, Any], tmp_path: Path
+) -> None:
     """Killed after its second batch, another attempt goes on; the next one, longer, takes over what both found."""
     client = system.client
     attack = {"kind": "fgsm", "eps": "16/255"}
-    system.start("worker", GAUNTLET_FAILPOINT="batch_recorded:2")
-    # The evaluation that follows is killed after every second batch, too.
+    system.start("worker", orders=tmp_path / "orders")
     experiment = client.submit(tiny_document | {"training": {"epochs": 1}}).id
     finish(client, experiment)
     checkpoint = next(client.checkpoints(only_run(client, experiment).id)).id
+    order(tmp_path / "orders", "batch_recorded", 2)
     killed = client.evaluate({"checkpoint": checkpoint, "attacks": [attack], "samples": 24, "batch_size": 8}).id
     await_that(lambda: client.evaluation(killed).status in TERMINAL)
     longer = client.evaluate({"checkpoint": checkpoint, "attacks": [attack], "samples": 32, "batch_size": 8}).id
@@ -117,10 +121,14 @@ def test_an_evaluation_by_itself_is_woken_and_survives_a_kill(system: System, ti
     assert list(client.images(killed)) == list(client.images(longer))[:24]
 
 
-def test_a_run_that_kills_its_process_each_time_fails(system: System, tiny_document: dict[str, Any]) -> None:
+def test_a_run_that_kills_its_process_each_time_fails(
+    system: System, tiny_document: dict[str, Any], tmp_path: Path
+) -> None:
     """Three crashes without a state in between are enough: the run fails, does not circle, and leaves no file."""
     client = system.client
-    system.start("worker", GAUNTLET_FAILPOINT="partial_written:1")
+    for _ in range(3):
+        order(tmp_path / "orders", "partial_written")
+    system.start("worker", orders=tmp_path / "orders")
     experiment = client.submit(tiny_document).id
     await_that(lambda: client.experiment(experiment).status in TERMINAL)
     run = only_run(client, experiment)
