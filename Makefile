@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install install-dev demo up test lint fuzz load hostile bench reproduce client pictures wheel lock help
+.PHONY: install install-dev demo up test lint fuzz faults load hostile bench reproduce client pictures wheel lock help
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -31,6 +31,9 @@ lint: install-dev ## Check style, types and the boundaries between packages
 
 fuzz: install-dev ## Send the API 12,000 generated requests by two callers (two minutes)
 	$(BIN)/python -m benchmarks.fuzz --out benchmarks/results/fuzz.json
+
+faults: install-dev ## Kill the processes of whole systems 300 times on SQLite and 300 times on PostgreSQL, and compare every result (an hour)
+	$(BIN)/python -m tests.faults --out benchmarks/results/faults.json
 
 load: install-dev ## Measure the API under load, and pictures beside MLflow's model server (15 minutes; the machine must be idle)
 	$(PYTHON) -m venv build/mlflow

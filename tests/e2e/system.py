@@ -38,7 +38,7 @@ _ARMED = _ROOT / "tests/faults/everywhere"
 class System:
     """API and workers on one database and broker, in a `with` block that ends them all."""
 
-    def __init__(self, home: Path, database_url: str, broker_url: str) -> None:
+    def __init__(self, home: Path, database_url: str, broker_url: str, orders: Path | None = None) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -51,6 +51,8 @@ class System:
             "GAUNTLET_DATABASE_URL": database_url,
             "GAUNTLET_BROKER_URL": broker_url,
         }
+        if orders is not None:
+            self._environment |= _armed(orders)
         self.database_url = database_url
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         migrate(database_url)
@@ -73,7 +75,7 @@ class System:
         With `orders` its processes end where those say (`tests.faults.arming`).
         """
         if orders is not None:
-            environment |= {"FAILPOINTS": str(orders), "PYTHONPATH": f"{_ARMED}{os.pathsep}{_ROOT}"}
+            environment |= _armed(orders)
         log = self.home / f"{module}-{len(self._processes)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -124,6 +126,10 @@ class System:
         with database.writing() as session:
             session.execute(update(Evaluation).values(implementation=None))
         database.close()
+
+
+def _armed(orders: Path) -> dict[str, str]:
+    return {"FAILPOINTS": str(orders), "PYTHONPATH": f"{_ARMED}{os.pathsep}{_ROOT}"}
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:

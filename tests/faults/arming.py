@@ -1,7 +1,8 @@
 """Orders to end a process: files `place:arrival:anything` in a folder, each of which is carried out once.
 
-A process that comes to a place for the n-th time looks for an order of that name, and is ended by SIGKILL if it was the
-one to take it. So no process is ended twice by one order, however many wait at the place.
+A process that comes to a place for the n-th time looks for an order of that name, or of the next arrival whichever it
+is, and is ended by SIGKILL if it was the one to take it. So no process is ended twice by one order, however many wait
+at the place.
 """
 
 import multiprocessing
@@ -15,6 +16,7 @@ from pathlib import Path
 from store import failpoints
 
 _CARRIED_OUT = "carried-out"
+NEXT = 0
 
 
 def order(folder: Path, place: str, arrival: int = 1) -> None:
@@ -40,7 +42,7 @@ def arm(folder: Path) -> None:
 
     def reach(name: str) -> None:
         arrivals[name] += 1
-        for file in folder.glob(f"{name}:{arrivals[name]}:*"):
+        for file in (*folder.glob(f"{name}:{arrivals[name]}:*"), *folder.glob(f"{name}:{NEXT}:*")):
             try:
                 file.rename(folder / _CARRIED_OUT / file.name)
             except FileNotFoundError:
