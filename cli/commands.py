@@ -22,9 +22,11 @@ from cli import (
     overview,
     pictures,
     reproducing,
+    results,
     submitting,
     system,
     tokens,
+    verifying,
     webhooks,
 )
 from cli.connection import open_client
@@ -43,6 +45,7 @@ app = typer.Typer(
     "command line is wrong; 3 no service answers; 130 Ctrl-C.",
 )
 app.add_typer(datasets.app, name="datasets")
+app.add_typer(results.app, name="results")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(webhooks.app, name="webhooks")
 
@@ -106,6 +109,8 @@ for _command in (
     evaluations.evaluate,
     evaluations.extend,
     evaluations.evaluations,
+    verifying.pictures,
+    verifying.verify,
     evaluations.leaderboard,
     evaluations.transfer,
     overview.workers,

@@ -40,6 +40,9 @@ def evaluate(
     batch_size: BatchSize = 100,
     seed: Seed = 0,
     priority: Annotated[str | None, typer.Option(help="high, normal or low: when its turn comes.")] = None,
+    keep_images: Annotated[
+        int, typer.Option(help="Keep the attacked pictures of so many images, for `gauntlet pictures`.")
+    ] = 0,
     watch: Watch = False,
     json: AsJson = False,
 ) -> None:
@@ -47,6 +50,7 @@ def evaluate(
     attacks = [{"kind": kind, "eps": eps, "norm": norm} for kind in attack]
     request: dict[str, Any] = {"attacks": attacks, "samples": samples, "batch_size": batch_size, "seed": seed}
     request |= {} if priority is None else {"priority": priority}
+    request |= {"keep_images": keep_images} if keep_images else {}
     with open_client() as client:
         with refusals_told(by_option):
             evaluation = client.evaluate({"checkpoint": checkpoint} | request)

@@ -67,6 +67,9 @@ CheckpointOptions = Annotated[
     list[str],
     typer.Option("--checkpoint", help="A checkpoint's id; may be repeated.", callback=_only("a checkpoint")),
 ]
+EvaluationId = Annotated[
+    str, typer.Argument(metavar="EVALUATION", help="The evaluation's id.", callback=_only("an evaluation"))
+]
 DatasetId = Annotated[
     str, typer.Argument(metavar="DATASET", help="The data set's id, as the list has it.", callback=_only("a data set"))
 ]

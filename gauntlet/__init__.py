@@ -42,8 +42,10 @@ if TYPE_CHECKING:
         load_training_state,
     )
     from gauntlet.rendering import draw, render
+    from gauntlet.rendering.elsewhere import render_elsewhere
     from gauntlet.report.report import Report, assemble
     from gauntlet.report.report_row import ReportRow, report_row
+    from gauntlet.results.elsewhere import ElsewhereResult
     from gauntlet.results.outcome import EvaluationOutcome, Measured, summarise
     from gauntlet.spec.checkpoint_card import CheckpointCard, Trained
     from gauntlet.spec.evaluation import EvaluationSpec
@@ -79,8 +81,10 @@ _HOMES = {
         "load_training_state",
     ),
     "gauntlet.rendering": ("draw", "render"),
+    "gauntlet.rendering.elsewhere": ("render_elsewhere",),
     "gauntlet.report.report": ("Report", "assemble"),
     "gauntlet.report.report_row": ("ReportRow", "report_row"),
+    "gauntlet.results.elsewhere": ("ElsewhereResult",),
     "gauntlet.results.outcome": ("EvaluationOutcome", "Measured", "summarise"),
     "gauntlet.spec.checkpoint_card": ("CheckpointCard", "Trained"),
     "gauntlet.spec.evaluation": ("EvaluationSpec",),
@@ -95,6 +99,7 @@ __all__ = [
     "CheckpointCard",
     "CheckpointReady",
     "Dataset",
+    "ElsewhereResult",
     "EpochFinished",
     "EvaluationOutcome",
     "EvaluationSpec",
@@ -127,6 +132,7 @@ __all__ = [
     "load_training_state",
     "pgd",
     "render",
+    "render_elsewhere",
     "report_row",
     "summarise",
     "train",

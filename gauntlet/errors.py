@@ -7,6 +7,8 @@ GauntletError
 ├── PictureUnreadable      a picture's file cannot be made pixels
 │   └── PictureFormatRefused   it is in none of the formats that are taken
 ├── ImagesInvalid          images or labels that a caller brings are not what the library works on
+├── PicturesTooMany        more attacked pictures are to be kept than may be
+├── PicturesInvalid        a file holds no pictures that an evaluation kept
 ├── CheckpointInvalid      a file is no checkpoint of ours, or is damaged
 ├── TrainingDiverged       the loss left the range in which training means anything
 ├── PackageMissing         what is asked for needs a package of an extra that is not installed
@@ -56,6 +58,14 @@ class PictureFormatRefused(PictureUnreadable):
 
 class ImagesInvalid(GauntletError):
     """Images or labels of the caller's own are of another type, shape or range than images and labels have."""
+
+
+class PicturesTooMany(GauntletError):
+    """The attacked pictures that an evaluation is to keep take more bytes than are kept of one."""
+
+
+class PicturesInvalid(GauntletError):
+    """A file is not what an evaluation's kept pictures are written as, or is damaged."""
 
 
 class CheckpointInvalid(GauntletError):

@@ -1,9 +1,12 @@
 """What training and evaluation tell their caller: small frozen values, Python numbers only.
 
-The exceptions are `StateReady` and `CheckpointReady`, whose states are tensors on the CPU that nothing else refers to.
+The exceptions are `StateReady` and `CheckpointReady`, whose states are tensors on the CPU that nothing else refers to,
+and the pictures of a `BatchAttacked` that are to be kept.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from torch import Tensor
 
 from gauntlet.models.checkpoints import TrainingState, Versions
 from gauntlet.results.finding import Finding
@@ -98,7 +101,8 @@ class BatchAttacked:
     `stage` is `natural`, an attack (`fgsm@8/255`) or a part of one (`autoattack@8/255:apgd-ce`). `images` are positions
     in the test set; `labels` and `predicted` are class indices. `zero_gradient`, of the natural stage only, says where
     cross-entropy's gradient is exactly zero. `completed` of `total` model passes per the stages' nominal cost are done
-    with this batch. `findings`, the same with every batch, are what looks wrong with the model.
+    with this batch. `findings`, the same with every batch, are what looks wrong with the model. `attacked` are the
+    attacked pictures of its first images that the spec keeps, float32 [k, c, h, w] on the CPU; None if it keeps none.
     """
 
     stage: str
@@ -110,6 +114,7 @@ class BatchAttacked:
     completed: int
     total: int
     findings: tuple[Finding, ...] = ()
+    attacked: Tensor | None = field(default=None, compare=False, repr=False)
 
     @property
     def robust(self) -> tuple[bool, ...]:

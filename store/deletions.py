@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Select, String, cast, delete, select, update
 from sqlalchemy.orm import Session
 
-from store import events, failpoints, job_logs
+from store import events, failpoints, job_logs, pictures
 from store.database import db_now, take_turn
 from store.errors import Refused
 from store.events import News
@@ -63,7 +63,9 @@ def delete_experiment(session: Session, experiment: Experiment) -> None:
     ]
     stands = list(_standing_on(session, kept, within=experiment.id))
     _require_none("stand on its checkpoints; delete them first", "These", stands)
+    pictured: set[str] = set()
     for some in _parts(of_it[Evaluation]):
+        pictured |= pictures.forget(session, some)
         session.execute(delete(EvaluationBatch).where(EvaluationBatch.evaluation_id.in_(some)))
         session.execute(delete(Evaluation).where(Evaluation.id.in_(some)))
         job_logs.forget(session, some)
@@ -74,7 +76,7 @@ def delete_experiment(session: Session, experiment: Experiment) -> None:
         session.execute(delete(Run).where(Run.id.in_(some)))
         job_logs.forget(session, some)
     session.execute(delete(Experiment).where(Experiment.id == experiment.id))
-    _discard(session, of_it[Run])
+    _discard(session, [*of_it[Run], *sorted(pictured)])
     _tell(session, "experiment", experiment.id, None)
 
 
@@ -115,6 +117,7 @@ def delete_evaluation(session: Session, evaluation: Evaluation) -> None:
         )
     if evaluation.status in ACTIVE:
         raise Refused(f"The evaluation {evaluation.id} is {evaluation.status}; cancel it first.")
+    _discard(session, pictures.forget(session, [evaluation.id]))
     session.execute(delete(EvaluationBatch).where(EvaluationBatch.evaluation_id == evaluation.id))
     session.execute(delete(Evaluation).where(Evaluation.id == evaluation.id))
     job_logs.forget(session, [evaluation.id])

@@ -20,7 +20,7 @@ from gauntlet.spec.evaluation import EvaluationSpec
 from gauntlet.spec.kinds import dataset_title
 from gauntlet.spec.priorities import Priority
 from store import batches as stored
-from store import checkpoints, controls, events, failpoints, jobs
+from store import checkpoints, controls, events, failpoints, jobs, pictures
 from store.events import News
 from store.jobs import Claim
 from store.lookup import find
@@ -195,6 +195,7 @@ def note_start(session: Session, held: Claim, attacked: AttackedSet, implementat
     ).one()
     if tuple(before) != (attacked.sha256, implementation):
         session.execute(delete(EvaluationBatch).where(EvaluationBatch.evaluation_id == held.id))
+        pictures.forget(session, [held.id])
     noted = {
         "dataset_sha256": attacked.sha256,
         "images": attacked.images,
@@ -267,10 +268,10 @@ class _About:
 
 
 def show_whole(session: Session, evaluation: Evaluation) -> resources.Evaluation:
-    """One evaluation with what was read of its test images, which lists do without."""
+    """One evaluation with what was read of its test images and the files of its pictures, which lists do without."""
     (shown,) = show(session, [evaluation])
     data = None if evaluation.data is None else DatasetDescription.model_validate(evaluation.data)
-    return shown.model_copy(update={"data": data})
+    return shown.model_copy(update={"data": data, "pictures": pictures.show(session, evaluation.id)})
 
 
 def _show(evaluation: Evaluation, counts: Mapping[str, StageCount], about: _About) -> resources.Evaluation:

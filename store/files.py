@@ -1,4 +1,4 @@
-"""Checkpoint files: written aside, synced, renamed; a reader sees a whole file or none."""
+"""Files of checkpoints and pictures: written aside, synced, renamed; a reader sees a whole file or none."""
 
 import contextlib
 import errno
@@ -119,7 +119,7 @@ def delete_import(root: Path, identifier: str) -> None:
 
 
 def delete_folder(root: Path, name: str) -> None:
-    """Delete the folder of a run or an import whose rows are gone; nothing happens if it is gone too.
+    """Delete the folder of a run, an evaluation or an import whose rows are gone; nothing happens if it is gone too.
 
     Raises:
         OSError: it cannot be deleted; some of it may be.
@@ -144,19 +144,19 @@ def sweep(root: Path, held: Claim, recorded: set[str]) -> None:
             _delete_unrecorded(root, folder, recorded)
 
 
-def sweep_ended(root: Path, run_id: str, recorded: set[str]) -> None:
-    """Delete files of a run's attempts that no row knows. There will be no other attempt."""
-    for folder in _attempt_folders(root, run_id):
+def sweep_ended(root: Path, job: str, recorded: set[str]) -> None:
+    """Delete files of a job's attempts that no row knows. There will be no other attempt."""
+    for folder in _attempt_folders(root, job):
         _delete_unrecorded(root, folder, recorded)
 
 
-def runs_with_files(root: Path) -> list[str]:
-    """The ids of the runs that ever stored a file."""
-    return [folder.name for folder in root.glob("run_*")]
+def jobs_with_files(root: Path, prefix: str) -> list[str]:
+    """The ids with that prefix, of runs or evaluations, of those that ever stored a file."""
+    return [folder.name for folder in root.glob(f"{prefix}_*")]
 
 
-def _attempt_folders(root: Path, run_id: str) -> Iterator[Path]:
-    return (root / run_id).glob(f"{_ATTEMPT}*")
+def _attempt_folders(root: Path, job: str) -> Iterator[Path]:
+    return (root / job).glob(f"{_ATTEMPT}*")
 
 
 def _delete_unrecorded(root: Path, folder: Path, recorded: set[str]) -> None:

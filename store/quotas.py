@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from store import jobs
 from store.database import db_now, take_turn
 from store.errors import QuotaExceeded
-from store.models import Checkpoint, Dataset, Evaluation, Run, Upload
+from store.models import Checkpoint, Dataset, Evaluation, PictureFile, Run, Upload
 
 _DAY_S: Final = 86_400.0
 # Jobs end by and by.
@@ -24,6 +24,7 @@ _COME_AGAIN_S: Final = 60
 _STORED: Final = (
     (Checkpoint.owner, Checkpoint.bytes),
     (Run.owner, Run.resume_bytes),
+    (PictureFile.owner, PictureFile.bytes),
     # Its archive until it is unpacked; of one that failed nothing stays.
     (Dataset.owner, case((Dataset.status == "failed", 0), else_=func.coalesce(Dataset.bytes, Dataset.archive_bytes))),
 )
@@ -110,7 +111,7 @@ class Allowance:
         if stored > most:
             raise QuotaExceeded(
                 f"The files {self._whose} would take {stored:,} bytes, and {most:,} are allowed: "
-                "checkpoints, training states and data sets. Delete some first."
+                "checkpoints, training states, attacked pictures and data sets. Delete some first."
             )
 
     def room_in_place_of(self, session: Session, stored: int) -> int | None:

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from gauntlet.events import BatchAttacked
+from gauntlet.results.elsewhere import ElsewhereResult
 from gauntlet.results.finding import Finding
+from gauntlet.results.outcome import Measured, summarise
 from gauntlet.results.protocol import IMPLEMENTATIONS
 from gauntlet.results.stage_results import NATURAL
 from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.attacks import attack_label
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
-from gauntlet.spec.evaluation import EvaluationRequest
+from gauntlet.spec.evaluation import EvaluationRequest, EvaluationSpec
 from gauntlet.spec.kinds import DatasetSpec, Digits
 from store import evaluation_requests, evaluations, jobs
 from store.database import Database, db_now
@@ -72,6 +74,17 @@ def batch(
     zero_gradient = tuple(place < zero_gradients for place, _ in enumerate(images)) if stage == NATURAL else None
     labels = tuple(image % 10 for image in images)
     return BatchAttacked(stage, number, tuple(images), labels, tuple(predicted), zero_gradient, 0, 0)
+
+
+def elsewhere(name: str = "theirs", right: int = 3) -> ElsewhereResult:
+    """A result of four images, of which so many stay right under FGSM, as the library gives it."""
+    spec = EvaluationSpec.model_validate({"attacks": [FGSM], "samples": 4})
+    batches = [
+        batch(NATURAL, 0, range(4), range(4)),
+        batch("fgsm@8/255", 0, range(4), [9] * (4 - right) + [*range(4)][4 - right :]),
+    ]
+    outcome = summarise(spec, batches, Measured("", "theirs", "0" * 64, tuple(map(str, range(10)))))
+    return ElsewhereResult(name=name, source="https://example.org/model.onnx", spec=spec, outcome=outcome)
 
 
 def begun(database: Database, evaluation: str, dataset_sha256: str = "d" * 64) -> Claim:

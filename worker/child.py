@@ -17,6 +17,7 @@ from gauntlet.errors import (
     ImagesInvalid,
     ModelUnfit,
     OutputNotFinite,
+    PicturesTooMany,
     PrecisionUnsupported,
     TrainingDiverged,
 )
@@ -52,6 +53,7 @@ _REASONS: dict[type[Exception], str] = {
     AttackUnsupported: "attack_unsupported",
     ImagesInvalid: "dataset_unavailable",
     ModelUnfit: "model_unfit",
+    PicturesTooMany: "pictures_too_many",
     OutputNotFinite: "output_not_finite",
     CompilerMissing: "compiler_missing",
     PrecisionUnsupported: "precision_unsupported",

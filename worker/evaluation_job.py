@@ -6,8 +6,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
+from sqlalchemy.orm import Session
 from torch import nn
 
 from gauntlet.checks.faults import refuse
@@ -18,17 +20,21 @@ from gauntlet.errors import CheckpointInvalid
 from gauntlet.evaluation.loop import evaluate
 from gauntlet.events import BatchAttacked
 from gauntlet.models.checkpoints import LoadedModel, load_model
+from gauntlet.resources import PictureForm
+from gauntlet.results.finding import Finding
 from gauntlet.results.protocol import IMPLEMENTATIONS
-from gauntlet.spec.evaluation import other_models
+from gauntlet.spec.evaluation import EvaluationSpec, other_models
 from gauntlet.spec.kinds import dataset_title
-from store import batches, checkpoints, evaluations, failpoints, jobs
+from store import batches, checkpoints, evaluations, failpoints, jobs, pictures
 from store.database import Database
 from store.evaluations import AttackedSet
+from store.files import StoredFile
 from store.jobs import Claim, JobProgress
 from store.models import Checkpoint, EvaluationBatch
 from worker.devices import describe_device
 from worker.heartbeat import Heartbeat
 from worker.images import decoded_cache, root_of
+from worker.pictures import PictureKeeper
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -70,10 +76,7 @@ def evaluate_checkpoint(
         jobs.note_device(session, held, describe_device(device))
         # A seed gives other random numbers on a GPU than on a CPU.
         evaluations.note_start(session, held, attacked, f"{IMPLEMENTATIONS}, {device.type}")
-    with database.reading() as session:
-        done = [_as_event(row) for row in evaluations.batches(session, held.id)]
-        known = [_as_event(row) for row in batches.reusable(session, held.id)]
-
+    done, known = _found_before(database, held.id)
     logger.info(
         "Evaluation %s of checkpoint %s, experiment %s: %d images of %s on %s; %d batches are done, %d known.",
         held.id,
@@ -85,6 +88,7 @@ def evaluate_checkpoint(
         len(done),
         len(known),
     )
+    keeper = PictureKeeper(database, held, settings.storage, spec)
     told = _StageLog()
     reused = {(batch.stage, batch.images) for batch in known}
     # Of the batches computed here: how long they took, and how many model passes they were.
@@ -108,10 +112,11 @@ def evaluate_checkpoint(
         watch=watch,
     )
     for batch in found:
-        seconds = 0.0 if (batch.stage, batch.images) in reused else time.monotonic() - since
+        seconds = 0.0 if batch.attacked is None and (batch.stage, batch.images) in reused else time.monotonic() - since
         tells = told.is_due(batch)
-        record = partial(evaluations.record_batch, held=held, batch=batch, seconds=seconds, tell_progress=tells)
         failpoints.reach("batch_attacked")
+        kept = keeper.write_part(batch)
+        record = partial(_record, held=held, batch=batch, kept=kept, seconds=seconds, tell_progress=tells)
         database.write(record, patience_s=settings.database_patience_s)
         failpoints.reach("batch_recorded")
         told.add(batch, seconds)
@@ -122,9 +127,63 @@ def evaluate_checkpoint(
         since = time.monotonic()
     told.end()
     heartbeat.tell_at_once()
-    finish = partial(evaluations.complete, held=held, findings=found.findings)
+    whole = keeper.write_whole(test, _about(held, checkpoint, spec, attacked, classes, device))
+    finish = partial(_complete, held=held, findings=found.findings, whole=whole)
     database.write(finish, patience_s=settings.database_patience_s)
     failpoints.reach("outcome_recorded")
+    keeper.tidy()
+
+
+def _found_before(database: Database, identifier: str) -> tuple[list[BatchAttacked], list[BatchAttacked]]:
+    """The evaluation's own batches that are done, and those of others that are as good."""
+    with database.reading() as session:
+        return (
+            [_as_event(row) for row in evaluations.batches(session, identifier)],
+            [_as_event(row) for row in batches.reusable(session, identifier)],
+        )
+
+
+def _about(
+    held: Claim,
+    checkpoint: Checkpoint,
+    spec: EvaluationSpec,
+    attacked: AttackedSet,
+    classes: Sequence[str],
+    device: torch.device,
+) -> dict[str, Any]:
+    """What the file of an evaluation's pictures says of them."""
+    return {
+        "evaluation": held.id,
+        "checkpoint": checkpoint.id,
+        "weights_sha256": checkpoint.sha256,
+        "dataset": dataset_title(checkpoints.card_of(checkpoint).dataset),
+        "dataset_sha256": attacked.sha256,
+        "classes": list(classes),
+        "seed": spec.seed,
+        "batch_size": spec.batch_size,
+        "implementation": f"{IMPLEMENTATIONS}, {device.type}",
+    }
+
+
+def _record(
+    session: Session,
+    held: Claim,
+    batch: BatchAttacked,
+    kept: StoredFile | None,
+    *,
+    seconds: float,
+    tell_progress: bool,
+) -> None:
+    """A batch, and the file of its pictures if it has one."""
+    evaluations.record_batch(session, held, batch, seconds=seconds, tell_progress=tell_progress)
+    if kept is not None:
+        pictures.record(session, held, pictures.part(batch.stage, batch.batch), kept)
+
+
+def _complete(session: Session, held: Claim, findings: Sequence[Finding], whole: dict[PictureForm, StoredFile]) -> None:
+    """The evaluation's end, and the files of all its pictures."""
+    evaluations.complete(session, held, findings)
+    pictures.publish(session, held.id, whole)
 
 
 @dataclass

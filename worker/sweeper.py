@@ -13,6 +13,7 @@ from store import (
     events,
     failpoints,
     files,
+    pictures,
     retention,
     runs,
     webhooks,
@@ -54,9 +55,10 @@ def sweep(
     with database.reading() as session:
         ended, recorded = runs.ended(session), checkpoints.paths(session) | runs.state_paths(session)
         imported = checkpoints.existing(session, unsettled)
-    for run_id in files.runs_with_files(storage):
+    for run_id in files.jobs_with_files(storage, "run"):
         if run_id in ended:
             files.sweep_ended(storage, run_id, recorded)
+    _sweep_pictures(database, storage)
     _sweep_datasets(database, storage)
     for identifier in unsettled:
         if identifier in imported:
@@ -70,6 +72,18 @@ def sweep(
         logger.info("%d events older than %d days are forgotten.", count, events_days)
     if count := audit.forget_old(database, older_than_days=audit_days):
         logger.info("%d entries of the audit list older than %d days are forgotten.", count, audit_days)
+
+
+def _sweep_pictures(database: Database, storage: Path) -> None:
+    """Delete what evaluations that ended left of their pictures, but for whole files."""
+    with database.writing() as session:
+        pictures.forget_parts_of_ended(session)
+    known = files.jobs_with_files(storage, "eval")
+    with database.reading() as session:
+        ended, recorded = pictures.ended(session, known), pictures.paths(session)
+    for identifier in known:
+        if identifier in ended:
+            files.sweep_ended(storage, identifier, recorded)
 
 
 def _sweep_datasets(database: Database, storage: Path) -> None:

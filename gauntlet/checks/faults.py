@@ -12,6 +12,7 @@ from gauntlet.errors import (
     DatasetUnavailable,
     GauntletError,
     ModelUnfit,
+    PicturesTooMany,
     PrecisionUnsupported,
 )
 
@@ -22,6 +23,7 @@ FaultKind = Literal[
     "precision_unsupported",
     "compiler_missing",
     "model_unfit",
+    "pictures_too_many",
 ]
 
 _ERRORS: dict[FaultKind, type[GauntletError]] = {
@@ -31,6 +33,7 @@ _ERRORS: dict[FaultKind, type[GauntletError]] = {
     "precision_unsupported": PrecisionUnsupported,
     "compiler_missing": CompilerMissing,
     "model_unfit": ModelUnfit,
+    "pictures_too_many": PicturesTooMany,
 }
 
 

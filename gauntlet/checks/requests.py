@@ -14,7 +14,7 @@ from gauntlet.errors import CompilerMissing
 from gauntlet.spec.architectures import ArchitectureSpec, Custom
 from gauntlet.spec.attacks import AnyAttack, AutoAttack, attack_label, fewest_classes
 from gauntlet.spec.checkpoint_card import CheckpointCard
-from gauntlet.spec.evaluation import EvaluationSpec, ExperimentEvaluationSpec
+from gauntlet.spec.evaluation import MOST_KEPT_BYTES, EvaluationSpec, ExperimentEvaluationSpec, kept_bytes
 from gauntlet.spec.experiment import ExperimentSpec, RunSpec
 from gauntlet.spec.kinds import DatasetSpec, ImageFolder, Parquet, Uploaded
 from gauntlet.spec.training import TrainingSpec
@@ -56,6 +56,7 @@ def _experiment_faults(
         yield from _counts(spec.dataset, spec.evaluation, found)
     if classes is not None:
         yield from attack_faults(spec.evaluation.attacks, len(classes), "/evaluation/attacks")
+    yield from _kept_faults(spec.evaluation, spec.dataset.image_shape, "/evaluation/keep_images")
     yield from _machine_faults(spec.training, machine)
     yield from _unknown_network(spec.architecture, machine)
     yield from _initial_checkpoint(spec, classes, cards)
@@ -97,10 +98,23 @@ def _evaluation_faults(
     if card is not None:
         yield from _own_data(card, found, "/checkpoint")
         yield from attack_faults(spec.attacks, len(card.classes), "/attacks")
+        yield from _kept_faults(spec, card.image_shape, "/keep_images")
     for identifier, pointer in sources(spec, ""):
         source = yield from _card(identifier, pointer, cards)
         if source is not None and card is not None:
             yield from _source(identifier, source, pointer, (card.image_shape, card.classes, _ATTACKED))
+
+
+def _kept_faults(spec: EvaluationSpec, image_shape: tuple[int, int, int], pointer: str) -> Iterator[Fault]:
+    size = kept_bytes(spec, image_shape)
+    if size > MOST_KEPT_BYTES:
+        fitting = spec.keep_images * MOST_KEPT_BYTES // size
+        yield Fault(
+            kind="pictures_too_many",
+            pointer=pointer,
+            message=f"The pictures of {spec.keep_images} images under {len(spec.attacks)} attacks take "
+            f"{size >> 20} MiB, and {MOST_KEPT_BYTES >> 20} are kept of an evaluation: those of {fitting} images.",
+        )
 
 
 def transfer_faults(request: TransferRequest, found: Descriptions, cards: Cards) -> tuple[Fault, ...]:

@@ -185,6 +185,7 @@ class _Sweep:
         self._findings = findings
         self._images = images
         self._batch_size = spec.batch_size
+        self._kept = spec.keep_images
         self._batches_in_a_segment = -(-SEGMENT // spec.batch_size)
         self._done, self._known = ({(batch.stage, batch.images): batch for batch in some} for some in (done, known))
         self._total = len(images) * nominal_cost(spec.attacks)
@@ -211,10 +212,12 @@ class _Sweep:
             key = stage, tuple(batch.tolist())
             finished = self._done.get(key)
             if finished is None:
-                found = self._known.get(key)
+                kept = self._kept_of(stage, key[1])
+                # What others measured comes without pictures.
+                found = None if kept else self._known.get(key)
                 if found is None:
                     self._watch(stage, self._completed - cost * len(batch), self._total)
-                    found = self._attack(stage, batch, perturb)
+                    found = self._attack(stage, batch, perturb, kept)
                 first = int(batch[0]) // SEGMENT * self._batches_in_a_segment
                 finished = replace(
                     found,
@@ -227,7 +230,13 @@ class _Sweep:
             robust += finished.robust
         return torch.tensor(robust, dtype=torch.bool)
 
-    def _attack(self, stage: str, positions: Tensor, perturb: Perturb) -> BatchAttacked:
+    def _kept_of(self, stage: str, positions: Sequence[int]) -> int:
+        """Of how many of a batch's images, which ascend, the attacked pictures are kept."""
+        if stage == NATURAL or stage.startswith(MASKING_PREFIX):
+            return 0
+        return sum(position < self._kept for position in positions)
+
+    def _attack(self, stage: str, positions: Tensor, perturb: Perturb, kept: int) -> BatchAttacked:
         model = self._victim.model
         with borrowed(model, *self._victim.sources.values()), fp32_products("fp32"):
             inputs = to_unit(self._images.images[positions])
@@ -246,4 +255,5 @@ class _Sweep:
             zero_gradient=stuck,
             completed=0,
             total=0,
+            attacked=attacked[:kept].detach().to("cpu", torch.float32, copy=True).contiguous() if kept else None,
         )

@@ -47,7 +47,7 @@ def to_csv(report: Report) -> str:
     `masking` and `doubts` are of the row: the verdict, and the kinds of all that speaks against its numbers.
     """
     lines = (line for row in report.rows for line in _lines(report.experiment, row))
-    return _written([HEADER, *lines])
+    return written([HEADER, *lines])
 
 
 def images_to_csv(
@@ -70,9 +70,9 @@ def images_to_csv(
             cells += ["", "", ""] if seen is None else [int(seen.robust), seen.predicted, seen.broken_by or ""]
         return [result.position, result.label, result.natural, *cells, doubted]
 
-    yield _written([["position", "label", "natural", *columns, "doubts"]])
+    yield written([["position", "label", "natural", *columns, "doubts"]])
     for page in pages:
-        yield _written(map(line, page))
+        yield written(map(line, page))
 
 
 def _lines(experiment: str, row: ReportRow) -> Iterator[Sequence[object]]:
@@ -99,7 +99,8 @@ def _kinds(doubts: Sequence[Doubt]) -> str:
     return " ".join(doubt.kind for doubt in doubts)
 
 
-def _written(lines: Iterable[Sequence[object]]) -> str:
+def written(lines: Iterable[Sequence[object]]) -> str:
+    """The lines as CSV; what a spreadsheet would compute stands as text."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     for line in lines:

@@ -55,10 +55,11 @@ def _section(section: Section) -> Iterator[str]:
     if section.listed:
         yield from ("", *(f"- {escape(sentence)}" for sentence in section.listed))
     for table in (*section.tables, *(folded.table for folded in section.folded)):
-        yield from ("", *_table(table))
+        yield from ("", *table_lines(table))
 
 
-def _table(table: Table) -> Iterator[str]:
+def table_lines(table: Table) -> Iterator[str]:
+    """A table's lines."""
     yield "| " + " | ".join(escape(heading) for heading, _ in table.columns) + " |"
     yield "|" + "".join(" ---: |" if align == "number" else " --- |" for _, align in table.columns)
     for line in table.lines:

@@ -15,9 +15,18 @@ from gauntlet.resources.checkpoints import (
     UnderBudget,
 )
 from gauntlet.resources.datasets import Dataset, DatasetDetails, DatasetStatus, DatasetThumbnail
-from gauntlet.resources.evaluations import AttackedImage, AttackProgress, Evaluation, ImagePage, ImageResult
+from gauntlet.resources.evaluations import (
+    AttackedImage,
+    AttackProgress,
+    Evaluation,
+    ImagePage,
+    ImageResult,
+    PictureFile,
+    PictureForm,
+)
 from gauntlet.resources.experiments import BestResult, Check, Estimate, Experiment, PlannedRun, RunSeries, Series
 from gauntlet.resources.jobs import EpochMetrics, Event, EventType, Job, Run
+from gauntlet.resources.results import Result
 from gauntlet.resources.system import Disk, HeldJob, OwnerQuotas, OwnerUsage, Queue, Usage, Worker
 from gauntlet.resources.webhooks import Delivery, NewWebhook, Webhook
 
@@ -53,12 +62,15 @@ __all__ = [
     "OwnerQuotas",
     "OwnerUsage",
     "Page",
+    "PictureFile",
+    "PictureForm",
     "PlannedRun",
     "Problem",
     "ProblemError",
     "Progress",
     "Queue",
     "Resource",
+    "Result",
     "Run",
     "RunSeries",
     "Series",

@@ -25,12 +25,23 @@ class AttackProgress(Resource):
     eta_s: float | None
 
 
+PictureForm = Literal["npz", "png"]
+
+
+class PictureFile(Resource):
+    """A file of the attacked pictures that an evaluation kept: exactly (npz), or to look at (a zip archive of PNGs)."""
+
+    format: PictureForm
+    bytes: int
+    sha256: str
+
+
 class Evaluation(Job):
     """One checkpoint under attack. `experiment` and `run` are None where a request of its own asked for it.
 
     `checkpoint_name` and `dataset` are what a reader knows the checkpoint and its images by. `doubts` are all reasons
     not to take the outcome's numbers at their word; none before there is one. `data` is what was read of the test
-    images, None before that and in lists.
+    images, None before that and in lists; `pictures` are the files of those that it kept, likewise.
     """
 
     object: Literal["evaluation"] = "evaluation"
@@ -45,6 +56,7 @@ class Evaluation(Job):
     data: DatasetDescription | None = None
     outcome: EvaluationOutcome | None
     doubts: tuple[Doubt, ...] = ()
+    pictures: tuple[PictureFile, ...] = ()
 
 
 class AttackedImage(Resource):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from fractions import Fraction
+from math import prod
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -29,6 +30,7 @@ Selected = Literal["best_fgsm", "last", "average_best_fgsm", "average_last"]
 _OF_AVERAGES: Mapping[Selection, Selected] = {"best_fgsm": "average_best_fgsm", "last": "average_last"}
 _Selections = Annotated[tuple[Selection, ...], Listed(1, 2, distinct=True)]
 SelectOn = Literal["test", "validation"]
+MOST_KEPT_BYTES = 128 << 20
 # On CIFAR-10 the usual 5,000 of 50,000.
 _ONE_HELD_OUT_OF = 10
 
@@ -92,10 +94,24 @@ class EvaluationSpec(Spec):
         default=None, description="Also look for masked gradients, and give a verdict with its evidence."
     )
 
+    # Not told where none are kept, so that the same evaluation as before is written as before.
+    keep_images: Annotated[int, Field(ge=0, le=1_000)] = Field(
+        default=0,
+        exclude_if=lambda kept: kept == 0,
+        description="Of how many of the first images the attacked pictures are kept, for others to check; at most "
+        f"{MOST_KEPT_BYTES >> 20} MiB of them over all attacks.",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _expand_protocol(cls, value: object) -> object:
         return expand_protocol(value)
+
+
+def kept_bytes(spec: EvaluationSpec, image_shape: tuple[int, int, int]) -> int:
+    """How many bytes the pictures that such an evaluation keeps have: a byte a number, and four under each attack."""
+    images = min(spec.keep_images, spec.samples)
+    return images * prod(image_shape) * (1 + 4 * len(spec.attacks))
 
 
 class EvaluationRequest(EvaluationSpec):

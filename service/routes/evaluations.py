@@ -1,20 +1,20 @@
 """/v1/evaluations: checkpoints under attack."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import FileResponse, StreamingResponse
 from sqlalchemy.orm import Session
 
 from gauntlet.checks.requests import sources
 from gauntlet.rendering.csv import images_to_csv
 from gauntlet.report.image_results import image_results
-from gauntlet.resources import Evaluation, ImagePage, ImageResult, Page
+from gauntlet.resources import Evaluation, ImagePage, ImageResult, Page, PictureForm
 from gauntlet.spec.evaluation import EvaluationRequest
 from service.admission import LISTS, ORDERS
-from service.answers import NEEDS_WEIGHTS
+from service.answers import MAY_BE_REFUSED, NEEDS_WEIGHTS
 from service.data import look_at_tests
 from service.dependencies import (
     After,
@@ -30,11 +30,12 @@ from service.dependencies import (
     SettingsDep,
     StatusFilter,
 )
+from service.errors import ServiceError
 from service.pages import as_page
 from service.routing import Route
 from service.versions import Version
 from service.weights import require_weights
-from store import batches, checkpoints, evaluation_requests, evaluations, versions
+from store import batches, checkpoints, evaluation_requests, evaluations, pictures, versions
 from store.broker import wake
 from store.database import Database
 from store.owners import require_may_change
@@ -43,6 +44,7 @@ router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"], route_class=R
 
 # Of a table: measured, 15 ms of a core under four attacks.
 _IMAGES_AT_ONCE = 250
+_PICTURES: Mapping[PictureForm, str] = {"npz": "application/octet-stream", "png": "application/zip"}
 _EVALUATION = Version(lambda session, request: versions.of_evaluation(session, request.path_params["evaluation_id"]))
 
 logger = logging.getLogger(__name__)
@@ -67,6 +69,8 @@ def submit_evaluation(
         queued = evaluation_requests.create(session, request, idempotency_key, found, owner=owner)
         if queued.waiting:
             allowance.require_jobs(session, len(queued.waiting))
+            if request.keep_images:
+                allowance.require_bytes(session)
             named = [(request.checkpoint, "/checkpoint"), *sources(request, "")]
             require_weights(session, settings.storage, named)
         (shown,) = evaluations.show(session, queued.evaluations)
@@ -158,6 +162,37 @@ def _images(
     """What became of the images at these positions."""
     found = image_results(evaluation.spec, batches.between(session, evaluation.id, first, last), classes)
     return [result for result in found if first <= result.position <= last]
+
+
+@router.get(
+    "/{evaluation_id}/pictures",
+    response_class=FileResponse,
+    responses={
+        200: {"content": {media: {"schema": {"type": "string", "format": "binary"}} for media in _PICTURES.values()}},
+        **MAY_BE_REFUSED,
+    },
+)
+def get_pictures(
+    evaluation_id: str,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    format: Annotated[
+        PictureForm, Query(description="npz has them exactly; png is a zip archive of them, to be looked at.")
+    ] = "npz",
+) -> FileResponse:
+    """The attacked pictures that the evaluation kept, once it has succeeded. The ETag is the file's sha256."""
+    with database.reading() as session:
+        stored = pictures.whole(session, evaluations.get(session, evaluation_id), format)
+    file = pictures.file_of(stored, settings.storage)
+    if not file.is_file():
+        message = f"The pictures of {evaluation_id} are no longer in the storage. Bring their file back."
+        raise ServiceError(409, "pictures-missing", message)
+    return FileResponse(
+        file,
+        media_type=_PICTURES[format],
+        filename=f"{evaluation_id}{'.npz' if format == 'npz' else '-png.zip'}",
+        headers={"ETag": f'"{stored.sha256}"'},
+    )
 
 
 @router.post("/{evaluation_id}/cancel")

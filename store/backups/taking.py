@@ -17,7 +17,7 @@ from store.backups.archive import FORMAT, Manifest, Writer
 from store.backups.pinned import files_below, pin, pins
 from store.database import Database, alembic_config, db_now
 from store.errors import BackupRefused
-from store.models import Checkpoint, Dataset, Run
+from store.models import Checkpoint, Dataset, PictureFile, Run
 
 # A state may be replaced by the next between the look at the rows and the link. That one comes after seconds.
 _TRIES = 10
@@ -109,10 +109,12 @@ def _named_files(session: Session) -> dict[str, str | None]:
         Dataset.status == "unpacking", Dataset.deleted_at.is_(None)
     )
     weights = select(Checkpoint.path, Checkpoint.sha256)
+    pictures = select(PictureFile.path, PictureFile.sha256)
     return {
         **{path: sha256 for path, sha256 in session.execute(states) if path is not None},
         **{f"{identifier}/archive": sha256 for identifier, sha256 in session.execute(waiting)},
         **{row.path: row.sha256 for row in session.execute(weights)},
+        **{row.path: row.sha256 for row in session.execute(pictures)},
     }
 
 

@@ -20,6 +20,8 @@ from store.models.jobs import (
     Job,
     Run,
 )
+from store.models.pictures import PictureFile
+from store.models.results import Result
 from store.models.webhooks import Delivery, Webhook
 from store.models.workers import Worker
 
@@ -40,6 +42,8 @@ __all__ = [
     "ExperimentLabel",
     "Job",
     "LoggedLines",
+    "PictureFile",
+    "Result",
     "Run",
     "Token",
     "Upload",

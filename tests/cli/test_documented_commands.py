@@ -51,7 +51,7 @@ def meant(line: str) -> tuple[Any, list[str]]:
 def test_every_command_takes_what_it_is_given(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whole lines with all that they need, and a command in a sentence with the options that it names."""
     monkeypatch.chdir(tmp_path)
-    for name in ("PICTURE.png", "zero.png", "model.pt", "model.safetensors", "mine.yaml"):
+    for name in ("PICTURE.png", "zero.png", "kept.npz", "model.pt", "model.safetensors", "mine.yaml"):
         (tmp_path / name).touch()
     (tmp_path / "pets").mkdir()
     for line in typed(page.read_text()):

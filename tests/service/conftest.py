@@ -150,7 +150,7 @@ def stored(api: TestClient, settings: ServiceSettings, tiny_spec: ExperimentSpec
     experiment, run = submit(database, tiny_spec)
     checkpoint = imported(database, "one", path="one/weights.safetensors")
     identifiers = {"experiment_id": experiment, "run_id": run.id, "checkpoint_id": checkpoint}
-    identifiers |= {"evaluation_id": queued(database, checkpoint), "name": "training"}
+    identifiers |= {"evaluation_id": queued(database, checkpoint), "result_id": "res_0", "name": "training"}
     identifiers |= {"dataset_id": "dset_0", "number": "0", "position": "0", "webhook_id": "hook_0"}
     database.close()
     weights = settings.storage / "one" / "weights.safetensors"

@@ -9,12 +9,12 @@ from fastapi.testclient import TestClient
 from gauntlet.spec.evaluation import EvaluationRequest
 from gauntlet.spec.webhooks import WebhookRequest
 from service.settings import ServiceSettings
-from store import checkpoints, datasets, evaluation_requests, webhooks
+from store import checkpoints, datasets, evaluation_requests, results, webhooks
 from store.database import Database
 from store.datasets import Received
 from store.files import StoredFile
 from store.models import new_id
-from tests.evaluations import FGSM, card
+from tests.evaluations import FGSM, card, elsewhere
 from tests.service.logins import login
 from tests.service.test_origins import every_request, rows
 
@@ -50,6 +50,7 @@ def made_by(
         request = EvaluationRequest.model_validate({"checkpoint": checkpoint, "attacks": [FGSM]})
         (evaluation,) = evaluation_requests.create(session, request, None, owner=owner).evaluations
         hook = webhooks.create(session, WebhookRequest(url="https://example.org/"), owner).id
+        result = results.add(session, elsewhere(), owner=owner).id
         dataset = datasets.add(session, new_id("dset"), Received("theirs", "0" * 64, 1, owner=owner)).id
     database.close()
     return {
@@ -59,6 +60,7 @@ def made_by(
         "evaluation_id": evaluation.id,
         "dataset_id": dataset,
         "webhook_id": hook,
+        "result_id": result,
     }
 
 

@@ -11,13 +11,14 @@ from gauntlet.client.asynchronous.evaluations import Evaluations
 from gauntlet.client.asynchronous.events import Events
 from gauntlet.client.asynchronous.experiments import Experiments
 from gauntlet.client.asynchronous.overview import Overview
+from gauntlet.client.asynchronous.results import Results
 from gauntlet.client.asynchronous.runs import Runs
 from gauntlet.client.asynchronous.tokens import Tokens
 from gauntlet.client.asynchronous.webhooks import Webhooks
 
 
 class AsyncGauntletClient(
-    Experiments, Runs, Evaluations, Comparisons, Checkpoints, Datasets, Events, Overview, Tokens, Webhooks
+    Experiments, Runs, Evaluations, Results, Comparisons, Checkpoints, Datasets, Events, Overview, Tokens, Webhooks
 ):
     """A client of the service at `url` (default: `GAUNTLET_URL`, else this machine's port `GAUNTLET_PORT` or 8000).
 

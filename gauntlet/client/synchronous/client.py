@@ -11,13 +11,14 @@ from gauntlet.client.synchronous.evaluations import Evaluations
 from gauntlet.client.synchronous.events import Events
 from gauntlet.client.synchronous.experiments import Experiments
 from gauntlet.client.synchronous.overview import Overview
+from gauntlet.client.synchronous.results import Results
 from gauntlet.client.synchronous.runs import Runs
 from gauntlet.client.synchronous.tokens import Tokens
 from gauntlet.client.synchronous.webhooks import Webhooks
 
 
 class GauntletClient(
-    Experiments, Runs, Evaluations, Comparisons, Checkpoints, Datasets, Events, Overview, Tokens, Webhooks
+    Experiments, Runs, Evaluations, Results, Comparisons, Checkpoints, Datasets, Events, Overview, Tokens, Webhooks
 ):
     """A client of the service at `url` (default: `GAUNTLET_URL`, else this machine's port `GAUNTLET_PORT` or 8000).
 

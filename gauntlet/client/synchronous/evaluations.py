@@ -9,6 +9,7 @@ from gauntlet.client.synchronous.connection import Connection
 from gauntlet.resources import (
     Evaluation,
     ImageResult,
+    PictureForm,
 )
 from gauntlet.spec.evaluation import EvaluationRequest
 from gauntlet.spec.priorities import Priority
@@ -72,6 +73,11 @@ class Evaluations:
     def image(self, evaluation: str, position: int) -> bytes:
         """A test image that the evaluation attacked, as its model sees it: a PNG; `Refused` where it is not at hand."""
         answer = self._http.send("GET", f"{place('evaluations', evaluation, 'images', str(position))}.png")
+        return answer.content
+
+    def pictures(self, evaluation: str, format: PictureForm = "npz") -> bytes:
+        """The attacked pictures that an evaluation kept: exactly (npz), or a zip archive of PNGs to look at."""
+        answer = self._http.send("GET", place("evaluations", evaluation, "pictures"), params={"format": format})
         return answer.content
 
     def delete_evaluation(self, identifier: str) -> None:

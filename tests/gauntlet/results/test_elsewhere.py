@@ -1,0 +1,74 @@
+"""Results that were measured elsewhere: taken at their word, but only where they agree with themselves, and marked."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from gauntlet.rendering.elsewhere import render_elsewhere
+from gauntlet.results.elsewhere import ElsewhereResult
+from tests.evaluations import elsewhere
+
+Change = Callable[[dict[str, Any]], None]
+
+
+def test_every_form_says_that_it_was_measured_elsewhere() -> None:
+    """A reader of any of them is told, before any number."""
+    result = elsewhere(name="their *model*")
+    assert [doubt.kind for doubt in result.doubts] == ["measured_elsewhere"]
+    markdown = render_elsewhere(result, "md")
+    assert markdown.index("Measured elsewhere") < markdown.index("75.0")
+    assert "# their \\*model\\*" in markdown
+    assert "| without an attack | 100.0 (51.0 to 100.0) |" in markdown
+    natural, fgsm = csv.DictReader(io.StringIO(render_elsewhere(result, "csv")))
+    assert (natural["measured"], natural["doubts"]) == ("elsewhere", "measured_elsewhere")
+    assert (fgsm["attack"], fgsm["accuracy"], fgsm["n"], fgsm["measured"]) == ("fgsm@8/255", "0.75", "4", "elsewhere")
+    assert json.loads(render_elsewhere(result, "json"))["measured"] == "elsewhere"
+
+
+def test_a_result_survives_being_written_down() -> None:
+    result = elsewhere()
+    assert ElsewhereResult.model_validate_json(render_elsewhere(result, "json")) == result
+
+
+def set_at(*path: Any) -> Change:
+    *way, last, value = path
+
+    def change(document: dict[str, Any]) -> None:
+        place: Any = document
+        for step in way:
+            place = place[step]
+        place[last] = value
+
+    return change
+
+
+FIRST = ("outcome", "attacks", 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (set_at(*FIRST, "accuracy", "value", 0.8), "no whole number of 4 images"),
+        (set_at(*FIRST, "accuracy", "value", 1.25), "no whole number of 4 images"),
+        (set_at(*FIRST, "accuracy", "value", 1.0), "the interval of fgsm@8/255"),
+        (set_at(*FIRST, "accuracy", "interval", [0.7, 0.8]), "the interval of fgsm@8/255"),
+        (set_at(*FIRST, "accuracy", "n", 1_000), "is of 1000 images"),
+        (set_at(*FIRST, "protocol", "n", 1_000), "the protocol of fgsm@8/255 is of 1000 images"),
+        (set_at(*FIRST, "fingerprint", "0" * 16), "the fingerprint of fgsm@8/255"),
+        (set_at("outcome", "weights_sha256", "1" * 64), "the fingerprint of natural"),
+        (set_at(*FIRST, "attack", "eps", "16/255"), "attacks fgsm@16/255, and not of fgsm@8/255"),
+        (set_at("spec", "samples", 2), "is of 4 images, and 2 were asked for"),
+        (set_at("measured", "here"), "elsewhere"),
+    ],
+)
+def test_what_does_not_agree_with_itself_is_refused(change: Change, said: str) -> None:
+    """A number that was edited is told by what it should have been written with."""
+    document = elsewhere().model_dump(mode="json")
+    change(document)
+    with pytest.raises(ValidationError, match=said):
+        ElsewhereResult.model_validate(document)
