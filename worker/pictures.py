@@ -21,7 +21,10 @@ from store.models import EvaluationBatch
 
 
 class PictureKeeper:
-    """Writes one attempt's files, once what no row knows of earlier ones is gone; whoever has a batch or the evaluation recorded has its files recorded with it."""
+    """Writes one attempt's files, once what no row knows of earlier ones is gone.
+
+    Whoever has a batch or the evaluation recorded has its files recorded with it.
+    """
 
     def __init__(self, database: Database, held: Claim, storage: Path, spec: EvaluationSpec) -> None:
         self._database = database
