@@ -14,16 +14,17 @@ from gauntlet.spec.experiment import ExperimentSpec
 from store.database import Database, migrate
 from tests import browser
 from tests.broker import running_broker, socket_path
-from tests.postgres import create_database, running_postgres
+from tests.postgres import create_database, drop_database, running_postgres
 
 _TEMPLATE = "gauntlet_template"
 _names = itertools.count()
+# One that does not say.
+_A_LONG_FILE_S = 10
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Three workers for two cores: tests of whole systems wait for their processes a third of the time."""
-    cores = len(os.sched_getaffinity(0))
-    return cores + cores // 2
+    """Four workers for two cores: tests of whole systems wait for their processes a third of the time."""
+    return 2 * len(os.sched_getaffinity(0))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -46,14 +47,36 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     pytest-xdist hands every worker one stretch of the list, and a worker that is done a part of another's.
     """
     workers: int = getattr(config, "workerinput", {}).get("workercount", 1)
-    long = [item for item in items if item.get_closest_marker("long") is not None]
-    short = [item for item in items if item.get_closest_marker("long") is None]
+    shares = dealt(items, workers)
+    short = iter([item for item in items if item.get_closest_marker("long") is None])
+    ends = [(worker + 1) * len(items) // workers for worker in range(workers)]
     items[:] = [
         item
-        for worker in range(workers)
-        for kind in (long, short)
-        for item in kind[worker * len(kind) // workers : (worker + 1) * len(kind) // workers]
-    ]
+        for share, begin, end in zip(shares, [0, *ends], ends, strict=False)
+        for item in itertools.chain(share, itertools.islice(short, max(end - begin - len(share), 0)))
+    ] + list(short)
+
+
+def dealt(items: list[pytest.Item], workers: int) -> list[list[pytest.Item]]:
+    """The long tests, the longest first, dealt to so many workers such that each has about as much to do.
+
+    Those of a file stay together, as do those of files that share what is dear to start.
+    """
+    seconds: dict[str, dict[Path, float]] = {}
+    together: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        marker = item.get_closest_marker("long")
+        if marker is not None:
+            name = marker.kwargs.get("shares", str(item.path))
+            seconds.setdefault(name, {})[item.path] = marker.kwargs.get("seconds", _A_LONG_FILE_S)
+            together.setdefault(name, []).append(item)
+    weights = {name: sum(files.values()) for name, files in seconds.items()}
+    loads, shares = [0.0] * workers, [[] for _ in range(workers)]
+    for name in sorted(together, key=lambda name: -weights[name]):
+        least = loads.index(min(loads))
+        loads[least] += weights[name]
+        shares[least] += together[name]
+    return shares
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -87,9 +110,12 @@ def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def postgresql_url(postgres_server: str) -> str:
+def postgresql_url(postgres_server: str) -> Iterator[str]:
     """A fresh migrated PostgreSQL database."""
-    return create_database(postgres_server, f"test_{next(_names)}", _TEMPLATE)
+    name = f"test_{next(_names)}"
+    yield create_database(postgres_server, name, _TEMPLATE)
+    # Hundreds of them would be hundreds of thousands of files, and a minute at the end.
+    drop_database(postgres_server, name)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -6,7 +6,7 @@ from benchmarks.fuzz import fuzz
 from benchmarks.served import served
 from benchmarks.stored import do_an_experiment
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(seconds=65)
 
 
 def test_no_generated_request_finds_a_fault() -> None:

@@ -16,7 +16,7 @@ from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import PAPER_SAMPLED
 from tests.e2e.system import System
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(seconds=30)
 
 
 @pytest.fixture

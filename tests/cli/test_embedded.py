@@ -18,7 +18,7 @@ from gauntlet.client import GauntletClient
 from service.settings import ServiceSettings
 from tests.e2e.system import await_that
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(seconds=20)
 
 
 def descendants(pid: int) -> set[int]:

@@ -14,7 +14,7 @@ from gauntlet.resources import TERMINAL
 from gauntlet.spec.kinds import Digits
 from tests.e2e.system import System, await_that
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(seconds=45)
 
 
 def comparison(tiny_document: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from cli.embedded import free_port
 from tests.e2e.system import kill_group
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(seconds=30)
 
 PAGE = Path(__file__).parents[2] / "docs/tutorial.md"
 INSTALLATION = "python3 -m venv gauntlet-env\n. gauntlet-env/bin/activate\npip install --editable '.[server]'\n"

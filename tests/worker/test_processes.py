@@ -19,7 +19,7 @@ from worker.processes import JobProcesses
 from worker.reconciler import reconcile
 from worker.settings import WorkerSettings
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(seconds=30)
 
 NEVER = 1e9
 

@@ -12,7 +12,7 @@ from gauntlet.spec.attacks import attack_label
 from gauntlet.spec.evaluation import EvaluationSpec
 from tests.gauntlet.examples import CPU, network_with
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(seconds=18)
 
 SPEC = EvaluationSpec.model_validate(
     {"attacks": [{"kind": "fgsm", "eps": "32/255"}], "samples": 24, "masking": {"samples": 20, "eps_grows_to": 4}}

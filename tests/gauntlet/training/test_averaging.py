@@ -39,7 +39,7 @@ def told(found: list[TrainingEvent]) -> list[dict[str, float]]:
     return [event.metrics for event in found if isinstance(event, EpochFinished)]
 
 
-@pytest.mark.long
+@pytest.mark.long(seconds=3)
 def test_both_are_measured_and_the_weights_are_learned_as_without(few: Dataset) -> None:
     """The average by hand from the state of every batch; its accuracies beside the weights'; nothing else differs."""
     spec = run_spec(training={"epochs": 1, "averaging": {"decay": DECAY}})

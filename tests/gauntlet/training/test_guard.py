@@ -30,7 +30,7 @@ from tests.gauntlet.examples import (
     states,
 )
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(seconds=6)
 
 
 def guarded(action: str, *, epochs: int = 3) -> RunSpec:

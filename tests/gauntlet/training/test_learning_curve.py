@@ -8,7 +8,7 @@ from gauntlet.data.datasets import Dataset
 from gauntlet.events import EpochFinished
 from tests.gauntlet.examples import events, run_spec
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(seconds=9)
 
 TRAINING = {"epochs": 2, "batch_size": 16, "optimizer": {"kind": "rmsprop", "lr": 1e-3}}
 

@@ -15,7 +15,7 @@ from gauntlet.spec.experiment import RunSpec
 from gauntlet.training.loop import train
 from tests.gauntlet.examples import CPU, events, needs_compiler, run_spec, same_tensors, some, states
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(seconds=25)
 
 CROSS_ENTROPY = {"kind": "cross_entropy"}
 # Everything that draws random numbers: dropout in both passes, actions in the attack and in the loss.

@@ -18,7 +18,7 @@ from gauntlet.training.step import build_step, rows
 from gauntlet.training.tally import empty_tally
 from tests.gauntlet.examples import CPU, needs_compiler, network, run_spec
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(seconds=110, shares="compiler")
 
 
 def after_one_step(

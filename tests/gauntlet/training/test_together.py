@@ -17,7 +17,7 @@ from gauntlet.training.fused.together import train_together
 from gauntlet.training.loop import train
 from tests.gauntlet.examples import CPU, run_spec, some
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(seconds=8)
 
 POLICY = {"kind": "policy_gradient", "entropy_bonus": 0.1, "group": 2}
 # Two share all but the seed; the others differ in objective, optimiser, rate, schedule and length.

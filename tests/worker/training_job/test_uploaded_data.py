@@ -48,7 +48,7 @@ def spec_on(tiny_spec: ExperimentSpec, identifier: str) -> ExperimentSpec:
     return ExperimentSpec.model_validate(document | {"dataset": dataset})
 
 
-@pytest.mark.long
+@pytest.mark.long(seconds=5)
 def test_a_run_on_an_upload_is_resumed_and_evaluated_like_any_other(
     database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec, pets: str
 ) -> None:
