@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install install-dev demo up test lint fuzz faults load hostile bench reproduce client pictures wheel lock help
+.PHONY: install install-dev demo up test coverage lint fuzz faults load hostile bench reproduce client pictures wheel lock help
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -22,6 +22,13 @@ up: install ## Run the embedded system until Ctrl-C
 test: install-dev ## Run the tests and name the slowest; those of the page want a Chromium, and install Debian's where they may
 	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || apt-get install --yes --quiet chromium || true
 	$(BIN)/pytest --numprocesses auto --dist worksteal --durations=15
+
+coverage: install-dev ## Run the tests and tell which lines and branches none of them reaches, in processes of theirs too (half an hour)
+	mkdir -p build/coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest --numprocesses auto --dist worksteal --timeout 900
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 lint: install-dev ## Check style, types and the boundaries between packages
 	$(BIN)/ruff check .
