@@ -11,6 +11,7 @@ from cli.checkpoints import Architecture, architecture_fields
 from cli.json_output import AsJson, print_plain
 from cli.terminal import give_up, say
 from gauntlet.errors import CheckpointInvalid, ModelUnfit
+from gauntlet.report.numbers import counted
 from gauntlet.spec.architectures import ArchitectureSpec, Torchvision
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _plain(found: "Conversion", out: Path) -> dict[str, Any]:
 def _told(found: "Conversion", file: Path, out: Path) -> list[str]:
     """What became of the file, and how the result is imported."""
     names, said = found.weights.names, found.weights.normalisation
-    classes = f"{found.classes} classes of images with {found.image_shape[0]} channels"
+    classes = f"{found.classes} classes of images with {counted(found.image_shape[0], 'channel')}"
     lines = [f"{file}: a {_named(found.architecture)} for {classes}"]
     if found.part:
         lines.append(f"Its tensors are at {found.part}.")

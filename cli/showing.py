@@ -168,6 +168,7 @@ def _evaluation(evaluation: Evaluation) -> About:
                 *_job(evaluation),
                 _text("attacks", [f"{a.label}: {a.status}, {a.completed} of {a.total}" for a in evaluation.attacks]),
                 _text("asked for", _stated(evaluation.spec)),
+                _text("pictures", [f"{file.format}: {file.bytes:,} bytes" for file in evaluation.pictures]),
             ],
         )
         _print_detail(evaluation)

@@ -102,6 +102,6 @@ def _require_normalisation(stored: Normalisation, said: Normalisation | None, na
         return
     mean, std = ([round(value, 4) for value in values] for values in (stored.mean, stored.std))
     raise CheckpointInvalid(
-        f"The network in {name} normalises its input with mean {mean} and std {std}, and the card's normalisation "
-        f"{'is missing' if said is None else 'is another'}: say the same there."
+        f"{name} holds a network that normalises its input with mean {mean} and std {std}, and the card's "
+        f"normalisation {'is missing' if said is None else 'is another'}: say the same there."
     )

@@ -31,7 +31,7 @@ def test_it_says_what_became_of_the_file_and_how_it_is_imported(model: Path, tmp
     out = tmp_path / "model.safetensors"
     done = gauntlet("convert", model, "-o", out)
     assert done.exit_code == 0, done.output
-    assert "a cnn for 10 classes of images with 1 channels" in done.output
+    assert "a cnn for 10 classes of images with 1 channel\n" in done.output
     assert "Its tensors are at state_dict." in done.output
     assert "not taken: epoch." in done.output
     assert "Renamed: module.1.0.0.weight to 0.0.weight" in done.output

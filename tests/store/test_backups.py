@@ -10,11 +10,11 @@ from sqlalchemy import inspect
 from typer.testing import CliRunner
 
 from cli.commands import app
-from store import files
+from store import files, pictures
 from store.backups import rows
 from store.backups.pinned import forget_abandoned
 from store.database import Database, engine_for_migrations
-from store.models import Base
+from store.models import Base, PictureFile
 from tests.evaluations import imported, queued
 from tests.uploads import packed, receive
 
@@ -23,10 +23,14 @@ WEIGHTS = bytes(range(256)) * 64
 
 @pytest.fixture
 def home(sqlite_url: str, tmp_path: Path) -> Path:
-    """A home with an imported checkpoint, an evaluation that waits, an archive to unpack and a key."""
+    """A home with an imported checkpoint, an evaluation with a picture file, an archive to unpack and a key."""
     storage, database = tmp_path / "checkpoints", Database(sqlite_url)
     stored = files.write(storage, "ckpt_one/weights.safetensors", WEIGHTS)
-    queued(database, imported(database, "one", sha256=stored.sha256, path=stored.path))
+    evaluation = queued(database, imported(database, "one", sha256=stored.sha256, path=stored.path))
+    kept = files.write(storage, f"{evaluation}/attempt-1/part-1.npy", WEIGHTS[:99])
+    with database.writing() as session:
+        named = {"name": pictures.part("fgsm@8/255", 0), "path": kept.path, "sha256": kept.sha256, "bytes": kept.bytes}
+        session.add(PictureFile(evaluation_id=evaluation, **named))
     receive(database, storage, packed(tmp_path))
     database.close()
     (tmp_path / "secret.key").write_bytes(b"k" * 32)
@@ -58,11 +62,13 @@ def test_a_home_comes_back_as_it_was(archive: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     done = gauntlet(again, "restore", str(archive), "--json")
     told = json.loads(done.stdout)
-    assert (done.exit_code, told["files"], told["faults"]) == (0, 2, [])
+    assert (done.exit_code, told["files"], told["faults"]) == (0, 3, [])
     assert (again / "secret.key").read_bytes() == b"k" * 32
     assert (again / "secret.key").stat().st_mode & 0o777 == 0o600
+    (part,) = (again / "checkpoints").glob("eval_*/attempt-1/part-1.npy")
     assert {name for name in left_in(again) if not name.startswith("checkpoints/dset_")} == {
         "secret.key",
+        str(part.relative_to(again)),
         "checkpoints/ckpt_one/weights.safetensors",
     }
     second = tmp_path / "second.tar"
