@@ -86,6 +86,9 @@ def _normalisation(source: TensorSource, found: Translation, channels: int) -> N
     if any(math.prod(source.get_slice(name).get_shape()) not in {1, channels} for name in found.normalisation):
         raise fault
     mean, std = (source.get_tensor(name).double().flatten().tolist() for name in found.normalisation)
+    if max(mean + std, default=0) > 1:
+        # Of pixels up to 255, as `require_unit_scale` has it: (255 x − m) / s = (x − m / 255) / (s / 255).
+        mean, std = ([value / 255 for value in values] for values in (mean, std))
     # One number may stand for all channels.
     mean, std = (values * channels if len(values) == 1 else values for values in (mean, std))
     try:

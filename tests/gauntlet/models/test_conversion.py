@@ -99,6 +99,12 @@ def test_a_normalisation_in_the_file_goes_with_it(
         read_foreign_weights(out, Cnn(), (1, 16, 16), 10, Normalisation(mean=(0.5,), std=(0.5,)))
 
 
+def test_a_normalisation_of_pixels_up_to_255_is_brought_to_ours(file: Path, weights: dict[str, Tensor]) -> None:
+    """(255 x − 51) / 102 is (x − 0.2) / 0.4."""
+    said = convert(saved(file, weights | {"mean": torch.tensor([51.0]), "std": torch.tensor([102.0])}))
+    assert said.weights.normalisation == Normalisation(mean=(0.2,), std=(0.4,))
+
+
 def test_a_normalisation_of_another_number_of_channels_is_refused(file: Path, weights: dict[str, Tensor]) -> None:
     """Before it is read: a file may claim that a mean has any number of numbers."""
     many = torch.zeros(1).expand(1 << 30)
