@@ -49,7 +49,7 @@ load: install-dev ## Measure the API under load, and pictures beside MLflow's mo
 	$(BIN)/python -c "import site; print(site.getsitepackages()[0])" > "$$(build/mlflow/bin/python -c 'import site; print(site.getsitepackages()[0])')/torch.pth"
 	$(BIN)/python -m benchmarks.load --mlflow build/mlflow/bin/python --out benchmarks/results/load.json
 
-hostile: install-dev ## Send the API hostile inputs, and measure what others wait for and what memory it takes (five minutes; the machine must be idle)
+hostile: install-dev ## Send the API hostile inputs, and measure what others wait for and what memory it takes (seven minutes; the machine must be idle)
 	$(BIN)/python -m benchmarks.hostile --out benchmarks/results/hostile.json
 
 bench: install-dev ## Measure speed beside a naive loop, torchattacks and ART (half an hour; the machine must be idle)
