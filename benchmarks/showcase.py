@@ -13,6 +13,7 @@ import torch
 from PIL import Image, ImageDraw
 from sqlalchemy import insert
 
+import gauntlet
 from benchmarks.served import Served
 from benchmarks.stored import do_an_experiment
 from gauntlet.spec.experiment import ExperimentSpec
@@ -69,8 +70,8 @@ def furnish(served: Served) -> None:
     database = Database(settings.database_url)
     do_an_experiment(settings, _FINISHED)
     with database.writing() as session:
-        workers.enter(session, Presence(_WORKER, 4, "0.1.0"))
-        workers.enter(session, Presence("cpu-01.lab.example:77", 2, "0.1.0"))
+        workers.enter(session, Presence(_WORKER, 4, gauntlet.__version__))
+        workers.enter(session, Presence("cpu-01.lab.example:77", 2, gauntlet.__version__))
     _begin(database, _CIFAR | {"name": "The paper at full scale, three seeds"}, epochs=(148, 139, 77), of=220)
     _begin(database, _CIFAR | {"name": HOSTILE}, epochs=(31, 12), of=220, failing="diverged")
     with database.writing() as session:

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from gauntlet.spec.experiment import ExperimentSpec, RunSpec
     from gauntlet.training.loop import train
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 # Where each name is at home: as above, for what is not there before it is used.
 _HOMES = {
