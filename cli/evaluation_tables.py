@@ -13,10 +13,14 @@ from gauntlet.report.leaderboard import Leaderboard
 from gauntlet.report.numbers import NOTHING, counted, listed, per_cent
 from gauntlet.report.transfers import TransferMatrix
 from gauntlet.resources import Evaluation
+from gauntlet.results.accuracy import Accuracy
+from gauntlet.results.corruptions import CorruptionOutcome
 from gauntlet.results.doubts import Doubt
-from gauntlet.results.outcome import Accuracy, EvaluationOutcome
+from gauntlet.results.outcome import EvaluationOutcome
+from gauntlet.results.smoothing import SmoothingOutcome
 from gauntlet.spec.attack_titles import attack_heading, attack_title, budget
 from gauntlet.spec.attacks import attack_label
+from gauntlet.spec.corruptions import STRENGTH_TITLES
 
 _SEVERITY_STYLES = {"error": "red", "warning": "yellow"}
 
@@ -67,6 +71,10 @@ def print_outcome(evaluation: Evaluation) -> None:
         return
     print_listing(_outcome_listing(outcome))
     print_doubts(evaluation.doubts)
+    if outcome.corruptions is not None:
+        _print_corruptions(outcome.corruptions)
+    if outcome.smoothing is not None:
+        _print_certified(outcome.smoothing)
     if outcome.masking is not None:
         images = counted(outcome.masking.n, "image")
         say(f"Masked gradients: {outcome.masking.verdict} on {images}, by these checks.")
@@ -79,6 +87,41 @@ def print_outcome(evaluation: Evaluation) -> None:
                 ],
             )
         )
+
+
+def _print_corruptions(found: CorruptionOutcome) -> None:
+    severities = list(found.severities)
+    lines: list[list[Cell]] = [
+        [
+            of_one.kind.replace("_", " "),
+            *(per_cent(of_one.severities[severity].value) for severity in severities),
+            per_cent(of_one.mean.value),
+        ]
+        for of_one in found.kinds
+    ]
+    means = [per_cent(found.severities[severity].value) for severity in severities]
+    print_listing(
+        Listing(
+            [
+                Column("corruption"),
+                *(Column(str(severity), "number") for severity in severities),
+                Column("mean", "number"),
+            ],
+            [*lines, ["mean", *means, per_cent(found.mean.value)]],
+            title=f"accuracy in per cent by severity, {STRENGTH_TITLES[found.strengths]} strengths",
+        )
+    )
+
+
+def _print_certified(found: SmoothingOutcome) -> None:
+    images = counted(found.protocol.n, "image")
+    print_listing(
+        Listing(
+            [Column("radius (L2)", "number"), Column("accuracy", "number"), Column("95 % interval", "number")],
+            [[f"{point.radius:g}", *_accuracy(point.accuracy)] for point in found.curve],
+            title=f"certified accuracy in per cent on {images}, smoothed with σ = {found.sigma:g}",
+        )
+    )
 
 
 def print_doubts(doubts: Sequence[Doubt]) -> None:

@@ -39,6 +39,16 @@ def evaluate(
     samples: Samples = 1_000,
     batch_size: BatchSize = 100,
     seed: Seed = 0,
+    eot: Annotated[
+        int | None, typer.Option(help="Draws that each look at a model that answers at random is the mean of.")
+    ] = None,
+    corruptions: Annotated[
+        bool, typer.Option("--corruptions", help="Also on noise, blur, fog and the like, at five severities.")
+    ] = False,
+    smoothing: Annotated[
+        float | None,
+        typer.Option(help="Also certify the model, smoothed with noise of this deviation, under L2."),
+    ] = None,
     priority: Annotated[str | None, typer.Option(help="high, normal or low: when its turn comes.")] = None,
     keep_images: Annotated[
         int, typer.Option(help="Keep the attacked pictures of so many images, for `gauntlet pictures`.")
@@ -47,8 +57,11 @@ def evaluate(
     json: AsJson = False,
 ) -> None:
     """Attack a checkpoint: every attack with every budget."""
-    attacks = [{"kind": kind, "eps": eps, "norm": norm} for kind in attack]
+    draws = {} if eot is None else {"eot": eot}
+    attacks = [{"kind": kind, "eps": eps, "norm": norm} | draws for kind in attack]
     request: dict[str, Any] = {"attacks": attacks, "samples": samples, "batch_size": batch_size, "seed": seed}
+    request |= {"corruptions": {}} if corruptions else {}
+    request |= {"smoothing": {"sigma": smoothing}} if smoothing is not None else {}
     request |= {} if priority is None else {"priority": priority}
     request |= {"keep_images": keep_images} if keep_images else {}
     with open_client() as client:

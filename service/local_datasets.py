@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gauntlet.checks.description import DatasetDescription
+from gauntlet.data.cifar10_c import FOLDER
 from gauntlet.data.folders import folders_in
 from gauntlet.data.parquet import is_parquet
 from gauntlet.data.published import TORCHVISION, published
@@ -112,7 +113,11 @@ def _all(data_root: Path) -> Iterator[AnyDataset]:
     for dataset in (Cifar10(), Cifar100(), Svhn(), Mnist(), FashionMnist(), Kmnist()):
         if published(dataset).is_there(data_root):
             yield dataset
-    names = [name for name in folders_in(data_root) or () if re.match(FOLDER_NAME, name) and name != TORCHVISION]
+    names = [
+        name
+        for name in folders_in(data_root) or ()
+        if re.match(FOLDER_NAME, name) and name not in (TORCHVISION, FOLDER)
+    ]
     for name in names[:_MOST_FOLDERS]:
         yield Parquet(folder=name) if is_parquet(data_root / name) else ImageFolder(folder=name)
 

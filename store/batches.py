@@ -6,7 +6,9 @@ from sqlalchemy import case, func, or_, select
 from sqlalchemy.orm import Session
 
 from gauntlet.report.progress import StageCount
+from gauntlet.results.corruptions import CORRUPTION_PREFIX
 from gauntlet.results.masking import MASKING_PREFIX, masking_attacks
+from gauntlet.results.smoothing import SMOOTHING_PREFIX
 from gauntlet.results.stage_results import NATURAL
 from gauntlet.spec.attacks import attack_label
 from gauntlet.spec.evaluation import EvaluationSpec
@@ -34,9 +36,9 @@ def images_so_far(session: Session, identifier: str) -> int:
 def reusable(session: Session, identifier: str) -> Sequence[EvaluationBatch]:
     """Batches of other evaluations that are as good as this one's own.
 
-    They are of the same weights, test set, seed, batch size and code, and of its natural pass, its attacks or its
-    checks for masked gradients. Of each there is what was measured, not the copies that others took of it. The
-    evaluation's test set has been noted.
+    They are of the same weights, test set, seed, batch size and code, and of its natural pass, its attacks, its checks
+    for masked gradients, its corruptions or its certificates. Of each there is what was measured, not the copies that
+    others took of it. The evaluation's test set has been noted.
     """
     evaluation = session.get_one(Evaluation, identifier)
     checkpoint = session.get_one(Checkpoint, evaluation.checkpoint_id)
@@ -44,7 +46,10 @@ def reusable(session: Session, identifier: str) -> Sequence[EvaluationBatch]:
     labels = [attack_label(attack) for attack in spec.attacks]
     checks = [f"{MASKING_PREFIX}{attack_label(attack)}" for attack in masking_attacks(spec)]
     stage = EvaluationBatch.stage
-    parts = (stage.startswith(f"{label}:", autoescape=True) for label in labels)
+    beginnings = [f"{label}:" for label in labels]
+    beginnings += [CORRUPTION_PREFIX] if spec.corruptions else []
+    beginnings += [SMOOTHING_PREFIX] if spec.smoothing else []
+    parts = (stage.startswith(beginning, autoescape=True) for beginning in beginnings)
     query = (
         select(EvaluationBatch)
         .join(Evaluation, Evaluation.id == EvaluationBatch.evaluation_id)

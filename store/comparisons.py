@@ -9,10 +9,11 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload
 
 from gauntlet.report.leaderboard import Candidate, Leaderboard, rank
 from gauntlet.report.transfers import TransferMatrix, Transferred, transfer_matrix
+from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.doubts import Doubt, doubts
 from gauntlet.results.finding import Finding
 from gauntlet.results.masking import MaskingVerdict
-from gauntlet.results.outcome import Accuracy, AttackOutcome
+from gauntlet.results.outcome import AttackOutcome
 from gauntlet.spec.attacks import GradientLoss, Norm, Transfer
 from store import checkpoints, placings
 from store.models import Checkpoint, Evaluation

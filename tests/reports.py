@@ -8,7 +8,9 @@ from typing import Any
 from gauntlet.report.curves import RunCurve
 from gauntlet.report.report import Report, RunCost, assemble
 from gauntlet.report.report_row import ReportRow, report_row
+from gauntlet.results.corruptions import corruption_stage
 from gauntlet.results.outcome import EvaluationOutcome, Measured, summarise
+from gauntlet.results.smoothing import smoothing_stage
 from gauntlet.spec.attacks import attack_label
 from gauntlet.spec.evaluation import EvaluationSpec
 from gauntlet.spec.experiment import ExperimentSpec
@@ -87,6 +89,17 @@ def outcome(
             batches.append(batch(f"{attack_label(attack)}:apgd-t", survives - 0.09))
         else:
             batches.append(batch(attack_label(attack), survives))
+    if evaluation.corruptions is not None:
+        batches += [
+            batch(corruption_stage("cifar10-c", kind, severity), natural - severity / 20)
+            for kind in evaluation.corruptions.kinds
+            for severity in evaluation.corruptions.severities
+        ]
+    if evaluation.smoothing is not None:
+        batches += [
+            batch(smoothing_stage(evaluation.smoothing, radius), natural - radius / 4)
+            for radius in evaluation.smoothing.radii
+        ]
     return summarise(evaluation, batches, measured(classes))
 
 

@@ -53,12 +53,11 @@ def ascend(
     looks = _looks(steps)
     last = 0
     for number in range(1, steps + 1):
-        wrong = logits.argmax(dim=1) != images.labels
-        standing.note(ascent.at, wrong)
-        if not len(standing.left):
+        going = standing.note(ascent.at, logits.argmax(dim=1) != images.labels)
+        if not bool(going.any()):
             return
-        if bool(wrong.any()):
-            images, ascent = images.take(~wrong), ascent.take(~wrong)
+        if not bool(going.all()):
+            images, ascent = images.take(going), ascent.take(going)
         ascent = _move(ascent, images.clean, eps, norm, first=number == 1)
         if number == steps:
             break

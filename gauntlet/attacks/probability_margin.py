@@ -64,13 +64,14 @@ def pma(
     norm: Norm,
     steps: int,
     generator: torch.Generator,
+    stay: bool = False,
 ) -> Tensor:
     """PMA (Xie et al. 2024, arXiv 2411.15210): ascend p_t − p_y, t the likeliest wrong class, in two passes.
 
     Each pass takes `steps` steps from a random point: the first half on one term alone, −p_y and in the second pass
     p_t, the rest on both. A step's length falls along a cosine from 2 eps to 0, anew in each half.
     """
-    clean, standing = images.detach(), Standing(images)
+    clean, standing = images.detach(), Standing(images, stay=stay)
     for terms in _PASSES:
         if not len(standing.left):
             break
@@ -79,16 +80,16 @@ def pma(
         for step in range(steps):
             half, number, length = _place(step, steps)
             logits, _, gradient = gradient_of(model, at, batch, terms[half])
-            wrong = logits.argmax(dim=1) != batch.labels
-            standing.note(at, wrong)
-            if bool(wrong.all()):
+            going = standing.note(at, logits.argmax(dim=1) != batch.labels)
+            if not bool(going.any()):
                 break
-            batch, at, gradient = batch.take(~wrong), at[~wrong], gradient[~wrong]
+            batch, at, gradient = batch.take(going), at[going], gradient[going]
             reach = float(eps) * (1 + cos(pi * number / length))
             moved = at + reach * direction(gradient, norm)
             at = (batch.clean + project(moved - batch.clean, eps, norm)).clamp_(0, 1)
         else:
             standing.note(at, logits_of(model, at).argmax(dim=1) != batch.labels)
+        standing.end()
     return standing.found
 
 

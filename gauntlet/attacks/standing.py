@@ -44,18 +44,30 @@ class Attacked(Batch):
 class Standing:
     """Which images of a batch an attack has not broken yet, and the best that it found of each.
 
-    `found` is [n, c, h, w]: the misclassified point of a broken image, the last point noted of one that stands.
-    `left` are the positions of those that stand, int64 [m].
+    `found` is [n, c, h, w]: the last misclassified point of a broken image, the last point noted of one that stands.
+    `left` are the positions of those that are worked on, int64 [m]. They leave when they are broken; those that stay
+    leave when the ascent is over, for where a model answers at random a point just beyond the boundary is right as
+    often as not.
     """
 
-    def __init__(self, images: Tensor) -> None:
+    def __init__(self, images: Tensor, *, stay: bool = False) -> None:
         self.found = images.detach().clone()
         self.left = torch.arange(len(images), device=images.device)
+        self._stay, self._broken = stay, torch.zeros(len(images), dtype=torch.bool, device=images.device)
 
-    def note(self, points: Tensor, wrong: Tensor) -> None:
-        """What the images that stand are now, [m, c, h, w], and which of them are misclassified there, bool [m]."""
-        self.found[self.left] = points
+    def note(self, points: Tensor, wrong: Tensor) -> Tensor:
+        """What the images worked on are now, [m, c, h, w], and which are misclassified there; who goes on, bool [m]."""
+        better = wrong | ~self._broken[self.left]
+        self.found[self.left[better]] = points[better]
+        self._broken[self.left[wrong]] = True
+        if self._stay:
+            return torch.ones_like(wrong)
         self.left = self.left[~wrong]
+        return ~wrong
+
+    def end(self) -> None:
+        """An ascent is over: who was broken in it leaves."""
+        self.left = self.left[~self._broken[self.left]]
 
 
 def common_start(images: Tensor, eps: Fraction, norm: Norm, generator: torch.Generator) -> Tensor:

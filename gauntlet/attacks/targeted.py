@@ -32,13 +32,14 @@ def minimum_margin(
     targets: int,
     steps: int,
     generator: torch.Generator,
+    stay: bool = False,
 ) -> Tensor:
     """MM (Gao et al. 2022, arXiv 2206.07314): Auto-PGD on z_t − z_y for each wrong class t, likeliest first.
 
     The margins are of logits, neither rescaled nor put through a softmax, and the classes are ranked once, by the
     logits of the images themselves (§3.3). At most so many are tried, each from a random point of its own.
     """
-    standing = Standing(images)
+    standing = Standing(images, stay=stay)
     for batch in _in_turn(model, images, labels, targets, standing):
         start = common_start(batch.clean, eps, norm, generator)
         auto_step.ascend(model, batch, start, eps, norm=norm, steps=steps, objective=difference, standing=standing)
@@ -55,22 +56,22 @@ def multitargeted(
     targets: int,
     steps: int,
     generator: torch.Generator,
+    stay: bool = False,
 ) -> Tensor:
     """MultiTargeted (Gowal et al. 2019, arXiv 1910.09338): PGD on z_t − z_y for each wrong class t, likeliest first.
 
     Here with the steps of this library's PGD, 2.5 · eps / steps each, from a random point of its own for each class,
     and for at most so many classes.
     """
-    standing = Standing(images)
+    standing = Standing(images, stay=stay)
     for towards in _in_turn(model, images, labels, targets, standing):
         batch, at = towards, common_start(towards.clean, eps, norm, generator)
         for _ in range(steps):
             logits, _, gradient = gradient_of(model, at, batch, difference)
-            wrong = logits.argmax(dim=1) != batch.labels
-            standing.note(at, wrong)
-            if bool(wrong.all()):
+            going = standing.note(at, logits.argmax(dim=1) != batch.labels)
+            if not bool(going.any()):
                 break
-            batch, at, gradient = batch.take(~wrong), at[~wrong], gradient[~wrong]
+            batch, at, gradient = batch.take(going), at[going], gradient[going]
             moved = at + _REACH * float(eps) / steps * direction(gradient, norm)
             at = (batch.clean + project(moved - batch.clean, eps, norm)).clamp_(0, 1)
         else:
@@ -87,3 +88,4 @@ def _in_turn(model: Model, images: Tensor, labels: Tensor, targets: int, standin
         if not len(standing.left):
             return
         yield Attacked(clean, labels, likeliest[:, rank]).take(standing.left)
+        standing.end()

@@ -5,7 +5,7 @@ Those whose pictures are larger than memory should hold are decoded once and map
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
@@ -17,6 +17,7 @@ from torch import Tensor
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.requests import none_left, too_many_asked_for
 from gauntlet.data.archives import Archive, read_digits
+from gauntlet.data.cifar10_c import is_there, read_cifar10_c
 from gauntlet.data.decoded_cache import DecodedCache
 from gauntlet.data.decoding import Pixels, Watch, decode, key_of
 from gauntlet.data.folders import FolderListing
@@ -26,12 +27,13 @@ from gauntlet.data.own_images import refuse_labels_beyond
 from gauntlet.data.published import published
 from gauntlet.data.reading import SeenSplit, Tally, describe_seen
 from gauntlet.data.sources import PictureSplit, list_pictures
-from gauntlet.data.survey import count_classes, survey_published
+from gauntlet.data.survey import count_classes, survey_cifar10_c, survey_published
 from gauntlet.data.torchvision_sets import read_published
 from gauntlet.errors import DatasetUnavailable, ImagesInvalid
 from gauntlet.spec.kinds import (
     SPLITS,
     Cifar10,
+    Cifar10C,
     Cifar100,
     DatasetSpec,
     Digits,
@@ -160,11 +162,11 @@ def describe_dataset(spec: DatasetSpec, data_root: Path) -> DatasetDescription:
         case Cifar10() | Cifar100() | Svhn() | Mnist() | FashionMnist() | Kmnist():
             if not published(spec).is_there(data_root):
                 return survey_published(spec, data_root)
-            try:
-                archives = {split: read_published(spec, split, data_root, fetch=False) for split in SPLITS}
-            except DatasetUnavailable as error:
-                return DatasetDescription(dataset=dataset_title(spec), faults=(str(error),))
-            return _of_archives(spec, archives).description
+            return _described_archives(spec, lambda split: read_published(spec, split, data_root, fetch=False))
+        case Cifar10C():
+            if not published(Cifar10()).is_there(data_root) or not is_there(spec, data_root):
+                return survey_cifar10_c(spec, data_root)
+            return _described_archives(spec, lambda split: _cifar10_c(spec, split, data_root, fetch=False))
         case ImageFolder() | Uploaded() | Parquet():
             listing = list_pictures(spec, data_root)
             return _described(spec, listing, decode(spec, listing, _orders(spec, listing), None, _unwatched))
@@ -218,6 +220,8 @@ def _read(
             found = _of_archives(spec, {split: read_digits(split) for split in splits})
         case Cifar10() | Cifar100() | Svhn() | Mnist() | FashionMnist() | Kmnist():
             found = _of_archives(spec, {split: read_published(spec, split, data_root) for split in splits})
+        case Cifar10C():
+            found = _of_archives(spec, {split: _cifar10_c(spec, split, data_root) for split in splits})
         case ImageFolder() | Uploaded() | Parquet():
             listing = list_pictures(spec, data_root, splits)
             _refuse(spec, listing.describe(dataset_title(spec)))
@@ -228,13 +232,27 @@ def _read(
     return found
 
 
+def _described_archives(spec: PublishedDataset | Cifar10C, read: Callable[[Split], Archive]) -> DatasetDescription:
+    try:
+        archives = {split: read(split) for split in SPLITS}
+    except DatasetUnavailable as error:
+        return DatasetDescription(dataset=dataset_title(spec), faults=(str(error),))
+    return _of_archives(spec, archives).description
+
+
+def _cifar10_c(spec: Cifar10C, split: Split, data_root: Path, *, fetch: bool = True) -> Archive:
+    if split == "train":
+        return read_published(Cifar10(), split, data_root, fetch=fetch)
+    return read_cifar10_c(spec, data_root)
+
+
 def _refuse(spec: DatasetSpec, found: DatasetDescription) -> None:
     too_many = None if found.train is None else too_many_asked_for(spec.train_samples, found.train.images)
     if faults := [*found.faults, *([too_many] if too_many else [])]:
         raise DatasetUnavailable(" ".join(faults))
 
 
-def _of_archives(spec: Digits | PublishedDataset, archives: Mapping[Split, Archive]) -> _Found:
+def _of_archives(spec: Digits | PublishedDataset | Cifar10C, archives: Mapping[Split, Archive]) -> _Found:
     sets: dict[Split, ImageSet] = {}
     seen: dict[Split, SeenSplit] = {}
     for split, archive in archives.items():
@@ -247,7 +265,7 @@ def _of_archives(spec: Digits | PublishedDataset, archives: Mapping[Split, Archi
         seen[split] = SeenSplit(count_classes(archive.labels, archive.classes), tally)
     (classes, *_) = (archive.classes for archive in archives.values())
     numbers = {split: len(archive.labels) for split, archive in archives.items()}
-    notes = () if isinstance(spec, Digits) else published(spec).other_numbers(numbers)
+    notes = () if isinstance(spec, Digits | Cifar10C) else published(spec).other_numbers(numbers)
     return _Found(sets, classes, describe_seen(dataset_title(spec), seen, notes=notes))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gauntlet.data.archives import Archive, read_digits
+from gauntlet.data.cifar10_c import read_cifar10_c
 from gauntlet.data.order import shuffled_order
 from gauntlet.data.reading import Tally
 from gauntlet.data.sources import PictureSplit, list_pictures, read_chosen
@@ -15,6 +16,7 @@ from gauntlet.data.torchvision_sets import read_published
 from gauntlet.errors import DatasetUnavailable
 from gauntlet.spec.kinds import (
     Cifar10,
+    Cifar10C,
     Cifar100,
     DatasetSpec,
     Digits,
@@ -72,6 +74,8 @@ def _test_images(spec: DatasetSpec, data_root: Path) -> Archive | PictureSplit:
             return read_digits("test")
         case Cifar10() | Cifar100() | Svhn() | Mnist() | FashionMnist() | Kmnist():
             return read_published(spec, "test", data_root, fetch=False)
+        case Cifar10C():
+            return read_cifar10_c(spec, data_root)
         case ImageFolder() | Uploaded() | Parquet():
             listing = list_pictures(spec, data_root, ("test",))
             if listing.faults:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from gauntlet.checks.description import ClassImages, DatasetDescription, SplitDescription
 from gauntlet.data.archives import read_digits
+from gauntlet.data.cifar10_c import is_there, missing
 from gauntlet.data.published import published
 from gauntlet.data.sources import list_pictures
 from gauntlet.data.walk import TooManyEntries
@@ -18,6 +19,7 @@ from gauntlet.spec.class_names import KNOWN_CLASSES
 from gauntlet.spec.kinds import (
     SPLITS,
     Cifar10,
+    Cifar10C,
     Cifar100,
     DatasetSpec,
     Digits,
@@ -50,6 +52,8 @@ def survey(
             return DatasetDescription(dataset=dataset_title(spec), train=found.get("train"), test=found.get("test"))
         case Cifar10() | Cifar100() | Svhn() | Mnist() | FashionMnist() | Kmnist():
             return survey_published(spec, data_root, splits)
+        case Cifar10C():
+            return survey_cifar10_c(spec, data_root, splits)
         case ImageFolder() | Parquet():
             return _survey_folder(spec, data_root, splits, most_entries)
         case Uploaded():
@@ -66,6 +70,15 @@ def survey_published(spec: PublishedDataset, data_root: Path, splits: Sequence[S
     return DatasetDescription(
         dataset=dataset_title(spec), train=counts.get("train"), test=counts.get("test"), notes=notes
     )
+
+
+def survey_cifar10_c(spec: Cifar10C, data_root: Path, splits: Sequence[Split] = SPLITS) -> DatasetDescription:
+    """CIFAR-10 with other test images, which must be there."""
+    title = dataset_title(spec)
+    if "test" in splits and not is_there(spec, data_root):
+        return DatasetDescription(dataset=title, faults=(missing(spec),))
+    plain = survey_published(Cifar10(), data_root, splits)
+    return plain.model_copy(update={"dataset": title} if "train" in splits else {"dataset": title, "notes": ()})
 
 
 # NumPy reads the head of an archive as Python, which some versions of that cannot do in two threads at once: of many

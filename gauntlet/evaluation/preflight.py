@@ -5,11 +5,13 @@ pass (Carlini et al. 2019, arXiv 1902.06705, list them; AutoAttack's own code wa
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from gauntlet import seeding
 from gauntlet.attacks.gradient import summed
 from gauntlet.attacks.slices import Together
 from gauntlet.errors import ModelUnfit
@@ -19,6 +21,7 @@ from gauntlet.evaluation.output_form import answer, malformed
 from gauntlet.models.precision import Model
 from gauntlet.results.finding import Finding, FindingKind
 from gauntlet.results.significance import upper_tail
+from gauntlet.spec.attacks import AnyAttack, attack_label, takes_for_deterministic
 
 _PROBABILITY_TOLERANCE = 1e-4
 # Images whose gradient vanishes stand still under attack and count as robust: as many as this blur the first digit.
@@ -31,6 +34,7 @@ _LARGEST_INFLUENCE, _LARGEST_COARSE_INFLUENCE = 1e-3, 3e-2
 _SMALL_SPREAD = 2.0**-10
 _LARGEST_EXPONENT = 126
 _HALF_PRECISIONS = (torch.float16, torch.bfloat16)
+_RANDOM = "Two passes over the same images differ: the model draws random numbers."
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,13 @@ class Examination:
 
     `findings` begin with errors; after one nothing else was looked at. `model` is what attacks are made on: the very
     module where that can be used as it is. `scale` is 1, and for a model of very small logits the power of two by which
-    AutoAttack's parts are to see them.
+    AutoAttack's parts are to see them. `random` says that two passes differ.
     """
 
     findings: tuple[Finding, ...]
     model: nn.Module
     scale: float = 1.0
+    random: bool = False
 
 
 def preflight(model: Model, images: Tensor, labels: Tensor | None, classes: int) -> tuple[Finding, ...]:
@@ -69,9 +74,23 @@ def examine(model: Model, images: Tensor, labels: Tensor | None, classes: int) -
         ModelUnfit: it fails on the images, or changes them.
     """
     module = model if isinstance(model, nn.Module) else Classifier(model)
-    cuda = [images.device] if images.device.type == "cuda" else []
-    with borrowed(module), torch.random.fork_rng(devices=cuda):
+    with borrowed(module), seeding.own_randomness(images.device):
         return _examined(module, images, labels, classes)
+
+
+def concerning(attacks: Iterable[AnyAttack], findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings as they bear on these attacks: that a model is random speaks against those that do not average."""
+    blind = [attack_label(attack) for attack in attacks if takes_for_deterministic(attack)]
+    overstated = _warning(
+        "random_output",
+        f"{_RANDOM} These attacks follow one draw at a time and overstate its robustness: {', '.join(blind)}. With "
+        "`eot: 20` an attack looks at the mean of 20 draws; AutoAttack's version rand does so, too.",
+    )
+    return tuple(
+        overstated if finding.kind == "random_output" else finding
+        for finding in findings
+        if blind or finding.kind != "random_output"
+    )
 
 
 def _examined(model: nn.Module, images: Tensor, labels: Tensor | None, classes: int) -> Examination:
@@ -101,6 +120,7 @@ def _examined(model: nn.Module, images: Tensor, labels: Tensor | None, classes: 
         coarse,
         _small(logits),
         _random_output() if random else None,
+        _unseeded(model, images) if random else None,
         dependent,
         # An output that never changes has no gradient: that is said already.
         None if constant else _zero_gradient(gradient),
@@ -118,6 +138,7 @@ def _examined(model: nn.Module, images: Tensor, labels: Tensor | None, classes: 
         findings=tuple(finding for finding in checks if finding is not None),
         model=Together(fit) if random or dependent is not None else fit,
         scale=_scale(logits),
+        random=random,
     )
 
 
@@ -208,8 +229,26 @@ def _small(logits: Tensor) -> Finding | None:
 def _random_output() -> Finding:
     return _warning(
         "random_output",
-        "Two passes over the same images differ: the model draws random numbers. AutoAttack's standard version takes "
-        "a model for deterministic, and its numbers overstate such a one's robustness.",
+        f"{_RANDOM} An attack that takes it for deterministic overstates its robustness: it needs `eot`, several "
+        "draws for each look, or AutoAttack's version rand.",
+    )
+
+
+def _unseeded(model: nn.Module, images: Tensor) -> Finding | None:
+    with seeding.own_randomness(images.device) as seeded:
+        passes = []
+        for _ in range(2):
+            seeded(0)
+            passes.append(answer(model, images))
+    first, second = passes
+    assert isinstance(first, Tensor)
+    assert isinstance(second, Tensor)
+    if torch.equal(first, second):
+        return None
+    return _warning(
+        "unseeded_output",
+        "The model's random numbers do not follow from the seeds of torch, Python's random and NumPy: what is measured "
+        "of it comes out otherwise each time, and continues otherwise after a stop.",
     )
 
 

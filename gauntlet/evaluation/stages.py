@@ -11,7 +11,11 @@ from torch import Tensor, nn
 from gauntlet import seeding
 from gauntlet.attacks import autoattack, gradient, probability_margin, targeted
 from gauntlet.attacks.autoattack import Authored, AuthoredAttack
+from gauntlet.attacks.corruptions import corrupted
+from gauntlet.attacks.expectation import Expected
 from gauntlet.attacks.slices import Together, sliced
+from gauntlet.data.datasets import ImageSet
+from gauntlet.results.corruptions import corruption_stage
 from gauntlet.spec.attacks import (
     AnyAttack,
     ApgdCe,
@@ -20,6 +24,7 @@ from gauntlet.spec.attacks import (
     FabT,
     FastProtocol,
     FgsmAttack,
+    GradientAttack,
     MinimumMargin,
     MultiTargeted,
     Noise,
@@ -30,7 +35,9 @@ from gauntlet.spec.attacks import (
     Transfer,
     attack_label,
 )
+from gauntlet.spec.corruptions import CorruptionKind, Strengths
 from gauntlet.spec.ensembles import attacks_of, parts_of
+from gauntlet.spec.evaluation import EvaluationSpec
 
 # From images float32 in [0, 1], [n, c, h, w], and labels int64 [n] to attacked images.
 Perturb = Callable[[Tensor, Tensor], Tensor]
@@ -58,7 +65,8 @@ class Stage:
 class Victim:
     """The model that is attacked, and what attacks need to know of it. `sources` are other models, by checkpoint.
 
-    `scale` is what AutoAttack's parts see its logits times (`gauntlet.evaluation.preflight`).
+    `scale` is what AutoAttack's parts see its logits times, and `random` whether it was seen to draw random numbers
+    (`gauntlet.evaluation.preflight`).
     """
 
     model: nn.Module
@@ -66,6 +74,7 @@ class Victim:
     device: torch.device
     sources: Mapping[str, nn.Module]
     scale: float = 1.0
+    random: bool = False
 
 
 def stages_of(attack: AnyAttack, victim: Victim, seed: int) -> list[Stage]:
@@ -76,7 +85,7 @@ def stages_of(attack: AnyAttack, victim: Victim, seed: int) -> list[Stage]:
     label = attack_label(attack)
     match attack:
         case AutoAttack():
-            ensemble, margins = _authored(attack, victim), _margins_of(attack)
+            ensemble, margins = _authored(attack, victim, seed), _margins_of(attack)
             costs = autoattack.parts(attack)
             return [
                 Stage(f"{label}:{part}", costs[part], _part(ensemble, part, seed))
@@ -93,8 +102,33 @@ def stages_of(attack: AnyAttack, victim: Victim, seed: int) -> list[Stage]:
             return [Stage(label, nominal_cost(attack), _perturb(attack, victim, seed))]
 
 
+def corruption_stages(spec: EvaluationSpec, images: ImageSet) -> list[Stage]:
+    """A stage for each kind and severity of corruption that is asked for."""
+    if spec.corruptions is None:
+        return []
+    strengths = spec.corruptions.strengths_for(*images.images.shape[2:])
+    return [
+        Stage(corruption_stage(strengths, kind, severity), 1, partial(_corrupted, kind, severity, strengths, spec.seed))
+        for kind in spec.corruptions.kinds
+        for severity in spec.corruptions.severities
+    ]
+
+
+def _corrupted(
+    kind: CorruptionKind, severity: int, strengths: Strengths, seed: int, images: Tensor, _labels: Tensor
+) -> Tensor:
+    return corrupted(images, kind, severity, strengths, seed)
+
+
 def nominal_cost(attack: AnyAttack) -> int:
     """Model passes per image, at most; for progress and estimates."""
+    draws = attack.eot if isinstance(attack, GradientAttack) else 1
+    # With more than one each pass is done once more for its gradient: four where there are three.
+    return _cost(attack) if draws == 1 else -(-_cost(attack) * draws * (_STEP_COST + 1) // _STEP_COST)
+
+
+def _cost(attack: AnyAttack) -> int:
+    """The same with one draw."""
     match attack:
         case FgsmAttack():
             cost = _STEP_COST + 1
@@ -109,7 +143,7 @@ def nominal_cost(attack: AnyAttack) -> int:
         case ProbabilityMargin(steps=steps):
             cost = _PASSES * (_STEP_COST * steps + 1) + 1
         case ScreenProtocol() | FastProtocol():
-            cost = sum(map(nominal_cost, attacks_of(attack)))
+            cost = sum(map(_cost, attacks_of(attack)))
         case AutoAttack(version="few"):
             cost = sum(autoattack.parts(attack).values()) + nominal_cost(_margins_of(attack))
         case AutoAttack() | ApgdCe() | ApgdT() | FabT() | Square():
@@ -124,8 +158,16 @@ def _margins_of(attack: AutoAttack) -> MinimumMargin:
     return MinimumMargin(eps=attack.eps, norm=attack.norm, steps=_AS_APGD)
 
 
-def _authored(attack: Authored, victim: Victim) -> AuthoredAttack:
-    return AuthoredAttack(victim.model, attack, victim.classes, victim.device, scale=victim.scale)
+def _authored(attack: Authored, victim: Victim, seed: int) -> AuthoredAttack:
+    seen = _as_seen(victim.model, attack, seed)
+    return AuthoredAttack(seen, attack, victim.classes, victim.device, scale=victim.scale)
+
+
+def _as_seen(model: nn.Module, attack: AnyAttack, seed: int) -> nn.Module:
+    """The model as an attack sees it: the mean of several passes, where it asks for that."""
+    if isinstance(attack, GradientAttack) and attack.eot > 1:
+        return Expected(model, attack.eot, seed, attack_label(attack))
+    return model
 
 
 def _part(ensemble: AuthoredAttack, part: str, seed: int) -> Perturb:
@@ -135,12 +177,12 @@ def _part(ensemble: AuthoredAttack, part: str, seed: int) -> Perturb:
 def _perturb(attack: _Own | Authored, victim: Victim, seed: int) -> Perturb:
     if isinstance(attack, AutoAttack | ApgdCe | ApgdT | FabT | Square):
         (part,) = autoattack.parts(attack)
-        return _part(_authored(attack, victim), part, seed)
+        return _part(_authored(attack, victim, seed), part, seed)
     return _own(attack, victim, seed)
 
 
 def _own(attack: _Own, victim: Victim, seed: int) -> Perturb:
-    model, eps, norm = sliced(victim.model, victim.device), attack.eps, attack.norm
+    model, eps, norm = sliced(_as_seen(victim.model, attack, seed), victim.device), attack.eps, attack.norm
 
     def drawing(perturb: Callable[..., Tensor], on: nn.Module = model, **options: object) -> Perturb:
         def from_the_same_numbers(images: Tensor, labels: Tensor) -> Tensor:
@@ -157,18 +199,18 @@ def _own(attack: _Own, victim: Victim, seed: int) -> Perturb:
                 gradient.pgd, steps=steps, restarts=restarts, loss=loss, step=step, stops=_is_a_function(victim.model)
             )
         case Transfer(source=source, steps=steps, loss=loss):
-            other = sliced(victim.sources[source], victim.device)
+            other = sliced(_as_seen(victim.sources[source], attack, seed), victim.device)
             perturb = drawing(
                 gradient.pgd, other, steps=steps, restarts=1, loss=loss, stops=_is_a_function(victim.sources[source])
             )
         case Noise(draws=draws):
             perturb = drawing(gradient.noise, draws=draws)
         case MinimumMargin(targets=targets, steps=steps):
-            perturb = drawing(targeted.minimum_margin, targets=targets, steps=steps)
+            perturb = drawing(targeted.minimum_margin, targets=targets, steps=steps, stay=attack.eot > 1)
         case MultiTargeted(targets=targets, steps=steps):
-            perturb = drawing(targeted.multitargeted, targets=targets, steps=steps)
+            perturb = drawing(targeted.multitargeted, targets=targets, steps=steps, stay=attack.eot > 1)
         case ProbabilityMargin(steps=steps):
-            perturb = drawing(probability_margin.pma, steps=steps)
+            perturb = drawing(probability_margin.pma, steps=steps, stay=attack.eot > 1)
         case _:
             assert_never(attack)
     return perturb

@@ -10,7 +10,7 @@ import yaml
 from gauntlet.exports.measured import Evaluated
 from gauntlet.rendering.markdown import escape
 from gauntlet.report.numbers import counted, per_cent
-from gauntlet.results.outcome import Accuracy
+from gauntlet.results.accuracy import Accuracy
 from gauntlet.spec.attack_titles import attack_name
 from gauntlet.spec.checkpoint_card import CheckpointCard, Trained
 from gauntlet.spec.kinds import dataset_title

@@ -8,7 +8,7 @@ from typing import Literal, assert_never, get_args
 from gauntlet.report.report import Report
 
 Format = Literal["json", "html", "md", "csv", "tex"]
-FigureName = Literal["training", "gap", "eps", "cost", "confusion"]
+FigureName = Literal["training", "gap", "eps", "certified", "cost", "confusion"]
 FIGURES: tuple[FigureName, ...] = get_args(FigureName)
 
 # What a page or a figure needs, and all that a browser should let it do.

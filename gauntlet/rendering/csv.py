@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from gauntlet.report.report import Report
 from gauntlet.report.report_row import ReportRow
 from gauntlet.resources import ImageResult
+from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.doubts import Doubt
-from gauntlet.results.outcome import Accuracy
 from gauntlet.results.stage_results import NATURAL
 from gauntlet.spec.attacks import attack_label
 from gauntlet.spec.eps import format_eps
@@ -87,8 +87,26 @@ def _lines(experiment: str, row: ReportRow) -> Iterator[Sequence[object]]:
     for found in outcome.attacks:
         attack = (attack_label(found.attack), found.attack.norm, format_eps(found.attack.eps))
         yield (*whose, *attack, *_numbers(found.accuracy), found.protocol.id, found.fingerprint, *said)
+    yield from _corruption_lines(whose, row, said)
+    if (certified := outcome.smoothing) is not None:
+        measured = (certified.protocol.id, certified.fingerprint)
+        for point in certified.curve:
+            name = f"certified, sigma {certified.sigma:g}"
+            yield (*whose, name, "L2", f"{point.radius:g}", *_numbers(point.accuracy), *measured, *said)
     for worst in outcome.worst_cases:
         yield (*whose, "worst case", worst.norm, format_eps(worst.eps), *_numbers(worst.accuracy), "", "", *said)
+
+
+def _corruption_lines(whose: Sequence[object], row: ReportRow, said: Sequence[object]) -> Iterator[Sequence[object]]:
+    found = row.outcome.corruptions
+    if found is None:
+        return
+    measured = (found.protocol.id, found.fingerprint)
+    for of_one in found.kinds:
+        for severity, accuracy in of_one.severities.items():
+            name = f"{found.strengths} {of_one.kind} {severity}"
+            yield (*whose, name, "", "", *_numbers(accuracy), *measured, *said)
+    yield (*whose, f"{found.strengths} mean", "", "", *_numbers(found.mean), *measured, *said)
 
 
 def _numbers(accuracy: Accuracy) -> tuple[object, ...]:

@@ -5,8 +5,8 @@ from typing import Literal, assert_never
 
 from gauntlet.rendering import csv, markdown, tables
 from gauntlet.rendering.tables import Table
+from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.elsewhere import ELSEWHERE, ElsewhereResult
-from gauntlet.results.outcome import Accuracy
 from gauntlet.results.stage_results import NATURAL
 from gauntlet.spec.attack_titles import attack_name
 from gauntlet.spec.attacks import attack_label

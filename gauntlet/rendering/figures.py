@@ -23,12 +23,13 @@ TITLES: Mapping[FigureName, str] = {
     "training": "Accuracy by epoch of training, with a dot for each checkpoint",
     "gap": "Generalisation gap by epoch of training",
     "eps": "Accuracy by budget of the attack",
+    "certified": "Certified accuracy by radius under L2, of the model smoothed with noise",
     "cost": "Time of training and robust accuracy",
     "confusion": "What images of each class are taken for",
 }
 # What training measures every epoch, and on what.
 _MEASURED = (("train_accuracy", "train"), ("test_accuracy", "test"), ("test_fgsm_accuracy", "test"))
-_ACROSS: Mapping[FigureName, int] = {"training": 3, "gap": 1, "eps": 2, "cost": 1, "confusion": 2}
+_ACROSS: Mapping[FigureName, int] = {"training": 3, "gap": 1, "eps": 2, "certified": 1, "cost": 1, "confusion": 2}
 # More of them are not told apart, and a page of a hundred panels is not looked at.
 _MOST_OBJECTIVES, _MOST_CONFUSIONS = 16, 6
 # Nor are their single seeds in one panel.
@@ -107,6 +108,20 @@ def _eps(report: Report) -> list[Panel]:
     return drawn
 
 
+def _certified(report: Report) -> list[Panel]:
+    """Mean certified accuracy over seeds against the radius, for each objective."""
+    rows = [row for row in of_first_selection(report.rows, report.spec.evaluation) if row.outcome.smoothing]
+    series = []
+    for place, (objective, its) in enumerate(_first(_rows_by_objective(rows)).items()):
+        curves = [row.outcome.smoothing.curve for row in its if row.outcome.smoothing is not None]
+        seeds = [{point.radius: 100 * point.accuracy.value for point in curve} for curve in curves]
+        series.append(_of_seeds(_named(report, objective), seeds, Look.line(place)))
+    if not series:
+        return []
+    x = Axis("radius (L2)", 0, max(1e-9, *(max(one.line) for one in series)))
+    return [chart(_shown(report.objectives), x, Axis.over("certified, per cent", [0.0, *_values(series)]), series)]
+
+
 def _cost(report: Report) -> list[Panel]:
     """Time of training against the accuracy that objectives are compared in, a point for each run."""
     seconds = {cost.run: cost.training_seconds for cost in report.costs if cost.training_seconds > 0}
@@ -152,6 +167,7 @@ _DRAWN: Mapping[FigureName, Callable[[Report], list[Panel]]] = {
     "training": _training,
     "gap": _gap,
     "eps": _eps,
+    "certified": _certified,
     "cost": _cost,
     "confusion": _confusion,
 }

@@ -3,7 +3,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from gauntlet.rendering import accuracy_tables, evidence_tables, history, sweep_tables, wording
+from gauntlet.rendering import (
+    accuracy_tables,
+    certified_tables,
+    corruption_tables,
+    evidence_tables,
+    history,
+    sweep_tables,
+    wording,
+)
 from gauntlet.rendering.tables import Table
 from gauntlet.report.numbers import selection_title
 from gauntlet.report.report import Report
@@ -47,6 +55,10 @@ def answer(report: Report, *, across: int) -> Iterator[Section]:
     if report.comparisons:
         table = accuracy_tables.comparison_table(report)
         yield Section("Objectives compared", [wording.comparison_note(report)], tables=[table])
+    if (corruptions := corruption_tables.corruption_table(report)) is not None:
+        yield Section("Corruptions", [corruption_tables.corruption_note(report)], tables=[corruptions])
+    if (certified := certified_tables.certified_table(report)) is not None:
+        yield Section("Certified accuracy", [certified_tables.certified_note(report)], tables=[certified])
     if report.paper is not None and report.paper.rows:
         source = f"Source: {report.paper.rows[0].published.source}."
         table = accuracy_tables.paper_table(report, report.paper.rows)

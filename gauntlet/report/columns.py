@@ -9,7 +9,8 @@ from fractions import Fraction
 from pydantic import BaseModel, ConfigDict
 
 from gauntlet.report.numbers import listed
-from gauntlet.results.outcome import Accuracy, EvaluationOutcome
+from gauntlet.results.accuracy import Accuracy
+from gauntlet.results.outcome import EvaluationOutcome
 from gauntlet.spec.attack_titles import attack_heading, attack_name, attack_title, budget, short_budget
 from gauntlet.spec.attacks import AnyAttack, Norm, attack_label, threat_model
 from gauntlet.spec.eps import Eps, format_eps

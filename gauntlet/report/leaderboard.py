@@ -7,8 +7,9 @@ from typing import Literal
 from gauntlet.report.numbers import counted
 from gauntlet.report.published import ANCHORS, Published
 from gauntlet.resources import Resource
+from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.doubts import Doubt
-from gauntlet.results.outcome import Accuracy, AttackOutcome
+from gauntlet.results.outcome import AttackOutcome
 from gauntlet.results.protocol import Protocol
 from gauntlet.spec.attack_titles import attack_name
 from gauntlet.spec.attacks import AnyAttack, AutoAttack

@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from gauntlet.resources import Resource
+from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.doubts import Doubt
-from gauntlet.results.outcome import Accuracy
 from gauntlet.results.protocol import Protocol
 from gauntlet.spec.attacks import Transfer
 

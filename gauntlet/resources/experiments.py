@@ -7,7 +7,7 @@ from pydantic import Field
 
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.resources.base import ProblemError, Progress, Resource, Status
-from gauntlet.results.outcome import Accuracy
+from gauntlet.results.accuracy import Accuracy
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.priorities import Priority
 from gauntlet.spec.retention import Keep

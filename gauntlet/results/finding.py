@@ -13,6 +13,7 @@ FindingKind = Literal[
     "coarse_output",
     "small_logits",
     "random_output",
+    "unseeded_output",
     "batch_dependent",
     "zero_gradient",
     "chance_accuracy",

@@ -15,6 +15,15 @@ def wilson_interval(fraction: float, n: int) -> tuple[float, float]:
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
+def lower_bound(right: int, n: int, alpha: float) -> float:
+    """A proportion of n is at least this with the chance 1 − alpha (Clopper & Pearson 1934, Biometrika 26), exactly."""
+    if right == 0:
+        return 0.0
+    from scipy.special import betaincinv  # a quarter of a second that the API need not wait for
+
+    return float(betaincinv(right, n - right + 1, alpha))
+
+
 def difference_interval(first: float, first_n: int, second: float, second_n: int) -> tuple[float, float]:
     """The 95 % interval of first − second, proportions of two samples (Newcombe 1998, Stat. Med. 17, method 10)."""
     (first_low, first_high), (second_low, second_high) = (

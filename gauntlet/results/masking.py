@@ -28,6 +28,7 @@ from gauntlet.results.stage_results import NATURAL, StageResult
 from gauntlet.spec.attacks import (
     AnyAttack,
     FgsmAttack,
+    GradientAttack,
     GradientLoss,
     Noise,
     PgdAttack,
@@ -66,7 +67,7 @@ def masking_attacks(spec: EvaluationSpec) -> tuple[AnyAttack, ...]:
     first = _first(spec)
     if spec.masking is None or first.eps == 0:
         return ()
-    battery = _battery(first, spec.masking)
+    battery = _battery(spec, first, spec.masking)
     growing = (*battery.cross_entropy.values(), *battery.margin.values())
     return battery.fgsm, *growing, battery.square, battery.noise, *battery.transfers
 
@@ -79,7 +80,7 @@ def verdict(spec: EvaluationSpec, stages: Mapping[str, StageResult]) -> MaskingV
     if spec.masking is None:
         return None
     first = _first(spec)
-    battery = _battery(first, spec.masking)
+    battery = _battery(spec, first, spec.masking)
     natural = stages[NATURAL]
     images = sorted(natural.predicted)[: spec.masking.samples]
     right = frozenset(image for image in images if natural.predicted[image] == natural.labels[image])
@@ -158,22 +159,26 @@ class _Battery:
     transfers: tuple[Transfer, ...]
 
 
-def _battery(first: AnyAttack, masking: MaskingSpec) -> _Battery:
+def _battery(spec: EvaluationSpec, first: AnyAttack, masking: MaskingSpec) -> _Battery:
     eps, norm = first.eps, first.norm
+    # A model that draws random numbers is to be seen by the checks as well as by the evaluation's own attacks.
+    eot = max((attack.eot for attack in spec.attacks if isinstance(attack, GradientAttack)), default=1)
 
     def growing(loss: GradientLoss) -> dict[Fraction, PgdAttack]:
         return {
-            budget: PgdAttack(eps=budget, norm=norm, steps=_STEPS, loss=loss)
+            budget: PgdAttack(eps=budget, norm=norm, steps=_STEPS, loss=loss, eot=eot)
             for budget in _budgets(eps, masking.eps_grows_to, _LARGEST_EPS[norm])
         }
 
     return _Battery(
-        fgsm=FgsmAttack(eps=eps, norm=norm),
+        fgsm=FgsmAttack(eps=eps, norm=norm, eot=eot),
         cross_entropy=growing("cross_entropy"),
         margin=growing("margin"),
         square=Square(eps=eps, norm=norm, queries=_QUERIES),
         noise=Noise(eps=eps, norm=norm, draws=_DRAWS),
-        transfers=tuple(Transfer(eps=eps, norm=norm, steps=_STEPS, source=source) for source in masking.sources),
+        transfers=tuple(
+            Transfer(eps=eps, norm=norm, steps=_STEPS, source=source, eot=eot) for source in masking.sources
+        ),
     )
 
 

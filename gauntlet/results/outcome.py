@@ -3,17 +3,21 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from gauntlet.results.accuracy import Accuracy
+from gauntlet.results.corruptions import CorruptionOutcome, corruption_outcome
 from gauntlet.results.finding import Finding
-from gauntlet.results.intervals import wilson_interval
 from gauntlet.results.masking import MaskingVerdict, verdict
 from gauntlet.results.protocol import Protocol, implementation
+from gauntlet.results.smoothing import SmoothingOutcome, smoothing_outcome
 from gauntlet.results.stage_results import NATURAL, ModelLookedAt, StageBatch, StageResult, by_stage
 from gauntlet.spec.attacks import AnyAttack, AttackSpec, Norm, attack_label, threat_model
+from gauntlet.spec.corruptions import CorruptionsSpec
 from gauntlet.spec.ensembles import parts_of
 from gauntlet.spec.eps import Eps
 from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.smoothing import SmoothingSpec
 
 # Per-class counts of more classes than this would be larger than all else that is stored of an evaluation.
 _MOST_CLASSES_COUNTED = 200
@@ -24,18 +28,6 @@ Confusion = tuple[tuple[int, ...], ...]
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Accuracy(_Value):
-    """A fraction in [0, 1] of `n` images, with its 95 % Wilson interval."""
-
-    value: float
-    n: int
-    interval: tuple[float, float]
-
-    @classmethod
-    def of(cls, right: int, n: int) -> "Accuracy":
-        return cls(value=right / n, n=n, interval=wilson_interval(right / n, n))
 
 
 class AttackOutcome(_Value):
@@ -65,8 +57,8 @@ class EvaluationOutcome(_Value):
     """One checkpoint against a list of attacks, all on the same images.
 
     `zero_gradients` counts the natural images at which cross-entropy's gradient is exactly zero in fp32.
-    `masking` is None where the spec does not ask for it. `findings` is what looks wrong with the model on the first
-    test images (`gauntlet.evaluation.preflight`).
+    `masking`, `corruptions` and `smoothing` are None where the spec does not ask for them. `findings` is what looks
+    wrong with the model on the first test images (`gauntlet.evaluation.preflight`).
     """
 
     weights_sha256: str
@@ -80,6 +72,8 @@ class EvaluationOutcome(_Value):
     worst_cases: tuple[WorstCase, ...]
     masking: MaskingVerdict | None = None
     findings: tuple[Finding, ...] = ()
+    corruptions: CorruptionOutcome | None = Field(default=None, exclude_if=lambda found: found is None)
+    smoothing: SmoothingOutcome | None = Field(default=None, exclude_if=lambda found: found is None)
 
 
 @dataclass(frozen=True)
@@ -117,6 +111,14 @@ def summarise(spec: EvaluationSpec, batches: Iterable[StageBatch], measured: Mea
             seed=None if attack is None else spec.seed,
         )
 
+    def corrupted(corruptions: CorruptionsSpec) -> CorruptionOutcome:
+        measured_by = protocol(None).model_copy(update={"corruptions": corruptions, "seed": spec.seed})
+        return corruption_outcome(corruptions, stages, measured_by, measured.weights_sha256)
+
+    def smoothed(smoothing: SmoothingSpec) -> SmoothingOutcome:
+        measured_by = protocol(None).model_copy(update={"seed": spec.seed})
+        return smoothing_outcome(smoothing, stages, measured_by, measured.weights_sha256)
+
     outcomes, robust = [], {}
     for attack in spec.attacks:
         label = attack_label(attack)
@@ -144,6 +146,8 @@ def summarise(spec: EvaluationSpec, batches: Iterable[StageBatch], measured: Mea
         worst_cases=tuple(_worst_cases(spec.attacks, right, robust, n)),
         masking=verdict(spec, stages),
         findings=findings,
+        corruptions=corrupted(spec.corruptions) if spec.corruptions else None,
+        smoothing=smoothed(spec.smoothing) if spec.smoothing else None,
     )
 
 

@@ -4,9 +4,11 @@ import hashlib
 import json
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, computed_field
+from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from gauntlet.spec.attacks import AnyAttack, ApgdCe, ApgdT, AttackSpec, AutoAttack, FabT, Square
+from gauntlet.spec.corruptions import CorruptionsSpec
+from gauntlet.spec.smoothing import SmoothingSpec
 
 # Raised whenever a change of our own code changes what one of these attacks finds.
 _OURS = "gauntlet 2"
@@ -21,7 +23,8 @@ class Protocol(BaseModel):
     """Everything but the weights that an accuracy follows from.
 
     `dataset_sha256` is over the whole test set in its order (`gauntlet.data.datasets.digest`); the images are its first
-    `n`. `attack` is None for natural accuracy, which depends on no seed and no batch.
+    `n`. `attack` is None for natural accuracy, which depends on no seed and no batch, and for that on corrupted images
+    and that of the smoothed model, which depend on no batch.
     """
 
     # Written with its id, which is not read back but computed again.
@@ -35,6 +38,9 @@ class Protocol(BaseModel):
     batch_size: int | None
     seed: int | None
     precision: Literal["fp32"] = "fp32"
+    # Not told where there are none, so that what was measured before there were any keeps its id.
+    corruptions: CorruptionsSpec | None = Field(default=None, exclude_if=lambda asked: asked is None)
+    smoothing: SmoothingSpec | None = Field(default=None, exclude_if=lambda asked: asked is None)
 
     @computed_field  # type: ignore[prop-decorator]  # pydantic's own way
     @property
@@ -52,6 +58,8 @@ def implementation(attack: AnyAttack | None) -> str:
     """Whose code measures it, and which version of it."""
     match attack:
         case AutoAttack(version="few"):
+            return IMPLEMENTATIONS
+        case ApgdCe(eot=draws) | ApgdT(eot=draws) | FabT(eot=draws) if draws > 1:
             return IMPLEMENTATIONS
         case AutoAttack() | ApgdCe() | ApgdT() | FabT() | Square():
             return _AUTOATTACK

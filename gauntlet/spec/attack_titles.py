@@ -57,7 +57,9 @@ def _departures(attack: AnyAttack) -> Iterator[str]:
         yield f"from {attack.source}"
     changed = attack.model_dump(exclude_defaults=True, exclude={"kind", "eps", "norm", "source"})
     for field, value in changed.items():
-        if isinstance(value, str):
+        if field == "eot":
+            yield f"EOT {value}"
+        elif isinstance(value, str):
             yield value.replace("_", " ")
         elif isinstance(value, float):
             yield f"{field} {value:g}"

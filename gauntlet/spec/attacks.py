@@ -31,14 +31,26 @@ class Attack(Spec):
         return self
 
 
-class FgsmAttack(Attack):
+class GradientAttack(Attack):
+    """What attacks share that follow the gradient of a model's answer."""
+
+    # Not told where it is 1, so that what was measured before there was one keeps its fingerprint.
+    eot: Annotated[int, Field(ge=1, le=1_000)] = Field(
+        default=1,
+        exclude_if=lambda draws: draws == 1,
+        description="Passes that each look at the model is the mean of: expectation over transformation, for a model "
+        "that draws random numbers.",
+    )
+
+
+class FgsmAttack(GradientAttack):
     """One gradient step of the whole budget on cross-entropy (Goodfellow et al. 2015), model in eval mode."""
 
     model_config = tag_required("kind")
     kind: Literal["fgsm"] = "fgsm"
 
 
-class PgdAttack(Attack):
+class PgdAttack(GradientAttack):
     """Projected gradient ascent from a random start (Madry et al. 2018); step 2.5 · eps / steps.
 
     An image whose points repeat is not walked round its cycle again and again; the result is that of all steps.
@@ -61,7 +73,7 @@ class PgdAttack(Attack):
     )
 
 
-class ApgdCe(Attack):
+class ApgdCe(GradientAttack):
     """Auto-PGD on cross-entropy (Croce & Hein 2020), its authors' code."""
 
     model_config = tag_required("kind")
@@ -69,14 +81,14 @@ class ApgdCe(Attack):
     restarts: Annotated[int, Field(ge=1, le=100)] = 1
 
 
-class ApgdT(Attack):
+class ApgdT(GradientAttack):
     """Auto-PGD on the targeted DLR loss (Croce & Hein 2020), its authors' code."""
 
     model_config = tag_required("kind")
     kind: Literal["apgd-t"] = "apgd-t"
 
 
-class FabT(Attack):
+class FabT(GradientAttack):
     """Targeted Fast Adaptive Boundary attack (Croce & Hein 2020), its authors' code."""
 
     model_config = tag_required("kind")
@@ -111,7 +123,7 @@ class Noise(Attack):
     draws: Annotated[int, Field(ge=1, le=10_000)] = 10
 
 
-class Transfer(Attack):
+class Transfer(GradientAttack):
     """PGD's examples made on another checkpoint, `source`, shown to this one: a black-box attack."""
 
     model_config = tag_required("kind")
@@ -121,7 +133,7 @@ class Transfer(Attack):
     loss: GradientLoss = "cross_entropy"
 
 
-class MinimumMargin(Attack):
+class MinimumMargin(GradientAttack):
     """MM, the minimum-margin attack (Gao et al. 2022): auto-PGD on logit differences to the likeliest wrong classes.
 
     One class after the other, each from a random start; an image that is broken is not attacked again. MM3, MM5 and MM9
@@ -136,7 +148,7 @@ class MinimumMargin(Attack):
     steps: Annotated[int, Field(ge=1, le=1_000)] = Field(default=20, description="For each of them.")
 
 
-class ProbabilityMargin(Attack):
+class ProbabilityMargin(GradientAttack):
     """PMA, ascent of the probability margin (Xie et al. 2024): the likeliest wrong class' less the right one's.
 
     Two passes, each of one term of it and then of both, along directions that are exact where a softmax underflows. It
@@ -149,7 +161,7 @@ class ProbabilityMargin(Attack):
     steps: Annotated[int, Field(ge=2, le=10_000)] = Field(default=100, description="In each of the two passes.")
 
 
-class MultiTargeted(Attack):
+class MultiTargeted(GradientAttack):
     """PGD on logit differences towards each wrong class in turn, the likeliest first (Gowal et al. 2019).
 
     Step 2.5 · eps / steps, from a random start for each class; an image that is broken is not attacked again.
@@ -163,7 +175,7 @@ class MultiTargeted(Attack):
     steps: Annotated[int, Field(ge=1, le=10_000)] = Field(default=20, description="For each of them.")
 
 
-class ScreenProtocol(Attack):
+class ScreenProtocol(GradientAttack):
     """A short ensemble that takes seconds: PMA and MM of few steps. No AutoAttack, and never ranked with it.
 
     Under L2 PGD on the margin stands in for PMA. An image that one part breaks is not given to the next.
@@ -173,7 +185,7 @@ class ScreenProtocol(Attack):
     kind: Literal["screen"] = "screen"
 
 
-class FastProtocol(Attack):
+class FastProtocol(GradientAttack):
     """An ensemble that takes minutes: PMA, then MM towards nine classes. No AutoAttack, and never ranked with it.
 
     Under L2 PGD on the margin stands in for PMA. An image that one part breaks is not given to the next.
@@ -224,6 +236,17 @@ def attack_label(attack: AnyAttack) -> str:
     departures = f"({', '.join(f'{name}={value}' for name, value in fields.items())})" if fields else ""
     norm = "" if attack.norm == "Linf" else f"{attack.norm}:"
     return f"{attack.kind}{departures}@{norm}{format_eps(attack.eps)}"
+
+
+def takes_for_deterministic(attack: AnyAttack) -> bool:
+    """Whether it follows a gradient and has but one draw of a model that answers at random."""
+    match attack:
+        case AutoAttack(version=version):
+            return version != "rand"
+        case GradientAttack(eot=draws):
+            return draws == 1
+        case _:
+            return False
 
 
 def threat_model(attack: AnyAttack) -> str:

@@ -14,9 +14,12 @@ sunflower sweet_pepper table tank telephone television tiger tractor train trout
 wolf woman worm
 """
 
+_CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
 KNOWN_CLASSES = {
     "digits": _NUMERALS,
-    "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    "cifar10": _CIFAR10,
+    "cifar10_c": _CIFAR10,
     "cifar100": tuple(_CIFAR100.split()),
     "svhn": _NUMERALS,
     "mnist": _NUMERALS,

@@ -39,7 +39,7 @@ def attacks_of(protocol: Protocolled) -> tuple[ProbabilityMargin | PgdAttack | M
 
     They were chosen on four networks and tried on four others: docs/experiments.md, "Protocols by name".
     """
-    eps, norm = protocol.eps, protocol.norm
+    eps, norm, eot = protocol.eps, protocol.norm, protocol.eot
     match protocol:
         case ScreenProtocol():
             steps, targets, target_steps = 20, 3, 10
@@ -48,8 +48,8 @@ def attacks_of(protocol: Protocolled) -> tuple[ProbabilityMargin | PgdAttack | M
         case _:
             assert_never(protocol)
     return (
-        ProbabilityMargin(eps=eps, steps=steps)
+        ProbabilityMargin(eps=eps, steps=steps, eot=eot)
         if norm == "Linf"
-        else PgdAttack(eps=eps, norm=norm, steps=2 * steps, loss="margin"),
-        MinimumMargin(eps=eps, norm=norm, targets=targets, steps=target_steps),
+        else PgdAttack(eps=eps, norm=norm, steps=2 * steps, loss="margin", eot=eot),
+        MinimumMargin(eps=eps, norm=norm, targets=targets, steps=target_steps, eot=eot),
     )

@@ -17,11 +17,13 @@ from gauntlet.spec.attacks import (
     attack_label,
     spread_budgets,
 )
+from gauntlet.spec.corruptions import CorruptionsSpec
 from gauntlet.spec.eps import Eps
 from gauntlet.spec.kinds import Spec
 from gauntlet.spec.lists import Listed, refuse_duplicates
 from gauntlet.spec.priorities import GivenPriority
 from gauntlet.spec.protocols import ProtocolName, expand_protocol
+from gauntlet.spec.smoothing import SmoothingSpec
 from gauntlet.spec.texts import CheckpointId
 
 Selection = Literal["best_fgsm", "last"]
@@ -92,6 +94,16 @@ class EvaluationSpec(Spec):
     )
     masking: MaskingSpec | None = Field(
         default=None, description="Also look for masked gradients, and give a verdict with its evidence."
+    )
+    corruptions: CorruptionsSpec | None = Field(
+        default=None,
+        exclude_if=lambda asked: asked is None,
+        description="Also measure accuracy on corrupted images: noise, blur, fog and the like.",
+    )
+    smoothing: SmoothingSpec | None = Field(
+        default=None,
+        exclude_if=lambda asked: asked is None,
+        description="Also certify the model, smoothed with noise, under L2.",
     )
 
     # Not told where none are kept, so that the same evaluation as before is written as before.

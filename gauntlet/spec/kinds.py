@@ -110,6 +110,41 @@ class Cifar10(_OfOneShape):
     shape = 3, 32, 32
 
 
+class Cifar10C(_OfOneShape):
+    """CIFAR-10 for training, and for test CIFAR-10-C's images of one corruption (Hendrycks & Dietterich 2019).
+
+    Its files, as published, lie in `DATA_ROOT/CIFAR-10-C`; they are not fetched.
+    """
+
+    model_config = tag_required("name")
+    name: Literal["cifar10_c"] = "cifar10_c"
+    corruption: Literal[
+        "gaussian_noise",
+        "shot_noise",
+        "impulse_noise",
+        "defocus_blur",
+        "glass_blur",
+        "motion_blur",
+        "zoom_blur",
+        "snow",
+        "frost",
+        "fog",
+        "brightness",
+        "contrast",
+        "elastic_transform",
+        "pixelate",
+        "jpeg_compression",
+        "speckle_noise",
+        "gaussian_blur",
+        "spatter",
+        "saturate",
+    ]
+    severity: Annotated[int, Field(ge=1, le=5)]
+    train_samples: TrainSamples | None = None
+
+    shape = 3, 32, 32
+
+
 class Cifar100(_OfOneShape):
     """CIFAR-100 and its 100 fine classes (Krizhevsky 2009), likewise."""
 
@@ -220,7 +255,7 @@ class Parquet(Spec):
 PublishedDataset = Cifar10 | Cifar100 | Svhn | Mnist | FashionMnist | Kmnist
 # Pictures of any size and kind, brought to one.
 OwnPictures = ImageFolder | Uploaded | Parquet
-AnyDataset = Digits | PublishedDataset | OwnPictures
+AnyDataset = Digits | PublishedDataset | Cifar10C | OwnPictures
 DatasetSpec = Annotated[AnyDataset, Field(discriminator="name")]
 
 
@@ -236,5 +271,7 @@ def dataset_title(dataset: AnyDataset) -> str:
             return f"{dataset.name} {dataset.folder}"
         case Uploaded():
             return f"{dataset.title or dataset.name} ({dataset.id})"
+        case Cifar10C():
+            return f"{dataset.name} {dataset.corruption} {dataset.severity}"
         case _:
             return dataset.name

@@ -39,7 +39,7 @@ def test_it_keeps_all_that_the_service_says_and_finds_its_experiment_again(tmp_p
     for form, told in (("md", "# tiny"), ("html", "<h1>tiny</h1>"), ("csv", "fgsm@8/255"), ("tex", r"\toprule")):
         assert told in (out / f"report.{form}").read_text()
     drawn = {file.stem for file in (out / "figures").iterdir() if ET.parse(file).getroot().tag.endswith("svg")}
-    assert drawn == set(FIGURES) - {"eps"}
+    assert drawn == set(FIGURES) - {"eps", "certified"}
     assert ExperimentSpec.model_validate_json((out / "spec.json").read_text()) == report.spec
 
     about = json.loads((out / "about.json").read_text())

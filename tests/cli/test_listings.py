@@ -30,8 +30,8 @@ from gauntlet.resources import (
     Progress,
     Run,
 )
+from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.doubts import Doubt
-from gauntlet.results.outcome import Accuracy
 from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
 from gauntlet.spec.evaluation import EvaluationSpec

@@ -174,7 +174,7 @@ def test_a_figure_is_drawn_where_there_is_something_to_draw(api: TestClient, tra
     assert (drawn.status_code, drawn.headers["content-type"]) == (200, "image/svg+xml")
     assert "<svg " in drawn.text
     assert drawn.headers["content-security-policy"].startswith("default-src 'none'")
-    for name, told in (("confusion", "nothing to draw"), ("pie", "training, gap, eps, cost, confusion")):
+    for name, told in (("confusion", "nothing to draw"), ("pie", "training, gap, eps, certified, cost, confusion")):
         missing = api.get(f"/v1/experiments/{experiment}/figures/{name}.svg")
         assert (missing.status_code, missing.headers["content-type"]) == (404, "application/problem+json")
         assert told in missing.json()["detail"]

@@ -10,6 +10,7 @@ const FIGURES = [
   ["gap", "Generalisation gap by epoch", (report) => report.curves.some((each) => each.epochs.length)],
   ["eps", "Accuracy against ε", (report) => budgets(report).length],
   ["cost", "Time of training and robust accuracy", (report) => report.rows.length],
+  ["certified", "Certified accuracy by radius", (report) => report.rows.some((row) => row.outcome.smoothing)],
   ["confusion", "What each class is taken for", (report) => report.rows.some((row) => row.outcome.confusion)],
 ];
 

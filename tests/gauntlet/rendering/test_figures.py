@@ -15,6 +15,8 @@ from gauntlet.results.doubts import Doubt
 from tests.reports import made_up
 
 SVG = "{http://www.w3.org/2000/svg}"
+# With something for each figure to draw.
+EVERYTHING = {"evaluation": {"smoothing": {"sigma": 0.25}}}
 
 
 def drawn(report: Report, name: FigureName) -> ET.Element:
@@ -30,20 +32,20 @@ def words(root: ET.Element) -> str:
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_is_the_same_svg_every_time(name: FigureName) -> None:
     """Well-formed, named, on no ground, its ink recoloured on a dark screen; drawn twice it is equal."""
-    document = to_svg(made_up(), name)
+    document = to_svg(made_up(EVERYTHING), name)
     assert document is not None
     root = ET.fromstring(document)
     assert root.tag == f"{SVG}svg"
     assert (root.findtext(f"{SVG}title") or "").startswith("reward against cross-entropy: ")
     assert "prefers-color-scheme: dark" in document
     assert root.get("fill") == "currentColor"
-    assert to_svg(made_up(), name) == document
+    assert to_svg(made_up(EVERYTHING), name) == document
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_can_be_read_on_a_phone(name: FigureName) -> None:
     """A panel is no wider than a phone and stands alone; letters have 11 pixels or more and lie inside."""
-    for panel in panels(made_up(), name):
+    for panel in panels(made_up(EVERYTHING), name):
         root = ET.fromstring(f'<svg xmlns="http://www.w3.org/2000/svg">{panel.content}</svg>')
         letters = list(root.iter(f"{SVG}text"))
         assert letters
@@ -126,8 +128,8 @@ def test_the_figure_of_cost_is_of_what_is_compared() -> None:
 def test_what_is_in_doubt_is_marked_in_a_legend() -> None:
     """The objective's name says so wherever it is drawn."""
     doubt = Doubt(kind="masked_gradients", severity="warning", sentence="One sign.")
-    first, *rest = made_up().rows
-    report = made_up(rows=[first.model_copy(update={"doubts": (doubt,)}), *rest])
+    first, *rest = made_up(EVERYTHING).rows
+    report = made_up(EVERYTHING, rows=[first.model_copy(update={"doubts": (doubt,)}), *rest])
     for name in FIGURES:
         text = words(drawn(report, name))
         assert "cross-entropy (in doubt)" in text

@@ -7,11 +7,12 @@ import pytest
 from gauntlet.report.report import Report
 from gauntlet.report.report_row import ReportRow, report_row
 from gauntlet.report.summaries import metric
+from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.finding import Finding
 from gauntlet.results.intervals import difference_interval, mean_interval, paired_p, wilson_interval
 from gauntlet.results.masking import MaskingVerdict
 from gauntlet.results.masking_checks import zero_gradient
-from gauntlet.results.outcome import Accuracy, EvaluationOutcome, summarise
+from gauntlet.results.outcome import EvaluationOutcome, summarise
 from gauntlet.spec.evaluation import EvaluationSpec
 from tests.reports import judged, made_up, measured, metrics
 

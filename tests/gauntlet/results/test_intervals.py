@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.intervals import (
     difference_interval,
     holm,
@@ -16,7 +17,6 @@ from gauntlet.results.intervals import (
     student_interval,
     wilson_interval,
 )
-from gauntlet.results.outcome import Accuracy
 
 
 @pytest.mark.parametrize(
