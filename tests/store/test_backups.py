@@ -92,6 +92,13 @@ def test_every_table_is_kept_but_who_works(sqlite_url: str) -> None:
     assert set(Base.metadata.tables) <= there
 
 
+def test_every_column_that_names_a_file_is_known() -> None:
+    """One that is added has to be read by `store.backups.taking`, or its files are in no backup."""
+    columns = [column for table in rows.tables() for column in table.columns]
+    named = {f"{column.table.name}.{column.name}" for column in columns if column.name.endswith("path")}
+    assert named == {"runs.resume_path", "checkpoints.path", "picture_files.path"}
+
+
 def test_nothing_is_restored_over_what_is_there(home: Path, archive: Path, tmp_path: Path) -> None:
     """Neither over files, nor over a key, nor over rows; and a backup replaces no file."""
     for begun in ("checkpoints/a-file", "secret.key"):
