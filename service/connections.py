@@ -245,8 +245,9 @@ class Connection(H11Protocol):
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             told.append((b"retry-after", b"2"))
         answer = h11.Response(status_code=status, headers=with_manners(told), reason=status.phrase)
-        for event in (answer, h11.Data(body), h11.EndOfMessage()):
-            self.transport.write(self.conn.send(event) or b"")
+        self.transport.write(
+            b"".join(self.conn.send(event) or b"" for event in (answer, h11.Data(body), h11.EndOfMessage()))
+        )
         self.transport.close()
         self._await_head()  # for as long as its client may take to read this
 
