@@ -37,7 +37,7 @@ _READ_AT_ONCE_OF_KNOWN_LENGTH = 262_144
 _LONGEST_REST = 64 << 20
 # To begin with a request takes a third of a millisecond, to end a connection half as much. Of 50 that came at once each
 # turn of the loop did a step of all, and whoever asked for anything else waited for several such turns.
-_BEGUN_AT_ONCE = 8
+_BEGUN_AT_ONCE = 4
 _ENDED_AT_ONCE = 16
 
 
