@@ -6,9 +6,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.doubts import Doubt, doubts
 from gauntlet.results.intervals import wilson_interval
-from gauntlet.results.outcome import Accuracy, EvaluationOutcome
+from gauntlet.results.outcome import EvaluationOutcome
 from gauntlet.results.protocol import Protocol
 from gauntlet.spec.attacks import attack_label
 from gauntlet.spec.evaluation import EvaluationSpec
