@@ -14,7 +14,9 @@ pytestmark = pytest.mark.long(seconds=15)
 _DIGITS, _FEW_DIGITS = '{"name": "digits"}', '{"name": "digits", "train_samples": 96}'
 _USED = """if True:
     import sys
+    from contextlib import redirect_stdout
     from importlib.util import find_spec
+    from io import StringIO
     from pathlib import Path
 
     others = ("cli", "service", "store", "worker", "migrations", "tests", "benchmarks", "client")
@@ -29,7 +31,10 @@ _USED = """if True:
 
     import torch
     torch.set_num_threads(1)
-    exec(sys.argv[1])
+    with redirect_stdout(StringIO()) as told:
+        exec(sys.argv[1], {})
+    assert "ranks it nowhere" in told.getvalue()
+    exec(sys.argv[2])
     assert "<table" in Path("report.html").read_text()
 
     import gymnasium
@@ -46,8 +51,8 @@ _USED = """if True:
 
 
 def test_the_wheel_is_the_library_alone(tmp_path: Path) -> None:
-    """It puts one name among the packages and brings nothing of the server's. There docs/library.md's example comes to
-    a report, an environment steps, there is a client, and what needs an extra says which."""
+    """It puts one name among the packages and brings nothing of the server's. There docs/library.md's examples come to
+    results and a report, an environment steps, there is a client, and what needs an extra says which."""
     wheel = build(tmp_path)
     names = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
     assert {name for name in names if not name.endswith(".dist-info")} == {"gauntlet"}
@@ -58,10 +63,12 @@ def test_the_wheel_is_the_library_alone(tmp_path: Path) -> None:
     brought = {package.metadata["Name"].lower() for package in requirements(library, ["server"])}
     assert {"celery", "fastapi", "optuna", "pyarrow", "sqlalchemy", "stable_baselines3"} <= brought
 
-    (example,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/library.md").read_text(), re.DOTALL | re.MULTILINE)
+    page = (ROOT / "docs/library.md").read_text()
+    elsewhere, example = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     assert example.count(_DIGITS) == 1
     tiny = example.replace(_DIGITS, _FEW_DIGITS)
-    used = subprocess.run([python, "-I", "-c", _USED, tiny], check=False, cwd=tmp_path, capture_output=True, text=True)
+    command = [python, "-I", "-c", _USED, elsewhere, tiny]
+    used = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True)
     assert used.returncode == 0, used.stderr
     assert used.stdout == (
         "Training by PPO, A2C or DQN needs the package stable_baselines3, which is not there: "
