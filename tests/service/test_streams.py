@@ -1,20 +1,14 @@
 """Events as they happen: neither a gap nor a repetition, through lost connections and restarts, for many at once."""
 
 import asyncio
-import gc
 import json
-import socket
 import threading
-import weakref
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-import uvicorn
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import event, update
 
@@ -22,8 +16,6 @@ from gauntlet.resources import EventType
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.tokens import TokenRequest
 from service.app import create_app
-from service.connections import Crowd
-from service.server import StreamsFirst
 from service.settings import ServiceSettings
 from service.streams import _AT_ONCE, MOST_WAITING, Listener, Streams, Topic
 from store import controls, events, experiments, jobs, secret_key, sessions, tokens
@@ -32,6 +24,7 @@ from store.events import News
 from store.models import Run
 from store.tokens import Caller
 from tests.e2e.system import await_that
+from tests.service.serving import serving
 from tests.store.recorded import submit
 
 TYPES: frozenset[EventType] = frozenset({"status", "epoch", "progress", "note", "alarm"})
@@ -43,25 +36,6 @@ def database(settings: ServiceSettings) -> Iterator[Database]:
     database = Database(settings.database_url)
     yield database
     database.close()
-
-
-@contextmanager
-def serving(settings: ServiceSettings, most: int = 100) -> Iterator[str]:
-    """The API as a process would serve it, on a free port; yields its URL."""
-    app: FastAPI = create_app(settings)
-    crowd = Crowd(most, apart=app.state.streams)
-    config = uvicorn.Config(app, port=0, http=crowd.protocol, ws="none", log_config=None)  # type: ignore[arg-type]  # as in service.server
-    server = StreamsFirst(config, app.state.streams)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
-    thread.start()
-    try:
-        await_that(lambda: server.started)
-        host, port = server.servers[0].sockets[0].getsockname()
-        yield f"http://{host}:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(30)
-        assert not thread.is_alive()
 
 
 def note(database: Database, subject: str, experiment: str | None = None, *, times: int = 1) -> None:
@@ -386,43 +360,3 @@ def test_pages_are_of_all_or_of_one_thing(api: TestClient, database: Database, t
         assert api.get(f"/v1/{path}/events").status_code == 404
     assert api.get("/v1/events", headers={"Last-Event-ID": "x"}).status_code == 422
     assert api.get("/v1/events?type=birth").status_code == 422
-
-
-def test_a_stream_holds_few_objects_and_not_itself(settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A search for garbage looks through those that were opened since the last, and finds none that it has let be.
-
-    It is gone as soon as its client is.
-    """
-    listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
-
-    class Noted(Listener):
-        def __init__(self, topic: Topic, caller: Caller | None) -> None:
-            super().__init__(topic, caller)
-            listeners.add(self)
-
-    monkeypatch.setattr("service.streams.Listener", Noted)
-    request = b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
-
-    def opened(address: tuple[str, int], count: int, streams: ExitStack) -> int:
-        for _ in range(count):
-            line = streams.enter_context(socket.create_connection(address, timeout=30))
-            line.sendall(request)
-            assert line.recv(12) == b"HTTP/1.1 200"
-        gc.collect()
-        gc.freeze()
-        # To list them all would hold one that a thread of the server is making, which then fails.
-        return gc.get_freeze_count()
-
-    with serving(settings) as url, ExitStack() as streams:
-        host, _, port = url.removeprefix("http://").partition(":")
-        few = opened((host, int(port)), 5, streams)
-        many = opened((host, int(port)), 25, streams)
-        gc.disable()
-        try:
-            streams.close()
-            await_that(lambda: not listeners, 10)
-        finally:
-            gc.enable()
-            gc.unfreeze()
-    # 244 where they were sent from inside the app.
-    assert (many - few) / 25 < 130
