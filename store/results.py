@@ -50,8 +50,11 @@ def get(session: Session, identifier: str) -> Result:
 
 def page(session: Session, *, after: str | None, limit: int) -> PageOf[Result]:
     """Results, newest first."""
-    parts = lambda row: len(row.document["outcome"]["attacks"])  # noqa: E731  # as its neighbours have it
-    return newest_first(session, select(Result), Result.id, after=after, limit=limit, parts=parts)
+    return newest_first(session, select(Result), Result.id, after=after, limit=limit, parts=_attacks)
+
+
+def _attacks(row: Result) -> int:
+    return len(row.document["outcome"]["attacks"])
 
 
 def delete(session: Session, row: Result) -> None:

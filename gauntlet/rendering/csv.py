@@ -14,16 +14,8 @@ from gauntlet.spec.attacks import attack_label
 from gauntlet.spec.eps import format_eps
 from gauntlet.spec.evaluation import EvaluationSpec
 
-HEADER = (
-    "experiment",
-    "run",
-    "objective",
-    "seed",
-    "checkpoint",
-    "epoch",
-    "selection",
-    "train_accuracy",
-    "train_n",
+# Of every accuracy, whoever measured it.
+ACCURACY_HEADER = (
     "attack",
     "norm",
     "eps",
@@ -36,6 +28,18 @@ HEADER = (
     "weights_sha256",
     "masking",
     "doubts",
+)
+HEADER = (
+    "experiment",
+    "run",
+    "objective",
+    "seed",
+    "checkpoint",
+    "epoch",
+    "selection",
+    "train_accuracy",
+    "train_n",
+    *ACCURACY_HEADER,
 )
 # A spreadsheet would compute a cell that begins with one of these; some read full-width signs as the others.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")

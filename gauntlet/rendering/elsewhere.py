@@ -14,23 +14,7 @@ from gauntlet.spec.eps import format_eps
 
 ElsewhereFormat = Literal["json", "md", "csv"]
 MEDIA_TYPES: dict[ElsewhereFormat, str] = {"json": "application/json", "md": "text/markdown", "csv": "text/csv"}
-_HEADER = (
-    "name",
-    "source",
-    "measured",
-    "attack",
-    "norm",
-    "eps",
-    "accuracy",
-    "low",
-    "high",
-    "n",
-    "protocol",
-    "fingerprint",
-    "weights_sha256",
-    "masking",
-    "doubts",
-)
+_HEADER = ("name", "source", "measured", *csv.ACCURACY_HEADER)
 
 
 def render_elsewhere(result: ElsewhereResult, format: ElsewhereFormat) -> str:
