@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import Session, aliased, defer
 
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.report.progress import StageCount
@@ -92,9 +92,14 @@ def _training_images(spec: ExperimentSpec, found: DatasetDescription | None) -> 
 
 
 def _runs(session: Session) -> list[tuple[str, RunSpec, float]]:
-    """The newest runs: device, what was trained, and seconds per image."""
+    """The newest runs: device, what was trained, and seconds per image of its share of the device."""
+    # Of runs that are computed as one each epoch has the seconds of all.
+    other = aliased(Run)
+    slot = func.coalesce(Run.fused_with, Run.id)
+    alike = other.experiment_id == Run.experiment_id, func.coalesce(other.fused_with, other.id) == slot
+    together = select(func.count()).where(*alike).scalar_subquery()
     query = (
-        select(Run.device, Run.spec, func.avg(1 / EpochMetrics.images_per_second))
+        select(Run.device, Run.spec, func.avg(1 / EpochMetrics.images_per_second) / together)
         .join(EpochMetrics, EpochMetrics.run_id == Run.id)
         .where(Run.id.in_(_newest(Run)), Run.device.is_not(None), EpochMetrics.images_per_second > 0)
         .group_by(Run.id)

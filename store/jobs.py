@@ -76,8 +76,13 @@ def change(session: Session, model: JobModel, statement: Update) -> Sequence[Any
     return rows
 
 
-def claim(session: Session, kind: JobKind, identifier: str, worker: str, lease_s: float) -> Claim | None:
-    """Take a queued job, or None if it is not there to be taken. Of two claimers one gets it."""
+def claim(
+    session: Session, kind: JobKind, identifier: str, worker: str, lease_s: float, *, fused_with: str | None = None
+) -> Claim | None:
+    """Take a queued job, or None if it is not there to be taken. Of two claimers one gets it.
+
+    `fused_with` is the run, claimed before, in whose slot this one is trained.
+    """
     model = JOB_MODELS[kind]
     taken = change(
         session,
@@ -93,6 +98,7 @@ def claim(session: Session, kind: JobKind, identifier: str, worker: str, lease_s
             worker=worker,
             started_at=func.coalesce(model.started_at, db_now()),
             lease_expires_at=db_now() + lease_s,
+            **({"fused_with": fused_with} if kind == "run" else {}),
         ),
     )
     return Claim(kind, identifier, taken[0].attempt, taken[0].experiment_id) if taken else None

@@ -1,7 +1,7 @@
 """Whose turn it is: in which order waiting jobs are claimed.
 
-A free slot goes to what is not low before what is; then to the owner with the fewest jobs running, and of that owner's
-to the highest priority, and there to the experiment with the fewest jobs running. Among equals it goes to whoever has
+A free slot goes to what is not low before what is; then to the owner with the fewest slots taken, and of that owner's
+to the highest priority, and there to the experiment with the fewest. Among equals it goes to whoever has
 waited longest since one of its jobs was last started, or since its oldest waiting job was queued where that is later.
 Within an experiment evaluations come before runs, as they complete it, and older jobs before newer ones. Evaluations
 that were asked for by themselves take turns as if all of their owner's were one experiment.
@@ -23,6 +23,7 @@ from gauntlet.spec.priorities import PRIORITIES
 from store import jobs
 from store.database import take_turn
 from store.jobs import Claim, JobKind
+from store.models import Run
 
 # Evaluations before runs.
 _KINDS: Final[tuple[JobKind, ...]] = ("evaluation", "run")
@@ -137,11 +138,13 @@ def _waiting(session: Session) -> _Groups:
 
 
 def _running(session: Session) -> Counter[_Place]:
+    """How many slots each has; runs that are computed as one share theirs."""
     counts: Counter[_Place] = Counter()
     for kind in _KINDS:
         model = jobs.JOB_MODELS[kind]
         place = model.owner, model.experiment_id
-        query = select(*place, func.count()).where(model.status == "running")
+        slots = func.count(func.coalesce(Run.fused_with, Run.id).distinct()) if model is Run else func.count()
+        query = select(*place, slots).where(model.status == "running")
         for owner, experiment, running in session.execute(query.group_by(*place)):
             counts[owner, experiment] += running
     return counts

@@ -56,6 +56,7 @@ class Epochs:
         )
         self.compiled = not plain and compiles(spec.training, data, self._device)
         self._fast: Step | None = None
+        self._captured_at = 0
         self._changes: tuple[int, Changes] | None = None
 
     def attack_with(self, adversary: AdversarySpec) -> None:
@@ -124,6 +125,7 @@ class Epochs:
         generator = seeding.generator(self._device, seed, "actions", epoch, number)
         loss = self._spec.loss
         group = loss.group if isinstance(loss, PolicyGradient) else 1
+        iteration = (epoch - 1) * self.batches + number
         return Batch(
             spec=self._spec,
             model=self._model,
@@ -132,7 +134,8 @@ class Epochs:
             images=self._changed(epoch, indices, images),
             labels=self.images.labels[indices],
             noise=action_noise((2, group, rows(self._spec, len(indices)), self._classes), generator),
-            iteration=(epoch - 1) * self.batches + number,
+            iteration=iteration,
+            left=self._spec.training.epochs * self.batches - iteration,
             rate=self.learning_rate(epoch, number),
             strength=self.strength(epoch, number),
             seed=seeding.derive(seed, "dropout", epoch, number),
@@ -163,7 +166,10 @@ class Epochs:
     def _step_for(self, inputs: tuple[Tensor, Tensor, Tensor]) -> Step:
         if not self.compiled or len(inputs[0]) < self._spec.training.batch_size:
             return self._plain
-        if self._fast is None:
+        # A CUDA graph changes the very memory that it was captured with, and runs that were together had theirs moved.
+        at = next(self._model.parameters()).data_ptr() if self._device.type == "cuda" else 0
+        if self._fast is None or self._captured_at != at:
+            self._captured_at = at
             moments = [tensor for state in self.optimizer.state.values() for tensor in state.values()]
             changed = [*self._model.parameters(), *self._model.buffers(), *moments, self.totals]
             # To be captured it is tried out, which draws random numbers.

@@ -14,8 +14,9 @@ class Batch:
     """All that a run's step with one batch takes and changes.
 
     It changes `model`, `optimizer` and the tally `totals`. `images` are uint8 [n, c, h, w], `labels` int64 [n], `noise`
-    as a `Step` takes it; `iteration` is how many updates there were before in the whole run, `rate` the learning rate,
-    `strength` the share of the adversary's budget, and `seed` that of what is drawn in the step itself.
+    as a `Step` takes it; `iteration` is how many updates there were before in the whole run and `left` how many there
+    are from this one on, `rate` the learning rate, `strength` the share of the adversary's budget, and `seed` that of
+    what is drawn in the step itself.
     """
 
     spec: RunSpec
@@ -26,6 +27,7 @@ class Batch:
     labels: Tensor
     noise: Tensor
     iteration: int
+    left: int
     rate: float
     strength: float
     seed: int

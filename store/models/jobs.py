@@ -117,7 +117,8 @@ class Job:
 class Run(Job, Base):
     """A training; `data` describes the data set as the last attempt read it.
 
-    `trial` is the sweep's trial that it is of, with what was decided of it so far (`store.sweeps`).
+    `trial` is the sweep's trial that it is of, with what was decided of it so far (`store.sweeps`). `fused_with` is the
+    run whose turn it was, where this one was claimed with it to be computed as one program: they share a slot.
     """
 
     __tablename__ = "runs"
@@ -150,6 +151,7 @@ class Run(Job, Base):
     resume_path: Mapped[str | None] = mapped_column(String(300))
     resume_sha256: Mapped[str | None] = mapped_column(String(64))
     resume_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    fused_with: Mapped[str | None] = mapped_column(Id)
 
 
 class Checkpoint(Base):

@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from gauntlet.checks.description import ClassImages, DatasetDescription, SplitDescription
 from gauntlet.spec.experiment import ExperimentSpec
 from store import estimates, jobs, runs
 from store.database import Database
+from store.models import Run
 from tests.evaluations import finished
 from tests.store.recorded import submit, train
 
@@ -88,3 +90,15 @@ def test_what_was_not_measured_is_not_guessed(
     found, disk = told(database, tiny_spec, **changes)
     times = (found[0].training_seconds, found[0].evaluation_seconds) if found else (None, None)
     assert tuple(value is not None for value in (*times, disk)) == known
+
+
+def test_runs_computed_as_one_share_their_seconds(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Three at 64 images/s each, all at the same time, are one at 192."""
+    with database.writing() as session:
+        run = session.scalars(select(Run)).one()
+        for ordinal in (1, 2):
+            beside = {"objective": run.objective, "seed": ordinal, "spec": run.spec, "fused_with": run.id}
+            row = {"id": f"run_{ordinal}", "created_at": 0.0, "experiment_id": run.experiment_id, "ordinal": ordinal}
+            session.add(Run(**row | beside))
+    ((estimate,), _) = told(database, tiny_spec)
+    assert estimate.training_seconds == 2.0

@@ -2,91 +2,147 @@
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import torch
+from torch import Tensor
 
 from gauntlet.data.datasets import Dataset, MappedSet
-from gauntlet.errors import TrainingDiverged
 from gauntlet.events import TrainingEvent
 from gauntlet.models.checkpoints import TrainingState
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.training.fused.program import Program, kin
+from gauntlet.spec.kinship import kin
+from gauntlet.training.fused.program import Program
 from gauntlet.training.loop import course
 from gauntlet.training.updates import Batch, Update
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run's last: it is trained, or `error` ended it."""
+
+    error: Exception | None = None
 
 
 def train_together(
     specs: Sequence[RunSpec],
     data: Dataset,
     *,
-    device: torch.device,
+    device: torch.device | str,
     resume: Mapping[int, TrainingState] | None = None,
+    initial_weights: Mapping[int, dict[str, Tensor]] | None = None,
     wants_state: Callable[[int], bool] = lambda _: False,
+    watch: Callable[[int, Callable[[], TrainingState], int], None] = lambda _place, _capture, _done: None,
     leaves: Callable[[int], bool] = lambda _: False,
-) -> Iterator[tuple[int, TrainingEvent | TrainingDiverged]]:
+    hurries: Callable[[int], bool] = lambda _: False,
+) -> Iterator[tuple[int, TrainingEvent | Ended]]:
     """Train runs on the same data, each from its beginning or from a captured state; yields (place in `specs`, event).
 
     A run's events are those that `gauntlet.training.loop.train` yields of it alone, its states are of the same form,
     and nothing of them depends on the others but the last bits of its arithmetic (so `Resumed` never calls such a run
     bit-identical). What it draws on a CPU is what it draws alone; on a GPU dropout draws other masks.
 
-    Runs are computed as one where they are `kin` and as far as each other. The seconds of a run's epoch are those of
-    all. A run that diverges has its error as its last event, and the others go on.
+    Runs are computed as one where they are `kin` and as far as each other. One that is ahead of its kin waits for them
+    as long as they have less to catch up than it has left: beside them, each at its own time, it would end no sooner.
+    The seconds of a run's epoch are those of all. An error of a run ends that run, and the others go on.
 
     Args:
+        device: where all are computed.
         resume: by place, where a run goes on.
+        initial_weights: by place, where a run begins; as `train` has it.
         wants_state: as `train` has it, of the run at that place.
-        leaves: asked after every update whether the run at that place is to end here.
+        watch: as `train` has it, of the run at that place; what it raises ends that run.
+        leaves: asked after every event and update whether the run at that place is to end here.
+        hurries: whether the run at that place is not to wait for others, such as before a stop.
 
     Raises:
-        GauntletError: a run cannot begin, as `train` says.
+        GauntletError: what all compute together cannot be done on the device.
     """
+    device = torch.device(device)
     if not isinstance(data.train, MappedSet):
         data = Dataset(data.train.to(device), data.test, data.classes)
-    kinds = Counter(kin(spec) for spec in specs)
+    kinds = [kin(spec) for spec in specs]
+    several = {kind for kind, count in Counter(kinds).items() if kind is not None and count > 1}
     courses = {
         place: course(
             spec,
             data,
             device=device,
             resume=(resume or {}).get(place),
-            wants_state=lambda place=place: wants_state(place),  # type: ignore[misc]  # mypy does not see through it
-            fused=kin(spec) is not None and kinds[kin(spec)] > 1,
+            initial_weights=(initial_weights or {}).get(place),
+            wants_state=partial(wants_state, place),
+            watch=partial(watch, place),
+            fused=kinds[place] in several,
         )
         for place, spec in enumerate(specs)
     }
-    programs = _Programs()
+    due: dict[int, Update] = {}
+    programs = _Programs(kinds)
     while courses:
-        due: dict[int, Update] = {}
-        for place, steps in list(courses.items()):
-            try:
-                for step in steps:
+        for place in list(courses):
+            over = place in due and leaves(place)
+            if place not in due:
+                for step in _until_due(courses[place]):
                     if isinstance(step, Update):
                         due[place] = step
+                    else:
+                        yield place, step
+                    over = isinstance(step, Ended) or leaves(place)
+                    if over:
                         break
-                    yield place, step
-            except TrainingDiverged as error:
-                yield place, error
-            if place not in due or leaves(place):
+            if over:
                 due.pop(place, None)
                 del courses[place]
-        programs.do(due)
+        now = programs.next_of(due, hurries)
+        programs.do(now)
+        for place in now:
+            del due[place]
+
+
+def _until_due(steps: Iterator[TrainingEvent | Update]) -> Iterator[TrainingEvent | Update | Ended]:
+    """What comes of a run up to its next update, or its end."""
+    try:
+        for step in steps:
+            yield step
+            if isinstance(step, Update):
+                return
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is this run's alone, and its caller's to judge
+        yield Ended(error)
+    else:
+        yield Ended()
 
 
 class _Programs:
-    """The programs that are there, by the places of their runs."""
+    """The programs that are there, by the places of their runs; `kinds` is what each place's run has kin by."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Sequence[Hashable | None]) -> None:
+        # Small numbers, as they are compared at every step; those without kin are kin of nobody.
+        self._kinds = [kinds.index(kind) if kind is not None else -1 - place for place, kind in enumerate(kinds)]
         self._known: dict[tuple[int, ...], Program] = {}
+
+    def next_of(self, due: Mapping[int, Update], hurries: Callable[[int], bool]) -> dict[int, Update]:
+        """Those of the updates that are to be done now: of kin, all but of those that wait for others."""
+        iterations: dict[int, int] = {}
+        for place, update in due.items():
+            if update.batch is not None:
+                kind = self._kinds[place]
+                iterations[kind] = min(update.batch.iteration, iterations.get(kind, update.batch.iteration))
+
+        def waits(place: int, batch: Batch | None) -> bool:
+            behind = 0 if batch is None else batch.iteration - iterations[self._kinds[place]]
+            return batch is not None and 0 < behind <= batch.left and not hurries(place)
+
+        return {place: update for place, update in due.items() if not waits(place, update.batch)}
 
     def do(self, due: Mapping[int, Update]) -> None:
         """All of these updates, as one program where that can be."""
-        groups: dict[Hashable, dict[int, Batch]] = {}
+        groups: dict[tuple[int, int, int], dict[int, Batch]] = {}
         for place, update in due.items():
-            key = None if update.batch is None else _key(update.batch)
-            if update.batch is None or key is None:
+            if update.batch is None:
                 update.do()
             else:
+                key = self._kinds[place], update.batch.iteration, len(update.batch.images)
                 groups.setdefault(key, {})[place] = update.batch
         for batches in groups.values():
             if len(batches) == 1:
@@ -102,9 +158,3 @@ class _Programs:
             self._known = {known: program for known, program in self._known.items() if not set(known) & set(places)}
             self._known[places] = Program(list(batches.values()))
         return self._known[places]
-
-
-def _key(batch: Batch) -> Hashable | None:
-    """What runs share that are computed as one now; None where this one is computed alone."""
-    shared = kin(batch.spec)
-    return None if shared is None else (shared, batch.iteration, len(batch.images))

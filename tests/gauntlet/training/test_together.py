@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor
 
 from gauntlet.data.datasets import Dataset
@@ -11,10 +12,12 @@ from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resum
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import TrainingState
 from gauntlet.spec.experiment import RunSpec
+from gauntlet.spec.kinship import kin
 from gauntlet.training.epochs import Epochs
-from gauntlet.training.fused.program import Program, kin
-from gauntlet.training.fused.together import train_together
+from gauntlet.training.fused.program import Program
+from gauntlet.training.fused.together import Ended, _Programs, train_together
 from gauntlet.training.loop import train
+from gauntlet.training.updates import Batch, Update
 from tests.gauntlet.examples import CPU, run_spec, some
 
 pytestmark = pytest.mark.long(seconds=8)
@@ -74,9 +77,9 @@ def test_each_has_the_gradients_that_it_has_alone(digits: Dataset, attacked: str
         assert distance(one[0], other[0]) > 0.1
 
 
-def together(specs: list[RunSpec], data: Dataset, **options: Any) -> list[list[TrainingEvent | TrainingDiverged]]:
+def together(specs: list[RunSpec], data: Dataset, **options: Any) -> list[list[TrainingEvent | Ended]]:
     """The events of each run."""
-    found: list[list[TrainingEvent | TrainingDiverged]] = [[] for _ in specs]
+    found: list[list[TrainingEvent | Ended]] = [[] for _ in specs]
     for place, event in train_together(specs, data, device=CPU, **options):
         found[place].append(event)
     return found
@@ -97,7 +100,7 @@ def test_a_run_tells_what_it_tells_alone(digits: Dataset) -> None:
     data, specs = some(digits, train=40, test=20), specs_of()
     for spec, found in zip(specs, together(specs, data), strict=True):
         alone = list(train(spec, data, device=CPU))
-        assert [type(event) for event in found] == [type(event) for event in alone]
+        assert [type(event) for event in found] == [*(type(event) for event in alone), Ended]
         assert [e for e in found if isinstance(e, BatchFinished)] == [e for e in alone if isinstance(e, BatchFinished)]
         for (epoch, metrics), (number, expected) in zip(rows(found), rows(alone), strict=True):
             assert epoch == number
@@ -124,7 +127,9 @@ def test_a_run_that_leaves_does_not_disturb_the_others(digits: Dataset) -> None:
     disturbed = together([*specs, wild], data, leaves=leaves)
     undisturbed = together([specs[0], *specs[2:]], data)
     assert [type(event) for event in disturbed[1]] == [BatchFinished]
-    assert isinstance(disturbed[4][-1], TrainingDiverged)
+    ended = disturbed[4][-1]
+    assert isinstance(ended, Ended)
+    assert isinstance(ended.error, TrainingDiverged)
     for place, other in zip((0, 2, 3), undisturbed, strict=True):
         assert len(rows(disturbed[place])) == 2
         for name, weights in last_state(other).model.items():
@@ -178,3 +183,28 @@ def test_kin_share_data_network_adversary_and_batches() -> None:
         {"evaluation": {"select_on": "validation"}},
     ]
     assert len({kin(run_spec(**changes)) for changes in [{}, *others]}) == 6
+
+
+def update_at(spec: RunSpec, iteration: int, left: int) -> Update:
+    empty = torch.empty(0)
+    model = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(model.parameters())
+    batch = Batch(spec, model, optimizer, empty, empty, empty, empty, iteration, left, 0.1, 1.0, 0)
+    return Update(1, lambda: None, batch)
+
+
+def test_who_is_ahead_waits_for_kin_that_catch_up_sooner_than_it_ends() -> None:
+    """Not for runs that are no kin, nor longer than it would take itself, nor before a stop."""
+    kin_of_all, other = run_spec(), run_spec(objective={"kind": "trades"})
+    programs = _Programs([kin(kin_of_all)] * 4 + [kin(other)])
+    due = {
+        0: update_at(kin_of_all, 10, left=90),
+        1: update_at(kin_of_all, 30, left=20),
+        2: update_at(kin_of_all, 31, left=20),
+        3: update_at(kin_of_all, 10, left=5),
+        4: update_at(other, 99, left=99),
+    }
+    assert list(programs.next_of(due, lambda _: False)) == [0, 2, 3, 4]
+    assert list(programs.next_of(due, lambda place: place == 1)) == [0, 1, 2, 3, 4]
+    del due[0], due[3]
+    assert list(programs.next_of(due, lambda _: False)) == [1, 4]

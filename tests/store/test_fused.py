@@ -1,0 +1,84 @@
+"""Runs that are claimed together: which, how many, and what is one slot; on both databases."""
+
+import pytest
+from sqlalchemy import update
+
+from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.presets import overlay
+from store import experiments, fused, jobs, turns
+from store.database import Database
+from store.jobs import Claim
+from store.models import Run
+
+LONG = 60.0
+
+
+def of_runs(database: Database, spec: ExperimentSpec, owner: str | None = None, **changes: object) -> list[str]:
+    """The runs of an experiment like `spec`."""
+    changed = ExperimentSpec.model_validate(overlay(spec.model_dump(mode="json"), changes))
+    with database.writing() as session:
+        return experiments.create(session, changed, None, owner=owner)[1]
+
+
+def claim(database: Database, most: int = 4) -> list[str]:
+    with database.writing() as session:
+        return [held.id for held in fused.claim_next(session, "worker", LONG, most=most)]
+
+
+def crash(database: Database, run: str, crashes: int) -> None:
+    with database.writing() as session:
+        session.execute(update(Run).where(Run.id == run).values(crashes=crashes))
+
+
+def test_kin_of_one_experiment_are_claimed_together(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """The older first and as many as are wanted; what is no kin, of another priority or experiment, is not of them."""
+    objectives = [{"kind": "cross_entropy"}, {"kind": "trades"}, {"kind": "policy_gradient"}]
+    runs = of_runs(database, tiny_spec, objectives=objectives, seeds=[0, 1])
+    other = of_runs(database, tiny_spec, seeds=[0, 1])
+    entropy, trades, policy = runs[:2], runs[2:4], runs[4:]
+    with database.writing() as session:
+        session.execute(update(Run).where(Run.id == policy[1]).values(priority=0))
+    assert claim(database, most=1) == [policy[1]]
+    assert claim(database, most=8) == other
+    assert claim(database, most=2) == entropy
+    assert [claim(database, most=2) for _ in range(4)] == [trades[:1], trades[1:], policy[:1], []]
+
+
+def test_each_has_an_attempt_and_a_lease_of_its_own(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """One that leaves takes nothing from the other, and is claimed by itself the next time."""
+    runs = of_runs(database, tiny_spec, seeds=[0, 1])
+    with database.writing() as session:
+        first, second = fused.claim_next(session, "worker", LONG, most=2)
+    assert [first, second] == [Claim("run", run, 1, first.experiment) for run in runs]
+    with database.writing() as session:
+        jobs.release(session, second, None)
+        assert jobs.renew(session, first, LONG, None) is None
+        again = fused.claim_next(session, "worker", LONG, most=2)
+        assert again == (Claim("run", second.id, 2, first.experiment),)
+        assert [session.get_one(Run, run).fused_with for run in runs] == [None, None]
+
+
+@pytest.mark.parametrize("crashed", [0, 1])
+def test_who_may_crash_only_once_more_is_trained_alone(
+    database: Database, tiny_spec: ExperimentSpec, crashed: int
+) -> None:
+    """Whoever's turn it is; after one crash runs are together still."""
+    runs = of_runs(database, tiny_spec, seeds=[0, 1, 2])
+    crash(database, runs[crashed], 2)
+    crash(database, runs[2], 1)
+    together = [run for run in runs if run != runs[crashed]]
+    assert sorted([claim(database), claim(database)]) == sorted([[runs[crashed]], together])
+
+
+def test_runs_that_are_computed_as_one_take_one_slot(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Three of Ada's are one slot to two of Bob's, so the next is hers; then it is a tie, and he has waited longer."""
+    ada = of_runs(database, tiny_spec, "ada", seeds=[0, 1, 2])
+    assert claim(database) == ada
+    bob = of_runs(database, tiny_spec, "bob", seeds=[0, 1, 2])
+    assert [claim(database, most=1), claim(database, most=1)] == [bob[:1], bob[1:2]]
+    more = of_runs(database, tiny_spec, "ada", seeds=[0, 1])
+    with database.reading() as session:
+        assert turns.whose_turn(session) == ("run", more[0])
+    assert claim(database, most=1) == more[:1]
+    with database.reading() as session:
+        assert turns.whose_turn(session) == ("run", bob[2])
