@@ -21,39 +21,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.findings import Findings
 from benchmarks.fused_candidates import Grouped, GroupedLast, Mapped, Unfolded
 from benchmarks.machine import describe_machine
 from gauntlet.models.architectures import paper_cnn
 
 _CLASSES = 10
-
-
-class Record:
-    """What was found so far, in a file; and how much time is left."""
-
-    def __init__(self, path: Path, seconds: float) -> None:
-        self._path, self._seconds, self._started = path, seconds, time.perf_counter()
-        self.found: dict[str, Any] = {}
-        path.parent.mkdir(parents=True, exist_ok=True)
-
-    @property
-    def spent(self) -> float:
-        return time.perf_counter() - self._started
-
-    def add(self, name: str, measure: Callable[[], Any], *, needs: float = 0.3) -> Any:
-        """Measure and write; None where that failed or where there is no time."""
-        before, result = self.spent, None
-        if before + needs > self._seconds:
-            self.found[name] = {"skipped": f"{before:.1f} of {self._seconds:.0f} s are spent"}
-        else:
-            try:
-                result = measure()
-                self.found[name] = {"found": result, "took": round(self.spent - before, 2)}
-            except Exception as error:  # noqa: BLE001  # a way that does not work is a finding
-                self.found[name] = {"error": f"{type(error).__name__}: {str(error)[:2000]}"}
-        self._path.write_text(json.dumps(self.found | {"seconds": round(self.spent, 2)}, indent=1) + "\n")
-        print(f"{self.spent:6.2f} s  {name}: {str(self.found[name])[:150]}", flush=True)
-        return result
 
 
 def main() -> None:
@@ -74,7 +47,7 @@ def main() -> None:
         share, shares, dtype = options.compile
         print(json.dumps(bench.compile(first, int(share), int(shares), getattr(torch, dtype))))
         return
-    record = Record(options.out, options.seconds)
+    record = Findings(options.out, options.seconds)
     record.add("machine", bench.describe)
     # Triton compiles in processes of their own while torch's own ways are measured.
     compilers = start_compilers(options, 16, "bfloat16")

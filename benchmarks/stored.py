@@ -15,7 +15,7 @@ from store.database import Database
 from store.jobs import JobKind
 from store.models import Base, Checkpoint, EvaluationBatch, Run, new_id
 from worker.evaluation_job import evaluate_checkpoint
-from worker.heartbeat import Heartbeat
+from worker.heartbeat import Heartbeat, beating
 from worker.settings import WorkerSettings
 from worker.training_job import train_run
 
@@ -61,7 +61,7 @@ def _do(database: Database, settings: ServiceSettings, kind: JobKind, job: str) 
         held = jobs.claim(session, kind, job, worker.worker_name, worker.lease_s)
     assert held is not None
     device = torch.device("cpu")
-    with Heartbeat(database, held, worker) as heartbeat:
+    with beating(Heartbeat(database, held, worker)) as (heartbeat,):
         if kind == "run":
             return list(train_run(database, held, worker, heartbeat, device))
         evaluate_checkpoint(database, held, worker, heartbeat, device)

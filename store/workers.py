@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, null, select, update
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
 from store.database import db_now
 from store.jobs import JOB_MODELS
-from store.models import Worker
+from store.models import Run, Worker
 from store.times import as_datetime
 
 BEAT_EVERY_S: Final = 5.0
@@ -71,9 +71,10 @@ def show(session: Session) -> list[resources.Worker]:
     now = session.scalar(select(db_now())) or 0.0
     holding: dict[str, list[resources.HeldJob]] = {}
     for kind, model in JOB_MODELS.items():
-        held = select(model.worker, model.id, model.experiment_id).where(model.status == "running")
-        for worker, identifier, experiment in session.execute(held.order_by(model.id)):
-            job = resources.HeldJob(kind=kind, id=identifier, experiment=experiment)
+        beside = Run.fused_with if model is Run else null()
+        held = select(model.worker, model.id, model.experiment_id, beside).where(model.status == "running")
+        for worker, identifier, experiment, fused_with in session.execute(held.order_by(model.id)):
+            job = resources.HeldJob(kind=kind, id=identifier, experiment=experiment, fused_with=fused_with)
             holding.setdefault(worker or "", []).append(job)
     rows: Sequence[Worker] = session.scalars(select(Worker).order_by(Worker.name).limit(MOST_SHOWN)).all()
     return [

@@ -1,86 +1,71 @@
-"""A job's own process: everything that touches torch or the GPU happens here and ends with it."""
+"""A process of jobs: everything that touches torch or the GPU happens here and ends with it.
+
+It has one job, or several runs that are trained together.
+"""
 
 import logging
 import signal
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import torch
-from sqlalchemy.exc import IntegrityError, InternalError, OperationalError
 
-from gauntlet.errors import (
-    AttackUnsupported,
-    CheckpointInvalid,
-    CompilerMissing,
-    DatasetUnavailable,
-    ImagesInvalid,
-    ModelUnfit,
-    OutputNotFinite,
-    PicturesTooMany,
-    PrecisionUnsupported,
-    TrainingDiverged,
-)
-from gauntlet.models.memory import is_out_of_memory
+from gauntlet.errors import ModelUnfit
 from gauntlet.models.own_networks import own_networks, take_from
-from store import files, jobs, logs
+from store import jobs, logs
 from store.broker import create_celery, wake
 from store.database import Database
-from store.errors import LeaseLost
-from store.files import STORAGE_FULL
 from store.jobs import Claim
 from worker.devices import choose_device
+from worker.endings import conclude
 from worker.evaluation_job import evaluate_checkpoint
-from worker.heartbeat import Heartbeat, Stopped, end
+from worker.fused_training_job import Member, train_runs
+from worker.heartbeat import Heartbeat, beating
 from worker.job_log import JobLog
 from worker.settings import WorkerSettings
 from worker.training_job import train_run
 
 logger = logging.getLogger(__name__)
 
-# What libraries say of these holds lines of their code and paths of this machine; the log has it.
-_OUT_OF_MEMORY = (
-    "The memory of the machine, or of its GPU, is too small for the job beside what else runs there. Smaller batches "
-    "or images take less."
-)
-_INTERNAL_ERROR = "A fault of the service ({}); its worker's log has it under this job's id."
 
-# What each of the library's errors is called in `status_reason`; none is retried, for none would go away.
-_REASONS: dict[type[Exception], str] = {
-    TrainingDiverged: "diverged",
-    DatasetUnavailable: "dataset_unavailable",
-    CheckpointInvalid: "checkpoint_invalid",
-    AttackUnsupported: "attack_unsupported",
-    ImagesInvalid: "dataset_unavailable",
-    ModelUnfit: "model_unfit",
-    PicturesTooMany: "pictures_too_many",
-    OutputNotFinite: "output_not_finite",
-    CompilerMissing: "compiler_missing",
-    PrecisionUnsupported: "precision_unsupported",
-}
-
-
-def main(settings: WorkerSettings, held: Claim) -> None:
-    """Do one claimed job and write down how it ended. Entry of the process."""
-    who = f"{held.id} attempt {held.token}"
-    logs.configure(who, settings.log_format, job=held.id, attempt=held.token)
+def main(settings: WorkerSettings, claims: Sequence[Claim]) -> None:
+    """Do one claimed job, or train several claimed runs, and write down how each ended. Entry of the process."""
+    first, others = claims[0], len(claims) - 1
+    who = f"{first.id} attempt {first.token}" + (f" and {others} more" if others else "")
+    logs.configure(who, settings.log_format, job=None if others else first.id, attempt=None if others else first.token)
     started = time.monotonic()
     database = Database(settings.database_url)
-    log = JobLog(database, held)
-    logging.getLogger().addHandler(log)
-    heartbeat = Heartbeat(database, held, settings, log)
+    members = [_member(database, held, settings) for held in claims]
+    for member in members:
+        logging.getLogger().addHandler(member.log)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: heartbeat.stop("shutdown"))
+    signal.signal(signal.SIGTERM, lambda *_: _shut_down(members))
     torch.set_num_threads(settings.threads_per_job)
     take_from(settings.architectures)
     try:
-        with heartbeat:
-            _work(database, held, settings, heartbeat)
+        with beating(*(member.heartbeat for member in members)):
+            if others:
+                train_runs(database, members, settings, choose_device(settings.device))
+            else:
+                _work(database, first, settings, members[0].heartbeat)
         with database.reading() as session:
-            logger.info("After %.1f s: %s", time.monotonic() - started, jobs.end_of(session, held))
+            for held in claims:
+                with logs.about(held.id, held.token):
+                    logger.info("After %.1f s: %s", time.monotonic() - started, jobs.end_of(session, held))
     finally:
-        log.store_last()
+        for member in members:
+            member.log.store_last()
     database.close()
+
+
+def _shut_down(members: Sequence[Member]) -> None:
+    for member in members:
+        member.heartbeat.stop("shutdown")
+
+
+def _member(database: Database, held: Claim, settings: WorkerSettings) -> Member:
+    log = JobLog(database, held)
+    return Member(held, Heartbeat(database, held, settings, log), log)
 
 
 def _work(database: Database, held: Claim, settings: WorkerSettings, heartbeat: Heartbeat) -> None:
@@ -91,47 +76,8 @@ def _work(database: Database, held: Claim, settings: WorkerSettings, heartbeat: 
             wake(create_celery(settings.broker_url), len(waiting))
         else:
             evaluate_checkpoint(database, held, settings, heartbeat, device)
-    except Stopped as stopped:
-        end(database, held, stopped.reason)
-    except LeaseLost as error:
-        logger.warning("%s", error)
-    except tuple(_REASONS) as error:
-        _fail(database, held, _REASONS[type(error)], str(error))
-    except (OperationalError, IntegrityError, InternalError):
-        # The database stayed away, a commit went through whose answer was lost, or PostgreSQL ended a transaction while
-        # this process was stopped. It ends with an error, so that another attempt continues from what is recorded.
-        logger.exception("The database failed this attempt.")
-        sys.exit(1)
-    except OSError as error:
-        logger.exception("The storage failed this attempt.")
-        # Of a full storage it is known that the fault is not the job's, so it waits for as long as it takes. Files that
-        # are away, as when a network does not answer, may come back.
-        put_back = jobs.postpone if error.errno in STORAGE_FULL else jobs.give_up
-        _put_back(put_back, database, held, settings, "storage", files.fault(error))
-    except Exception as error:
-        logger.exception("The %s failed.", held.kind)
-        if is_out_of_memory(error):
-            _put_back(jobs.give_up, database, held, settings, "out_of_memory", _OUT_OF_MEMORY)
-        else:
-            _fail(database, held, "internal_error", _INTERNAL_ERROR.format(type(error).__name__))
-
-
-def _fail(database: Database, held: Claim, reason: str, detail: str) -> None:
-    try:
-        with database.writing() as session:
-            jobs.finish(session, held, "failed", reason, detail)
-    except LeaseLost as error:
-        logger.warning("%s", error)
-
-
-def _put_back(
-    put_back: Callable[..., None], database: Database, held: Claim, settings: WorkerSettings, reason: str, detail: str
-) -> None:
-    try:
-        with database.writing() as session:
-            put_back(session, held, reason, detail, retry_s=settings.retry_s)
-    except LeaseLost as error:
-        logger.warning("%s", error)
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is written down
+        conclude(error, database, held, settings)
 
 
 def probe(settings: WorkerSettings) -> dict[str, str] | str:

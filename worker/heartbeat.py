@@ -1,8 +1,9 @@
 """A job's pulse: keeps its lease, tells its progress, and hears when it must stop.
 
-The thread runs beside the job in the job's own process. The job looks at `checkpoint()` between batches; one that is
-deep in a batch when it is told to stop gets a grace, after which the thread ends the job in its stead; to pause it may
-take its time, as nothing of it shall be lost.
+A thread beats beside the job in the job's own process, for all its jobs where it has several. The job looks at
+`checkpoint()` between batches; one that is deep in a batch when it is told to stop gets a grace, after which the thread
+ends the job in its stead, and the process with the last of its jobs; to pause it may take its time, as nothing of it
+shall be lost.
 """
 
 import logging
@@ -10,8 +11,9 @@ import multiprocessing
 import os
 import threading
 import time
-from types import TracebackType
-from typing import Final, Literal, Self
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Literal
 
 from sqlalchemy.exc import OperationalError
 
@@ -37,7 +39,7 @@ class Stopped(Exception):
 
 
 class Heartbeat:
-    """Beats while its `with` block runs, and has the job's log stored with every beat."""
+    """What a job tells and is told, with every beat; its log is stored with it."""
 
     def __init__(self, database: Database, held: Claim, settings: WorkerSettings, log: JobLog | None = None) -> None:
         self._log = log
@@ -48,18 +50,9 @@ class Heartbeat:
         self._reason: StopReason | None = None
         self._stop_since: float | None = None
         self._renewed = time.monotonic()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
+        # Nothing more is to be told of the job; and whether that is so although the job is still at it.
+        self.is_over = False
+        self.is_deaf = False
 
     def tell(self, progress: JobProgress) -> None:
         """Note how far the job is; written with the next beat."""
@@ -69,6 +62,12 @@ class Heartbeat:
         """Note how many pictures of a data set are read; raise `Stopped` if the job must stop."""
         self.tell(JobProgress("loading data", read, total, "pictures"))
         self.checkpoint()
+
+    def leave(self) -> None:
+        """Tell no more of the job, whose end is written down."""
+        self.is_over, self.is_deaf = True, False
+        if self._log is not None:
+            self._log.store_last()
 
     def tell_at_once(self) -> None:
         """Write what was told last now: before the job ends, as no beat comes after that."""
@@ -84,6 +83,16 @@ class Heartbeat:
             self._stop_since = None if reason == "paused" else time.monotonic()
 
     @property
+    def has_left(self) -> bool:
+        """Whether the job itself is done with."""
+        return self.is_over and not self.is_deaf
+
+    @property
+    def must_stop(self) -> bool:
+        """Whether the job must stop at its next batch."""
+        return self._reason is not None
+
+    @property
     def must_save(self) -> bool:
         """Whether the job must stop and will go on later, so that what it has done so far is worth saving."""
         return self._reason in ("shutdown", "paused")
@@ -93,19 +102,24 @@ class Heartbeat:
         if self._reason is not None:
             raise Stopped(self._reason)
 
-    def _beat(self) -> None:
-        parent = multiprocessing.parent_process()
-        while not self._ended.wait(self._settings.heartbeat_s):
-            if parent is not None and not parent.is_alive():
-                # Nobody is left to restart this job or to count it; the lease runs out and another worker takes it.
-                os._exit(ORPHANED)
-            self._renew()
-            if self._log is not None:
-                self._log.store()
-            if self._stop_since is not None and time.monotonic() - self._stop_since > self._settings.stop_grace_s:
-                self._end_in_its_stead()
+    def beat(self) -> bool:
+        """Renew the lease and store the log; False where the database is away."""
+        taken = self._renew()
+        if self._log is not None:
+            self._log.store()
+        return taken
 
-    def _renew(self) -> None:
+    def end_if_deaf(self) -> None:
+        """Write down the end of a job that was told to stop and did not within its grace."""
+        if self._stop_since is not None and time.monotonic() - self._stop_since > self._settings.stop_grace_s:
+            self._end_in_its_stead()
+
+    @property
+    def every_s(self) -> float:
+        """How often it is to beat."""
+        return self._settings.heartbeat_s
+
+    def _renew(self) -> bool:
         try:
             with self._database.writing() as session:
                 asked = jobs.renew(session, self._held, self._settings.lease_s, self._progress)
@@ -115,6 +129,7 @@ class Heartbeat:
             # Whoever could take the job over cannot reach the database either; if it is this machine alone that cannot,
             # the job's next write finds out.
             logger.warning("The database did not take a heartbeat of %s: %s", self._held.id, error)
+            return False
         except Exception:
             logger.exception("A heartbeat of %s failed.", self._held.id)
             if time.monotonic() - self._renewed > self._settings.lease_s:
@@ -122,6 +137,7 @@ class Heartbeat:
         else:
             self._renewed = time.monotonic()
             self._hear(asked)
+        return True
 
     def _hear(self, asked: Asked | None) -> None:
         match asked:
@@ -141,7 +157,38 @@ class Heartbeat:
             logger.exception("The end of %s could not be written; its lease will run out.", self._held.id)
         if self._log is not None:
             self._log.store_last()
-        os._exit(0)
+        self.is_over = self.is_deaf = True
+
+
+@contextmanager
+def beating(*heartbeats: Heartbeat) -> Iterator[tuple[Heartbeat, ...]]:
+    """One thread beats for all of them, one after the other, while the block runs.
+
+    The process ends with what was to be done by a job that does not listen, once none of the others is at work.
+    """
+    ended = threading.Event()
+    thread = threading.Thread(target=_beat, args=(heartbeats, ended), name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield heartbeats
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _beat(heartbeats: tuple[Heartbeat, ...], ended: threading.Event) -> None:
+    parent = multiprocessing.parent_process()
+    while not ended.wait(heartbeats[0].every_s):
+        if parent is not None and not parent.is_alive():
+            # Nobody is left to restart these jobs or to count them; the leases run out and other workers take them.
+            os._exit(ORPHANED)
+        beat = [heartbeat for heartbeat in heartbeats if not heartbeat.is_over]
+        # Where the database is away for one it is for all, and each would wait for it.
+        all(heartbeat.beat() for heartbeat in beat)
+        for heartbeat in beat:
+            heartbeat.end_if_deaf()
+        if all(heartbeat.is_over for heartbeat in heartbeats) and any(heartbeat.is_deaf for heartbeat in heartbeats):
+            os._exit(0)
 
 
 def end(database: Database, held: Claim, reason: StopReason) -> None:

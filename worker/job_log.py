@@ -16,7 +16,10 @@ _LAST_LINES: Final = 20
 
 
 class JobLog(logging.Handler):
-    """Keeps the lines of one attempt until they are stored; past a bound, its last lines only."""
+    """Keeps the lines of one attempt until they are stored; past a bound, its last lines only.
+
+    Of a process with several jobs it takes those of its own, and those that are of none or of all.
+    """
 
     def __init__(self, database: Database, held: Claim, *, most_characters: int = MOST_CHARACTERS) -> None:
         super().__init__()
@@ -31,6 +34,9 @@ class JobLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a line; called with this handler's lock held."""
+        at_work = logs.JOB.get()
+        if at_work is not None and at_work[0] != self._held.id:
+            return
         line = self.format(record)
         if len(line) <= self._room:
             self._room -= len(line)

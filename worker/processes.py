@@ -1,8 +1,8 @@
 """One fresh process per job, made by a fork server that has torch loaded but never touches a GPU.
 
-A process starts in 45 ms (after 2.5 s for the first), and all its memory, the GPU's too, comes back when it ends. One
-that hangs does not renew its lease, and is ended by this worker once that has run out; its slot is free then, even
-where the kernel does not let go of it.
+Runs that are trained together have one between them. A process starts in 45 ms (after 2.5 s for the first), and all its
+memory, the GPU's too, comes back when it ends. One that hangs does not renew its leases, and is ended by this worker
+once they have run out; its slot is free then, even where the kernel does not let go of it.
 """
 
 import contextlib
@@ -12,13 +12,13 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 
-from store import failpoints, job_logs, jobs, turns
+from store import failpoints, fused, job_logs, jobs
 from store.database import Database
 from store.errors import LeaseLost
 from store.jobs import Claim
@@ -45,19 +45,20 @@ class NetworksUnusable(Exception):
 
 @dataclass(eq=False)
 class _Job:
-    """A claimed job and its process.
+    """A process and what was claimed for it: a job, or several runs that are trained together.
 
-    `gone_since` is when it was first seen that the job is no longer its attempt's, `killed_at` when it was ended.
+    `gone_since` is when it was first seen that no job is its attempt's any more, `killed_at` when it was ended.
     """
 
-    held: Claim
+    claims: Sequence[Claim]
     process: ForkServerProcess
     gone_since: float | None = None
     killed_at: float | None = None
 
     @property
     def name(self) -> str:
-        return f"{self.held.id} attempt {self.held.token}"
+        first, others = self.claims[0], len(self.claims) - 1
+        return f"{first.id} attempt {first.token}" + (f" and {others} more" if others else "")
 
 
 class JobProcesses:
@@ -134,15 +135,17 @@ class JobProcesses:
         try:
             self.prepare()
             with self._database.writing() as session:
-                held = turns.claim_next(session, self._settings.worker_name, self._settings.lease_s)
+                name, lease_s = self._settings.worker_name, self._settings.lease_s
+                claims = fused.claim_next(session, name, lease_s, most=self._settings.fused_runs)
         except Exception:
             # The job, if there was one, is found by the reconciler.
             logger.exception("No job could be claimed.")
             return
-        if held is None:
+        if not claims:
             return
         failpoints.reach("claimed")
-        job = _Job(held, self._context.Process(target=_enter, args=(self._settings, held), name=held.id))
+        process = self._context.Process(target=_enter, args=(self._settings, claims), name=claims[0].id)
+        job = _Job(claims, process)
         with self._lock:
             self._jobs.append(job)
         try:
@@ -162,7 +165,8 @@ class JobProcesses:
             self._prepared = False
             self._give_back(job, f"could not be started ({type(error).__name__})")
             return
-        logger.info("%s of %s starts as process %d.", job.name, job.held.experiment or "no experiment", job.process.pid)
+        experiment = job.claims[0].experiment or "no experiment"
+        logger.info("%s of %s starts as process %d.", job.name, experiment, job.process.pid)
         if self._closing:
             job.process.terminate()
         self._see_it_end(job)
@@ -191,16 +195,17 @@ class JobProcesses:
         if not running:
             return
         with self._database.reading() as session:
-            holds = jobs.holds(session, [job.held for job in running])
+            holds = jobs.holds(session, [held for job in running for held in job.claims])
         now = time.monotonic()
         for job in running:
-            match holds[job.held]:
-                case "kept":
+            # A process that renews one of its leases does not hang, and what it has given up is its own affair.
+            match {holds[held] for held in job.claims} - {"gone"}:
+                case kept if "kept" in kept:
                     job.gone_since = None
-                case "expired":
+                case expired if expired:
                     logger.error("%s hangs: it did not renew its lease. Its process is ended.", job.name)
                     self._kill(job)
-                case "gone":
+                case _:
                     # Told by its heartbeat, it may take so long to stop, or to tidy up after its end.
                     job.gone_since = job.gone_since or now
                     if now - job.gone_since > self._settings.stop_grace_s + _LAST_GRACE_S:
@@ -242,18 +247,23 @@ class JobProcesses:
                 os.kill(server, signal.SIGKILL)
 
     def _give_back(self, job: _Job, how: str) -> None:
-        fault = f"The process of attempt {job.held.token} {how}."
-        with contextlib.suppress(LeaseLost), self._database.writing() as session:
-            if self._closing:
-                # It was told to stop before it could listen; that is no crash of its own.
-                jobs.release(session, job.held, "worker_shutdown")
-            else:
-                jobs.abandon(session, job.held, fault, retry_s=self._settings.retry_s)
-        with self._database.writing() as session:
-            told = f"{fault} Now {jobs.end_of(session, job.held)}"
-            # Its own process could tell no more.
-            job_logs.append(session, job.held.id, [told])
-        logger.error("%s: %s", job.held.id, told)
+        for held in job.claims:
+            fault = f"The process of attempt {held.token} {how}."
+            with self._database.writing() as session:
+                try:
+                    if self._closing:
+                        # It was told to stop before it could listen; that is no crash of its own.
+                        jobs.release(session, held, "worker_shutdown")
+                    else:
+                        jobs.abandon(session, held, fault, retry_s=self._settings.retry_s)
+                except LeaseLost:
+                    if len(job.claims) > 1:
+                        # It had ended before its process did.
+                        continue
+                told = f"{fault} Now {jobs.end_of(session, held)}"
+                # Its own process could tell no more.
+                job_logs.append(session, held.id, [told])
+            logger.error("%s: %s", held.id, told)
 
 
 def _ending(exit_code: int) -> str:
@@ -262,11 +272,11 @@ def _ending(exit_code: int) -> str:
     return f"was ended by {signal.Signals(-exit_code).name}"
 
 
-def _enter(settings: WorkerSettings, held: Claim) -> None:
+def _enter(settings: WorkerSettings, claims: Sequence[Claim]) -> None:
     # Imported in the job's process: the worker itself stays free of torch.
     from worker.child import main
 
-    main(settings, held)
+    main(settings, claims)
 
 
 def _probe(settings: WorkerSettings, tells: Connection) -> None:

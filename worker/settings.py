@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -12,6 +13,15 @@ from store.settings import StoreSettings
 
 _NVIDIA_DRIVER = Path("/dev/nvidiactl")
 _MOST_CPU_SLOTS = 4
+
+
+# Of the paper's network two dozen fill a GPU (docs/experiments.md).
+_FUSED_ON_A_GPU = 24
+
+
+def _default_fused_runs(settings: Mapping[str, object]) -> int:
+    """On a CPU nothing is gained by computing runs as one."""
+    return _FUSED_ON_A_GPU if _NVIDIA_DRIVER.exists() and settings.get("device") != "cpu" else 1
 
 
 def _default_slots() -> int:
@@ -32,6 +42,13 @@ class WorkerSettings(StoreSettings):
         ge=1,
         le=64,
         description="Jobs that a worker does at once. More than one pays on a GPU under NVIDIA's MPS only.",
+    )
+    fused_runs: Annotated[int, Said(default="24 with a GPU, else 1")] = Field(
+        default_factory=_default_fused_runs,
+        ge=1,
+        le=256,
+        description="How many runs of an experiment are trained as one program in one slot, at most, where they differ "
+        "in seed, objective and rates only; 1 trains each alone.",
     )
     threads: int = Field(
         default=0, ge=0, le=1024, description="Torch threads of one job; 0 shares the cores among the slots."

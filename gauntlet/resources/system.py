@@ -9,11 +9,12 @@ from gauntlet.resources.base import Resource, Status
 
 
 class HeldJob(Resource):
-    """A job that a worker has."""
+    """A job that a worker has; `fused_with` is the run in whose slot it is trained, None where it has its own."""
 
     kind: Literal["run", "evaluation"]
     id: str
     experiment: str | None
+    fused_with: str | None = None  # an earlier service has none
 
 
 class Worker(Resource):

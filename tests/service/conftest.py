@@ -23,7 +23,7 @@ from store.database import Database
 from store.jobs import Claim
 from tests.evaluations import imported, queued
 from tests.store.recorded import submit
-from worker.heartbeat import Heartbeat
+from worker.heartbeat import Heartbeat, beating
 from worker.settings import WorkerSettings
 from worker.training_job import train_run
 
@@ -44,7 +44,7 @@ def train_a_run(settings: ServiceSettings, spec: ExperimentSpec) -> str:
         _, (run,) = experiments.create(session, spec, None)
         held = jobs.claim(session, "run", run, "worker", worker.lease_s)
     assert held is not None
-    with Heartbeat(database, held, worker) as heartbeat:
+    with beating(Heartbeat(database, held, worker)) as (heartbeat,):
         train_run(database, held, worker, heartbeat, torch.device("cpu"))
     database.close()
     return run

@@ -12,7 +12,7 @@ from store.database import Database
 from store.jobs import Claim, JobProgress
 from store.models import Run
 from tests.e2e.system import await_that
-from worker.heartbeat import Heartbeat, Stopped, end
+from worker.heartbeat import Heartbeat, Stopped, beating, end
 from worker.settings import WorkerSettings
 
 
@@ -52,7 +52,7 @@ def test_progress_reaches_the_row(database: Database, held: Claim, settings: Wor
         with database.reading() as session:
             return runs.get(session, held.id).completed
 
-    with Heartbeat(database, held, settings) as heartbeat:
+    with beating(Heartbeat(database, held, settings)) as (heartbeat,):
         heartbeat.tell(JobProgress("training", 7, 9, "batches"))
         await_that(lambda: completed() == 7)
         assert stop_reason(heartbeat) is None
@@ -60,7 +60,7 @@ def test_progress_reaches_the_row(database: Database, held: Claim, settings: Wor
 
 def test_a_cancel_stops_the_job_at_its_next_batch(database: Database, held: Claim, settings: WorkerSettings) -> None:
     """The request is heard through the row."""
-    with Heartbeat(database, held, settings) as heartbeat:
+    with beating(Heartbeat(database, held, settings)) as (heartbeat,):
         with database.writing() as session:
             runs.cancel(session, held.id)
         await_that(lambda: stop_reason(heartbeat) == "cancelled")
@@ -68,7 +68,7 @@ def test_a_cancel_stops_the_job_at_its_next_batch(database: Database, held: Clai
 
 def test_a_pause_stops_the_job_at_its_next_batch(database: Database, held: Claim, settings: WorkerSettings) -> None:
     """However long that takes, with what is done saved; unless it is resumed before, or must stop for good."""
-    with Heartbeat(database, held, settings.model_copy(update={"stop_grace_s": 1e-9})) as heartbeat:
+    with beating(Heartbeat(database, held, settings.model_copy(update={"stop_grace_s": 1e-9}))) as (heartbeat,):
         with database.writing() as session:
             runs.pause(session, held.id)
         await_that(lambda: stop_reason(heartbeat) == "paused")
@@ -94,7 +94,7 @@ def test_a_job_that_stopped_for_a_pause_is_paused(database: Database, held: Clai
 
 def test_a_lost_lease_stops_the_job(database: Database, held: Claim, settings: WorkerSettings) -> None:
     """Once another attempt may have the run, this one ends."""
-    with Heartbeat(database, held, settings) as heartbeat:
+    with beating(Heartbeat(database, held, settings)) as (heartbeat,):
         with database.writing() as session:
             jobs.abandon(session, held, "It died.", retry_s=60)
         await_that(lambda: stop_reason(heartbeat) == "lease_lost")
@@ -112,7 +112,7 @@ def test_a_beat_that_fails_is_not_the_last(
         with database.reading() as session:
             return runs.get(session, held.id).completed
 
-    with Heartbeat(database, held, settings) as heartbeat:
+    with beating(Heartbeat(database, held, settings)) as (heartbeat,):
         heartbeat.tell(BEYOND_ANY_COLUMN)
         await_that(lambda: "A heartbeat of" in caplog.text)
         heartbeat.tell(JobProgress("training", 7, 9, "batches"))
@@ -123,7 +123,7 @@ def test_a_beat_that_fails_is_not_the_last(
 def test_a_job_does_not_go_on_without_its_lease(database: Database, held: Claim, settings: WorkerSettings) -> None:
     """If no beat renewed it until it ran out, the job stops as if another attempt had it, which may be so."""
     short = settings.model_copy(update={"lease_s": 0.3})
-    with Heartbeat(database, held, short) as heartbeat:
+    with beating(Heartbeat(database, held, short)) as (heartbeat,):
         heartbeat.tell(BEYOND_ANY_COLUMN)
         await_that(lambda: stop_reason(heartbeat) == "lease_lost")
 
@@ -132,11 +132,11 @@ _DEAF_JOB = """
 import sys, time
 from store.database import Database
 from store.jobs import Claim
-from worker.heartbeat import Heartbeat
+from worker.heartbeat import Heartbeat, beating
 from worker.settings import WorkerSettings
 
 settings = WorkerSettings(database_url=sys.argv[1], heartbeat_s=0.02, stop_grace_s=0.05)
-with Heartbeat(Database(settings.database_url), Claim("run", sys.argv[2], int(sys.argv[3])), settings):
+with beating(Heartbeat(Database(settings.database_url), Claim("run", sys.argv[2], int(sys.argv[3])), settings)):
     print("beating", flush=True)
     time.sleep(60)
 """

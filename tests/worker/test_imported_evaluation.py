@@ -16,7 +16,7 @@ from store import checkpoints, evaluations, files, jobs
 from store.database import Database, db_now
 from store.models import Evaluation
 from worker.evaluation_job import evaluate_checkpoint
-from worker.heartbeat import Heartbeat
+from worker.heartbeat import Heartbeat, beating
 from worker.settings import WorkerSettings
 
 torch.set_num_threads(1)
@@ -47,7 +47,7 @@ def evaluated(settings: WorkerSettings, card: CheckpointCard) -> Evaluation:
         session.flush()
         held = jobs.claim(session, "evaluation", "eval_1", "worker", 60)
     assert held is not None
-    with Heartbeat(database, held, settings) as heartbeat:
+    with beating(Heartbeat(database, held, settings)) as (heartbeat,):
         evaluate_checkpoint(database, held, settings, heartbeat, torch.device("cpu"))
     with database.reading() as session:
         return evaluations.get(session, "eval_1")

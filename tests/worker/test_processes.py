@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import checkpoints, experiments, jobs, runs
+from store import checkpoints, experiments, job_logs, jobs, runs
 from store.database import Database
 from store.models import Run
 from tests.e2e.system import await_that
@@ -33,6 +33,7 @@ def settings(tmp_path: Path, sqlite_url: str) -> WorkerSettings:
         broker_url="redis+socket:///nonexistent/broker.sock",
         device="cpu",
         worker_slots=1,
+        fused_runs=3,
         threads=1,
         heartbeat_s=0.1,
         stop_grace_s=0.1,
@@ -211,6 +212,38 @@ def test_a_process_that_hangs_does_not_keep_its_worker_from_stopping(
     await_that(lambda: not is_there(pid) and not processes._jobs)
     run = found(database, run_id)
     assert (run.status, run.status_reason, run.crashes) == ("queued", "worker_shutdown", 0)
+
+
+def test_runs_that_are_trained_together_share_a_process_and_a_slot(
+    database: Database, tiny_spec: ExperimentSpec, processes: JobProcesses
+) -> None:
+    """One that is cancelled leaves; a process that is killed gives all others back; and each has a log of its own."""
+    endless = tiny_spec.training.model_copy(update={"epochs": 10_000, "compile": "off"})
+    changes = {"training": endless, "seeds": (0, 1, 2)}
+    with database.writing() as session:
+        ids = experiments.create(session, tiny_spec.model_copy(update=changes), None)[1]
+    reconcile(database, processes, retry_s=NEVER)
+    await_that(lambda: all(trains(database, run, 1) for run in ids))
+    assert processes.free_slots == 0
+    (job,) = processes._jobs
+    assert (len(job.claims), job.process.pid is not None) == (3, True)
+
+    with database.writing() as session:
+        runs.cancel(session, ids[0])
+    await_that(lambda: found(database, ids[0]).status == "cancelled")
+    processes.end_hung()
+    assert all(trains(database, run, 1) for run in ids[1:])
+
+    job.process.kill()
+    await_that(lambda: processes.free_slots == 1)
+    assert [found(database, run).status for run in ids] == ["cancelled", "queued", "queued"]
+    assert found(database, ids[2]).status_detail == "The process of attempt 1 was ended by SIGKILL."
+    with database.reading() as session:
+        lines = "".join(job_logs.read(session, ids[2], after=0, limit=100))
+    assert f"Run {ids[2]} of" in lines
+    assert f"Run {ids[1]} of" not in lines
+    reconcile(database, processes, retry_s=NEVER)
+    await_that(lambda: all(trains(database, run, 2) for run in ids[1:]))
 
 
 def test_a_fork_server_that_hangs_is_ended(database: Database, processes: JobProcesses, run_id: str) -> None:

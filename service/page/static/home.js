@@ -2,7 +2,7 @@
 
 import { all, get, keepFresh, query, send } from "./api.js";
 import { announce, fill, h } from "./dom.js";
-import { card, ENDED, interval, status } from "./jobs.js";
+import { card, ENDED, interval, slotsTaken, status } from "./jobs.js";
 import { Table } from "./tables.js";
 import { age, amount, counted, percent, titled } from "./words.js";
 
@@ -66,7 +66,7 @@ export async function show({ parts, signal }) {
     looked = Date.now();
     const [workers, usage] = await Promise.all([get("/v1/workers", signal), get("/v1/usage", signal)]);
     const alive = workers.data.filter((one) => one.alive);
-    const busy = alive.reduce((sum, one) => sum + one.jobs.length, 0);
+    const busy = alive.reduce((sum, one) => sum + slotsTaken(one), 0);
     const slots = alive.reduce((sum, one) => sum + one.slots, 0);
     const { queue } = usage;
     fill(parts.workers, h("a", { href: "#/system" }, counted(alive.length, "worker")), ` alive, ${busy} of ${counted(slots, "slot")} busy; `,

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ from torch import Tensor
 
 from gauntlet import seeding
 from gauntlet.data.datasets import Dataset
-from gauntlet.events import EpochFinished
+from gauntlet.events import CheckpointReady, EpochFinished, TrainingEvent
 from gauntlet.models.architectures import build_model, initialise
+from gauntlet.models.checkpoints import TrainingState
 from gauntlet.models.precision import fp32_products
 from gauntlet.training.compilation import accelerate
 from gauntlet.training.epochs import Epochs
+from gauntlet.training.fused.together import Ended, train_together
 from gauntlet.training.loop import train
 from gauntlet.training.objectives import action_noise
 from gauntlet.training.optimizers import build_optimizer
@@ -113,3 +116,30 @@ def test_a_captured_step_and_its_trials_leave_the_callers_random_state(digits: D
     metrics(some(digits, train=64, test=8), training={"epochs": 1, "compile": "on"})
     assert torch.equal(torch.get_rng_state(), before[0])
     assert torch.equal(torch.cuda.get_rng_state(), before[1])
+
+
+def test_runs_trained_together_have_the_weights_of_those_alone(digits: Dataset) -> None:
+    """In fp32, without dropout, whose masks are others there; alone, then together, then alone again.
+
+    The second is an epoch ahead and ends an epoch earlier, so the first's captured step finds its weights moved.
+    """
+    data = some(digits, train=96, test=20)
+    training = {"compile": "on", "optimizer": {"kind": "sgd"}}
+    specs = [
+        run_spec(seed=seed, architecture={"dropout": False}, training=training | {"epochs": 3 - seed})
+        for seed in (0, 1)
+    ]
+    alone = [states(train(spec, data, device=GPU)) for spec in specs]
+    found: list[list[TrainingEvent]] = [[], []]
+    for place, event in train_together(specs, data, device=GPU, resume={1: alone[1][0]}):
+        assert not isinstance(event, Ended) or event.error is None
+        if not isinstance(event, Ended):
+            found[place].append(event)
+    for its, mine in zip(alone, found, strict=True):
+        one, other = its[-1].model, states(mine)[-1].model
+        assert max(distance(one[name].flatten(), other[name].flatten()) for name in one) < 1e-3
+
+
+def states(events: Iterable[TrainingEvent]) -> list[TrainingState]:
+    """After each epoch."""
+    return [event.state for event in events if isinstance(event, CheckpointReady)]

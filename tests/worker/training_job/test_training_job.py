@@ -142,7 +142,7 @@ def test_a_resume_under_other_threads_is_noted(
         train(database, settings, run)
     finally:
         torch.set_num_threads(1)
-    assert messages(database, run)["resumed_elsewhere"].startswith("Resumed after epoch 0 and 1 batch on a GPU, or ")
+    assert messages(database, run)["resumed_elsewhere"].startswith("Resumed after epoch 0 and 1 batch on a GPU, ")
 
 
 def test_a_damaged_state_starts_the_run_over(
