@@ -14,6 +14,7 @@ All are of noise of CIFAR-10's size, half of the runs by cross-entropy and half 
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -107,13 +108,28 @@ def main() -> None:
 
 def _tests(limit_s: float) -> str:
     """How they ended, in pytest's own words."""
-    ran = subprocess.run(  # noqa: S603  # our own command
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *_TESTS],
-        cwd=_ROOT, capture_output=True, text=True, timeout=limit_s, check=False,
+    told = _ran([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *_TESTS], dict(os.environ), limit_s)
+    return told.strip().splitlines()[-1]
+
+
+def _ran(command: list[str], environment: Mapping[str, str], limit_s: float) -> str:
+    """What a program of ours says, which ends with all that it started.
+
+    Raises:
+        RuntimeError: it failed, or took longer than that.
+    """
+    program = subprocess.Popen(  # noqa: S603  # our own command
+        command, cwd=_ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        start_new_session=True,
     )  # fmt: skip
-    if ran.returncode:
-        raise RuntimeError(ran.stdout[-1_500:])
-    return ran.stdout.strip().splitlines()[-1]
+    try:
+        told, _ = program.communicate(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(program.pid, signal.SIGKILL)
+        told = f"{program.communicate()[0]}\nIt took longer than {limit_s:.0f} s."
+    if program.returncode:
+        raise RuntimeError(told[-1_500:])
+    return told
 
 
 def _speeds(findings: Findings, scale: Scale) -> None:
@@ -207,9 +223,10 @@ def _beside(scale: Scale, *, served: bool) -> Any:
     out = Path("build/side_by_side.json")
     precisions = scale.precisions[:1]
     command = [sys.executable, "-m", "benchmarks.side_by_side", "--device", scale.device.type, "--out", str(out)]
-    command += ["--processes", *map(str, scale.jobs), "--precisions", *precisions, "--seconds", "2"]
+    command += ["--processes", *map(str, scale.jobs), "--precisions", *precisions]
+    command += ["--seconds", "2", "--compile", scale.compile]
     with _multi_process_service(start=served and scale.device.type == "cuda") as environment:
-        subprocess.run(command, cwd=_ROOT, check=True, timeout=120, env=environment)  # noqa: S603  # our own command
+        _ran(command, environment, 120)
     return json.loads(out.read_text())["rows"]
 
 
@@ -313,12 +330,8 @@ def _claim(findings: Findings, options: argparse.Namespace) -> None:
 
     def run() -> list[str]:
         # It writes its records itself.
-        told = subprocess.run(  # noqa: S603  # our own command
-            command, cwd=_ROOT, env=environment, capture_output=True, text=True, timeout=within + 120, check=False
-        )
-        if told.returncode:
-            raise RuntimeError((told.stdout + told.stderr)[-1_500:])
-        return [line for line in told.stdout.splitlines() if line.startswith("again, ")][-3:]
+        told = _ran(command, environment, within + 120)
+        return [line for line in told.splitlines() if line.startswith("again, ")][-3:]
 
     findings.add("claim", run, needs=60)
 

@@ -32,11 +32,12 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--precisions", nargs="+", default=["fp32", "tf32", "bf16"])
+    parser.add_argument("--compile", default="on", help="how a step is done, as `training.compile` has it")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
 
-    rows = measure(options.device, options.processes, options.precisions, options.seconds)
+    rows = measure(options.device, options.processes, options.precisions, options.seconds, options.compile)
     result = {
         "machine": describe_machine(),
         "multi_process_service": served(),
@@ -48,14 +49,17 @@ def main() -> None:
     options.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def measure(device: str, counts: list[int], precisions: list[str], seconds: float) -> list[dict[str, Any]]:
+def measure(
+    device: str, counts: list[int], precisions: list[str], seconds: float, compile_: str
+) -> list[dict[str, Any]]:
     """A row for each precision and number of processes: images/s of all together, and of each."""
     context = multiprocessing.get_context("spawn")
     most = max(counts)
     barrier, done = context.Barrier(most), context.Queue()
     plan = [(precision, count) for precision in precisions for count in counts]
     processes = [
-        context.Process(target=_train, args=(number, device, plan, seconds, barrier, done)) for number in range(most)
+        context.Process(target=_train, args=(number, device, plan, seconds, compile_, barrier, done))
+        for number in range(most)
     ]
     for process in processes:
         process.start()
@@ -87,13 +91,14 @@ def _train(
     device: str,
     plan: list[tuple[str, int]],
     seconds: float,
+    compile_: str,
     barrier: Barrier,
     done: "Queue[tuple[tuple[str, int], float]]",
 ) -> None:
     torch.set_num_threads(1)
     pixels, labels = random_images(_IMAGES)
     runs = {
-        precision: gauntlet_training(pixels, labels, torch.device(device), precision, "on") for precision, _ in plan
+        precision: gauntlet_training(pixels, labels, torch.device(device), precision, compile_) for precision, _ in plan
     }
     for run in runs.values():
         run()

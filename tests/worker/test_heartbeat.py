@@ -156,3 +156,30 @@ def test_a_job_that_does_not_listen_is_ended(database: Database, held: Claim, se
     with database.reading() as session:
         run = session.get_one(Run, held.id)
     assert (run.status, run.status_reason) == ("cancelled", "user")
+
+
+def test_a_job_that_does_not_listen_leaves_the_others_alone(
+    database: Database, held: Claim, settings: WorkerSettings, tiny_spec: ExperimentSpec
+) -> None:
+    """Of a process's jobs one is ended in its row; the other's lease is renewed, and the process goes on."""
+    with database.writing() as session:
+        _, (run,) = experiments.create(session, tiny_spec, None)
+        other = jobs.claim(session, "run", run, "worker", 60)
+    assert other is not None
+
+    def lease() -> float:
+        with database.reading() as session:
+            return runs.get(session, other.id).lease_expires_at or 0.0
+
+    soon = settings.model_copy(update={"stop_grace_s": 0.05})
+    with beating(Heartbeat(database, held, soon), Heartbeat(database, other, soon)) as (deaf, works):
+        deaf.stop("cancelled")
+        await_that(lambda: deaf.is_deaf)
+        with database.reading() as session:
+            assert runs.get(session, held.id).status == "cancelled"
+        before = lease()
+        await_that(lambda: lease() > before)
+        assert stop_reason(works) is None
+        assert not deaf.has_left
+        deaf.leave()
+        assert deaf.has_left

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from worker import settings as module
 from worker.settings import WorkerSettings
 
 
@@ -15,6 +16,21 @@ from worker.settings import WorkerSettings
 def test_threads_follow_from_the_slots(slots: int, threads: int, expected: int) -> None:
     """Unset, the cores are divided; set, the number stands; there is always one."""
     assert WorkerSettings(worker_slots=slots, threads=threads).threads_per_job == expected
+
+
+@pytest.mark.parametrize(
+    ("gpu", "device", "fused"), [(False, "auto", 1), (True, "auto", 24), (True, "cuda:1", 24), (True, "cpu", 1)]
+)
+def test_runs_are_computed_as_one_on_a_gpu_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpu: bool, device: str, fused: int
+) -> None:
+    """Unless the setting says otherwise, on a CPU too."""
+    driver = tmp_path / "nvidiactl"
+    monkeypatch.setattr(module, "_NVIDIA_DRIVER", driver)
+    if gpu:
+        driver.touch()
+    assert WorkerSettings(device=device).fused_runs == fused
+    assert WorkerSettings(device=device, fused_runs=8).fused_runs == 8
 
 
 def test_a_device_is_named_as_torch_does(monkeypatch: pytest.MonkeyPatch) -> None:
