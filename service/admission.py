@@ -1,28 +1,43 @@
 """How many requests of a kind are let in at once, told before anything of their bodies is read."""
 
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import anyio
+from fastapi import Request
 
 from service.errors import busy
+
+
+def _nobody(_request: Request) -> bool:
+    return False
 
 
 class Gate:
     """Lets in so many requests of the whole process; a route that names it as a dependency lies behind it.
 
-    Of those let in so many are answered `at_once`; the others wait for their turn, which takes no thread.
+    Of those let in so many are answered `at_once`; the others wait for their turn, which takes no thread. Requests that
+    it `lets_pass` need no place.
 
     `service.routing` holds a request's place from before its body is read until its answer is sent, so that what waits
     fills neither the memory, nor the disk, nor the server's threads.
     """
 
-    def __init__(self, most: int, detail: str, *, retry_after_s: int, at_once: int | None = None) -> None:
+    def __init__(
+        self,
+        most: int,
+        detail: str,
+        *,
+        retry_after_s: int,
+        at_once: int | None = None,
+        lets_pass: Callable[[Request], bool] = _nobody,
+    ) -> None:
         self._places = threading.BoundedSemaphore(most)
         self._turns = anyio.Semaphore(at_once or most)
         self._detail = detail
         self._retry_after_s = retry_after_s
+        self.lets_pass = lets_pass
 
     async def __call__(self) -> None:
         """Do nothing: by the time that a dependency is called, the body has been read."""

@@ -114,7 +114,7 @@ def _statuses(route: RouteContext, method: str) -> Iterator[int]:
     names = {getattr(call, "__name__", "") for call in asks_for}
     if "{" in (route.path_format or ""):
         yield 404
-    if "_database" in names:
+    if names & {"_database", "_reporter"}:
         yield from _WITH_DATABASE
     if "_readiness" in names:
         yield 503

@@ -20,6 +20,7 @@ from service.edge import Edge
 from service.images import Decoder
 from service.metrics import Metrics
 from service.readiness import Readiness
+from service.reports import Reporter
 from service.routes import (
     attacked_images,
     audit,
@@ -47,7 +48,7 @@ from service.routes import (
 )
 from service.settings import ServiceSettings
 from service.streams import MOST_LISTENERS, Streams
-from service.versions import KeptAnswers
+from service.versions import KeptAnswers, Looks
 from store.broker import create_celery
 from store.database import Database
 
@@ -76,6 +77,7 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
         app.state.streams.close()
         await app.state.decoder.process.close()
         await app.state.classifier.process.close()
+        await app.state.reporter.close()
         app.state.celery.close()
         app.state.database.close()
 
@@ -99,8 +101,9 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
     app.state.metrics = Metrics(settings, app.state.database, app.state.streams)
     app.state.decoder = Decoder(most_pixels=settings.max_image_pixels, most_seconds=settings.max_decoding_s)
     app.state.classifier = Classifier()
+    app.state.reporter = Reporter(app.state.database, settings.database_url)
     app.state.celery = create_celery(settings.broker_url, socket_timeout_s=_BROKER_PATIENCE_S)
-    app.state.kept_answers = KeptAnswers()
+    app.state.kept_answers, app.state.looks = KeptAnswers(), Looks()
     errors.install(app)
     for routes in (
         experiments,

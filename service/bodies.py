@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, TypeVar, get_args
 
+import anyio
 from fastapi import Request, params
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
@@ -27,6 +29,8 @@ T = TypeVar("T", bound=BaseModel)
 _PATIENCE_S = 30.0
 _LONGEST_TYPE = 1_000
 _SHORT = 8_192
+# To read one holds Python's lock for up to 10 ms, which threads that do so together hand to one another.
+_LARGE_DOCUMENTS = anyio.Semaphore(1)
 _SLOWEST = 65_536  # bytes a second, once the patience is used up
 
 
@@ -82,7 +86,8 @@ def reader(route: APIRoute) -> Callable[[Request], Awaitable[Request]]:
         require_plain(request)
         _require_json(request)
         content = b"".join([piece async for piece in arriving(request)])
-        return ReadRequest(request, await run_in_threadpool(understand, content, *models))
+        async with _LARGE_DOCUMENTS if len(content) > _SHORT else nullcontext():
+            return ReadRequest(request, await run_in_threadpool(understand, content, *models))
 
     return read_document
 

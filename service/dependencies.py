@@ -17,6 +17,7 @@ from service.classification import Classifier
 from service.images import Decoder
 from service.metrics import Metrics
 from service.readiness import Readiness
+from service.reports import Reporter
 from service.settings import ServiceSettings
 from service.streams import Streams
 from store.database import Database
@@ -61,6 +62,11 @@ async def _decoder(request: Request) -> Decoder:
     return decoder
 
 
+async def _reporter(request: Request) -> Reporter:
+    reporter: Reporter = request.app.state.reporter
+    return reporter
+
+
 async def _caller(request: Request) -> Caller | None:
     caller: Caller | None = request.state.caller
     return caller
@@ -98,6 +104,7 @@ StreamsDep = Annotated[Streams, Depends(_streams)]
 CeleryDep = Annotated[Celery, Depends(_celery)]
 ClassifierDep = Annotated[Classifier, Depends(_classifier)]
 DecoderDep = Annotated[Decoder, Depends(_decoder)]
+ReporterDep = Annotated[Reporter, Depends(_reporter)]
 ReadinessDep = Annotated[Readiness, Depends(_readiness)]
 AccessDep = Annotated[Access, Depends(_access)]
 # Who asks, None without a login: for `store.owners.require_may_change`, before anything is changed.

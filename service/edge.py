@@ -14,10 +14,15 @@ from service.exchange import BodyTooLarge, Exchange, NoMoreWanted
 from service.freshness import Freshness
 from service.lasting import send_what_lasts
 from service.origins import Door
+from service.pace import Pace
 from service.settings import ServiceSettings
 from store import logs
 
 logger = logging.getLogger(__name__)
+
+# Of long answers, in a turn of the event loop: one takes a tenth of a millisecond. Fifty clients that were sent three
+# megabytes each kept whoever asked anything else waiting for 120 to 300 ms.
+_PIECES_AT_ONCE = 8
 
 
 class Edge:
@@ -35,12 +40,14 @@ class Edge:
         self._access = access
         self._door = Door(settings)
         self._answered = answered
+        self._pieces = Pace(_PIECES_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(scope, receive, send, limit=self._limit(scope["path"]))
+        limit = self._limit(scope["path"])
+        exchange = Exchange(scope, receive, send, limit=limit, pieces=self._pieces)
         scope.setdefault("state", {})["request_id"] = exchange.request_id
         logs.REQUEST.set(exchange.request_id)
         asked = _head_as_get(scope)

@@ -14,6 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service.errors import MEDIA_TYPE, ServiceError, problem
 from service.headers import with_manners
+from service.pace import Pace
 
 _ID = b"x-request-id"
 _STREAM = b"text/event-stream"
@@ -35,13 +36,14 @@ class NoMoreWanted(Exception):
 class Exchange:
     """Between the server and the app: `receive` and `send` are for the app, `refuse` and `apologise` for the edge."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, *, limit: int) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, limit: int, pieces: Pace) -> None:
         self.request_id = uuid.uuid4().hex
         headers = Headers(scope=scope)
         self._declared = headers.get("content-length", "")
         self._unread = self._declared not in ("", "0") or "transfer-encoding" in headers
         self._wants_body = scope["method"] != "HEAD"
         self._limit = limit
+        self._pieces = pieces
         self._receive = receive
         self._send = send
         self._received = 0
@@ -90,9 +92,13 @@ class Exchange:
                 raise NoMoreWanted
 
     async def _send_in_pieces(self, message: Message) -> None:
-        """A long body piece by piece, as its client reads it: what the server is given at once it copies and keeps."""
+        """A long body piece by piece, as its client reads it: what the server is given at once it copies and keeps.
+
+        The system takes megabytes at once, and all others wait for as long as it is given one piece after the other.
+        """
         body = memoryview(message.get("body", b""))
         while len(body) > _PIECE:
+            await self._pieces.turn()
             await self._send({"type": "http.response.body", "body": bytes(body[:_PIECE]), "more_body": True})
             body = body[_PIECE:]
         await self._send({**message, "body": bytes(body)})

@@ -1,7 +1,7 @@
 """How a request is read before its route's function sees it: what it declares is let in, and nothing else."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from functools import wraps
 from typing import Any
@@ -62,18 +62,19 @@ class Route(APIRoute):
             return await version.known(understood) or await admitted(understood, _as_it_is)
 
         async def admitted(request: Request, read: Callable[[Request], Awaitable[Request]]) -> Response:
+            before = [gate for gate in gates if not gate.lets_pass(request)]
             with ExitStack() as places:
-                for gate in gates:
+                for gate in before:
                     places.enter_context(gate.admit())
                 understood = await read(request)
-                if not gates:
+                if not before:
                     return await (version.made(understood, answer) if version else answer(understood))
-                held = await while_client_waits(request, in_turn(understood))
+                held = await while_client_waits(request, in_turn(understood, before))
                 return _Held(held, places.pop_all())
 
-        async def in_turn(understood: Request) -> Response:
+        async def in_turn(understood: Request, before: Sequence[Gate]) -> Response:
             async with AsyncExitStack() as turns:
-                for gate in gates:
+                for gate in before:
                     await turns.enter_async_context(gate.turn())
                 return await (version.made_in_turn(understood, answer) if version else answer(understood))
 

@@ -5,15 +5,17 @@ client that has the answer is told so after a look at a few small columns, and o
 it is made.
 """
 
+import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 import gauntlet
@@ -29,7 +31,7 @@ _OF_EACH = 2_000  # what an answer takes beside its body
 
 
 class Version:
-    """Reads something that changes whenever the answer does.
+    """Reads something that changes whenever the answer does, off the event loop, and once for all who wait for it.
 
     Args:
         read: the answer's version, a value whose text says all of it; may raise what the answer would.
@@ -43,7 +45,7 @@ class Version:
 
     async def known(self, request: Request) -> Response | None:
         """What needs no making: 304 where the client has the answer as it is now, or an answer that was kept."""
-        tag = request.state.version = await run_in_threadpool(self._tag, request)
+        tag = request.state.version = await self._look(request)
         # `*` may come with parameters that there is no answer to.
         if is_known(tag, request.headers.getlist("if-none-match"), to_any=False):
             return Response(status_code=304, headers={"ETag": tag})
@@ -57,16 +59,63 @@ class Version:
         """The answer, with its tag and kept, unless it may hold some of what has changed since `known` was asked."""
         tag: str = request.state.version
         made = await answer(request)
-        if made.status_code == _OK and await run_in_threadpool(self._tag, request) == tag:
+        if made.status_code == _OK and await self._look(request) == tag:
             made.headers["ETag"] = tag
             _kept(request).keep(_asked(request), tag, made)
         return made
 
+    async def _look(self, request: Request) -> str:
+        looks: Looks = request.app.state.looks
+        return await looks.look(_asked(request), partial(self._tag, request))
+
     def _tag(self, request: Request) -> str:
         database: Database = request.app.state.database
         with database.reading() as session:
-            version = self._read(session, request)
-        return entity_tag(repr((_code(), _asked(request), version)).encode())
+            return _tagged(request, self._read(session, request))
+
+
+class RowVersion(Version):
+    """One that is read from so few rows that they are looked at where the request is, if that is to be had.
+
+    Who names a tag has had the answer a moment ago, so the rows are in memory.
+    """
+
+    def __init__(self, read: Callable[[Session | Connection, Request], Any]) -> None:
+        super().__init__(read)
+        self._read_row = read
+
+    async def _look(self, request: Request) -> str:
+        database: Database = request.app.state.database
+        if "if-none-match" in request.headers:
+            tag = database.at_once(lambda connection: _tagged(request, self._read_row(connection, request)))
+            if tag is not None:
+                return tag
+        return await run_in_threadpool(self._tag, request)
+
+
+class Looks:
+    """Looks one after the other, each for all who asked for the same before it began.
+
+    Of a report of a thousand runs it takes 15 ms of a thread, and fifty clients may ask for it at once.
+    """
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._next: dict[str, asyncio.Future[str]] = {}
+
+    async def look(self, asked: str, read: Callable[[], str]) -> str:
+        """What is read, in a thread, after this was called."""
+        looking = self._next.get(asked)
+        if looking is None:
+            looking = self._next[asked] = asyncio.ensure_future(self._look(asked, read))
+        # One of those who wait may leave.
+        return await asyncio.shield(looking)
+
+    async def _look(self, asked: str, read: Callable[[], str]) -> str:
+        async with self._turn:
+            # Whoever asks from here on may ask for what is not there yet.
+            del self._next[asked]
+            return await run_in_threadpool(read)
 
 
 class KeptAnswers:
@@ -104,6 +153,10 @@ class KeptAnswers:
 def _kept(request: Request) -> KeptAnswers:
     kept: KeptAnswers = request.app.state.kept_answers
     return kept
+
+
+def _tagged(request: Request, version: Any) -> str:
+    return entity_tag(repr((_code(), _asked(request), version)).encode())
 
 
 def _asked(request: Request) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,6 +47,8 @@ _LONGEST_WAL = 4 << 20
 _POOL_PATIENCE_S = 5
 # The others are closed after their use.
 _KEPT_CONNECTIONS = 5
+# How long SQLite asks again for a lock.
+_SQLITE_PATIENCE_S = 15
 _POSTGRESQL_CONNECTION = {
     "connect_timeout": 5,
     "tcp_user_timeout": 15_000,
@@ -119,6 +122,8 @@ class Database:
         self._read = sessionmaker(self._engine.execution_options(**reading), expire_on_commit=False)
         self._watching = threading.Lock()
         self._watch: PoolProxiedConnection | None = None
+        self._url = url
+        self._kept: Connection | None = None
 
     def beginning_with(self, work: Callable[[Session], None]) -> "Database":
         """The same database, where every transaction that may write begins with `work`."""
@@ -165,6 +170,24 @@ class Database:
         with Session(self._apart.execution_options(**{_READ_ONLY: True})) as session:
             yield session
 
+    def at_once(self, read: Callable[[Connection], T]) -> T | None:
+        """What `read` finds in few rows; None where that is not to be had without waiting for others.
+
+        SQLite reads a row that was read a moment ago in less time than a thread takes to be told to: 40 µs, on a
+        connection that is kept, and of one thread only.
+        """
+        if self._engine.dialect.name != "sqlite":
+            return None
+        try:
+            if self._kept is None:
+                engine = _create_engine(self._url, pool={"poolclass": NullPool}, patience_s=0)
+                self._kept = engine.connect().execution_options(**{_READ_ONLY: True})
+            with self._kept.begin():
+                return read(self._kept)
+        except OperationalError:
+            # Whoever asks and waits is told what is wrong with it.
+            return None
+
     def changes(self) -> int | None:
         """A number that is another one as soon as anybody has written; None where that is not to be had at once.
 
@@ -188,6 +211,8 @@ class Database:
         """Close all connections."""
         if self._watch is not None:
             self._watch.close()
+        if self._kept is not None:
+            self._kept.close()
         self._engine.dispose()
 
 
@@ -196,7 +221,9 @@ def _pool_of(connections: int) -> dict[str, Any]:
     return {"pool_size": kept, "max_overflow": connections - kept, "pool_timeout": _POOL_PATIENCE_S}
 
 
-def _create_engine(url: str, *, statement_bounds: str = "", pool: Mapping[str, Any]) -> Engine:
+def _create_engine(
+    url: str, *, statement_bounds: str = "", pool: Mapping[str, Any], patience_s: int = _SQLITE_PATIENCE_S
+) -> Engine:
     if not url.startswith("sqlite"):
         ours = _POSTGRESQL_CONNECTION | {"options": statement_bounds}
         # What the URL itself says stands.
@@ -205,9 +232,9 @@ def _create_engine(url: str, *, statement_bounds: str = "", pool: Mapping[str, A
             _with_psycopg(url), connect_args=added, pool_pre_ping=True, json_deserializer=_read_json, **pool
         )
     Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    sqlite = {"timeout": 15, "check_same_thread": False}
+    sqlite = {"timeout": patience_s, "check_same_thread": False}
     engine = create_engine(url, connect_args=sqlite, json_deserializer=_read_json, **pool)
-    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "connect", partial(_configure_sqlite, patience_s))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
@@ -225,14 +252,14 @@ def _with_psycopg(url: str) -> str:
     return url.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
-def _configure_sqlite(connection: Any, _: object) -> None:
+def _configure_sqlite(patience_s: int, connection: Any, _: object) -> None:
     # The driver's own transaction handling would begin in deferred mode, which deadlocks into "database is locked".
     connection.isolation_level = None
     for pragma in (
         "journal_mode=WAL",
         f"journal_size_limit={_LONGEST_WAL}",
         "synchronous=FULL",
-        "busy_timeout=15000",
+        f"busy_timeout={patience_s * 1000}",
         "foreign_keys=ON",
     ):
         connection.execute(f"PRAGMA {pragma}")

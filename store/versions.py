@@ -9,7 +9,7 @@ Measured: a statement that is made once, and not for every request, takes 0.2 ms
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import BindParameter, Select, bindparam, func, literal, null, select, union_all
+from sqlalchemy import BindParameter, Connection, Select, bindparam, func, literal, null, select, union_all
 from sqlalchemy.orm import Session
 
 from store.errors import NotFound
@@ -69,7 +69,7 @@ _ENDED = select(func.count(), func.max(Evaluation.finished_at)).where(Evaluation
 _CHECKPOINTS = select(Checkpoint.id).where(Checkpoint.id.in_(bindparam("checkpoints", expanding=True)))
 
 
-def of_experiment(session: Session, identifier: str) -> tuple[Any, ...]:
+def of_experiment(session: Session | Connection, identifier: str) -> tuple[Any, ...]:
     """The version of an experiment and of how its jobs stand.
 
     Raises:
@@ -79,7 +79,7 @@ def of_experiment(session: Session, identifier: str) -> tuple[Any, ...]:
     return (_row(session, Experiment, "experiment", identifier), *sorted(repr(tuple(row)) for row in standing))
 
 
-def of_run(session: Session, identifier: str) -> tuple[Any, ...]:
+def of_run(session: Session | Connection, identifier: str) -> tuple[Any, ...]:
     """The version of a run.
 
     Raises:
@@ -88,7 +88,7 @@ def of_run(session: Session, identifier: str) -> tuple[Any, ...]:
     return _row(session, Run, "run", identifier)
 
 
-def of_evaluation(session: Session, identifier: str) -> tuple[Any, ...]:
+def of_evaluation(session: Session | Connection, identifier: str) -> tuple[Any, ...]:
     """The version of an evaluation and of how far its attacks are.
 
     Raises:
@@ -98,7 +98,9 @@ def of_evaluation(session: Session, identifier: str) -> tuple[Any, ...]:
     return (row, *sorted(repr(tuple(stage)) for stage in session.execute(_BATCHES, {"id": identifier})))
 
 
-def _row(session: Session, model: type[Experiment | Run | Evaluation], kind: str, identifier: str) -> tuple[Any, ...]:
+def _row(
+    session: Session | Connection, model: type[Experiment | Run | Evaluation], kind: str, identifier: str
+) -> tuple[Any, ...]:
     row = session.execute(_ROWS[model], {"id": identifier}).one_or_none() if is_id(identifier) else None
     if row is None:
         raise NotFound(kind, identifier)

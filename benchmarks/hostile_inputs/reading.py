@@ -1,17 +1,25 @@
 """Reads that are dear: reports of a thousand runs, lists of thirty thousand, tables of ten thousand images."""
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 
-from benchmarks.hostile_inputs.sending import Input, burst, get
+from benchmarks.hostile_inputs.sending import Answers, Input, answered, burst, get, post
+from benchmarks.served import Served
+
+_FORMATS = ("html", "json", "md", "csv", "tex")
 
 
 def reads(experiment: str, evaluation: str, checkpoint: str) -> Iterator[Input]:
     """All of them: of an experiment with a thousand runs, and an evaluation of ten thousand images."""
-    report = f"/v1/experiments/{experiment}/report"
-    for kind in ("html", "json", "md", "csv", "tex"):
-        yield burst(f"the report of 1,000 runs, {kind}", "50 clients", get(f"{report}?format={kind}"), 50)
-    yield burst("the same as figures", "50 clients", get(f"/v1/experiments/{experiment}/figures/training.svg"), 50)
-    yield burst("the series of 1,000 runs", "50 clients", get(f"/v1/experiments/{experiment}/series"), 50)
+    of = f"/v1/experiments/{experiment}"
+    reports = {f"the report of 1,000 runs, {kind}": f"{of}/report?format={kind}" for kind in _FORMATS}
+    reports |= {"the same as figures": f"{of}/figures/training.svg", "the series of 1,000 runs": f"{of}/series"}
+    for name, path in reports.items():
+        yield _anew(burst(name, "50 clients, made anew", get(path), 50), of)
+    # Twice, so that it is kept.
+    for name, path in reports.items():
+        yield burst(f"{name}, kept", "100 by 50 clients", get(path), 100, 50)
     yield burst("the leaderboard", "50 clients", get("/v1/leaderboard?limit=100"), 50)
     yield burst("transfers", "50 clients", get(f"/v1/transfers?checkpoint={checkpoint}&checkpoint={checkpoint}1"), 50)
     images = f"/v1/evaluations/{evaluation}/images"
@@ -36,3 +44,13 @@ def reads(experiment: str, evaluation: str, checkpoint: str) -> Iterator[Input]:
     }
     for name, path in lists.items():
         yield burst(f"lists: {name}", "100 by 50 clients", get(path), 100, 50)
+
+
+def _anew(one: Input, experiment: str) -> Input:
+    """The same after the experiment was given another name, so that no answer is kept."""
+
+    def send(api: Served) -> Answers:
+        answered(api, post(experiment, {"name": f"at {time.monotonic()}"}, "PATCH"))
+        return one.send(api)
+
+    return replace(one, send=send)

@@ -58,14 +58,15 @@ class Aside:
         *,
         seconds: float,
         content: UploadFile | bytes = b"",
-        behind: Sequence[int] = (),
+        behind: Sequence[int] | None = (),
     ) -> tuple[dict[str, Any], list[bytes]]:
         """Its answer, or that it refuses, and the bytes behind it. If this is cancelled, the process is ended.
 
         Args:
             seconds: how long the process may compute.
             content: goes with the order.
-            behind: how many bytes each part has that comes behind an answer.
+            behind: how many bytes each part has that comes behind an answer; None where the answer says so itself
+                ("sizes"), which is for processes that are given nothing but what is stored.
 
         Raises:
             Ended: the process broke down, or would have computed for longer.
@@ -115,14 +116,15 @@ class Aside:
             process.stdin.write(piece)
             await process.stdin.drain()
 
-    async def _answered(self, behind: Sequence[int]) -> tuple[dict[str, Any], list[bytes]]:
+    async def _answered(self, behind: Sequence[int] | None) -> tuple[dict[str, Any], list[bytes]]:
         assert self._process is not None
         assert self._process.stdout is not None
         answers = self._process.stdout
         answer: dict[str, Any] = json.loads(await answers.readuntil())
         if answer.keys() & {"refused", "failed", "storage"}:
             return answer, []
-        return answer, [await answers.readexactly(size) for size in behind]
+        sizes = answer["sizes"] if behind is None else behind
+        return answer, [await answers.readexactly(size) for size in sizes]
 
     async def _started(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:

@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime
 
 from gauntlet.resources import AuditEntry, Page
 from gauntlet.spec.tokens import Owner
+from service.admission import LISTS
 from service.dependencies import AfterNumber, DatabaseDep, Limit
 from service.pages import as_page
 from service.routing import Route
@@ -15,7 +16,7 @@ from store import audit
 router = APIRouter(prefix="/v1/audit", tags=["tokens"], route_class=Route)
 
 
-@router.get("")
+@router.get("", dependencies=[Depends(LISTS)])
 def list_audit(
     database: DatabaseDep,
     owner: Annotated[Owner | None, Query(description="Only what this owner did, or was refused.")] = None,

@@ -33,7 +33,7 @@ from service.dependencies import (
 from service.errors import ServiceError
 from service.pages import as_page
 from service.routing import Route
-from service.versions import Version
+from service.versions import RowVersion
 from service.weights import require_weights
 from store import batches, checkpoints, evaluation_requests, evaluations, pictures, versions
 from store.broker import wake
@@ -45,7 +45,7 @@ router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"], route_class=R
 # Of a table: measured, 15 ms of a core under four attacks.
 _IMAGES_AT_ONCE = 250
 _PICTURES: Mapping[PictureForm, str] = {"npz": "application/octet-stream", "png": "application/zip"}
-_EVALUATION = Version(lambda session, request: versions.of_evaluation(session, request.path_params["evaluation_id"]))
+_EVALUATION = RowVersion(lambda session, request: versions.of_evaluation(session, request.path_params["evaluation_id"]))
 
 logger = logging.getLogger(__name__)
 

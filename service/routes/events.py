@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from gauntlet.resources import Event, EventType, Page
 from service import streams
+from service.admission import Gate
 from service.dependencies import AfterEvent, CallerDep, DatabaseDep, LastEventId, Limit, StreamsDep
 from service.pages import as_page
 from service.routing import Route
@@ -20,8 +21,22 @@ _ALL: tuple[EventType, ...] = get_args(EventType)
 Types = Annotated[list[EventType] | None, Query(alias="type", description="Only events of these types.")]
 
 
-async def _wants_stream(request: Request) -> bool:
+def _is_for_stream(request: Request) -> bool:
     return streams.MEDIA_TYPE in request.headers.get("accept", "")
+
+
+async def _wants_stream(request: Request) -> bool:
+    return _is_for_stream(request)
+
+
+# Pages alone: streams are bounded by themselves, and hundreds come at once when the service starts anew.
+EVENTS = Gate(
+    200,
+    "Other pages of events are being read; try again in a second.",
+    retry_after_s=1,
+    at_once=1,
+    lets_pass=_is_for_stream,
+)
 
 
 class _Reading:
@@ -64,6 +79,7 @@ class _Reading:
 
 ReadingDep = Annotated[_Reading, Depends()]
 _ANSWERS: dict[str, Any] = {
+    "dependencies": [Depends(EVENTS)],
     "response_model": Page[Event],
     "responses": {200: {"content": {streams.MEDIA_TYPE: {"schema": {"type": "string"}}}}},
 }

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import Field
 
-from gauntlet.rendering import CONTENT_SECURITY_POLICY, FIGURES, MEDIA_TYPES, Format, draw, render
+from gauntlet.rendering import CONTENT_SECURITY_POLICY, FIGURES, MEDIA_TYPES, Format
 from gauntlet.report.report import Report
 from gauntlet.resources import Check, Experiment, Page, ProblemError, Series
 from gauntlet.spec.requests import ExperimentDraft, ExperimentPatch, ExperimentRequest, LikeRequest
@@ -25,6 +25,7 @@ from service.dependencies import (
     NameFilter,
     OwnerDep,
     OwnerFilter,
+    ReporterDep,
     SettingsDep,
     StatusFilter,
 )
@@ -32,9 +33,9 @@ from service.errors import ServiceError, invalid_fields
 from service.pages import as_page
 from service.routing import Route
 from service.submissions import check, specified, weights_of
-from service.versions import Version
+from service.versions import RowVersion, Version
 from service.weights import require_weights
-from store import annotations, experiment_lists, experiments, reports, series, versions
+from store import annotations, experiment_lists, experiments, versions
 from store.broker import wake
 from store.experiment_lists import NEWEST_FIRST, Order, Wanted
 from store.owners import require_may_change
@@ -43,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 _RENDERED = [media_type for name, media_type in MEDIA_TYPES.items() if name != "json"]
 
-_EXPERIMENT = Version(lambda session, request: versions.of_experiment(session, request.path_params["experiment_id"]))
+_EXPERIMENT = RowVersion(lambda session, request: versions.of_experiment(session, request.path_params["experiment_id"]))
 _REPORT = Version(lambda session, request: versions.of_report(session, request.path_params["experiment_id"]))
 
 # A name that is none of these is a 404, as a path that leads nowhere should be, and no invalid field.
@@ -139,18 +140,17 @@ def cancel_experiment(experiment_id: str, database: DatabaseDep, caller: CallerD
     return _read(database, experiment_id)
 
 
-@router.get("/{experiment_id}/series", dependencies=[Depends(SUMMARIES), Depends(_REPORT)])
-def get_series(
+@router.get("/{experiment_id}/series", response_model=Series, dependencies=[Depends(SUMMARIES), Depends(_REPORT)])
+async def get_series(
     experiment_id: str,
-    database: DatabaseDep,
+    reporter: ReporterDep,
     name: Annotated[
         list[Annotated[str, Field(max_length=100)]],
         Query(max_length=20, description="Only metrics of these names; all where none is given."),
     ] = [],  # noqa: B006  # the framework copies it
-) -> Series:
+) -> Response:
     """The metrics of every run by epoch, all runs at once, as they are drawn."""
-    with database.reading() as session:
-        return series.of_experiment(session, experiment_id, name)
+    return Response(await reporter.write(experiment_id, {"series": name}), media_type="application/json")
 
 
 @router.get(
@@ -159,18 +159,15 @@ def get_series(
     dependencies=[Depends(SUMMARIES), Depends(_REPORT)],
     responses={200: {"content": {media_type: {"schema": {"type": "string"}} for media_type in _RENDERED}}},
 )
-def get_report(
+async def get_report(
     experiment_id: str,
-    database: DatabaseDep,
+    reporter: ReporterDep,
     format: Annotated[Format, Query()] = "json",
-) -> Report | Response:
+) -> Response:
     """The report so far: JSON, or the same as a page (HTML), Markdown, a table per attack (CSV) or tables for LaTeX."""
-    with database.reading() as session:
-        report = reports.build(session, experiment_id)
-    if format == "json":
-        return report
+    content = await reporter.write(experiment_id, {"format": format})
     headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY} if format == "html" else {}
-    return Response(render(report, format), headers=headers, media_type=MEDIA_TYPES[format])
+    return Response(content, headers=headers, media_type=MEDIA_TYPES[format])
 
 
 @router.get(
@@ -179,13 +176,11 @@ def get_report(
     dependencies=[Depends(SUMMARIES), Depends(_REPORT)],
     responses={200: {"content": {"image/svg+xml": {"schema": {"type": "string"}}}}},
 )
-def get_figure(experiment_id: str, name: FigureParameter, database: DatabaseDep) -> Response:
+async def get_figure(experiment_id: str, name: FigureParameter, reporter: ReporterDep) -> Response:
     """A figure of the report so far: training, gap, eps, cost or confusion."""
     if name not in FIGURES:
         raise ServiceError(404, "not-found", f"There is no such figure; there are {', '.join(FIGURES)}.")
-    with database.reading() as session:
-        report = reports.build(session, experiment_id)
-    document = draw(report, name)
+    document = await reporter.write(experiment_id, {"figure": name})
     if document is None:
         raise ServiceError(404, "not-found", f"The report has nothing to draw in the figure {name} yet.")
     headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}

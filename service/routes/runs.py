@@ -13,13 +13,13 @@ from service.admission import LISTS
 from service.dependencies import After, AfterNumber, CallerDep, DatabaseDep, IdFilter, Limit, StatusFilter
 from service.pages import as_page
 from service.routing import Route
-from service.versions import Version
+from service.versions import RowVersion
 from store import runs, versions
 from store.owners import require_may_change
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=Route)
 
-_RUN = Version(lambda session, request: versions.of_run(session, request.path_params["run_id"]))
+_RUN = RowVersion(lambda session, request: versions.of_run(session, request.path_params["run_id"]))
 
 logger = logging.getLogger(__name__)
 

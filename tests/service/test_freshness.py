@@ -1,21 +1,25 @@
 """Entity tags: what a client has and has not changed is not sent again, and what has changed always is."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any, cast
 
 import pytest
 from fastapi import FastAPI, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.testclient import TestClient
 
 from gauntlet.spec.experiment import ExperimentSpec
 from service.access import Access
 from service.admission import SUMMARIES
+from service.app import THREADS
 from service.edge import Edge
 from service.freshness import is_known
 from service.settings import ServiceSettings
-from service.versions import KeptAnswers
+from service.versions import KeptAnswers, Looks
 from store import experiments, jobs, runs
 from store.database import Database
 from store.models import Evaluation
@@ -164,6 +168,65 @@ def test_a_known_report_waits_for_nobody(api: TestClient, stored: Pages) -> None
         assert api.get(report, headers={"If-None-Match": tag}).status_code == 304
         assert api.get(report).status_code == 200
         assert api.get(f"{report}?format=md").status_code == 429
+
+
+def test_a_look_is_for_all_who_asked_before_it_began() -> None:
+    """Fifty that come at once share one; whoever comes while it looks has another one, for there may be news."""
+    began, may_end, looks = threading.Event(), threading.Event(), []
+
+    def read() -> str:
+        looks.append(len(looks))
+        began.set()
+        may_end.wait(60)
+        return f"look {looks[-1]}"
+
+    async def ask() -> None:
+        shared = Looks()
+        first = [asyncio.ensure_future(shared.look("a report", read)) for _ in range(50)]
+        await asyncio.to_thread(began.wait, 60)
+        later = [asyncio.ensure_future(shared.look("a report", read)) for _ in range(50)]
+        other = asyncio.ensure_future(shared.look("another", lambda: "of its own"))
+        await asyncio.sleep(0)
+        # Who leaves takes nobody else's look away.
+        later[0].cancel()
+        assert looks == [0]
+        may_end.set()
+        assert set(await asyncio.gather(*first)) == {"look 0"}
+        assert set(await asyncio.gather(*later[1:])) == {"look 1"}
+        assert await other == "of its own"
+
+    asyncio.run(ask())
+
+
+def test_a_known_row_waits_for_no_thread(api: TestClient, stored: Pages) -> None:
+    """While requests hold all threads, what a client has of a run, an experiment or an evaluation is told to be known.
+
+    SQLite's rows are looked at where the request is; with any other tag the answer is made, in a thread.
+    """
+    paths = [f"/v1/runs/{stored.run.id}", f"/v1/experiments/{stored.experiment}"]
+    tags = {path: api.get(path).headers["etag"] for path in paths}
+    held, released = threading.Semaphore(0), threading.Event()
+
+    def hold() -> None:
+        held.release()
+        released.wait(60)
+
+    portal = api.portal
+    assert portal is not None
+    with ThreadPoolExecutor(THREADS + 1) as senders:
+        try:
+            for _ in range(THREADS):
+                senders.submit(portal.call, run_in_threadpool, hold)
+            for _ in range(THREADS):
+                assert held.acquire(timeout=60)
+            for path, tag in tags.items():
+                assert api.get(path, headers={"If-None-Match": tag}).status_code == 304
+            other = senders.submit(api.get, paths[0], headers={"If-None-Match": '"another"'})
+            assert api.get("/healthz").status_code == 200
+            assert not other.done()
+        finally:
+            released.set()
+        assert other.result().status_code == 200
 
 
 def test_kept_answers_are_bounded() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -12,10 +13,12 @@ from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, event, text
 
+from service import bodies
 from service.access import Access
 from service.admission import DRAFTS, LISTS, ORDERS, SCRAPES, SUMMARIES, Gate
 from service.app import CONNECTIONS, THREADS, create_app
 from service.edge import Edge
+from service.routes.events import EVENTS
 from service.settings import ServiceSettings
 from store.database import Database
 from tests.e2e.system import await_that
@@ -117,7 +120,7 @@ def taken(api: TestClient, gate: Gate) -> Iterator[None]:
 def test_lists_are_read_one_at_a_time(api: TestClient, tiny_document: dict[str, Any]) -> None:
     """The others wait for their turn without a thread, whichever list it is, and all else is answered."""
     experiment = api.post("/v1/experiments", json=tiny_document).json()["id"]
-    lists = [f"/v1/{name}" for name in ("experiments", "runs", "checkpoints", "evaluations", "usage", "workers")]
+    lists = [f"/v1/{name}" for name in ("experiments", "runs", "evaluations", "usage", "audit")]
     with ThreadPoolExecutor(4 * THREADS) as senders:
         with taken(api, LISTS):
             answers = [senders.submit(api.get, path) for path in lists * THREADS]
@@ -125,6 +128,34 @@ def test_lists_are_read_one_at_a_time(api: TestClient, tiny_document: dict[str, 
                 assert api.get(path).status_code == 200
             assert not any(answer.done() for answer in answers)
         assert {answer.result().status_code for answer in answers} == {200}
+
+
+def test_pages_of_events_are_read_one_at_a_time(api: TestClient, trained_run: str) -> None:
+    """The others wait for their turn; streams, of which hundreds come at once, need none."""
+    paths = ["/v1/events", f"/v1/runs/{trained_run}/events"]
+    with ThreadPoolExecutor(4 * THREADS) as senders:
+        with taken(api, EVENTS):
+            answers = [senders.submit(api.get, path) for path in paths * THREADS]
+            # That of a run that has ended ends by itself.
+            assert "event: " in api.get(paths[1], headers={"Accept": "text/event-stream"}).text
+            assert not any(answer.done() for answer in answers)
+        assert {answer.result().status_code for answer in answers} == {200}
+
+
+def test_large_documents_are_read_one_at_a_time(api: TestClient) -> None:
+    """Small ones are read beside them."""
+    portal = api.portal
+    assert portal is not None
+    large = {"preset": "quickstart", "notes": "x" * 9_000}
+    with ThreadPoolExecutor(3) as senders:
+        portal.call(bodies._LARGE_DOCUMENTS.acquire)
+        try:
+            answer = senders.submit(api.post, "/v1/experiments/validate", json=large)
+            assert api.post("/v1/experiments/validate", json={"preset": "quickstart"}).status_code == 200
+            assert not answer.done()
+        finally:
+            portal.call(bodies._LARGE_DOCUMENTS.release)
+        assert answer.result().status_code in (200, 422)
 
 
 def test_requests_for_jobs_take_turns(api: TestClient) -> None:
@@ -237,3 +268,32 @@ def test_a_long_answer_is_handed_over_in_pieces(settings: ServiceSettings) -> No
     assert b"".join(pieces) == b"ab" * 500_000
     assert max(map(len, pieces)) == 65_536
     assert [message.get("more_body", False) for message in sent[1:]] == [True] * (len(pieces) - 1) + [False]
+
+
+def test_a_turn_of_the_loop_hands_over_few_pieces(settings: ServiceSettings) -> None:
+    """However many clients take long answers as fast as they come, who asks for something else has a turn between."""
+    turn, sent = 0, Counter[int]()
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(10 * 65_536)})
+
+    async def note(message: Any) -> None:
+        sent[turn] += bool(message.get("more_body"))
+
+    async def send_to_many() -> None:
+        loop = asyncio.get_running_loop()
+
+        def count() -> None:
+            nonlocal turn
+            turn += 1
+            loop.call_soon(count)
+
+        count()
+        edge = Edge(app, settings, Access(settings, Database(settings.database_url)))
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"localhost")]}
+        await asyncio.gather(*(edge(dict(scope), cast("Any", None), note) for _ in range(20)))
+
+    asyncio.run(send_to_many())
+    assert sum(sent.values()) == 20 * 9
+    assert max(sent.values()) == 8

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import JSON, text
+from sqlalchemy import JSON, Connection, text
 
 from store.database import Database, engine_for_migrations
 
@@ -34,6 +34,29 @@ def test_what_the_url_says_stands(url: str) -> None:
         assert session.connection().exec_driver_sql("SHOW lock_timeout").scalar() == "7s"
         assert session.connection().exec_driver_sql("SHOW statement_timeout").scalar() == "0"
     database.close()
+
+
+def test_a_look_at_once_sees_what_is_committed_and_waits_for_nobody(sqlite_url: str, url: str) -> None:
+    """Each is a view of its own; where the rows are not to be had, or in another kind of database, there is none."""
+    database, other = Database(sqlite_url), Database(url)
+
+    def count(connection: Connection) -> int:
+        return connection.execute(text("SELECT count(*) FROM looked_at")).scalar_one()
+
+    assert database.at_once(count) is None
+    with database.writing() as session:
+        session.execute(text("CREATE TABLE looked_at (content INTEGER)"))
+    assert database.at_once(count) == 0
+    with database.writing() as session:
+        session.execute(text("INSERT INTO looked_at VALUES (1)"))
+        assert database.at_once(count) == 0
+    assert database.at_once(count) == 1
+    with pytest.raises(LookupError):
+        database.at_once(lambda _: {}["what the caller itself raises"])
+    assert database.at_once(count) == 1
+    assert other.at_once(count) is None
+    database.close()
+    other.close()
 
 
 def test_the_log_of_writes_shrinks_again(sqlite_url: str) -> None:

@@ -20,6 +20,16 @@ class NumberedBatch(Batch):
     batch: int = 0
 
 
+def test_a_report_weighs_what_it_is_put_together_of(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """An epoch each, and ten for a run and for an evaluation; of its own experiment alone."""
+    experiment_id, _ = train_and_evaluate(database, tiny_spec)
+    other, _ = submit(database, tiny_spec)
+    with database.reading() as session:
+        assert reports.weight(session, experiment_id) == 10 + 10 + EPOCHS
+        assert reports.weight(session, other) == 10
+        assert reports.weight(session, "exp_nobody") == 0
+
+
 def test_an_evaluation_becomes_a_line_of_the_report(database: Database, tiny_spec: ExperimentSpec) -> None:
     """Batches are counted into accuracies, and the row joins them with the checkpoint's training accuracy."""
     experiment_id, evaluation = train_and_evaluate(database, tiny_spec)
