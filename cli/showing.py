@@ -166,6 +166,7 @@ def _evaluation(evaluation: Evaluation) -> About:
                 _text("selected as", ", ".join(map(selection_title, evaluation.selection))),
                 _text("owner", evaluation.owner),
                 *_job(evaluation),
+                _text("helpers", str(evaluation.helpers) if evaluation.helpers else None),
                 _text("attacks", [f"{a.label}: {a.status}, {a.completed} of {a.total}" for a in evaluation.attacks]),
                 _text("asked for", _stated(evaluation.spec)),
                 _text("pictures", [f"{file.format}: {file.bytes:,} bytes" for file in evaluation.pictures]),

@@ -20,8 +20,9 @@ from gauntlet.spec.evaluation import EvaluationSpec
 from gauntlet.spec.kinds import dataset_title
 from gauntlet.spec.priorities import Priority
 from store import batches as stored
-from store import checkpoints, controls, events, failpoints, jobs, pictures
+from store import checkpoints, controls, events, failpoints, helpers, jobs, pictures
 from store.events import News
+from store.helpers import Hand
 from store.jobs import Claim
 from store.lookup import find
 from store.models import Checkpoint, Evaluation, EvaluationBatch
@@ -123,20 +124,20 @@ def batches(session: Session, identifier: str) -> Sequence[EvaluationBatch]:
 
 
 def record_batch(
-    session: Session, held: Claim, batch: FinishedBatch, *, seconds: float, tell_progress: bool = False
+    session: Session, hand: Hand, batch: FinishedBatch, *, seconds: float, tell_progress: bool = False
 ) -> None:
     """Store one finished batch; `seconds` is 0 where its result is another evaluation's.
 
     `tell_progress` has the events say how far each attack is.
 
     Raises:
-        LeaseLost: the evaluation is no longer this attempt's.
+        LeaseLost: the evaluation is no longer this attempt's, or the helper is not one any more.
     """
-    jobs.hold(session, held, progressed=True)
+    helpers.hold(session, hand, progressed=True)
     zero_gradient = None if batch.zero_gradient is None else list(batch.zero_gradient)
     session.add(
         EvaluationBatch(
-            evaluation_id=held.id,
+            evaluation_id=hand.job,
             stage=batch.stage,
             batch=batch.batch,
             images=list(batch.images),
@@ -150,15 +151,18 @@ def record_batch(
             last_image=max(batch.images),
         )
     )
-    if tell_progress:
-        _tell_progress(session, held)
+    helpers.free(session, hand, batch.stage, batch.batch)
+    if tell_progress and isinstance(hand, Claim):
+        _tell_progress(session, hand)
     session.flush()
     failpoints.reach("batch_recording")
 
 
 def _tell_progress(session: Session, held: Claim) -> None:
     evaluation = session.get_one(Evaluation, held.id)
-    attacks = _attacks(evaluation, specified(evaluation), stored.stage_counts(session, [held.id])[held.id])
+    hands = 1 + helpers.count(session, [held.id])[held.id]
+    counts = stored.stage_counts(session, [held.id])[held.id]
+    attacks = _attacks(evaluation, specified(evaluation), counts, hands)
     running = [f"{attack.label} {attack.completed} of {attack.total}" for attack in attacks if attack.completed]
     data = {"run": evaluation.run_id, "attacks": [attack.model_dump(mode="json") for attack in attacks]}
     message = f"Images done: {', '.join(running)}." if running else "The natural accuracy is being measured."
@@ -166,9 +170,9 @@ def _tell_progress(session: Session, held: Claim) -> None:
 
 
 def _attacks(
-    evaluation: Evaluation, spec: EvaluationSpec, counts: Mapping[str, StageCount]
+    evaluation: Evaluation, spec: EvaluationSpec, counts: Mapping[str, StageCount], hands: int
 ) -> tuple[resources.AttackProgress, ...]:
-    return attack_progress(spec, counts, evaluation.images or spec.samples)
+    return attack_progress(spec, counts, evaluation.images or spec.samples, hands)
 
 
 @dataclass(frozen=True)
@@ -193,7 +197,9 @@ def note_start(session: Session, held: Claim, attacked: AttackedSet, implementat
     before = session.execute(
         select(Evaluation.dataset_sha256, Evaluation.implementation).where(Evaluation.id == held.id)
     ).one()
-    if tuple(before) != (attacked.sha256, implementation):
+    another = tuple(before) != (attacked.sha256, implementation)
+    helpers.begin(session, held, alone=another)
+    if another:
         session.execute(delete(EvaluationBatch).where(EvaluationBatch.evaluation_id == held.id))
         pictures.forget(session, [held.id])
     noted = {
@@ -246,11 +252,15 @@ def pictures_read(evaluation: Evaluation) -> PicturesRead | None:
 
 def show(session: Session, shown: Sequence[Evaluation]) -> list[resources.Evaluation]:
     """The evaluations as the API shows them, with the progress of each attack counted from the batches."""
-    counts = stored.stage_counts(session, [evaluation.id for evaluation in shown])
+    identifiers = [evaluation.id for evaluation in shown]
+    counts, helping = stored.stage_counts(session, identifiers), helpers.count(session, identifiers)
     attacked = {evaluation.checkpoint_id for evaluation in shown}
     found = select(Checkpoint).options(joinedload(Checkpoint.run)).where(Checkpoint.id.in_(attacked))
     about = {checkpoint.id: _About.of(checkpoint) for checkpoint in session.scalars(found)}
-    return [_show(evaluation, counts[evaluation.id], about[evaluation.checkpoint_id]) for evaluation in shown]
+    return [
+        _show(evaluation, counts[evaluation.id], about[evaluation.checkpoint_id], helping[evaluation.id])
+        for evaluation in shown
+    ]
 
 
 @dataclass(frozen=True)
@@ -274,7 +284,9 @@ def show_whole(session: Session, evaluation: Evaluation) -> resources.Evaluation
     return shown.model_copy(update={"data": data, "pictures": pictures.show(session, evaluation.id)})
 
 
-def _show(evaluation: Evaluation, counts: Mapping[str, StageCount], about: _About) -> resources.Evaluation:
+def _show(
+    evaluation: Evaluation, counts: Mapping[str, StageCount], about: _About, helping: int
+) -> resources.Evaluation:
     spec = specified(evaluation)
     outcome = None if evaluation.outcome is None else EvaluationOutcome.model_validate(evaluation.outcome)
     return resources.Evaluation(
@@ -286,7 +298,8 @@ def _show(evaluation: Evaluation, counts: Mapping[str, StageCount], about: _Abou
         dataset=about.dataset,
         selection=tuple(evaluation.selection),
         spec=spec,
-        attacks=_attacks(evaluation, spec, counts),
+        helpers=helping,
+        attacks=_attacks(evaluation, spec, counts, 1 + helping),
         outcome=outcome,
         doubts=() if outcome is None else doubts(outcome.findings, outcome.masking, about.metrics),
         **jobs.shown(evaluation),

@@ -63,6 +63,16 @@ class Claim:
     def model(self) -> JobModel:
         return JOB_MODELS[self.kind]
 
+    @property
+    def job(self) -> str:
+        """The job's id, as of whoever works on it."""
+        return self.id
+
+    @property
+    def speaker(self) -> str:
+        """Who speaks in the job's log."""
+        return f"attempt {self.token}"
+
 
 def waiting(model: JobModel) -> tuple[ColumnElement[bool], ...]:
     """Conditions of a job that may be claimed now."""

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Select, bindparam, func, literal, null, select, union_all
 from sqlalchemy.orm import Session
 
+from store import helpers
 from store.errors import NotFound
 from store.lookup import is_id
 from store.models import Checkpoint, EpochMetrics, Evaluation, EvaluationBatch, Event, Experiment, Run
@@ -89,13 +90,14 @@ def of_run(session: Session | Connection, identifier: str) -> tuple[Any, ...]:
 
 
 def of_evaluation(session: Session | Connection, identifier: str) -> tuple[Any, ...]:
-    """The version of an evaluation and of how far its attacks are.
+    """The version of an evaluation, of how far its attacks are and of how many help with it.
 
     Raises:
         NotFound: there is none.
     """
     row = _row(session, Evaluation, "evaluation", identifier)
-    return (row, *sorted(repr(tuple(stage)) for stage in session.execute(_BATCHES, {"id": identifier})))
+    stages = sorted(repr(tuple(stage)) for stage in session.execute(_BATCHES, {"id": identifier}))
+    return (row, helpers.count(session, [identifier])[identifier], *stages)
 
 
 def _row(

@@ -1,12 +1,14 @@
 """A process of jobs: everything that touches torch or the GPU happens here and ends with it.
 
-It has one job, or several runs that are trained together.
+It has one job, several runs that are trained together, or a share of another worker's evaluation.
 """
 
 import logging
 import signal
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -15,12 +17,15 @@ from gauntlet.models.own_networks import own_networks, take_from
 from store import jobs, logs
 from store.broker import create_celery, wake
 from store.database import Database
+from store.errors import LeaseLost
+from store.helpers import Help
 from store.jobs import Claim
 from worker.devices import choose_device
 from worker.endings import conclude
 from worker.evaluation_job import evaluate_checkpoint
 from worker.fused_training_job import Member, train_runs
-from worker.heartbeat import Heartbeat, beating
+from worker.heartbeat import Heartbeat, Stopped, beating, end
+from worker.helping_job import CannotHelp, help_evaluate
 from worker.job_log import JobLog
 from worker.settings import WorkerSettings
 from worker.training_job import train_run
@@ -36,14 +41,8 @@ def main(settings: WorkerSettings, claims: Sequence[Claim]) -> None:
     started = time.monotonic()
     database = Database(settings.database_url)
     members = [_member(database, held, settings) for held in claims]
-    for member in members:
-        logging.getLogger().addHandler(member.log)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: _shut_down(members))
-    torch.set_num_threads(settings.threads_per_job)
-    take_from(settings.architectures)
-    try:
-        with beating(*(member.heartbeat for member in members)):
+    with _logging_to(*(member.log for member in members)):
+        with _at_work(settings, *(member.heartbeat for member in members)):
             if others:
                 train_runs(database, members, settings, choose_device(settings.device))
             else:
@@ -52,15 +51,45 @@ def main(settings: WorkerSettings, claims: Sequence[Claim]) -> None:
             for held in claims:
                 with logs.about(held.id, held.token):
                     logger.info("After %.1f s: %s", time.monotonic() - started, jobs.end_of(session, held))
-    finally:
-        for member in members:
-            member.log.store_last()
     database.close()
 
 
-def _shut_down(members: Sequence[Member]) -> None:
-    for member in members:
-        member.heartbeat.stop("shutdown")
+def help_out(settings: WorkerSettings, helped: Help) -> None:
+    """Help with another worker's evaluation. Entry of the process, which ends with an error where it is of no use."""
+    logs.configure(f"{helped.job} {helped.speaker}", settings.log_format, job=helped.job)
+    database = Database(settings.database_url)
+    log = JobLog(database, helped)
+    heartbeat = Heartbeat(database, helped, settings, log)
+    with _logging_to(log), _at_work(settings, heartbeat):
+        _help(database, helped, settings, heartbeat)
+    database.close()
+
+
+@contextmanager
+def _logging_to(*job_logs: JobLog) -> Iterator[None]:
+    for log in job_logs:
+        logging.getLogger().addHandler(log)
+    try:
+        yield
+    finally:
+        for log in job_logs:
+            log.store_last()
+
+
+@contextmanager
+def _at_work(settings: WorkerSettings, *heartbeats: Heartbeat) -> Iterator[None]:
+    """Inside, this process is as its jobs want it, and tells and hears of them."""
+
+    def shut_down(*_: object) -> None:
+        for heartbeat in heartbeats:
+            heartbeat.stop("shutdown")
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, shut_down)
+    torch.set_num_threads(settings.threads_per_job)
+    take_from(settings.architectures)
+    with beating(*heartbeats):
+        yield
 
 
 def _member(database: Database, held: Claim, settings: WorkerSettings) -> Member:
@@ -80,14 +109,32 @@ def _work(database: Database, held: Claim, settings: WorkerSettings, heartbeat: 
         conclude(error, database, held, settings)
 
 
-def probe(settings: WorkerSettings) -> dict[str, str] | str:
-    """Use the device once; raises whatever torch raises where it cannot be used.
+def _help(database: Database, helped: Help, settings: WorkerSettings, heartbeat: Heartbeat) -> None:
+    """Whatever goes wrong here is no matter of the evaluation's: its own worker comes to the same batches."""
+    try:
+        help_evaluate(database, helped, settings, heartbeat, choose_device(settings.device))
+        end(database, helped, "shutdown")
+    except Stopped as stopped:
+        end(database, helped, stopped.reason)
+    except LeaseLost as error:
+        logger.info("%s", error)
+    except CannotHelp as error:
+        logger.warning("%s", error)
+        sys.exit(1)
+    except Exception:
+        logger.exception("This worker cannot help.")
+        sys.exit(1)
 
-    Returns a team's own networks, by name, each with its package; or, as a sentence, why there are none.
+
+def probe(settings: WorkerSettings) -> tuple[str, dict[str, str] | str]:
+    """Use the device once, and return its type; raises whatever torch raises where it cannot be used.
+
+    Beside it a team's own networks, by name, each with its package; or, as a sentence, why there are none.
     """
-    torch.zeros(1, device=choose_device(settings.device))
+    device = choose_device(settings.device)
+    torch.zeros(1, device=device)
     take_from(settings.architectures)
     try:
-        return {name: network.package for name, network in own_networks().items()}
+        return device.type, {name: network.package for name, network in own_networks().items()}
     except ModelUnfit as error:
-        return str(error)
+        return device.type, str(error)

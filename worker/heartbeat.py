@@ -16,10 +16,12 @@ from contextlib import contextmanager
 from typing import Final, Literal
 
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
-from store import failpoints, jobs
+from store import failpoints, helpers, jobs
 from store.database import Database
 from store.errors import LeaseLost
+from store.helpers import Help
 from store.jobs import Asked, Claim, JobProgress
 from worker.job_log import JobLog
 from worker.settings import WorkerSettings
@@ -41,7 +43,9 @@ class Stopped(Exception):
 class Heartbeat:
     """What a job tells and is told, with every beat; its log is stored with it."""
 
-    def __init__(self, database: Database, held: Claim, settings: WorkerSettings, log: JobLog | None = None) -> None:
+    def __init__(
+        self, database: Database, held: Claim | Help, settings: WorkerSettings, log: JobLog | None = None
+    ) -> None:
         self._log = log
         self._database = database
         self._held = held
@@ -122,7 +126,7 @@ class Heartbeat:
     def _renew(self) -> bool:
         try:
             with self._database.writing() as session:
-                asked = jobs.renew(session, self._held, self._settings.lease_s, self._progress)
+                asked = self._renew_lease(session)
         except LeaseLost:
             self.stop("lease_lost")
         except OperationalError as error:
@@ -138,6 +142,12 @@ class Heartbeat:
             self._renewed = time.monotonic()
             self._hear(asked)
         return True
+
+    def _renew_lease(self, session: Session) -> Asked | None:
+        lease_s = self._settings.lease_s
+        if isinstance(self._held, Help):
+            return helpers.renew(session, self._held, lease_s)
+        return jobs.renew(session, self._held, lease_s, self._progress)
 
     def _hear(self, asked: Asked | None) -> None:
         match asked:
@@ -191,8 +201,12 @@ def _beat(heartbeats: tuple[Heartbeat, ...], ended: threading.Event) -> None:
             os._exit(0)
 
 
-def end(database: Database, held: Claim, reason: StopReason) -> None:
+def end(database: Database, held: Claim | Help, reason: StopReason) -> None:
     """Write down that a stopped job stopped, unless another attempt has it by now."""
+    if isinstance(held, Help):
+        with database.writing() as session:
+            helpers.leave(session, held)
+        return
     try:
         with database.writing() as session:
             match reason:

@@ -7,6 +7,7 @@ from typing import Final
 
 from store import job_logs, logs
 from store.database import Database
+from store.helpers import Help
 from store.jobs import Claim
 
 # Ten thousand epochs have a line each of about a hundred characters.
@@ -16,16 +17,16 @@ _LAST_LINES: Final = 20
 
 
 class JobLog(logging.Handler):
-    """Keeps the lines of one attempt until they are stored; past a bound, its last lines only.
+    """Keeps the lines of one attempt, or helper, until they are stored; past a bound, its last lines only.
 
     Of a process with several jobs it takes those of its own, and those that are of none or of all.
     """
 
-    def __init__(self, database: Database, held: Claim, *, most_characters: int = MOST_CHARACTERS) -> None:
+    def __init__(self, database: Database, held: Claim | Help, *, most_characters: int = MOST_CHARACTERS) -> None:
         super().__init__()
-        self.setFormatter(logs.ForUsers(f"attempt {held.token}"))
+        self.setFormatter(logs.ForUsers(held.speaker))
         self._database = database
-        self._held = held
+        self._job_id = held.job
         self._room = most_characters
         self._lines: list[str] = []
         self._last: deque[str] = deque(maxlen=_LAST_LINES)
@@ -35,7 +36,7 @@ class JobLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take a line; called with this handler's lock held."""
         at_work = logs.JOB.get()
-        if at_work is not None and at_work[0] != self._held.id:
+        if at_work is not None and at_work[0] != self._job_id:
             return
         line = self.format(record)
         if len(line) <= self._room:
@@ -71,14 +72,14 @@ class JobLog(logging.Handler):
         self.release()
         self.store()
         if self._lines:
-            logs.complain(f"{len(self._lines)} lines of the log of {self._held.id} could not be stored.")
+            logs.complain(f"{len(self._lines)} lines of the log of {self._job_id} could not be stored.")
 
     def _write(self, lines: list[str]) -> bool:
         if not lines:
             return True
         try:
             with self._database.writing() as session:
-                job_logs.append(session, self._held.id, lines)
+                job_logs.append(session, self._job_id, lines)
         except Exception:  # noqa: BLE001  # no log is worth a job, and a logger would come back here
             return False
         return True

@@ -12,16 +12,17 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 
-from store import failpoints, fused, job_logs, jobs
+from store import failpoints, fused, helpers, job_logs, jobs, turns
 from store.database import Database
 from store.errors import LeaseLost
-from store.jobs import Claim
+from store.helpers import Help
+from store.jobs import Claim, Hold
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -45,12 +46,12 @@ class NetworksUnusable(Exception):
 
 @dataclass(eq=False)
 class _Job:
-    """A process and what was claimed for it: a job, or several runs that are trained together.
+    """A process and what was claimed for it: a job, several runs that are trained together, or a share of another's.
 
     `gone_since` is when it was first seen that no job is its attempt's any more, `killed_at` when it was ended.
     """
 
-    claims: Sequence[Claim]
+    claims: Sequence[Claim | Help]
     process: ForkServerProcess
     gone_since: float | None = None
     killed_at: float | None = None
@@ -58,7 +59,10 @@ class _Job:
     @property
     def name(self) -> str:
         first, others = self.claims[0], len(self.claims) - 1
-        return f"{first.id} attempt {first.token}" + (f" and {others} more" if others else "")
+        return f"{first.job} {first.speaker}" + (f" and {others} more" if others else "")
+
+
+_Find = Callable[[], Sequence[Claim | Help]]
 
 
 class JobProcesses:
@@ -76,6 +80,9 @@ class JobProcesses:
         self._prepared = False
         # Of a team's own, by name, each with its package; known once it is prepared.
         self.networks: Mapping[str, str] = {}
+        self._device_type = ""
+        # Evaluations in which this worker was of no use.
+        self._not_helped: set[str] = set()
 
     def prepare(self) -> None:
         """Start the fork server and wait until it has torch, so that no job's lease runs while it loads.
@@ -98,7 +105,7 @@ class JobProcesses:
         if probe.exitcode != 0:
             probe.kill()
             raise DeviceUnusable(f"The device {self._settings.device!r} (GAUNTLET_DEVICE) cannot be used here.")
-        found = told.recv()
+        self._device_type, found = told.recv()
         if isinstance(found, str):
             raise NetworksUnusable(found)
         self.networks = found
@@ -113,30 +120,52 @@ class JobProcesses:
 
         Nothing happens if no job waits.
         """
-        with self._slots:
-            self._do()
-
-    def start(self) -> None:
-        """The same in a thread of its own, and only if a slot is free now."""
-        # No daemon: the worker's end waits until what its jobs leave behind is written down.
-        threading.Thread(target=self._run_at_once, name="job").start()
-
-    def _run_at_once(self) -> None:
         if not self._slots.acquire(blocking=False):
-            return
+            self.make_room()
+            self._slots.acquire()
         try:
-            self._do()
+            self._do(self._claim)
         finally:
             self._slots.release()
 
-    def _do(self) -> None:
+    def start(self) -> None:
+        """The same in a thread of its own, and only if a slot is free now."""
+        self._start(self._claim)
+
+    def help(self) -> None:
+        """Likewise, help with an evaluation that another slot holds, if there is one that is worth it."""
+        if self._settings.helps:
+            self._start(self._claim_help)
+
+    def _start(self, find: _Find) -> None:
+        # No daemon: the worker's end waits until what its jobs leave behind is written down.
+        threading.Thread(target=self._run_at_once, args=(find,), name="job").start()
+
+    def _run_at_once(self, find: _Find) -> None:
+        if not self._slots.acquire(blocking=False):
+            return
+        try:
+            self._do(find)
+        finally:
+            self._slots.release()
+
+    def _claim(self) -> Sequence[Claim]:
+        name, lease_s = self._settings.worker_name, self._settings.lease_s
+        with self._database.writing() as session:
+            return fused.claim_next(session, name, lease_s, most=self._settings.fused_runs)
+
+    def _claim_help(self) -> Sequence[Help]:
+        name, lease_s = self._settings.worker_name, self._settings.lease_s
+        with self._database.writing() as session:
+            helped = helpers.claim(session, name, lease_s, self._device_type, but_not=self._not_helped)
+        return [] if helped is None else [helped]
+
+    def _do(self, find: _Find) -> None:
         if self._closing:
             return
         try:
             self.prepare()
-            with self._database.writing() as session:
-                name, lease_s = self._settings.worker_name, self._settings.lease_s
-                claims = fused.claim_next(session, name, lease_s, most=self._settings.fused_runs)
+            claims = find()
         except Exception:
             # The job, if there was one, is found by the reconciler.
             logger.exception("No job could be claimed.")
@@ -185,6 +214,18 @@ class JobProcesses:
         elif exit_code != 0:
             self._give_back(job, _ending(exit_code))
 
+    def make_room(self) -> None:
+        """End one of the processes that help another worker, if a job waits: at most a batch is lost by that."""
+        with self._lock:
+            helping = [job for job in self._jobs if isinstance(job.claims[0], Help) and job.killed_at is None]
+        if not helping:
+            return
+        with self._database.reading() as session:
+            if not turns.count_waiting(session):
+                return
+        logger.info("%s makes room for a job that waits.", helping[0].name)
+        self._kill(helping[0])
+
     def end_hung(self) -> None:
         """End the processes that let their lease run out, or go on although their job is no longer theirs.
 
@@ -194,8 +235,11 @@ class JobProcesses:
             running = list(self._jobs)
         if not running:
             return
+        claims = [held for job in running for held in job.claims]
+        attempts = [held for held in claims if isinstance(held, Claim)]
+        helping = [held for held in claims if isinstance(held, Help)]
         with self._database.reading() as session:
-            holds = jobs.holds(session, [held for job in running for held in job.claims])
+            holds: dict[Claim | Help, Hold] = {**jobs.holds(session, attempts), **helpers.holds(session, helping)}
         now = time.monotonic()
         for job in running:
             # A process that renews one of its leases does not hang, and what it has given up is its own affair.
@@ -248,6 +292,9 @@ class JobProcesses:
 
     def _give_back(self, job: _Job, how: str) -> None:
         for held in job.claims:
+            if isinstance(held, Help):
+                self._end_help(job, held, how)
+                continue
             fault = f"The process of attempt {held.token} {how}."
             with self._database.writing() as session:
                 try:
@@ -265,6 +312,14 @@ class JobProcesses:
                 job_logs.append(session, held.id, [told])
             logger.error("%s: %s", held.id, told)
 
+    def _end_help(self, job: _Job, helped: Help, how: str) -> None:
+        """What it had taken is free at once. One that was not ended by this worker is of no use in that evaluation."""
+        if job.killed_at is None:
+            self._not_helped.add(helped.evaluation)
+            logger.warning("%s %s.", job.name, how)
+        with self._database.writing() as session:
+            helpers.leave(session, helped)
+
 
 def _ending(exit_code: int) -> str:
     if exit_code >= 0:
@@ -272,11 +327,16 @@ def _ending(exit_code: int) -> str:
     return f"was ended by {signal.Signals(-exit_code).name}"
 
 
-def _enter(settings: WorkerSettings, claims: Sequence[Claim]) -> None:
+def _enter(settings: WorkerSettings, claims: Sequence[Claim | Help]) -> None:
     # Imported in the job's process: the worker itself stays free of torch.
-    from worker.child import main
+    from worker.child import help_out, main
 
-    main(settings, claims)
+    attempts = [held for held in claims if isinstance(held, Claim)]
+    if attempts:
+        main(settings, attempts)
+    for helped in claims:
+        if isinstance(helped, Help):
+            help_out(settings, helped)
 
 
 def _probe(settings: WorkerSettings, tells: Connection) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 
-from store import jobs, turns
+from store import helpers, jobs, turns
 from store.database import Database
 from worker.processes import JobProcesses
 
@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 
 def reconcile(database: Database, processes: JobProcesses, *, retry_s: float) -> None:
-    """End this worker's processes that hang, queue what dead workers held, and start what waits if there is room.
+    """End this worker's processes that hang, queue what dead workers held, start what waits, and help if there is room.
 
     A job that waits beside a worker with room lost its message, or the broker is down, so it is started without one. A
     message that was merely on its way then finds nothing to do.
@@ -20,10 +20,14 @@ def reconcile(database: Database, processes: JobProcesses, *, retry_s: float) ->
         for model in jobs.JOB_MODELS.values():
             for identifier, status in jobs.reclaim_expired(session, model, retry_s=retry_s).items():
                 logger.warning("The lease of %s ran out: its worker died or hung. Now it is %s.", identifier, status)
+        helpers.forget_expired(session)
     free = processes.free_slots
     if free <= 0:
+        processes.make_room()
         return
     with database.reading() as session:
         waiting = turns.count_waiting(session)
     for _ in range(min(free, waiting)):
         processes.start()
+    for _ in range(free - waiting):
+        processes.help()

@@ -53,6 +53,10 @@ class WorkerSettings(StoreSettings):
     threads: int = Field(
         default=0, ge=0, le=1024, description="Torch threads of one job; 0 shares the cores among the slots."
     )
+    helps: bool = Field(
+        default=True,
+        description="Whether free slots compute batches of evaluations that other workers hold, while no job waits.",
+    )
     worker_name: Annotated[str, Said(allowed="text without spaces, at most 200 long", default="HOST:PID")] = Field(
         default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}",
         pattern=r"^\S{1,200}$",

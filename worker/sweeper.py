@@ -13,6 +13,7 @@ from store import (
     events,
     failpoints,
     files,
+    helpers,
     pictures,
     retention,
     runs,
@@ -48,6 +49,7 @@ def sweep(
         decoded.sweep()
     with database.writing() as session:
         runs.forget_states_of_ended(session, older_than_s=retry_days * _S_PER_DAY)
+        helpers.forget_ended(session)
     pinned.forget_abandoned(storage, _BACKUP_GRACE_S)
     _delete_discarded(database, storage)
     _prune(database)

@@ -1,47 +1,35 @@
 """Evaluations: a model looked at, then attacked image by image, batch by batch, as a generator that can go on.
 
-The images are attacked in segments of at most `SEGMENT`, each through all attacks before the next. What becomes of an
-image therefore depends on its segment alone, and the results of 1,000 images are a part of those of 10,000.
+The images are attacked in segments of at most `sweep.SEGMENT`, each through all attacks before the next. What becomes
+of an image therefore depends on its segment alone, and the results of 1,000 images are a part of those of 10,000.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
-from gauntlet import seeding
-from gauntlet.attacks.expectation import drawn
-from gauntlet.attacks.gradient import without_gradient
 from gauntlet.checks.faults import refuse
 from gauntlet.checks.requests import attack_faults
 from gauntlet.data.datasets import ImageSet, to_unit
 from gauntlet.data.own_images import refuse_labels_beyond
 from gauntlet.errors import AttackUnsupported, ImagesInvalid, ModelUnfit, OutputNotFinite
 from gauntlet.evaluation import stages
-from gauntlet.evaluation.borrowing import borrowed
-from gauntlet.evaluation.certificates import Certificates, Predict, certifying_cost
+from gauntlet.evaluation.certificates import Certificates, certifying_cost
+from gauntlet.evaluation.colleagues import Alone, Colleagues
 from gauntlet.evaluation.preflight import Examination, concerning, examine
-from gauntlet.evaluation.stages import Perturb, Stage, Victim, stages_of
+from gauntlet.evaluation.stages import Stage, Victim, stages_of
+from gauntlet.evaluation.sweep import Price, Segment, Sweep, Watch
 from gauntlet.events import BatchAttacked
 from gauntlet.models.precision import Model, fp32_products
-from gauntlet.results.corruptions import CORRUPTION_PREFIX
 from gauntlet.results.finding import Finding
 from gauntlet.results.masking import MASKING_PREFIX, masking_attacks
-from gauntlet.results.smoothing import SMOOTHING_PREFIX
 from gauntlet.results.stage_results import NATURAL
 from gauntlet.spec.attacks import AnyAttack
 from gauntlet.spec.evaluation import EvaluationSpec, other_models
 from gauntlet.spec.smoothing import SmoothingSpec
 
-# Told which stage is about to be computed, and how many model passes of how many are behind it.
-Watch = Callable[[str, int, int], None]
-
-SEGMENT = 1_000
-# What these stages find are no attacks of the evaluation, and no pictures of them are kept.
-_NO_ATTACKS = (MASKING_PREFIX, CORRUPTION_PREFIX, SMOOTHING_PREFIX)
 _NATURAL_COST = 3
 # Images for the first look at a model: enough to tell a tenth from chance, and no more than fits the memory.
 _TRIED, _TRIED_PIXELS = 64, 16 * 128 * 128
@@ -50,12 +38,22 @@ _TRIED, _TRIED_PIXELS = 64, 16 * 128 * 128
 class Evaluation(Iterator[BatchAttacked]):
     """An evaluation's batches, each attacked as it is asked for; `findings` are there from the start."""
 
-    def __init__(self, findings: tuple[Finding, ...], batches: Generator[BatchAttacked, None, None]) -> None:
+    def __init__(
+        self,
+        findings: tuple[Finding, ...],
+        batches: Generator[BatchAttacked, None, None],
+        prices: Mapping[str, Price],
+    ) -> None:
         self.findings = findings
         self._batches = batches
+        self._prices = prices
 
     def __next__(self) -> BatchAttacked:
         return next(self._batches)
+
+    def passes(self, batch: BatchAttacked) -> int:
+        """The nominal cost of a batch in model passes, without what it spares later."""
+        return self._prices[batch.stage].cost * len(batch.images)
 
     def close(self) -> None:
         """Attack nothing more."""
@@ -73,6 +71,7 @@ def evaluate(
     known: Iterable[BatchAttacked] = (),
     sources: Mapping[str, Model] = MappingProxyType({}),
     watch: Watch = lambda _stage, _completed, _total: None,
+    colleagues: Colleagues | None = None,
 ) -> Evaluation:
     """Attack the first `spec.samples` test images, segment by segment, attack by attack, batch by batch.
 
@@ -91,7 +90,8 @@ def evaluate(
         known: batches of other evaluations of these weights on this test set from the same seed; where one has just the
             images of a batch of this evaluation, it is yielded as its result.
         sources: the models that transfer attacks make their examples on, by checkpoint; treated likewise.
-        watch: told before each batch is computed; may raise to end the evaluation.
+        watch: told before each batch is computed, and while others compute the rest; may raise to end the evaluation.
+        colleagues: others that work on the same evaluation; what they do is not done here, and not yielded.
 
     Raises:
         AttackUnsupported: an attack is not defined for so few classes, or a source is missing.
@@ -107,39 +107,81 @@ def evaluate(
     others = {name: _examined(source, test, classes, device).model for name, source in sources.items()}
     victim = Victim(examined.model, classes, device, others, examined.scale, examined.random)
     findings = concerning(spec.attacks, examined.findings)
-    sweep = _Sweep(victim, findings, test.take(spec.samples).to(device), spec, done, known, watch)
-    return Evaluation(findings, _batches(sweep, victim, spec))
+    images = test.take(spec.samples).to(device)
+    plans = _Plans(spec, victim, images)
+    prices = plans.prices()
+    sweep = Sweep(
+        victim,
+        findings,
+        images,
+        spec,
+        prices=prices,
+        total=plans.total(len(images)),
+        done=done,
+        known=known,
+        watch=watch,
+        colleagues=colleagues or Alone(),
+    )
+    return Evaluation(findings, sweep.through(lambda segment: plans.attack(sweep, segment)), prices)
 
 
-def _batches(sweep: "_Sweep", victim: Victim, spec: EvaluationSpec) -> Generator[BatchAttacked, None, None]:
-    plans = [stages_of(attack, victim, spec.seed) for attack in spec.attacks]
-    checked = [stages_of(attack, victim, spec.seed) for attack in masking_attacks(spec)]
-    checked_images = spec.masking.samples if spec.masking else 0
-    corruptions = stages.corruption_stages(spec, sweep.test)
-    for start in range(0, sweep.images, SEGMENT):
-        segment = torch.arange(start, min(start + SEGMENT, sweep.images))
-        right = yield from sweep.run(NATURAL, segment, lambda x, _: x, cost=_NATURAL_COST)
-        for plan in plans:
-            yield from _attack_segment(sweep, plan, segment, segment[right])
-        for (stage,) in checked:
-            sample = segment[segment < checked_images]
-            yield from sweep.run(f"{MASKING_PREFIX}{stage.name}", sample, stage.perturb, cost=stage.cost)
-        for stage in corruptions:
-            yield from sweep.run(stage.name, segment, stage.perturb, cost=stage.cost)
+class _Plans:
+    """All that is done to each segment of the images, and what it costs."""
+
+    def __init__(self, spec: EvaluationSpec, victim: Victim, images: ImageSet) -> None:
+        self._spec, self._victim = spec, victim
+        self._attacks = [stages_of(attack, victim, spec.seed) for attack in spec.attacks]
+        self._checks = [stages_of(attack, victim, spec.seed) for attack in masking_attacks(spec)]
+        self._corruptions = stages.corruption_stages(spec, images)
+
+    def prices(self) -> dict[str, Price]:
+        """By stage."""
+        ensembles = [plan for plan in self._attacks if len(plan) > 1]
+        found = {NATURAL: Price(_NATURAL_COST, sum(stage.cost for plan in ensembles for stage in plan))}
+        for plan in self._attacks:
+            rest = sum(stage.cost for stage in plan)
+            for stage in plan:
+                rest -= stage.cost
+                found[stage.name] = Price(stage.cost, rest)
+        found |= {f"{MASKING_PREFIX}{stage.name}": Price(stage.cost) for (stage,) in self._checks}
+        found |= {stage.name: Price(stage.cost) for stage in self._corruptions}
+        if self._spec.smoothing is not None:
+            certified = Certificates(self._victim, self._spec.smoothing, self._spec.seed).stages()
+            found |= {stage.name: Price(stage.cost) for stage in certified}
+        return found
+
+    def total(self, images: int) -> int:
+        """Model passes for so many images."""
+        spec = self._spec
+        total = images * nominal_cost(spec.attacks)
+        if spec.masking is not None:
+            total += min(images, spec.masking.samples) * sum(map(stages.nominal_cost, masking_attacks(spec)))
+        total += images * sum(stage.cost for stage in self._corruptions)
         if spec.smoothing is not None:
-            yield from _certify(sweep, victim, spec.smoothing, segment[segment < spec.smoothing.samples], spec.seed)
+            total += min(images, spec.smoothing.samples) * certifying_cost(spec.smoothing)
+        return total
 
+    def attack(self, sweep: Sweep, segment: Tensor) -> Segment:
+        """Do all of it to the images at these positions."""
+        spec = self._spec
+        right = yield from sweep.run(NATURAL, segment, lambda x, _: x)
+        for plan in self._attacks:
+            yield from _attack_segment(sweep, plan, segment, segment[right])
+        checked_images = spec.masking.samples if spec.masking else 0
+        for (stage,) in self._checks:
+            sample = segment[segment < checked_images]
+            yield from sweep.run(f"{MASKING_PREFIX}{stage.name}", sample, stage.perturb)
+        for stage in self._corruptions:
+            yield from sweep.run(stage.name, segment, stage.perturb)
+        if spec.smoothing is not None:
+            yield from self._certify(sweep, spec.smoothing, segment[segment < spec.smoothing.samples])
 
-def _certify(
-    sweep: "_Sweep", victim: Victim, smoothing: SmoothingSpec, sample: Tensor, seed: int
-) -> Generator[BatchAttacked, None, None]:
-    """Batch by batch, so that what was certified is read off at every radius before the next is: draws are dear."""
-    certificates = Certificates(victim, smoothing, seed)
-    for number, batch in enumerate(sample.split(sweep.batch_size) if len(sample) else ()):
-        for stage in certificates.stages():
-            yield from sweep.run(
-                stage.name, batch, lambda x, _: x, cost=stage.cost, predict=stage.predict, numbered_from=number
-            )
+    def _certify(self, sweep: Sweep, smoothing: SmoothingSpec, sample: Tensor) -> Segment:
+        """Batch by batch, so that what was certified is read off at every radius before the next is: draws are dear."""
+        certificates = Certificates(self._victim, smoothing, self._spec.seed)
+        for number, batch in enumerate(sample.split(sweep.batch_size) if len(sample) else ()):
+            for stage in certificates.stages():
+                yield from sweep.run(stage.name, batch, lambda x, _: x, predict=stage.predict, numbered_from=number)
 
 
 def _require_images(test: ImageSet, classes: int) -> None:
@@ -180,152 +222,9 @@ def nominal_cost(attacks: Iterable[AnyAttack]) -> int:
     return _NATURAL_COST + sum(map(stages.nominal_cost, attacks))
 
 
-def _attack_segment(
-    sweep: "_Sweep", plan: Sequence[Stage], segment: Tensor, right: Tensor
-) -> Generator[BatchAttacked, None, None]:
+def _attack_segment(sweep: Sweep, plan: Sequence[Stage], segment: Tensor, right: Tensor) -> Segment:
     """Run one attack's stages: a single one on every image, several on what is still right."""
-    if len(plan) == 1:
-        yield from sweep.run(plan[0].name, segment, plan[0].perturb, cost=plan[0].cost)
-        return
-    left = right
+    left = segment if len(plan) == 1 else right
     for stage in plan:
-        sweep.skip(len(segment) - len(left), cost=stage.cost)
-        robust = yield from sweep.run(stage.name, left, stage.perturb, cost=stage.cost)
+        robust = yield from sweep.run(stage.name, left, stage.perturb)
         left = left[robust]
-
-
-class _Sweep:
-    """Runs stages over the images of an evaluation, skipping the batches that are done and counting the cost."""
-
-    def __init__(
-        self,
-        victim: Victim,
-        findings: tuple[Finding, ...],
-        images: ImageSet,
-        spec: EvaluationSpec,
-        done: Iterable[BatchAttacked],
-        known: Iterable[BatchAttacked],
-        watch: Watch,
-    ) -> None:
-        self._watch = watch
-        self._victim = victim
-        self._findings = findings
-        self.test = images
-        self.batch_size, self._seed = spec.batch_size, spec.seed
-        self._kept = spec.keep_images
-        self._batches_in_a_segment = -(-SEGMENT // spec.batch_size)
-        self._done, self._known = ({(batch.stage, batch.images): batch for batch in some} for some in (done, known))
-        self._total = len(images) * nominal_cost(spec.attacks)
-        if spec.masking is not None:
-            self._total += min(len(images), spec.masking.samples) * sum(map(stages.nominal_cost, masking_attacks(spec)))
-        self._total += len(images) * sum(stage.cost for stage in stages.corruption_stages(spec, images))
-        if spec.smoothing is not None:
-            self._total += min(len(images), spec.smoothing.samples) * certifying_cost(spec.smoothing)
-        self._completed = 0
-
-    @property
-    def images(self) -> int:
-        """How many there are."""
-        return len(self.test)
-
-    def skip(self, images: int, *, cost: int) -> None:
-        """Count images that a stage had not to attack."""
-        self._completed += cost * images
-
-    def run(
-        self,
-        stage: str,
-        positions: Tensor,
-        perturb: Perturb,
-        *,
-        cost: int,
-        predict: Predict | None = None,
-        numbered_from: int = 0,
-    ) -> Generator[BatchAttacked, None, Tensor]:
-        """Attack the images at `positions` (int64 [m], of one segment) and return which stay right, bool [m].
-
-        `predict` says what they are taken for then, in the place of the model itself. The first batch has the number
-        `numbered_from` within its segment.
-        """
-        robust: list[bool] = []
-        batches = positions.split(self.batch_size) if len(positions) else ()
-        for number, batch in enumerate(batches, numbered_from):
-            self._completed += cost * len(batch)
-            key = stage, tuple(batch.tolist())
-            finished = self._done.get(key)
-            if finished is None:
-                kept = self._kept_of(stage, key[1])
-                # What others measured comes without pictures.
-                found = None if kept else self._known.get(key)
-                if found is None:
-                    self._watch(stage, self._completed - cost * len(batch), self._total)
-                    found = self._attack(stage, batch, perturb, predict, kept)
-                first = int(batch[0]) // SEGMENT * self._batches_in_a_segment
-                finished = replace(
-                    found,
-                    batch=first + number,
-                    completed=self._completed,
-                    total=self._total,
-                    findings=self._findings,
-                )
-                yield finished
-            robust += finished.robust
-        return torch.tensor(robust, dtype=torch.bool)
-
-    def _kept_of(self, stage: str, positions: Sequence[int]) -> int:
-        """Of how many of a batch's images, which ascend, the attacked pictures are kept."""
-        if stage == NATURAL or stage.startswith(_NO_ATTACKS):
-            return 0
-        return sum(position < self._kept for position in positions)
-
-    def _attack(
-        self, stage: str, positions: Tensor, perturb: Perturb, predict: Predict | None, kept: int
-    ) -> BatchAttacked:
-        model = self._victim.model
-        with borrowed(model, *self._victim.sources.values()), fp32_products("fp32"):
-            inputs = to_unit(self.test.images[positions])
-            labels = self.test.labels[positions]
-            with self._repeatable(stage, positions):
-                attacked = perturb(inputs, labels)
-                stuck = tuple(without_gradient(model, inputs, labels).tolist()) if stage == NATURAL else None
-                predicted = None if predict is None else predict(attacked)
-            if predicted is None:
-                predicted = self._judged(attacked, positions, stage)
-        return BatchAttacked(
-            stage=stage,
-            batch=0,
-            images=tuple(positions.tolist()),
-            labels=tuple(labels.tolist()),
-            predicted=tuple(predicted.tolist()),
-            zero_gradient=stuck,
-            completed=0,
-            total=0,
-            attacked=attacked[:kept].detach().to("cpu", torch.float32, copy=True).contiguous() if kept else None,
-        )
-
-    @contextmanager
-    def _repeatable(self, stage: str, positions: Tensor) -> Iterator[None]:
-        """Inside, a model that draws random numbers draws the same for the same batch of a stage."""
-        if not self._victim.random:
-            yield
-            return
-        with seeding.own_randomness(self._victim.device) as seeded:
-            seeded(seeding.derive(self._seed, stage, *positions.tolist()))
-            yield
-
-    def _judged(self, attacked: Tensor, positions: Tensor, stage: str) -> Tensor:
-        """What the model takes images for, int64 [n]. A random one has the same draw for an image in every stage.
-
-        It follows from the image's place in the test set alone: so what many attacks together leave right is no fewer
-        by luck, and no draw is one that an attack has seen.
-        """
-        model = self._victim.model
-        logits: Tensor
-        if self._victim.random:
-            seeds = [seeding.derive(0, "verdict", position) for position in positions.tolist()]
-            logits = torch.cat(drawn(model, attacked, seeds))
-        else:
-            logits = model(attacked)
-        if not bool(logits.isfinite().all()):
-            raise OutputNotFinite(stage)
-        return logits.argmax(dim=1)

@@ -26,12 +26,14 @@ class StageCount:
 _NOTHING = StageCount(0, 0, 0, 0.0)
 
 
-def attack_progress(spec: EvaluationSpec, counts: Mapping[str, StageCount], total: int) -> tuple[AttackProgress, ...]:
-    """The progress of every attack of `spec` on `total` images; `counts` are by stage."""
-    return tuple(_of_one(attack, counts, total) for attack in spec.attacks)
+def attack_progress(
+    spec: EvaluationSpec, counts: Mapping[str, StageCount], total: int, hands: int = 1
+) -> tuple[AttackProgress, ...]:
+    """The progress of every attack of `spec` on `total` images; `counts` are by stage, and `hands` work on it."""
+    return tuple(_of_one(attack, counts, total, hands) for attack in spec.attacks)
 
 
-def _of_one(attack: AnyAttack, counts: Mapping[str, StageCount], total: int) -> AttackProgress:
+def _of_one(attack: AnyAttack, counts: Mapping[str, StageCount], total: int, hands: int) -> AttackProgress:
     label, parts = attack_label(attack), parts_of(attack)
     stages = [counts.get(f"{label}:{part}", _NOTHING) for part in parts] or [counts.get(label, _NOTHING)]
     # What an ensemble is not given any more: first what is wrong without it, then what one part after another breaks.
@@ -50,7 +52,7 @@ def _of_one(attack: AnyAttack, counts: Mapping[str, StageCount], total: int) -> 
         completed=completed if started or done else 0,
         total=total,
         seconds=sum(stage.seconds for stage in stages),
-        eta_s=0.0 if done else _eta_s(stages, waiting),
+        eta_s=0.0 if done else _eta_s(stages, waiting, hands),
     )
 
 
@@ -58,11 +60,11 @@ def _broken(stage: StageCount) -> int:
     return stage.images - stage.correct
 
 
-def _eta_s(stages: Sequence[StageCount], waiting: Sequence[int]) -> float | None:
-    """Each part at its own pace, and one that has not begun at that of the others."""
+def _eta_s(stages: Sequence[StageCount], waiting: Sequence[int], hands: int) -> float | None:
+    """Each part at its own pace, and one that has not begun at that of the others; all hands share the rest."""
     measured = sum(stage.measured for stage in stages)
     if not measured:
         return None
     usual = sum(stage.seconds for stage in stages) / measured
     paces = [stage.seconds / stage.measured if stage.measured else usual for stage in stages]
-    return sum(pace * images for pace, images in zip(paces, waiting, strict=True))
+    return sum(pace * images for pace, images in zip(paces, waiting, strict=True)) / hands

@@ -39,6 +39,7 @@ class PictureFile(Resource):
 class Evaluation(Job):
     """One checkpoint under attack. `experiment` and `run` are None where a request of its own asked for it.
 
+    `helpers` are the workers that attack some of its images beside its own, since they had nothing else to do.
     `checkpoint_name` and `dataset` are what a reader knows the checkpoint and its images by. `doubts` are all reasons
     not to take the outcome's numbers at their word; none before there is one. `data` is what was read of the test
     images, None before that and in lists; `pictures` are the files of those that it kept, likewise.
@@ -52,6 +53,7 @@ class Evaluation(Job):
     dataset: str = ""
     selection: tuple[Selected, ...]
     spec: EvaluationSpec
+    helpers: int = 0  # an earlier service has none
     attacks: tuple[AttackProgress, ...] = ()
     data: DatasetDescription | None = None
     outcome: EvaluationOutcome | None

@@ -8,12 +8,12 @@ from typing import IO, Any
 from sqlalchemy import JSON, Connection, Integer, MetaData, Table, func, insert, inspect, select, text
 from sqlalchemy.orm import Session
 
-from store.models import Base, Worker
+from store.models import Base, EvaluationHelper, TakenBatch, Worker
 
 _AT_ONCE = 1_000
 _REVISION = "alembic_version"
-# Who works is known by who says so.
-_LEFT_OUT = (Worker.__tablename__, _REVISION)
+# Who works, and helps with what, is known by who says so.
+_LEFT_OUT = (Worker.__tablename__, EvaluationHelper.__tablename__, TakenBatch.__tablename__, _REVISION)
 
 
 def tables() -> list[Table]:

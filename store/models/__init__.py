@@ -9,6 +9,7 @@ from store.models.base import STATUSES, Base, new_id
 from store.models.datasets import Dataset
 from store.models.events import Event
 from store.models.files import DiscardedFolder
+from store.models.helpers import EvaluationHelper, TakenBatch
 from store.models.job_logs import LoggedLines
 from store.models.jobs import (
     Checkpoint,
@@ -37,6 +38,7 @@ __all__ = [
     "EpochMetrics",
     "Evaluation",
     "EvaluationBatch",
+    "EvaluationHelper",
     "Event",
     "Experiment",
     "ExperimentLabel",
@@ -45,6 +47,7 @@ __all__ = [
     "PictureFile",
     "Result",
     "Run",
+    "TakenBatch",
     "Token",
     "Upload",
     "Webhook",

@@ -1,6 +1,7 @@
 import itertools
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -12,7 +13,7 @@ from gauntlet.attacks import autoattack
 from gauntlet.attacks.gradient import fgsm
 from gauntlet.data.datasets import Dataset, ImageSet, to_unit
 from gauntlet.errors import AttackUnsupported, OutputNotFinite
-from gauntlet.evaluation import loop
+from gauntlet.evaluation import sweep
 from gauntlet.evaluation.loop import evaluate, nominal_cost
 from gauntlet.evaluation.stages import Victim, stages_of
 from gauntlet.events import BatchAttacked
@@ -133,7 +134,11 @@ def test_done_batches_may_come_in_any_order(model: nn.Module, digits: Dataset, w
     """Whatever batches are done, in whatever order they are told, together with the rest they are the whole."""
     done = random.Random(0).sample(whole, len(whole) // 2)
     rest = run(model, digits.test, BOTH, done=iter(done))
-    assert rest == [batch for batch in whole if batch not in done]
+    # Progress counts all that is done from the start.
+    assert [replace(batch, completed=0) for batch in rest] == [
+        replace(batch, completed=0) for batch in whole if batch not in done
+    ]
+    assert rest[-1].completed == whole[-1].completed
 
 
 def test_done_batches_are_taken_as_they_are(model: nn.Module, digits: Dataset) -> None:
@@ -192,14 +197,14 @@ def test_autoattack_needs_four_classes(digits: Dataset) -> None:
 
 @pytest.fixture
 def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "SEGMENT", 6)
+    monkeypatch.setattr(sweep, "SEGMENT", 6)
 
 
 @pytest.fixture(scope="module")
 def wholes(brief: None, trained: TrainingState, digits: Dataset) -> list[list[BatchAttacked]]:  # noqa: ARG001  as above
     """The same of 6, 12 and 15 images in short segments."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(loop, "SEGMENT", 6)
+        patched.setattr(sweep, "SEGMENT", 6)
         model = network_with(trained)
         return [run(model, digits.test, spec(FGSM, AUTO, samples=samples)) for samples in (6, 12, 15)]
 

@@ -54,6 +54,6 @@ def test_it_is_looked_at_before_it_is_trained(
 
 def test_a_worker_says_which_there_are(settings: WorkerSettings) -> None:
     """With their package; where what the setting names is not there, it says that in their place."""
-    assert probe(settings) == dict.fromkeys(("linear", "softmax", "short"), "team-nets 1.2")
-    told = probe(settings.model_copy(update={"architectures": "nowhere_to_be_found:builders"}))
+    assert probe(settings)[1] == dict.fromkeys(("linear", "softmax", "short"), "team-nets 1.2")
+    _, told = probe(settings.model_copy(update={"architectures": "nowhere_to_be_found:builders"}))
     assert "nowhere_to_be_found:builders, which cannot be imported here" in str(told)

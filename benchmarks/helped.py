@@ -1,0 +1,177 @@
+"""How much sooner an evaluation is done when a second worker has nothing else to do: AutoAttack, alone and helped.
+
+One worker with one slot of one thread holds the evaluation; the other is started for the second half of each round.
+Both read the same SQLite file, and there is no broker: a worker finds what there is to do by itself. The network has
+been trained on handwritten digits for a few epochs, and all 360 test images are attacked, one segment in batches of 20:
+each part of AutoAttack waits for the last batch of the one before it, in which a longer evaluation has other segments.
+Seconds are those between the evaluation's start and its end, as its row has them.
+"""
+
+import argparse
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.machine import describe_machine
+from gauntlet.data.datasets import load_dataset
+from gauntlet.events import CheckpointReady
+from gauntlet.models.checkpoints import encode_weights
+from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
+from gauntlet.spec.evaluation import EvaluationRequest
+from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.training.loop import train
+from store import deletions, evaluation_requests, evaluations, files
+from store.database import Database, db_now, migrate
+from store.models import Checkpoint, new_id
+
+_WANTED = 0.6
+_NO_BROKER = "redis+socket:///nonexistent/broker.sock"
+_SPEC = {
+    "name": "helped",
+    "dataset": {"name": "digits"},
+    "objectives": [{"kind": "cross_entropy"}],
+    "adversary": {"kind": "fgsm", "eps": "32/255"},
+    "training": {"epochs": 8, "batch_size": 32, "optimizer": {"kind": "rmsprop", "lr": 1e-3}, "compile": "off"},
+}
+
+
+def main() -> None:
+    """Measure, print and write what came out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--images", type=int, default=360)
+    parser.add_argument("--eps", default="16/255")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        rounds = _measure(Path(folder), options)
+    ratio = statistics.median(each["helped_s"] / each["alone_s"] for each in rounds)
+    result = {
+        "machine": describe_machine() | {"load_before": round(load, 1)},
+        "images": options.images,
+        "eps": options.eps,
+        "rounds": rounds,
+        "ratio": round(ratio, 3),
+        "wanted": f"at most {_WANTED}",
+    }
+    told = json.dumps(result, indent=1)
+    print(told)
+    if options.out is not None:
+        options.out.write_text(told + "\n")
+
+
+def _measure(home: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
+    url = f"sqlite:///{home / 'gauntlet.db'}"
+    migrate(url)
+    database = Database(url)
+    checkpoint = _checkpoint(database, home / "checkpoints")
+    rounds = []
+    with _worker(home, url, "own"):
+        for _ in range(options.rounds):
+            alone, outcome = _evaluated(database, checkpoint, options)
+            with _worker(home, url, "helper"):
+                helped, same = _evaluated(database, checkpoint, options)
+            if outcome != same:
+                raise SystemExit("The helped evaluation has another outcome.")
+            rounds.append({"alone_s": round(alone, 1), "helped_s": round(helped, 1)})
+            print(rounds[-1], file=sys.stderr)
+    return rounds
+
+
+def _checkpoint(database: Database, storage: Path) -> str:
+    """A network that withstands some of the attack; returns the id of its row."""
+    run = ExperimentSpec.model_validate(_SPEC).runs()[0][1]
+    data = load_dataset(run.dataset, Path("unused"))
+    trained = [event for event in train(run, data, device="cpu") if isinstance(event, CheckpointReady)][-1]
+    card = CheckpointCard(
+        architecture=run.architecture,
+        dataset=run.dataset,
+        classes=data.classes,
+        image_shape=run.dataset.image_shape,
+        origin=Imported(name="helped"),
+    )
+    file = files.write(storage, "helped.safetensors", encode_weights(trained.state.model, card))
+    row = Checkpoint(
+        id=new_id("ckpt"),
+        created_at=db_now(),
+        card=card.model_dump(mode="json"),
+        path=file.path,
+        sha256=file.sha256,
+        bytes=file.bytes,
+        metrics={},
+    )
+    with database.writing() as session:
+        session.add(row)
+    return row.id
+
+
+def _evaluated(database: Database, checkpoint: str, options: argparse.Namespace) -> tuple[float, Any]:
+    """How long AutoAttack took, and what it found; then it is forgotten, so that it is done again."""
+    asked = {
+        "checkpoint": checkpoint,
+        "attacks": [{"kind": "autoattack", "eps": options.eps}],
+        "samples": options.images,
+        "batch_size": 20,
+    }
+    with database.writing() as session:
+        queued = evaluation_requests.create(session, EvaluationRequest.model_validate(asked), None)
+        (identifier,) = (evaluation.id for evaluation in queued.evaluations)
+    while True:
+        with database.reading() as session:
+            evaluation = evaluations.get(session, identifier)
+        if evaluation.status == "failed":
+            raise SystemExit(f"The evaluation failed: {evaluation.status_detail}")
+        if evaluation.started_at is not None and evaluation.finished_at is not None:
+            break
+        time.sleep(0.2)
+    with database.writing() as session:
+        deletions.delete_evaluation(session, evaluations.get(session, identifier))
+    return evaluation.finished_at - evaluation.started_at, evaluation.outcome
+
+
+@contextmanager
+def _worker(home: Path, url: str, name: str) -> Iterator[None]:
+    """A worker with one slot, ready when the block begins."""
+    environment = {
+        "GAUNTLET_HOME": str(home),
+        "GAUNTLET_DATABASE_URL": url,
+        "GAUNTLET_BROKER_URL": _NO_BROKER,
+        "GAUNTLET_DEVICE": "cpu",
+        "GAUNTLET_WORKER_SLOTS": "1",
+        "GAUNTLET_THREADS": "1",
+        "GAUNTLET_WORKER_NAME": name,
+    }
+    with (home / f"{name}.log").open("ab") as log:
+        process = subprocess.Popen([sys.executable, "-m", "worker"], env=os.environ | environment, stderr=log)
+        try:
+            _await_line(home / f"{name}.log", process)
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+
+
+def _await_line(log: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the worker has looked at its device, after which it looks for work."""
+    while process.poll() is None:
+        if "Connected" in log.read_text() or "Cannot connect" in log.read_text():
+            return
+        time.sleep(0.1)
+    raise SystemExit(f"The worker ended:\n{log.read_text()}")
+
+
+if __name__ == "__main__":
+    main()
