@@ -33,7 +33,7 @@ from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.training.loop import train
 from store import deletions, evaluation_requests, evaluations, files
 from store.database import Database, db_now, migrate
-from store.models import Checkpoint, new_id
+from store.models import Checkpoint, Worker, new_id
 
 _WANTED = 0.6
 _NO_BROKER = "redis+socket:///nonexistent/broker.sock"
@@ -79,10 +79,10 @@ def _measure(home: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     database = Database(url)
     checkpoint = _checkpoint(database, home / "checkpoints")
     rounds = []
-    with _worker(home, url, "own"):
+    with _worker(database, home, url, "own"):
         for _ in range(options.rounds):
             alone, outcome = _evaluated(database, checkpoint, options)
-            with _worker(home, url, "helper"):
+            with _worker(database, home, url, "helper"):
                 helped, same = _evaluated(database, checkpoint, options)
             if outcome != same:
                 raise SystemExit("The helped evaluation has another outcome.")
@@ -143,7 +143,7 @@ def _evaluated(database: Database, checkpoint: str, options: argparse.Namespace)
 
 
 @contextmanager
-def _worker(home: Path, url: str, name: str) -> Iterator[None]:
+def _worker(database: Database, home: Path, url: str, name: str) -> Iterator[None]:
     """A worker with one slot, ready when the block begins."""
     environment = {
         "GAUNTLET_HOME": str(home),
@@ -157,20 +157,21 @@ def _worker(home: Path, url: str, name: str) -> Iterator[None]:
     with (home / f"{name}.log").open("ab") as log:
         process = subprocess.Popen([sys.executable, "-m", "worker"], env=os.environ | environment, stderr=log)
         try:
-            _await_line(home / f"{name}.log", process)
+            _await_presence(database, name, process)
             yield
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait()
 
 
-def _await_line(log: Path, process: subprocess.Popen[bytes]) -> None:
-    """Wait until the worker has looked at its device, after which it looks for work."""
+def _await_presence(database: Database, name: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the worker has looked at its device and says that it is there."""
     while process.poll() is None:
-        if "Connected" in log.read_text() or "Cannot connect" in log.read_text():
-            return
+        with database.reading() as session:
+            if session.get(Worker, name) is not None:
+                return
         time.sleep(0.1)
-    raise SystemExit(f"The worker ended:\n{log.read_text()}")
+    raise SystemExit("The worker ended.")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ _POSTGRESQL_CONNECTION = {
     "keepalives_count": 2,
 }
 # The last is for a process that is stopped in a transaction, whose locks nobody else would get.
-_POSTGRESQL_STATEMENTS = "-c lock_timeout=15s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
+_POSTGRESQL_STATEMENTS = "-c lock_timeout=15s -c statement_timeout=60s -c idle_in_transaction_session_timeout=20s"
 
 
 class db_now(FunctionElement[float]):  # noqa: N801  # reads as the SQL function it is

@@ -80,8 +80,9 @@ class SharedSweep:
             if not reused:
                 self._spent_s, self._passes = self._spent_s + seconds, self._passes + self._batches.passes(batch)
             self._watch(batch.stage, batch.completed, batch.total)
-        # The last one may have been another's.
-        self._heartbeat.tell(JobProgress(self._told.phase, self._told.total, self._told.total, self._told.unit))
+        if self._told.completed < self._told.total:
+            # The last batch was another's.
+            self._heartbeat.tell(JobProgress(self._told.phase, self._told.total, self._told.total, self._told.unit))
 
     def _watch(self, stage: str, completed: int, total: int) -> None:
         eta_s = None

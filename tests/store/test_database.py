@@ -8,7 +8,7 @@ from sqlalchemy import JSON, Connection, text
 
 from store.database import Database, engine_for_migrations
 
-BOUNDS = {"lock_timeout": "15s", "statement_timeout": "1min", "idle_in_transaction_session_timeout": "1min"}
+BOUNDS = {"lock_timeout": "15s", "statement_timeout": "1min", "idle_in_transaction_session_timeout": "20s"}
 
 
 @pytest.fixture

@@ -1,0 +1,167 @@
+"""Hosts for a test: network namespaces of their own, each on a cable that can be cut, with clocks that may be wrong.
+
+What they reach of the test's own machine is a relay to one unix socket. Nothing outside is reached from them.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+# Of the block for tests of networks (RFC 2544). The host takes the second address of each cable.
+_CABLE = "198.18.{number}.{end}"
+
+_CLOCK = """
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+int clock_gettime(clockid_t clock, struct timespec *told) {
+    int failed = syscall(SYS_clock_gettime, clock, told);
+    const char *ahead = getenv("CLOCK_AHEAD_S");
+    if (!failed && clock == CLOCK_REALTIME && ahead) told->tv_sec += atol(ahead);
+    return failed;
+}
+
+int gettimeofday(struct timeval *restrict told, void *restrict zone) {
+    struct timespec now;
+    int failed = clock_gettime(CLOCK_REALTIME, &now);
+    told->tv_sec = now.tv_sec;
+    told->tv_usec = now.tv_nsec / 1000;
+    return failed;
+}
+
+time_t time(time_t *told) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (told) *told = now.tv_sec;
+    return now.tv_sec;
+}
+"""
+
+
+def unavailable() -> str | None:
+    """Why this machine can give a test no hosts of its own; None if it can."""
+    if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("unshare") is None:
+        return "network namespaces need root and iproute2"
+    if subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode != 0:
+        return "this machine lets nobody make network namespaces"
+    if shutil.which("cc") is None:
+        return "there is no C compiler to set a process's clock wrong with"
+    return None
+
+
+def wrong_clock(folder: Path) -> Path:
+    """A library that, loaded before all others, has a process's clock go `CLOCK_AHEAD_S` seconds ahead."""
+    library = folder / "clock.so"
+    command = ["cc", "-shared", "-fPIC", "-O1", "-o", str(library), "-x", "c", "-"]
+    subprocess.run(command, input=_CLOCK.encode(), check=True, capture_output=True)
+    return library
+
+
+class Host:
+    """One host; what is started on it sees its end of the cable and nothing else."""
+
+    def __init__(self, number: int) -> None:
+        self.name = f"gauntlet-{os.getpid()}-{number}"
+        self.gateway = _CABLE.format(number=number, end=1)
+        self._cable = f"gt{os.getpid() % 100_000}-{number}"
+        far = f"{self._cable}f"
+        _ip("netns", "add", self.name)
+        _ip("link", "add", self._cable, "type", "veth", "peer", "name", far, "netns", self.name)
+        _ip("addr", "add", f"{self.gateway}/30", "dev", self._cable)
+        _ip("-n", self.name, "addr", "add", f"{_CABLE.format(number=number, end=2)}/30", "dev", far)
+        _ip("-n", self.name, "link", "set", far, "up")
+        _ip("-n", self.name, "link", "set", "lo", "up")
+        self.join()
+
+    def start(self, module: str, log: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """Start a module of this project there, as the leader of a process group."""
+        command = ["ip", "netns", "exec", self.name, sys.executable, "-m", module]
+        with log.open("wb") as output:
+            return subprocess.Popen(
+                command, env={**os.environ, **environment}, stdout=output, stderr=output, start_new_session=True
+            )
+
+    def cut(self) -> None:
+        """From now on nothing goes in or out, and nobody is told."""
+        _ip("link", "set", self._cable, "down")
+
+    def join(self) -> None:
+        """The cable is whole."""
+        _ip("link", "set", self._cable, "up")
+
+    def remove(self) -> None:
+        """The host is no more; its processes have ended."""
+        _ip("netns", "del", self.name)
+
+
+@contextmanager
+def hosts(count: int) -> Iterator[list[Host]]:
+    """So many hosts for as long as the block."""
+    with ExitStack() as stack:
+        made = []
+        for number in range(count):
+            host = Host(number)
+            stack.callback(host.remove)
+            made.append(host)
+        yield made
+
+
+@contextmanager
+def relay(address: str, target: Path) -> Iterator[int]:
+    """Whoever connects to the address speaks with the unix socket `target`; yields the port."""
+    with ExitStack() as stack, socket.create_server((address, 0)) as listener:
+        open_sockets: list[socket.socket] = []
+
+        def close() -> None:
+            for each in open_sockets:
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+                each.close()
+
+        stack.callback(close)
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    caller, _ = listener.accept()
+                    called = socket.socket(socket.AF_UNIX)
+                    called.connect(str(target))
+                    open_sockets.extend((caller, called))
+                    for pair in ((caller, called), (called, caller)):
+                        threading.Thread(target=_pass_on, args=pair, daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield listener.getsockname()[1]
+        # `accept` does not return for a close alone.
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def _pass_on(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while content := source.recv(65536):
+            sink.sendall(content)
+    for each in (source, sink):
+        with suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process with all that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(30)
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)
