@@ -238,8 +238,12 @@ class JobProcesses:
         claims = [held for job in running for held in job.claims]
         attempts = [held for held in claims if isinstance(held, Claim)]
         helping = [held for held in claims if isinstance(held, Help)]
+        holds: dict[Claim | Help, Hold] = {}
         with self._database.reading() as session:
-            holds: dict[Claim | Help, Hold] = {**jobs.holds(session, attempts), **helpers.holds(session, helping)}
+            for attempt, hold in jobs.holds(session, attempts).items():
+                holds[attempt] = hold
+            for helped, hold in helpers.holds(session, helping).items():
+                holds[helped] = hold
         now = time.monotonic()
         for job in running:
             # A process that renews one of its leases does not hang, and what it has given up is its own affair.
