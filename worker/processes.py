@@ -18,6 +18,8 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 
+from sqlalchemy.orm import Session
+
 from store import failpoints, fused, helpers, job_logs, jobs, turns
 from store.database import Database
 from store.errors import LeaseLost
@@ -235,15 +237,8 @@ class JobProcesses:
             running = list(self._jobs)
         if not running:
             return
-        claims = [held for job in running for held in job.claims]
-        attempts = [held for held in claims if isinstance(held, Claim)]
-        helping = [held for held in claims if isinstance(held, Help)]
-        holds: dict[Claim | Help, Hold] = {}
         with self._database.reading() as session:
-            for attempt, hold in jobs.holds(session, attempts).items():
-                holds[attempt] = hold
-            for helped, hold in helpers.holds(session, helping).items():
-                holds[helped] = hold
+            holds = {held: _hold(session, held) for job in running for held in job.claims}
         now = time.monotonic()
         for job in running:
             # A process that renews one of its leases does not hang, and what it has given up is its own affair.
@@ -323,6 +318,10 @@ class JobProcesses:
             logger.warning("%s %s.", job.name, how)
         with self._database.writing() as session:
             helpers.leave(session, helped)
+
+
+def _hold(session: Session, held: Claim | Help) -> Hold:
+    return jobs.holds(session, [held])[held] if isinstance(held, Claim) else helpers.holds(session, [held])[held]
 
 
 def _ending(exit_code: int) -> str:
