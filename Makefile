@@ -3,15 +3,18 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install install-dev demo up test coverage lint fuzz faults load hostile bench reproduce client pictures wheel lock help
+.PHONY: install install-dev docs demo up test coverage lint fuzz faults load hostile bench reproduce client pictures wheel lock help
 .DEFAULT_GOAL := help
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-install: $(VENV)/installed ## Create the virtual environment and install Gauntlet
+install: $(VENV)/installed build/guide/index.html ## Create the virtual environment, install Gauntlet and write its documents
 
 install-dev: $(VENV)/installed-dev
+
+docs: install-dev ## Write the documents as a site of plain files into build/guide, and say what is amiss in them
+	$(BIN)/python -m guide --strict
 
 demo: install ## Run the main job: train both objectives on the digits, report, classify (about two minutes)
 	$(BIN)/gauntlet demo
@@ -31,7 +34,7 @@ coverage: install-dev ## Run the tests one by one and tell which lines and branc
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-lint: install-dev ## Check style, types and the boundaries between packages
+lint: install-dev docs ## Check style, types, the boundaries between packages and the documents
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -87,6 +90,10 @@ $(VENV)/installed: pyproject.toml hatch_build.py requirements.lock
 	$(need-ensurepip)$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[server]'
 	touch $@
+
+# A quarter of a minute at first, then what has changed. Nothing else needs it, so nothing fails with it.
+build/guide/index.html: $(VENV)/installed $(shell find docs guide -type f -not -name '*.pyc') $(wildcard *.md)
+	@$(BIN)/python -m guide && touch $@ || echo "The documents were not written. Everything else works; \`make docs\` says why."
 
 $(VENV)/installed-dev: $(VENV)/installed benchmarks/requirements.txt
 	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[dev]'

@@ -22,6 +22,8 @@ RUN python3.11 -m venv .venv \
 
 # .dockerignore lists what comes along.
 COPY . .
+# The documents as a site, which the service shows at /guide/.
+RUN python -m guide
 
 # By number, so that an orchestrator can see that it is not root.
 USER 1000:1000

@@ -30,6 +30,7 @@ from service.routes import (
     controls,
     datasets,
     deletions,
+    documents,
     evaluations,
     events,
     experiments,
@@ -104,6 +105,7 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
     app.state.reporter = Reporter(app.state.database, settings.database_url)
     app.state.celery = create_celery(settings.broker_url, socket_timeout_s=_BROKER_PATIENCE_S)
     app.state.kept_answers, app.state.looks = KeptAnswers(), Looks()
+    app.state.documents = StaticFiles(directory=documents.SITE, check_dir=False)
     errors.install(app)
     for routes in (
         experiments,
@@ -117,6 +119,7 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
         deletions,
         classifications,
         datasets,
+        documents,
         guide,
         health,
         index,

@@ -19,6 +19,7 @@ class Index(BaseModel):
     object: Literal["index"] = "index"
     version: str = gauntlet.__version__
     guide: str = "/docs"
+    documents: str = "/guide/"
     openapi: str = "/openapi.json"
     collections: dict[str, str] = {name: f"/v1/{name}" for name in _COLLECTIONS}
 

@@ -25,7 +25,7 @@ def typed(text: str) -> Iterator[str]:
     """Whole command lines that begin with `gauntlet`, of the blocks of a page."""
     for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         for line in block.replace("\\\n", " ").splitlines():
-            for part in re.split(r"&&|;|\||&|\$\(", line.split(" #")[0]):
+            for part in re.split(r"&&|;|\||&|\$\(|\)", line.split(" #")[0]):
                 if part.strip().startswith("gauntlet "):
                     yield re.sub(r">\s*\S+", "", part).strip()
 
@@ -51,7 +51,7 @@ def meant(line: str) -> tuple[Any, list[str]]:
 def test_every_command_takes_what_it_is_given(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whole lines with all that they need, and a command in a sentence with the options that it names."""
     monkeypatch.chdir(tmp_path)
-    for name in ("PICTURE.png", "zero.png", "kept.npz", "model.pt", "model.safetensors", "mine.yaml"):
+    for name in ("PICTURE.png", "zero.png", "kept.npz", "model.pt", "model.safetensors", "mine.yaml", "$picture"):
         (tmp_path / name).touch()
     (tmp_path / "pets").mkdir()
     for line in typed(page.read_text()):

@@ -267,15 +267,17 @@ def test_new_volumes_belong_to_the_processes() -> None:
         assert made.endswith(f"install --directory --owner=gauntlet --group=gauntlet {storage} {keys}")
 
 
-def test_images_hold_the_packages_and_nothing_else() -> None:
-    """What comes along is each package, what installs them, and no environment, data or secret."""
+def test_images_hold_the_packages_and_the_documents_and_nothing_else() -> None:
+    """What comes along is each package, what installs them, the documents, and no environment, data or secret."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     patterns = [line for line in lines if line and not line.startswith("#")]
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packages = {*pyproject["tool"]["importlinter"]["root_packages"], "migrations"}
+    # And what their pages show or offer a copy of.
+    documents = {"docs", "*.md", "benchmarks", "docker", "docker-compose.yml"}
     assert patterns[0] == "*"
     admitted = {pattern.removeprefix("!") for pattern in patterns if pattern.startswith("!")}
-    assert admitted == {"pyproject.toml", "hatch_build.py", "requirements.lock", *packages}
+    assert admitted == {"pyproject.toml", "hatch_build.py", "requirements.lock", *packages, *documents}
     assert patterns[-1] == "**/__pycache__"
 
 
@@ -329,7 +331,7 @@ def _make_install() -> list[str]:
     # Without what a surrounding `make test` hands down to the makes below it.
     environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     return subprocess.run(
-        ["make", "--dry-run", "--always-make", "--no-print-directory", "install", "PYTHON=python3.11"],
+        ["make", "--dry-run", "--always-make", "--no-print-directory", ".venv/installed", "PYTHON=python3.11"],
         cwd=ROOT,
         env=environment,
         capture_output=True,

@@ -151,13 +151,19 @@ def stored(api: TestClient, settings: ServiceSettings, tiny_spec: ExperimentSpec
     checkpoint = imported(database, "one", path="one/weights.safetensors")
     identifiers = {"experiment_id": experiment, "run_id": run.id, "checkpoint_id": checkpoint}
     identifiers |= {"evaluation_id": queued(database, checkpoint), "result_id": "res_0", "name": "training"}
-    identifiers |= {"dataset_id": "dset_0", "number": "0", "position": "0", "webhook_id": "hook_0"}
+    identifiers |= {
+        "dataset_id": "dset_0",
+        "path": "index.html",
+        "number": "0",
+        "position": "0",
+        "webhook_id": "hook_0",
+    }
     database.close()
     weights = settings.storage / "one" / "weights.safetensors"
     weights.parent.mkdir(parents=True)
     weights.write_bytes(bytes(200_000))
     routes = [route for route in iter_route_contexts(cast("FastAPI", api.app).routes) if "GET" in (route.methods or ())]
-    paths = [STATIC, *(route.path.format_map(identifiers) for route in routes if route.path is not None)]
+    paths = [STATIC, *(route.path_format.format_map(identifiers) for route in routes if route.path_format is not None)]
     return Pages(experiment, run, checkpoint, identifiers["evaluation_id"], paths)
 
 

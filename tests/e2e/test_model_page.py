@@ -1,4 +1,4 @@
-"""The README's Python, as it stands there; only the training is cut short."""
+"""The Python of docs/howto/model.md, as it stands there; only the training is cut short."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.gauntlet.examples import network
 
 pytestmark = pytest.mark.long(seconds=5)
 
-PAGE = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs/howto/model.md"
 QUICKSTART, ONE_EPOCH = '{"preset": "quickstart"}', '{"preset": "quickstart", "training": {"epochs": 1}}'
 
 
