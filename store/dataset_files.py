@@ -13,11 +13,10 @@ import hashlib
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from store import failpoints
+from store import failpoints, files
 from store.files import UNRECORDED, sync_folder
 
 _INCOMING, _ARCHIVE, _ATTEMPT, _CONTENT = "incoming", "archive", "attempt-", "content"
@@ -145,7 +144,7 @@ def begun(storage: Path) -> Iterator[str]:
 
 def delete_abandoned(storage: Path, older_than_s: float) -> None:
     """Delete what was being received when its receiver died: nothing has come for so long."""
-    before = time.time() - older_than_s
+    before = files.long_ago(storage, older_than_s)
     for path in (storage / _INCOMING).glob("*"):
         with contextlib.suppress(FileNotFoundError):
             if path.stat().st_mtime < before:

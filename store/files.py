@@ -3,9 +3,10 @@
 import contextlib
 import errno
 import hashlib
+import math
 import os
 import shutil
-import time
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedRandom
@@ -97,6 +98,19 @@ def settle_import(root: Path, identifier: str) -> None:
         (root / identifier / UNRECORDED).unlink()
 
 
+def long_ago(root: Path, seconds: float) -> float:
+    """The moment so long before now, by the clock that the storage's files are dated by.
+
+    Of a storage that hosts share that is not this host's, which may be hours ahead and take all files for old. Where
+    it cannot be asked, as the storage takes no more, no file is older.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=root) as file:
+            return os.fstat(file.fileno()).st_mtime - seconds
+    except OSError:
+        return -math.inf
+
+
 def unsettled_imports(root: Path, older_than_s: float) -> list[str]:
     """The imports that were begun so long ago and not settled, whether or not they have a row."""
     return unsettled(root, "ckpt", older_than_s)
@@ -104,7 +118,7 @@ def unsettled_imports(root: Path, older_than_s: float) -> list[str]:
 
 def unsettled(root: Path, prefix: str, older_than_s: float) -> list[str]:
     """The ids with that prefix whose files were begun so long ago, and whose rows were never noted to be there."""
-    before = time.time() - older_than_s
+    before = long_ago(root, older_than_s)
     return [mark.parent.name for mark in root.glob(f"{prefix}_*/{UNRECORDED}") if mark.stat().st_mtime < before]
 
 

@@ -71,6 +71,12 @@ def implementation(device_type: str) -> str:
     return f"{IMPLEMENTATIONS}, {device_type}"
 
 
+def any_wanted(session: Session) -> bool:
+    """Whether a running evaluation may be worth some help: a look that waits for nobody."""
+    long = Evaluation.status == "running", Evaluation.eta_s > _WORTH_S
+    return session.scalar(select(Evaluation.id).where(*long).limit(1)) is not None
+
+
 def claim(
     session: Session, worker: str, lease_s: float, device_type: str, *, but_not: Collection[str] = ()
 ) -> Help | None:

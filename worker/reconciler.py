@@ -26,8 +26,8 @@ def reconcile(database: Database, processes: JobProcesses, *, retry_s: float) ->
         processes.make_room()
         return
     with database.reading() as session:
-        waiting = turns.count_waiting(session)
+        waiting, helps = turns.count_waiting(session), helpers.any_wanted(session)
     for _ in range(min(free, waiting)):
         processes.start()
-    for _ in range(free - waiting):
+    for _ in range(free - waiting if helps else 0):
         processes.help()

@@ -8,10 +8,11 @@ import contextlib
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from store import files
 
 _PINNED = "pinned-"
 
@@ -55,7 +56,7 @@ def files_below(storage: Path, path: str) -> list[str]:
 
 def forget_abandoned(storage: Path, older_than_s: float) -> None:
     """Delete what a backup that was killed left behind; one that is at work has touched its folder since."""
-    before = time.time() - older_than_s
+    before = files.long_ago(storage, older_than_s)
     for folder in storage.glob(f"{_PINNED}*"):
         with contextlib.suppress(FileNotFoundError):
             if folder.stat().st_mtime < before:

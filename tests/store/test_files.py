@@ -1,6 +1,8 @@
 """Checkpoint files appear whole or not at all."""
 
 import hashlib
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,24 @@ def test_an_import_that_finds_no_room_leaves_nothing(tmp_path: Path) -> None:
     assert (tmp_path / stored.path).read_bytes() == b"x" * 2_000
     assert (stored.sha256, stored.bytes) == (hashlib.sha256(b"x" * 2_000).hexdigest(), 2_000)
     assert files.unsettled_imports(tmp_path, older_than_s=-1) == ["ckpt_1"]
+
+
+@pytest.mark.parametrize("ahead_s", [-7_200, 7_200])
+def test_files_are_as_old_as_the_storage_says(tmp_path: Path, ahead_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host whose clock is two hours wrong takes what was just begun for new, and what is old for old."""
+    for name in ("ckpt_old", "ckpt_new"):
+        write_import(tmp_path, name, b"weights")
+    began = (tmp_path / "ckpt_old" / files.UNRECORDED).stat().st_mtime - 5_400
+    os.utime(tmp_path / "ckpt_old" / files.UNRECORDED, (began, began))
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + ahead_s)
+    assert files.unsettled_imports(tmp_path, older_than_s=3_600) == ["ckpt_old"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ckpt_new", "ckpt_old"]
+
+
+def test_nothing_is_old_where_the_storage_takes_no_more(tmp_path: Path) -> None:
+    """Its clock cannot be asked then; nothing is deleted by another."""
+    assert files.long_ago(tmp_path / "away", 0) == float("-inf")
 
 
 def test_a_sweep_deletes_what_no_row_knows(tmp_path: Path) -> None:
