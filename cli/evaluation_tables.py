@@ -16,6 +16,7 @@ from gauntlet.resources import Evaluation
 from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.corruptions import CorruptionOutcome
 from gauntlet.results.doubts import Doubt
+from gauntlet.results.margins import MarginOutcome
 from gauntlet.results.outcome import EvaluationOutcome
 from gauntlet.results.smoothing import SmoothingOutcome
 from gauntlet.spec.attack_titles import attack_heading, attack_title, budget
@@ -71,6 +72,8 @@ def print_outcome(evaluation: Evaluation) -> None:
         return
     print_listing(_outcome_listing(outcome))
     print_doubts(evaluation.doubts)
+    if outcome.margins is not None:
+        say(_margins(outcome.margins))
     if outcome.corruptions is not None:
         _print_corruptions(outcome.corruptions)
     if outcome.smoothing is not None:
@@ -87,6 +90,16 @@ def print_outcome(evaluation: Evaluation) -> None:
                 ],
             )
         )
+
+
+def _margins(found: MarginOutcome) -> str:
+    """How sure the model is of natural images, and how far their decisions lie."""
+    sure = f"Mean confidence {per_cent(found.confidence)} %, {per_cent(found.given_up.value)} % of the images given up"
+    median = found.distances.median if found.distances else None
+    far = (
+        "" if median is None else f"; on a straight line half of the right ones lie within {255 * median:.1f}/255 (L∞)"
+    )
+    return f"{sure}{far}."
 
 
 def _print_corruptions(found: CorruptionOutcome) -> None:

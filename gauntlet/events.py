@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gauntlet.models.checkpoints import TrainingState, Versions
 from gauntlet.results.finding import Finding
+from gauntlet.results.margins import ImageMargin
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,11 @@ class BatchAttacked:
     """One batch of one evaluation stage.
 
     `stage` is `natural`, an attack (`fgsm@8/255`) or a part of one (`autoattack@8/255:apgd-ce`). `images` are positions
-    in the test set; `labels` and `predicted` are class indices. `zero_gradient`, of the natural stage only, says where
-    cross-entropy's gradient is exactly zero. `completed` of `total` model passes per the stages' nominal cost are done
-    with this batch. `findings`, the same with every batch, are what looks wrong with the model. `attacked` are the
-    attacked pictures of its first images that the spec keeps, float32 [k, c, h, w] on the CPU; None if it keeps none.
+    in the test set; `labels` and `predicted` are class indices. Of the natural stage only, `zero_gradient` says where
+    cross-entropy's gradient is exactly zero, and `margins` has an item for each image. `completed` of `total` model
+    passes per the stages' nominal cost are done with this batch. `findings`, the same with every batch, are what looks
+    wrong with the model. `attacked` are the attacked pictures of its first images that the spec keeps, float32
+    [k, c, h, w] on the CPU; None if it keeps none.
     """
 
     stage: str
@@ -114,6 +116,7 @@ class BatchAttacked:
     completed: int
     total: int
     findings: tuple[Finding, ...] = ()
+    margins: tuple[ImageMargin, ...] | None = None
     attacked: Tensor | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -144,6 +144,7 @@ def record_batch(
             labels=list(batch.labels),
             predicted=list(batch.predicted),
             zero_gradient=zero_gradient,
+            margins=None if batch.margins is None else [list(margin) for margin in batch.margins],
             seconds=seconds,
             n=len(batch.images),
             correct=sum(seen == label for seen, label in zip(batch.predicted, batch.labels, strict=True)),

@@ -44,6 +44,7 @@ class Batch:
     labels: Sequence[int]
     predicted: Sequence[int]
     zero_gradient: Sequence[bool] | None = None
+    margins: Sequence[Sequence[float | None]] | None = None
 
 
 def judged(stage: str, robust: Sequence[bool], *, first: int = 0, classes: int = 10) -> Batch:

@@ -10,6 +10,7 @@ import torch
 from gauntlet.evaluation.loop import evaluate
 from gauntlet.events import BatchAttacked
 from gauntlet.results.finding import Finding
+from gauntlet.results.margins import ImageMargin
 from gauntlet.results.stage_results import NATURAL
 from store import batches, evaluations, helpers
 from store.database import Database
@@ -155,6 +156,7 @@ def _as_event(row: EvaluationBatch) -> BatchAttacked:
         labels=tuple(row.labels),
         predicted=tuple(row.predicted),
         zero_gradient=zero_gradient,
+        margins=None if row.margins is None else tuple(map(ImageMargin._make, row.margins)),
         completed=0,
         total=0,
     )

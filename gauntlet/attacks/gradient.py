@@ -205,16 +205,6 @@ def summed(loss: GradientLoss, logits: Tensor, labels: Tensor) -> Tensor:
             assert_never(loss)
 
 
-def without_gradient(model: Model, images: Tensor, labels: Tensor) -> Tensor:
-    """Where the gradient of cross-entropy is exactly zero, bool [n]: attacks that follow it stand still there."""
-    inputs = images.detach().requires_grad_()
-    with torch.enable_grad():
-        loss = summed("cross_entropy", model(inputs), labels)
-        # A model that cuts its graph, by rounding outside autograd for example, has no gradient to ask for.
-        gradient = torch.autograd.grad(loss, inputs)[0] if loss.requires_grad else torch.zeros_like(inputs)
-    return (gradient == 0).flatten(1).all(dim=1)
-
-
 def input_gradient(model: Model, images: Tensor, loss: LogitLoss) -> tuple[Tensor, Tensor]:
     """The model's logits [n, classes] on the images, and the gradient of their loss, [n, c, h, w]; both detached.
 

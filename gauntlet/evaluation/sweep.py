@@ -10,12 +10,12 @@ from torch import Tensor
 
 from gauntlet import seeding
 from gauntlet.attacks.expectation import drawn
-from gauntlet.attacks.gradient import without_gradient
 from gauntlet.data.datasets import ImageSet, to_unit
 from gauntlet.errors import OutputNotFinite
 from gauntlet.evaluation.borrowing import borrowed
 from gauntlet.evaluation.certificates import Predict
 from gauntlet.evaluation.colleagues import Colleagues
+from gauntlet.evaluation.margins import looked_at
 from gauntlet.evaluation.stages import Perturb, Victim
 from gauntlet.events import BatchAttacked
 from gauntlet.models.precision import fp32_products
@@ -191,7 +191,7 @@ class Sweep:
             labels = self.test.labels[positions]
             with self._repeatable(stage, positions):
                 attacked = perturb(inputs, labels)
-                stuck = tuple(without_gradient(model, inputs, labels).tolist()) if stage == NATURAL else None
+                seen = looked_at(model, inputs, labels) if stage == NATURAL else None
                 predicted = None if predict is None else predict(attacked)
             if predicted is None:
                 predicted = self._judged(attacked, positions, stage)
@@ -201,7 +201,8 @@ class Sweep:
             images=tuple(positions.tolist()),
             labels=tuple(labels.tolist()),
             predicted=tuple(predicted.tolist()),
-            zero_gradient=stuck,
+            zero_gradient=None if seen is None else tuple(seen[0].tolist()),
+            margins=None if seen is None else seen[1],
             completed=0,
             total=0,
             attacked=attacked[:kept].detach().to("cpu", torch.float32, copy=True).contiguous() if kept else None,

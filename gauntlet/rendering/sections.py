@@ -9,6 +9,7 @@ from gauntlet.rendering import (
     corruption_tables,
     evidence_tables,
     history,
+    margin_tables,
     sweep_tables,
     wording,
 )
@@ -76,6 +77,9 @@ def evidence(report: Report) -> Iterator[Section]:
         yield Section("By epoch", [history.EPOCH_NOTE], folded=folded)
     if (masking := evidence_tables.masking_table(report)) is not None:
         yield Section("Masked gradients", [wording.MASKING_NOTE], folded=[Folded("Every check", masking)])
+    if (margins := margin_tables.margin_table(report)) is not None:
+        folded = [Folded("Every checkpoint", margins)]
+        yield Section("How sure, how far, how steep", [margin_tables.MARGIN_NOTE], folded=folded)
     if report.rows:
         protocols = evidence_tables.protocol_table(report)
         yield Section("Protocols", [wording.PROTOCOL_NOTE], tables=[protocols])

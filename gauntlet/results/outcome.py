@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.corruptions import CorruptionOutcome, corruption_outcome
 from gauntlet.results.finding import Finding
+from gauntlet.results.margins import MarginOutcome, margin_outcome
 from gauntlet.results.masking import MaskingVerdict, verdict
 from gauntlet.results.protocol import Protocol, implementation
 from gauntlet.results.smoothing import SmoothingOutcome, smoothing_outcome
@@ -57,7 +58,8 @@ class EvaluationOutcome(_Value):
     """One checkpoint against a list of attacks, all on the same images.
 
     `zero_gradients` counts the natural images at which cross-entropy's gradient is exactly zero in fp32.
-    `masking`, `corruptions` and `smoothing` are None where the spec does not ask for them. `findings` is what looks
+    `margins` is None where an earlier version measured some of them. `masking`, `corruptions` and `smoothing` are None
+    where the spec does not ask for them. `findings` is what looks
     wrong with the model on the first test images (`gauntlet.evaluation.preflight`).
     """
 
@@ -68,6 +70,7 @@ class EvaluationOutcome(_Value):
     natural_fingerprint: str
     confusion: Confusion | None
     zero_gradients: int
+    margins: MarginOutcome | None = Field(default=None, exclude_if=lambda found: found is None)
     attacks: tuple[AttackOutcome, ...]
     worst_cases: tuple[WorstCase, ...]
     masking: MaskingVerdict | None = None
@@ -97,7 +100,7 @@ def summarise(spec: EvaluationSpec, batches: Iterable[StageBatch], measured: Mea
     findings = tuple(dict.fromkeys([*measured.findings, *told]))
     stages = by_stage(everything)
     labels, natural = stages[NATURAL].labels, stages[NATURAL].predicted
-    n, classes = len(labels), len(measured.classes)
+    n, classes, margins = len(labels), len(measured.classes), stages[NATURAL].margins
     right = {image for image, predicted in natural.items() if predicted == labels[image]}
 
     def protocol(attack: AnyAttack | None) -> Protocol:
@@ -142,6 +145,7 @@ def summarise(spec: EvaluationSpec, batches: Iterable[StageBatch], measured: Mea
         natural_fingerprint=protocol(None).fingerprint(measured.weights_sha256),
         confusion=_confusion(labels, natural, classes),
         zero_gradients=stages[NATURAL].zero_gradients,
+        margins=margin_outcome(margins, classes, spec.attacks) if len(margins) == n else None,
         attacks=tuple(outcomes),
         worst_cases=tuple(_worst_cases(spec.attacks, right, robust, n)),
         masking=verdict(spec, stages),

@@ -1,11 +1,12 @@
 """An evaluation's batches gathered by stage: what each image was taken for in it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol as Structure
 from typing import runtime_checkable
 
 from gauntlet.results.finding import Finding
+from gauntlet.results.margins import ImageMargin
 
 NATURAL = "natural"
 
@@ -13,7 +14,8 @@ NATURAL = "natural"
 class StageBatch(Structure):
     """One batch of one evaluation stage, as an event or as a row: positions in the test set, and what became of each.
 
-    `zero_gradient` is there for the natural stage only.
+    `zero_gradient` and `margins` are there for the natural stage only; of a row that an earlier version wrote there is
+    no margin.
     """
 
     @property
@@ -26,6 +28,8 @@ class StageBatch(Structure):
     def predicted(self) -> Sequence[int]: ...
     @property
     def zero_gradient(self) -> Sequence[bool] | None: ...
+    @property
+    def margins(self) -> Sequence[Sequence[float | None]] | None: ...
 
 
 @runtime_checkable
@@ -38,11 +42,15 @@ class ModelLookedAt(Structure):
 
 @dataclass
 class StageResult:
-    """Position in the test set → class index, and at how many images cross-entropy's gradient is exactly zero."""
+    """Position in the test set → class index, and at how many images cross-entropy's gradient is exactly zero.
+
+    `margins` holds those that were taken, in any order.
+    """
 
     labels: dict[int, int]
     predicted: dict[int, int]
     zero_gradients: int = 0
+    margins: list[ImageMargin] = field(default_factory=list)
 
 
 def by_stage(batches: Iterable[StageBatch]) -> dict[str, StageResult]:
@@ -53,4 +61,5 @@ def by_stage(batches: Iterable[StageBatch]) -> dict[str, StageResult]:
         stage.labels.update(zip(batch.images, batch.labels, strict=True))
         stage.predicted.update(zip(batch.images, batch.predicted, strict=True))
         stage.zero_gradients += sum(batch.zero_gradient or ())
+        stage.margins += [ImageMargin._make(margin) for margin in batch.margins or ()]
     return stages

@@ -245,6 +245,8 @@ class EvaluationBatch(Base):
     labels: Mapped[list[int]] = mapped_column(Json)
     predicted: Mapped[list[int]] = mapped_column(Json)
     zero_gradient: Mapped[list[bool] | None] = mapped_column(Json)
+    # Each image as `gauntlet.results.margins.ImageMargin` has it.
+    margins: Mapped[list[list[float | None]] | None] = mapped_column(Json)
     seconds: Mapped[float] = mapped_column(Float)
     n: Mapped[int] = mapped_column(Integer)
     correct: Mapped[int] = mapped_column(Integer)

@@ -1,11 +1,13 @@
 """Evaluations by themselves, on both databases: what is queued, counted, taken over and compared."""
 
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gauntlet.results.finding import Finding
+from gauntlet.results.margins import ImageMargin
 from gauntlet.results.protocol import IMPLEMENTATIONS
 from gauntlet.results.stage_results import NATURAL
 from gauntlet.spec.evaluation import EvaluationRequest
@@ -265,3 +267,15 @@ def test_a_transfer_matrix_needs_models_alike(database: Database) -> None:
     assert [fault.pointer for fault in caught.value.faults] == ["/checkpoints/1"]
     with database.reading() as session:
         assert evaluations.page(session, after=None, limit=10).rows == []
+
+
+def test_margins_are_stored_as_they_were_measured(database: Database) -> None:
+    """Of a gradient that is not finite too; other stages have none."""
+    held = begun(database, queued(database, imported(database, "one")))
+    margins = (ImageMargin(0.9, 0.9, 2.5, 120.5, 3.25), ImageMargin(0.1, 0.6, -1.0, None, None))
+    recorded(database, held, replace(batch(NATURAL, 0, [0, 1], [0, 0]), margins=margins))
+    recorded(database, held, batch(LABEL, 0, [0, 1], [0, 0]))
+    with database.reading() as session:
+        stored = {row.stage: row.margins for row in evaluations.batches(session, held.id)}
+    assert stored[LABEL] is None
+    assert [ImageMargin._make(margin) for margin in stored[NATURAL] or ()] == list(margins)
