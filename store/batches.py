@@ -38,7 +38,8 @@ def reusable(session: Session, identifier: str) -> Sequence[EvaluationBatch]:
 
     They are of the same weights, test set, seed, batch size and code, and of its natural pass, its attacks, its checks
     for masked gradients, its corruptions or its certificates. Of each there is what was measured, not the copies that
-    others took of it. The evaluation's test set has been noted.
+    others took of it, and no natural pass without the images' margins, which earlier versions did not take. The
+    evaluation's test set has been noted.
     """
     evaluation = session.get_one(Evaluation, identifier)
     checkpoint = session.get_one(Checkpoint, evaluation.checkpoint_id)
@@ -62,6 +63,7 @@ def reusable(session: Session, identifier: str) -> Sequence[EvaluationBatch]:
             Evaluation.spec["seed"].as_integer() == spec.seed,
             Evaluation.spec["batch_size"].as_integer() == spec.batch_size,
             or_(stage.in_([NATURAL, *labels, *checks]), *parts),
+            or_(stage != NATURAL, EvaluationBatch.margins.is_not(None)),
             EvaluationBatch.first_image < spec.samples,
             EvaluationBatch.seconds > 0,
         )

@@ -6,6 +6,7 @@ from typing import Any
 from gauntlet.events import BatchAttacked
 from gauntlet.results.elsewhere import ElsewhereResult
 from gauntlet.results.finding import Finding
+from gauntlet.results.margins import ImageMargin
 from gauntlet.results.outcome import Measured, summarise
 from gauntlet.results.protocol import IMPLEMENTATIONS
 from gauntlet.results.stage_results import NATURAL
@@ -70,10 +71,11 @@ def claimed(database: Database, evaluation: str) -> Claim:
 def batch(
     stage: str, number: int, images: Sequence[int], predicted: Sequence[int], *, zero_gradients: int = 0
 ) -> BatchAttacked:
-    """A batch of images whose class is their position modulo ten."""
+    """A batch of images whose class is their position modulo ten; the natural ones' margins are all alike."""
     zero_gradient = tuple(place < zero_gradients for place, _ in enumerate(images)) if stage == NATURAL else None
     labels = tuple(image % 10 for image in images)
-    return BatchAttacked(stage, number, tuple(images), labels, tuple(predicted), zero_gradient, 0, 0)
+    margins = (ImageMargin(0.9, 0.9, 2.0, 100.0, 4.0),) * len(images) if stage == NATURAL else None
+    return BatchAttacked(stage, number, tuple(images), labels, tuple(predicted), zero_gradient, 0, 0, margins=margins)
 
 
 def elsewhere(name: str = "theirs", right: int = 3) -> ElsewhereResult:

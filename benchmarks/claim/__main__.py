@@ -11,28 +11,23 @@ were. Each experiment's record goes into results/, and after each results/verdic
 import argparse
 import json
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.asked import carry_out
 from benchmarks.claim.judge import judge
 from benchmarks.claim.measurements import Measurements
 from benchmarks.claim.tables import markdown
-from benchmarks.record import code_commit, write_record
+from benchmarks.record import code_commit
 from benchmarks.systems import gauntlet_at, submitted
 from cli.embedded import StartFailed
 from gauntlet.client import GauntletClientError
-from gauntlet.resources import TERMINAL
 
 _FOLDER = Path(__file__).parent
 _ORDER = ("main", "early", "again", "again-early", "held-out", "batch-64", "batch-256")
-# Training takes hours of every core; looking should take nothing of it.
-_LOOK_EVERY_S = 10.0
-# What is known so far, should the machine be taken away.
-_RECORD_EVERY_S = 120.0
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,39 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(options: argparse.Namespace, console: Console) -> None:
     with gauntlet_at(options.url, options.home, console) as client:
         experiments = {name: submitted(client, options.specs / f"{name}.yaml").id for name in options.only}
-        under_way = {name: Measurements(client, identifier) for name, identifier in experiments.items()}
-        about = {"commit": options.commit or code_commit()}
-        started = recorded_at = time.monotonic()
-        while under_way:
-            ended = {name for name, measurements in under_way.items() if _has_ended(name, measurements, console)}
-            over = options.within is not None and time.monotonic() - started >= options.within
-            due = over or time.monotonic() - recorded_at > _RECORD_EVERY_S
-            for name in under_way if due else ended:
-                write_record(client, experiments[name], options.out / name, about, options.leave_out)
-            if due or ended:
-                _write_verdict(options.out, console)
-                recorded_at = time.monotonic()
-            if over:
-                break
-            under_way = {name: measurements for name, measurements in under_way.items() if name not in ended}
-            time.sleep(_LOOK_EVERY_S if under_way else 0)
-
-
-def _has_ended(name: str, measurements: Measurements, console: Console) -> bool:
-    """Ask for what can be measured by now, and say how far all of it is."""
-    experiment = measurements.ask()
-    evaluations = measurements.look()
-    ended = [one for one in evaluations if one.status in TERMINAL]
-    progress = experiment.progress
-    console.print(
-        f"{name}, {experiment.id}: {experiment.status}, {progress.completed} of {progress.total} {progress.unit}, "
-        f"{len(ended)} of {len(evaluations)} measurements",
-        soft_wrap=True,
-    )
-    for one in ended:
-        if one.status != "succeeded":
-            console.print(f"Evaluation {one.id} {one.status}: {one.status_reason}.", soft_wrap=True)
-    return experiment.status in TERMINAL and len(ended) == len(evaluations)
+        carry_out(
+            client,
+            {name: Measurements(client, identifier) for name, identifier in experiments.items()},
+            out=options.out,
+            about={"commit": options.commit or code_commit()},
+            leave_out=options.leave_out,
+            console=console,
+            judged=lambda: _write_verdict(options.out, console),
+            within=options.within,
+        )
 
 
 def _write_verdict(results: Path, console: Console) -> None:

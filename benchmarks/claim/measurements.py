@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.asked import Asked
 from gauntlet.client import GauntletClient
 from gauntlet.resources import TERMINAL, Evaluation, Experiment, Run
 from gauntlet.spec.priorities import Priority
@@ -31,8 +32,7 @@ class Measurements:
     ) -> None:
         self._client, self._experiment = client, experiment
         self._sampled, self._whole_test_set = sampled, whole_test_set
-        self._asked: dict[str, list[str]] = {}
-        self._seen: dict[str, Evaluation] = {}
+        self._asked = Asked(client)
 
     def ask(self) -> Experiment:
         """Ask for what is possible by now, while the experiment's runs go on too.
@@ -59,10 +59,7 @@ class Measurements:
 
     def look(self) -> list[Evaluation]:
         """All that were asked for, as they are now."""
-        for identifier in (identifier for asked in self._asked.values() for identifier in asked):
-            if identifier not in self._seen or self._seen[identifier].status not in TERMINAL:
-                self._seen[identifier] = self._client.evaluation(identifier)
-        return list(self._seen.values())
+        return self._asked.look()
 
     def _attack_whole_test_set(self, run: Run, sampled: Evaluation | None) -> None:
         # After the one on fewer images, whose results it takes over.
@@ -78,9 +75,7 @@ class Measurements:
             "batch_size": min(_BATCH, samples),
             "priority": priority,
         }
-        key = f"claim-{attack}-{samples}-{checkpoint}"
-        if key not in self._asked:
-            self._asked[key] = [self._client.evaluate(request, idempotency_key=key).id]
+        self._asked.evaluate(f"claim-{attack}-{samples}-{checkpoint}", request)
 
     def _transfer(self, seed: int, checkpoints: Sequence[str]) -> None:
         request: Mapping[str, Any] = {
@@ -90,6 +85,4 @@ class Measurements:
             "samples": self._sampled,
             "batch_size": min(_BATCH, self._sampled),
         }
-        key = f"claim-transfer-{self._experiment}-{seed}"
-        if key not in self._asked:
-            self._asked[key] = [one.id for one in self._client.transfer(request, idempotency_key=key)]
+        self._asked.transfer(f"claim-transfer-{self._experiment}-{seed}", request)

@@ -35,9 +35,10 @@ class Attacked:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run: its objective's kind, its epochs in order, and what was measured of its checkpoints."""
+    """One run: its objective's kind and label, its epochs in order, and what was measured of its checkpoints."""
 
     kind: str
+    label: str | None
     seed: int
     history: tuple[Epoch, ...]
     attacked: tuple[Attacked, ...]
@@ -74,7 +75,8 @@ def read_runs(record: Path) -> list[RunRecord]:
             if row["run"] == name
         )
         if history:
-            runs.append(RunRecord(run["objective"]["kind"], run["seed"], history, attacked))
+            objective = run["objective"]
+            runs.append(RunRecord(objective["kind"], objective.get("label"), run["seed"], history, attacked))
     return runs
 
 

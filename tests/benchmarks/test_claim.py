@@ -12,33 +12,14 @@ from benchmarks.claim.__main__ import main
 from benchmarks.claim.judge import Verdict, judge
 from benchmarks.claim.measurements import Measurements
 from benchmarks.claim.tables import markdown
-from benchmarks.record import EVALUATION_COLUMNS, write_record
+from benchmarks.record import write_record
 from gauntlet.resources import TERMINAL
 from gauntlet.spec.experiment import ExperimentSpec
+from tests.benchmarks.records import written
 from tests.e2e.system import System, await_that
 
 _PLAN = Path(__file__).parents[2] / "benchmarks/claim"
-_KINDS = {"cross_entropy": "cross_entropy", "reward": "policy_gradient"}
-
-
-def _record(folder: Path, runs: dict[str, tuple[list[dict[str, float]], list[dict[str, object]]]]) -> None:
-    """A record with these runs, `reward-0` say: their epochs, and rows of evaluations.csv."""
-    (folder / "histories").mkdir(parents=True)
-    about = {}
-    rows = []
-    for name, (epochs, attacked) in runs.items():
-        kind, seed = name.rsplit("-", 1)
-        about[name] = {"objective": {"kind": _KINDS[kind]}, "seed": int(seed)}
-        rows += [{"run": name, "selection": "", "masking": "", "n": 1000} | row for row in attacked]
-        with (folder / "histories" / f"{name}.csv").open("w", newline="") as file:
-            history = csv.DictWriter(file, ["epoch", "train_accuracy", "test_accuracy", "test_fgsm_accuracy"])
-            history.writeheader()
-            history.writerows(epochs)
-    (folder / "about.json").write_text(json.dumps({"runs": about}))
-    with (folder / "evaluations.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, EVALUATION_COLUMNS)
-        table.writeheader()
-        table.writerows(rows)
+_OBJECTIVES = {"cross_entropy": {"kind": "cross_entropy"}, "reward": {"kind": "policy_gradient"}}
 
 
 def _epochs(
@@ -93,8 +74,8 @@ def _written(folder: Path, *, masking: str = "PASS") -> Verdict:
         # At 0.53 half-way between 0.52 (0.24) and 0.54 (0.25); a fall in between does not count.
         early[f"cross_entropy-{seed}"] = _early([0.40, 0.52, 0.50, 0.54], [0.20, 0.24, 0.10, 0.25])
     runs["reward-0"][1].append(_attacked(220, "autoattack", 0.31, n=10_000))
-    _record(folder / "main", runs)
-    _record(folder / "early", early)
+    written(folder / "main", runs, _OBJECTIVES)
+    written(folder / "early", early, _OBJECTIVES)
     return judge(folder)
 
 
@@ -175,8 +156,8 @@ def test_the_loop_nearest_to_the_paper_comes_first(tmp_path: Path) -> None:
     """Of the batches whose cross-entropy has had 60 epochs, by both distances together."""
     histories = {"main": (0.60, 0.36), "batch-64": (0.55, 0.33), "batch-256": (0.50, 0.32), "batch-32": (0.58, 0.35)}
     for name, (natural, fgsm) in histories.items():
-        _record(tmp_path / name, {"cross_entropy-0": (_epochs(0.6, natural, fgsm, until=60), [])})
-    _record(tmp_path / "short", {"cross_entropy-0": (_epochs(0.6, 0.5, 0.3, until=59), [])})
+        written(tmp_path / name, {"cross_entropy-0": (_epochs(0.6, natural, fgsm, until=60), [])}, _OBJECTIVES)
+    written(tmp_path / "short", {"cross_entropy-0": (_epochs(0.6, 0.5, 0.3, until=59), [])}, _OBJECTIVES)
     history = "histories/cross_entropy-0.csv"
     loops = judge(tmp_path, tmp_path / "batch-32" / history).loops
     assert [loop.batch for loop in loops] == [256, 64, 32, 128]
@@ -188,7 +169,9 @@ def test_the_loop_nearest_to_the_paper_comes_first(tmp_path: Path) -> None:
 def test_nothing_is_decided_before_it_is_measured(tmp_path: Path) -> None:
     """Without records, and with histories alone, the verdict says what is missing."""
     assert judge(tmp_path).answer == "not decided yet"
-    _record(tmp_path / "main", {"reward-0": (_epochs(0.5, 0.5, 0.3, until=9), []), "cross_entropy-0": ([], [])})
+    written(
+        tmp_path / "main", {"reward-0": (_epochs(0.5, 0.5, 0.3, until=9), []), "cross_entropy-0": ([], [])}, _OBJECTIVES
+    )
     verdict = judge(tmp_path)
     assert (verdict.answer, verdict.primary, verdict.table, verdict.statements) == ("not decided yet", (), (), ())
     assert len(verdict.missing) == 7

@@ -140,6 +140,17 @@ def test_batches_are_taken_over_from_equal_protocols_only(database: Database) ->
         assert batches.reusable(session, asked.id) == []
 
 
+def test_a_natural_pass_without_margins_is_made_again(database: Database) -> None:
+    """What an earlier version measured: its attacks serve, its natural pass does not."""
+    checkpoint = imported(database, "one")
+    first, second = (begun(database, queued(database, checkpoint)) for _ in range(2))
+    recorded(database, first, replace(batch(NATURAL, 0, [0, 1], [0, 0]), margins=None), batch(LABEL, 0, [0, 1], [0, 0]))
+    recorded(database, first, batch(NATURAL, 1, [2, 3], [2, 3]))
+    with database.reading() as session:
+        found = [(row.stage, row.batch) for row in batches.reusable(session, second.id)]
+    assert sorted(found) == [(LABEL, 0), (NATURAL, 1)]
+
+
 def test_of_batches_that_were_taken_over_the_first_serves(database: Database) -> None:
     """However often the same was evaluated, the next one reads one batch, and not every copy of it."""
     checkpoint = imported(database, "one")

@@ -1,0 +1,185 @@
+"""The judgement that PLAN.md describes, made of the records alone."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+from scipy.stats import page_trend_test
+
+from benchmarks.claim.records import RunRecord, read_runs
+from gauntlet.results.intervals import holm, paired_p, student_interval
+
+BASELINE = "cross-entropy"
+# From the reward to cross-entropy, in which all terms are.
+_DIAL = ("T = 1", "T = 2", "T = 4", "T = 16", "T = 128", BASELINE)
+# What each sampled arm estimates.
+_EXACT = {"sampled in groups of 16": "T = 1", "sampled MaxRL in groups of 16": "T = 16"}
+_ALPHA = 0.05
+_FEWEST_SEEDS = 2
+Found = Literal["shown", "not shown", "not decided"]
+# An arm's figure for each seed that has one.
+BySeed = Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Means over seeds at the last epoch: natural accuracy on all test images, APGD-T's on `n`; fractions."""
+
+    name: str
+    seeds: tuple[int, ...]
+    natural: float
+    robust: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Trend:
+    """A trend along the dial: each setting's mean, over the seeds that have all, and Page's one-sided p."""
+
+    name: str
+    means: dict[str, float]
+    seeds: tuple[int, ...]
+    p: float | None
+    adjusted_p: float | None = None
+
+    @property
+    def found(self) -> Found:
+        """Whether chance does not explain it."""
+        if self.adjusted_p is None:
+            return "not decided"
+        return "shown" if self.adjusted_p < _ALPHA else "not shown"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One arm minus another under APGD-T, a fraction of the same images; `interval` is Student's t at 95 %."""
+
+    name: str
+    by_seed: dict[int, float]
+    mean: float
+    interval: tuple[float, float] | None
+    p: float | None
+    adjusted_p: float | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the plan asks of one data set, as far as it is measured; `missing` are arms and seeds without a figure."""
+
+    arms: tuple[Arm, ...]
+    trends: tuple[Trend, ...]
+    differences: tuple[Difference, ...]
+    missing: tuple[str, ...]
+
+
+Tested = TypeVar("Tested", Trend, Difference)
+
+
+def judge(results: Path, dataset: str) -> Verdict | None:
+    """Judge the records `dataset` and `dataset`-early below `results`; None where there are none."""
+    runs: dict[str, dict[int, RunRecord]] = {}
+    for run in read_runs(results / dataset):
+        if _robust(run) is not None:
+            runs.setdefault(_name(run), {})[run.seed] = run
+    if BASELINE not in runs:
+        return None
+    early = {run.seed: run for run in read_runs(results / f"{dataset}-early")}
+    equal: dict[str, BySeed] = {
+        name: {seed: found for seed, run in arm.items() if (found := _ahead(run, runs, early)) is not None}
+        for name, arm in runs.items()
+    }
+    natural = {name: {seed: run.history[-1].natural for seed, run in arm.items()} for name, arm in runs.items()}
+    last = {name: {seed: _last(run) for seed, run in arm.items()} for name, arm in runs.items()}
+    settings = [name for name in _DIAL if name in runs]
+    trends = [
+        _trend("robust accuracy at equal natural accuracy falls with T", settings, equal, rising=False),
+        _trend("natural accuracy at the last epoch rises with T", settings, natural, rising=True),
+    ]
+    others = [name for name in runs if name != BASELINE]
+    differences = [_difference(f"{name}, last epoch", last[name], last[BASELINE]) for name in others]
+    differences += [_difference(f"{name}, at equal natural accuracy", equal[name], {}) for name in others]
+    differences += [
+        _difference(f"{sampled} minus {exact}, last epoch", last[sampled], last[exact])
+        for sampled, exact in _EXACT.items()
+        if {sampled, exact} <= runs.keys()
+    ]
+    return Verdict(
+        arms=tuple(_arm(name, arm, natural[name], last[name]) for name, arm in runs.items()),
+        trends=tuple(_adjusted(trends)),
+        differences=tuple(_adjusted([one for one in differences if one is not None])),
+        missing=tuple(
+            f"{name} at equal natural accuracy, seed {seed}"
+            for name, arm in runs.items()
+            for seed in arm
+            if seed not in equal[name]
+        ),
+    )
+
+
+def _name(run: RunRecord) -> str:
+    return run.label or run.kind.replace("_", "-")
+
+
+def _robust(run: RunRecord, epoch: int | None = None) -> float | None:
+    """Accuracy under APGD-T of the checkpoint of that epoch, the last one by default; on the most images."""
+    at = run.history[-1].epoch if epoch is None else epoch
+    found = [one for one in run.attacked if one.attack.startswith("apgd-t@") and one.epoch == at]
+    return max(found, key=lambda one: one.n).accuracy if found else None
+
+
+def _last(run: RunRecord) -> float:
+    found = _robust(run)
+    assert found is not None
+    return found
+
+
+def _ahead(run: RunRecord, runs: Mapping[str, Mapping[int, RunRecord]], early: Mapping[int, RunRecord]) -> float | None:
+    """An arm's last checkpoint minus cross-entropy where its natural accuracy passed the arm's; None if it did not."""
+    if _name(run) == BASELINE:
+        return 0.0
+    baseline = runs[BASELINE].get(run.seed)
+    rise: list[tuple[float, float]] = []
+    for one in filter(None, (early.get(run.seed), baseline)):
+        for epoch in one.history:
+            robust = _robust(one, epoch.epoch)
+            if robust is not None and (not rise or epoch.natural > rise[-1][0]):
+                rise.append((epoch.natural, robust))
+    natural = run.history[-1].natural
+    if not rise or not rise[0][0] <= natural <= rise[-1][0]:
+        return None
+    return _last(run) - float(np.interp(natural, *zip(*rise, strict=True)))
+
+
+def _arm(name: str, arm: Mapping[int, RunRecord], natural: BySeed, last: BySeed) -> Arm:
+    n = max(one.n for run in arm.values() for one in run.attacked)
+    return Arm(name, tuple(arm), statistics.fmean(natural.values()), statistics.fmean(last.values()), n)
+
+
+def _trend(name: str, settings: Sequence[str], figures: Mapping[str, BySeed], *, rising: bool) -> Trend:
+    seeds = sorted(set.intersection(*(set(figures[setting]) for setting in settings)))
+    means = {setting: statistics.fmean(figures[setting][seed] for seed in seeds) for setting in settings if seeds}
+    p = None
+    if len(seeds) >= _FEWEST_SEEDS and len(settings) > _FEWEST_SEEDS:
+        ranks = range(1, len(settings) + 1) if rising else range(len(settings), 0, -1)
+        table = [[figures[setting][seed] for setting in settings] for seed in seeds]
+        p = float(page_trend_test(table, predicted_ranks=list(ranks)).pvalue)
+    return Trend(name, means, tuple(seeds), p)
+
+
+def _difference(name: str, figures: BySeed, minus: BySeed) -> Difference | None:
+    """Of the seeds that both have; without anything to take away the figures are differences already."""
+    by_seed = {seed: value - minus.get(seed, 0.0) for seed, value in figures.items() if not minus or seed in minus}
+    if not by_seed:
+        return None
+    values = list(by_seed.values())
+    return Difference(name, by_seed, statistics.fmean(values), student_interval(values), paired_p(values))
+
+
+def _adjusted(tests: Sequence[Tested]) -> list[Tested]:
+    """The same with p adjusted for all that have one."""
+    tested = {position: one.p for position, one in enumerate(tests) if one.p is not None}
+    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
+    return [replace(one, adjusted_p=adjusted.get(position)) for position, one in enumerate(tests)]

@@ -1,0 +1,51 @@
+"""The verdicts as a page of Markdown. Accuracies in per cent, differences in points."""
+
+from collections.abc import Iterator, Mapping
+
+from benchmarks.dial.judge import Difference, Trend, Verdict
+
+
+def markdown(verdicts: Mapping[str, Verdict]) -> str:
+    """One part for each data set: the trends first, then what they rest on."""
+    lines = ["# The dial from reward to cross-entropy"]
+    for dataset, verdict in verdicts.items():
+        lines += _lines(dataset, verdict)
+    return "\n".join([*lines, ""])
+
+
+def _lines(dataset: str, verdict: Verdict) -> Iterator[str]:
+    yield from ("", f"## {dataset}", "")
+    yield "| trend over T (Page's test, one-sided) | means, in per cent or points | seeds | p | p, Holm | |"
+    yield "| --- | --- | ---: | ---: | ---: | --- |"
+    yield from map(_trend, verdict.trends)
+    yield from ("", "| arm | seeds | natural | APGD-T | images |", "| --- | ---: | ---: | ---: | ---: |")
+    for arm in verdict.arms:
+        accuracies = f"{100 * arm.natural:.1f} | {100 * arm.robust:.1f}"
+        yield f"| {arm.name} | {len(arm.seeds)} | {accuracies} | {arm.n:,} |"
+    yield from (
+        "",
+        "| under APGD-T, minus cross-entropy but where it says otherwise | by seed | mean [95 %] | p | p, Holm |",
+    )
+    yield "| --- | --- | ---: | ---: | ---: |"
+    yield from map(_difference, verdict.differences)
+    if verdict.missing:
+        yield from ("", "Outside of what cross-entropy passed through:", *(f"- {name}" for name in verdict.missing))
+
+
+def _trend(found: Trend) -> str:
+    means = ", ".join(f"{name}: {100 * mean:.1f}" for name, mean in found.means.items())
+    return (
+        f"| {found.name} | {means} | {len(found.seeds)} | {_p(found.p)} | {_p(found.adjusted_p)} | **{found.found}** |"
+    )
+
+
+def _difference(found: Difference) -> str:
+    by_seed = ", ".join(f"{seed}: {100 * value:+.1f}" for seed, value in found.by_seed.items())
+    interval = ""
+    if found.interval is not None:
+        interval = f" [{100 * found.interval[0]:+.1f}, {100 * found.interval[1]:+.1f}]"
+    return f"| {found.name} | {by_seed} | {100 * found.mean:+.1f}{interval} | {_p(found.p)} | {_p(found.adjusted_p)} |"
+
+
+def _p(p: float | None) -> str:
+    return "" if p is None else f"{p:.3f}"

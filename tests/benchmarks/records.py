@@ -1,0 +1,32 @@
+"""Records of experiments, written by hand for those that judge them."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.record import EVALUATION_COLUMNS
+
+# A run's epochs, and rows of evaluations.csv.
+Written = tuple[Sequence[Mapping[str, float]], Sequence[Mapping[str, object]]]
+
+
+def written(folder: Path, runs: Mapping[str, Written], objectives: Mapping[str, Mapping[str, Any]]) -> None:
+    """A record with these runs, each called by its objective's key and its seed: `reward-0` say."""
+    (folder / "histories").mkdir(parents=True)
+    about = {}
+    rows: list[Mapping[str, object]] = []
+    for name, (epochs, attacked) in runs.items():
+        objective, seed = name.rsplit("-", 1)
+        about[name] = {"objective": objectives[objective], "seed": int(seed)}
+        rows += [{"run": name, "selection": "", "masking": "", "n": 1000} | row for row in attacked]
+        with (folder / "histories" / f"{name}.csv").open("w", newline="") as file:
+            history = csv.DictWriter(file, ["epoch", "train_accuracy", "test_accuracy", "test_fgsm_accuracy"])
+            history.writeheader()
+            history.writerows(epochs)
+    (folder / "about.json").write_text(json.dumps({"runs": about}))
+    with (folder / "evaluations.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, EVALUATION_COLUMNS)
+        table.writeheader()
+        table.writerows(rows)

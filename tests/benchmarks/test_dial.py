@@ -1,0 +1,105 @@
+"""The judgement of the dial from reward to cross-entropy, on records written by hand."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.dial.judge import Verdict, judge
+from benchmarks.dial.tables import markdown
+from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.files import read_file
+from tests.benchmarks.records import Written, written
+
+_PLAN = Path(__file__).parents[2] / "benchmarks/dial"
+_DIAL = ["T = 1", "T = 4", "T = 16"]
+_SAMPLED = "sampled in groups of 16"
+_OBJECTIVES: Mapping[str, Mapping[str, Any]] = {
+    "ce": {"kind": "cross_entropy"},
+    **{label: {"kind": "expected_reward", "label": label} for label in _DIAL},
+    _SAMPLED: {"kind": "policy_gradient", "label": _SAMPLED},
+}
+
+
+def _run(natural: float, robust: float) -> Written:
+    """Two epochs, of which the second was kept."""
+    epochs = [
+        {"epoch": epoch, "train_accuracy": 0.9, "test_accuracy": value, "test_fgsm_accuracy": 0.4}
+        for epoch, value in ((1, 0.1), (2, natural))
+    ]
+    return epochs, [{"epoch": 2, "attack": "apgd-t@8/255", "accuracy": robust}]
+
+
+def _early(*points: tuple[float, float]) -> Written:
+    """Cross-entropy's first epochs, each kept: natural accuracy, and APGD-T's."""
+    epochs = [
+        {"epoch": epoch, "train_accuracy": 0.9, "test_accuracy": natural, "test_fgsm_accuracy": 0.4}
+        for epoch, (natural, _) in enumerate(points, 1)
+    ]
+    attacked = [
+        {"epoch": epoch, "attack": "apgd-t@8/255", "accuracy": robust} for epoch, (_, robust) in enumerate(points, 1)
+    ]
+    return epochs, attacked
+
+
+def _judged(folder: Path, seeds: int = 3) -> Verdict:
+    """At 50, 60 and 70 % the dial keeps 30 %; cross-entropy, at 80 % with 40 %, rose from 20 % at 40 % in a line."""
+    runs = {}
+    for seed in range(seeds):
+        for label, natural in zip(_DIAL, (0.5, 0.6, 0.7), strict=True):
+            runs[f"{label}-{seed}"] = _run(natural, 0.30 + 0.01 * seed)
+        runs[f"ce-{seed}"] = _run(0.8, 0.40)
+        runs[f"{_SAMPLED}-{seed}"] = _run(0.3, 0.25)
+    written(folder / "digits", runs, _OBJECTIVES)
+    # The third epoch fell back and is not part of the rise.
+    early = {f"ce-{seed}": _early((0.4, 0.2), (0.6, 0.3), (0.5, 0.1)) for seed in range(seeds)}
+    written(folder / "digits-early", early, _OBJECTIVES)
+    found = judge(folder, "digits")
+    assert found is not None
+    return found
+
+
+def test_an_arm_is_compared_where_cross_entropy_was_as_accurate(tmp_path: Path) -> None:
+    """At 50, 60 and 70 % cross-entropy kept 25, 30 and 35 %: +5, 0 and −5 points, and a point more by seed."""
+    differences = {found.name: found for found in _judged(tmp_path).differences}
+    ahead = [differences[f"{label}, at equal natural accuracy"] for label in _DIAL]
+    assert [found.mean for found in ahead] == pytest.approx([0.06, 0.01, -0.04])
+    assert ahead[0].by_seed == pytest.approx({0: 0.05, 1: 0.06, 2: 0.07})
+    assert differences["T = 1, last epoch"].mean == pytest.approx(-0.09)
+    assert differences[f"{_SAMPLED} minus T = 1, last epoch"].mean == pytest.approx(-0.06)
+
+
+def test_what_cross_entropy_never_was_as_accurate_as_is_missing(tmp_path: Path) -> None:
+    """30 % lies below its first kept checkpoint."""
+    found = _judged(tmp_path)
+    assert found.missing == tuple(f"{_SAMPLED} at equal natural accuracy, seed {seed}" for seed in range(3))
+    assert f"- {_SAMPLED} at equal natural accuracy, seed 1" in markdown({"digits": found})
+
+
+def test_trends_are_pages_over_seeds(tmp_path: Path) -> None:
+    """Natural accuracy rises in every seed; of three rows of four the largest L has 1 / 24³, its exact p."""
+    falls, rises = _judged(tmp_path).trends
+    assert rises.means == pytest.approx({"T = 1": 0.5, "T = 4": 0.6, "T = 16": 0.7, "cross-entropy": 0.8})
+    assert rises.p == pytest.approx(24**-3)
+    assert rises.found == "shown"
+    # By seed +5, 0, −5 and 0 for cross-entropy: not in order.
+    assert falls.p is not None
+    assert falls.p > 24**-3
+    assert falls.adjusted_p == max(falls.p, 2 * rises.p)
+
+
+def test_one_seed_decides_nothing(tmp_path: Path) -> None:
+    found = _judged(tmp_path, seeds=1)
+    assert [trend.found for trend in found.trends] == ["not decided", "not decided"]
+    assert judge(tmp_path, "cifar10") is None
+
+
+@pytest.mark.parametrize("name", ["digits", "digits-early", "cifar10", "cifar10-early"])
+def test_the_plans_specs_are_the_plans(name: str) -> None:
+    """Arms that differ in f alone are paid alike, and the seeds are the plan's."""
+    spec = ExperimentSpec.model_validate(read_file(_PLAN / f"{name}.yaml", ExperimentSpec).fields)
+    assert spec.seeds == (10, 11, 12)
+    rewards = [one.reward for one in spec.objectives if one.kind == "expected_reward"]
+    assert all((reward.correct, reward.wrong) == (1, 0) for reward in rewards)
+    assert len(rewards) == {"digits": 5, "cifar10": 6}.get(name, 0)
