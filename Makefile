@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install install-dev docs demo up test coverage lint fuzz faults load hostile bench reproduce client pictures wheel lock help
+.PHONY: install install-dev docs demo up test coverage lint fuzz faults load hostile bench reproduce dial client pictures wheel lock help
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -65,6 +65,9 @@ bench: install-dev ## Measure speed beside a naive loop, torchattacks and ART (h
 
 reproduce: install ## Repeat the paper and settle its claim over seeds, as benchmarks/claim/PLAN.md says; for a GPU; goes on if interrupted
 	$(BIN)/python -m benchmarks.claim
+
+dial: install ## What in the reward makes a network more robust: the digits, as benchmarks/dial/PLAN.md says; on a CPU; goes on if interrupted
+	$(BIN)/python -m benchmarks.dial
 
 client: install-dev ## Make the synchronous client from the asynchronous one, after a change of that
 	$(BIN)/python -m gauntlet.client.generation

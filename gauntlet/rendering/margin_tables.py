@@ -18,7 +18,8 @@ MARGIN_NOTE = (
     "right logit minus the largest other), the slope (the L1 norm of its gradient, in logits for a 255th of the "
     "pixels' range), and the distance in 255ths (L∞) at which a straight line would reach the decision; medians, with "
     "the lower and the upper quartile. Straight is the share of all images that are right and lie beyond the budget on "
-    "that line. Attacks leave less than that, since networks bend; where they leave more, they may have failed."
+    "that line. Where attacks leave less, the network bends towards another class on the way; where they leave more, "
+    "it bends away, or they have failed."
 )
 
 

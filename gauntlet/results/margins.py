@@ -2,8 +2,8 @@
 
 An image's margin is its right class's logit minus the largest of the others. Along a straight line, the margin falls to
 zero at the distance margin / ‖∇ margin‖ of the dual norm: L1 for a distance in Linf, L2 for one in L2 (Moosavi-Dezfooli
-et al. 2016, Eq. 8, for the runner-up alone). An attack that leaves far fewer images than lie beyond its budget on that
-line found a curved way; one that leaves more found none.
+et al. 2016, Eq. 8, for the runner-up alone). Where an attack leaves fewer images than lie beyond its budget on that
+line, the network bends towards another class on the way; where it leaves more, it bends away, or the attack failed.
 """
 
 import math
