@@ -137,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def look(client: GauntletClient, experiment: str) -> Iterator[Looked]:
     """Each checkpoint that the experiment selected and attacked, once."""
     runs = {run.id: run for run in client.runs(experiment)}
-    epochs = {kept.id: kept.epoch for run in runs for kept in client.checkpoints(run)}
+    epochs = {kept.id: kept.epoch or 0 for run in runs for kept in client.checkpoints(run)}
     attacked = [one for one in client.evaluations(experiment=experiment) if one.selection and one.outcome is not None]
     asked = Asked(client)
     for one in attacked:

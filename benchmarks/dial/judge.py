@@ -150,7 +150,8 @@ def _ahead(run: RunRecord, runs: Mapping[str, Mapping[int, RunRecord]], early: M
     natural = run.history[-1].natural
     if not rise or not rise[0][0] <= natural <= rise[-1][0]:
         return None
-    return _last(run) - float(np.interp(natural, *zip(*rise, strict=True)))
+    accuracies, robust_then = zip(*rise, strict=True)
+    return _last(run) - float(np.interp(natural, accuracies, robust_then))
 
 
 def _arm(name: str, arm: Mapping[int, RunRecord], natural: BySeed, last: BySeed) -> Arm:
