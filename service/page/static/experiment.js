@@ -7,7 +7,7 @@ import { fill, h } from "./dom.js";
 import { downloads } from "./downloads.js";
 import { extension } from "./extend.js";
 import { card, ENDED, status } from "./jobs.js";
-import { accuracies, budgets, equals, perClass } from "./report.js";
+import { accuracies, budgets, equals, margins, perClass } from "./report.js";
 import { evaluationTable, runTable } from "./runs.js";
 import { trials } from "./sweep.js";
 import { counted, titled } from "./words.js";
@@ -63,6 +63,9 @@ export async function show({ parts, id, signal, title }) {
     const classes = perClass(report);
     parts.classes.hidden = !classes;
     if (classes) fill(parts.heat, classes);
+    const sure = margins(report);
+    parts.sure.hidden = !sure;
+    if (sure) fill(parts.margins, sure);
     parts.equal.hidden = !report.equal_accuracies.length;
     fill(parts.equals, equals(report));
   }

@@ -102,6 +102,26 @@ const shaded = (share) => h("td", { class: "n heat", "data-level": typeof share 
 
 const label = (outcome) => `${outcome.attack.kind}@${outcome.attack.norm === "Linf" ? "" : `${outcome.attack.norm}:`}${outcome.attack.eps}`;
 
+// How sure each checkpoint is of the natural images, how far their decisions lie and how steep they are.
+export function margins(report) {
+  const rows = report.rows.filter((row) => row.outcome.margins);
+  if (!rows.length) return null;
+  const quartiles = (found, scale = 1) => {
+    if (!found) return "–";
+    const [lower, median, upper] = [found.lower, found.median, found.upper].map((each) => (each === null ? "∞" : Number((each * scale).toPrecision(3)).toString()));
+    return [median, h("small", {}, `${lower} – ${upper}`)];
+  };
+  const lines = rows.map((row) => {
+    const found = row.outcome.margins;
+    return h("tr", { "data-key": `${row.checkpoint}${row.selection}` }, h("th", { scope: "row" }, capital(titled(row.objective))),
+      h("td", { class: "n" }, row.seed), h("td", { class: "n" }, row.epoch, h("small", {}, chosen(row.selection))),
+      h("td", { class: "n" }, percent(found.confidence)), h("td", { class: "n" }, accuracyCell(found.given_up.value, found.given_up.interval)),
+      h("td", { class: "n" }, quartiles(found.margins)), h("td", { class: "n" }, quartiles(found.slopes, 1 / 255)), h("td", { class: "n" }, quartiles(found.distances, 255)));
+  });
+  const numbers = ["Seed", "Epoch", "Confidence", "Given up", "Margin", "Slope", "Distance"];
+  return [h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Objective"), numbers.map((each) => h("th", { scope: "col", class: "n" }, each)))), h("tbody", {}, lines)];
+}
+
 export function equals(report) {
   const cell = (at) => [`${percent(at.test_accuracy)} / ${percent(at.test_fgsm_accuracy)}`, h("small", {}, `epoch ${at.epoch}`)];
   const found = report.equal_accuracies.filter((each) => each.baseline_at);

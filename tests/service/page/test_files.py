@@ -5,6 +5,7 @@ import re
 import pytest
 from fastapi.testclient import TestClient
 
+from guide.places import SOURCES
 from service.app import create_app
 from service.page.files import assets, document
 from service.settings import ServiceSettings
@@ -75,3 +76,12 @@ def test_there_are_no_other_files(guarded: TestClient) -> None:
 def test_the_first_visit_is_small() -> None:
     """All of the page, every view in it, has at most 250 kB."""
     assert len(document().content) + sum(len(file.content) for file in assets().values()) < 250_000
+
+
+def test_the_documents_have_the_headings_that_the_page_leads_to() -> None:
+    """By MyST's anchors: a heading's words, lower, with hyphens between."""
+    led_to = re.findall(r'href="/guide/([\w/]+)\.html#([\w-]+)"', document().content.decode())
+    assert led_to
+    for name, anchor in led_to:
+        headings = re.findall(r"^#+ (.*)$", (SOURCES / f"{name}.md").read_text(), re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, name

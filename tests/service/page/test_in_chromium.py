@@ -85,6 +85,12 @@ def test_a_finished_experiment_is_read(chromium: Browser, whole_system: System, 
         classes = page.get_by_role("region", name="Per class").locator("tbody tr")
         for row, shares in zip(classes.all(), shares_of_classes(report), strict=True):
             expect(row.get_by_role("cell")).to_have_text(shares)
+        sure = page.get_by_role("region", name="How sure, how far, how steep").locator("tbody tr")
+        for row, each in zip(sure.all(), report.rows, strict=True):
+            margins = each.outcome.margins
+            assert margins is not None
+            expect(row.get_by_role("cell").nth(2)).to_have_text(percent(margins.confidence))
+            expect(row.get_by_role("cell").nth(3)).to_contain_text(percent(margins.given_up.value))
         links = page.locator("[data-key=downloads] a")
         found = [page.request.get(each.get_attribute("href") or "") for each in links.all()]
         assert [each.status for each in found] == [200] * 10
