@@ -2,8 +2,8 @@
 
 One worker with one slot of one thread holds the evaluation; the other is started for the second half of each round.
 Both read the same SQLite file, and there is no broker: a worker finds what there is to do by itself. The network has
-been trained on handwritten digits for a few epochs, and all 360 test images are attacked, one segment in batches of 20:
-each part of AutoAttack waits for the last batch of the one before it, in which a longer evaluation has other segments.
+been trained on handwritten digits for a few epochs, and 40 test images are attacked in batches of 5: each part of
+AutoAttack waits for the last batch of the one before it, where more than 1,000 images have others to go on with.
 Seconds are those between the evaluation's start and its end, as its row has them.
 """
 
@@ -50,8 +50,8 @@ def main() -> None:
     """Measure, print and write what came out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--images", type=int, default=360)
-    parser.add_argument("--eps", default="16/255")
+    parser.add_argument("--images", type=int, default=40)
+    parser.add_argument("--eps", default="24/255")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -124,7 +124,7 @@ def _evaluated(database: Database, checkpoint: str, options: argparse.Namespace)
         "checkpoint": checkpoint,
         "attacks": [{"kind": "autoattack", "eps": options.eps}],
         "samples": options.images,
-        "batch_size": 20,
+        "batch_size": 5,
     }
     with database.writing() as session:
         queued = evaluation_requests.create(session, EvaluationRequest.model_validate(asked), None)

@@ -106,12 +106,14 @@ def do_last(session: Session, work: Callable[[Session], None]) -> None:
 class Database:
     """One process's access to the database. Create it where it is used, never before a fork.
 
-    Unless it is `bounded`, a statement of PostgreSQL may take its time, as where all rows are read.
+    Of at most `connections` it keeps `kept` when they are idle: one where there are thousands of processes, as a server
+    has so many for all of them. Unless it is `bounded`, a statement of PostgreSQL may take its time, as where all rows
+    are read.
     """
 
-    def __init__(self, url: str, *, connections: int = 15, bounded: bool = True) -> None:
+    def __init__(self, url: str, *, connections: int = 15, kept: int = _KEPT_CONNECTIONS, bounded: bool = True) -> None:
         bounds = _POSTGRESQL_STATEMENTS if bounded else ""
-        self._engine = _create_engine(url, statement_bounds=bounds, pool=_pool_of(connections))
+        self._engine = _create_engine(url, statement_bounds=bounds, pool=_pool_of(connections, kept))
         self._apart = _create_engine(url, statement_bounds=bounds, pool={"poolclass": NullPool})
         self._write = sessionmaker(self._engine, expire_on_commit=False)
         reading: dict[str, Any] = {_READ_ONLY: True}
@@ -216,8 +218,8 @@ class Database:
         self._engine.dispose()
 
 
-def _pool_of(connections: int) -> dict[str, Any]:
-    kept = min(connections, _KEPT_CONNECTIONS)
+def _pool_of(connections: int, kept: int = _KEPT_CONNECTIONS) -> dict[str, Any]:
+    kept = min(connections, kept)
     return {"pool_size": kept, "max_overflow": connections - kept, "pool_timeout": _POOL_PATIENCE_S}
 
 

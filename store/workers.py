@@ -55,6 +55,12 @@ def beat(session: Session, worker: Presence) -> None:
         enter(session, worker)
 
 
+def count_alive(session: Session) -> int:
+    """How many workers live."""
+    alive = select(func.count()).select_from(Worker).where(Worker.seen_at > db_now() - ALIVE_WITHIN_S)
+    return session.scalar(alive) or 0
+
+
 def leave(session: Session, name: str) -> None:
     """Take the row of a worker that stops."""
     session.execute(delete(Worker).where(Worker.name == name))

@@ -21,8 +21,11 @@ _READY = b"database system is ready to accept connections"
 
 
 @contextmanager
-def running_postgres() -> Iterator[str]:
-    """A server on a unix socket inside the block; yields its URL without a database name."""
+def running_postgres(*, durable: bool = False) -> Iterator[str]:
+    """A server on a unix socket inside the block; yields its URL without a database name.
+
+    One that is `durable` keeps what it has committed, as a benchmark wants it.
+    """
     with tempfile.TemporaryDirectory(prefix="gauntlet-pg-", dir=scratch.memory() or "/tmp") as folder:
         home = Path(folder)
         home.chmod(0o755)
@@ -44,7 +47,7 @@ def running_postgres() -> Iterator[str]:
             **identity,
         )
         # No autovacuum: over hundreds of databases it would start a process every tenth of a second.
-        unsafe = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off"]
+        unsafe = [] if durable else ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off"]
         options = [*unsafe, "wal_level=minimal", "max_wal_senders=0", "listen_addresses="]
         log = home / "log"
         with log.open("wb") as output:

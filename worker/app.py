@@ -35,9 +35,12 @@ def create_worker(settings: WorkerSettings) -> Celery:
         DeviceUnusable: no job of this worker could run.
     """
     app = create_celery(settings.broker_url)
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, kept=1)
     processes = JobProcesses(settings, database)
-    look = partial(reconcile, database, processes, retry_s=settings.retry_s)
+    processes.prepare()
+    announcer = Announcer(database, settings, processes.networks)
+    presence = Rounds("presence", announcer.tell, BEAT_EVERY_S, at_once=True)
+    look = partial(reconcile, database, processes, retry_s=settings.retry_s, takes_part=announcer.takes_part)
     reconciler = Rounds("reconciler", look, settings.reconcile_s)
     # Apart from the reconciler, which a storage that hangs must not hold up.
     ages = {
@@ -48,12 +51,9 @@ def create_worker(settings: WorkerSettings) -> Celery:
     tidy = partial(sweep, database, settings.storage, decoded=decoded_cache(settings), **ages)
     sweeper = Rounds("sweeper", tidy, settings.sweep_s)
     unpacker = Unpacker(database, settings)
-    unpacking = Rounds("unpacker", unpacker.look, _LOOK_FOR_ARCHIVES_S)
-
-    telling = Rounds("webhooks", partial(deliver, database, settings.webhook_networks), _TELL_WEBHOOKS_S)
-    processes.prepare()
-    announcer = Announcer(database, settings, processes.networks)
-    presence = Rounds("presence", announcer.tell, BEAT_EVERY_S, at_once=True)
+    unpacking = Rounds("unpacker", announcer.in_turn(unpacker.look), _LOOK_FOR_ARCHIVES_S)
+    tell = partial(deliver, database, settings.webhook_networks)
+    telling = Rounds("webhooks", announcer.in_turn(tell), _TELL_WEBHOOKS_S)
 
     @app.task(name=TASK)
     def work() -> None:

@@ -39,7 +39,7 @@ def main(settings: WorkerSettings, claims: Sequence[Claim]) -> None:
     who = f"{first.id} attempt {first.token}" + (f" and {others} more" if others else "")
     logs.configure(who, settings.log_format, job=None if others else first.id, attempt=None if others else first.token)
     started = time.monotonic()
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, kept=1)
     members = [_member(database, held, settings) for held in claims]
     with _logging_to(*(member.log for member in members)):
         with _at_work(settings, *(member.heartbeat for member in members)):
@@ -57,7 +57,7 @@ def main(settings: WorkerSettings, claims: Sequence[Claim]) -> None:
 def help_out(settings: WorkerSettings, helped: Help) -> None:
     """Help with another worker's evaluation. Entry of the process, which ends with an error where it is of no use."""
     logs.configure(f"{helped.job} {helped.speaker}", settings.log_format, job=helped.job)
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, kept=1)
     log = JobLog(database, helped)
     heartbeat = Heartbeat(database, helped, settings, log)
     with _logging_to(log), _at_work(settings, heartbeat):

@@ -1,7 +1,9 @@
 """That this worker lives, told in its row."""
 
 import logging
-from collections.abc import Mapping
+import random
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -12,6 +14,16 @@ from store.workers import Presence
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
+
+_LOOKERS: Final = 10
+
+
+def takes_part(alive: int) -> bool:
+    """Whether one of so many workers is to look now for what any of them may do.
+
+    By chance, such that about `_LOOKERS` of them do: each look of a thousand would be a thousand questions.
+    """
+    return random.random() * alive < _LOOKERS  # noqa: S311  # no secret
 
 
 class Announcer:
@@ -26,6 +38,7 @@ class Announcer:
             settings.worker_name, settings.worker_slots, gauntlet.__version__, dict(networks or {})
         )
         self._entered = False
+        self._alive = 1
 
     def tell(self) -> None:
         """Say that it lives."""
@@ -34,7 +47,21 @@ class Announcer:
                 workers.beat(session, self._presence)
             else:
                 workers.enter(session, self._presence)
+            self._alive = workers.count_alive(session)
         self._entered = True
+
+    def in_turn(self, work: Callable[[], None]) -> Callable[[], None]:
+        """The same work, done in about as many of each round as if there were never more than a few workers."""
+
+        def do() -> None:
+            if self.takes_part():
+                work()
+
+        return do
+
+    def takes_part(self) -> bool:
+        """Whether this worker is to look now for what any worker may do."""
+        return takes_part(self._alive)
 
     def leave(self) -> None:
         """Say that it stops. Where that cannot be said, its row grows old."""

@@ -1,12 +1,14 @@
 """What the connections to a database are set to: on PostgreSQL bounds, unless the URL says otherwise."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from sqlalchemy import JSON, Connection, text
+from sqlalchemy import JSON, Connection, TextClause, text
 
 from store.database import Database, engine_for_migrations
+from tests.e2e.system import await_that
 
 BOUNDS = {"lock_timeout": "15s", "statement_timeout": "1min", "idle_in_transaction_session_timeout": "20s"}
 
@@ -25,6 +27,25 @@ def test_a_statement_does_not_wait_for_ever(url: str) -> None:
             assert connection.exec_driver_sql(f"SHOW {name}").scalar() == "0"
     database.close()
     engine.dispose()
+
+
+@pytest.mark.parametrize("kept", [1, 3])
+def test_no_more_connections_stay_than_are_kept(url: str, kept: int) -> None:
+    """Three at once are served, and the server has room for others afterwards."""
+    marked = f"{url}&application_name=kept-{kept}"
+    database, other = Database(marked, kept=kept), Database(url)
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(database.reading()).execute(text("SELECT 1"))
+    here = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = :name")
+    await_that(lambda: _count(other, here, f"kept-{kept}") == kept)
+    database.close()
+    other.close()
+
+
+def _count(database: Database, query: TextClause, name: str) -> int:
+    with database.reading() as session:
+        return int(session.scalar(query, {"name": name}) or 0)
 
 
 def test_what_the_url_says_stands(url: str) -> None:

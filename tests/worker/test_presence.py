@@ -1,6 +1,7 @@
 """A worker's row, from its first word to its last."""
 
 import logging
+import random
 
 import pytest
 
@@ -25,6 +26,27 @@ def test_a_worker_is_there_from_its_start_to_its_stop(database: Database, databa
     announcer.leave()
     with database.reading() as session:
         assert workers.show(session) == []
+
+
+@pytest.mark.parametrize(("chance", "others", "looks"), [(0.99, 9, True), (0.2, 40, True), (0.3, 40, False)])
+def test_of_many_workers_a_few_look_for_what_any_may_do(
+    sqlite_url: str, chance: float, others: int, looks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to ten always, of 41 a quarter, by chance; those that are not there any more do not count."""
+    database = Database(sqlite_url)
+    with database.writing() as session:
+        for number in range(others):
+            session.add(Worker(name=str(number), slots=1, version="0", started_at=0.0, seen_at=db_now()))
+        for number in range(100):
+            session.add(Worker(name=f"dead-{number}", slots=1, version="0", started_at=0.0, seen_at=db_now() - 31))
+    announcer = Announcer(database, WorkerSettings(database_url=sqlite_url, worker_name="here:1"))
+    announcer.tell()
+    looked: list[bool] = []
+    monkeypatch.setattr(random, "random", lambda: chance)
+    announcer.in_turn(lambda: looked.append(True))()
+    assert looked == [True] * looks
+    assert announcer.takes_part() is looks
+    database.close()
 
 
 def test_a_worker_stops_without_its_database(
