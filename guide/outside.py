@@ -44,4 +44,7 @@ def _led(target: str, file: Path, page: Path) -> str:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Tell Sphinx of it."""
     app.connect("source-read", read)
+    # One page more, and links of all others may lead to it: they are read again.
+    places = sorted(str(file.relative_to(CHECKOUT)) for file in elsewhere())
+    app.add_config_value("pages_elsewhere", places, "env", list)
     return {"parallel_read_safe": True}
