@@ -10,13 +10,8 @@ import pytest
 import typer
 
 from cli.commands import app
+from tests.documents.blocks import PAGES, ROOT
 
-ROOT = Path(__file__).parents[2]
-PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
-    *sorted((ROOT / "docs").rglob("*.md")),
-    *sorted((ROOT / "benchmarks").rglob("*.md")),
-]
 # What stands for one of several commands, or for any.
 NOTATION = re.compile(r"\||\bCOMMAND\b")
 
@@ -76,7 +71,9 @@ def test_every_target_module_and_link_is_there(page: Path) -> None:
     """`make` has the target, Python the module, and a link leads to a file or to a heading in it."""
     text = page.read_text()
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)) <= targets
+    typed_there = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    made = {*re.findall(r"`make ([a-z-]+)", text), *re.findall(r"^make ([a-z-]+)", typed_there, re.MULTILINE)}
+    assert made <= targets
     for module in re.findall(r"python -m ((?:benchmarks|service|worker|cli)[\w.]*)", text):
         path = ROOT / module.rstrip(".").replace(".", "/")
         assert path.is_dir() or path.with_suffix(".py").is_file(), module

@@ -1,0 +1,174 @@
+"""A shell for the documents' blocks: bash, whose `gauntlet` is the command's own code in this process.
+
+A process for each command would take most of the time. `gauntlet up` is a service in a thread here, and the jobs are
+done by another one, by the worker's own functions, while a command waits for them.
+"""
+
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+from _thread import interrupt_main
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Final
+
+import torch
+from typer.testing import CliRunner
+
+from cli.commands import app
+from service.settings import ServiceSettings
+from store import turns
+from store.database import Database
+from tests.service.test_documented_requests import served
+from worker.evaluation_job import evaluate_checkpoint
+from worker.heartbeat import Heartbeat, beating
+from worker.settings import WorkerSettings
+from worker.training_job import train_run
+from worker.unpacker import Unpacker
+
+_NOWHERE: Final = "redis+socket:///nonexistent/broker.sock"
+_LONGEST_S: Final = 120
+# Where the command's own process would be: it sends what it was called with and writes what came of it.
+_SENDER: Final = """
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX) as link:
+    link.connect({address!r})
+    given = {{name: value for name, value in os.environ.items() if name.startswith("GAUNTLET_")}}
+    with link.makefile("rw") as both:
+        both.write(json.dumps([sys.argv[1:], os.getcwd(), given]) + "\\n")
+        both.flush()
+        out, err, status = json.loads(both.readline())
+sys.stdout.write(out)
+sys.stderr.write(err)
+sys.exit(status)
+"""
+_WAITING: Final = ("--watch", "--follow", "watch", "upload")
+
+
+class Shell:
+    """Runs blocks in one folder, against one service."""
+
+    def __init__(self, folder: Path, settings: ServiceSettings, url: str) -> None:
+        self.folder = folder
+        self.database = Database(settings.database_url)
+        self._worker = WorkerSettings(
+            home=settings.home, database_url=settings.database_url, broker_url=_NOWHERE, threads=1, heartbeat_s=0.1
+        )
+        self._url = url
+        self._failed: Exception | None = None
+
+    def run(self, script: str) -> str:
+        """What a script writes.
+
+        Raises:
+            AssertionError: it ended with another status than 0.
+        """
+        bin_folder = self.folder.parent / "bin"
+        bin_folder.mkdir(exist_ok=True)
+        address = str(self.folder.parent / "command.sock")
+        sender = bin_folder / "gauntlet"
+        sender.write_text(f"#!{sys.executable} -IS\n{_SENDER.format(address=address)}")
+        sender.chmod(0o755)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("GAUNTLET_")}
+        environment |= {"PATH": f"{bin_folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        environment |= {"GAUNTLET_URL": self._url, "GAUNTLET_HOME": str(self._worker.home)}
+        environment |= {"GAUNTLET_DATABASE_URL": self._worker.database_url, "GAUNTLET_BROKER_URL": _NOWHERE}
+        told = self.folder.parent / "told.txt"
+        with socket.socket(socket.AF_UNIX) as listening, told.open("w") as output:
+            listening.bind(address)
+            listening.listen()
+            listening.settimeout(0.05)
+            with subprocess.Popen(
+                ["bash", "-e", "-o", "pipefail", "-c", script],
+                cwd=self.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            ) as bash:
+                while bash.poll() is None:
+                    try:
+                        link, _ = listening.accept()
+                    except TimeoutError:
+                        continue
+                    with link, link.makefile("rw") as both:
+                        arguments, where, given = json.loads(both.readline())
+                        both.write(json.dumps(self._answer(arguments, where, given)) + "\n")
+        Path(address).unlink()
+        assert bash.returncode == 0, f"{script}\n{told.read_text()}"
+        return told.read_text()
+
+    def _answer(self, arguments: list[str], where: str, given: dict[str, str]) -> tuple[str, str, int]:
+        if arguments == ["up"]:
+            return "", "", 0
+        waits = any(word in arguments for word in _WAITING)
+        with _as_if(where, given), self._at_work() if waits else nullcontext():
+            done = CliRunner().invoke(app, arguments)
+        return done.stdout, done.stderr, done.exit_code
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Inside, whatever is queued is done."""
+        ended = threading.Event()
+
+        def work() -> None:
+            try:
+                while not ended.is_set():
+                    if not self._do_next():
+                        ended.wait(0.05)
+            except Exception as error:  # noqa: BLE001  # whatever it is, who waits for the job would wait for ever
+                self._failed = error
+                interrupt_main()
+
+        hands = threading.Thread(target=work)
+        hands.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            hands.join(_LONGEST_S)
+        if self._failed is not None:
+            raise self._failed
+
+    def _do_next(self) -> bool:
+        Unpacker(self.database, self._worker).look()
+        with self.database.writing() as session:
+            held = turns.claim_next(session, "here", self._worker.lease_s)
+        if held is None:
+            return False
+        do = train_run if held.kind == "run" else evaluate_checkpoint
+        heartbeat = Heartbeat(self.database, held, self._worker)
+        with beating(heartbeat):
+            do(self.database, held, self._worker, heartbeat, torch.device("cpu"))
+        return True
+
+
+@contextmanager
+def _as_if(folder: str, given: dict[str, str]) -> Iterator[None]:
+    """Inside, this process is where a command's own would be, with its settings; its log ends with it."""
+    where, environment, log = Path.cwd(), dict(os.environ), logging.getLogger()
+    handlers, level = log.handlers[:], log.level
+    os.chdir(folder)
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        os.chdir(where)
+        os.environ.clear()
+        os.environ.update(environment)
+        log.handlers[:], log.level = handlers, level
+
+
+@contextmanager
+def shell(folder: Path, settings: ServiceSettings) -> Iterator[Shell]:
+    """A shell in an empty folder, and a service on `settings` for it."""
+    folder.mkdir()
+    with served(settings) as address:
+        opened = Shell(folder, settings, f"http://{address}")
+        yield opened
+        opened.database.close()
