@@ -26,9 +26,8 @@ MARGIN_NOTE = (
 def margin_table(report: Report) -> Table | None:
     """For each row with margins: confidence, what it gives up, margin, slope, distance, and what a line promises."""
     found = [(row, row.outcome.margins) for row in report.rows if row.outcome.margins is not None]
-    budgets: list[tuple[Norm, Eps]] = list(
-        dict.fromkeys((line.norm, line.eps) for _, margins in found for line in margins.straight)
-    )[:_MOST_BUDGETS]
+    asked: set[tuple[Norm, Eps]] = {(line.norm, line.eps) for _, margins in found for line in margins.straight}
+    budgets = sorted(asked)[:_MOST_BUDGETS]
 
     def line(each: tuple[ReportRow, MarginOutcome]) -> list[Cell]:
         row, margins = each
