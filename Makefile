@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install install-dev docs demo up test coverage lint fuzz faults load hostile bench reproduce dial note client pictures wheel lock help
+.PHONY: install install-dev docs demo up test test-ranges coverage lint fuzz faults load hostile bench reproduce dial note client pictures wheel lock help
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -33,6 +33,14 @@ coverage: install-dev ## Run the tests one by one and tell which lines and branc
 	-$(BIN)/coverage run -m pytest --timeout 900
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+test-ranges: install-dev ## Test with the oldest and newest Gymnasium and Stable-Baselines3 that are allowed, and with MLflow and W&B (five minutes)
+	for end in lowest newest; do $(call beside,$$end) && \
+		build/ranges/$$end/bin/pip install --quiet --no-deps --ignore-installed $$($(BIN)/python -m tests.ranges $$end) && \
+		build/ranges/$$end/bin/python -m pytest -q tests/gauntlet/envs tests/gauntlet/training/test_agents.py tests/e2e/test_environment_page.py || exit 1; done
+	for extra in mlflow wandb; do $(call beside,$$extra) && \
+		build/ranges/$$extra/bin/pip install --quiet "$$(sed -n "s/^$$extra = \[\"\(.*\)\"\]/\1/p" pyproject.toml)" && \
+		build/ranges/$$extra/bin/python -m pytest -q tests/gauntlet/exports/test_trackers.py || exit 1; done
 
 lint: install-dev docs ## Check style, types, the boundaries between packages and the documents
 	$(BIN)/ruff check .
@@ -87,6 +95,10 @@ lock: ## Pin anew what a fresh install brings, after a change of pyproject.toml
 	# torch pins its own CUDA packages, and which of them there are depends on its build.
 	build/lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' | grep -vE '^(nvidia-|cuda-|triton)' > requirements.lock
 	rm -r build/lock
+
+# An environment of its own, with ours behind it: what is installed there comes before what we have.
+beside = $(PYTHON) -m venv build/ranges/$(1) && $(BIN)/python -c "import site; print(site.getsitepackages()[0])" \
+	> "$$(build/ranges/$(1)/bin/python -c 'import site; print(site.getsitepackages()[0])')/ours.pth"
 
 # Debian keeps a part of Python's venv in a package of its own. Empty where it is there, else an error that says so.
 need-ensurepip = $(if $(shell $(PYTHON) -c 'import ensurepip; print(1)'),,$(error apt-get install python3-venv first))

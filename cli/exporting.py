@@ -1,8 +1,10 @@
 """The commands that write checkpoints and runs in the forms of other programs."""
 
 import tempfile
+from collections.abc import Callable, Iterator
 from json import dumps as json_text
 from pathlib import Path
+from time import sleep
 from typing import Annotated, Literal
 
 import typer
@@ -16,8 +18,10 @@ from gauntlet.errors import GauntletError, NotExportable
 from gauntlet.exports.measured import Evaluated
 from gauntlet.exports.model_card import write_hub_folder
 from gauntlet.exports.robustbench import robustbench_entry, standard_autoattack
-from gauntlet.resources import Checkpoint
+from gauntlet.resources import TERMINAL, Checkpoint, EpochMetrics
+from gauntlet.results.outcome import EvaluationOutcome
 
+_LOOK_EVERY_S = 1.0
 Form = Literal["onnx", "program", "hub", "robustbench"]
 
 
@@ -61,31 +65,65 @@ def track(
         str | None,
         typer.Option(metavar="EXPERIMENT", help="Log to this experiment of the server at MLFLOW_TRACKING_URI."),
     ] = None,
+    wandb: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write an offline run of Weights & Biases into this folder; no account."),
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Stay and write each epoch as it comes, until all ended.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
-    """Write a run's spec, epochs and evaluations for TensorBoard or MLflow, as far as they have come.
+    """Write a run's spec, epochs and evaluations for TensorBoard, MLflow or W&B, as far as they have come.
 
     Each needs the extra of its name.
     """
-    if (tensorboard is None) == (mlflow is None):
-        give_up("Say one of --tensorboard FOLDER and --mlflow EXPERIMENT.", MISUSED)
-    from gauntlet.exports.trackers import log_to_mlflow, write_tensorboard  # with torch, for its writer
+    if sum(place is not None for place in (tensorboard, mlflow, wandb)) != 1:
+        give_up("Say one of --tensorboard FOLDER, --mlflow EXPERIMENT and --wandb FOLDER.", MISUSED)
+    from gauntlet.exports import trackers  # with torch, for TensorBoard's writer
 
     with open_client() as client:
-        spec = client.run(run).spec
-        epochs, outcomes = client.metrics(run), [each.outcome for each in _evaluated(client, run=run)]
+        found = client.run(run)
+        epochs, outcomes = followed(client, run, follow=follow), _outcomes(client, run, follow=follow)
         try:
             if tensorboard is not None:
-                write_tensorboard(tensorboard, spec, epochs, outcomes)
-                where = str(tensorboard)
+                trackers.write_tensorboard(tensorboard, found.spec, epochs, outcomes)
+                written = {"tensorboard": str(tensorboard)}
+            elif mlflow is not None:
+                written = {"mlflow_run": trackers.log_to_mlflow(mlflow, run, found.spec, epochs, outcomes)}
             else:
-                where = log_to_mlflow(str(mlflow), run, spec, epochs, outcomes)
+                assert wandb is not None
+                place = trackers.write_wandb(wandb, found.experiment, run, found.spec, epochs, outcomes)
+                written = {"wandb": str(place)}
         except (GauntletError, OSError) as error:
             give_up(str(error))
     if json:
-        print_plain({"run": run, "tensorboard" if mlflow is None else "mlflow_run": where})
+        print_plain({"run": run, **written})
     else:
-        say(where)
+        say(*written.values())
+
+
+def followed(
+    client: GauntletClient, run: str, *, follow: bool, wait: Callable[[float], None] = sleep
+) -> Iterator[EpochMetrics]:
+    """The epochs that there are, and those that come until the run has ended."""
+    last = 0
+    while True:
+        # Asked before the look, so that no epoch comes between the two.
+        is_last_look = not follow or client.run(run).status in TERMINAL
+        for epoch in client.metrics(run, after=last):
+            last = epoch.epoch
+            yield epoch
+        if is_last_look:
+            return
+        wait(_LOOK_EVERY_S)
+
+
+def _outcomes(client: GauntletClient, run: str, *, follow: bool) -> Iterator[EvaluationOutcome]:
+    """Of the evaluations that are done, once all of them are."""
+    while follow and any(each.status not in TERMINAL for each in client.evaluations(run=run)):
+        sleep(_LOOK_EVERY_S)
+    yield from (each.outcome for each in _evaluated(client, run=run))
 
 
 def _write(client: GauntletClient, checkpoint: Checkpoint, place: Path, form: Form, name: str | None) -> None:

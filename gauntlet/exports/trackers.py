@@ -1,4 +1,9 @@
-"""A run's records in the files of trackers of experiments: its spec, every epoch, and what its evaluations found."""
+"""A run's records in the files of trackers of experiments: its spec, every epoch, and what its evaluations found.
+
+Each epoch is taken from `epochs` and written before the next is asked for: given a generator, such as one over
+`gauntlet.train`'s events or one that waits for a service's next epoch, a tracker shows the run while it goes on.
+`outcomes` are asked for after the last epoch.
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -60,6 +65,8 @@ def write_tensorboard(
             last = epoch.epoch
             for name, value in _of_epoch(epoch):
                 writer.add_scalar(name, value, last, new_style=True)
+            # By itself it would write every two minutes.
+            writer.flush()
         for name, value in _accuracies(outcomes).items():
             writer.add_scalar(f"evaluation/{name}", value, last, new_style=True)
 
@@ -96,6 +103,55 @@ def log_to_mlflow(
             named = {f"evaluation/{name.replace('@', ' at ')}": value for name, value in accuracies.items()}
             mlflow.log_metrics(named, step=last)
         return str(started.info.run_id)
+
+
+def write_wandb(
+    folder: Path,
+    project: str,
+    run: str,
+    spec: RunSpec,
+    epochs: Iterable[Epoch],
+    outcomes: Iterable[EvaluationOutcome] = (),
+) -> Path:
+    """Write a run for Weights & Biases, offline: no account is asked for and nothing is sent. The run's own folder.
+
+    `wandb sync` of that folder uploads it, to an account or a server of one's own. The spec is the run's configuration,
+    each metric has a step for each epoch, and what evaluations found is in its summary. The package's wish to
+    keep the machine, the program and what it prints is declined. Other runs of W&B's in this process end with it.
+
+    Args:
+        folder: `wandb/offline-run-…` is made in it.
+        project: W&B's project.
+        run: what to call the run.
+        outcomes: as for `write_tensorboard`.
+
+    Raises:
+        PackageMissing: the extra `wandb` is not installed.
+        OSError: the folder cannot be written to.
+    """
+    with needed("wandb", "Writing for Weights & Biases"):
+        import wandb
+    folder.mkdir(parents=True, exist_ok=True)
+    alone = wandb.Settings(
+        mode="offline",
+        silent=True,
+        console="off",
+        disable_git=True,
+        save_code=False,
+        x_disable_stats=True,
+        x_disable_meta=True,
+    )
+    with wandb.init(
+        project=project, name=run, dir=str(folder), config=spec.model_dump(mode="json"), settings=alone
+    ) as started:
+        for epoch in epochs:
+            started.log(dict(_of_epoch(epoch)), step=epoch.epoch)
+        for name, value in _accuracies(outcomes).items():
+            started.summary[f"evaluation/{name}"] = value
+        place = Path(started.dir).parent
+    # The file is written by a program of W&B's own, and is whole once that has ended.
+    wandb.teardown()
+    return place
 
 
 def _of_epoch(epoch: Epoch) -> Iterator[tuple[str, float]]:

@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from cli import exporting
 from gauntlet.exports.networks import load_program
 from gauntlet.models.checkpoints import load_model
 from store.database import Database
@@ -55,6 +58,34 @@ def test_a_run_is_tracked_as_far_as_it_has_come(
     (events,) = (tmp_path / "run").iterdir()
     assert b"policy_gradient" in events.read_bytes() or b"cross_entropy" in events.read_bytes()
     assert gauntlet("track", run.id).exit_code == 2
+
+
+def test_a_run_is_followed_until_it_has_ended(gauntlet: Any, system: System, tiny_document: dict[str, Any]) -> None:
+    """Each epoch once, as it comes, those of the last look too; of a run that is over there is nothing to wait for."""
+
+    class Training:
+        """A run that is an epoch further at each look, and ends after three."""
+
+        done = 0
+
+        def run(self, _: str) -> Any:
+            self.done = min(self.done + 1, 3)
+            return SimpleNamespace(status="succeeded" if self.done == 3 else "running")
+
+        def metrics(self, _: str, *, after: int) -> list[Any]:
+            return [SimpleNamespace(epoch=number) for number in range(after + 1, self.done + 1)]
+
+    training: Any = Training()
+    waited: list[float] = []
+    found = exporting.followed(training, "run_1", follow=True, wait=waited.append)
+    assert [each.epoch for each in found] == [1, 2, 3]
+    assert len(waited) == 2
+    assert [each.epoch for each in exporting.followed(training, "run_1", follow=False, wait=waited.append)] == [1, 2, 3]
+
+    (run, *_) = system.client.runs(system.client.submit(tiny_document).id)
+    gauntlet("cancel", run.id)
+    with TemporaryDirectory() as folder:
+        assert gauntlet("track", run.id, "--tensorboard", folder, "--follow").exit_code == 0
 
 
 @pytest.mark.parametrize("arguments", [["run_1", "x", "--as", "hub"], ["ckpt_1", "x", "--as", "png"]])
