@@ -1,4 +1,3 @@
-import itertools
 import random
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,7 +12,6 @@ from gauntlet.attacks import autoattack
 from gauntlet.attacks.gradient import fgsm
 from gauntlet.data.datasets import Dataset, ImageSet, to_unit
 from gauntlet.errors import AttackUnsupported, OutputNotFinite
-from gauntlet.evaluation import sweep
 from gauntlet.evaluation.loop import evaluate, nominal_cost
 from gauntlet.evaluation.stages import Victim, stages_of
 from gauntlet.events import BatchAttacked
@@ -193,45 +191,6 @@ def test_autoattack_needs_four_classes(digits: Dataset) -> None:
         few = fewest - 1
         with pytest.raises(AttackUnsupported, match=f"{attack['kind']}.* at least {fewest} classes.* are {few}"):
             next(evaluate(network(few), digits.test, spec(attack), few, device=CPU))
-
-
-@pytest.fixture
-def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "SEGMENT", 6)
-
-
-@pytest.fixture(scope="module")
-def wholes(brief: None, trained: TrainingState, digits: Dataset) -> list[list[BatchAttacked]]:  # noqa: ARG001  as above
-    """The same of 6, 12 and 15 images in short segments."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(sweep, "SEGMENT", 6)
-        model = network_with(trained)
-        return [run(model, digits.test, spec(FGSM, AUTO, samples=samples)) for samples in (6, 12, 15)]
-
-
-def test_more_images_change_nothing_about_the_first(wholes: list[list[BatchAttacked]]) -> None:
-    """What 12 images show of themselves is a part of what 15 show, and what 6 do of what 12 do."""
-    for fewer, more in itertools.pairwise(wholes):
-        for stage in ("natural", "fgsm@32/255", *PARTS):
-            assert flags(fewer, stage).items() <= flags(more, stage).items()
-    numbers = [(batch.stage, batch.batch) for batch in wholes[-1]]
-    assert len(set(numbers)) == len(numbers)
-
-
-@pytest.mark.usefixtures("short_segments")
-def test_what_is_known_of_the_first_images_is_not_computed_again(
-    model: nn.Module, digits: Dataset, wholes: list[list[BatchAttacked]]
-) -> None:
-    """An evaluation of 15 images that knows one of 12 yields the whole, and shows the model only the other three."""
-    _, first, whole = wholes
-    seen = set()
-    events = evaluate(model, digits.test, spec(FGSM, AUTO, samples=15), 10, device=CPU, known=first)
-    # The model was looked at.
-    model.register_forward_pre_hook(lambda _, inputs: seen.add(len(inputs[0])))
-    extended = list(events)
-    assert extended == whole
-    assert max(seen) <= 3
-    assert extended[-1].completed == extended[-1].total
 
 
 @pytest.mark.parametrize("norm", ["Linf", "L2"])
