@@ -78,7 +78,7 @@ def test_a_compiled_run_survives_a_kill_within_an_epoch_bit_by_bit(
     client = system.client
     document = tiny_document | {
         "training": {"epochs": 4, "checkpoint_every": 2, "compile": "on", "precision": "bf16"},
-        "objectives": [{"kind": "policy_gradient", "entropy_bonus": 0.1, "action_forward": "eval"}],
+        "objectives": [{"kind": "policy_gradient", "entropy_bonus": 0.1}],
         "adversary": tiny_document["adversary"] | {"loss": "objective", "mode": "train"},
     }
     # States are recorded after the first two batches of every epoch: the sixth is of the third epoch.
