@@ -14,6 +14,7 @@ from gauntlet.spec.experiment import ExperimentSpec
 from store.database import Database, migrate
 from tests import browser
 from tests.broker import running_broker, socket_path
+from tests.once import made_once
 from tests.postgres import create_database, drop_database, running_postgres
 
 _TEMPLATE = "gauntlet_template"
@@ -96,9 +97,7 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated SQLite file to copy."""
-    file = tmp_path_factory.mktemp("sqlite") / "template.db"
-    migrate(f"sqlite:///{file}")
-    return file
+    return made_once(tmp_path_factory, "template.db", lambda file: migrate(f"sqlite:///{file}"))
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from gauntlet.data.datasets import Dataset, load_dataset
-from gauntlet.models.checkpoints import TrainingState
+from gauntlet.models.checkpoints import TrainingState, encode_training_state, load_training_state
 from gauntlet.spec.kinds import Digits
 from tests.gauntlet.examples import finished, run_spec, some
+from tests.once import made_once
 
 torch.set_num_threads(1)
 
@@ -25,7 +26,11 @@ def few(digits: Dataset) -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def trained(digits: Dataset) -> TrainingState:
+def trained(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> TrainingState:
     """A digits network that is right on most test images and not robust on all of those."""
-    spec = run_spec(training={"epochs": 5, "batch_size": 16, "optimizer": {"kind": "rmsprop", "lr": 1e-3}})
-    return finished(spec, some(digits, train=480, test=20))
+
+    def train(file: Path) -> None:
+        spec = run_spec(training={"epochs": 5, "batch_size": 16, "optimizer": {"kind": "rmsprop", "lr": 1e-3}})
+        file.write_bytes(encode_training_state(finished(spec, some(digits, train=480, test=20))))
+
+    return load_training_state(made_once(tmp_path_factory, "trained.safetensors", train))

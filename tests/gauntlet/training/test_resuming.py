@@ -13,9 +13,9 @@ from gauntlet.events import EpochFinished, Resumed, TrainingEvent, Warned
 from gauntlet.models.checkpoints import TrainingState, encode_training_state, load_training_state
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.training.loop import train
-from tests.gauntlet.examples import CPU, events, needs_compiler, run_spec, same_tensors, some, states
+from tests.gauntlet.examples import CPU, SMALLEST, events, needs_compiler, run_spec, same_tensors, some, states
 
-pytestmark = pytest.mark.long(seconds=25)
+pytestmark = pytest.mark.long(seconds=10)
 
 CROSS_ENTROPY = {"kind": "cross_entropy"}
 # Everything that draws random numbers: dropout in both passes, actions in the attack and in the loss.
@@ -33,7 +33,7 @@ TRAINING = {"precision", "compile", "batch_size", "grad_align", "awp", "averagin
 def spec_for(epochs: int, **changes: Any) -> RunSpec:
     return run_spec(
         seed=5,
-        **{name: value for name, value in changes.items() if name not in TRAINING},
+        **{"architecture": SMALLEST} | {name: value for name, value in changes.items() if name not in TRAINING},
         training={
             "epochs": epochs,
             "optimizer": {"decay": 0.01},
@@ -114,7 +114,8 @@ def _epoch(row: Any) -> int:
 
 def test_a_state_that_is_off_by_a_bit_shows(few: Dataset) -> None:
     """The negative control: one weight, one moment, the tally or the position changed, and the rest differs."""
-    spec = spec_for(1, objective=CROSS_ENTROPY)
+    # In the smallest network a moment's last bit is lost in rounding.
+    spec = spec_for(1, objective=CROSS_ENTROPY, architecture={"kind": "cnn"})
     whole = events(spec, few, every_state=True)
     state = states(whole)[0]
     same = events(spec, few, state, every_state=True)

@@ -11,6 +11,7 @@ from store import checkpoints, events, experiments, jobs, runs
 from store.database import Database
 from store.jobs import Claim, JobProgress
 from store.models import Checkpoint, Run
+from tests.gauntlet.examples import SMALLEST
 from worker.child import _work
 from worker.heartbeat import Heartbeat, Stopped, StopReason
 from worker.settings import WorkerSettings
@@ -54,7 +55,11 @@ class StopsAt(Heartbeat):
 
 def spec_with(tiny_spec: ExperimentSpec, objective: str = "policy_gradient", **training: object) -> ExperimentSpec:
     optimizer = {"kind": "rmsprop", "lr": 1e-3}
-    changes = {"objectives": [OBJECTIVES[objective]], "training": {"optimizer": optimizer} | training}
+    changes = {
+        "architecture": SMALLEST,
+        "objectives": [OBJECTIVES[objective]],
+        "training": {"optimizer": optimizer} | training,
+    }
     return ExperimentSpec.model_validate(overlay(tiny_spec.model_dump(mode="json"), changes))
 
 

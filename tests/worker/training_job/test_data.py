@@ -37,7 +37,7 @@ def pets(settings: WorkerSettings) -> Path:
         split, label = ("train" if number < 12 else "test"), ("cat", "dog")[number % 2]
         file = root / split / label / f"{number}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (10, 10), 10 * number).save(file)
+        Image.new("L", (16, 16), 10 * number).save(file)
     return root
 
 
@@ -46,7 +46,7 @@ def spec(tiny_spec: ExperimentSpec) -> ExperimentSpec:
     """Four epochs of three batches on it."""
     document = spec_with(tiny_spec, batch_size=4).model_dump(mode="json")
     return ExperimentSpec.model_validate(
-        document | {"dataset": {"name": "image_folder", "folder": "pets", "image_size": 10}}
+        document | {"dataset": {"name": "image_folder", "folder": "pets", "image_size": 16}}
     )
 
 
@@ -89,7 +89,7 @@ def test_a_resume_on_the_same_data_says_nothing_new(
     train_until(database, settings, run, batches=5)
     assert "data_changed" not in messages(database, run)
     before = described(database, run)
-    Image.new("L", (10, 10), 255).save(pets / "train/cat/0.png")
+    Image.new("L", (16, 16), 255).save(pets / "train/cat/0.png")
     train(database, settings, run)
     assert messages(database, run)["data_changed"].startswith(
         "The data set is not what earlier epochs were trained on."
@@ -135,7 +135,7 @@ def test_runs_of_one_experiment_that_read_different_data_are_told_apart(
             run.id for run in runs.page(session, experiment=experiment, after=None, limit=2).rows if run.id != first
         )
     train(database, settings, first)
-    Image.new("L", (10, 10), 255).save(pets / "test/cat/12.png")
+    Image.new("L", (16, 16), 255).save(pets / "test/cat/12.png")
     train(database, settings, second)
     with database.reading() as session:
         report = reports.build(session, experiment)

@@ -40,7 +40,7 @@ def of_seeds(tiny_spec: ExperimentSpec, seeds: int, **training: object) -> Exper
     """Runs of three batches to an epoch that differ in seed alone; RMSprop would enlarge their last bits at once."""
     still = {"epochs": 2, "checkpoint_every": 2, "optimizer": {"kind": "sgd", "lr": 0.05}}
     spec = spec_with(tiny_spec, **still | training)
-    return spec.model_copy(update={"seeds": tuple(range(seeds))})
+    return spec.model_copy(update={"seeds": tuple(range(seeds)), "architecture": tiny_spec.architecture})
 
 
 def submit_all(database: Database, spec: ExperimentSpec) -> list[str]:

@@ -26,6 +26,7 @@ def spec(tiny_spec: ExperimentSpec) -> ExperimentSpec:
     sweep = {"method": "asha", "trials": 9, "over": {"training.optimizer.lr": [1e-3, 1e-10]}, "reduction": 2}
     changes: dict[str, Any] = {
         "sweep": sweep | {"seed": 2},
+        "architecture": {"kind": "cnn"},
         "objectives": [{"kind": "cross_entropy"}],
         "adversary": {"eps": "32/255"},
     }

@@ -31,7 +31,7 @@ from tests.worker.training_job.conftest import Undisturbed
 from worker.heartbeat import StopReason
 from worker.settings import WorkerSettings
 
-pytestmark = pytest.mark.long(seconds=40)
+pytestmark = pytest.mark.long(seconds=12)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
