@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 
-from store import evaluations, failpoints, helpers
+from store import evaluations, helpers
 from store.database import Database
 from store.helpers import Help
 from worker.devices import describe_device
@@ -44,8 +44,6 @@ def help_evaluate(
     count, spent_s = 0, 0.0
     for batch, seconds in sweep:
         record = partial(evaluations.record_batch, hand=helped, batch=batch, seconds=seconds)
-        failpoints.reach("batch_attacked")
         database.write(record, patience_s=settings.database_patience_s)
-        failpoints.reach("batch_recorded")
         count, spent_s = count + 1, spent_s + seconds
     logger.info("%s has computed %d batches in %.1f s; there are no more.", settings.worker_name, count, spent_s)
