@@ -151,6 +151,7 @@ class _Turns(logging.Handler):
             self.robust[list(batch.images)] = torch.tensor(batch.robust)
         self.seconds["gauntlet"][part] = _spent(started)
         self.withstand[part] = int(self.robust.sum())
+        print(part, self.withstand[part], *(self.seconds[side][part]["cpu"] for side in self.seconds), flush=True)
         self._since = _now()
 
 

@@ -8,8 +8,8 @@ The paper's network with several states of its weights, on CIFAR-10 as a folder 
 time: the first hundred with each state, then the second. The first command attacks with AutoAttack, by the package or
 with `--driver` by our own driver, whose flags are the same (`benchmarks/autoattack.py`), sooner; each
 hundred is a line of the record as soon as it is done, and is not done again. The second attacks the recorded hundreds
-with the protocols and compares flags image by image. States named by `--chosen-on` were those that the protocols' parts
-were chosen on; the others confirm.
+with the protocols, as long as `--within` seconds allow, and compares flags image by image; what it does is recorded
+likewise. States named by `--chosen-on` were those that the protocols' parts were chosen on; the others confirm.
 """
 
 import argparse
@@ -38,6 +38,7 @@ CPU = torch.device("cpu")
 EPS = "8/255"
 AT_ONCE = 100
 PROTOCOLS = ("screen", "fast")
+_AUTOATTACK = {"attacks": [{"kind": "autoattack", "eps": EPS}]}
 
 
 def main() -> None:
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("--driver", action="store_true", help="AutoAttack by our driver, without its package's seconds")
     parser.add_argument("--chosen-on", nargs="*", default=[], help="stems of the weights that were chosen on")
     parser.add_argument("--record", type=Path, required=True)
+    parser.add_argument("--within", type=float, default=float("inf"), help="seconds after which no hundred is begun")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
 
@@ -59,22 +61,28 @@ def main() -> None:
     if options.what == "autoattack":
         attack_all(options.weights, test.take(options.samples), options.record, driver=options.driver)
     else:
-        found = compare_all(options.weights, test.take(options.samples), options.record, options.chosen_on)
+        found = compare_all(
+            options.weights, test.take(options.samples), options.record, options.chosen_on, within=options.within
+        )
         options.out.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def attack_all(weights: Sequence[Path], images: ImageSet, record: Path, *, driver: bool) -> None:
     """Append to the record what it lacks."""
-    done = {(row["weights"], row["start"]) for row in read_record(record)}
+    done = {(row["weights"], row["start"]) for row in read_record(record) if row["by"] not in PROTOCOLS}
     for start in range(0, len(images), AT_ONCE):
         hundred = images.at(torch.arange(start, min(start + AT_ONCE, len(images))))
         for path in weights:
             if (path.stem, start) in done:
                 continue
-            found = under("autoattack", path, hundred) if driver else by_package(path, hundred)
-            row = {"weights": path.stem, "start": start, "by": "driver" if driver else "package"} | found
-            with record.open("a") as file:
-                file.write(json.dumps(row) + "\n")
+            found = under(_AUTOATTACK, path, hundred) if driver else by_package(path, hundred)
+            note(record, {"weights": path.stem, "start": start, "by": "driver" if driver else "package"} | found)
+
+
+def note(record: Path, row: Mapping[str, Any]) -> None:
+    """Append a line to the record."""
+    with record.open("a") as file:
+        file.write(json.dumps(row) + "\n")
 
 
 def read_record(path: Path) -> Iterator[dict[str, Any]]:
@@ -103,11 +111,11 @@ def in_plain_layers(weights: Mapping[str, Tensor]) -> nn.Module:
     return model
 
 
-def under(kind: str, path: Path, images: ImageSet) -> dict[str, Any]:
-    """Which images are right naturally and under an ensemble of ours, and its seconds of the processor."""
+def under(asked: Mapping[str, Any], path: Path, images: ImageSet) -> dict[str, Any]:
+    """Which images are right naturally and under what an evaluation is asked for, and its seconds of the processor."""
     model = build_model(Cnn(), (3, 32, 32), 10)
     model.load_state_dict(load_file(path))
-    spec = EvaluationSpec.model_validate({"attacks": [{"kind": kind, "eps": EPS}], "samples": len(images)})
+    spec = EvaluationSpec.model_validate({**asked, "samples": len(images)})
     robust = torch.ones(len(images), dtype=torch.bool)
     natural = 0
     started = time.process_time()
@@ -119,16 +127,31 @@ def under(kind: str, path: Path, images: ImageSet) -> dict[str, Any]:
     return {"natural": natural, "robust": robust.nonzero().flatten().tolist(), "seconds": round(seconds, 2)}
 
 
-def compare_all(weights: Sequence[Path], images: ImageSet, record: Path, chosen_on: Sequence[str]) -> dict[str, Any]:
-    """Every recorded hundred under each protocol; states by themselves, and those chosen on and the others together."""
+def compare_all(
+    weights: Sequence[Path], images: ImageSet, record: Path, chosen_on: Sequence[str], *, within: float
+) -> dict[str, Any]:
+    """Recorded hundreds under each protocol; states by themselves, and those chosen on and the others together.
+
+    The first hundred of each state comes before the second.
+    """
+    ends = time.monotonic() + within
     paths = {path.stem: path for path in weights}
-    # The package's line of a hundred before the driver's.
-    rows = {(row["weights"], row["start"]): row for row in sorted(read_record(record), key=lambda row: row["by"])}
+    # The package's line of a hundred after the driver's, and so in its place.
+    rows = sorted(read_record(record), key=lambda row: str(row["by"]))
+    known = {(row["start"], row["weights"]): row for row in rows if row["by"] not in PROTOCOLS}
+    done = {(row["by"], row["start"], row["weights"]): row for row in rows if row["by"] in PROTOCOLS}
     hundreds = []
-    for (name, start), row in sorted(rows.items()):
+    for (start, name), row in sorted(known.items()):
         if name in paths and start < len(images):
             hundred = images.at(torch.arange(start, min(start + AT_ONCE, len(images))))
-            ours = {kind: under(kind, paths[name], hundred) for kind in PROTOCOLS}
+            for kind in PROTOCOLS:
+                if (kind, start, name) not in done and time.monotonic() < ends:
+                    found = under({"protocol": kind, "eps": EPS}, paths[name], hundred)
+                    done[kind, start, name] = {"weights": name, "start": start, "by": kind} | found
+                    note(record, done[kind, start, name])
+            ours = {kind: done[kind, start, name] for kind in PROTOCOLS if (kind, start, name) in done}
+            if len(ours) < len(PROTOCOLS):
+                continue
             hundreds.append({"weights": name, "start": start, "images": len(hundred), "autoattack": row} | ours)
             print(name, start, *(len(hundreds[-1][kind]["robust"]) for kind in ("autoattack", *PROTOCOLS)), flush=True)
     each = {name: summed([one for one in hundreds if one["weights"] == name]) for name in sorted(paths)}

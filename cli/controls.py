@@ -106,6 +106,9 @@ def priority(
 def delete(
     identifier: AnyId,
     *,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Of an evaluation only the attacked pictures that it kept.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: AsJson = False,
 ) -> None:
@@ -116,14 +119,20 @@ def delete(
     kind = kind_of(identifier)
     if kind not in _DELETE:
         give_up(f"{identifier} is the id of {kind}; it is deleted with its experiment.")
+    if pictures and kind != "an evaluation":
+        give_up(f"{identifier} is the id of {kind}; an evaluation alone keeps attacked pictures.")
+    what = "the pictures of the evaluation" if pictures else kind
     if not yes and sys.stdin.isatty():
-        typer.confirm(f"Delete {kind} {identifier} for good?", abort=True, err=True)
+        typer.confirm(f"Delete {what} {identifier} for good?", abort=True, err=True)
     with open_client() as client:
-        _DELETE[kind](client, identifier)
+        if pictures:
+            client.delete_pictures(identifier)
+        else:
+            _DELETE[kind](client, identifier)
     if json:
-        print_plain({"id": identifier, "deleted": True})
+        print_plain({"id": identifier, "deleted": "pictures" if pictures else True})
     else:
-        say(f"{identifier}: deleted")
+        say(f"{identifier}: {'pictures ' if pictures else ''}deleted")
 
 
 def _ask(asks: _Asks, identifier: str, while_running: str | None, *, as_json: bool) -> None:

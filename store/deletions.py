@@ -126,6 +126,23 @@ def delete_evaluation(session: Session, evaluation: Evaluation) -> None:
     _tell(session, "evaluation", evaluation.id, None)
 
 
+def delete_pictures(session: Session, evaluation: Evaluation) -> None:
+    """Delete the attacked pictures that an evaluation kept, and nothing else of it.
+
+    Raises:
+        Refused: it has not ended, or there are none.
+    """
+    session.refresh(evaluation)
+    if evaluation.status in ACTIVE:
+        raise Refused(f"The evaluation {evaluation.id} is {evaluation.status}; cancel it first.")
+    pictures.whole(session, evaluation, "npz")
+    # The sweeper deletes the files, which no row names now.
+    pictures.forget(session, [evaluation.id])
+    told = "Its attacked pictures are deleted."
+    events.tell(session, News("status", "pictures_deleted", evaluation.id, told, evaluation.experiment_id))
+    session.flush()
+
+
 def discarded(session: Session) -> list[str]:
     """The folders of the storage that are to go."""
     return list(session.scalars(select(DiscardedFolder.name)))

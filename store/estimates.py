@@ -12,11 +12,14 @@ from sqlalchemy.orm import Session, aliased, defer
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.report.progress import StageCount
 from gauntlet.resources import Estimate
+from gauntlet.results.corruptions import corruption_stage
+from gauntlet.results.smoothing import smoothing_stage
 from gauntlet.results.stage_results import NATURAL
 from gauntlet.spec.attacks import AnyAttack, attack_label
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.ensembles import parts_of
 from gauntlet.spec.experiment import ExperimentSpec, RunSpec
+from gauntlet.spec.smoothing import SmoothingSpec
 from store import batches
 from store.evaluations import specified
 from store.models import Checkpoint, EpochMetrics, Evaluation, Run
@@ -42,17 +45,22 @@ def of_time(session: Session, spec: ExperimentSpec, found: DatasetDescription | 
         for run in wanted
     ]
     attacked = [_attack_paces(evaluations, attack) for attack in (None, *spec.evaluation.attacks)]
-    devices = dict.fromkeys(device for paces in (*trained, *attacked) for device in paces)
+    attacked += [_stage_paces(evaluations, stage) for stage in _corrupted(spec)]
+    certified = [] if spec.evaluation.smoothing is None else [_certifying_paces(evaluations, spec.evaluation.smoothing)]
+    devices = dict.fromkeys(device for paces in (*trained, *attacked, *certified) for device in paces)
     images = _training_images(spec, found)
     test_images = spec.evaluation.samples
     if found is not None and found.test is not None:
         test_images = min(test_images, found.test.images)
-    evaluated = len(wanted) * len(spec.seeds) * len(spec.evaluation.select) * _versions(spec) * test_images
+    checkpoints = len(wanted) * len(spec.seeds) * len(spec.evaluation.select) * _versions(spec)
+    smoothed = min(test_images, spec.evaluation.smoothing.samples) if spec.evaluation.smoothing else 0
     return tuple(
         Estimate(
             device=device,
             training_seconds=None if images is None else _total(trained, device, images),
-            evaluation_seconds=_total(attacked, device, evaluated),
+            evaluation_seconds=_sum(
+                _total(attacked, device, checkpoints * test_images), _total(certified, device, checkpoints * smoothed)
+            ),
         )
         for device in devices
     )
@@ -78,6 +86,10 @@ def _total(paces: Sequence[Mapping[str, float]], device: str, images: int) -> fl
     if not all(device in each for each in paces):
         return None
     return images * sum(each[device] for each in paces)
+
+
+def _sum(*seconds: float | None) -> float | None:
+    return None if None in seconds else sum(each for each in seconds if each is not None)
 
 
 def _without_seeds(spec: ExperimentSpec) -> list[RunSpec]:
@@ -138,11 +150,48 @@ def _attack_paces(
     """Of the newest evaluations with that attack, whatever its budget, or of their pass without any."""
     paces: _Paces = {}
     for evaluation, counts in evaluations:
-        measured = [counts.get(stage) for stage in _stages(evaluation, attack)]
-        images = evaluation.images
-        # What was another's result, or was skipped, says nothing of how long it takes.
-        if measured and images and all(stage and stage.measured == stage.images for stage in measured):
-            paces.setdefault(str(evaluation.device), sum(stage.seconds for stage in measured if stage) / images)
+        _note_pace(paces, evaluation, counts, _stages(evaluation, attack))
+    return paces
+
+
+def _stage_paces(evaluations: Sequence[tuple[Evaluation, Mapping[str, StageCount]]], stage: str) -> _Paces:
+    paces: _Paces = {}
+    for evaluation, counts in evaluations:
+        _note_pace(paces, evaluation, counts, [stage])
+    return paces
+
+
+def _note_pace(paces: _Paces, evaluation: Evaluation, counts: Mapping[str, StageCount], stages: Sequence[str]) -> None:
+    """Seconds per image of all the stages together, unless a newer evaluation on the same device has told them."""
+    measured = [counts.get(stage) for stage in stages]
+    # What was another's result, or was skipped, says nothing of how long it takes.
+    if measured and evaluation.images and all(stage and stage.measured == stage.images for stage in measured):
+        paces.setdefault(str(evaluation.device), sum(stage.seconds for stage in measured if stage) / evaluation.images)
+
+
+def _corrupted(spec: ExperimentSpec) -> list[str]:
+    """The stages of the corruptions that it asks for."""
+    corruptions = spec.evaluation.corruptions
+    if corruptions is None:
+        return []
+    strengths = corruptions.strengths_for(*spec.dataset.image_shape[1:])
+    return [
+        corruption_stage(strengths, kind, severity) for kind in corruptions.kinds for severity in corruptions.severities
+    ]
+
+
+def _certifying_paces(
+    evaluations: Sequence[tuple[Evaluation, Mapping[str, StageCount]]], wanted: SmoothingSpec
+) -> _Paces:
+    """Of the newest evaluations with certificates, whatever their noise and their number of draws."""
+    paces: _Paces = {}
+    for evaluation, counts in evaluations:
+        done = specified(evaluation).smoothing
+        # The certificates are made at the first radius, and read off at the others.
+        stage = None if done is None else counts.get(smoothing_stage(done, done.radii[0]))
+        if done is not None and stage is not None and stage.measured == stage.images:
+            passes = stage.images * (done.selection + done.draws)
+            paces.setdefault(str(evaluation.device), stage.seconds / passes * (wanted.selection + wanted.draws))
     return paces
 
 

@@ -91,13 +91,15 @@ def whole(session: Session, evaluation: Evaluation, form: PictureForm) -> Stored
     """The file of that form.
 
     Raises:
-        Refused: the evaluation keeps no pictures, or has not succeeded.
+        Refused: the evaluation keeps no pictures, has not succeeded, or its pictures were deleted.
     """
     row = session.get(PictureFile, (evaluation.id, form))
     if row is not None:
         return _stored(row)
     if not evaluation.spec.get("keep_images"):
         raise Refused(f"The evaluation {evaluation.id} keeps no pictures; one with `keep_images` does.")
+    if evaluation.status == "succeeded":
+        raise Refused(f"The pictures of the evaluation {evaluation.id} were deleted; its numbers are still there.")
     raise Refused(
         f"The evaluation {evaluation.id} is {evaluation.status}; its pictures are there once it has succeeded."
     )

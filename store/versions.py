@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from store import helpers
 from store.errors import NotFound
 from store.lookup import is_id
-from store.models import Checkpoint, EpochMetrics, Evaluation, EvaluationBatch, Event, Experiment, Run
+from store.models import Checkpoint, EpochMetrics, Evaluation, EvaluationBatch, Event, Experiment, PictureFile, Run
 
 _ASKED: BindParameter[str] = bindparam("experiment")
 _RUNS = select(Run.id).where(Run.experiment_id == _ASKED)
@@ -61,10 +61,11 @@ _JOBS = union_all(
         for model in (Run, Evaluation)
     )
 )
-_BATCHES = (
+_BATCHES = union_all(
     select(EvaluationBatch.stage, func.count(), func.sum(EvaluationBatch.seconds))
     .where(EvaluationBatch.evaluation_id == bindparam("id"))
-    .group_by(EvaluationBatch.stage)
+    .group_by(EvaluationBatch.stage),
+    select(literal("pictures"), func.count(), literal(0.0)).where(PictureFile.evaluation_id == bindparam("id")),
 )
 _ENDED = select(func.count(), func.max(Evaluation.finished_at)).where(Evaluation.status == "succeeded")
 _CHECKPOINTS = select(Checkpoint.id).where(Checkpoint.id.in_(bindparam("checkpoints", expanding=True)))
@@ -90,7 +91,7 @@ def of_run(session: Session | Connection, identifier: str) -> tuple[Any, ...]:
 
 
 def of_evaluation(session: Session | Connection, identifier: str) -> tuple[Any, ...]:
-    """The version of an evaluation, of how far its attacks are and of how many help with it.
+    """The version of an evaluation: how far its attacks are, how many help with it, whether there are pictures of them.
 
     Raises:
         NotFound: there is none.

@@ -3,7 +3,8 @@
 The package's own loop reports progress only to its log, cannot be stopped between batches and does not resume. Its
 attacks are therefore called one by one, in its order, on batches of its survivors, each batch from the same seed
 as there, so the flags equal those of `run_standard_evaluation` (held by a test). What makes them faster is the model
-they are given: `gauntlet.attacks.slices`, and for Square `gauntlet.attacks.windows`.
+they are given (`gauntlet.attacks.passes`), and a Square of our own that makes the same images
+(`gauntlet.attacks.square`).
 """
 
 from collections.abc import Callable
@@ -13,8 +14,10 @@ import torch
 from pyautoattack import AutoAttack
 from torch import Tensor, nn
 
-from gauntlet.attacks.slices import sliced
-from gauntlet.attacks.windows import windowed
+from gauntlet.attacks.known_layers import stack_of
+from gauntlet.attacks.passes import Passes, passes_of
+from gauntlet.attacks.square import square
+from gauntlet.attacks.windows import Windowed
 from gauntlet.spec import attacks as attack_specs
 from gauntlet.spec.attacks import ApgdCe, ApgdT, FabT, Square
 from gauntlet.spec.ensembles import parts_of
@@ -97,17 +100,18 @@ class AuthoredAttack:
         version = (
             attack.version if isinstance(attack, attack_specs.AutoAttack) and attack.version != "few" else "standard"
         )
+        self._passes = passes_of(model, device, remembers=True)
         self._attacks = AutoAttack(
-            _RowMajor(sliced(model, device), scale),
+            _RowMajor(self._passes, scale),
             norm=attack.norm,
             eps=float(attack.eps),
             version=version,
             device=device,
         )
         self._attacks.square.margin_and_loss = _without_ties(self._attacks.square.margin_and_loss)
-        self._windowed = windowed(model) if attack.norm == "Linf" and device.type == "cpu" else None
-        if self._windowed is not None:
-            self._attacks.square.predict = self._windowed
+        stack = stack_of(model) if attack.norm == "Linf" and device.type == "cpu" else None
+        self._windowed = None if stack is None else Windowed(model, stack)
+        self._eps = attack.eps
         targets = min(_TARGETS, classes - 1)
         self._attacks.apgd_targeted.n_target_classes = targets
         self._attacks.fab.n_target_classes = targets
@@ -128,12 +132,15 @@ class AuthoredAttack:
         Returns:
             float32 in [0, 1], [n, c, h, w]. The caller's random state is left as it was.
         """
+        if part == "square" and self._windowed is not None:
+            queries = self._attacks.square.n_queries
+            return square(self._windowed, images, labels, self._eps, queries=queries, seed=seed)
         attack = self._prepared(part)
         attack.seed = seed
         with torch.random.fork_rng(), torch.no_grad():
             adversarial: Tensor = attack.perturb(images.contiguous(), labels)
-        if self._windowed is not None:
-            self._windowed.forget()
+        if isinstance(self._passes, Passes):
+            self._passes.forget()
         return adversarial
 
     def _prepared(self, part: str) -> Any:

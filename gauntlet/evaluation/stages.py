@@ -13,7 +13,8 @@ from gauntlet.attacks import autoattack, gradient, probability_margin, targeted
 from gauntlet.attacks.autoattack import Authored, AuthoredAttack
 from gauntlet.attacks.corruptions import corrupted
 from gauntlet.attacks.expectation import Expected
-from gauntlet.attacks.slices import Together, sliced
+from gauntlet.attacks.passes import passes_of
+from gauntlet.attacks.slices import Together
 from gauntlet.data.datasets import ImageSet
 from gauntlet.results.corruptions import corruption_stage
 from gauntlet.spec.attacks import (
@@ -182,7 +183,7 @@ def _perturb(attack: _Own | Authored, victim: Victim, seed: int) -> Perturb:
 
 
 def _own(attack: _Own, victim: Victim, seed: int) -> Perturb:
-    model, eps, norm = sliced(_as_seen(victim.model, attack, seed), victim.device), attack.eps, attack.norm
+    model, eps, norm = passes_of(_as_seen(victim.model, attack, seed), victim.device), attack.eps, attack.norm
 
     def drawing(perturb: Callable[..., Tensor], on: nn.Module = model, **options: object) -> Perturb:
         def from_the_same_numbers(images: Tensor, labels: Tensor) -> Tensor:
@@ -199,7 +200,7 @@ def _own(attack: _Own, victim: Victim, seed: int) -> Perturb:
                 gradient.pgd, steps=steps, restarts=restarts, loss=loss, step=step, stops=_is_a_function(victim.model)
             )
         case Transfer(source=source, steps=steps, loss=loss):
-            other = sliced(_as_seen(victim.sources[source], attack, seed), victim.device)
+            other = passes_of(_as_seen(victim.sources[source], attack, seed), victim.device)
             perturb = drawing(
                 gradient.pgd, other, steps=steps, restarts=1, loss=loss, stops=_is_a_function(victim.sources[source])
             )

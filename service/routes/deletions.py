@@ -43,3 +43,13 @@ def delete_evaluation(evaluation_id: str, database: DatabaseDep, caller: CallerD
         require_may_change(caller, evaluation)
         deletions.delete_evaluation(session, evaluation)
     logger.info("Evaluation %s is deleted.", evaluation_id)
+
+
+@router.delete("/evaluations/{evaluation_id}/pictures", status_code=204, tags=["evaluations"], responses=MAY_BE_REFUSED)
+def delete_pictures(evaluation_id: str, database: DatabaseDep, caller: CallerDep) -> None:
+    """Delete the attacked pictures that an evaluation kept, and nothing else of it."""
+    with database.writing() as session:
+        evaluation = evaluations.get(session, evaluation_id)
+        require_may_change(caller, evaluation)
+        deletions.delete_pictures(session, evaluation)
+    logger.info("The pictures of evaluation %s are deleted.", evaluation_id)

@@ -42,6 +42,31 @@ def test_pictures_are_downloaded_in_either_form(api: TestClient, settings: Servi
     assert (gone.status_code, gone.json()["type"]) == (409, "urn:gauntlet:problem:pictures-missing")
 
 
+def test_pictures_are_deleted_alone(api: TestClient, settings: ServiceSettings, database: Database) -> None:
+    """The evaluation stays, in another version; its pictures are gone for good, and an event says so."""
+    evaluation = queued(database, imported(database, "one"), keep_images=2)
+    at = f"/v1/evaluations/{evaluation}"
+    early = api.delete(f"{at}/pictures")
+    assert (early.status_code, early.json()["detail"]) == (
+        409,
+        f"The evaluation {evaluation} is queued; cancel it first.",
+    )
+    finished(database, evaluation, natural=3, robust=1)
+    with database.writing() as session:
+        npz = files.write(settings.storage, f"{evaluation}/attempt-1/npz", b"npz")
+        pictures.publish(session, evaluation, {"npz": npz})
+    before = api.get(at)
+    assert api.delete(f"{at}/pictures").status_code == 204
+    after = api.get(at)
+    assert (before.json()["pictures"] != [], after.json()["pictures"]) == (True, [])
+    assert before.headers["etag"] != after.headers["etag"]
+    assert after.json()["outcome"] == before.json()["outcome"]
+    for answer in (api.get(f"{at}/pictures"), api.delete(f"{at}/pictures")):
+        assert answer.status_code == 409
+        assert "were deleted; its numbers are still there" in answer.json()["detail"]
+    assert [event["kind"] for event in api.get("/v1/events").json()["data"]][-1] == "pictures_deleted"
+
+
 @pytest.mark.parametrize(("keep", "said"), [(0, "keeps no pictures"), (2, "is queued; its pictures are there once")])
 def test_what_has_no_pictures_says_why(api: TestClient, database: Database, keep: int, said: str) -> None:
     evaluation = queued(database, imported(database, "one"), keep_images=keep)

@@ -6,11 +6,12 @@ import pytest
 from sqlalchemy import select
 
 from gauntlet.checks.description import ClassImages, DatasetDescription, SplitDescription
+from gauntlet.results.stage_results import NATURAL
 from gauntlet.spec.experiment import ExperimentSpec
-from store import estimates, jobs, runs
+from store import estimates, evaluations, jobs, runs
 from store.database import Database
-from store.models import Run
-from tests.evaluations import finished
+from store.models import Checkpoint, Evaluation, Run
+from tests.evaluations import batch, begun, finished, queued, recorded
 from tests.store.recorded import submit, train
 
 HERE = DatasetDescription(
@@ -102,3 +103,37 @@ def test_runs_computed_as_one_share_their_seconds(database: Database, tiny_spec:
             session.add(Run(**row | beside))
     ((estimate,), _) = told(database, tiny_spec)
     assert estimate.training_seconds == 2.0
+
+
+def test_corruptions_and_certificates_count(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Of 16 images 2 s under each of two severities; of 4 images 3 s for 20 passes each, at the first radius."""
+    extra = {
+        "corruptions": {"kinds": ["fog"], "severities": [1, 5]},
+        "smoothing": {"sigma": 0.25, "samples": 4, "selection": 10, "draws": 10, "radii": [0, 0.5]},
+    }
+    with database.reading() as session:
+        (checkpoint, *_) = session.scalars(select(Checkpoint.id))
+    measured = queued(database, checkpoint, samples=16, batch_size=16, **extra)
+    held = begun(database, measured)
+    seen = [image % 10 for image in range(16)]
+    for stage in (NATURAL, "fgsm@8/255"):
+        recorded(database, held, batch(stage, 0, range(16), seen))
+    for severity in (1, 5):
+        recorded(database, held, batch(f"corruption/imagenet-c/fog:{severity}", 0, range(16), seen), seconds=2)
+    for radius, seconds in ((0, 3), (0.5, 1e-4)):
+        stage = f"smoothing/0.25/10/10/0.001:{radius:g}"
+        recorded(database, held, batch(stage, 0, range(4), range(4)), seconds=seconds)
+    with database.writing() as session:
+        evaluations.complete(session, held, [])
+        session.get_one(Evaluation, measured).device = "cpu"
+    # 32 images, of which 8 are certified with five times as many passes; two checkpoints.
+    evaluation = {"attacks": [{"kind": "fgsm", "eps": "8/255"}], "samples": 32}
+    ((plain,), _) = told(database, tiny_spec, evaluation=evaluation)
+    more = {"smoothing": {"sigma": 1, "samples": 8, "selection": 50, "draws": 50}, "corruptions": extra["corruptions"]}
+    ((estimate,), _) = told(database, tiny_spec, evaluation=evaluation | more)
+    selected = len(tiny_spec.evaluation.select)
+    assert plain.evaluation_seconds == pytest.approx(selected * 32 * 2 / 16)
+    assert estimate.evaluation_seconds == pytest.approx(selected * (32 * (2 + 4) / 16 + 8 * 5 * 3 / 4))
+    unknown = {"corruptions": {"kinds": ["fog"], "severities": [2]}}
+    ((estimate,), _) = told(database, tiny_spec, evaluation=evaluation | unknown)
+    assert estimate.evaluation_seconds is None

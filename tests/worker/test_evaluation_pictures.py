@@ -162,6 +162,20 @@ def test_what_ended_leaves_no_parts(database: Database, settings: WorkerSettings
         assert pictures.parts(session, waiting)
 
 
+def test_pictures_that_were_deleted_leave_no_files(
+    database: Database, settings: WorkerSettings, checkpoint: str
+) -> None:
+    """The sweeper deletes what no row names; the evaluation is still there."""
+    evaluation = asked(database, checkpoint)
+    attempt(database, settings, evaluation)
+    with database.writing() as session:
+        deletions.delete_pictures(session, evaluations.get(session, evaluation))
+    sweep(database, settings.storage, events_days=30, audit_days=30, retry_days=7)
+    assert names(settings) == []
+    with database.reading() as session:
+        assert evaluations.get(session, evaluation).status == "succeeded"
+
+
 def test_pictures_count_as_their_owners_and_go_with_the_evaluation(
     database: Database, settings: WorkerSettings, checkpoint: str
 ) -> None:

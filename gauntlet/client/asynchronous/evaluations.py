@@ -80,6 +80,10 @@ class Evaluations:
         answer = await self._http.send("GET", place("evaluations", evaluation, "pictures"), params={"format": format})
         return answer.content
 
+    async def delete_pictures(self, evaluation: str) -> None:
+        """Delete the attacked pictures that an evaluation kept, and nothing else; `Refused` where there are none."""
+        await self._http.send("DELETE", place("evaluations", evaluation, "pictures"))
+
     async def delete_evaluation(self, identifier: str) -> None:
         """Delete an evaluation that was asked for by itself and has ended; `Refused` says what stands against it."""
         await self._http.send("DELETE", place("evaluations", identifier))

@@ -80,6 +80,10 @@ class Evaluations:
         answer = self._http.send("GET", place("evaluations", evaluation, "pictures"), params={"format": format})
         return answer.content
 
+    def delete_pictures(self, evaluation: str) -> None:
+        """Delete the attacked pictures that an evaluation kept, and nothing else; `Refused` where there are none."""
+        self._http.send("DELETE", place("evaluations", evaluation, "pictures"))
+
     def delete_evaluation(self, identifier: str) -> None:
         """Delete an evaluation that was asked for by itself and has ended; `Refused` says what stands against it."""
         self._http.send("DELETE", place("evaluations", identifier))

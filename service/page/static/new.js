@@ -2,6 +2,7 @@
 
 import { all, get, Refused, send } from "./api.js";
 import { announce, fill, h } from "./dom.js";
+import { averaged, beside, numeric } from "./evaluating.js";
 import { bytes, counted, duration, titled } from "./words.js";
 import { yaml } from "./yaml.js";
 
@@ -29,7 +30,7 @@ export async function show({ parts, search, signal }) {
   let timer = 0;
   // An earlier experiment, for how long, and the weights that it begins with.
   const [like, epochs, initial] = ["like", "epochs", "initial"].map((name) => search.get(name));
-  const fields = [...parts.form.querySelectorAll("input[data-path]:not([type=checkbox])")];
+  const fields = [...parts.form.querySelectorAll("input[data-path]:not([type=checkbox], [data-part])")];
   hold(true);
   const [catalog, earlier, datasets] = await Promise.all([get("/v1/catalog", signal), all("/v1/experiments", signal, 50), all("/v1/datasets", signal, 100)]);
   // The one that takes two minutes first.
@@ -55,7 +56,9 @@ export async function show({ parts, search, signal }) {
     fill(parts.attacks, attacks.map((kind) => h("label", { "data-key": kind }, h("input", { type: "checkbox", value: kind, onchange: write }), titled(kind))));
     for (const box of parts.attacks.querySelectorAll("input")) box.checked = spec.evaluation.attacks.some((each) => each.kind === box.value);
     parts.budgets.value = [...new Set(spec.evaluation.attacks.map((each) => each.eps))].join(", ");
-    parts.masking.checked = spec.evaluation.masking !== null && spec.evaluation.masking !== undefined;
+    for (const name of ["masking", "corruptions"]) parts[name].checked = spec.evaluation[name] !== null && spec.evaluation[name] !== undefined;
+    parts.sigma.value = spec.evaluation.smoothing?.sigma ?? "";
+    parts.eot.value = Math.max(1, ...spec.evaluation.attacks.map((each) => each.eot ?? 1));
     changed();
   }
 
@@ -74,7 +77,9 @@ export async function show({ parts, search, signal }) {
       return known.length ? known : [{ kind }];
     });
     const budgets = listed(parts.budgets.value);
-    spec.evaluation.attacks = checked(parts.attacks).flatMap((kind) => budgets.map((eps) => ({ ...(spec.evaluation.attacks.find((each) => each.kind === kind) ?? { kind }), eps })));
+    const passes = parts.eot.value.trim() === "" ? 1 : numeric(parts.eot.value);
+    spec.evaluation.attacks = checked(parts.attacks).flatMap((kind) => budgets.map((eps) => averaged({ ...(spec.evaluation.attacks.find((each) => each.kind === kind) ?? { kind }), eps }, passes)));
+    Object.assign(spec.evaluation, beside({ corrupted: parts.corruptions.checked, sigma: numeric(parts.sigma.value) }, spec.evaluation, spec.evaluation.samples));
     if (!parts.masking.checked) spec.evaluation.masking = null;
     else spec.evaluation.masking ??= { samples: Math.min(200, Number(spec.evaluation.samples) || 200) };
     changed();
@@ -138,8 +143,8 @@ export async function show({ parts, search, signal }) {
 
   parts.base.onchange = begin;
   parts.data.onchange = write;
-  parts.masking.onchange = write;
-  parts.budgets.oninput = write;
+  for (const name of ["masking", "corruptions"]) parts[name].onchange = write;
+  for (const name of ["budgets", "eot", "sigma"]) parts[name].oninput = write;
   for (const field of fields) field.oninput = write;
   parts.json.oninput = () => {
     try {

@@ -8,10 +8,9 @@ from torch import Tensor, nn
 
 from gauntlet.attacks import autoattack
 from gauntlet.attacks.autoattack import AuthoredAttack, parts
-from gauntlet.attacks.windows import Windowed
 from gauntlet.data.datasets import Dataset, to_unit
 from gauntlet.models.checkpoints import TrainingState
-from gauntlet.spec.attacks import AutoAttack, Norm, Square
+from gauntlet.spec.attacks import AutoAttack, Square
 from tests.gauntlet.brief_autoattack import BriefAutoAttack, reference_flags
 from tests.gauntlet.examples import CPU, every_device, network, network_with
 
@@ -120,25 +119,21 @@ def test_colour_images_in_channels_last_order_are_attacked() -> None:
     assert stages[-1].tolist() == reference_flags(row_major, images.contiguous(), labels, float(eps), 5)
 
 
-@pytest.mark.parametrize(("norm", "in_windows"), [("Linf", True), ("L2", False)])
-def test_square_is_computed_in_windows_where_it_replaces_squares(norm: Norm, in_windows: bool) -> None:
-    """Under Linf a query of Square is computed where it changed the image; under L2 it changes all of it."""
-    ensemble = AuthoredAttack(network(), AutoAttack(eps=EPS, norm=norm), 10, CPU)
-    assert isinstance(ensemble._attacks.square.predict, Windowed) == in_windows
-
-
-def test_square_finds_the_same_in_windows_and_whole(trained: TrainingState, images: Tensor, labels: Tensor) -> None:
-    """Through squares of every size and images that break on the way, the flags are those of the model itself."""
-    model, images, labels = network_with(trained), images[:12], labels[:12]
-    robust = []
-    for predict in (None, model):
-        attack = AuthoredAttack(model, Square(eps=EPS, queries=300), 10, CPU)
-        if predict is not None:
-            attack._attacks.square.predict = predict
-        attacked = attack.perturb("square", images, labels, 0)
-        robust.append((model(attacked).argmax(dim=1) == labels).tolist())
-    assert robust[0] == robust[1]
-    assert 0 < sum(robust[0]) < int((model(images).argmax(dim=1) == labels).sum())
+@pytest.mark.parametrize("count", [1, 24])
+def test_square_finds_what_the_package_does(
+    trained: TrainingState, images: Tensor, labels: Tensor, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through squares of every size, more images than are worked on at once, and some that break on the way."""
+    monkeypatch.setattr("gauntlet.attacks.square._MOST_PIXELS", 9 * images[0].numel())
+    model, images, labels = network_with(trained), images[:count], labels[:count]
+    attack = Square(eps=EPS, queries=260)
+    attacked = AuthoredAttack(model, attack, 10, CPU).perturb("square", images, labels, 3)
+    package = pyautoattack.AutoAttack(model, norm="Linf", eps=float(EPS), seed=3, device=CPU).square
+    package.n_queries = attack.queries
+    with torch.random.fork_rng(), torch.no_grad():
+        wanted = package.perturb(images.contiguous(), labels)
+    assert torch.equal(attacked, wanted)
+    assert count == 1 or 0 < int((attacked != images).flatten(1).any(dim=1).sum()) < count
 
 
 def test_the_ensemble_is_the_standard_one() -> None:

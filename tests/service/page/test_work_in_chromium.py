@@ -85,6 +85,30 @@ def test_what_has_ended_is_extended_and_its_runs_are_compared(
         expect(page.get_by_text("Choose two experiments or more.")).to_be_visible()
 
 
+def test_what_is_measured_beside_attacks_is_asked_for_in_the_form(chromium: Browser, whole_system: System) -> None:
+    """Corrupted images, certificates and passes a look; an attack that follows no gradient has none of them."""
+    with opened(chromium, url_of(whole_system)) as page:
+        page.goto("/#/new")
+        written, submit = page.get_by_role("region", name="YAML", exact=True), page.get_by_role("button", name="Submit")
+        expect(submit).to_be_enabled()
+        page.get_by_label("noise", exact=True).check()
+        page.get_by_label("on corrupted images").check()
+        page.get_by_label("Certify under noise σ").fill("0.25")
+        page.get_by_label("Passes a look, of random models").fill("3")
+        for line in ("corruptions: {}", "sigma: 0.25", "eot: 3"):
+            expect(written).to_contain_text(line)
+        expect(submit).to_be_enabled()
+        page.get_by_label("on corrupted images").uncheck()
+        page.get_by_label("Certify under noise σ").fill("none")
+        expect(page.get_by_text("evaluation › smoothing")).to_be_visible()
+        page.get_by_label("Certify under noise σ").fill("")
+        page.get_by_label("Passes a look, of random models").fill("1")
+        for line in ("corruptions: null", "smoothing: null"):
+            expect(written).to_contain_text(line)
+        expect(written).not_to_contain_text("eot")
+        expect(submit).to_be_enabled()
+
+
 def test_a_checkpoint_is_evaluated_and_held_against_another(
     chromium: Browser, whole_system: System, finished: str
 ) -> None:
@@ -100,7 +124,10 @@ def test_a_checkpoint_is_evaluated_and_held_against_another(
         page.get_by_label("Budgets ε").fill("0.1")
         page.locator("form").first.get_by_label("Test images").fill("8")
         page.get_by_label("look for masked gradients").uncheck()
-        page.get_by_role("button", name="Start the evaluation").click()
+        page.get_by_label("Passes a look").fill("2")
+        with page.expect_response("**/v1/evaluations") as asked:
+            page.get_by_role("button", name="Start the evaluation").click()
+        assert asked.value.request.post_data_json["attacks"] == [{"kind": "noise", "norm": "Linf", "eps": "0.1"}]
         row = page.get_by_role("row").filter(has_text="noise@")
         expect(row).to_contain_text("succeeded")
         row.get_by_role("button", name="Delete").click()

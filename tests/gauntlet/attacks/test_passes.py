@@ -1,0 +1,98 @@
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gauntlet.attacks.passes import Passes, passes_of
+from gauntlet.attacks.slices import Sliced, Together
+from gauntlet.models.architectures import Normalise, build_model
+from gauntlet.spec.architectures import Cnn, ResNet
+from gauntlet.spec.checkpoint_card import Normalisation
+from tests.gauntlet.examples import CPU, network
+
+NORMALISED = Normalise(Normalisation(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4)))
+
+
+def uniform(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def gradient(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    given = images.clone().requires_grad_()
+    logits = model(given)
+    return logits.detach(), torch.autograd.grad((logits[:, 0] - logits[:, 1:].logsumexp(dim=1)).sum(), given)[0]
+
+
+def passes(model: nn.Module) -> Passes:
+    quick = passes_of(model, CPU, remembers=True)
+    assert isinstance(quick, Passes)
+    return quick
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28)])
+@pytest.mark.parametrize("count", [1, 2, 3, 24, 30])
+def test_logits_and_gradients_are_the_models(count: int, shape: tuple[int, int, int]) -> None:
+    """Bit by bit those of torch's own passes through the paper's network, flat regions and equal neighbours too."""
+    model = build_model(Cnn(), shape, 10).eval().requires_grad_(requires_grad=False)
+    images = uniform(count, *shape)
+    images[:, :, :16] = images[:, :, :16].round()
+    for found, wanted in zip(gradient(passes(model), images), gradient(Sliced(model), images), strict=True):
+        assert torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [nn.Conv2d(3, 4, 5, padding=(1, 2), bias=False), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 4, (2, 3), groups=2)],
+        [NORMALISED, nn.Conv2d(3, 4, 3, padding="valid"), nn.MaxPool2d(2), nn.Conv2d(4, 4, 3, padding="same")],
+        [nn.MaxPool2d(2), nn.Conv2d(3, 4, 3, padding=2), nn.ReLU(), nn.Conv2d(4, 2, 1), nn.ReLU(), nn.MaxPool2d(2)],
+    ],
+)
+def test_layers_of_other_sizes(layers: list[nn.Module]) -> None:
+    """Kernels that are oblong or grouped, any symmetric padding, rows that pooling drops: the model's gradients."""
+    flat = nn.Sequential(*layers, nn.Flatten())
+    model = nn.Sequential(flat, nn.Linear(flat(uniform(1, 3, 17, 19)).shape[1], 5)).eval()
+    images = uniform(5, 3, 17, 19)
+    for found, wanted in zip(gradient(passes(model), images), gradient(model, images), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2, 29, 30])
+def test_points_that_were_just_seen_are_not_passed_forward_again(moved: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gradient is the model's, whichever points are others than those of the logits before."""
+    model = build_model(Cnn(), (3, 32, 32), 10).eval().requires_grad_(requires_grad=False)
+    quick, images = passes(model), uniform(30, 3, 32, 32)
+    with torch.no_grad():
+        quick(images)
+    images[:moved] = uniform(moved, 3, 32, 32, seed=1)
+    seen = []
+    convolve = nn.functional.conv2d
+    monkeypatch.setattr(
+        nn.functional, "conv2d", lambda *given, **more: seen.append(len(given[0])) or convolve(*given, **more)
+    )
+    found = gradient(quick, images)
+    monkeypatch.undo()
+    assert sum(seen) == 4 * {1: 30, 29: 30}.get(moved, moved)
+    assert all(map(torch.equal, found, gradient(Sliced(model), images)))
+
+
+def test_what_was_forgotten_is_passed_forward_anew() -> None:
+    """Weights may change between two batches of an evaluation."""
+    model = network(shape=(3, 32, 32)).requires_grad_(requires_grad=False)
+    quick, images = passes(model), uniform(6, 3, 32, 32)
+    with torch.no_grad():
+        quick(images)
+        next(model.parameters()).mul_(2)
+    quick.forget()
+    assert torch.equal(gradient(quick, images)[1], gradient(Sliced(model), images)[1])
+
+
+def test_other_models_are_given_as_they_were() -> None:
+    """A residual network, a ReLU after pooling, a touched layer and a model whose batch must stay whole."""
+    touched = network()
+    touched[0][0].register_forward_hook(lambda *_: None)
+    odd = nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten())
+    lopsided = nn.Sequential(nn.Conv2d(3, 4, 2, padding="same"), nn.Flatten())
+    for model in (build_model(ResNet(), (3, 32, 32), 10), odd, touched, lopsided):
+        assert isinstance(passes_of(model.eval(), CPU), Sliced)
+    assert isinstance(passes_of(Together(network()), CPU), Together)
+    assert passes_of(odd, torch.device("cuda")) is odd
