@@ -100,7 +100,7 @@ def track(
     if json:
         print_plain({"run": run, **written})
     else:
-        say(*written.values())
+        say("".join(written.values()))
 
 
 def followed(
