@@ -1,4 +1,4 @@
-"""The claim in four pages, as a PDF: docs/note/note.typ with every measured number read from the committed records.
+"""The claim in four pages, as a PDF: docs/note/note.typ, whose tables are read from the committed records.
 
 python -m benchmarks.note    # make note; build/note.pdf
 """

@@ -289,7 +289,9 @@ def _show(
     evaluation: Evaluation, counts: Mapping[str, StageCount], about: _About, helping: int
 ) -> resources.Evaluation:
     spec = specified(evaluation)
-    outcome = None if evaluation.outcome is None else EvaluationOutcome.model_validate(evaluation.outcome)
+    outcome = (
+        None if evaluation.outcome is None else EvaluationOutcome.model_validate(evaluation.outcome, extra="ignore")
+    )
     return resources.Evaluation(
         id=evaluation.id,
         experiment=evaluation.experiment_id,

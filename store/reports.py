@@ -104,7 +104,7 @@ def _widest_outcomes(measured: Mapping[str, Evaluation], asked: Sequence[str]) -
     An evaluation by itself of the same checkpoint, which differs in nothing but more samples, extends the experiment's
     own; a report stays on the fewer images until every line has been extended.
     """
-    outcomes = {key: EvaluationOutcome.model_validate(each.outcome) for key, each in measured.items()}
+    outcomes = {key: EvaluationOutcome.model_validate(each.outcome, extra="ignore") for key, each in measured.items()}
     protocols = {key: _protocols(each) for key, each in measured.items()}
     alike: dict[tuple[str, str], dict[int, EvaluationOutcome]] = {}
     for identifier, outcome in outcomes.items():

@@ -4,8 +4,8 @@
 
 Thought of after the verdict, so it explores: differences have intervals, and no test decides anything. Each selected
 checkpoint's natural images are looked at again on the first 1,000 test images (seconds each); what AutoAttack leaves is
-read from the evaluations that the claim was judged by. An image's *difficulty* is told by others: of the selected
-checkpoints of cross-entropy of the other seeds, how many take the natural image for something else.
+read from the evaluations that the claim was judged by. An image's *difficulty* is told by others: of the other seeds'
+checkpoints of cross-entropy of the same selection, how many take the natural image for something else.
 
 Written are results/cause.json and cause.md.
 """
@@ -187,8 +187,10 @@ def compare(looked: Sequence[Looked]) -> tuple[list[Difference], list[Difficulty
         selected = {(one.objective, one.seed): one for one in looked if selection in one.selections}
         seeds = sorted(seed for kind, seed in selected if kind == _REWARD and (_BASELINE, seed) in selected)
         pairs = {seed: (selected[_REWARD, seed], selected[_BASELINE, seed]) for seed in seeds}
+        if not pairs:
+            continue
         differences += _differences(selection, pairs)
-        difficulties += _difficulties(selection, pairs, [one for one in looked if one.objective == _BASELINE])
+        difficulties += _difficulties(selection, pairs)
         shared.append(_shared(selection, pairs))
     return differences, difficulties, shared
 
@@ -210,28 +212,27 @@ def _differences(selection: str, pairs: _Pairs) -> Iterator[Difference]:
         )
 
 
-def _difficulties(selection: str, pairs: _Pairs, baselines: Sequence[Looked]) -> Iterator[Difficulty]:
-    others = {seed: [one for one in baselines if one.seed != seed] for seed in pairs}
-    fewest = min(map(len, others.values()))
+def _difficulties(selection: str, pairs: _Pairs) -> Iterator[Difficulty]:
+    others = len(pairs) - 1
     positions = range(next(iter(pairs.values()))[0].margins.n)
-    for wrong in range(fewest + 1):
+    for wrong in range(others + 1):
         counted: list[tuple[int, dict[str, float], dict[str, float]]] = []
         for seed, pair in pairs.items():
-            # As many of the others for every seed, so that a difficulty means the same.
-            judges = others[seed][:fewest]
+            judges = [baseline for other, (_, baseline) in pairs.items() if other != seed]
             hard = {at for at in positions if sum(at not in one.right for one in judges) == wrong}
             if hard:
                 natural = {one.objective: len(hard & one.right) / len(hard) for one in pair}
                 robust = {one.objective: len(hard & one.withstood) / len(hard) for one in pair}
                 counted.append((len(hard), natural, robust))
-        yield Difficulty(
-            selection=selection,
-            wrong=wrong,
-            of=fewest,
-            n=statistics.fmean(n for n, _, _ in counted),
-            natural={kind: statistics.fmean(one[kind] for _, one, _ in counted) for kind in (_REWARD, _BASELINE)},
-            robust={kind: statistics.fmean(one[kind] for _, _, one in counted) for kind in (_REWARD, _BASELINE)},
-        )
+        if counted:
+            yield Difficulty(
+                selection=selection,
+                wrong=wrong,
+                of=others,
+                n=statistics.fmean(n for n, _, _ in counted),
+                natural={kind: statistics.fmean(one[kind] for _, one, _ in counted) for kind in (_REWARD, _BASELINE)},
+                robust={kind: statistics.fmean(one[kind] for _, _, one in counted) for kind in (_REWARD, _BASELINE)},
+            )
 
 
 def _shared(selection: str, pairs: _Pairs) -> Shared:

@@ -1,7 +1,7 @@
 """The judgement that PLAN.md describes, made of the records alone."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -11,6 +11,7 @@ from scipy.stats import page_trend_test
 
 from benchmarks.claim.records import RunRecord, read_runs
 from gauntlet.results.intervals import holm, paired_p, student_interval
+from gauntlet.spec.experiment import ExperimentSpec
 
 BASELINE = "cross-entropy"
 # From the reward to cross-entropy, in which all terms are.
@@ -67,7 +68,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the plan asks of one data set, as far as it is measured; `missing` are arms and seeds without a figure."""
+    """What the plan asks of one data set, as far as it is measured; `missing` names what is not, or has no figure."""
 
     arms: tuple[Arm, ...]
     trends: tuple[Trend, ...]
@@ -79,10 +80,14 @@ Tested = TypeVar("Tested", Trend, Difference)
 
 
 def judge(results: Path, dataset: str) -> Verdict | None:
-    """Judge the records `dataset` and `dataset`-early below `results`; None where there are none."""
+    """Judge the records `dataset` and `dataset`-early below `results`; None where there is none of cross-entropy."""
+    if not (results / dataset / "spec.json").exists():
+        return None
+    spec = ExperimentSpec.model_validate_json((results / dataset / "spec.json").read_text(encoding="utf-8"))
+    planned = [_called(objective.label, objective.kind) for objective in spec.objectives]
     runs: dict[str, dict[int, RunRecord]] = {}
     for run in read_runs(results / dataset):
-        if _robust(run) is not None:
+        if run.history[-1].epoch == spec.training.epochs and _robust(run) is not None:
             runs.setdefault(_name(run), {})[run.seed] = run
     if BASELINE not in runs:
         return None
@@ -93,7 +98,7 @@ def judge(results: Path, dataset: str) -> Verdict | None:
     }
     natural = {name: {seed: run.history[-1].natural for seed, run in arm.items()} for name, arm in runs.items()}
     last = {name: {seed: _last(run) for seed, run in arm.items()} for name, arm in runs.items()}
-    settings = [name for name in _DIAL if name in runs]
+    settings = [name for name in _DIAL if name in planned]
     trends = [
         _trend("robust accuracy at equal natural accuracy falls with T", settings, equal, rising=False),
         _trend("natural accuracy at the last epoch rises with T", settings, natural, rising=True),
@@ -110,17 +115,32 @@ def judge(results: Path, dataset: str) -> Verdict | None:
         arms=tuple(_arm(name, arm, natural[name], last[name]) for name, arm in runs.items()),
         trends=tuple(_adjusted(trends)),
         differences=tuple(_adjusted([one for one in differences if one is not None])),
-        missing=tuple(
-            f"{name} at equal natural accuracy, seed {seed}"
-            for name, arm in runs.items()
-            for seed in arm
-            if seed not in equal[name]
-        ),
+        missing=tuple(_missing(planned, spec.seeds, runs, equal)),
     )
 
 
+def _missing(
+    planned: Sequence[str],
+    seeds: Sequence[int],
+    runs: Mapping[str, Mapping[int, RunRecord]],
+    equal: Mapping[str, BySeed],
+) -> Iterator[str]:
+    for name in planned:
+        for seed in seeds:
+            if seed not in runs.get(name, {}):
+                yield f"{name}, seed {seed}: no record to its last epoch"
+            elif seed not in runs[BASELINE]:
+                yield f"{name}, seed {seed}, at equal natural accuracy: cross-entropy has no record"
+            elif seed not in equal[name]:
+                yield f"{name}, seed {seed}, at equal natural accuracy: cross-entropy never was as accurate"
+
+
 def _name(run: RunRecord) -> str:
-    return run.label or run.kind.replace("_", "-")
+    return _called(run.label, run.kind)
+
+
+def _called(label: str | None, kind: str) -> str:
+    return label or kind.replace("_", "-")
 
 
 def _robust(run: RunRecord, epoch: int | None = None) -> float | None:
@@ -141,6 +161,8 @@ def _ahead(run: RunRecord, runs: Mapping[str, Mapping[int, RunRecord]], early: M
     if _name(run) == BASELINE:
         return 0.0
     baseline = runs[BASELINE].get(run.seed)
+    if baseline is None:
+        return None
     rise: list[tuple[float, float]] = []
     for one in filter(None, (early.get(run.seed), baseline)):
         for epoch in one.history:
@@ -160,10 +182,12 @@ def _arm(name: str, arm: Mapping[int, RunRecord], natural: BySeed, last: BySeed)
 
 
 def _trend(name: str, settings: Sequence[str], figures: Mapping[str, BySeed], *, rising: bool) -> Trend:
-    seeds = sorted(set.intersection(*(set(figures[setting]) for setting in settings)))
-    means = {setting: statistics.fmean(figures[setting][seed] for seed in seeds) for setting in settings if seeds}
+    """Over the seeds that have all settings; without one of them there is nothing to decide."""
+    there = [setting for setting in settings if figures.get(setting)]
+    seeds = sorted(set.intersection(*(set(figures[setting]) for setting in there)))
+    means = {setting: statistics.fmean(figures[setting][seed] for seed in seeds) for setting in there if seeds}
     p = None
-    if len(seeds) >= _FEWEST_SEEDS and len(settings) > _FEWEST_SEEDS:
+    if there == list(settings) and len(seeds) >= _FEWEST_SEEDS:
         ranks = range(1, len(settings) + 1) if rising else range(len(settings), 0, -1)
         table = [[figures[setting][seed] for setting in settings] for seed in seeds]
         p = float(page_trend_test(table, predicted_ranks=list(ranks)).pvalue)

@@ -29,7 +29,7 @@ def _lines(dataset: str, verdict: Verdict) -> Iterator[str]:
     yield "| --- | --- | ---: | ---: | ---: |"
     yield from map(_difference, verdict.differences)
     if verdict.missing:
-        yield from ("", "Outside of what cross-entropy passed through:", *(f"- {name}" for name in verdict.missing))
+        yield from ("", "What has no figure:", *(f"- {name}" for name in verdict.missing))
 
 
 def _trend(found: Trend) -> str:

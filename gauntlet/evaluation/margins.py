@@ -7,10 +7,9 @@ from torch import Tensor
 
 from gauntlet.attacks.gradient import margin, summed
 from gauntlet.models.precision import Model
-from gauntlet.results.margins import ImageMargin
+from gauntlet.results.margins import ImageMargin, rounded
 
-# Digits that are kept: an evaluation of 10,000 images stores 0.4 MB of them.
-_DIGITS = 4
+_LARGEST = torch.finfo(torch.float32).max
 
 
 def looked_at(model: Model, images: Tensor, labels: Tensor) -> tuple[Tensor, tuple[ImageMargin, ...]]:
@@ -43,9 +42,7 @@ def looked_at(model: Model, images: Tensor, labels: Tensor) -> tuple[Tensor, tup
 
 
 def _image(probability: float, confidence: float, difference: float, l1: float, l2: float) -> ImageMargin:
-    norms = (_rounded(norm) if math.isfinite(norm) else None for norm in (l1, l2))
-    return ImageMargin(_rounded(probability), _rounded(confidence), _rounded(difference), *norms)
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.{_DIGITS}g}")
+    norms = (rounded(norm) if math.isfinite(norm) else None for norm in (l1, l2))
+    # The difference of two finite logits may be too large for fp32.
+    finite = max(-_LARGEST, min(_LARGEST, difference))
+    return ImageMargin(rounded(probability), rounded(confidence), rounded(finite), *norms)

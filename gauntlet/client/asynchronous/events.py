@@ -49,7 +49,7 @@ class Events:
                     if "id" in frame:
                         known = int(frame["id"])
                     if "data" in frame:
-                        yield Event.model_validate_json(frame["data"])
+                        yield Event.model_validate_json(frame["data"], extra="ignore")
             except GauntletClientError as error:
                 silent_since = silent_since or time.monotonic()
                 if not error.may_pass or known is None or time.monotonic() - silent_since > _PATIENCE_S:

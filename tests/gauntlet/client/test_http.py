@@ -1,5 +1,6 @@
 """The client beside a service that is slow, busy or away."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from gauntlet.client import GauntletClient
 from gauntlet.client.errors import GauntletClientError, Refused, Unintelligible, Unreachable
 from gauntlet.client.repeats import asked_for_s
 from gauntlet.resources import Experiment, Page, Problem
+from tests.reports import made_up
 
 
 class Answer(NamedTuple):
@@ -70,6 +72,17 @@ def answering(*answers: Answer) -> Iterator[tuple[str, list[str]]]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def test_what_a_later_service_says_besides_is_left_out() -> None:
+    """In a report, in its rows, and in what evaluations found too, whose values refuse unknown fields of requests."""
+    report = made_up()
+    told = report.model_dump(mode="json")
+    for place in (told, told["rows"][0], told["rows"][0]["outcome"], told["rows"][0]["outcome"]["attacks"][0]):
+        place["later"] = {"version": 3}
+    answer = Answer(body=json.dumps(told).encode())
+    with answering(answer) as (url, _), GauntletClient(url) as client:
+        assert client.report("exp_1") == report
 
 
 @pytest.mark.parametrize("status", [429, 503])

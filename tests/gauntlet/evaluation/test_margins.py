@@ -54,6 +54,13 @@ def test_a_gradient_that_is_not_finite_is_unknown_and_one_that_is_cut_is_none() 
     assert (without.tolist(), cut[2:]) == ([True], (1, 0, 0))
 
 
+def test_a_margin_is_finite_where_logits_are() -> None:
+    """Of logits of 3e38 and −3e38, whose difference fp32 does not have; a database would refuse infinity."""
+    logits = torch.tensor([[3e38, -3e38]])
+    _, (found,) = looked_at(lambda images: logits + 0 * images.sum(), image(1.0, 0.5), torch.tensor([1]))
+    assert found.margin == pytest.approx(-torch.finfo(torch.float32).max, rel=1e-3)
+
+
 def test_an_evaluation_tells_them_with_its_natural_images_alone() -> None:
     """In every batch of the natural pass, and in the outcome, with a straight line for the budget."""
     spec = EvaluationSpec.model_validate({"attacks": [{"kind": "fgsm", "eps": "1/10"}], "samples": 3, "batch_size": 2})

@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 
 from gauntlet.results.accuracy import Accuracy
-from gauntlet.results.margins import ImageMargin, Quartiles, margin_outcome
+from gauntlet.results.margins import ImageMargin, Quartiles, margin_outcome, rounded
 from gauntlet.spec.attacks import FgsmAttack, PgdAttack
 
 # The right class's probability, the largest, the margin in logits, and its gradient's norms.
@@ -39,6 +39,13 @@ def test_means_are_of_all_images_and_quartiles_of_the_right_ones() -> None:
 def test_an_image_is_given_up_below_one_in_as_many_as_there_are_classes(classes: int, given_up: int) -> None:
     found = margin_outcome([NEAR, FAR, FLAT, WRONG], classes, [])
     assert found.given_up == Accuracy.of(given_up, 4)
+
+
+@pytest.mark.parametrize("classes", [3, 6, 7, 9, 10, 11, 13, 43])
+def test_whoever_answers_with_all_classes_alike_gives_nothing_up(classes: int) -> None:
+    """Kept in four digits, a third is less than a third."""
+    alike = ImageMargin(rounded(1 / classes), rounded(1 / classes), 0.0, 0.0, 0.0)
+    assert margin_outcome([alike], classes, []).given_up.value == 0
 
 
 def test_a_straight_line_promises_what_lies_beyond_each_budget() -> None:
