@@ -53,7 +53,7 @@ class WorkerSettings(StoreSettings):
     threads: int = Field(
         default=0, ge=0, le=1024, description="Torch threads of one job; 0 shares the cores among the slots."
     )
-    helps: bool = Field(
+    helps: Annotated[bool, Said(allowed="true or false", default="true")] = Field(
         default=True,
         description="Whether free slots compute batches of evaluations that other workers hold, while no job waits.",
     )

@@ -36,7 +36,7 @@ def get_document(
     """A page of the site, or what a page names."""
     try:
         file, found = request.app.state.documents.lookup_path(path or "index.html")
-    except ValueError:  # a NUL, which no file's name has
+    except (ValueError, OSError):  # a NUL, which no file's name has, or a name that is too long for one
         file, found = "", None
     if found is None or not S_ISREG(found.st_mode):
         raise ServiceError(

@@ -53,7 +53,8 @@ def test_a_browser_that_has_a_page_is_told_so(api: TestClient, site: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "path", ["none.html", "_static", "%2e%2e/secret.html", "..%2fsecret.html", "a%00b", "/etc/passwd"]
+    "path",
+    ["none.html", "_static", "%2e%2e/secret.html", "..%2fsecret.html", "a%00b", "/etc/passwd", "a" * 256, "a/" * 2_500],
 )
 def test_nothing_else_is_there(api: TestClient, site: Path, path: str) -> None:
     """404, for a folder and for whatever is outside of the site, however it is written."""

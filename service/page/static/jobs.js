@@ -30,10 +30,10 @@ export function card(job, of) {
       h("span", {}, left(progress))));
 }
 
-// An accuracy with its interval, on a scale from 0 to 100 %.
 // Runs that are trained as one program share a slot.
 export const slotsTaken = (worker) => new Set(worker.jobs.map((job) => job.fused_with ?? job.id)).size;
 
+// An accuracy with its interval, on a scale from 0 to 100 %.
 export function interval(accuracy) {
   const [low, high] = accuracy.interval;
   const x = (value) => (3 + value * 90).toFixed(1);
