@@ -16,6 +16,7 @@ from cli.terminal import INTERRUPTED, UNANSWERED, console, errors, give_up, say,
 from cli.watching import watch_evaluations
 from gauntlet.client import GauntletClient, GauntletClientError
 from gauntlet.resources import Evaluation
+from gauntlet.spec.protocols import NEWEST
 
 Samples = Annotated[int, typer.Option(help="How many of the first test images.")]
 BatchSize = Annotated[int, typer.Option(help="Images attacked at once.")]
@@ -58,7 +59,7 @@ def evaluate(
 ) -> None:
     """Attack a checkpoint: every attack with every budget."""
     draws = {} if eot is None else {"eot": eot}
-    attacks = [{"kind": kind, "eps": eps, "norm": norm} | draws for kind in attack]
+    attacks = [{"kind": kind, "eps": eps, "norm": norm, **NEWEST.get(kind, {}), **draws} for kind in attack]
     request: dict[str, Any] = {"attacks": attacks, "samples": samples, "batch_size": batch_size, "seed": seed}
     request |= {"corruptions": {}} if corruptions else {}
     request |= {"smoothing": {"sigma": smoothing}} if smoothing is not None else {}

@@ -1,23 +1,85 @@
-"""Square Attack (Andriushchenko et al. 2020, arXiv 1912.00049) under L∞, for a network of which a window is computed.
+"""Square Attack (Andriushchenko et al. 2020, arXiv 1912.00049) under L∞.
 
-Where its authors' code looks at the whole image, this looks at the square that a query changes: 5,000 of them leave
-the same images, bit by bit, in a fraction of the time.
+For a network of which a window is computed: where its authors' code looks at the whole image, this looks at the square
+that a query changes, and 5,000 of them leave the same images, bit by bit, in a fraction of the time. For any model: at
+those images alone where there is no gradient to follow.
 """
 
 from fractions import Fraction
 from math import sqrt
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from gauntlet.attacks.gradient import margin
+from gauntlet.attacks.standing import Attacked, gradient_of, logits_of
 from gauntlet.attacks.windows import Window, Windowed
+from gauntlet.models.precision import Model
 
 # The side of the first squares, as a share of the pixels, and from which query on that is divided by what (§4).
 _FIRST = 0.8
 _SMALLER = {11: 2, 51: 4, 201: 8, 501: 16, 1_001: 32, 2_001: 64, 4_001: 128, 6_001: 256, 8_001: 512}
 # Of more pixels than these at once the layers' inputs leave the processor's cache: 20 MB for the paper's network.
 _MOST_PIXELS = 48 * 32 * 32
+
+
+class _InHand(Protocol):
+    """Images that a model looks at, and that change window by window, as `Windowed` has them."""
+
+    images: Tensor
+
+    def start(self, images: Tensor) -> Tensor: ...
+    def look(self, window: Window, values: Tensor) -> Tensor: ...
+    def keep(self, which: Tensor) -> None: ...
+    def go_on_with(self, which: Tensor) -> None: ...
+
+
+class _Whole:
+    """The same for any model, of which all is computed for every query."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.images = self._changed = torch.empty(0)
+
+    def start(self, images: Tensor) -> Tensor:
+        self.images = images.clone()
+        return logits_of(self._model, self.images)
+
+    def look(self, window: Window, values: Tensor) -> Tensor:
+        self._changed = self.images.clone()
+        window.of(self._changed).copy_(values)
+        return logits_of(self._model, self._changed)
+
+    def keep(self, which: Tensor) -> None:
+        self.images[which] = self._changed[which]
+
+    def go_on_with(self, which: Tensor) -> None:
+        self.images = self.images[which]
+
+
+def square_where_stuck(
+    model: Model, images: Tensor, labels: Tensor, eps: Fraction, *, queries: int, generator: torch.Generator
+) -> Tensor:
+    """Square Attack on the images at which the margin of the logits has no gradient; any other stays as it is.
+
+    There a network is constant: all of a layer's units are at zero, and whatever follows a gradient stands still. The
+    random numbers are the same for all images, so none's outcome depends on the others.
+
+    Args:
+        images: float32 [n, c, h, w] in [0, 1]; what is returned is alike. labels: int64 [n].
+        generator: on the images' device.
+    """
+    found = images.detach().clone()
+    attacked = Attacked(found, labels, labels)
+    *_, gradient = gradient_of(model, found, attacked, lambda logits, right, _: margin(logits, right))
+    stuck = (gradient == 0).flatten(1).all(dim=1).nonzero().flatten()
+    clean = found[stuck]
+    _, channels, _, width = clean.shape
+    start = (clean + float(eps) * _signs((1, channels, 1, width), generator)).clamp_(0, 1)
+    broken, points = _search(_Whole(model), clean, labels[stuck], start, float(eps), queries, generator)
+    found[stuck[broken]] = points
+    return found
 
 
 def square(model: Windowed, images: Tensor, labels: Tensor, eps: Fraction, *, queries: int, seed: int) -> Tensor:
@@ -49,11 +111,11 @@ def square(model: Windowed, images: Tensor, labels: Tensor, eps: Fraction, *, qu
 
 
 def _search(
-    model: Windowed, clean: Tensor, labels: Tensor, start: Tensor, eps: float, queries: int, random: torch.Generator
+    model: _InHand, clean: Tensor, labels: Tensor, start: Tensor, eps: float, queries: int, random: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Which images are broken from here, positions int64 [m] in the order of time, and where, [m, c, h, w]."""
     low, high = clean - eps, clean + eps
-    left = torch.arange(len(clean))
+    left = torch.arange(len(clean), device=clean.device)
     best = margin(model.start(start), labels)
     broken, points = [], []
     for query in range(queries + 1):
@@ -80,9 +142,13 @@ def _search(
 def _window(query: int, height: int, width: int, random: torch.Generator) -> Window:
     divisor = max((divisor for first, divisor in _SMALLER.items() if query >= first), default=1)
     side = min(max(round(sqrt(_FIRST / divisor * height * width)), 1), height, width)
-    top, left = (int(torch.rand(1, generator=random) * (size - side)) for size in (height, width))
+    top, left = (int(_uniform((1,), random) * (size - side)) for size in (height, width))
     return Window(top, left, side, side)
 
 
 def _signs(shape: tuple[int, ...], random: torch.Generator) -> Tensor:
-    return torch.sign(2 * torch.rand(shape, generator=random) - 1)
+    return torch.sign(2 * _uniform(shape, random) - 1)
+
+
+def _uniform(shape: tuple[int, ...], random: torch.Generator) -> Tensor:
+    return torch.rand(shape, generator=random, device=random.device)

@@ -6,18 +6,18 @@ from gauntlet.report.numbers import per_cent, points
 from gauntlet.report.report_row import ReportRow
 from gauntlet.results.outcome import AttackOutcome
 from gauntlet.spec.attack_titles import budget
-from gauntlet.spec.attacks import AutoAttack, FastProtocol, ScreenProtocol, threat_model
+from gauntlet.spec.attacks import AutoAttack, FastProtocol, ScreenProtocol, attack_label, threat_model
 
 
 def beside_autoattack(rows: Sequence[ReportRow]) -> Iterator[str]:
     """A sentence for each protocol and budget that the standard AutoAttack was run at too: the measured difference."""
-    pairs: dict[tuple[str, str], list[tuple[AttackOutcome, AttackOutcome]]] = {}
+    pairs: dict[str, list[tuple[AttackOutcome, AttackOutcome]]] = {}
     for row in {row.checkpoint: row for row in rows}.values():
         for ours in row.outcome.attacks:
             if isinstance(ours.attack, ScreenProtocol | FastProtocol):
                 for theirs in row.outcome.attacks:
                     if _is_the_same_at(theirs, ours):
-                        pairs.setdefault((ours.attack.kind, threat_model(ours.attack)), []).append((ours, theirs))
+                        pairs.setdefault(attack_label(ours.attack), []).append((ours, theirs))
     for found in pairs.values():
         yield _sentence(found)
 
@@ -32,7 +32,8 @@ def _is_the_same_at(theirs: AttackOutcome, ours: AttackOutcome) -> bool:
 
 def _sentence(found: Sequence[tuple[AttackOutcome, AttackOutcome]]) -> str:
     protocol = found[0][0].attack
-    named = f"{protocol.kind} at {budget(protocol.norm, protocol.eps)}"
+    version = f" (version {protocol.version})" if isinstance(protocol, FastProtocol) and protocol.version > 1 else ""
+    named = f"{protocol.kind}{version} at {budget(protocol.norm, protocol.eps)}"
     apart = [ours.accuracy.value - theirs.accuracy.value for ours, theirs in found]
     mean = sum(apart) / len(apart)
     if len(found) == 1:

@@ -9,6 +9,8 @@ from gauntlet.spec.attacks import spread_budgets
 from gauntlet.spec.kinds import faulty_fields
 
 ProtocolName = Literal["screen", "fast"]
+# What is asked for by a protocol's name, beyond its kind: of what was measured before there were versions none is told.
+NEWEST: Final[Mapping[str, Mapping[str, int]]] = {"screen": {}, "fast": {"version": 2}}
 _SHORT: Final[tuple[str, ...]] = ("protocol", "eps", "norm")
 
 
@@ -30,7 +32,7 @@ def expand_protocol(document: object) -> object:
     if name not in get_args(ProtocolName):
         return document  # the field of that name says what it takes
     try:
-        return rest | {"attacks": spread_budgets([{"kind": name} | given])}
+        return rest | {"attacks": spread_budgets([{"kind": name, **NEWEST[name], **given}])}
     except ValidationError as refused:
         # Where the attack stands in the list, and its kind, are no places in this document.
         raise faulty_fields(

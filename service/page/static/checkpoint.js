@@ -3,7 +3,7 @@
 import { actor, tried } from "./actions.js";
 import { all, get, keepFresh, query, send } from "./api.js";
 import { announce, fill, h } from "./dom.js";
-import { averaged, beside, numeric } from "./evaluating.js";
+import { averaged, beside, newest, numeric } from "./evaluating.js";
 import { ENDED } from "./jobs.js";
 import { evaluationTable } from "./runs.js";
 import { matrices, transferTable } from "./transfers.js";
@@ -73,7 +73,7 @@ export async function show({ parts, id, signal, title }) {
   });
   parts.form.onsubmit = () => {
     const { norm, samples, eps, given } = asked(parts.form);
-    const attack = averaged({ kind: given.get("kind"), norm, eps: eps.length === 1 ? eps[0] : eps }, numeric(given.get("eot")));
+    const attack = averaged({ ...newest(given.get("kind")), norm, eps: eps.length === 1 ? eps[0] : eps }, numeric(given.get("eot")));
     const request = { checkpoint: id, samples, attacks: [attack], ...beside({ corrupted: given.has("corrupted"), sigma: numeric(given.get("sigma")) }, null, samples) };
     if (given.get("masking")) request.masking = { samples: Math.min(200, samples) };
     return queue("/v1/evaluations", request);

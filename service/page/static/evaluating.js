@@ -4,6 +4,9 @@
 const ALONG_GRADIENTS = new Set(["fgsm", "pgd", "apgd-ce", "apgd-t", "fab-t", "transfer", "mm", "pma", "multitargeted", "screen", "fast"]);
 const MOST_CERTIFIED = 100;
 
+// What an attack is asked for as by its kind alone: of a protocol with versions the newest.
+export const newest = (kind) => (kind === "fast" ? { kind, version: 2 } : { kind });
+
 // An attack with so many passes a look, where it is one along gradients; one pass is what it has by itself.
 export function averaged(attack, passes) {
   const { eot, ...rest } = attack;

@@ -2,7 +2,7 @@
 
 import { all, get, Refused, send } from "./api.js";
 import { announce, fill, h } from "./dom.js";
-import { averaged, beside, numeric } from "./evaluating.js";
+import { averaged, beside, newest, numeric } from "./evaluating.js";
 import { bytes, counted, duration, titled } from "./words.js";
 import { yaml } from "./yaml.js";
 
@@ -78,7 +78,7 @@ export async function show({ parts, search, signal }) {
     });
     const budgets = listed(parts.budgets.value);
     const passes = parts.eot.value.trim() === "" ? 1 : numeric(parts.eot.value);
-    spec.evaluation.attacks = checked(parts.attacks).flatMap((kind) => budgets.map((eps) => averaged({ ...(spec.evaluation.attacks.find((each) => each.kind === kind) ?? { kind }), eps }, passes)));
+    spec.evaluation.attacks = checked(parts.attacks).flatMap((kind) => budgets.map((eps) => averaged({ ...(spec.evaluation.attacks.find((each) => each.kind === kind) ?? newest(kind)), eps }, passes)));
     Object.assign(spec.evaluation, beside({ corrupted: parts.corruptions.checked, sigma: numeric(parts.sigma.value) }, spec.evaluation, spec.evaluation.samples));
     if (!parts.masking.checked) spec.evaluation.masking = null;
     else spec.evaluation.masking ??= { samples: Math.min(200, Number(spec.evaluation.samples) || 200) };

@@ -19,7 +19,7 @@ def test_a_protocol_is_short_for_its_attacks() -> None:
     """In a request of an evaluation; what is stored says everything itself, and reads as it was."""
     short = EvaluationSpec.model_validate({"protocol": "fast", "eps": ["4/255", "8/255"], "samples": 7})
     assert short == EvaluationSpec.model_validate(
-        {"attacks": [{"kind": "fast", "eps": ["4/255", "8/255"]}], "samples": 7}
+        {"attacks": [{"kind": "fast", "version": 2, "eps": ["4/255", "8/255"]}], "samples": 7}
     )
     assert set(short.model_dump()) == {"attacks", "samples", "batch_size", "seed", "masking"}
     assert EvaluationSpec.model_validate_json(short.model_dump_json()) == short
@@ -33,7 +33,7 @@ def test_a_protocol_takes_the_place_of_a_presets_attacks() -> None:
     changed = ExperimentSpec.model_validate(
         {"preset": "quickstart", "evaluation": {"protocol": "fast", "eps": "8/255"}}
     )
-    assert changed.evaluation.attacks == (FastProtocol(eps=EPS),)
+    assert changed.evaluation.attacks == (FastProtocol(eps=EPS, version=2),)
     assert changed.evaluation.samples == preset.evaluation.samples
     assert len(preset.evaluation.attacks) == 2
 
@@ -58,16 +58,27 @@ def test_what_is_wrong_is_told_at_its_field(document: dict[str, Any], place: tup
     assert [error["loc"] for error in refused.value.errors()] == [place]
 
 
-@pytest.mark.parametrize("protocol", [ScreenProtocol(eps=EPS), FastProtocol(eps=EPS)])
-def test_a_protocol_is_always_the_same(protocol: ScreenProtocol | FastProtocol) -> None:
-    """Its parts are its budget's; under L2 something defined there stands in for PMA."""
-    labels = {
-        "screen": ["pma(steps=20)@8/255", "mm(targets=3, steps=10)@8/255"],
-        "fast": ["pma@8/255", "mm@8/255"],
-    }
-    assert [attack_label(part) for part in attacks_of(protocol)] == labels[protocol.kind]
-    assert parts_of(protocol) == ("pma", "mm")
+@pytest.mark.parametrize(
+    ("protocol", "labels"),
+    [
+        (ScreenProtocol(eps=EPS), ["pma(steps=20)@8/255", "mm(targets=3, steps=10)@8/255"]),
+        (FastProtocol(eps=EPS), ["pma@8/255", "mm@8/255"]),
+        (FastProtocol(eps=EPS, version=2), ["pma@8/255", "mm@8/255", "square(queries=1000)@8/255"]),
+    ],
+    ids=str,
+)
+def test_a_protocol_is_always_the_same(protocol: ScreenProtocol | FastProtocol, labels: list[str]) -> None:
+    """Its parts are its budget's; under L2 something defined there stands in for PMA, and nothing for Square."""
+    assert [attack_label(part) for part in attacks_of(protocol)] == labels
+    assert parts_of(protocol) == ("pma", "mm", "square")[: len(labels)]
     assert parts_of(protocol.model_copy(update={"norm": "L2"})) == ("pgd", "mm")
+
+
+def test_a_version_of_a_protocol_is_another_protocol() -> None:
+    """Its name says so; the first says nothing of versions, as it did before there was a second."""
+    first, second = (FastProtocol(eps=EPS, version=version) for version in (1, 2))
+    assert (attack_label(first), attack_label(second)) == ("fast@8/255", "fast(version=2)@8/255")
+    assert first.model_dump(mode="json") == {"kind": "fast", "eps": "8/255", "norm": "Linf"}
 
 
 def test_protocols_are_never_ranked_with_autoattack() -> None:
