@@ -110,7 +110,9 @@ def _claims(url: str, runs: int) -> dict[str, Any]:
         list(pool.map(work, range(_CLAIMERS)))
     spent = time.monotonic() - began
     database.close()
-    return {"runs": len(took), "claimers": _CLAIMERS, "seconds": round(spent, 1), "claim_ms": _quantiles(took)}
+    found = {"runs": len(took), "claimers": _CLAIMERS, "seconds": round(spent, 1), "claim_ms": _quantiles(took)}
+    print(found, file=sys.stderr)
+    return found
 
 
 def _epochs(url: str, count: int = 300) -> dict[str, Any]:
