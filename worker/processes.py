@@ -136,7 +136,7 @@ class JobProcesses:
 
     def help(self) -> None:
         """Likewise, help with an evaluation that another slot holds, if there is one that is worth it."""
-        if self._settings.helps:
+        if self._settings.helps == "on":
             self._start(self._claim_help)
 
     def _start(self, find: _Find) -> None:

@@ -4,7 +4,7 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -53,8 +53,8 @@ class WorkerSettings(StoreSettings):
     threads: int = Field(
         default=0, ge=0, le=1024, description="Torch threads of one job; 0 shares the cores among the slots."
     )
-    helps: Annotated[bool, Said(allowed="true or false", default="true")] = Field(
-        default=True,
+    helps: Annotated[Literal["on", "off"], Said(allowed="on or off")] = Field(
+        default="on",
         description="Whether free slots compute batches of evaluations that other workers hold, while no job waits.",
     )
     worker_name: Annotated[str, Said(allowed="text without spaces, at most 200 long", default="HOST:PID")] = Field(

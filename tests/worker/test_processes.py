@@ -335,6 +335,6 @@ def test_a_helper_that_is_killed_leaves_nothing_behind(
 
 def test_a_worker_that_is_told_not_to_helps_nobody(database: Database, settings: WorkerSettings, helped: str) -> None:
     """With GAUNTLET_HELPS off a free slot stays free."""
-    idle = JobProcesses(settings.model_copy(update={"helps": False}), database)
+    idle = JobProcesses(settings.model_copy(update={"helps": "off"}), database)
     idle.help()
     assert helpers_of(database, helped) == 0
