@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install install-dev docs demo up test test-ranges coverage lint fuzz faults load hostile bench reproduce dial note client pictures wheel lock help
+.PHONY: install install-dev docs demo up test test-ranges coverage mutants lint fuzz faults load hostile bench reproduce dial note client pictures wheel lock help
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -41,6 +41,11 @@ test-ranges: install-dev ## Test with the oldest and newest Gymnasium and Stable
 	for extra in mlflow wandb; do $(call beside,$$extra) && \
 		build/ranges/$$extra/bin/pip install --quiet "$$(sed -n "s/^$$extra = \[\"\(.*\)\"\]/\1/p" pyproject.toml)" && \
 		build/ranges/$$extra/bin/python -m pytest -q tests/gauntlet/exports/test_trackers.py || exit 1; done
+
+mutants: install-dev ## Change results' statistics and attacks' steps in one place at a time, and tell what no test notices (five minutes)
+	$(BIN)/pip install --quiet --constraint requirements.lock mutmut==3.8.1
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
 
 lint: install-dev docs ## Check style, types, the boundaries between packages and the documents
 	$(BIN)/ruff check .

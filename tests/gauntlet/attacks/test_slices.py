@@ -25,8 +25,16 @@ def test_logits_and_gradients_are_the_models() -> None:
     torch.testing.assert_close(*gradients)
 
 
+def test_few_images_are_not_taken_apart() -> None:
+    """Up to 24 go through the model as they are."""
+    model, images = network(), torch.rand(24, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(Sliced(model)(images), model(images))
+
+
 def test_a_gpu_takes_a_batch_whole() -> None:
     """Only on a CPU is a model given its images in slices."""
     model = network()
-    assert isinstance(sliced(model, CPU), Sliced)
+    in_slices = sliced(model, CPU)
+    assert isinstance(in_slices, Sliced)
+    assert in_slices.model is model
     assert sliced(model, torch.device("cuda")) is model

@@ -24,6 +24,11 @@ def test_the_largest_samples_do_not_overflow() -> None:
     assert 0 <= upper_tail(10_000, 10_000, 0.01) < 1e-300
 
 
+def test_no_tail_is_above_one() -> None:
+    """The terms of this one, rounded, add up to 1 + 2⁻⁵²."""
+    assert upper_tail(1, 10, 0.99) == 1
+
+
 def test_paired_differences_are_coins() -> None:
     """Seven to none is 1/128, an even split is no evidence, and no difference at all gives 1."""
     assert mcnemar_p(7, 0) == pytest.approx(1 / 128)
