@@ -122,9 +122,11 @@ class JobProcesses:
 
         Nothing happens if no job waits.
         """
-        if not self._slots.acquire(blocking=False):
+        wait_s = 0.0
+        while not self._slots.acquire(timeout=wait_s):
+            # And again: whoever only began to help could not be ended at the first look.
             self.make_room()
-            self._slots.acquire()
+            wait_s = _LOOK_EVERY_S
         try:
             self._do(self._claim)
         finally:
@@ -219,14 +221,17 @@ class JobProcesses:
     def make_room(self) -> None:
         """End one of the processes that help another worker, if a job waits: at most a batch is lost by that."""
         with self._lock:
-            helping = [job for job in self._jobs if isinstance(job.claims[0], Help) and job.killed_at is None]
-        if not helping:
+            helping = [job for job in self._jobs if isinstance(job.claims[0], Help)]
+        ending = [job for job in helping if job.killed_at is not None]
+        # One whose process is not there yet cannot be ended by itself; the next look finds it.
+        going = [job for job in helping if job.killed_at is None and job.process.pid is not None]
+        if not going:
             return
         with self._database.reading() as session:
-            if not turns.count_waiting(session):
+            if turns.count_waiting(session) <= len(ending):
                 return
-        logger.info("%s makes room for a job that waits.", helping[0].name)
-        self._kill(helping[0])
+        logger.info("%s makes room for a job that waits.", going[0].name)
+        self._kill(going[0])
 
     def end_hung(self) -> None:
         """End the processes that let their lease run out, or go on although their job is no longer theirs.

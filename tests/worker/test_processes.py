@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -313,6 +314,32 @@ def test_an_idle_worker_helps_until_a_job_waits(
     run = found(database, run_id)
     assert (run.status, run.status_reason, run.crashes) == ("failed", "dataset_unavailable", 0)
     assert helpers_of(database, helped) == 0
+
+
+def test_room_is_made_of_no_helper_that_is_only_starting(
+    database: Database, processes: JobProcesses, helped: str, tiny_spec: ExperimentSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process is not there to be ended, and all that the fork server has made stay; once it is, the job starts."""
+    monkeypatch.setattr(module, "_LOOK_EVERY_S", 0.1)
+    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    os.kill(server, signal.SIGSTOP)
+    processes.help()
+    await_that(lambda: len(processes._jobs) == 1)
+    (helper,) = processes._jobs
+    nowhere = tiny_spec.model_copy(update={"dataset": ImageFolder(folder="nowhere", image_size=16)})
+    with database.writing() as session:
+        (run_id,) = experiments.create(session, nowhere, None)[1]
+    processes.make_room()
+    assert helper.process.pid is None
+    with ThreadPoolExecutor(1) as broker:
+        ran = broker.submit(processes.run)
+        os.kill(server, signal.SIGCONT)
+        ran.result()
+    assert found(database, run_id).status == "failed"
+    assert helper.killed_at is not None
+    assert helpers_of(database, helped) == 0
+    assert forkserver._forkserver._forkserver_pid == server  # type: ignore[attr-defined]
+    assert is_there(server)
 
 
 def test_a_helper_that_is_killed_leaves_nothing_behind(
