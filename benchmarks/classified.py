@@ -3,10 +3,13 @@
 Both servers have the API's core for all that they start, one thread, and the same images of 32 × 32 pixels. Gauntlet is
 sent PNG files as a form, with a token, to a checkpoint that was imported; MLflow what its users send, the pixels as
 nested lists in JSON, to `mlflow models serve` with one worker, without a login. One client asks, one request after the
-other, on a connection that stays; what counts is from the first byte sent to the last one read. Beside both: the
+other, on a connection that stays and ahead of what else its core does; what counts is from the first byte sent to the
+last one read. Beside both: the
 network's own forward pass in this process on the same core, and how fast that core multiplies matrices.
 """
 
+import http
+import http.client
 import io
 import json
 import os
@@ -15,8 +18,9 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +33,7 @@ from torch import Tensor
 from benchmarks.peers import plain_cnn
 from benchmarks.rounds import random_images
 from benchmarks.served import keep_to, served
-from benchmarks.watchers import in_ms
+from benchmarks.watchers import in_ms, take_cores
 from benchmarks.watching import API_CORES
 from cli.embedded import free_port
 from gauntlet.data.datasets import to_unit
@@ -42,7 +46,8 @@ _FORWARD_MFLOP = 41.5
 _READY_WITHIN_S = 120.0
 _CARD = {"name": "random weights", "architecture": {"kind": "cnn"}, "dataset": {"name": "cifar10"}}
 
-Ask = Callable[[], list[int]]
+# Sends a request and reads its answer; what classes an answer names.
+Side = tuple[Callable[[], bytes], Callable[[bytes], list[int]]]
 
 
 def measure_classifying(seconds: float, mlflow: Path | None) -> dict[str, Any]:
@@ -61,9 +66,12 @@ def measure_classifying(seconds: float, mlflow: Path | None) -> dict[str, Any]:
         sides = {"gauntlet": ended.enter_context(_gauntlet(model, Path(folder)))}
         if mlflow is not None:
             sides["mlflow"] = ended.enter_context(_mlflow(mlflow, model, Path(folder)))
+        before = os.sched_getaffinity(0)
+        ended.callback(os.sched_setscheduler, 0, os.SCHED_OTHER, os.sched_param(0))
+        take_cores(before, first=True)
         for name, of in sides.items():
-            one, batch = of(pixels[:1]), of(pixels)
-            seen[name] = [one(), batch()]
+            (one, _), (batch, classes) = of(pixels[:1]), of(pixels)
+            seen[name] = [classes(one()), classes(batch())]
             found[name] = {
                 "one_image_ms": in_ms(_timed(one, seconds)),
                 "batch_ms": (ms := in_ms(_timed(batch, seconds))),
@@ -103,32 +111,40 @@ def _core(model: torch.nn.Module, pixels: Tensor, seconds: float) -> dict[str, A
 
 
 @contextmanager
-def _gauntlet(model: torch.nn.Module, folder: Path) -> Iterator[Callable[[Tensor], Ask]]:
+def _gauntlet(model: torch.nn.Module, folder: Path) -> Iterator[Callable[[Tensor], Side]]:
     weights = folder / "model.safetensors"
     save_file(model.state_dict(), weights)
     with served(API_CORES) as api, api.client() as client:
         checkpoint = client.import_checkpoint(weights, _CARD).id
-        with httpx2.Client(base_url=api.url, headers=api.bearer("read"), trust_env=False, timeout=60) as http:
+        line = http.client.HTTPConnection("127.0.0.1", api.settings.port)
 
-            def asking(pixels: Tensor) -> Ask:
-                files = [("image", (f"{number}.png", _png(image))) for number, image in enumerate(pixels)]
-                request = http.build_request(
-                    "POST", "/v1/classifications", files=files, data={"checkpoint": [checkpoint]}
-                )
-                # Put together once: what a client takes for it is not the server's.
-                content, headers = request.read(), request.headers
+        def asking(pixels: Tensor) -> Side:
+            files = [("image", (f"{number}.png", _png(image))) for number, image in enumerate(pixels)]
+            request = httpx2.Request("POST", api.url, files=files, data={"checkpoint": [checkpoint]})
+            # Put together once: what a client takes for it is not the server's.
+            content = request.read()
+            headers = api.bearer("read") | {"Content-Type": request.headers["Content-Type"]}
+            return partial(_post, line, "/v1/classifications", content, headers), _named
 
-                def ask() -> list[int]:
-                    answer = http.post("/v1/classifications", content=content, headers=headers).raise_for_status()
-                    return [KNOWN_CLASSES["cifar10"].index(each["label"]) for each in answer.json()["data"]]
+        yield asking
+        line.close()
 
-                return ask
 
-            yield asking
+def _named(answer: bytes) -> list[int]:
+    return [KNOWN_CLASSES["cifar10"].index(each["label"]) for each in json.loads(answer)["data"]]
+
+
+def _post(line: http.client.HTTPConnection, path: str, content: bytes, headers: Mapping[str, str]) -> bytes:
+    line.request("POST", path, content, headers)
+    answer = line.getresponse()
+    read = answer.read()
+    if answer.status != http.HTTPStatus.OK:
+        raise RuntimeError(read.decode())
+    return read
 
 
 @contextmanager
-def _mlflow(python: Path, model: torch.nn.Module, folder: Path) -> Iterator[Callable[[Tensor], Ask]]:
+def _mlflow(python: Path, model: torch.nn.Module, folder: Path) -> Iterator[Callable[[Tensor], Side]]:
     theirs, saved, state = plain_cnn(), folder / "mlflow", folder / "state.pt"
     theirs.load_state_dict(dict(zip(theirs.state_dict(), model.state_dict().values(), strict=True)))
     torch.save(theirs.state_dict(), state)
@@ -160,25 +176,23 @@ def _mlflow(python: Path, model: torch.nn.Module, folder: Path) -> Iterator[Call
     # Before it starts others: it begins with importing for seconds.
     keep_to(server.pid, API_CORES)
     try:
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as http:
-            _await(http, server, folder / "mlflow.log")
+        _await(port, server, folder / "mlflow.log")
+        line = http.client.HTTPConnection("127.0.0.1", port)
 
-            def asking(pixels: Tensor) -> Ask:
-                content = json.dumps({"inputs": to_unit(pixels).tolist()}).encode()
+        def asking(pixels: Tensor) -> Side:
+            content = json.dumps({"inputs": to_unit(pixels).tolist()}).encode()
+            headers = {"Content-Type": "application/json"}
+            return partial(_post, line, "/invocations", content, headers), _largest
 
-                def ask() -> list[int]:
-                    answer = http.post("/invocations", content=content, headers={"Content-Type": "application/json"})
-                    if answer.is_error:
-                        raise RuntimeError(answer.text)
-                    logits = answer.json()["predictions"]
-                    return [max(range(_CLASSES), key=row.__getitem__) for row in logits]
-
-                return ask
-
-            yield asking
+        yield asking
+        line.close()
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait()
+
+
+def _largest(answer: bytes) -> list[int]:
+    return [max(range(_CLASSES), key=row.__getitem__) for row in json.loads(answer)["predictions"]]
 
 
 # In the environment of MLflow, which has its own libraries and our torch.
@@ -194,11 +208,11 @@ mlflow.pytorch.save_model(model.eval(), sys.argv[2], serialization_format="pickl
 """
 
 
-def _await(http: httpx2.Client, server: "subprocess.Popen[bytes]", log: Path) -> None:
+def _await(port: int, server: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + _READY_WITHIN_S
     while True:
         try:
-            if http.get("/ping").is_success:
+            if httpx2.get(f"http://127.0.0.1:{port}/ping", trust_env=False).is_success:
                 return
         except httpx2.TransportError:
             pass

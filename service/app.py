@@ -15,7 +15,7 @@ from gauntlet.settings import SettingsInvalid
 from service import errors
 from service.access import Access
 from service.answers import document
-from service.classification import Classifier
+from service.classification import Classifier, KnownWeights
 from service.edge import Edge
 from service.images import Decoder
 from service.metrics import Metrics
@@ -101,7 +101,7 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
     app.state.streams = Streams(app.state.database, most=most_streams)
     app.state.metrics = Metrics(settings, app.state.database, app.state.streams)
     app.state.decoder = Decoder(most_pixels=settings.max_image_pixels, most_seconds=settings.max_decoding_s)
-    app.state.classifier = Classifier()
+    app.state.classifier, app.state.known_weights = Classifier(), KnownWeights(app.state.database)
     app.state.reporter = Reporter(app.state.database, settings.database_url)
     app.state.celery = create_celery(settings.broker_url, socket_timeout_s=_BROKER_PATIENCE_S)
     app.state.kept_answers, app.state.looks = KeptAnswers(), Looks()

@@ -2,6 +2,7 @@
 
 import array
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,14 @@ from gauntlet.spec.attacks import AnyAttack
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from service.aside.processes import Aside, Ended
 from service.images import Seen
+from store.database import Database
 
 # Measured: 230 MB of torch; with models 650 at most, of the largest images and the largest model one after the other.
 _MOST_MEMORY = 3 << 29
 # Reading a model and one pass of ResNet-18 over 256 × 256 pixels take 1 to 3 s of a core.
 _MOST_SECONDS = 60.0
 _FLOAT_BYTES = 4
+_KNOWN_FOR_S = 1.0
 # 64 pictures of 32 × 32 pixels for the paper's CNN; 11 for ResNet-18, whose weights have 45 MB.
 _MOST_AT_ONCE = 64
 _MOST_VALUES_AT_ONCE = _MOST_AT_ONCE * 3 * 32 * 32
@@ -56,6 +59,34 @@ class Weights:
         channels, height, width = self.card.image_shape
         fitting = min(_MOST_VALUES_AT_ONCE // (channels * height * width), _MOST_WEIGHTS_AT_ONCE // max(self.bytes, 1))
         return max(1, min(fitting, _MOST_AT_ONCE))
+
+
+class KnownWeights:
+    """The checkpoints that were named last, for a second, and as long as nothing at all has been written since.
+
+    What is deleted, by whatever process, is news at once: it was written. Files are looked for once a second. With a
+    database that cannot say at once whether anything was written, none is known.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._named: tuple[str, ...] = ()
+        self._found: list[Weights] = []
+        self._changes: int | None = None
+        self._since = 0.0
+
+    def changes(self) -> int | None:
+        """What `keep` wants, from before the look."""
+        return self._database.changes()
+
+    def find(self, named: Sequence[str], changes: int | None) -> list[Weights] | None:
+        """Those of these ids, if nothing was written up to `changes`."""
+        is_known = changes is not None and (tuple(named), changes) == (self._named, self._changes)
+        return self._found if is_known and time.monotonic() - self._since < _KNOWN_FOR_S else None
+
+    def keep(self, named: Sequence[str], found: list[Weights], changes: int | None) -> None:
+        """Remember what was found when nothing had been written after `changes`."""
+        self._named, self._found, self._changes, self._since = tuple(named), found, changes, time.monotonic()
 
 
 @dataclass(frozen=True)

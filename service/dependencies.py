@@ -13,7 +13,7 @@ from gauntlet.spec.notes import TagText
 from gauntlet.spec.texts import Matching
 from service.access import Access
 from service.audit import Audit
-from service.classification import Classifier
+from service.classification import Classifier, KnownWeights
 from service.images import Decoder
 from service.metrics import Metrics
 from service.readiness import Readiness
@@ -55,6 +55,11 @@ async def _readiness(request: Request) -> Readiness:
 async def _classifier(request: Request) -> Classifier:
     classifier: Classifier = request.app.state.classifier
     return classifier
+
+
+async def _known_weights(request: Request) -> KnownWeights:
+    known: KnownWeights = request.app.state.known_weights
+    return known
 
 
 async def _decoder(request: Request) -> Decoder:
@@ -103,6 +108,7 @@ MetricsDep = Annotated[Metrics, Depends(_metrics)]
 StreamsDep = Annotated[Streams, Depends(_streams)]
 CeleryDep = Annotated[Celery, Depends(_celery)]
 ClassifierDep = Annotated[Classifier, Depends(_classifier)]
+KnownWeightsDep = Annotated[KnownWeights, Depends(_known_weights)]
 DecoderDep = Annotated[Decoder, Depends(_decoder)]
 ReporterDep = Annotated[Reporter, Depends(_reporter)]
 ReadinessDep = Annotated[Readiness, Depends(_readiness)]

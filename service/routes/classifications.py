@@ -18,7 +18,7 @@ from service.admission import Gate
 from service.answers import NAMES_CHECKPOINTS, NEEDS_WEIGHTS
 from service.bodies import understand
 from service.classification import NotClassified, Weights
-from service.dependencies import ClassifierDep, DatabaseDep, DecoderDep, SettingsDep
+from service.dependencies import ClassifierDep, DatabaseDep, DecoderDep, KnownWeightsDep, SettingsDep
 from service.errors import ServiceError
 from service.images import ModelInput, name_of
 from service.picture_attacks import TimeLeft, require_bounded, under_attack
@@ -67,6 +67,7 @@ async def classify(
     settings: SettingsDep,
     decoder: DecoderDep,
     classifier: ClassifierDep,
+    known: KnownWeightsDep,
     attack: Annotated[
         str | None,
         Form(min_length=1, description="JSON: kind, eps, norm, steps, restarts, loss, draws, label, pictures."),
@@ -77,7 +78,13 @@ async def classify(
     With an attack, each is attacked on the weights of each checkpoint too, at every budget.
     """
     plan = None if attack is None else understand(attack, PictureAttack, within="/attack")
-    chosen = await run_in_threadpool(_chosen, database, settings, checkpoint, len(image), plan)
+    changes = known.changes()
+    chosen = None if plan is not None else known.find(checkpoint, changes)
+    if chosen is None:
+        chosen = await run_in_threadpool(_chosen, database, settings, checkpoint, len(image), plan)
+        known.keep(checkpoint, chosen, changes)
+    else:
+        _require_bounded(len(image), [each.card for each in chosen])
     seen = await decoder.decode(image, list(dict.fromkeys(ModelInput.of(each.card) for each in chosen)))
     time = TimeLeft(settings.max_attack_s)
     # One model after the other, so that each is read once, however few of them fit into memory. Some pictures, or each

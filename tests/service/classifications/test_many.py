@@ -11,9 +11,14 @@ import httpx2
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
+from sqlalchemy import select, update
 
+from service import classification
 from service.aside.processes import Aside
 from service.routes import classifications
+from service.settings import ServiceSettings
+from store.database import Database
+from store.models import Checkpoint
 from tests.e2e.system import await_that
 from tests.pictures import encoded
 from tests.service.classifications.asking import post, probabilities
@@ -102,6 +107,43 @@ def test_a_batch_is_one_order_to_each_process(
     assert len(seen) == 64
     assert [seen[number] for number in (0, 9, 63)] == [pytest.approx(one, abs=1e-6) for one in alone]
     assert post(api, checkpoints[:1], *pictures, pictures[0]).status_code == 422
+
+
+def test_checkpoints_are_looked_up_once_until_something_is_written(
+    api: TestClient,
+    checkpoints: list[str],
+    digit: Image.Image,
+    settings: ServiceSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By whatever process; those of other requests are others. After a second their files are looked for again."""
+    # However busy the machine is.
+    monkeypatch.setattr(classification, "_KNOWN_FOR_S", 600.0)
+    looks: list[Any] = []
+    look = classifications._chosen
+    monkeypatch.setattr(classifications, "_chosen", lambda *asked: looks.append(asked[2]) or look(*asked))
+    content = encoded(digit)
+    asked = [checkpoints[:1], checkpoints[:1], checkpoints, checkpoints]
+    for named in asked:
+        assert post(api, named, content).status_code == 200
+    assert looks == [checkpoints[:1], checkpoints]
+    other = Database(settings.database_url)
+    with other.writing() as session:
+        session.execute(update(Checkpoint).where(Checkpoint.id == checkpoints[0]).values(notes="seen"))
+        path = settings.storage / session.scalars(select(Checkpoint.path).where(Checkpoint.id == checkpoints[0])).one()
+    other.close()
+    assert post(api, checkpoints, content).status_code == 200
+    assert len(looks) == 3
+    # What bounds a request is asked of each.
+    monkeypatch.setattr(classifications, "_MOST_VALUES", 1)
+    assert post(api, checkpoints, content).status_code == 422
+    monkeypatch.undo()
+    monkeypatch.setattr(classification, "_KNOWN_FOR_S", 0.0)
+    path.rename(path.with_suffix(".away"))
+    try:
+        assert post(api, checkpoints, content).status_code == 409
+    finally:
+        path.with_suffix(".away").rename(path)
 
 
 def test_one_bad_picture_among_many_is_named(api: TestClient, checkpoints: list[str], digit: Image.Image) -> None:
