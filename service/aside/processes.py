@@ -107,11 +107,13 @@ class Aside:
         process = await self._started()
         assert process.stdin is not None
         order["bytes"] = len(content) if isinstance(content, bytes) else content.size
-        process.stdin.write(json.dumps(order).encode() + b"\n")
+        line = json.dumps(order).encode() + b"\n"
         if isinstance(content, bytes):
-            process.stdin.write(content)
+            # At once: the process would begin with the line, and wait.
+            process.stdin.write(line + content)
             await process.stdin.drain()
             return
+        process.stdin.write(line)
         while piece := await content.read(_PIECE):
             process.stdin.write(piece)
             await process.stdin.drain()
