@@ -49,7 +49,7 @@ from service.routes import (
 )
 from service.settings import ServiceSettings
 from service.streams import MOST_LISTENERS, Streams
-from service.versions import KeptAnswers, Looks
+from service.versions import KeptAnswers, KnownRows, Looks
 from store.broker import create_celery
 from store.database import Database
 
@@ -106,6 +106,7 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
     app.state.celery = create_celery(settings.broker_url, socket_timeout_s=_BROKER_PATIENCE_S)
     app.state.kept_answers, app.state.looks = KeptAnswers(), Looks()
     app.state.documents = StaticFiles(directory=documents.SITE, check_dir=False)
+    app.state.known_rows = KnownRows(app.state.database)
     errors.install(app)
     for routes in (
         experiments,
@@ -137,7 +138,13 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
     # The guide's JavaScript, for machines without a way out.
     app.mount(guide.FILES, StaticFiles(packages=[("fastapi_offline", "static")]), name="guide")
     document(app)
-    app.add_middleware(Edge, settings=settings, access=app.state.access, answered=app.state.metrics.note)
+    app.add_middleware(
+        Edge,
+        settings=settings,
+        access=app.state.access,
+        answered=app.state.metrics.note,
+        known=app.state.known_rows.answer,
+    )
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     return app

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.access import Access, require_no_token_in_url
@@ -34,12 +35,13 @@ class Edge:
         settings: ServiceSettings,
         access: Access,
         answered: Callable[[Scope, int, float], None] | None = None,
+        known: Callable[[Scope], Response | None] | None = None,
     ) -> None:
         self._app = app
         self._settings = settings
         self._access = access
         self._door = Door(settings)
-        self._answered = answered
+        self._answered, self._known = answered, known
         self._pieces = Pace(_PIECES_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,7 +67,8 @@ class Edge:
             await self._access.require_allowed(scope)
             exchange.require_bounded_length()
             send = Freshness(scope, exchange.send).send
-            await self._app(asked, exchange.receive, send)
+            answer = None if self._known is None else self._known(asked)
+            await (answer or self._app)(asked, exchange.receive, send)
             await send_what_lasts(scope, exchange.receive, send)
         except ServiceError as error:
             await exchange.refuse(error)

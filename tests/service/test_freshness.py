@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Any, cast
 
 import pytest
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.testclient import TestClient
 
@@ -19,7 +19,7 @@ from service.app import THREADS
 from service.edge import Edge
 from service.freshness import is_known
 from service.settings import ServiceSettings
-from service.versions import KeptAnswers, Looks
+from service.versions import KeptAnswers, KnownRows, Looks
 from store import experiments, jobs, runs
 from store.database import Database
 from store.models import Evaluation
@@ -227,6 +227,36 @@ def test_a_known_row_waits_for_no_thread(api: TestClient, stored: Pages) -> None
         finally:
             released.set()
         assert other.result().status_code == 200
+
+
+def test_what_a_route_would_refuse_is_refused_of_a_known_row(api: TestClient, stored: Pages) -> None:
+    """Its tag is no way past a condition that nobody looks at, a parameter that there is not, or a body."""
+    path = f"/v1/runs/{stored.run.id}"
+    known = {"If-None-Match": api.get(path).headers["etag"]}
+    for _ in range(2):
+        assert api.get(path, headers=known).status_code == 304
+    counted = 'gauntlet_http_request_duration_seconds_count{method="GET",route="/v1/runs/{run_id}",status="304"} 2.0'
+    assert counted in api.get("/metrics").text
+    assert api.get(path, headers=known | {"If-Match": "*"}).status_code == 422
+    assert api.get(f"{path}?unknown=1", headers=known).status_code == 422
+    assert api.request("GET", path, headers=known, content=b"{}").status_code == 422
+    assert api.get(path, headers={"If-None-Match": '"another"'}).status_code == 200
+    assert api.get(path, headers={"If-None-Match": "*"}).status_code == 304
+    assert api.head(path, headers=known).status_code == 304
+
+
+def test_known_rows_are_bounded(database: Database) -> None:
+    """Those that were first asked for are forgotten: whoever has one is told so by its route."""
+    rows = KnownRows(database, most=2)
+    headers = [(b"if-none-match", b"")]
+    asked = [{"type": "http", "path": f"/{number}", "query_string": b"", "path_params": {}} for number in range(3)]
+    for scope in asked:
+        tag = rows.look(Request(scope), lambda _, request: request.scope["path"])
+        assert tag is not None
+        headers[0] = (b"if-none-match", tag.encode())
+        assert rows.answer(scope | {"method": "GET", "headers": headers}) is not None
+    assert rows.answer(asked[0] | {"method": "GET", "headers": headers}) is None
+    assert list(rows._known) == ["/1?", "/2?"]
 
 
 def test_kept_answers_are_bounded() -> None:
