@@ -83,8 +83,7 @@ class Decoder:
             _OneOfThem: something is wrong with one of several, and it is not known with which.
         """
         one = len(uploads) == 1
-        is_large = one and (uploads[0].size or 0) > _SMALL
-        content = uploads[0] if is_large else b"".join([await upload.read() for upload in uploads])
+        content = uploads[0] if one else b"".join([await upload.read() for upload in uploads])
         order = {"forms": forms, "most_pixels": self._most_pixels, "sizes": [upload.size for upload in uploads]}
         behind = [form.channels * form.height * form.width for form in forms] * len(uploads)
         try:
