@@ -224,7 +224,7 @@ def _beside(scale: Scale, *, served: bool) -> Any:
     precisions = scale.precisions[:1]
     command = [sys.executable, "-m", "benchmarks.side_by_side", "--device", scale.device.type, "--out", str(out)]
     command += ["--processes", *map(str, scale.jobs), "--precisions", *precisions]
-    command += ["--seconds", "2", "--compile", scale.compile]
+    command += ["--seconds", "2", "--compile", scale.compile, "--images", str(min(3_200, scale.images))]
     with _multi_process_service(start=served and scale.device.type == "cuda") as environment:
         _ran(command, environment, 120)
     return json.loads(out.read_text())["rows"]

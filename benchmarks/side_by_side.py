@@ -23,8 +23,6 @@ from benchmarks.machine import describe_machine
 from benchmarks.rounds import random_images
 from benchmarks.training_step import gauntlet_training
 
-_IMAGES = 3_200
-
 
 def main() -> None:
     """Measure every number of processes in every precision and write what was found."""
@@ -32,12 +30,13 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--precisions", nargs="+", default=["fp32", "tf32", "bf16"])
+    parser.add_argument("--images", type=int, default=3_200, help="in a pass, of which whole ones are counted")
     parser.add_argument("--compile", default="on", help="how a step is done, as `training.compile` has it")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
 
-    rows = measure(options.device, options.processes, options.precisions, options.seconds, options.compile)
+    rows = measure(options)
     result = {
         "machine": describe_machine(),
         "multi_process_service": served(),
@@ -49,18 +48,13 @@ def main() -> None:
     options.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def measure(
-    device: str, counts: list[int], precisions: list[str], seconds: float, compile_: str
-) -> list[dict[str, Any]]:
+def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """A row for each precision and number of processes: images/s of all together, and of each."""
     context = multiprocessing.get_context("spawn")
-    most = max(counts)
+    most = max(options.processes)
     barrier, done = context.Barrier(most), context.Queue()
-    plan = [(precision, count) for precision in precisions for count in counts]
-    processes = [
-        context.Process(target=_train, args=(number, device, plan, seconds, compile_, barrier, done))
-        for number in range(most)
-    ]
+    plan = [(precision, count) for precision in options.precisions for count in options.processes]
+    processes = [context.Process(target=_train, args=(number, options, plan, barrier, done)) for number in range(most)]
     for process in processes:
         process.start()
     rates: dict[tuple[str, int], list[float]] = {place: [] for place in plan}
@@ -88,28 +82,25 @@ def served() -> bool:
 
 def _train(
     number: int,
-    device: str,
+    options: argparse.Namespace,
     plan: list[tuple[str, int]],
-    seconds: float,
-    compile_: str,
     barrier: Barrier,
     done: "Queue[tuple[tuple[str, int], float]]",
 ) -> None:
     torch.set_num_threads(1)
-    pixels, labels = random_images(_IMAGES)
-    runs = {
-        precision: gauntlet_training(pixels, labels, torch.device(device), precision, compile_) for precision, _ in plan
-    }
+    pixels, labels = random_images(options.images)
+    device = torch.device(options.device)
+    runs = {precision: gauntlet_training(pixels, labels, device, precision, options.compile) for precision, _ in plan}
     for run in runs.values():
         run()
     for precision, count in plan:
         barrier.wait()
         if number < count:
             passes, started = 0, time.perf_counter()
-            while (spent := time.perf_counter() - started) < seconds:
+            while (spent := time.perf_counter() - started) < options.seconds:
                 runs[precision]()
                 passes += 1
-            done.put(((precision, count), passes * _IMAGES / spent))
+            done.put(((precision, count), passes * options.images / spent))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ GauntletError
 ├── PicturesInvalid        a file holds no pictures that an evaluation kept
 ├── CheckpointInvalid      a file is no checkpoint of ours, or is damaged
 ├── TrainingDiverged       the loss left the range in which training means anything
+├── ProcessLost            one of the processes that compute a run together died
 ├── PackageMissing         what is asked for needs a package of an extra that is not installed
 ├── CompilerMissing        a compiled training step is asked for where it cannot be compiled
 ├── PrecisionUnsupported   the device cannot compute in the precision a spec asks for
@@ -70,6 +71,10 @@ class PicturesInvalid(GauntletError):
 
 class CheckpointInvalid(GauntletError):
     """A checkpoint file is damaged or does not hold what its header says."""
+
+
+class ProcessLost(GauntletError):
+    """One of the processes that compute a run together died; the run goes on from its last state, with all of them."""
 
 
 class TrainingDiverged(GauntletError):

@@ -12,6 +12,13 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def devices_of_a_run(first: torch.device, count: int) -> list[torch.device]:
+    """The devices that a run is divided among: so many GPUs from the first on, or so many processes of a CPU."""
+    if first.type == "cpu":
+        return [first] * count
+    return [torch.device(first.type, (first.index or 0) + number) for number in range(count)]
+
+
 def describe_device(device: torch.device) -> str:
     """What the device is, such as `cuda NVIDIA H100` or `cpu x86_64, 1 thread`: what a job's seconds are seconds of."""
     if device.type == "cuda":

@@ -17,6 +17,7 @@ from gauntlet.errors import (
     OutputNotFinite,
     PicturesTooMany,
     PrecisionUnsupported,
+    ProcessLost,
     TrainingDiverged,
 )
 from gauntlet.models.memory import is_out_of_memory
@@ -75,6 +76,8 @@ def conclude(
             # recorded.
             logger.error("The database failed this attempt.", exc_info=error)
             sys.exit(1)
+        case ProcessLost():
+            _put_back(jobs.give_up, database, held, settings, "worker_lost", str(error))
         case OSError():
             logger.error("The storage failed this attempt.", exc_info=error)
             # Of a full storage it is known that the fault is not the job's, so it waits for as long as it takes. Files

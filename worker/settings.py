@@ -20,8 +20,9 @@ _FUSED_ON_A_GPU = 24
 
 
 def _default_fused_runs(settings: Mapping[str, object]) -> int:
-    """On a CPU nothing is gained by computing runs as one."""
-    return _FUSED_ON_A_GPU if _NVIDIA_DRIVER.exists() and settings.get("device") != "cpu" else 1
+    """On a CPU nothing is gained by computing runs as one, and several GPUs are for a run that fills them."""
+    fills = settings.get("device") == "cpu" or settings.get("devices_per_run") != 1
+    return _FUSED_ON_A_GPU if _NVIDIA_DRIVER.exists() and not fills else 1
 
 
 def _default_slots() -> int:
@@ -42,6 +43,12 @@ class WorkerSettings(StoreSettings):
         ge=1,
         le=64,
         description="Jobs that a worker does at once. More than one pays on a GPU under NVIDIA's MPS only.",
+    )
+    devices_per_run: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="How many GPUs one run is trained on, DEVICE's and those after it; on a CPU so many processes.",
     )
     fused_runs: Annotated[int, Said(default="24 with a GPU, else 1")] = Field(
         default_factory=_default_fused_runs,
@@ -130,6 +137,15 @@ class WorkerSettings(StoreSettings):
         if self.heartbeat_s >= self.lease_s:
             raise ValueError(
                 f"GAUNTLET_HEARTBEAT_S ({self.heartbeat_s:g}) must be shorter than GAUNTLET_LEASE_S ({self.lease_s:g})."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _runs_share_or_divide(self) -> Self:
+        if self.fused_runs > 1 and self.devices_per_run > 1:
+            raise ValueError(
+                f"GAUNTLET_FUSED_RUNS ({self.fused_runs}) and GAUNTLET_DEVICES_PER_RUN ({self.devices_per_run}) cannot "
+                "both be above 1: runs are trained together on one GPU, or one run on several."
             )
         return self
 

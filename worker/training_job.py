@@ -2,7 +2,10 @@
 
 import hashlib
 import logging
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,14 +28,15 @@ from gauntlet.spec.architectures import Custom
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.objectives import AgentSpec
 from gauntlet.training.compilation import compiles
+from gauntlet.training.distributed import is_distributable, train_distributed
 from gauntlet.training.loop import train
 from store import checkpoints, failpoints, jobs, runs
 from store.database import Database
 from store.errors import NotFound
 from store.jobs import Claim, JobProgress
 from store.runs import Note
-from worker.datasets import DataSets
-from worker.devices import describe_device
+from worker.datasets import DataSets, read_again
+from worker.devices import describe_device, devices_of_a_run
 from worker.heartbeat import Heartbeat
 from worker.own_networks import look_at
 from worker.settings import WorkerSettings
@@ -65,10 +69,8 @@ def train_run(
         OSError: the storage cannot be read or written.
     """
     begun = begin(database, held, settings, heartbeat, device, DataSets(settings, heartbeat.tell_of_pictures))
-    events = train(
-        begun.spec,
-        begun.data,
-        device=device,
+    start = _on_one(begun, device) if settings.devices_per_run == 1 else _on_several(begun, settings, device)
+    events = start(
         resume=begun.state,
         initial_weights=begun.initial,
         wants_state=begun.recorder.state_is_due,
@@ -78,6 +80,34 @@ def train_run(
         if not take(begun.recorder, event):
             return []
     return complete(begun.recorder)
+
+
+def _on_one(begun: Begun, device: torch.device) -> Callable[..., Iterator[TrainingEvent]]:
+    return partial(train, begun.spec, begun.data, device=device)
+
+
+def _on_several(begun: Begun, settings: WorkerSettings, device: torch.device) -> Callable[..., Iterator[TrainingEvent]]:
+    """The run over as many devices as the settings want, or on one where it cannot be divided; it says which."""
+    devices, recorder = devices_of_a_run(device, settings.devices_per_run), begun.recorder
+    if not is_distributable(begun.spec, begun.data):
+        told = f"Runs of this kind are trained on one device, not on {len(devices)}."
+        recorder.note(Note("one_device", told))
+        return _on_one(begun, device)
+    names = ", ".join(str(each) for each in devices)
+    told = (
+        f"It is trained by {len(devices)} processes, on {names}: the last bits of its sums depend on how many they are."
+    )
+    recorder.note(Note("distributed", told))
+    if device.type == "cpu":
+        torch.set_num_threads(max(1, torch.get_num_threads() // len(devices)))
+    read = partial(read_again, settings, begun.spec.dataset)
+    return partial(train_distributed, begun.spec, begun.data, read=read, devices=devices, lost=_end_as_lost)
+
+
+def _end_as_lost() -> None:
+    # On GPUs the others' part would be waited for; another attempt begins with all of them.
+    logger.error("A process of this run's died, so this one ends.")
+    os._exit(1)
 
 
 def begin(

@@ -14,7 +14,7 @@ from gauntlet.models.checkpoints import TrainingState, Versions, encode_training
 from gauntlet.models.own_networks import package_of
 from gauntlet.spec.checkpoint_card import CheckpointCard, Trained
 from gauntlet.spec.experiment import RunSpec
-from store import failpoints, files, runs, sweeps
+from store import failpoints, files, jobs, runs, sweeps
 from store.database import Database
 from store.files import StoredFile
 from store.jobs import Claim, JobProgress
@@ -54,8 +54,7 @@ class Recorder:
                         "device, thread count or compiling: it is not promised that the rest equals an uninterrupted "
                         "run bit by bit."
                     )
-                    note = Note("resumed_elsewhere", message)
-                    self._store(lambda session: runs.note(session, self.held, [note]))
+                    self.note(Note("resumed_elsewhere", message))
             case BatchFinished():
                 self._last = event
                 self._tell("training", event, event.batch)
@@ -86,6 +85,14 @@ class Recorder:
         if self.heartbeat.must_save:
             self._write_state(capture())
         self.heartbeat.checkpoint()
+
+    def note(self, note: Note) -> None:
+        """Tell the run's owner."""
+        self._store(lambda session: self._note(session, note))
+
+    def _note(self, session: Session, note: Note) -> None:
+        jobs.hold(session, self.held)
+        runs.note(session, self.held, [note])
 
     def sweep(self) -> None:
         """Delete what earlier attempts left and no row names."""

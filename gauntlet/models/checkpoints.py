@@ -98,16 +98,20 @@ def environment(
     packages: Sequence[str] = (),
     network: ArchitectureSpec | None = None,
     fused: bool = False,
+    processes: int = 1,
 ) -> str:
     """What two runs must share to agree bit by bit: torch's build, device, threads, compiling, and such packages.
 
-    So, too, the package that the network comes from, where that is a team's own, and whether others train with it.
+    So, too, the package that the network comes from, where that is a team's own, whether others train with it, and how
+    many processes compute it.
     """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
     how = "compiled" if compiled else "eager"
     versions = [f"{package} {version(package)}" for package in packages]
     if network is not None and (own := package_of(network)) is not None:
         versions.append(own)
+    if processes > 1:
+        versions.append(f"{processes} processes")
     if fused:
         versions.append(_FUSED)
     return ", ".join(

@@ -1,5 +1,6 @@
 """Two layers that compute what torch's own do, faster on a CPU. Measurements: docs/experiments.md, "Training speed"."""
 
+import math
 from typing import Any
 
 import torch
@@ -26,9 +27,12 @@ class MaxPool2x2(nn.MaxPool2d):
         return pooled
 
 
-def drawn_words(count: int, generator: torch.Generator | None = None) -> Tensor:
-    """Random words of 64 bits, int64, two elements to each, for so many elements; from torch's own by default."""
-    device = "cpu" if generator is None else generator.device
+def drawn_words(count: int, generator: torch.Generator | None = None, device: torch.device | str = "cpu") -> Tensor:
+    """Random words of 64 bits, int64, two elements to each, for so many elements.
+
+    From the generator and on its device, or from torch's own of `device`.
+    """
+    device = device if generator is None else generator.device
     return torch.randint(-(2**63), 2**63 - 1, ((count + 1) // 2,), generator=generator, device=device)
 
 
@@ -75,18 +79,24 @@ class Dropout(nn.Dropout):
 
     Five times as fast as a Bernoulli draw per element, and the same mask whether compiled or not. An element is
     dropped with probability p to within 2⁻³².
+
+    Where `part` is set, the values are those of `whole` images: their masks are drawn as those of all, on a GPU too.
     """
+
+    part: slice | None = None
+    whole = 0
 
     def forward(self, values: Tensor) -> Tensor:
         """Any shape; 4-d values are taken to be channels-last, so that mask and values lie alike in memory."""
-        if not self.training or values.device.type != "cpu":
+        if not self.training or (values.device.type != "cpu" and self.part is None):
             return super().forward(values)
-        count = values.numel()
-        kept = kept_of(drawn_words(count), self.p)[:count]
+        n = len(values) if self.part is None else self.whole
+        count = n * math.prod(values.shape[1:])
+        kept = kept_of(drawn_words(count, device=values.device), self.p)[:count]
         scaled = values * (1 / (1 - self.p))
         if values.dim() == 4:  # noqa: PLR2004  # images: n, c, h, w
-            n, channels, height, width = values.shape
+            _, channels, height, width = values.shape
             kept = kept.view(n, height, width, channels).permute(0, 3, 1, 2)
         else:
-            kept = kept.view(values.shape)
-        return torch.where(kept, scaled, 0)
+            kept = kept.view(n, *values.shape[1:])
+        return torch.where(kept if self.part is None else kept[self.part], scaled, 0)

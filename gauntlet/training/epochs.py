@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gauntlet import seeding
 from gauntlet.data.datasets import Dataset
 from gauntlet.models.precision import fp32_products
+from gauntlet.models.sharding import Sharded
 from gauntlet.spec.adversaries import AdversarySpec, NoAdversary
 from gauntlet.spec.architectures import Custom
 from gauntlet.spec.experiment import RunSpec
@@ -51,7 +52,8 @@ class Epochs:
         warmed_up = not isinstance(spec.adversary, NoAdversary) and spec.adversary.warmup_epochs > 0
         self._strength = torch.ones((), device=self._device) if warmed_up else None
         self._plain = build_step(spec, model, self.optimizer, self.totals, self._strength)
-        plain = isinstance(spec.architecture, Custom) or (
+        plain = isinstance(spec.architecture, Custom) or isinstance(model, Sharded)
+        plain = plain or (
             self._device.type == "cpu" and (spec.training.grad_align is not None or spec.training.awp is not None)
         )
         self.compiled = not plain and compiles(spec.training, data, self._device)

@@ -24,6 +24,7 @@ from gauntlet.models import checkpoints
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import TrainingState, Versions
 from gauntlet.models.precision import require_precision
+from gauntlet.models.sharding import Ranks, Sharded, with_whole_batch_norms
 from gauntlet.results.suspicions import suspicions
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.objectives import AgentSpec
@@ -100,10 +101,12 @@ def course(
     wants_state: Callable[[], bool] = lambda: False,
     watch: Watch = lambda _capture, _done: None,
     fused: bool = False,
+    ranks: Ranks | None = None,
 ) -> Iterator[TrainingEvent | Update]:
     """What `train` goes through: its events, and between them the updates, each to be done by whoever asks for more.
 
     `fused` says that updates may be done together with others', which differ from the run's own in their last bits.
+    `ranks` is this process among those that go through it at the same time, each with a part of every batch.
 
     Raises:
         GauntletError: as `train` does.
@@ -115,13 +118,19 @@ def course(
     if initial_weights is not None:
         checkpoints.load_weights(model, initial_weights)
     model.to(device)
-    epochs = build_epochs(spec, data, model)
+    computed = model if ranks is None else Sharded(with_whole_batch_norms(model), ranks)
+    epochs = build_epochs(spec, data, computed)
     test = MappedSet.whole(data.test) if isinstance(data.train, MappedSet) else data.test
     average = WeightAverage(spec.training.averaging, model)
-    measuring = EpochMetrics(spec, model, epochs, average, test=test, validation=validation)
+    measuring = EpochMetrics(spec, computed, epochs, average, test=test, validation=validation)
     guard = measuring.guard
     environment = checkpoints.environment(
-        device, compiled=epochs.compiled, packages=epochs.packages, network=spec.architecture, fused=fused
+        device,
+        compiled=epochs.compiled,
+        packages=epochs.packages,
+        network=spec.architecture,
+        fused=fused,
+        processes=1 if ranks is None else ranks.count,
     )
     done, batches, warnings = 0, 0, frozenset[str]()
     if resume is not None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from gauntlet.attacks.gradient import Budget, mode
 from gauntlet.data.datasets import to_unit
 from gauntlet.models.precision import Model, in_precision
+from gauntlet.models.sharding import Sharded
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.objectives import PairedSpec, PolicyGradient
 from gauntlet.training import tally
@@ -89,6 +90,8 @@ def build_step(
             loss = replace(loss, value=loss.value + grad_align.weight * turned)
         tally.add_batch(totals, loss, logits, targets)
         found = torch.autograd.grad(loss.value, weights)
+        if isinstance(model, Sharded):
+            found = model.ranks.summed(found)
         return found if spec.training.max_grad_norm is None else shortened(found, spec.training.max_grad_norm)
 
     return StepParts(gradients, optimizer.step, parameters)

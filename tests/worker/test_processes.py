@@ -253,6 +253,19 @@ def test_runs_that_are_trained_together_share_a_process_and_a_slot(
     await_that(lambda: all(trains(database, run, 2) for run in ids[1:]))
 
 
+def test_all_processes_of_a_run_end_with_its_job(database: Database, settings: WorkerSettings, run_id: str) -> None:
+    """Those that compute it beside the job's own, when that is killed; the run is claimed again."""
+    two = settings.model_copy(update={"fused_runs": 1, "devices_per_run": 2})
+    divided = JobProcesses(two, database)
+    pid = started(database, divided, run_id)
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    beside = [int(child) for child in children.read_text().split()]
+    assert beside
+    os.kill(pid, signal.SIGKILL)
+    await_that(lambda: not any(is_there(child) for child in beside) and divided.free_slots == 1)
+    assert found(database, run_id).status == "queued"
+
+
 def test_a_fork_server_that_hangs_is_ended(database: Database, processes: JobProcesses, run_id: str) -> None:
     """The job that waits for its process goes back to the queue, and a new fork server starts it."""
     server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]

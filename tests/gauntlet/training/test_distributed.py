@@ -1,0 +1,142 @@
+"""A run over two processes is the run of one, but for the last bits of sums; each process is a real one, by gloo."""
+
+import os
+import signal
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from gauntlet.data.datasets import Dataset
+from gauntlet.errors import ProcessLost
+from gauntlet.events import CheckpointReady, EpochFinished, Resumed, StateReady, TrainingEvent
+from gauntlet.models.checkpoints import TrainingState
+from gauntlet.spec.experiment import RunSpec
+from gauntlet.training.distributed import is_distributable, train_distributed
+from gauntlet.training.loop import train
+from tests.gauntlet.examples import CPU, run_spec, some
+
+pytestmark = pytest.mark.long(seconds=30)
+
+STILL = {"optimizer": {"kind": "sgd", "lr": 0.05}, "batch_size": 13, "epochs": 1}
+TWO = [CPU, CPU]
+
+
+def told(data: Dataset) -> Callable[[], Dataset]:
+    """Something that can be pickled and reads these images."""
+    return partial(_given, data)
+
+
+def _given(data: Dataset) -> Dataset:
+    return data
+
+
+def last_state(events: list[TrainingEvent]) -> TrainingState:
+    return [event.state for event in events if isinstance(event, CheckpointReady)][-1]
+
+
+def assert_same(found: list[TrainingEvent], alone: list[TrainingEvent]) -> None:
+    """The same events, with the numbers and the weights of one process."""
+    assert [type(event) for event in found] == [type(event) for event in alone]
+    for one, other in zip(found, alone, strict=True):
+        if isinstance(one, EpochFinished) and isinstance(other, EpochFinished):
+            assert one.metrics == pytest.approx(other.metrics, rel=1e-3, abs=1e-4)
+    mine, its = last_state(found).model, last_state(alone).model
+    assert mine.keys() == its.keys()
+    for name, weights in its.items():
+        wide = weights.double()
+        assert (mine[name] - wide).norm() <= 1e-4 * wide.norm() + 1e-6, name
+
+
+CASES: dict[str, dict[str, Any]] = {
+    # Dropout, random starts, a baseline of the whole batch, half of it attacked, augmentation; at last one image.
+    "paper": {
+        "objective": {"kind": "policy_gradient", "baseline": "batch_mean", "group": 2},
+        "adversary": {"kind": "fgsm_rs", "eps": "8/255"},
+        "training": STILL | {"mix": "half", "augmentation": {}, "max_grad_norm": 1.0},
+    },
+    # Batch statistics, in the attack's passes too.
+    "resnet": {
+        "architecture": {"kind": "preactresnet18"},
+        "objective": {"kind": "trades"},
+        "adversary": {"kind": "pgd", "eps": "8/255", "steps": 2, "mode": "train"},
+        "training": STILL | {"averaging": {"decay": 0.5}},
+    },
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_train_the_run_of_one(digits: Dataset, case: str) -> None:
+    """Events, metrics and weights, whatever looks at a whole batch or draws for it."""
+    data, spec = some(digits, train=27, test=11), run_spec(**CASES[case])
+    alone = list(train(spec, data, device=CPU))
+    assert_same(list(train_distributed(spec, data, read=told(data), devices=TWO)), alone)
+
+
+def test_it_goes_on_from_a_state(digits: Dataset) -> None:
+    """Bit by bit where there are as many processes; from a state of one process, as that does but for last bits."""
+    data, spec = some(digits, train=40, test=11), run_spec(training=STILL | {"epochs": 2})
+    whole = list(train_distributed(spec, data, read=told(data), devices=TWO, wants_state=lambda: True))
+    state = [event.state for event in whole if isinstance(event, StateReady)][-1]
+    assert (state.epoch, state.batch) == (1, 3)
+    again = list(train_distributed(spec, data, read=told(data), devices=TWO, resume=state))
+    assert again[0] == Resumed(1, 3, bit_identical=True)
+    for name, weights in last_state(whole).model.items():
+        assert last_state(again).model[name].equal(weights)
+    by_one = list(train(spec, data, device=CPU, resume=state))
+    assert by_one[0] == Resumed(1, 3, bit_identical=False)
+    assert_same(by_one[1:], again[1:])
+
+
+def test_whoever_stops_ends_all_and_a_loss_is_told(digits: Dataset) -> None:
+    """No process stays; one that is killed ends the run by an error, and is told of."""
+    data, spec = some(digits, train=40, test=11), run_spec(training=STILL | {"epochs": 100})
+    before = children()
+    lost: list[bool] = []
+    events = train_distributed(spec, data, read=told(data), devices=TWO, lost=lambda: lost.append(True))
+    next(events)
+    beside = children() - before
+    assert len(beside) >= 1
+    events.close()
+    assert children() == before
+
+    events = train_distributed(spec, data, read=told(data), devices=TWO, lost=lambda: lost.append(True))
+    next(events)
+    assert lost == []
+    for pid in children() - before:
+        os.kill(pid, signal.SIGKILL)
+    with pytest.raises(ProcessLost):
+        list(events)
+    assert children() == before
+
+
+def children() -> set[int]:
+    """The processes that this one started and has not waited for, but for the one that keeps count for them."""
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:  # noqa: PTH123  # a kernel's file
+        pids = {int(pid) for pid in file.read().split()}
+    return {pid for pid in pids if "resource_tracker" not in _command(pid)}
+
+
+def _command(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/cmdline") as file:  # noqa: PTH123  # likewise
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "distributable"),
+    [
+        ({}, True),
+        ({"architecture": {"kind": "resnet18"}}, True),
+        ({"objective": {"kind": "ppo"}}, False),
+        ({"training": {"awp": {}}}, False),
+        ({"training": {"grad_align": {}}}, False),
+    ],
+)
+def test_some_runs_are_for_one_process(digits: Dataset, changes: dict[str, Any], distributable: bool) -> None:
+    """What several would not compute as one does."""
+    spec: RunSpec = run_spec(**changes)
+    assert is_distributable(spec, digits) == distributable
