@@ -35,6 +35,7 @@ _LONGEST_WAIT: Final = timedelta(hours=6)
 _LOOK_EVERY_S: Final = 1.0
 _ENDS_WITHIN_S: Final = 10.0
 _PR_SET_PDEATHSIG: Final = 1
+_LOOPBACK: Final = Path("/sys/class/net/lo")
 
 
 def is_distributable(spec: RunSpec, data: Dataset) -> bool:
@@ -140,6 +141,8 @@ def _others(
         raise ProcessLost(f"Process {dead[0].name} of {len(places)} ended with {dead[0].exitcode}.") from error
     finally:
         over.set()
+        if watching.is_alive():
+            watching.join()
         # They end by themselves where training did, and else wait for what this one does no more.
         for process in beside:
             if process.pid is not None:
@@ -161,7 +164,8 @@ def _joined(number: int, places: Sequence[torch.device], meeting: Path) -> Itera
     device = places[number]
     before = os.environ.get("GLOO_SOCKET_IFNAME")
     # All are on one machine; without it gloo asks for the host's name, which may lead nowhere.
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    if _LOOPBACK.exists():
+        os.environ["GLOO_SOCKET_IFNAME"] = _LOOPBACK.name
     backend = "nccl" if device.type == "cuda" else "gloo"
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -172,7 +176,7 @@ def _joined(number: int, places: Sequence[torch.device], meeting: Path) -> Itera
         yield Ranks(number, len(places))
     finally:
         if before is None:
-            del os.environ["GLOO_SOCKET_IFNAME"]
+            os.environ.pop("GLOO_SOCKET_IFNAME", None)
         else:
             os.environ["GLOO_SOCKET_IFNAME"] = before
         if dist.is_initialized():
