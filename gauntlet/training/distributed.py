@@ -9,20 +9,20 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from functools import partial
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Final
 
 import torch
 import torch.distributed as dist
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from gauntlet.data.datasets import Dataset
 from gauntlet.errors import GauntletError, ProcessLost
 from gauntlet.events import TrainingEvent
 from gauntlet.models.architectures import build_model
-from gauntlet.models.checkpoints import TrainingState
+from gauntlet.models.checkpoints import TrainingState, encode_training_state, load_training_state
 from gauntlet.models.sharding import Ranks, is_divisible
 from gauntlet.spec.architectures import Custom
 from gauntlet.spec.experiment import RunSpec
@@ -35,6 +35,7 @@ _LONGEST_WAIT: Final = timedelta(hours=6)
 _LOOK_EVERY_S: Final = 1.0
 _ENDS_WITHIN_S: Final = 10.0
 _PR_SET_PDEATHSIG: Final = 1
+_STORE, _STATE, _WEIGHTS = "store", "state.safetensors", "weights.safetensors"
 _LOOPBACK: Final = Path("/sys/class/net/lo")
 
 
@@ -83,8 +84,14 @@ def train_distributed(
     """
     places = [torch.device(device) for device in devices]
     with tempfile.TemporaryDirectory(prefix="gauntlet-meeting-") as folder:
-        meeting = Path(folder) / "store"
-        with _others(spec, read, places, meeting, resume, initial_weights, lost), _joined(0, places, meeting) as ranks:
+        meeting = Path(folder)
+        # As files: a tensor that is handed over takes an open file each.
+        if resume is not None:
+            (meeting / _STATE).write_bytes(encode_training_state(resume))
+        if initial_weights is not None:
+            contiguous = {name: weights.contiguous() for name, weights in initial_weights.items()}
+            save_file(contiguous, meeting / _WEIGHTS)
+        with _others(spec, read, places, meeting, lost), _joined(0, places, meeting) as ranks:
             steps = course(
                 spec,
                 data,
@@ -108,8 +115,6 @@ def _others(
     read: Callable[[], Dataset],
     places: Sequence[torch.device],
     meeting: Path,
-    resume: TrainingState | None,
-    initial_weights: dict[str, Tensor] | None,
     lost: Callable[[], None],
 ) -> Iterator[None]:
     """The processes beside this one, watched and at last ended."""
@@ -118,7 +123,7 @@ def _others(
     beside = [
         context.Process(
             target=_take_part,
-            args=(os.getpid(), number, spec, read, places, meeting, resume, initial_weights, threads),
+            args=(os.getpid(), number, spec, read, places, meeting, threads),
             name=f"{number + 1}",
             daemon=True,
         )
@@ -171,7 +176,11 @@ def _joined(number: int, places: Sequence[torch.device], meeting: Path) -> Itera
         torch.cuda.set_device(device)
     try:
         dist.init_process_group(
-            backend, init_method=f"file://{meeting}", rank=number, world_size=len(places), timeout=_LONGEST_WAIT
+            backend,
+            init_method=f"file://{meeting / _STORE}",
+            rank=number,
+            world_size=len(places),
+            timeout=_LONGEST_WAIT,
         )
         yield Ranks(number, len(places))
     finally:
@@ -190,8 +199,6 @@ def _take_part(
     read: Callable[[], Dataset],
     places: Sequence[torch.device],
     meeting: Path,
-    resume: TrainingState | None,
-    initial_weights: dict[str, Tensor] | None,
     threads: int,
 ) -> None:
     """Go through the run as the first process does, and tell nobody. Entry of the others."""
@@ -201,10 +208,18 @@ def _take_part(
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(threads)
     with _joined(number, places, meeting) as ranks:
-        start = partial(course, resume=resume, initial_weights=initial_weights, ranks=ranks)
+        state, weights = meeting / _STATE, meeting / _WEIGHTS
         # What ends the first one ends this one, and that one tells of it.
         with suppress(GauntletError):
-            for step in start(spec, read(), device=places[number]):
+            steps = course(
+                spec,
+                read(),
+                device=places[number],
+                resume=load_training_state(state) if state.exists() else None,
+                initial_weights=load_file(weights) if weights.exists() else None,
+                ranks=ranks,
+            )
+            for step in steps:
                 if isinstance(step, Update):
                     step.do()
 
