@@ -18,7 +18,7 @@ def test_a_run_over_two_processes_is_the_run_of_one(
     spec = spec_with(tiny_spec, epochs=2, checkpoint_every=2, optimizer={"kind": "sgd", "lr": 0.05})
     two = settings.model_copy(update={"devices_per_run": 2})
     run = submit(database, spec)
-    train_until(database, two, run, batches=4)
+    train_until(database, two, run, batches=5)
     train(database, two, run)
     told = messages(database, run)
     assert told["distributed"].startswith("It is trained by 2 processes, on cpu, cpu: ")
