@@ -34,7 +34,11 @@ class Ranks:
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         dist.all_reduce(flat)
         parts = flat.split([gradient.numel() for gradient in gradients])
-        return tuple(part.view(gradient.shape) for part, gradient in zip(parts, gradients, strict=True))
+        # Each lies in memory as it did, that is as its weights do: fused optimisers take that for granted.
+        return tuple(
+            torch.empty_like(gradient).copy_(part.view(gradient.shape))
+            for part, gradient in zip(parts, gradients, strict=True)
+        )
 
 
 class Sharded(nn.Module):
