@@ -59,6 +59,9 @@ def test_it_can_be_searched_and_walked(site: Path) -> None:
     assert 'action="search.html"' in text
     assert 'href="reference/catalogue.html"' in text
     assert 'href="#with-an-adversary"' in text
+    assert '<pre tabindex="0">' in text
+    assert '<table tabindex="0" class="docutils' in text
+    assert 'role="heading" aria-level="2"' in text
     assert "<h3><code" in (site / "reference/catalogue.html").read_text()
 
 
