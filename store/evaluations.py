@@ -189,17 +189,18 @@ def note_start(session: Session, held: Claim, attacked: AttackedSet, implementat
     """Note what is attacked, and whose code on what kind of device does it.
 
     `implementation` begins with `gauntlet.results.protocol.IMPLEMENTATIONS`. Where an earlier attempt attacked
-    something else, or otherwise, its batches are forgotten: an outcome has one protocol.
+    something else, or otherwise, its batches are forgotten: an outcome has one protocol. After a crash it begins
+    without helpers.
 
     Raises:
         LeaseLost: the evaluation is no longer this attempt's.
     """
     jobs.hold(session, held)
     before = session.execute(
-        select(Evaluation.dataset_sha256, Evaluation.implementation).where(Evaluation.id == held.id)
+        select(Evaluation.dataset_sha256, Evaluation.implementation, Evaluation.crashes).where(Evaluation.id == held.id)
     ).one()
-    another = tuple(before) != (attacked.sha256, implementation)
-    helpers.begin(session, held, alone=another)
+    another = (before.dataset_sha256, before.implementation) != (attacked.sha256, implementation)
+    helpers.begin(session, held, alone=another or before.crashes > 0)
     if another:
         session.execute(delete(EvaluationBatch).where(EvaluationBatch.evaluation_id == held.id))
         pictures.forget(session, [held.id])

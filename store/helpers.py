@@ -17,10 +17,14 @@ from store import jobs
 from store.database import db_now, take_turn
 from store.errors import LeaseLost
 from store.jobs import ACTIVE, Asked, Claim, Hold
-from store.models import Evaluation, EvaluationBatch, EvaluationHelper, TakenBatch, new_id
+from store.models import Evaluation, EvaluationBatch, EvaluationHelper, Event, TakenBatch, new_id
 
 # Each one's share of what is left. To load data and network takes a helper seconds.
 _WORTH_S: Final = 10.0
+# What an evaluation may have crashed of beside its helpers, and how long it is left alone then: such a crash and the
+# pause after it cost it about a minute.
+_SHORT_OF_MEMORY: Final = ("worker_lost", "out_of_memory")
+_LEFT_ALONE_S: Final = 1_800.0
 # More find no batch that is not somebody's.
 _MOST: Final = 63
 # SQLite takes about 32,000 values in one statement, and these come in pairs.
@@ -82,7 +86,8 @@ def claim(
 ) -> Help | None:
     """Help with the running evaluation that has the fewest hands, of these the one with the highest priority.
 
-    Only one that is computed on such devices and has enough left to be worth it; None where there is none.
+    Only one that is computed on such devices, has enough left to be worth it, and did not crash of late, as where
+    memory is short; None where there is none.
     """
     take_turn(session, "helpers")
     hands = _helpers_of(Evaluation.id) + 1
@@ -93,6 +98,8 @@ def claim(
             Evaluation.cancel_requested.is_(False),
             Evaluation.pause_requested.is_(False),
             Evaluation.implementation == implementation(device_type),
+            Evaluation.crashes == 0,
+            ~_crashed_of_late(),
             # What it takes all of its hands still, shared with one more.
             Evaluation.eta_s * hands >= _WORTH_S * (hands + 1),
             hands <= _MOST,
@@ -124,10 +131,11 @@ def count(session: Session | Connection, identifiers: Sequence[str]) -> dict[str
 def renew(session: Session, helped: Help, lease_s: float) -> Asked | None:
     """Extend the lease; returns what somebody asked of the evaluation, of both the cancel.
 
-    While the evaluation waits for another attempt, as after its worker died, its helpers go on.
+    While the evaluation waits for another attempt, as after its worker was stopped, its helpers go on; not after a
+    crash, so that the next attempt does not meet the same shortage of memory.
 
     Raises:
-        LeaseLost: the helper is not one any more, or the evaluation has ended.
+        LeaseLost: the helper is not one any more, or the evaluation has ended or crashed.
     """
     _hold(session, helped, lease_s)
     row = session.execute(
@@ -176,7 +184,7 @@ def forget_expired(session: Session, *where: ColumnElement[bool]) -> int:
 
 
 def begin(session: Session, held: Claim, *, alone: bool) -> None:
-    """Free what earlier attempts had taken; `alone` sends the helpers away, whose batches are none of it any more.
+    """Free what earlier attempts had taken; `alone` sends the helpers away.
 
     The evaluation is held.
     """
@@ -260,8 +268,19 @@ def _helpers_of(identifier: InstrumentedAttribute[str] | str) -> ColumnElement[i
     return select(func.count(EvaluationHelper.id)).where(EvaluationHelper.evaluation_id == identifier).scalar_subquery()
 
 
+def _crashed_of_late() -> ColumnElement[bool]:
+    """Of an evaluation, whose own row forgets its crashes as soon as it gets further."""
+    return exists().where(
+        Event.subject == Evaluation.id,
+        Event.type == "status",
+        Event.kind == "queued",
+        Event.data["reason"].as_string().in_(_SHORT_OF_MEMORY),
+        Event.created_at > db_now() - _LEFT_ALONE_S,
+    )
+
+
 def _hold(session: Session, helped: Help, lease_s: float | None) -> None:
-    active = exists().where(Evaluation.id == helped.evaluation, Evaluation.status.in_(ACTIVE))
+    active = exists().where(Evaluation.id == helped.evaluation, Evaluation.status.in_(ACTIVE), Evaluation.crashes == 0)
     until = EvaluationHelper.lease_expires_at if lease_s is None else db_now() + lease_s
     held = update(EvaluationHelper).where(EvaluationHelper.id == helped.id, active).values(lease_expires_at=until)
     if session.execute(held.returning(EvaluationHelper.id)).one_or_none() is None:

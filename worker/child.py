@@ -118,6 +118,7 @@ def _help(database: Database, helped: Help, settings: WorkerSettings, heartbeat:
         end(database, helped, stopped.reason)
     except LeaseLost as error:
         logger.info("%s", error)
+        end(database, helped, "lease_lost")
     except CannotHelp as error:
         logger.warning("%s", error)
         sys.exit(1)

@@ -13,8 +13,8 @@ from store.errors import LeaseLost
 from store.evaluations import AttackedSet
 from store.helpers import Hand, Help
 from store.jobs import Claim
-from store.models import Evaluation, EvaluationHelper, TakenBatch
-from tests.evaluations import FGSM, batch, claimed, imported, queued
+from store.models import Evaluation, EvaluationHelper, Event, TakenBatch
+from tests.evaluations import FGSM, batch, claimed, imported, queued, recorded
 
 
 def running(database: Database, **values: Any) -> Claim:
@@ -64,6 +64,7 @@ def test_help_is_spread(database: Database) -> None:
         {"pause_requested": True},
         {"status": "queued"},
         {"implementation": "gauntlet 1, cpu"},
+        {"crashes": 1},
     ],
     ids=lambda values: next(iter(values)),
 )
@@ -132,6 +133,31 @@ def test_another_attempt_frees_what_the_one_before_had_taken(database: Database)
         evaluations.note_start(session, second, AttackedSet("e" * 64, 40), helpers.implementation("cpu"))
         assert session.scalars(select(EvaluationHelper.id)).all() == []
         assert session.scalars(select(TakenBatch.batch)).all() == []
+
+
+@pytest.mark.parametrize("crash", ["worker_lost", "out_of_memory"])
+def test_after_a_crash_an_evaluation_is_alone(database: Database, crash: str) -> None:
+    """Memory may have been short: its helpers leave while it waits, and none comes for a while, further as it gets."""
+    held = running(database)
+    leaving, unheard = helper_of(database, held), helper_of(database, held)
+    assert taken(database, unheard, range(4), 1) == [0]
+    with database.writing() as session:
+        jobs.give_up(session, held, crash, "Too little.", retry_s=0)
+    with pytest.raises(LeaseLost), database.writing() as session:
+        helpers.renew(session, leaving, 60)
+    second = claimed(database, held.id)
+    with database.writing() as session:
+        evaluations.note_start(session, second, AttackedSet("d" * 64, 40), helpers.implementation("cpu"))
+        assert session.scalars(select(EvaluationHelper.id)).all() == []
+    assert taken(database, second, range(4), 1) == [0]
+    recorded(database, second, batch("natural", 0, [0, 1], [0, 1]))
+    with database.writing() as session:
+        session.execute(update(Evaluation).values(eta_s=1000.0))
+        assert session.get_one(Evaluation, held.id).crashes == 0
+    assert help_with(database) is None
+    with database.writing() as session:
+        session.execute(update(Event).values(created_at=Event.created_at - 1_801))
+    assert help_with(database) is not None
 
 
 def test_nothing_is_left_of_an_evaluation_that_ended(database: Database) -> None:

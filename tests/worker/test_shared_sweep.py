@@ -197,7 +197,7 @@ def test_what_a_lost_helper_had_taken_is_computed_by_others(
     assert rows(database, held.id) == alone
 
 
-def test_helpers_go_on_when_the_evaluations_worker_is_lost(
+def test_helpers_go_on_when_the_evaluations_worker_stops(
     database: Database, settings: WorkerSettings, checkpoint: str, alone: list[Row]
 ) -> None:
     """Of what it had taken another attempt finds that nobody computes it; what the helper does meanwhile counts."""
@@ -208,8 +208,7 @@ def test_helpers_go_on_when_the_evaluations_worker_is_lost(
     for _ in range(6):
         next(helping)
     with database.writing() as session:
-        session.execute(update(Evaluation).values(lease_expires_at=0.0))
-        assert jobs.reclaim_expired(session, Evaluation, retry_s=0) == {held.id: "queued"}
+        jobs.release(session, held, "worker_shutdown")
     next(helping)
     next(helping)
     second = claimed(database, held.id)
