@@ -303,9 +303,7 @@ def _by_us(scale: Scale, data: Dataset, weights: Mapping[str, Tensor]) -> dict[s
 
 def _by_package(scale: Scale, data: Dataset, weights: Mapping[str, Tensor]) -> dict[str, float]:
     model, images = _model(scale, data, weights), data.test.take(scale.attacked_by_package).to(scale.device)
-    package = AutoAttack(
-        model, norm="Linf", eps=8 / 255, version="standard", seed=0, device=scale.device, verbose=False
-    )
+    package = AutoAttack(model, norm="Linf", eps=8 / 255, version="standard", seed=0, device=scale.device)
     started = time.perf_counter()
     natural = to_unit(images.images).contiguous()
     _, predicted = package.run_standard_evaluation(natural, images.labels, batch_size=scale.attack_batch)
