@@ -21,8 +21,10 @@ from sqlalchemy import (
     PoolProxiedConnection,
     create_engine,
     event,
+    func,
     make_url,
     select,
+    true,
 )
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
@@ -120,18 +122,28 @@ class Database:
         if self._engine.dialect.name == "postgresql":
             # One view for all statements of a block, as a read transaction of SQLite has it anyway.
             reading["isolation_level"] = "REPEATABLE READ"
-        self._begin_with: Callable[[Session], None] | None = None
+        self._begin_with: Callable[[Session], object] | None = None
         self._read = sessionmaker(self._engine.execution_options(**reading), expire_on_commit=False)
         self._watching = threading.Lock()
         self._watch: PoolProxiedConnection | None = None
         self._url = url
         self._kept: Connection | None = None
 
-    def beginning_with(self, work: Callable[[Session], None]) -> "Database":
+    def beginning_with(self, work: Callable[[Session], object]) -> "Database":
         """The same database, where every transaction that may write begins with `work`."""
         other = copy(self)
         other._begin_with = work  # noqa: SLF001  # one of its own kind
         return other
+
+    def waiting_for_locks(self, seconds: float) -> "Database":
+        """The same database, where a transaction that may write gives up on a row that is locked for so long.
+
+        SQLite has one lock for all rows, and waits for it as it always does.
+        """
+        if self._engine.dialect.name != "postgresql":
+            return self
+        bound = func.set_config("lock_timeout", f"{max(1, round(1_000 * seconds))}ms", true())
+        return self.beginning_with(lambda session: session.execute(select(bound)))
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
@@ -276,6 +288,11 @@ def says_full(error: OperationalError) -> bool:
     """Whether the database has no room left, rather than being away."""
     code, state = getattr(error.orig, "sqlite_errorcode", None), getattr(error.orig, "sqlstate", None)
     return code == sqlite3.SQLITE_FULL or state == "53100"
+
+
+def says_locked(error: OperationalError) -> bool:
+    """Whether PostgreSQL is there and waited in vain for a row that another transaction has locked."""
+    return getattr(error.orig, "sqlstate", None) == "55P03"
 
 
 def alembic_config(url: str) -> "Config":

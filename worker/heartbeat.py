@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from store import failpoints, helpers, jobs
-from store.database import Database
+from store.database import Database, says_locked
 from store.errors import LeaseLost
 from store.helpers import Help
 from store.jobs import Asked, Claim, JobProgress
@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 StopReason = Literal["cancelled", "paused", "shutdown", "lease_lost"]
 ORPHANED: Final = 3
+# Of a lease: how long the beats of one round may wait for rows that others have locked, all together.
+_MOST_OF_A_LEASE: Final = 1 / 3
 
 
 class Stopped(Exception):
@@ -57,6 +59,10 @@ class Heartbeat:
         # Nothing more is to be told of the job; and whether that is so although the job is still at it.
         self.is_over = False
         self.is_deaf = False
+
+    def share_thread(self, beating: int) -> None:
+        """Wait only so long for a locked row that all who beat in one thread, of such number, keep their leases."""
+        self._database = self._database.waiting_for_locks(_MOST_OF_A_LEASE * self._settings.lease_s / beating)
 
     def tell(self, progress: JobProgress) -> None:
         """Note how far the job is; written with the next beat."""
@@ -133,7 +139,7 @@ class Heartbeat:
             # Whoever could take the job over cannot reach the database either; if it is this machine alone that cannot,
             # the job's next write finds out.
             logger.warning("The database did not take a heartbeat of %s: %s", self._held.id, error)
-            return False
+            return says_locked(error)
         except Exception:
             logger.exception("A heartbeat of %s failed.", self._held.id)
             if time.monotonic() - self._renewed > self._settings.lease_s:
@@ -163,7 +169,10 @@ class Heartbeat:
         try:
             if self._reason is not None:
                 end(self._database, self._held, self._reason)
-        except Exception:
+        except Exception as error:
+            if isinstance(error, OperationalError) and says_locked(error):
+                # It is tried again after the next beat, for which the others do not have to wait.
+                return
             logger.exception("The end of %s could not be written; its lease will run out.", self._held.id)
         if self._log is not None:
             self._log.store_last()
@@ -176,6 +185,9 @@ def beating(*heartbeats: Heartbeat) -> Iterator[tuple[Heartbeat, ...]]:
 
     The process ends with what was to be done by a job that does not listen, once none of the others is at work.
     """
+    if len(heartbeats) > 1:
+        for heartbeat in heartbeats:
+            heartbeat.share_thread(len(heartbeats))
     ended = threading.Event()
     thread = threading.Thread(target=_beat, args=(heartbeats, ended), name="heartbeat", daemon=True)
     thread.start()
@@ -193,7 +205,7 @@ def _beat(heartbeats: tuple[Heartbeat, ...], ended: threading.Event) -> None:
             # Nobody is left to restart these jobs or to count them; the leases run out and other workers take them.
             os._exit(ORPHANED)
         beat = [heartbeat for heartbeat in heartbeats if not heartbeat.is_over]
-        # Where the database is away for one it is for all, and each would wait for it.
+        # Where the database is away for one it is for all, and each would wait for it; a locked row is one's own.
         all(heartbeat.beat() for heartbeat in beat)
         for heartbeat in beat:
             heartbeat.end_if_deaf()

@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from gauntlet.spec.experiment import ExperimentSpec
 from store import experiments, jobs, runs
@@ -183,3 +185,31 @@ def test_a_job_that_does_not_listen_leaves_the_others_alone(
         assert not deaf.has_left
         deaf.leave()
         assert deaf.has_left
+
+
+def test_a_locked_row_costs_the_others_of_a_process_nothing(
+    postgresql_url: str, settings: WorkerSettings, tiny_spec: ExperimentSpec
+) -> None:
+    """Those before and behind it are renewed while it is locked; its end is written once it no longer is."""
+    seeds = tiny_spec.model_copy(update={"seeds": (0, 1, 2)})
+    short = settings.model_copy(update={"lease_s": 0.6, "stop_grace_s": 0.01})
+    with closing(Database(postgresql_url)) as database:
+        with database.writing() as session:
+            _, ids = experiments.create(session, seeds, None)
+            claims = [held for run in ids if (held := jobs.claim(session, "run", run, "worker", 60)) is not None]
+
+        def leases() -> list[float]:
+            with database.reading() as session:
+                return [runs.get(session, ids[place]).lease_expires_at or 0.0 for place in (0, 2)]
+
+        with beating(*(Heartbeat(database, held, short) for held in claims)) as (_, locked, _):
+            with database.writing() as session:
+                session.execute(select(Run.id).where(Run.id == ids[1]).with_for_update())
+                locked.stop("cancelled")
+                before = leases()
+                # The claims had a longer lease than the beats give.
+                await_that(lambda: all(lease < then for lease, then in zip(leases(), before, strict=True)))
+                assert not locked.is_over
+            await_that(lambda: locked.is_deaf)
+        with database.reading() as session:
+            assert [runs.get(session, run).status for run in ids] == ["running", "cancelled", "running"]
