@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from gauntlet.data.datasets import Dataset, MappedSet, hold_out
+from gauntlet.data.datasets import Dataset, MappedSet, TrainingImages, hold_out
 from gauntlet.errors import TrainingDiverged
 from gauntlet.events import (
     BatchFinished,
@@ -100,11 +100,13 @@ def course(
     initial_weights: dict[str, Tensor] | None = None,
     wants_state: Callable[[], bool] = lambda: False,
     watch: Watch = lambda _capture, _done: None,
+    parts: Callable[[int], tuple[Dataset, TrainingImages]] | None = None,
     fused: bool = False,
     ranks: Ranks | None = None,
 ) -> Iterator[TrainingEvent | Update]:
     """What `train` goes through: its events, and between them the updates, each to be done by whoever asks for more.
 
+    `parts` is `hold_out` of the data where several share what it gives.
     `fused` says that updates may be done together with others', which differ from the run's own in their last bits.
     `ranks` is this process among those that go through it at the same time, each with a part of every batch.
 
@@ -112,7 +114,7 @@ def course(
         GauntletError: as `train` does.
     """
     require_precision(spec.training.precision, device)
-    data, validation = hold_out(data, spec.evaluation.held_out(len(data.train)))
+    data, validation = (parts or partial(hold_out, data))(spec.evaluation.held_out(len(data.train)))
     model = build_model(spec.architecture, data.image_shape, len(data.classes))
     initialise(model, spec.seed)
     if initial_weights is not None:

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor
 
-from gauntlet.data.datasets import Dataset, MappedSet
+from gauntlet.data.datasets import Dataset, MappedSet, TrainingImages, hold_out
 from gauntlet.events import TrainingEvent
 from gauntlet.models.checkpoints import TrainingState
 from gauntlet.spec.experiment import RunSpec
@@ -60,8 +60,7 @@ def train_together(
         GauntletError: what all compute together cannot be done on the device.
     """
     device = torch.device(device)
-    if not isinstance(data.train, MappedSet):
-        data = Dataset(data.train.to(device), data.test, data.classes)
+    parts = cache(partial(_parts_on, device, data))
     kinds = [kin(spec) for spec in specs]
     several = {kind for kind, count in Counter(kinds).items() if kind is not None and count > 1}
     courses = {
@@ -73,6 +72,7 @@ def train_together(
             initial_weights=(initial_weights or {}).get(place),
             wants_state=partial(wants_state, place),
             watch=partial(watch, place),
+            parts=parts,
             fused=kinds[place] in several,
         )
         for place, spec in enumerate(specs)
@@ -98,6 +98,14 @@ def train_together(
         programs.do(now)
         for place in now:
             del due[place]
+
+
+def _parts_on(device: torch.device, data: Dataset, held_out: int) -> tuple[Dataset, TrainingImages]:
+    """What `hold_out` gives, on the device but for what is mapped."""
+    rest, validation = hold_out(data, held_out)
+    if isinstance(rest.train, MappedSet):
+        return rest, validation
+    return Dataset(rest.train.to(device), rest.test.to(device), rest.classes), validation.to(device)
 
 
 def _until_due(steps: Iterator[TrainingEvent | Update]) -> Iterator[TrainingEvent | Update | Ended]:

@@ -1,12 +1,14 @@
 """Runs that are computed as one program are the runs that they are alone."""
 
+import gc
+from itertools import islice
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from gauntlet.data.datasets import Dataset
+from gauntlet.data.datasets import Dataset, ImageSet
 from gauntlet.errors import TrainingDiverged
 from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resumed, StateReady, TrainingEvent
 from gauntlet.models.architectures import build_model, initialise
@@ -134,6 +136,18 @@ def test_a_run_that_leaves_does_not_disturb_the_others(digits: Dataset) -> None:
         assert len(rows(disturbed[place])) == 2
         for name, weights in last_state(other).model.items():
             assert distance(weights, last_state(disturbed[place]).model[name]) < 1e-3
+
+
+def test_runs_share_what_is_held_out_and_what_is_not(digits: Dataset) -> None:
+    """However many they are, each of both parts lies in memory once."""
+    selected = {"select_on": "validation", "validation_samples": 7}
+    specs = [run_spec(seed=seed, evaluation=selected, training={"batch_size": 16}) for seed in range(3)]
+    events = train_together(specs, some(digits, train=90, test=5), device=CPU)
+    assert [(place, type(event)) for place, event in islice(events, 3)] == [
+        (place, BatchFinished) for place in (0, 1, 2)
+    ]
+    places = {(len(each), each.images.data_ptr()) for each in gc.get_objects() if type(each) is ImageSet}
+    assert sorted(size for size, _ in places if size in (83, 7)) == [7, 83]
 
 
 def test_a_run_goes_on_from_a_state_within_an_epoch(digits: Dataset) -> None:
