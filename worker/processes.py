@@ -155,8 +155,9 @@ class JobProcesses:
 
     def _claim(self) -> Sequence[Claim]:
         name, lease_s = self._settings.worker_name, self._settings.lease_s
+        most = self._settings.fused_runs_on(self._device_type)
         with self._database.writing() as session:
-            return fused.claim_next(session, name, lease_s, most=self._settings.fused_runs)
+            return fused.claim_next(session, name, lease_s, most=most)
 
     def _claim_help(self) -> Sequence[Help]:
         name, lease_s = self._settings.worker_name, self._settings.lease_s

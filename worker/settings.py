@@ -149,6 +149,13 @@ class WorkerSettings(StoreSettings):
             )
         return self
 
+    def fused_runs_on(self, device_type: str) -> int:
+        """How many runs are trained as one program on such a device: a driver alone, which the default sees, is no GPU.
+
+        A number that was set stands on any device.
+        """
+        return self.fused_runs if "fused_runs" in self.model_fields_set or device_type == "cuda" else 1
+
     @property
     def threads_per_job(self) -> int:
         """Torch threads for one job."""

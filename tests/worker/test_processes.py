@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import forkserver
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -22,6 +23,7 @@ from tests.e2e.system import await_that
 from tests.evaluations import card, claimed, imported, queued
 from tests.gauntlet.examples import network
 from worker import processes as module
+from worker import settings as settings_module
 from worker.processes import JobProcesses
 from worker.reconciler import reconcile
 from worker.settings import WorkerSettings
@@ -264,6 +266,30 @@ def test_all_processes_of_a_run_end_with_its_job(database: Database, settings: W
     os.kill(pid, signal.SIGKILL)
     await_that(lambda: not any(is_there(child) for child in beside) and divided.free_slots == 1)
     assert found(database, run_id).status == "queued"
+
+
+@pytest.mark.parametrize(
+    ("device", "said", "claimed"), [("cpu", {}, 1), ("cuda", {}, 2), ("cpu", {"fused_runs": 2}, 2)]
+)
+def test_runs_are_claimed_together_where_the_device_is_a_gpu(
+    tmp_path: Path,
+    database: Database,
+    tiny_spec: ExperimentSpec,
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    said: dict[str, Any],
+    claimed: int,
+) -> None:
+    """Where only the driver is there, as with a torch for CPUs or an empty CUDA_VISIBLE_DEVICES, each is alone.
+
+    Unless the setting was given.
+    """
+    monkeypatch.setattr(settings_module, "_NVIDIA_DRIVER", tmp_path)
+    worker = JobProcesses(WorkerSettings(home=tmp_path, **said), database)
+    worker._device_type = device
+    with database.writing() as session:
+        experiments.create(session, tiny_spec.model_copy(update={"seeds": (0, 1)}), None)
+    assert len(worker._claim()) == claimed
 
 
 def test_a_fork_server_that_hangs_is_ended(database: Database, processes: JobProcesses, run_id: str) -> None:
