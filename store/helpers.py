@@ -86,8 +86,8 @@ def claim(
 ) -> Help | None:
     """Help with the running evaluation that has the fewest hands, of these the one with the highest priority.
 
-    Only one that is computed on such devices, has enough left to be worth it, and did not crash of late, as where
-    memory is short; None where there is none.
+    Only one that is computed on such devices, has enough left to be worth it, does not keep all its pictures, and did
+    not crash of late, as where memory is short; None where there is none.
     """
     take_turn(session, "helpers")
     hands = _helpers_of(Evaluation.id) + 1
@@ -98,6 +98,8 @@ def claim(
             Evaluation.cancel_requested.is_(False),
             Evaluation.pause_requested.is_(False),
             Evaluation.implementation == implementation(device_type),
+            # Batches whose pictures are kept are its own worker's.
+            func.coalesce(Evaluation.spec["keep_images"].as_integer(), 0) < Evaluation.images,
             Evaluation.crashes == 0,
             ~_crashed_of_late(),
             # What it takes all of its hands still, shared with one more.

@@ -28,6 +28,7 @@ from worker.heartbeat import Heartbeat, Stopped, beating, end
 from worker.helping_job import CannotHelp, help_evaluate
 from worker.job_log import JobLog
 from worker.settings import WorkerSettings
+from worker.shared_sweep import NothingToDo
 from worker.training_job import train_run
 
 logger = logging.getLogger(__name__)
@@ -119,6 +120,10 @@ def _help(database: Database, helped: Help, settings: WorkerSettings, heartbeat:
     except LeaseLost as error:
         logger.info("%s", error)
         end(database, helped, "lease_lost")
+    except NothingToDo as error:
+        logger.info("%s", error)
+        end(database, helped, "shutdown")
+        sys.exit(1)
     except CannotHelp as error:
         logger.warning("%s", error)
         sys.exit(1)

@@ -29,6 +29,7 @@ def help_evaluate(
     Raises:
         Stopped: it was told to stop.
         LeaseLost: it is no helper any more, or the evaluation has ended.
+        NothingToDo: what is left is others'.
         CannotHelp: the test images here are others, or they are attacked otherwise.
         GauntletError: as of an evaluation's own worker.
         OSError: the storage cannot be read.

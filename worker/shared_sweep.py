@@ -14,7 +14,7 @@ from gauntlet.results.margins import ImageMargin
 from gauntlet.results.stage_results import NATURAL
 from store import batches, evaluations, helpers
 from store.database import Database
-from store.helpers import Hand
+from store.helpers import Hand, Help
 from store.jobs import Claim, JobProgress
 from store.models import EvaluationBatch
 from worker.evaluation_inputs import Inputs
@@ -23,6 +23,12 @@ from worker.settings import WorkerSettings
 
 # What others found is needed at the end of a stage, which takes them seconds or minutes.
 _LOOK_EVERY_S: Final = 1.0
+# For the last batch of a part a helper waits no longer than a batch takes.
+_PATIENCE_S: Final = 60.0
+
+
+class NothingToDo(Exception):
+    """All that is left of the evaluation is, and remains for long, its own worker's or another helper's."""
 
 
 class SharedSweep:
@@ -77,7 +83,7 @@ class SharedSweep:
             reused = batch.attacked is None and (batch.stage, batch.images) in self._reused
             seconds = 0.0 if reused else time.monotonic() - self._since
             yield batch, seconds
-            self._colleagues.note(batch)
+            self._colleagues.note(batch, seconds)
             if not reused:
                 self._spent_s, self._passes = self._spent_s + seconds, self._passes + self._batches.passes(batch)
             self._watch(batch.stage, batch.completed, batch.total)
@@ -116,10 +122,13 @@ class _StoredColleagues:
         self._known = {(batch.stage, batch.batch) for batch in done}
         self._others: frozenset[tuple[str, int]] = frozenset()
         self._look_next = 0.0
+        self._longest_s = 0.0
+        self._idle_since: float | None = None
 
-    def note(self, batch: BatchAttacked) -> None:
-        """A batch that was computed here is recorded."""
+    def note(self, batch: BatchAttacked, seconds: float) -> None:
+        """A batch that was computed here, in so many seconds, is recorded."""
         self._known.add((batch.stage, batch.batch))
+        self._longest_s, self._idle_since = max(self._longest_s, seconds), None
 
     def look(self) -> Iterable[BatchAttacked]:
         if time.monotonic() < self._look_next:
@@ -144,6 +153,10 @@ class _StoredColleagues:
 
     def wait(self) -> None:
         self._heartbeat.checkpoint()
+        now = time.monotonic()
+        self._idle_since = self._idle_since or now
+        if isinstance(self._hand, Help) and now - self._idle_since > max(_PATIENCE_S, self._longest_s):
+            raise NothingToDo("There was nothing more to help with for a while.")
         time.sleep(max(0.0, self._look_next - time.monotonic()))
 
 

@@ -19,7 +19,9 @@ from tests.evaluations import FGSM, batch, claimed, imported, queued, recorded
 
 def running(database: Database, **values: Any) -> Claim:
     """An evaluation that takes its worker a thousand seconds still."""
-    held = claimed(database, queued(database, imported(database, "model"), FGSM, samples=40, batch_size=2))
+    held = claimed(
+        database, queued(database, imported(database, "model"), FGSM, samples=40, batch_size=2, keep_images=4)
+    )
     with database.writing() as session:
         evaluations.note_start(session, held, AttackedSet("d" * 64, 40), helpers.implementation("cpu"))
         session.execute(update(Evaluation).where(Evaluation.id == held.id).values({"eta_s": 1000.0} | values))
@@ -65,11 +67,12 @@ def test_help_is_spread(database: Database) -> None:
         {"status": "queued"},
         {"implementation": "gauntlet 1, cpu"},
         {"crashes": 1},
+        {"images": 4},
     ],
     ids=lambda values: next(iter(values)),
 )
 def test_not_everything_is_helped_with(database: Database, values: dict[str, Any]) -> None:
-    """What is about to end, was asked to, does not run, or is computed otherwise, its worker does alone."""
+    """What ends soon, was asked to, crashed, keeps all pictures, or is computed otherwise, its worker does alone."""
     running(database, **values)
     assert help_with(database) is None
 
