@@ -30,7 +30,7 @@ def workers(*, json: AsJson = False) -> None:
 
 
 def _of_worker(worker: Worker) -> list[Cell]:
-    jobs: list[str] = [job.id for job in worker.jobs]
+    jobs = [job.id for job in worker.jobs] + [f"helps {helped.id}" for helped in worker.helps]
     state = "alive" if worker.alive else "silent"
     times = at_time(worker.seen_at), at_time(worker.started_at)
     return [worker.name, state, worker.device or "", ", ".join(jobs) or f"0 of {worker.slots}", *times]

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from gauntlet import resources
 from store.database import db_now
 from store.jobs import JOB_MODELS
-from store.models import Run, Worker
+from store.models import Evaluation, EvaluationHelper, Run, Worker
 from store.times import as_datetime
 
 BEAT_EVERY_S: Final = 5.0
@@ -73,7 +73,7 @@ def networks(session: Session) -> frozenset[str] | None:
 
 
 def show(session: Session) -> list[resources.Worker]:
-    """Those that were seen within a day, by name, with the jobs that each holds."""
+    """Those that were seen within a day, by name, with the jobs that each holds, and what it helps with."""
     now = session.scalar(select(db_now())) or 0.0
     holding: dict[str, list[resources.HeldJob]] = {}
     for kind, model in JOB_MODELS.items():
@@ -82,6 +82,13 @@ def show(session: Session) -> list[resources.Worker]:
         for worker, identifier, experiment, fused_with in session.execute(held.order_by(model.id)):
             job = resources.HeldJob(kind=kind, id=identifier, experiment=experiment, fused_with=fused_with)
             holding.setdefault(worker or "", []).append(job)
+    helping: dict[str, list[resources.HelpedEvaluation]] = {}
+    helpers = select(EvaluationHelper.worker, Evaluation.id, Evaluation.experiment_id).join(
+        Evaluation, Evaluation.id == EvaluationHelper.evaluation_id
+    )
+    alive = helpers.where(EvaluationHelper.lease_expires_at >= now).order_by(EvaluationHelper.id)
+    for worker, identifier, experiment in session.execute(alive):
+        helping.setdefault(worker, []).append(resources.HelpedEvaluation(id=identifier, experiment=experiment))
     rows: Sequence[Worker] = session.scalars(select(Worker).order_by(Worker.name).limit(MOST_SHOWN)).all()
     return [
         resources.Worker(
@@ -94,6 +101,7 @@ def show(session: Session) -> list[resources.Worker]:
             started_at=as_datetime(row.started_at),
             seen_at=as_datetime(row.seen_at),
             jobs=tuple(holding.get(row.name, ())),
+            helps=tuple(helping.get(row.name, ())),
         )
         for row in rows
     ]

@@ -27,7 +27,7 @@ from gauntlet.resources.evaluations import (
 from gauntlet.resources.experiments import BestResult, Check, Estimate, Experiment, PlannedRun, RunSeries, Series
 from gauntlet.resources.jobs import EpochMetrics, Event, EventType, Job, Run
 from gauntlet.resources.results import Result
-from gauntlet.resources.system import Disk, HeldJob, OwnerQuotas, OwnerUsage, Queue, Usage, Worker
+from gauntlet.resources.system import Disk, HeldJob, HelpedEvaluation, OwnerQuotas, OwnerUsage, Queue, Usage, Worker
 from gauntlet.resources.webhooks import Delivery, NewWebhook, Webhook
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "EventType",
     "Experiment",
     "HeldJob",
+    "HelpedEvaluation",
     "ImagePage",
     "ImageResult",
     "ImportedCheckpoint",

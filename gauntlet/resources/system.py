@@ -17,10 +17,18 @@ class HeldJob(Resource):
     fused_with: str | None = None  # an earlier service has none
 
 
+class HelpedEvaluation(Resource):
+    """An evaluation of another slot's with which a slot helps until a job waits."""
+
+    id: str
+    experiment: str | None
+
+
 class Worker(Resource):
     """A worker as it was last seen: `alive` within the last 30 s; `device` is what its last job was computed on.
 
-    `networks` are those of a team's own that it has, by name, each with its package and that one's version.
+    `helps` has an evaluation for each slot that helps with it, beside those that `jobs` take. `networks` are those of a
+    team's own that it has, by name, each with its package and that one's version.
     """
 
     object: Literal["worker"] = "worker"
@@ -33,6 +41,7 @@ class Worker(Resource):
     started_at: datetime
     seen_at: datetime
     jobs: tuple[HeldJob, ...]
+    helps: tuple[HelpedEvaluation, ...] = ()  # an earlier service has none
 
 
 class Queue(Resource):

@@ -1,6 +1,7 @@
 """Who works, what there is, what can be asked for; and whether this machine can work."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from typer.testing import CliRunner
 
 import gauntlet as code
 from cli.commands import app
+from cli.overview import _of_worker
+from gauntlet.resources import HeldJob, HelpedEvaluation, Worker
 from store import workers
 from store.database import Database
 from store.workers import Presence
@@ -32,6 +35,23 @@ def test_workers_are_listed(gauntlet: Any) -> None:
     assert heading.split() == ["worker", "state", "device", "jobs", "seen", "since"]
     assert line.startswith("here:1  alive          0 of 2")
     assert json.loads(gauntlet("workers", "--json").output)[0]["name"] == "here:1"
+
+
+def test_a_worker_that_helps_is_not_idle() -> None:
+    """It says with which evaluation, beside the jobs that it has."""
+    now = datetime.now(UTC)
+    worker = Worker(
+        name="here:1",
+        alive=True,
+        device=None,
+        slots=2,
+        version="0",
+        started_at=now,
+        seen_at=now,
+        jobs=(HeldJob(kind="run", id="run_1", experiment=None),),
+        helps=(HelpedEvaluation(id="eval_2", experiment=None),),
+    )
+    assert _of_worker(worker)[3] == "run_1, helps eval_2"
 
 
 def test_usage_is_told(gauntlet: Any) -> None:

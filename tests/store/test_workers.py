@@ -8,9 +8,10 @@ from sqlalchemy import update
 from gauntlet.spec.experiment import ExperimentSpec
 from store import experiments, jobs, usage, workers
 from store.database import Database, db_now
-from store.models import Worker
+from store.models import EvaluationHelper, Worker
 from store.quotas import Quotas
 from store.workers import Presence
+from tests.evaluations import claimed, imported, queued
 from tests.store.recorded import submit, train_and_evaluate
 
 ONE = Presence("host:1", 2, "0.1")
@@ -83,6 +84,21 @@ def test_a_worker_shows_its_jobs_and_their_device(database: Database, tiny_spec:
         jobs.finish(session, held, "failed", "internal_error")
     beat(database, holder)
     assert shown(database) == [("worker", True, "a GPU", [])]
+
+
+def test_a_worker_shows_what_it_helps_with(database: Database) -> None:
+    """An entry for each slot, as long as its lease runs; the evaluation is another worker's job."""
+    held = claimed(database, queued(database, imported(database, "model"), samples=40))
+    for worker in (ONE, Presence("worker", 1, "0.1")):
+        beat(database, worker)
+    with database.writing() as session:
+        for number, until in enumerate((60, 60, -1)):
+            row = {"id": f"help_{number}", "evaluation_id": held.id, "worker": ONE.name}
+            session.add(EvaluationHelper(**row, lease_expires_at=db_now() + until))
+    with database.reading() as session:
+        helping, holding = workers.show(session)
+    assert (helping.name, [helped.id for helped in helping.helps], helping.jobs) == (ONE.name, [held.id] * 2, ())
+    assert ([job.id for job in holding.jobs], holding.helps) == ([held.id], ())
 
 
 def test_usage_counts_what_there_is(

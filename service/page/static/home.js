@@ -2,7 +2,7 @@
 
 import { all, get, keepFresh, query, send } from "./api.js";
 import { announce, fill, h } from "./dom.js";
-import { card, ENDED, interval, slotsTaken, status } from "./jobs.js";
+import { card, ENDED, interval, ofThemHelping, slotsTaken, status } from "./jobs.js";
 import { Table } from "./tables.js";
 import { age, amount, counted, percent, titled } from "./words.js";
 
@@ -69,7 +69,7 @@ export async function show({ parts, signal }) {
     const busy = alive.reduce((sum, one) => sum + slotsTaken(one), 0);
     const slots = alive.reduce((sum, one) => sum + one.slots, 0);
     const { queue } = usage;
-    fill(parts.workers, h("a", { href: "#/system" }, counted(alive.length, "worker")), ` alive, ${busy} of ${counted(slots, "slot")} busy; `,
+    fill(parts.workers, h("a", { href: "#/system" }, counted(alive.length, "worker")), ` alive, ${busy} of ${counted(slots, "slot")} busy${ofThemHelping(...alive)}; `,
       queue.waiting ? `${counted(queue.waiting, "job")} in the queue, the oldest for ${age(queue.oldest_at)}.` : "the queue is empty.",
       !alive.length && queue.waiting ? h("strong", {}, " Nothing runs until a worker does: python -m worker.") : null);
   }

@@ -30,8 +30,14 @@ export function card(job, of) {
       h("span", {}, left(progress))));
 }
 
-// Runs that are trained as one program share a slot.
-export const slotsTaken = (worker) => new Set(worker.jobs.map((job) => job.fused_with ?? job.id)).size;
+// Runs that are trained as one program share a slot; each help with another's evaluation takes one.
+export const slotsTaken = (worker) => new Set(worker.jobs.map((job) => job.fused_with ?? job.id)).size + worker.helps.length;
+
+// Of slots that are taken, those that give way as soon as a job waits.
+export const ofThemHelping = (...workers) => {
+  const helping = workers.reduce((sum, one) => sum + one.helps.length, 0);
+  return helping ? `, ${helping} of them helping` : "";
+};
 
 // An accuracy with its interval, on a scale from 0 to 100 %.
 export function interval(accuracy) {

@@ -3,7 +3,7 @@
 import { actor } from "./actions.js";
 import { get, keepFresh, Refused, send } from "./api.js";
 import { fill, h } from "./dom.js";
-import { slotsTaken } from "./jobs.js";
+import { ofThemHelping, slotsTaken } from "./jobs.js";
 import { making, tokenRows } from "./tokens.js";
 import { age, bytes, counted } from "./words.js";
 
@@ -21,7 +21,7 @@ const allowed = (path, signal) => get(path, signal).catch((error) => {
 
 const worker = (one) => h("tr", { "data-key": one.name }, h("th", { scope: "row" }, one.name),
   h("td", { class: "nowrap" }, h("span", { class: `status ${one.alive ? "succeeded" : "failed"}` }, one.alive ? "alive" : `seen ${ago(one.seen_at)}`)),
-  h("td", {}, one.jobs.length ? `${slotsTaken(one)} of ${counted(one.slots, "slot")}` : `idle, ${counted(one.slots, "slot")}`), h("td", {}, one.device ?? "–"), h("td", {}, one.version), h("td", { class: "nowrap" }, ago(one.started_at)));
+  h("td", {}, slotsTaken(one) ? `${slotsTaken(one)} of ${counted(one.slots, "slot")}${ofThemHelping(one)}` : `idle, ${counted(one.slots, "slot")}`), h("td", {}, one.device ?? "–"), h("td", {}, one.version), h("td", { class: "nowrap" }, ago(one.started_at)));
 
 export async function show({ parts, signal }) {
   const session = await get("/v1/session", signal);
