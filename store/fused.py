@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from gauntlet.spec.experiment import RunSpec
@@ -26,9 +26,24 @@ def claim_next(session: Session, worker: str, lease_s: float, *, most: int) -> t
     first = turns.claim_next(session, worker, lease_s)
     if first is None:
         return ()
+    _part(session, first)
     mates = _mates(session, first, most - 1) if most > 1 and first.kind == "run" else ()
     taken = (jobs.claim(session, "run", mate, worker, lease_s, fused_with=first.id) for mate in mates)
-    return first, *(held for held in taken if held is not None)
+    held = [mate for mate in taken if mate is not None]
+    for mate in held:
+        _part(session, mate)
+    return first, *held
+
+
+def _part(session: Session, held: Claim) -> None:
+    """Runs still trained in the slot that an attempt before this one had are from now on in that of their oldest."""
+    if held.kind != "run" or held.token == 1:
+        return
+    beside = select(Run.id).where(Run.status == "running", Run.fused_with == held.id).order_by(Run.id)
+    # One whose row is locked keeps the name of the slot: all claims would wait for it, and whoever cancels many for us.
+    left = session.scalars(beside.with_for_update(skip_locked=True)).all()
+    if left:
+        session.execute(update(Run).where(Run.id.in_(left)).values(fused_with=func.nullif(left[0], Run.id)))
 
 
 def _mates(session: Session, first: Claim, most: int) -> Iterator[str]:

@@ -82,3 +82,21 @@ def test_runs_that_are_computed_as_one_take_one_slot(database: Database, tiny_sp
     assert claim(database, most=1) == more[:1]
     with database.reading() as session:
         assert turns.whose_turn(session) == ("run", bob[2])
+
+
+def test_a_run_that_is_claimed_anew_shares_no_slot_with_those_it_left(
+    database: Database, tiny_spec: ExperimentSpec
+) -> None:
+    """It takes one and they go on in another, named after their oldest: Ada has two to Bob's one, so it is his turn."""
+    ada = of_runs(database, tiny_spec, "ada", seeds=[0, 1, 2])
+    with database.writing() as session:
+        first, *_ = fused.claim_next(session, "worker", LONG, most=3)
+        jobs.release(session, first, None)
+    assert claim(database) == ada[:1]
+    with database.reading() as session:
+        assert [session.get_one(Run, run).fused_with for run in ada] == [None, None, ada[1]]
+    of_runs(database, tiny_spec, "ada")
+    bob = of_runs(database, tiny_spec, "bob", seeds=[0, 1])
+    assert claim(database, most=1) == bob[:1]
+    with database.reading() as session:
+        assert turns.whose_turn(session) == ("run", bob[1])
