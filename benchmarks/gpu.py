@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -122,11 +122,16 @@ def _ran(command: list[str], environment: Mapping[str, str], limit_s: float) -> 
         command, cwd=_ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         start_new_session=True,
     )  # fmt: skip
-    try:
-        told, _ = program.communicate(timeout=limit_s)
-    except subprocess.TimeoutExpired:
-        os.killpg(program.pid, signal.SIGKILL)
-        told = f"{program.communicate()[0]}\nIt took longer than {limit_s:.0f} s."
+    with program:
+        try:
+            told, _ = program.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(program.pid, signal.SIGKILL)
+            told = f"{program.communicate()[0]}\nIt took longer than {limit_s:.0f} s."
+        finally:
+            # A Ctrl-C reaches this process alone, as the program is the first of a session of its own.
+            with suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGKILL)
     if program.returncode:
         raise RuntimeError(told[-1_500:])
     return told
