@@ -84,6 +84,9 @@ class Reporter:
 
     async def _written_aside(self, experiment: str, wanted: Mapping[str, Any]) -> bytes | None:
         self._stop_ending()
+        if self._ended is not None:
+            # What is being ended is not asked; the next one is.
+            await asyncio.shield(self._ended)
         order = {"database": self._url, "experiment": experiment, "wanted": wanted}
         asking = asyncio.ensure_future(self.process.ask(order, seconds=self._most_seconds, behind=None))
         try:

@@ -101,6 +101,9 @@ def test_the_process_is_ended_when_nobody_waits_for_it(
                 with pytest.raises(ProcessLookupError):
                     os.kill(pid, 0)
             assert await reporter.write(experiment, {"format": "csv"})
+            # Whoever asks while it is being ended has another.
+            reporter._end()
+            assert await reporter.write(experiment, {"format": "csv"})
             await asyncio.to_thread(await_that, lambda: reporter.process.pid is None)
 
     asyncio.run(leave())
