@@ -26,6 +26,7 @@ from store.errors import LeaseLost
 from store.helpers import Help
 from store.jobs import Claim, Hold
 from worker.settings import WorkerSettings
+from worker.unhelped import Unhelped
 
 logger = logging.getLogger(__name__)
 
@@ -83,8 +84,7 @@ class JobProcesses:
         # Of a team's own, by name, each with its package; known once it is prepared.
         self.networks: Mapping[str, str] = {}
         self._device_type = ""
-        # Evaluations in which this worker was of no use.
-        self._not_helped: set[str] = set()
+        self._unhelped = Unhelped()
 
     def prepare(self) -> None:
         """Start the fork server and wait until it has torch, so that no job's lease runs while it loads.
@@ -162,7 +162,7 @@ class JobProcesses:
     def _claim_help(self) -> Sequence[Help]:
         name, lease_s = self._settings.worker_name, self._settings.lease_s
         with self._database.writing() as session:
-            helped = helpers.claim(session, name, lease_s, self._device_type, but_not=self._not_helped)
+            helped = helpers.claim(session, name, lease_s, self._device_type, but_not=self._unhelped.ids())
         return [] if helped is None else [helped]
 
     def _do(self, find: _Find) -> None:
@@ -318,9 +318,9 @@ class JobProcesses:
             logger.error("%s: %s", held.id, told)
 
     def _end_help(self, job: _Job, helped: Help, how: str) -> None:
-        """What it had taken is free at once. One that was not ended by this worker is of no use in that evaluation."""
+        """What it had taken is free at once. One that was not ended by this worker was of no use in that evaluation."""
         if job.killed_at is None:
-            self._not_helped.add(helped.evaluation)
+            self._unhelped.add(helped.evaluation)
             logger.warning("%s %s.", job.name, how)
         with self._database.writing() as session:
             helpers.leave(session, helped)

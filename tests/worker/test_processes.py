@@ -382,9 +382,9 @@ def test_room_is_made_of_no_helper_that_is_only_starting(
 
 
 def test_a_helper_that_is_killed_leaves_nothing_behind(
-    database: Database, processes: JobProcesses, helped: str
+    database: Database, processes: JobProcesses, helped: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it had taken is free at once, and this worker does not try that evaluation again."""
+    """What it had taken is free at once, and this worker does not try that evaluation again for a while."""
     reconcile(database, processes, retry_s=NEVER)
     await_that(lambda: batches_of(database, helped) > 0)
     (job,) = processes._jobs
@@ -397,6 +397,10 @@ def test_a_helper_that_is_killed_leaves_nothing_behind(
     processes.help()
     await_that(lambda: processes.free_slots == 1)
     assert helpers_of(database, helped) == 0
+
+    monkeypatch.setattr(processes._unhelped, "_clock", lambda: NEVER)
+    processes.help()
+    await_that(lambda: helpers_of(database, helped) == 1)
 
 
 def test_a_worker_that_is_told_not_to_helps_nobody(database: Database, settings: WorkerSettings, helped: str) -> None:
