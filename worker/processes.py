@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver
-from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 
 from sqlalchemy.orm import Session
@@ -25,6 +24,7 @@ from store.database import Database
 from store.errors import LeaseLost
 from store.helpers import Help
 from store.jobs import Claim, Hold
+from worker.entry import enter, probe
 from worker.settings import WorkerSettings
 from worker.unhelped import Unhelped
 
@@ -101,11 +101,11 @@ class JobProcesses:
     def _probe(self) -> None:
         self._context.set_forkserver_preload(["worker.preloaded"])
         told, tells = self._context.Pipe(duplex=False)
-        probe = self._context.Process(target=_probe, args=(self._settings, tells), name="probe")
-        probe.start()
-        probe.join(_PROBE_WITHIN_S)
-        if probe.exitcode != 0:
-            probe.kill()
+        probing = self._context.Process(target=probe, args=(self._settings, tells), name="probe")
+        probing.start()
+        probing.join(_PROBE_WITHIN_S)
+        if probing.exitcode != 0:
+            probing.kill()
             raise DeviceUnusable(f"The device {self._settings.device!r} (GAUNTLET_DEVICE) cannot be used here.")
         self._device_type, found = told.recv()
         if isinstance(found, str):
@@ -178,7 +178,7 @@ class JobProcesses:
         if not claims:
             return
         failpoints.reach("claimed")
-        process = self._context.Process(target=_enter, args=(self._settings, claims), name=claims[0].id)
+        process = self._context.Process(target=enter, args=(self._settings, claims), name=claims[0].id)
         job = _Job(claims, process)
         with self._lock:
             self._jobs.append(job)
@@ -334,21 +334,3 @@ def _ending(exit_code: int) -> str:
     if exit_code >= 0:
         return f"ended with exit status {exit_code}"
     return f"was ended by {signal.Signals(-exit_code).name}"
-
-
-def _enter(settings: WorkerSettings, claims: Sequence[Claim | Help]) -> None:
-    # Imported in the job's process: the worker itself stays free of torch.
-    from worker.child import help_out, main
-
-    attempts = [held for held in claims if isinstance(held, Claim)]
-    if attempts:
-        main(settings, attempts)
-    for helped in claims:
-        if isinstance(helped, Help):
-            help_out(settings, helped)
-
-
-def _probe(settings: WorkerSettings, tells: Connection) -> None:
-    from worker.child import probe
-
-    tells.send(probe(settings))

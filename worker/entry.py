@@ -1,0 +1,27 @@
+"""Where the process of a job begins. What needs torch is imported there: the worker itself stays free of it."""
+
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+
+from store.helpers import Help
+from store.jobs import Claim
+from worker.settings import WorkerSettings
+
+
+def enter(settings: WorkerSettings, claims: Sequence[Claim | Help]) -> None:
+    """Do what was claimed."""
+    from worker.child import help_out, main
+
+    attempts = [held for held in claims if isinstance(held, Claim)]
+    if attempts:
+        main(settings, attempts)
+    for helped in claims:
+        if isinstance(helped, Help):
+            help_out(settings, helped)
+
+
+def probe(settings: WorkerSettings, tells: Connection) -> None:
+    """Tell the kind of the device, and the networks that there are or why there are none."""
+    from worker import child
+
+    tells.send(child.probe(settings))
