@@ -47,18 +47,17 @@ def evaluate_checkpoint(
     with database.writing() as session:
         jobs.note_device(session, held, describe_device(device))
         evaluations.note_start(session, held, inputs.attacked, helpers.implementation(device.type))
-    sweep = SharedSweep(database, held, inputs, settings, heartbeat, device)
     logger.info(
-        "Evaluation %s of checkpoint %s, experiment %s: %d images of %s on %s; %d batches are done, %d known.",
+        "Evaluation %s of checkpoint %s, experiment %s: %d images of %s on %s.",
         held.id,
         inputs.checkpoint.id,
         held.experiment or "none",
         inputs.attacked.images,
         inputs.dataset,
         describe_device(device),
-        sweep.done,
-        sweep.known,
     )
+    sweep = SharedSweep(database, held, inputs, settings, heartbeat, device)
+    logger.info("%d batches are done, %d are known from other evaluations.", sweep.done, sweep.known)
     keeper = PictureKeeper(database, held, settings.storage, inputs.spec)
     told = _StageLog()
     for batch, seconds in sweep:

@@ -109,7 +109,7 @@ def test_a_report_has_the_curves_and_costs_of_every_run(database: Database, tiny
     experiment_id, evaluation = train_and_evaluate(database, tiny_spec.model_copy(update={"seeds": (0, 1)}))
     for batch in range(3):
         with database.writing() as session:
-            finished = NumberedBatch("natural", [batch], [0], [0], [False], batch)
+            finished = NumberedBatch("natural", [batch], [0], [0], [False], batch=batch)
             evaluations.record_batch(session, evaluation, finished, seconds=0.25)
     with database.reading() as session:
         report = reports.build(session, experiment_id)

@@ -1,6 +1,7 @@
 """Jobs that take the place of others, on both databases."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -208,7 +209,8 @@ def test_a_retried_evaluation_takes_over_what_was_done(database: Database, tiny_
     _, held = train_and_evaluate(database, tiny_spec)
     with database.writing() as session:
         evaluations.note_start(session, held, evaluations.AttackedSet("d" * 64, 16), "gauntlet, cpu")
-        finished = NumberedBatch(**vars(judged("natural", [True, False], first=0)))
+        measured = judged("natural", [True, False], first=0)
+        finished = NumberedBatch(**vars(replace(measured, margins=[[0.9, 0.9, 2.0, 100.0, 4.0]] * 2)))
         evaluations.record_batch(session, held, finished, seconds=0.25)
         jobs.finish(session, held, "failed", "internal_error")
         new, _ = retries.retry_evaluation(session, held.id)

@@ -26,6 +26,7 @@ class Batch:
     labels: tuple[int, ...]
     predicted: tuple[int, ...]
     zero_gradient: tuple[bool, ...] | None = None
+    margins: None = None
 
 
 def spec(*attacks: dict[str, Any], **masking: int) -> EvaluationSpec:

@@ -79,7 +79,7 @@ def _is_bounded(part: dict[str, Any]) -> bool:
             is_budget = part.get("pattern", "").startswith("^[0-9]{1,40}(")
             return is_budget or not {"maxLength", "enum", "const"}.isdisjoint(part)
         case "integer":
-            return "maximum" in part
+            return not {"maximum", "enum"}.isdisjoint(part)
         case kind:
             return kind in {"number", "boolean", "null"}  # a number has 64 bits
 
