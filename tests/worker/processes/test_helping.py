@@ -1,0 +1,134 @@
+"""Slots with nothing to do help with an evaluation that another worker holds, until a job waits."""
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import forkserver
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, update
+
+from gauntlet.data.datasets import digest, load_split
+from gauntlet.models.checkpoints import encode_weights
+from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.kinds import Digits, ImageFolder
+from store import evaluations, experiments, files, helpers
+from store.database import Database
+from store.evaluations import AttackedSet
+from store.models import Evaluation, TakenBatch
+from tests.e2e.system import await_that
+from tests.evaluations import card, claimed, imported, queued
+from tests.gauntlet.examples import network
+from tests.worker.processes.attempts import NEVER, found, is_there
+from worker import processes as module
+from worker.processes import JobProcesses
+from worker.reconciler import reconcile
+from worker.settings import WorkerSettings
+
+pytestmark = pytest.mark.long(seconds=15)
+
+
+@pytest.fixture
+def helped(database: Database, settings: WorkerSettings) -> str:
+    """An evaluation that another worker holds and is slow about."""
+    content = encode_weights(network().state_dict(), card("untrained"))
+    file = files.write(settings.storage, "untrained.safetensors", content)
+    checkpoint = imported(database, "untrained", sha256=file.sha256, path=file.path)
+    endless = {"kind": "pgd", "eps": "8/255", "steps": 1_000}
+    held = claimed(database, queued(database, checkpoint, endless, samples=360, batch_size=1))
+    test, classes = load_split(Digits(), "test", Path("unused"))
+    with database.writing() as session:
+        evaluations.note_start(session, held, AttackedSet(digest(test, classes), 360), helpers.implementation("cpu"))
+        session.execute(update(Evaluation).values(eta_s=NEVER))
+    return held.id
+
+
+def batches_of(database: Database, evaluation: str) -> int:
+    with database.reading() as session:
+        return len(evaluations.batches(session, evaluation))
+
+
+def helpers_of(database: Database, evaluation: str) -> int:
+    with database.reading() as session:
+        return helpers.count(session, [evaluation])[evaluation]
+
+
+def test_an_idle_worker_helps_until_a_job_waits(
+    database: Database, processes: JobProcesses, helped: str, tiny_spec: ExperimentSpec
+) -> None:
+    """It computes batches of another's evaluation; the run that comes by the broker has the slot at once, alone."""
+    reconcile(database, processes, retry_s=NEVER)
+    await_that(lambda: batches_of(database, helped) > 0)
+    assert (helpers_of(database, helped), processes.free_slots) == (1, 0)
+    # Nothing waits, so nothing is disturbed.
+    processes.make_room()
+    assert helpers_of(database, helped) == 1
+
+    nowhere = tiny_spec.model_copy(update={"dataset": ImageFolder(folder="nowhere", image_size=16)})
+    with database.writing() as session:
+        (run_id,) = experiments.create(session, nowhere, None)[1]
+    processes.run()
+    run = found(database, run_id)
+    assert (run.status, run.status_reason, run.crashes) == ("failed", "dataset_unavailable", 0)
+    assert helpers_of(database, helped) == 0
+
+
+def test_room_is_made_of_no_helper_that_is_only_starting(
+    database: Database, processes: JobProcesses, helped: str, tiny_spec: ExperimentSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process is not there to be ended, and all that the fork server has made stay; once it is, the job starts."""
+    monkeypatch.setattr(module, "_LOOK_EVERY_S", 0.1)
+    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    os.kill(server, signal.SIGSTOP)
+    processes.help()
+    await_that(lambda: len(processes._jobs) == 1)
+    (helper,) = processes._jobs
+    nowhere = tiny_spec.model_copy(update={"dataset": ImageFolder(folder="nowhere", image_size=16)})
+    with database.writing() as session:
+        (run_id,) = experiments.create(session, nowhere, None)[1]
+    processes.make_room()
+    assert helper.process.pid is None
+    with ThreadPoolExecutor(1) as broker:
+        ran = broker.submit(processes.run)
+        os.kill(server, signal.SIGCONT)
+        ran.result()
+    assert found(database, run_id).status == "failed"
+    assert helper.killed_at is not None
+    assert helpers_of(database, helped) == 0
+    assert forkserver._forkserver._forkserver_pid == server  # type: ignore[attr-defined]
+    assert is_there(server)
+
+
+def test_a_helper_that_is_killed_leaves_nothing_behind(
+    database: Database, processes: JobProcesses, helped: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it had taken is free at once, and this worker does not try that evaluation again for a while."""
+    reconcile(database, processes, retry_s=NEVER)
+    await_that(lambda: batches_of(database, helped) > 0)
+    (job,) = processes._jobs
+    assert job.process.pid is not None
+    os.kill(job.process.pid, signal.SIGKILL)
+    await_that(lambda: processes.free_slots == 1)
+    with database.reading() as session:
+        assert session.scalars(select(TakenBatch.batch)).all() == []
+    assert helpers_of(database, helped) == 0
+    processes.help()
+    await_that(lambda: processes.free_slots == 1)
+    assert helpers_of(database, helped) == 0
+
+    monkeypatch.setattr(processes._unhelped, "_clock", lambda: NEVER)
+
+    def helps() -> bool:
+        # And again: the attempt before may not have let go of its slot yet.
+        processes.help()
+        return helpers_of(database, helped) == 1
+
+    await_that(helps)
+
+
+def test_a_worker_that_is_told_not_to_helps_nobody(database: Database, settings: WorkerSettings, helped: str) -> None:
+    """With GAUNTLET_HELPS off a free slot stays free."""
+    idle = JobProcesses(settings.model_copy(update={"helps": "off"}), database)
+    idle.help()
+    assert helpers_of(database, helped) == 0
