@@ -1,9 +1,11 @@
 """Evaluations without a worker: imported checkpoints as rows, and batches as an attack might leave them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from gauntlet.events import BatchAttacked
+from gauntlet.models.checkpoints import encode_weights
 from gauntlet.results.elsewhere import ElsewhereResult
 from gauntlet.results.finding import Finding
 from gauntlet.results.margins import ImageMargin
@@ -15,11 +17,12 @@ from gauntlet.spec.attacks import attack_label
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
 from gauntlet.spec.evaluation import EvaluationRequest, EvaluationSpec
 from gauntlet.spec.kinds import DatasetSpec, Digits
-from store import evaluation_requests, evaluations, jobs
+from store import evaluation_requests, evaluations, files, jobs
 from store.database import Database, db_now
 from store.evaluations import AttackedSet
 from store.jobs import Claim
 from store.models import Checkpoint, new_id
+from tests.gauntlet.examples import network
 
 FGSM = {"kind": "fgsm", "eps": "8/255"}
 
@@ -51,6 +54,13 @@ def imported(
     with database.writing() as session:
         session.add(row)
     return identifier
+
+
+def untrained(database: Database, storage: Path, name: str = "untrained", *, seed: int = 0) -> str:
+    """A checkpoint of untrained weights with its file; returns its id."""
+    content = encode_weights(network(seed=seed).state_dict(), card(name))
+    file = files.write(storage, f"{name}.safetensors", content)
+    return imported(database, name, sha256=file.sha256, path=file.path)
 
 
 def queued(database: Database, checkpoint: str, *attacks: dict[str, Any], **fields: Any) -> str:

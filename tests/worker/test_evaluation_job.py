@@ -14,10 +14,10 @@ from gauntlet.evaluation.loop import evaluate
 from gauntlet.models.checkpoints import encode_weights
 from gauntlet.results.outcome import EvaluationOutcome, Measured, summarise
 from gauntlet.spec.kinds import Digits
-from store import evaluations, files
+from store import evaluations
 from store.database import Database
 from store.models import EvaluationBatch
-from tests.evaluations import FGSM, card, claimed, imported, queued
+from tests.evaluations import FGSM, card, claimed, queued, untrained
 from tests.gauntlet.examples import network
 from worker.child import _work
 from worker.evaluation_job import evaluate_checkpoint
@@ -31,26 +31,13 @@ PGD = {"kind": "pgd", "eps": "8/255", "steps": 2}
 
 
 @pytest.fixture
-def settings(tmp_path: Path, sqlite_url: str) -> WorkerSettings:
-    return WorkerSettings(
-        home=tmp_path,
-        database_url=sqlite_url,
-        broker_url="redis+socket:///nonexistent/broker.sock",
-        device="cpu",
-    )
-
-
-@pytest.fixture
 def database(settings: WorkerSettings) -> Database:
     return Database(settings.database_url)
 
 
 def stored(database: Database, settings: WorkerSettings, seed: int) -> str:
     """A checkpoint of untrained weights; returns its id."""
-    name = f"seed-{seed}"
-    content = encode_weights(network(seed=seed).state_dict(), card(name))
-    file = files.write(settings.storage, f"{name}.safetensors", content)
-    return imported(database, name, sha256=file.sha256, path=file.path)
+    return untrained(database, settings.storage, f"seed-{seed}", seed=seed)
 
 
 def evaluated(database: Database, settings: WorkerSettings, checkpoint: str, *attacks: Any, samples: int) -> str:

@@ -1,7 +1,6 @@
 """The files of an evaluation's attacked pictures: whole or not at all, counted, deleted and swept like checkpoints."""
 
 import hashlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +9,11 @@ import torch
 
 from gauntlet.evaluation.kept_pictures import read_kept
 from gauntlet.evaluation.verification import verify
-from gauntlet.models.checkpoints import encode_weights, load_model
-from store import deletions, evaluations, files, jobs, pictures
+from gauntlet.models.checkpoints import load_model
+from store import deletions, evaluations, jobs, pictures
 from store.database import Database
 from store.quotas import used
-from tests.evaluations import FGSM, card, claimed, imported, queued
-from tests.gauntlet.examples import network
+from tests.evaluations import FGSM, claimed, queued, untrained
 from worker.evaluation_job import evaluate_checkpoint
 from worker.heartbeat import Heartbeat
 from worker.settings import WorkerSettings
@@ -25,21 +23,13 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture
-def settings(tmp_path: Path, sqlite_url: str) -> WorkerSettings:
-    broker = "redis+socket:///nonexistent/broker.sock"
-    return WorkerSettings(home=tmp_path, database_url=sqlite_url, broker_url=broker, device="cpu")
-
-
-@pytest.fixture
 def database(settings: WorkerSettings) -> Database:
     return Database(settings.database_url)
 
 
 @pytest.fixture
 def checkpoint(database: Database, settings: WorkerSettings) -> str:
-    content = encode_weights(network(seed=0).state_dict(), card("one"))
-    file = files.write(settings.storage, "one.safetensors", content)
-    return imported(database, "one", sha256=file.sha256, path=file.path)
+    return untrained(database, settings.storage, "one")
 
 
 def asked(database: Database, checkpoint: str, **fields: Any) -> str:

@@ -1,7 +1,5 @@
 """Evaluating a checkpoint that no run made."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from PIL import Image
@@ -20,12 +18,6 @@ from worker.heartbeat import Heartbeat, beating
 from worker.settings import WorkerSettings
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture
-def settings(tmp_path: Path, sqlite_url: str) -> WorkerSettings:
-    broker = "redis+socket:///nonexistent/broker.sock"
-    return WorkerSettings(home=tmp_path, database_url=sqlite_url, broker_url=broker, device="cpu")
 
 
 def imported(settings: WorkerSettings, database: Database, card: CheckpointCard) -> None:

@@ -1,7 +1,5 @@
 """Every phase of a job tells how far it is, and hears within a batch that it must stop."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -22,6 +20,11 @@ torch.set_num_threads(1)
 CPU = torch.device("cpu")
 
 
+@pytest.fixture
+def database(settings: WorkerSettings) -> Database:
+    return Database(settings.database_url)
+
+
 class Listener(Heartbeat):
     """Keeps what it is told, and stops the job when it hears a phase for the n-th time."""
 
@@ -40,17 +43,6 @@ class Listener(Heartbeat):
 
     def shares(self, *phases: str) -> list[tuple[int, int]]:
         return [(told.completed, told.total) for told in self.heard if told.phase in phases]
-
-
-@pytest.fixture
-def settings(tmp_path: Path, sqlite_url: str) -> WorkerSettings:
-    broker = "redis+socket:///nonexistent/broker.sock"
-    return WorkerSettings(home=tmp_path, database_url=sqlite_url, broker_url=broker, device="cpu")
-
-
-@pytest.fixture
-def database(settings: WorkerSettings) -> Database:
-    return Database(settings.database_url)
 
 
 def test_measuring_is_a_part_of_the_progress(

@@ -1,7 +1,6 @@
 """The reconciler starts what was forgotten, without a broker, and only when there is room for it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,15 +16,9 @@ from worker.settings import WorkerSettings
 
 
 @pytest.fixture
-def settings(tmp_path: Path, sqlite_url: str) -> WorkerSettings:
-    """A worker with one slot whose broker is down."""
-    return WorkerSettings(
-        home=tmp_path,
-        database_url=sqlite_url,
-        broker_url="redis+socket:///nonexistent/broker.sock",
-        device="cpu",
-        worker_slots=1,
-    )
+def settings(settings: WorkerSettings) -> WorkerSettings:
+    """A worker with one slot."""
+    return settings.model_copy(update={"worker_slots": 1})
 
 
 @pytest.fixture

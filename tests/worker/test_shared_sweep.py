@@ -4,7 +4,6 @@ The hands take turns in one thread, a batch each, on real rows.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,16 +11,14 @@ from sqlalchemy import func, select, update
 
 from gauntlet.attacks import autoattack
 from gauntlet.evaluation import sweep
-from gauntlet.models.checkpoints import encode_weights
-from store import evaluations, files, helpers, jobs
+from store import evaluations, helpers, jobs
 from store.database import Database
 from store.errors import LeaseLost
 from store.helpers import Hand, Help
 from store.jobs import Claim
 from store.models import Evaluation, EvaluationBatch, EvaluationHelper, TakenBatch
-from tests.evaluations import FGSM, card, claimed, imported, queued
+from tests.evaluations import FGSM, claimed, queued, untrained
 from tests.gauntlet.brief_autoattack import BriefAutoAttack
-from tests.gauntlet.examples import network
 from worker import shared_sweep
 from worker.child import _help
 from worker.evaluation_inputs import Inputs, read_inputs
@@ -39,6 +36,11 @@ ATTACKS = FGSM, {"kind": "apgd-ce", "eps": "8/255"}, {"kind": "screen", "eps": "
 Row = tuple[str, int, list[int], list[int]]
 
 
+@pytest.fixture
+def database(settings: WorkerSettings) -> Database:
+    return Database(settings.database_url)
+
+
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two segments of three batches, taken one by one, whose attacks take few steps; nobody waits long for another."""
@@ -49,25 +51,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, sqlite_url: str) -> WorkerSettings:
-    return WorkerSettings(
-        home=tmp_path,
-        database_url=sqlite_url,
-        broker_url="redis+socket:///nonexistent/broker.sock",
-        device="cpu",
-    )
-
-
-@pytest.fixture
-def database(settings: WorkerSettings) -> Database:
-    return Database(settings.database_url)
-
-
-@pytest.fixture
 def checkpoint(database: Database, settings: WorkerSettings) -> str:
-    content = encode_weights(network(seed=0).state_dict(), card("untrained"))
-    file = files.write(settings.storage, "untrained.safetensors", content)
-    return imported(database, "untrained", sha256=file.sha256, path=file.path)
+    return untrained(database, settings.storage)
 
 
 @pytest.fixture

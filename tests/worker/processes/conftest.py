@@ -1,7 +1,6 @@
 """A worker's processes, without a worker around them."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,19 +14,10 @@ from worker.settings import WorkerSettings
 
 
 @pytest.fixture
-def settings(tmp_path: Path, sqlite_url: str) -> WorkerSettings:
-    """A worker with one slot, whose broker is down."""
-    return WorkerSettings(
-        home=tmp_path,
-        database_url=sqlite_url,
-        broker_url="redis+socket:///nonexistent/broker.sock",
-        device="cpu",
-        worker_slots=1,
-        fused_runs=3,
-        threads=1,
-        heartbeat_s=0.1,
-        stop_grace_s=0.1,
-    )
+def settings(settings: WorkerSettings) -> WorkerSettings:
+    """A worker with one slot and a fast pulse."""
+    quick = {"fused_runs": 3, "threads": 1, "heartbeat_s": 0.1, "stop_grace_s": 0.1}
+    return settings.model_copy(update={"worker_slots": 1} | quick)
 
 
 @pytest.fixture

@@ -10,16 +10,14 @@ import pytest
 from sqlalchemy import select, update
 
 from gauntlet.data.datasets import digest, load_split
-from gauntlet.models.checkpoints import encode_weights
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import Digits, ImageFolder
-from store import evaluations, experiments, files, helpers
+from store import evaluations, experiments, helpers
 from store.database import Database
 from store.evaluations import AttackedSet
 from store.models import Evaluation, TakenBatch
 from tests.e2e.system import await_that
-from tests.evaluations import card, claimed, imported, queued
-from tests.gauntlet.examples import network
+from tests.evaluations import claimed, queued, untrained
 from tests.worker.processes.attempts import NEVER, found, is_there
 from worker import processes as module
 from worker.processes import JobProcesses
@@ -32,9 +30,7 @@ pytestmark = pytest.mark.long(seconds=15)
 @pytest.fixture
 def helped(database: Database, settings: WorkerSettings) -> str:
     """An evaluation that another worker holds and is slow about."""
-    content = encode_weights(network().state_dict(), card("untrained"))
-    file = files.write(settings.storage, "untrained.safetensors", content)
-    checkpoint = imported(database, "untrained", sha256=file.sha256, path=file.path)
+    checkpoint = untrained(database, settings.storage)
     endless = {"kind": "pgd", "eps": "8/255", "steps": 1_000}
     held = claimed(database, queued(database, checkpoint, endless, samples=360, batch_size=1))
     test, classes = load_split(Digits(), "test", Path("unused"))
