@@ -340,23 +340,3 @@ def test_too_many_streams_are_told_to_come_again(settings: ServiceSettings) -> N
     with TestClient(create_app(settings, most_streams=0)) as client:
         answer = client.get("/v1/events", headers=STREAM)
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "10")
-
-
-def test_pages_are_of_all_or_of_one_thing(api: TestClient, database: Database, tiny_spec: ExperimentSpec) -> None:
-    """In order, by type; a run's page is its notes unless it is asked for more."""
-    experiment, held = submit(database, tiny_spec)
-    note(database, held.id, experiment)
-
-    def kinds(path: str) -> list[str]:
-        return [event["kind"] for event in api.get(f"/v1/{path}").json()["data"]]
-
-    assert kinds("events") == ["queued", "running", "running", "said"]
-    assert kinds(f"experiments/{experiment}/events?type=note&type=alarm") == ["said"]
-    assert kinds(f"runs/{held.id}/events") == ["said"]
-    assert kinds(f"runs/{held.id}/events?type=status") == ["queued", "running"]
-    page = api.get("/v1/events?limit=3").json()
-    assert [event["kind"] for event in api.get(f"/v1/events?after={page['next']}").json()["data"]] == ["said"]
-    for path in ("experiments/exp_0", "runs/run_0", "evaluations/eval_0"):
-        assert api.get(f"/v1/{path}/events").status_code == 404
-    assert api.get("/v1/events", headers={"Last-Event-ID": "x"}).status_code == 422
-    assert api.get("/v1/events?type=birth").status_code == 422
