@@ -28,7 +28,7 @@ from gauntlet.spec.architectures import Custom
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.objectives import AgentSpec
 from gauntlet.training.loop import Watch, course
-from gauntlet.training.updates import Update
+from gauntlet.training.updates import doing
 
 # The others wait while the first writes a state or waits for a database; that one of them died is seen at once.
 _LONGEST_WAIT: Final = timedelta(hours=6)
@@ -102,11 +102,7 @@ def train_distributed(
                 watch=watch,
                 ranks=ranks,
             )
-            for step in steps:
-                if isinstance(step, Update):
-                    step.do()
-                else:
-                    yield step
+            yield from doing(steps)
 
 
 @contextmanager
@@ -219,9 +215,8 @@ def _take_part(
                 initial_weights=load_file(weights) if weights.exists() else None,
                 ranks=ranks,
             )
-            for step in steps:
-                if isinstance(step, Update):
-                    step.do()
+            for _ in doing(steps):
+                pass
 
 
 def _end_with(parent: int) -> None:

@@ -32,7 +32,7 @@ from gauntlet.training.averaging import WeightAverage
 from gauntlet.training.epoch_metrics import EpochMetrics
 from gauntlet.training.epochs import Epochs
 from gauntlet.training.guard import TrainingGuard
-from gauntlet.training.updates import Update
+from gauntlet.training.updates import Update, doing
 
 if TYPE_CHECKING:
     from gauntlet.training.agents import AgentEpochs
@@ -84,11 +84,7 @@ def train(
         wants_state=wants_state,
         watch=watch,
     )
-    for step in steps:
-        if isinstance(step, Update):
-            step.do()
-        else:
-            yield step
+    yield from doing(steps)
 
 
 def course(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from gauntlet.events import TrainingEvent
 from gauntlet.spec.experiment import RunSpec
 
 
@@ -50,3 +51,12 @@ def run(updates: Iterable[Update]) -> Iterator[int]:
     for update in updates:
         update.do()
         yield update.number
+
+
+def doing(steps: Iterable[TrainingEvent | Update]) -> Iterator[TrainingEvent]:
+    """Do the updates among a run's steps as they come, and yield the others."""
+    for step in steps:
+        if isinstance(step, Update):
+            step.do()
+        else:
+            yield step
