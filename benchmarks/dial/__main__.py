@@ -8,85 +8,36 @@ After an interruption, however it came about, the same command finds its experim
 were. Each experiment's record goes into results/, and after each results/verdict.json and verdict.md are made anew.
 """
 
-import argparse
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
-
-from benchmarks.asked import carry_out
 from benchmarks.dial.judge import judge
 from benchmarks.dial.measurements import KeptCheckpoints
 from benchmarks.dial.tables import markdown
-from benchmarks.record import code_commit
-from benchmarks.systems import gauntlet_at, submitted
-from cli.embedded import StartFailed
-from gauntlet.client import GauntletClientError
+from benchmarks.planned import Plan
 
-_FOLDER = Path(__file__).parent
 _DATASETS = ("digits", "cifar10")
-_SPECS = tuple(f"{dataset}{part}" for dataset in _DATASETS for part in ("", "-early"))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run, measure and judge."""
-    options = _options(arguments)
-    console = Console()
-    try:
-        if not options.judge:
-            _run(options, console)
-    except (StartFailed, GauntletClientError) as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        console.print("The same command goes on from here.")
-        sys.exit(130)
-    _write_verdict(options.out, console)
+    Plan(
+        name="dial",
+        about=__doc__,
+        folder=Path(__file__).parent,
+        names=tuple(f"{dataset}{part}" for dataset in _DATASETS for part in ("", "-early")),
+        unless_told=("digits", "digits-early"),
+        measuring=KeptCheckpoints,
+        judge=_judged,
+    ).carry_out(arguments)
 
 
-def _run(options: argparse.Namespace, console: Console) -> None:
-    with gauntlet_at(options.url, options.home, console) as client:
-        experiments = {name: submitted(client, _FOLDER / f"{name}.yaml").id for name in options.only}
-        carry_out(
-            client,
-            {name: KeptCheckpoints(client, identifier) for name, identifier in experiments.items()},
-            out=options.out,
-            about={"commit": options.commit or code_commit()},
-            leave_out=options.leave_out,
-            console=console,
-            judged=lambda: _write_verdict(options.out, console),
-            within=options.within,
-        )
-
-
-def _write_verdict(results: Path, console: Console) -> None:
-    judged = {dataset: judge(results, dataset) for dataset in _DATASETS}
-    verdicts = {dataset: verdict for dataset, verdict in judged.items() if verdict is not None}
-    document = {dataset: asdict(verdict) for dataset, verdict in verdicts.items()}
-    (results / "verdict.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    text = markdown(verdicts)
-    (results / "verdict.md").write_text(text, encoding="utf-8")
-    console.print(text, markup=False, soft_wrap=True)
-
-
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    on_a_cpu = [name for name in _SPECS if name.startswith("digits")]
-    parser.add_argument("--only", nargs="+", default=on_a_cpu, metavar="NAME", help=f"of {', '.join(_SPECS)}")
-    parser.add_argument("--judge", action="store_true", help="run nothing: judge the records that are there")
-    parser.add_argument(
-        "--within", type=float, metavar="SECONDS", help="end after so many, the records written of what there is then"
-    )
-    parser.add_argument("--out", type=Path, default=_FOLDER / "results", help="the folder to write into")
-    parser.add_argument("--url", help="a Gauntlet that runs; without it one is started")
-    parser.add_argument(
-        "--home", type=Path, default=Path("var/dial"), help="the data folder of the one that is started"
-    )
-    parser.add_argument("--commit", help="the commit of the service's code, where it is not this checkout's")
-    parser.add_argument("--leave-out", nargs="*", default=["report.html", "report.tex"], metavar="FILE")
-    return parser.parse_args(arguments)
+def _judged(results: Path) -> tuple[Any, str]:
+    found = {dataset: judge(results, dataset) for dataset in _DATASETS}
+    verdicts = {dataset: verdict for dataset, verdict in found.items() if verdict is not None}
+    return {dataset: asdict(verdict) for dataset, verdict in verdicts.items()}, markdown(verdicts)
 
 
 if __name__ == "__main__":
