@@ -4,6 +4,7 @@ What they reach of the test's own machine is a relay to one unix socket. Nothing
 """
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -12,10 +13,14 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from ipaddress import ip_network
 from pathlib import Path
 
-# Of the block for tests of networks (RFC 2544). The host takes the second address of each cable.
-_CABLE = "198.18.{number}.{end}"
+# The block for tests of networks (RFC 2544). A cable takes four addresses of it; the host has the second to use.
+_BLOCK = ip_network("198.18.0.0/15")
+_OF_A_CABLE = 4
+_MOST_HOSTS = 8
+_NAME = "gauntlet-{maker}-{number}"
 
 _CLOCK = """
 #define _GNU_SOURCE
@@ -72,14 +77,16 @@ class Host:
     """One host; what is started on it sees its end of the cable and nothing else."""
 
     def __init__(self, number: int) -> None:
-        self.name = f"gauntlet-{os.getpid()}-{number}"
-        self.gateway = _CABLE.format(number=number, end=1)
+        self.name = _NAME.format(maker=os.getpid(), number=number)
+        # Tests that run beside this one have other cables, with other addresses.
+        first = (os.getpid() * _MOST_HOSTS + number) * _OF_A_CABLE % _BLOCK.num_addresses
+        self.gateway = str(_BLOCK[first + 1])
         self._cable = f"gt{os.getpid() % 100_000}-{number}"
         far = f"{self._cable}f"
         _ip("netns", "add", self.name)
         _ip("link", "add", self._cable, "type", "veth", "peer", "name", far, "netns", self.name)
         _ip("addr", "add", f"{self.gateway}/30", "dev", self._cable)
-        _ip("-n", self.name, "addr", "add", f"{_CABLE.format(number=number, end=2)}/30", "dev", far)
+        _ip("-n", self.name, "addr", "add", f"{_BLOCK[first + 2]}/30", "dev", far)
         _ip("-n", self.name, "link", "set", far, "up")
         _ip("-n", self.name, "link", "set", "lo", "up")
         self.join()
@@ -108,6 +115,7 @@ class Host:
 @contextmanager
 def hosts(count: int) -> Iterator[list[Host]]:
     """So many hosts for as long as the block."""
+    _remove_abandoned()
     with ExitStack() as stack:
         made = []
         for number in range(count):
@@ -115,6 +123,17 @@ def hosts(count: int) -> Iterator[list[Host]]:
             stack.callback(host.remove)
             made.append(host)
         yield made
+
+
+def _remove_abandoned() -> None:
+    """A test that was killed has left its hosts, with what ran on them."""
+    named = re.compile(_NAME.format(maker=r"(\d+)", number=r"\d+"))
+    for found in named.finditer(_ip("netns", "list")):
+        if not Path("/proc", found[1]).exists():
+            for left in _ip("netns", "pids", found[0]).split():
+                with suppress(ProcessLookupError):
+                    os.kill(int(left), signal.SIGKILL)
+            _ip("netns", "del", found[0])
 
 
 @contextmanager
@@ -163,5 +182,5 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.wait(30)
 
 
-def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True)
+def _ip(*arguments: str) -> str:
+    return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout

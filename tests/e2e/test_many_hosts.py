@@ -49,7 +49,7 @@ class Site:
             "GAUNTLET_WORKER_SLOTS": "1",
             "GAUNTLET_DEVICE": "cpu",
             "GAUNTLET_THREADS": "1",
-            "GAUNTLET_LEASE_S": "2",
+            "GAUNTLET_LEASE_S": "8",
             "GAUNTLET_HEARTBEAT_S": "0.2",
             "GAUNTLET_RECONCILE_S": "0.5",
             "GAUNTLET_SWEEP_S": "0.5",
@@ -85,6 +85,9 @@ def site(tmp_path: Path, postgresql_url: str) -> Iterator[Site]:
         site = Site(tmp_path, postgresql_url, stack)
         stack.callback(site.database.close)
         yield site
+    # Shown where the test fails.
+    for log in tmp_path.glob("*.log"):
+        print(log.name, log.read_text(), sep="\n")
 
 
 def test_who_is_cut_off_is_replaced_and_writes_nothing_more(site: Site, tiny_spec: ExperimentSpec) -> None:
