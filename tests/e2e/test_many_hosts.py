@@ -87,7 +87,7 @@ def site(tmp_path: Path, postgresql_url: str) -> Iterator[Site]:
         yield site
     # Shown where the test fails.
     for log in tmp_path.glob("*.log"):
-        print(log.name, log.read_text(), sep="\n")
+        print(log.name, log.read_text(), sep="\n")  # noqa: T201  # the worker's own words, for who reads the failure
 
 
 def test_who_is_cut_off_is_replaced_and_writes_nothing_more(site: Site, tiny_spec: ExperimentSpec) -> None:

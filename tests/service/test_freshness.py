@@ -203,7 +203,7 @@ def test_a_look_is_for_all_who_asked_before_it_began() -> None:
 def test_a_known_row_waits_for_no_thread(api: TestClient, stored: Pages) -> None:
     """While requests hold all threads, what a client has of a run, an experiment or an evaluation is told to be known.
 
-    SQLite's rows are looked at where the request is, and with any other tag an answer that was kept is found there, too;
+    SQLite's rows are looked at where the request is, where an answer that was kept is found with any other tag, too;
     one that is not is made in a thread.
     """
     paths = [f"/v1/runs/{stored.run.id}", f"/v1/experiments/{stored.experiment}"]
