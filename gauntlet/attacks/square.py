@@ -74,6 +74,8 @@ def square_where_stuck(
     attacked = Attacked(found, labels, labels)
     *_, gradient = gradient_of(model, found, attacked, lambda logits, right, _: margin(logits, right))
     stuck = (gradient == 0).flatten(1).all(dim=1).nonzero().flatten()
+    if not len(stuck):
+        return found
     clean = found[stuck]
     _, channels, _, width = clean.shape
     start = (clean + float(eps) * _signs((1, channels, 1, width), generator)).clamp_(0, 1)

@@ -50,3 +50,8 @@ def test_no_image_has_a_part_in_anothers_outcome() -> None:
     assert torch.equal(attacked(model, images[order], labels), found[order])
     for some in (slice(0, 1), slice(1, 3), slice(3, 7)):
         assert torch.equal(attacked(model, images[some], labels[some]), found[some])
+
+
+def test_images_that_all_have_a_gradient_stay_as_they_are() -> None:
+    images = torch.linspace(0.5, 0.9, 3)[:, None, None, None].expand(3, 1, 8, 8).contiguous()
+    assert torch.equal(attacked(lit(0.3), images, torch.ones(3, dtype=torch.int64)), images)
