@@ -25,10 +25,10 @@ from gauntlet.data.datasets import Dataset, ImageSet, load_dataset
 from gauntlet.evaluation.loop import evaluate
 from gauntlet.events import CheckpointReady, EpochFinished
 from gauntlet.models.architectures import build_model
-from gauntlet.spec.architectures import Cnn
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.kinds import ImageFolder
+from gauntlet.spec.runs.architectures import Cnn
 from gauntlet.training.loop import train
 
 CPU = torch.device("cpu")

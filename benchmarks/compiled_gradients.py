@@ -27,8 +27,8 @@ from benchmarks.machine import describe_machine
 from benchmarks.rounds import race
 from gauntlet.data.datasets import load_split, to_unit
 from gauntlet.models.architectures import build_model, initialise
-from gauntlet.spec.architectures import ArchitectureSpec
 from gauntlet.spec.kinds import Digits
+from gauntlet.spec.runs.architectures import ArchitectureSpec
 from gauntlet.training.compilation import compiled
 
 _BATCHES, _IMAGES = 4, 32

@@ -29,7 +29,7 @@ from gauntlet.envs.environment import ImageClassificationEnv
 from gauntlet.envs.stable_baselines import PolicyLogits, StableBaselinesVecEnv
 from gauntlet.envs.vector import ImageClassificationVectorEnv
 from gauntlet.models.architectures import build_model, initialise
-from gauntlet.spec.architectures import Cnn
+from gauntlet.spec.runs.architectures import Cnn
 
 # What is asked for, as a multiple of SyncVectorEnv's images/s.
 WANTED = 10.0

@@ -13,7 +13,7 @@ from benchmarks import peers
 from benchmarks.rounds import prepare, publish, race, random_images
 from gauntlet.data.datasets import ImageSet, to_unit
 from gauntlet.models.architectures import build_model, initialise
-from gauntlet.spec.architectures import Cnn
+from gauntlet.spec.runs.architectures import Cnn
 from gauntlet.training.measurement import build_probe, compiled_probe, measure
 
 # What is asked for, as a multiple of the naive loop's images/s.

@@ -22,7 +22,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.record import code_commit
 from benchmarks.served import Served, served
 from benchmarks.stored import do_an_experiment
-from gauntlet.spec.tokens import Scope
+from gauntlet.spec.asked.tokens import Scope
 
 CONFIGURATION = Path(__file__).with_name("fuzz.toml")
 SCOPES: tuple[Scope, ...] = ("read", "submit")

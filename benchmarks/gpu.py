@@ -38,7 +38,7 @@ from gauntlet.data.datasets import Dataset, ImageSet, load_dataset, to_unit
 from gauntlet.evaluation.loop import evaluate
 from gauntlet.events import BatchFinished, CheckpointReady
 from gauntlet.models.architectures import build_model
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.kinds import ImageFolder
 from gauntlet.training.fused.together import train_together

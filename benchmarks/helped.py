@@ -28,7 +28,7 @@ from gauntlet.data.datasets import load_dataset
 from gauntlet.events import CheckpointReady
 from gauntlet.models.checkpoints import encode_weights
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
-from gauntlet.spec.evaluation import EvaluationRequest
+from gauntlet.spec.evaluations.evaluation import EvaluationRequest
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.training.loop import train
 from store import deletions, evaluation_requests, evaluations, files

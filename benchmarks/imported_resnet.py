@@ -28,12 +28,12 @@ from gauntlet.evaluation.preflight import preflight
 from gauntlet.models.checkpoints import LoadedModel, encode_weights, load_model
 from gauntlet.models.foreign_weights import read_foreign_weights
 from gauntlet.results.intervals import wilson_interval
-from gauntlet.spec.architectures import ResNet
-from gauntlet.spec.attacks import AutoAttack as AutoAttackSpec
 from gauntlet.spec.checkpoint_card import CheckpointCard, ImportCard
 from gauntlet.spec.eps import format_eps, parse_eps
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.attacks import AutoAttack as AutoAttackSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from gauntlet.spec.kinds import ImageFolder
+from gauntlet.spec.runs.architectures import ResNet
 
 CPU = torch.device("cpu")
 _BATCH = 100

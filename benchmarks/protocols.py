@@ -30,9 +30,9 @@ from gauntlet.data.datasets import ImageSet, load_split
 from gauntlet.evaluation.loop import evaluate
 from gauntlet.models.architectures import build_model
 from gauntlet.results.stage_results import NATURAL
-from gauntlet.spec.architectures import Cnn
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from gauntlet.spec.kinds import ImageFolder
+from gauntlet.spec.runs.architectures import Cnn
 
 CPU = torch.device("cpu")
 EPS = "8/255"

@@ -27,7 +27,7 @@ from gauntlet.rendering import FIGURES, Format
 from gauntlet.report.report import Report
 from gauntlet.resources import TERMINAL, Evaluation, Experiment, Job, Run
 from gauntlet.results.stage_results import NATURAL
-from gauntlet.spec.attacks import attack_label
+from gauntlet.spec.evaluations.attacks import attack_label
 
 _NOT_DRAWN = 404
 EVALUATION_COLUMNS = (

@@ -26,9 +26,9 @@ from torch import nn
 from gauntlet.models.checkpoints import build_loaded
 from gauntlet.models.conversion import convert
 from gauntlet.models.foreign_weights import read_foreign_weights
-from gauntlet.spec.architectures import ArchitectureSpec, Torchvision
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
 from gauntlet.spec.kinds import Cifar10, ImageFolder
+from gauntlet.spec.runs.architectures import ArchitectureSpec, Torchvision
 from gauntlet.torchvision_ops import declare_missing_operators
 
 # The zoo's name of each, the data set and threat that it is listed under, and how its file is wrapped. Which network of

@@ -12,7 +12,7 @@ from pathlib import Path
 from cli.embedded import broker_command, free_port
 from cli.processes import Child
 from gauntlet.client import GauntletClient
-from gauntlet.spec.tokens import Scope, TokenRequest
+from gauntlet.spec.asked.tokens import Scope, TokenRequest
 from service.settings import ServiceSettings
 from store import secret_key, tokens
 from store.database import Database, migrate

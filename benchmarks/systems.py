@@ -11,7 +11,7 @@ from cli.background import running
 from gauntlet.client import GauntletClient
 from gauntlet.resources import Experiment
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.files import read_file
+from gauntlet.spec.reading.files import read_file
 from service.settings import ServiceSettings
 
 

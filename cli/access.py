@@ -12,7 +12,7 @@ from cli.listings import Column, Listing, print_card, print_listing
 from cli.tables import at_time
 from gauntlet.report.numbers import NOTHING
 from gauntlet.resources import AuditEntry
-from gauntlet.spec.tokens import seconds_of
+from gauntlet.spec.asked.tokens import seconds_of
 
 _NOBODY = "nobody"
 

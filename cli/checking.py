@@ -15,11 +15,11 @@ from gauntlet.checks.requests import Cards, experiment_faults, named_checkpoints
 from gauntlet.checks.sentences import describe
 from gauntlet.resources import Check, ProblemError
 from gauntlet.settings import SettingsInvalid
+from gauntlet.spec.asked.requests import ExperimentRequest
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.files import SpecFile
 from gauntlet.spec.kinds import Uploaded
-from gauntlet.spec.messages import faults
-from gauntlet.spec.requests import ExperimentRequest
+from gauntlet.spec.reading.files import SpecFile
+from gauntlet.spec.reading.messages import faults
 from store.settings import StoreSettings
 
 

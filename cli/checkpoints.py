@@ -12,7 +12,7 @@ from cli.json_output import AsJson, print_json, print_plain
 from cli.terminal import errors, say, tell_id
 from gauntlet.spec.checkpoint_card import ImportCard
 from gauntlet.spec.class_names import KNOWN_CLASSES
-from gauntlet.spec.files import SpecFile
+from gauntlet.spec.reading.files import SpecFile
 
 Architecture = Annotated[
     str | None,

@@ -12,7 +12,7 @@ from cli.json_output import AsJson, print_json, print_plain
 from cli.terminal import give_up, say, tell_id
 from gauntlet.client import GauntletClient
 from gauntlet.resources import TERMINAL, Evaluation, Experiment, Run
-from gauntlet.spec.priorities import PRIORITIES, Priority
+from gauntlet.spec.asked.priorities import PRIORITIES, Priority
 
 _Job = Run | Evaluation | Experiment
 _Asks = Mapping[str, Callable[[GauntletClient, str], _Job]]

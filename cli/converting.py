@@ -12,7 +12,7 @@ from cli.json_output import AsJson, print_plain
 from cli.terminal import give_up, say
 from gauntlet.errors import CheckpointInvalid, ModelUnfit
 from gauntlet.report.numbers import counted
-from gauntlet.spec.architectures import ArchitectureSpec, Torchvision
+from gauntlet.spec.runs.architectures import ArchitectureSpec, Torchvision
 
 if TYPE_CHECKING:
     from gauntlet.models.conversion import Conversion

@@ -15,7 +15,7 @@ from cli.tables import classifications_listing
 from cli.watching import watch
 from gauntlet.client import GauntletClient
 from gauntlet.report.report import Report
-from gauntlet.spec.objective_labels import objective_title
+from gauntlet.spec.runs.objective_labels import objective_title
 from service.settings import ServiceSettings
 
 _HELD_OUT = 0

@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from cli.connection import refusals_told
 from cli.terminal import give_up
 from gauntlet.errors import DocumentInvalid
-from gauntlet.spec.files import SpecFile, read_file
+from gauntlet.spec.asked.requests import ExperimentRequest
 from gauntlet.spec.presets import PRESETS
-from gauntlet.spec.requests import ExperimentRequest
+from gauntlet.spec.reading.files import SpecFile, read_file
 
 
 def read_spec(source: str) -> SpecFile:

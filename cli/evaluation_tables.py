@@ -19,9 +19,9 @@ from gauntlet.results.doubts import Doubt
 from gauntlet.results.margins import MarginOutcome
 from gauntlet.results.outcome import EvaluationOutcome
 from gauntlet.results.smoothing import SmoothingOutcome
-from gauntlet.spec.attack_titles import attack_heading, attack_title, budget
-from gauntlet.spec.attacks import attack_label
-from gauntlet.spec.corruptions import STRENGTH_TITLES
+from gauntlet.spec.evaluations.attack_titles import attack_heading, attack_title, budget
+from gauntlet.spec.evaluations.attacks import attack_label
+from gauntlet.spec.evaluations.corruptions import STRENGTH_TITLES
 
 _SEVERITY_STYLES = {"error": "red", "warning": "yellow"}
 

@@ -16,7 +16,7 @@ from cli.terminal import INTERRUPTED, UNANSWERED, console, errors, give_up, say,
 from cli.watching import watch_evaluations
 from gauntlet.client import GauntletClient, GauntletClientError
 from gauntlet.resources import Evaluation
-from gauntlet.spec.protocols import NEWEST
+from gauntlet.spec.evaluations.protocols import NEWEST
 
 Samples = Annotated[int, typer.Option(help="How many of the first test images.")]
 BatchSize = Annotated[int, typer.Option(help="Images attacked at once.")]

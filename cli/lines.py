@@ -11,7 +11,7 @@ from cli.terminal import say
 from cli.watched import Watched, duration
 from gauntlet.report.numbers import counted, per_cent
 from gauntlet.resources import TERMINAL, EpochMetrics, Evaluation, Run
-from gauntlet.spec.attacks import attack_label
+from gauntlet.spec.evaluations.attacks import attack_label
 
 _SHORT_S = 9.95
 

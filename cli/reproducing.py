@@ -15,9 +15,9 @@ from gauntlet.report.numbers import NOTHING, per_cent, points, selection_title
 from gauntlet.report.reproduction import Judged, judge
 from gauntlet.resources import Experiment
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.objective_labels import objective_title
 from gauntlet.spec.presets import DESCRIPTIONS
 from gauntlet.spec.reproductions import REPRODUCTIONS
+from gauntlet.spec.runs.objective_labels import objective_title
 
 _COLUMNS: Final = [
     Column("accuracy"),

@@ -14,7 +14,7 @@ from cli.terminal import errors, give_up, say, tell_id
 from gauntlet.rendering.elsewhere import ElsewhereFormat
 from gauntlet.report.numbers import NOTHING, per_cent
 from gauntlet.results.elsewhere import ELSEWHERE
-from gauntlet.spec.attacks import attack_label
+from gauntlet.spec.evaluations.attacks import attack_label
 
 app = typer.Typer(no_args_is_help=True, help="Bring, list and show results that were measured elsewhere.")
 

@@ -22,8 +22,8 @@ from gauntlet.report.numbers import counted, per_cent, selection_title
 from gauntlet.resources import Checkpoint, Evaluation, Experiment, Job, Run
 from gauntlet.spec.checkpoint_card import Imported
 from gauntlet.spec.kinds import dataset_title
-from gauntlet.spec.objective_labels import objective_title
-from gauntlet.spec.places import tag_of
+from gauntlet.spec.reading.places import tag_of
+from gauntlet.spec.runs.objective_labels import objective_title
 
 _MOST_CLASSES = 20
 

@@ -15,8 +15,8 @@ from cli.json_output import AsJson, print_json
 from cli.terminal import FAILED, MISUSED, give_up, say, tell_id
 from cli.watched import duration
 from gauntlet.resources import Check
-from gauntlet.spec.files import SpecFile
-from gauntlet.spec.requests import ExperimentRequest
+from gauntlet.spec.asked.requests import ExperimentRequest
+from gauntlet.spec.reading.files import SpecFile
 from gauntlet.spec.sweeps import in_words
 
 _GIBIBYTE = 1 << 30

@@ -10,7 +10,7 @@ from cli.listings import Column, Listing
 from cli.terminal import visible
 from gauntlet.report.numbers import NOTHING, per_cent
 from gauntlet.resources import Checkpoint, Classification, Event, Experiment, Job, Run
-from gauntlet.spec.objective_labels import objective_title
+from gauntlet.spec.runs.objective_labels import objective_title
 
 _LIKELIEST = 3
 STYLES: Final = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}

@@ -11,8 +11,8 @@ from cli.json_output import AsJson, print_json, print_plain
 from cli.listings import Cell, Column, Listing, print_listing
 from cli.tables import at_time
 from cli.terminal import give_up, tell_id
-from gauntlet.spec.messages import faults
-from gauntlet.spec.tokens import TokenRequest
+from gauntlet.spec.asked.tokens import TokenRequest
+from gauntlet.spec.reading.messages import faults
 from service.settings import ServiceSettings
 from store import audit, secret_key
 from store import tokens as rows

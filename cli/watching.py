@@ -13,7 +13,7 @@ from cli.watched import Watched
 from gauntlet.client import GauntletClient
 from gauntlet.report.numbers import selection_title
 from gauntlet.resources import TERMINAL, EpochMetrics, Evaluation, Experiment
-from gauntlet.spec.objective_labels import objective_title
+from gauntlet.spec.runs.objective_labels import objective_title
 
 _LOOK_EVERY_S = 0.5
 # Of an experiment with a thousand jobs a look takes long: the service is asked for a fifth of the time at most.

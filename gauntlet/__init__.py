@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from gauntlet.results.elsewhere import ElsewhereResult
     from gauntlet.results.outcome import EvaluationOutcome, Measured, summarise
     from gauntlet.spec.checkpoint_card import CheckpointCard, Trained
-    from gauntlet.spec.evaluation import EvaluationSpec
+    from gauntlet.spec.evaluations.evaluation import EvaluationSpec
     from gauntlet.spec.experiment import ExperimentSpec, RunSpec
     from gauntlet.training.loop import train
 
@@ -87,7 +87,7 @@ _HOMES = {
     "gauntlet.results.elsewhere": ("ElsewhereResult",),
     "gauntlet.results.outcome": ("EvaluationOutcome", "Measured", "summarise"),
     "gauntlet.spec.checkpoint_card": ("CheckpointCard", "Trained"),
-    "gauntlet.spec.evaluation": ("EvaluationSpec",),
+    "gauntlet.spec.evaluations.evaluation": ("EvaluationSpec",),
     "gauntlet.spec.experiment": ("ExperimentSpec", "RunSpec"),
     "gauntlet.training.loop": ("train",),
 }

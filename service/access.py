@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import Headers
 from starlette.types import Scope as AsgiScope
 
-from gauntlet.spec.tokens import Scope
+from gauntlet.spec.asked.tokens import Scope
 from service import session_cookie
 from service.audit import Audit
 from service.errors import ServiceError

@@ -16,8 +16,8 @@ from starlette.requests import ClientDisconnect
 
 from gauntlet.errors import DocumentInvalid
 from gauntlet.resources import ProblemError
-from gauntlet.spec.documents import read_json
-from gauntlet.spec.messages import printable
+from gauntlet.spec.reading.documents import read_json
+from gauntlet.spec.reading.messages import printable
 from service import forms
 from service.errors import ServiceError, invalid_fields, problem_errors
 from service.multipart import MultipartReader

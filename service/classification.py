@@ -10,8 +10,8 @@ from typing import Any
 
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.resources import Classification, ClassProbability
-from gauntlet.spec.attacks import AnyAttack
 from gauntlet.spec.checkpoint_card import CheckpointCard
+from gauntlet.spec.evaluations.attacks import AnyAttack
 from service.aside.processes import Aside, Ended
 from service.images import Seen
 from store.database import Database

@@ -20,7 +20,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from gauntlet.spec.messages import printable
+from gauntlet.spec.reading.messages import printable
 from service.errors import MEDIA_TYPE, problem
 from service.headers import with_manners
 from service.pace import Pace

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticKnownError
 
 from gauntlet.resources import Status
-from gauntlet.spec.notes import TagText
-from gauntlet.spec.texts import Matching
+from gauntlet.spec.asked.notes import TagText
+from gauntlet.spec.reading.texts import Matching
 from service.access import Access
 from service.audit import Audit
 from service.classification import Classifier, KnownWeights

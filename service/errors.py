@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from starlette.exceptions import HTTPException
 
 from gauntlet.resources import Problem, ProblemError
-from gauntlet.spec.messages import MOST_FAULTS, faults, printable
+from gauntlet.spec.reading.messages import MOST_FAULTS, faults, printable
 from service.paths import methods_of
 from store.database import says_full
 from store.errors import IdempotencyConflict, NotFound, NotYours, QuotaExceeded, Refused, RequestUnfit

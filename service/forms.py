@@ -13,8 +13,8 @@ from pydantic.fields import FieldInfo
 from starlette.datastructures import Headers, UploadFile
 
 from gauntlet.resources import ProblemError
-from gauntlet.spec.documents import json_pointer
-from gauntlet.spec.messages import no_such, printable
+from gauntlet.spec.reading.documents import json_pointer
+from gauntlet.spec.reading.messages import no_such, printable
 from service.errors import ServiceError, invalid_fields
 from service.parameters import is_list, with_dependencies
 from store.dataset_files import Incoming

@@ -9,7 +9,7 @@ from starlette.datastructures import UploadFile
 
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.kinds import Fit, fit_of
-from gauntlet.spec.messages import printable
+from gauntlet.spec.reading.messages import printable
 from service.aside.processes import Aside, Ended
 from service.errors import UploadRejected
 

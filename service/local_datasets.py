@@ -28,7 +28,7 @@ from gauntlet.spec.kinds import (
     Svhn,
     dataset_title,
 )
-from gauntlet.spec.texts import FOLDER_NAME
+from gauntlet.spec.reading.texts import FOLDER_NAME
 from service.data import look
 from service.settings import ServiceSettings
 from store.errors import NotFound

@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from gauntlet.spec.messages import printable
+from gauntlet.spec.reading.messages import printable
 from service.errors import ServiceError
 from service.settings import ServiceSettings
 

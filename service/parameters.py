@@ -9,8 +9,8 @@ from fastapi.dependencies.models import Dependant
 from starlette.datastructures import Headers
 
 from gauntlet.resources import ProblemError
-from gauntlet.spec.documents import json_pointer
-from gauntlet.spec.messages import MOST_FAULTS, no_such, printable
+from gauntlet.spec.reading.documents import json_pointer
+from gauntlet.spec.reading.messages import MOST_FAULTS, no_such, printable
 from service.errors import ServiceError, invalid_fields
 
 # Of two, each reader may take another one.

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from fastapi.concurrency import run_in_threadpool
 
 from gauntlet.resources import Classification, ProblemError, UnderAttack, UnderBudget
-from gauntlet.spec.attack_titles import attack_title
-from gauntlet.spec.attacks import AnyAttack, FgsmAttack, Noise, PgdAttack
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.eps import format_eps
-from gauntlet.spec.picture_attacks import PictureAttack, QuickAttack
+from gauntlet.spec.evaluations.attack_titles import attack_title
+from gauntlet.spec.evaluations.attacks import AnyAttack, FgsmAttack, Noise, PgdAttack
+from gauntlet.spec.evaluations.picture_attacks import PictureAttack, QuickAttack
 from service.classification import Attacked, Classifier, TooSlow, Weights
 from service.errors import ServiceError, invalid_fields
 from service.images import Seen

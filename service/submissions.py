@@ -8,9 +8,9 @@ from sqlalchemy.orm import Session
 
 from gauntlet.checks.requests import experiment_faults, initial_checkpoints, named_checkpoints, remarks, sources
 from gauntlet.resources import Check, PlannedRun, ProblemError
+from gauntlet.spec.asked.requests import ExperimentRequest, LikeRequest
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.messages import printable
-from gauntlet.spec.requests import ExperimentRequest, LikeRequest
+from gauntlet.spec.reading.messages import printable
 from service.data import look, machine_of_workers
 from service.errors import ServiceError, invalid_fields, problem_errors
 from service.settings import ServiceSettings

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import delete, insert
 from sqlalchemy.orm import Session
 
-from gauntlet.spec.requests import CheckpointPatch, ExperimentPatch
+from gauntlet.spec.asked.requests import CheckpointPatch, ExperimentPatch
 from store.models import Checkpoint, Experiment, ExperimentLabel
 
 

@@ -10,8 +10,8 @@ from gauntlet.results.corruptions import CORRUPTION_PREFIX
 from gauntlet.results.masking import MASKING_PREFIX, masking_attacks
 from gauntlet.results.smoothing import SMOOTHING_PREFIX
 from gauntlet.results.stage_results import NATURAL
-from gauntlet.spec.attacks import attack_label
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.attacks import attack_label
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from store.models import Checkpoint, Evaluation, EvaluationBatch
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from gauntlet import resources
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported, Trained
-from gauntlet.spec.objective_labels import objective_title
+from gauntlet.spec.runs.objective_labels import objective_title
 from store import datasets
 from store.database import db_now
 from store.files import StoredFile

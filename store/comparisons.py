@@ -14,7 +14,7 @@ from gauntlet.results.doubts import Doubt, doubts
 from gauntlet.results.finding import Finding
 from gauntlet.results.masking import MaskingVerdict
 from gauntlet.results.outcome import AttackOutcome
-from gauntlet.spec.attacks import GradientLoss, Norm, Transfer
+from gauntlet.spec.evaluations.attacks import GradientLoss, Norm, Transfer
 from store import checkpoints, placings
 from store.models import Checkpoint, Evaluation
 from store.placings import MOST_EVALUATIONS

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Update, case, false, null, or_, true, update
 from sqlalchemy.orm import Session
 
-from gauntlet.spec.priorities import PRIORITIES, Priority
+from gauntlet.spec.asked.priorities import PRIORITIES, Priority
 from store import events
 from store.database import db_now
 from store.jobs import ACTIVE, JobModel

@@ -13,8 +13,8 @@ from gauntlet import resources
 from gauntlet.checks.description import DatasetContents, DatasetDescription
 from gauntlet.checks.faults import Fault
 from gauntlet.checks.names import counted
+from gauntlet.spec.asked.uploads import SplitDraw
 from gauntlet.spec.kinds import SPLITS, AnyDataset, Split, Uploaded, dataset_title
-from gauntlet.spec.uploads import SplitDraw
 from store import events
 from store.database import db_now, take_turn
 from store.errors import NotFound, Refused, RequestUnfit

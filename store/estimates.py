@@ -15,11 +15,11 @@ from gauntlet.resources import Estimate
 from gauntlet.results.corruptions import corruption_stage
 from gauntlet.results.smoothing import smoothing_stage
 from gauntlet.results.stage_results import NATURAL
-from gauntlet.spec.attacks import AnyAttack, attack_label
 from gauntlet.spec.checkpoint_card import CheckpointCard
-from gauntlet.spec.ensembles import parts_of
+from gauntlet.spec.evaluations.attacks import AnyAttack, attack_label
+from gauntlet.spec.evaluations.ensembles import parts_of
+from gauntlet.spec.evaluations.smoothing import SmoothingSpec
 from gauntlet.spec.experiment import ExperimentSpec, RunSpec
-from gauntlet.spec.smoothing import SmoothingSpec
 from store import batches
 from store.evaluations import specified
 from store.models import Checkpoint, EpochMetrics, Evaluation, Run

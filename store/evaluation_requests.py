@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.faults import Fault
 from gauntlet.checks.requests import Descriptions, evaluation_faults, transfer_faults
-from gauntlet.spec.evaluation import EvaluationRequest, EvaluationSpec, other_models
-from gauntlet.spec.priorities import PRIORITIES, Priority
-from gauntlet.spec.transfers import TransferRequest
+from gauntlet.spec.asked.priorities import PRIORITIES, Priority
+from gauntlet.spec.evaluations.evaluation import EvaluationRequest, EvaluationSpec, other_models
+from gauntlet.spec.evaluations.transfers import TransferRequest
 from store import checkpoints, datasets, deletions, events
 from store.database import db_now, take_turn
 from store.errors import IdempotencyConflict, RequestUnfit

@@ -15,10 +15,10 @@ from gauntlet.results.doubts import doubts
 from gauntlet.results.finding import Finding
 from gauntlet.results.outcome import EvaluationOutcome, Measured, summarise
 from gauntlet.results.stage_results import StageBatch
+from gauntlet.spec.asked.priorities import Priority
 from gauntlet.spec.checkpoint_card import CheckpointCard
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from gauntlet.spec.kinds import dataset_title
-from gauntlet.spec.priorities import Priority
 from store import batches as stored
 from store import checkpoints, controls, events, failpoints, helpers, jobs, pictures
 from store.events import News

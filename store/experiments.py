@@ -14,10 +14,10 @@ from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.machine import UNKNOWN, Machine
 from gauntlet.checks.requests import experiment_faults, named_checkpoints
 from gauntlet.resources import Progress
+from gauntlet.spec.asked.priorities import PRIORITIES, Priority
+from gauntlet.spec.asked.requests import LikeRequest
+from gauntlet.spec.asked.retention import Keep
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.priorities import PRIORITIES, Priority
-from gauntlet.spec.requests import LikeRequest
-from gauntlet.spec.retention import Keep
 from store import annotations, checkpoints, controls, datasets, deletions, events, failpoints
 from store.best_results import best_results
 from store.database import db_now, take_turn

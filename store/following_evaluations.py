@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from gauntlet.spec.evaluation import EvaluationSpec, Selected, Selection, SelectOn, of_averages
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec, Selected, Selection, SelectOn, of_averages
 from gauntlet.spec.experiment import RunSpec
 from store import events
 from store.database import db_now

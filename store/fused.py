@@ -7,7 +7,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.kinship import kin
+from gauntlet.spec.runs.kinship import kin
 from store import jobs, turns
 from store.jobs import MOST_CRASHES, Claim
 from store.models import Run

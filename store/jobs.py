@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Update, case, false, func, null, or_, sele
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
-from gauntlet.spec.priorities import PRIORITIES
+from gauntlet.spec.asked.priorities import PRIORITIES
 from store import events
 from store.database import db_now
 from store.errors import LeaseLost

@@ -14,8 +14,8 @@ from gauntlet.report.report import Report, RunCost, assemble
 from gauntlet.report.report_row import ReportRow, report_row
 from gauntlet.results.outcome import EvaluationOutcome
 from gauntlet.results.suspicions import OVERFITTING, overfitting
-from gauntlet.spec.evaluation import Selected
-from gauntlet.spec.objective_labels import objective_title
+from gauntlet.spec.evaluations.evaluation import Selected
+from gauntlet.spec.runs.objective_labels import objective_title
 from store import events, experiments, sweeps
 from store.models import Checkpoint, EpochMetrics, Evaluation, EvaluationBatch, Event, Run
 

@@ -1,4 +1,4 @@
-"""Which checkpoints of an ended experiment go, if its owner said which stay (`gauntlet.spec.retention`).
+"""Which checkpoints of an ended experiment go, if its owner said which stay (`gauntlet.spec.asked.retention`).
 
 Only once all of it has ended: until then its evaluations may yet choose, or attack with, any of them. What something
 stands on stays, as it does when somebody deletes by hand.
@@ -8,8 +8,8 @@ from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session
 
 from gauntlet.resources import TERMINAL
+from gauntlet.spec.asked.retention import Keep
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.retention import Keep
 from store import deletions, events, standings
 from store.events import News
 from store.models import Checkpoint, Evaluation, Experiment, Run

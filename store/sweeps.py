@@ -11,7 +11,7 @@ from sqlalchemy import and_, func, select, update
 from sqlalchemy.orm import Session
 
 from gauntlet.report.sweeps import SweepResult, TrialRun, metric_of, sweep_result
-from gauntlet.spec.evaluation import ExperimentEvaluationSpec
+from gauntlet.spec.evaluations.evaluation import ExperimentEvaluationSpec
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.sweeps import Sweep, Trial
 from store import jobs

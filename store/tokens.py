@@ -11,7 +11,7 @@ from sqlalchemy import Row, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
-from gauntlet.spec.tokens import Scope, TokenRequest
+from gauntlet.spec.asked.tokens import Scope, TokenRequest
 from store.database import db_now
 from store.lookup import find
 from store.models import Token, new_id

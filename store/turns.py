@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from gauntlet.spec.priorities import PRIORITIES
+from gauntlet.spec.asked.priorities import PRIORITIES
 from store import jobs
 from store.database import take_turn
 from store.jobs import Claim, JobKind

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Update, case, or_, select, update
 from sqlalchemy.orm import Session
 
 from gauntlet.checks.description import DatasetContents, SplitDescription
-from gauntlet.spec.uploads import SplitDraw
+from gauntlet.spec.asked.uploads import SplitDraw
 from store import events
 from store.database import db_now, take_turn
 from store.errors import LeaseLost

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from gauntlet import resources
 from gauntlet.resources import TERMINAL
-from gauntlet.spec.webhooks import WebhookRequest
+from gauntlet.spec.asked.webhooks import WebhookRequest
 from store import events
 from store.database import db_now, take_turn
 from store.errors import QuotaExceeded

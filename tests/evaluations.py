@@ -12,11 +12,11 @@ from gauntlet.results.margins import ImageMargin
 from gauntlet.results.outcome import Measured, summarise
 from gauntlet.results.protocol import IMPLEMENTATIONS
 from gauntlet.results.stage_results import NATURAL
-from gauntlet.spec.architectures import Cnn
-from gauntlet.spec.attacks import attack_label
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
-from gauntlet.spec.evaluation import EvaluationRequest, EvaluationSpec
+from gauntlet.spec.evaluations.attacks import attack_label
+from gauntlet.spec.evaluations.evaluation import EvaluationRequest, EvaluationSpec
 from gauntlet.spec.kinds import DatasetSpec, Digits
+from gauntlet.spec.runs.architectures import Cnn
 from store import evaluation_requests, evaluations, files, jobs
 from store.database import Database, db_now
 from store.evaluations import AttackedSet

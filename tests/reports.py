@@ -11,8 +11,8 @@ from gauntlet.report.report_row import ReportRow, report_row
 from gauntlet.results.corruptions import corruption_stage
 from gauntlet.results.outcome import EvaluationOutcome, Measured, summarise
 from gauntlet.results.smoothing import smoothing_stage
-from gauntlet.spec.attacks import attack_label
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.attacks import attack_label
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
 

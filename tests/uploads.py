@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from gauntlet.spec.uploads import SplitDraw
+from gauntlet.spec.asked.uploads import SplitDraw
 from store import dataset_files, datasets, files
 from store.database import Database
 from store.dataset_files import Incoming

@@ -13,7 +13,7 @@ from gauntlet.data.datasets import ImageSet, digest, read_split
 from gauntlet.data.survey import survey
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.models.checkpoints import LoadedModel, load_model
-from gauntlet.spec.evaluation import EvaluationSpec, other_models
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec, other_models
 from gauntlet.spec.kinds import dataset_title
 from store import checkpoints, evaluations
 from store.database import Database

@@ -5,8 +5,8 @@ from gauntlet.errors import ModelUnfit
 from gauntlet.evaluation.preflight import preflight
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.own_networks import package_of
-from gauntlet.spec.architectures import Custom
 from gauntlet.spec.experiment import RunSpec
+from gauntlet.spec.runs.architectures import Custom
 from store.runs import Note
 
 _LOOKED_AT_WITH = 16

@@ -12,7 +12,7 @@ from gauntlet.data.datasets import ImageSet
 from gauntlet.evaluation.kept_pictures import gather
 from gauntlet.events import BatchAttacked
 from gauntlet.resources import PictureForm
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from store import evaluations, files, pictures
 from store.database import Database
 from store.files import StoredFile

@@ -24,9 +24,9 @@ from gauntlet.models.checkpoints import (
     load_training_state,
 )
 from gauntlet.models.own_networks import own_networks
-from gauntlet.spec.architectures import Custom
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.objectives import AgentSpec
+from gauntlet.spec.runs.architectures import Custom
+from gauntlet.spec.runs.objectives import AgentSpec
 from gauntlet.training.compilation import compiles
 from gauntlet.training.distributed import is_distributable, train_distributed
 from gauntlet.training.loop import train

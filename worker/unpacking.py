@@ -20,7 +20,7 @@ from typing import Any, TextIO
 from gauntlet.data.uploads.bounds import Bounds
 from gauntlet.data.uploads.taking_in import take_in
 from gauntlet.errors import ArchiveRefused
-from gauntlet.spec.uploads import SplitDraw
+from gauntlet.spec.asked.uploads import SplitDraw
 
 _PR_SET_PDEATHSIG = 1
 _TELL_EVERY_S = 0.5

@@ -6,7 +6,7 @@ from typing import Any
 from benchmarks.asked import Asked
 from gauntlet.client import GauntletClient
 from gauntlet.resources import TERMINAL, Evaluation, Experiment, Run
-from gauntlet.spec.priorities import Priority
+from gauntlet.spec.asked.priorities import Priority
 
 _EPS = "8/255"
 # A GPU takes as many at once in little more time than a hundred.

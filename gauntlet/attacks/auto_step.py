@@ -12,7 +12,7 @@ from torch import Tensor
 from gauntlet.attacks.gradient import direction, project
 from gauntlet.attacks.standing import Attacked, Batch, Objective, Standing, gradient_of, logits_of
 from gauntlet.models.precision import Model
-from gauntlet.spec.attacks import Norm
+from gauntlet.spec.evaluations.attacks import Norm
 
 # The paper's: how much of a step is kept beside the last move, and the share of steps that ought to rise.
 _KEPT, _RISING = 0.75, 0.75

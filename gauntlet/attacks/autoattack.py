@@ -18,9 +18,9 @@ from gauntlet.attacks.known_layers import stack_of
 from gauntlet.attacks.passes import Passes, passes_of
 from gauntlet.attacks.square import square
 from gauntlet.attacks.windows import Windowed
-from gauntlet.spec import attacks as attack_specs
-from gauntlet.spec.attacks import ApgdCe, ApgdT, FabT, Square
-from gauntlet.spec.ensembles import parts_of
+from gauntlet.spec.evaluations import attacks as attack_specs
+from gauntlet.spec.evaluations.attacks import ApgdCe, ApgdT, FabT, Square
+from gauntlet.spec.evaluations.ensembles import parts_of
 
 # From images and labels to Square's margins and losses, [n] each.
 _Judge = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]

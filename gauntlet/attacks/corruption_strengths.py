@@ -7,7 +7,7 @@ Lengths are in pixels, but for those of elastic transforms, which are shares of 
 from collections.abc import Mapping
 from typing import Final
 
-from gauntlet.spec.corruptions import CorruptionKind, Strengths
+from gauntlet.spec.evaluations.corruptions import CorruptionKind, Strengths
 
 # The program for ImageNet-C has 244 where images have 224 pixels.
 _OF_224 = 244 / 224

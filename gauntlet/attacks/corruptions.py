@@ -18,7 +18,7 @@ from torch import Tensor
 
 from gauntlet import seeding
 from gauntlet.attacks.corruption_strengths import STRENGTHS
-from gauntlet.spec.corruptions import CorruptionKind, Strengths
+from gauntlet.spec.evaluations.corruptions import CorruptionKind, Strengths
 
 _Pixels = NDArray[np.float64]
 _Levels = NDArray[np.uint8]

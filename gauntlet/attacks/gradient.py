@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from gauntlet.attacks.cycles import Cycles
 from gauntlet.errors import AttackUnsupported
 from gauntlet.models.precision import Model
-from gauntlet.spec.attacks import GradientLoss, Norm
+from gauntlet.spec.evaluations.attacks import GradientLoss, Norm
 
 # From logits [n, classes] to a scalar to ascend.
 LogitLoss = Callable[[Tensor], Tensor]

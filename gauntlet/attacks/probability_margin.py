@@ -14,7 +14,7 @@ from torch import Tensor
 from gauntlet.attacks.gradient import direction, project
 from gauntlet.attacks.standing import Attacked, Objective, Standing, common_start, gradient_of, logits_of
 from gauntlet.models.precision import Model
-from gauntlet.spec.attacks import Norm
+from gauntlet.spec.evaluations.attacks import Norm
 
 
 def right_probability(logits: Tensor, labels: Tensor, _targets: Tensor) -> Tensor:

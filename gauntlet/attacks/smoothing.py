@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gauntlet import seeding
 from gauntlet.errors import OutputNotFinite
 from gauntlet.results.intervals import lower_bound
-from gauntlet.spec.smoothing import SmoothingSpec
+from gauntlet.spec.evaluations.smoothing import SmoothingSpec
 
 # What a draw is must not depend on how many there are: rows that are passed together, whatever the batch.
 _AT_ONCE = 240

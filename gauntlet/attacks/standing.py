@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gauntlet.attacks.gradient import input_gradient, random_point
 from gauntlet.models.precision import Model
-from gauntlet.spec.attacks import Norm
+from gauntlet.spec.evaluations.attacks import Norm
 
 # From logits [n, classes], labels int64 [n] and targets int64 [n] to what is ascended, a value for each image, [n].
 Objective = Callable[[Tensor, Tensor, Tensor], Tensor]

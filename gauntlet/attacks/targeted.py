@@ -10,7 +10,7 @@ from gauntlet.attacks import auto_step
 from gauntlet.attacks.gradient import direction, project
 from gauntlet.attacks.standing import Attacked, Standing, common_start, gradient_of, logits_of
 from gauntlet.models.precision import Model
-from gauntlet.spec.attacks import Norm
+from gauntlet.spec.evaluations.attacks import Norm
 
 # As in `gauntlet.attacks.gradient.pgd`.
 _REACH = 2.5

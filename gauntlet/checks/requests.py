@@ -11,14 +11,14 @@ from gauntlet.checks.faults import Fault
 from gauntlet.checks.machine import Machine
 from gauntlet.checks.names import counted, listed
 from gauntlet.errors import CompilerMissing
-from gauntlet.spec.architectures import ArchitectureSpec, Custom
-from gauntlet.spec.attacks import AnyAttack, AutoAttack, attack_label, fewest_classes
 from gauntlet.spec.checkpoint_card import CheckpointCard
-from gauntlet.spec.evaluation import MOST_KEPT_BYTES, EvaluationSpec, ExperimentEvaluationSpec, kept_bytes
+from gauntlet.spec.evaluations.attacks import AnyAttack, AutoAttack, attack_label, fewest_classes
+from gauntlet.spec.evaluations.evaluation import MOST_KEPT_BYTES, EvaluationSpec, ExperimentEvaluationSpec, kept_bytes
+from gauntlet.spec.evaluations.transfers import TransferRequest
 from gauntlet.spec.experiment import ExperimentSpec, RunSpec
 from gauntlet.spec.kinds import DatasetSpec, ImageFolder, Parquet, Uploaded
-from gauntlet.spec.training import TrainingSpec
-from gauntlet.spec.transfers import TransferRequest
+from gauntlet.spec.runs.architectures import ArchitectureSpec, Custom
+from gauntlet.spec.runs.training import TrainingSpec
 
 # By id: what a checkpoint says of itself, or None where there is none. Ids that were not looked up are absent.
 Cards = Mapping[str, CheckpointCard | None]

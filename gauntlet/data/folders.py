@@ -19,7 +19,7 @@ from gauntlet.checks.sentences import passed_over
 from gauntlet.data.walk import Walk
 from gauntlet.spec.checkpoint_card import MOST_CLASSES
 from gauntlet.spec.kinds import SPLITS, Split
-from gauntlet.spec.messages import nearest
+from gauntlet.spec.reading.messages import nearest
 
 # Where the pictures of an uploaded data set lie in its folder, which is published as a whole.
 IMAGES = "content/images"

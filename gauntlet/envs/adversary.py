@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gauntlet.attacks import gradient
 from gauntlet.errors import OutputNotFinite
 from gauntlet.models.precision import Model
-from gauntlet.spec.attacks import FgsmAttack, PgdAttack, attack_label
+from gauntlet.spec.evaluations.attacks import FgsmAttack, PgdAttack, attack_label
 
 AdversarySpec = Annotated[FgsmAttack | PgdAttack, Field(discriminator="kind")]
 

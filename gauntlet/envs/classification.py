@@ -21,9 +21,9 @@ from gauntlet.envs.passes import ShuffledPasses
 from gauntlet.envs.rewards import RewardChoice, reward_table
 from gauntlet.errors import EnvironmentMisused
 from gauntlet.models.precision import Model
-from gauntlet.spec.attacks import FgsmAttack, PgdAttack
+from gauntlet.spec.evaluations.attacks import FgsmAttack, PgdAttack
 from gauntlet.spec.kinds import SPLITS, Split
-from gauntlet.spec.objectives import Reward
+from gauntlet.spec.runs.objectives import Reward
 
 _ADVERSARY: TypeAdapter[FgsmAttack | PgdAttack | None] = TypeAdapter(AdversarySpec | None)
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gauntlet.errors import EnvironmentMisused
-from gauntlet.spec.objectives import Reward
+from gauntlet.spec.runs.objectives import Reward
 
 # A table is any [classes, classes] of numbers: a row for each label, a column for each action.
 RewardChoice = Reward | Mapping[str, float] | ArrayLike

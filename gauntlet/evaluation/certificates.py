@@ -11,7 +11,7 @@ from gauntlet.attacks.slices import sliced
 from gauntlet.attacks.smoothing import ABSTAINED, Certificate, certify
 from gauntlet.evaluation.stages import Victim
 from gauntlet.results.smoothing import smoothing_stage
-from gauntlet.spec.smoothing import SmoothingSpec
+from gauntlet.spec.evaluations.smoothing import SmoothingSpec
 
 # From images float32 [n, c, h, w] to what they are taken for, int64 [n].
 Predict = Callable[[Tensor], Tensor]

@@ -22,10 +22,10 @@ from gauntlet.data.datasets import ImageSet
 from gauntlet.errors import PicturesInvalid
 from gauntlet.events import BatchAttacked
 from gauntlet.results.stage_results import NATURAL, StageBatch, by_stage
-from gauntlet.spec.attacks import AnyAttack, Norm, attack_label
-from gauntlet.spec.ensembles import parts_of
 from gauntlet.spec.eps import format_eps
-from gauntlet.spec.evaluation import MOST_KEPT_BYTES, EvaluationSpec
+from gauntlet.spec.evaluations.attacks import AnyAttack, Norm, attack_label
+from gauntlet.spec.evaluations.ensembles import parts_of
+from gauntlet.spec.evaluations.evaluation import MOST_KEPT_BYTES, EvaluationSpec
 
 FORMAT = 1
 # Of a file that anyone may have made.

@@ -26,9 +26,9 @@ from gauntlet.models.precision import Model, fp32_products
 from gauntlet.results.finding import Finding
 from gauntlet.results.masking import MASKING_PREFIX, masking_attacks
 from gauntlet.results.stage_results import NATURAL
-from gauntlet.spec.attacks import AnyAttack
-from gauntlet.spec.evaluation import EvaluationSpec, other_models
-from gauntlet.spec.smoothing import SmoothingSpec
+from gauntlet.spec.evaluations.attacks import AnyAttack
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec, other_models
+from gauntlet.spec.evaluations.smoothing import SmoothingSpec
 
 _NATURAL_COST = 3
 # Images for the first look at a model: enough to tell a tenth from chance, and no more than fits the memory.

@@ -21,7 +21,7 @@ from gauntlet.evaluation.output_form import answer, malformed
 from gauntlet.models.precision import Model
 from gauntlet.results.finding import Finding, FindingKind
 from gauntlet.results.significance import upper_tail
-from gauntlet.spec.attacks import AnyAttack, attack_label, takes_for_deterministic
+from gauntlet.spec.evaluations.attacks import AnyAttack, attack_label, takes_for_deterministic
 
 _PROBABILITY_TOLERANCE = 1e-4
 # Images whose gradient vanishes stand still under attack and count as robust: as many as this blur the first digit.

@@ -18,7 +18,7 @@ from gauntlet.attacks.slices import Together, sliced
 from gauntlet.attacks.square import square_where_stuck
 from gauntlet.data.datasets import ImageSet
 from gauntlet.results.corruptions import corruption_stage
-from gauntlet.spec.attacks import (
+from gauntlet.spec.evaluations.attacks import (
     AnyAttack,
     ApgdCe,
     ApgdT,
@@ -37,9 +37,9 @@ from gauntlet.spec.attacks import (
     Transfer,
     attack_label,
 )
-from gauntlet.spec.corruptions import CorruptionKind, Strengths
-from gauntlet.spec.ensembles import attacks_of, parts_of
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.corruptions import CorruptionKind, Strengths
+from gauntlet.spec.evaluations.ensembles import attacks_of, parts_of
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 
 # From images float32 in [0, 1], [n, c, h, w], and labels int64 [n] to attacked images.
 Perturb = Callable[[Tensor, Tensor], Tensor]

@@ -24,7 +24,7 @@ from gauntlet.results.finding import Finding
 from gauntlet.results.masking import MASKING_PREFIX
 from gauntlet.results.smoothing import SMOOTHING_PREFIX
 from gauntlet.results.stage_results import NATURAL
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 
 # Told which stage is about to be computed, or waited for, and how many model passes of how many are behind it.
 Watch = Callable[[str, int, int], None]

@@ -11,10 +11,10 @@ from gauntlet.exports.measured import Evaluated
 from gauntlet.rendering.markdown import escape
 from gauntlet.report.numbers import counted, per_cent
 from gauntlet.results.accuracy import Accuracy
-from gauntlet.spec.attack_titles import attack_name
 from gauntlet.spec.checkpoint_card import CheckpointCard, Trained
+from gauntlet.spec.evaluations.attack_titles import attack_name
 from gauntlet.spec.kinds import dataset_title
-from gauntlet.spec.objective_labels import objective_title
+from gauntlet.spec.runs.objective_labels import objective_title
 
 WEIGHTS = "model.safetensors"
 # Where the hub has these data sets.

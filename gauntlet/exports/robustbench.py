@@ -5,9 +5,9 @@ from typing import Any
 from gauntlet.errors import NotExportable
 from gauntlet.exports.measured import Evaluated
 from gauntlet.results.outcome import AttackOutcome, EvaluationOutcome
-from gauntlet.spec.attacks import AutoAttack
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.eps import format_eps
+from gauntlet.spec.evaluations.attacks import AutoAttack
 
 # As many as RobustBench attacks of each data set that it lists.
 _ALL_IMAGES = 10_000

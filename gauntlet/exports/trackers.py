@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from gauntlet.extras import needed
 from gauntlet.results.outcome import EvaluationOutcome
-from gauntlet.spec.attacks import attack_label
+from gauntlet.spec.evaluations.attacks import attack_label
 from gauntlet.spec.experiment import RunSpec
 
 

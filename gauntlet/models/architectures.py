@@ -11,7 +11,8 @@ from gauntlet.models.own_networks import OwnClassifier
 from gauntlet.models.residual import HeInitialised, preactresnet18, wide_resnet
 from gauntlet.models.torchvision_models import TorchvisionClassifier
 from gauntlet.models.transformers import TorchInitialised, vit
-from gauntlet.spec.architectures import (
+from gauntlet.spec.checkpoint_card import Normalisation
+from gauntlet.spec.runs.architectures import (
     ArchitectureSpec,
     Cnn,
     Custom,
@@ -22,7 +23,6 @@ from gauntlet.spec.architectures import (
     WideResNet28,
     WideResNet34,
 )
-from gauntlet.spec.checkpoint_card import Normalisation
 from gauntlet.torchvision_ops import declare_missing_operators
 
 

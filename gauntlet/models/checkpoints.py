@@ -22,9 +22,9 @@ from gauntlet.models.architectures import Normalise, build_model
 from gauntlet.models.network_states import described, empty_state
 from gauntlet.models.own_networks import package_of
 from gauntlet.models.tensor_files import names, opened, read_fitting
-from gauntlet.spec.architectures import ArchitectureSpec
 from gauntlet.spec.checkpoint_card import CheckpointCard
-from gauntlet.spec.regularizers import Averaging
+from gauntlet.spec.runs.architectures import ArchitectureSpec
+from gauntlet.spec.runs.regularizers import Averaging
 
 # One entry only: safetensors writes several in no fixed order, and equal states must be equal bytes.
 _HEADER = "gauntlet"

@@ -19,7 +19,7 @@ from gauntlet.models.foreign_names import likeness, translate
 from gauntlet.models.foreign_weights import ForeignWeights, fit
 from gauntlet.models.network_states import empty_state
 from gauntlet.models.tensor_files import names, opened, quoted
-from gauntlet.spec.architectures import (
+from gauntlet.spec.runs.architectures import (
     ArchitectureSpec,
     Cnn,
     Custom,

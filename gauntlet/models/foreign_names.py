@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.models.tensor_files import quoted
-from gauntlet.spec.architectures import ArchitectureSpec, Custom
+from gauntlet.spec.runs.architectures import ArchitectureSpec, Custom
 
 # What holds a network puts a word before all of its names: nn.DataParallel, torch.compile, modules of one's own, and
 # an nn.Sequential whose first part normalises.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gauntlet.models.architectures import build_model
 from gauntlet.models.torchvision_models import shapes_only
-from gauntlet.spec.architectures import ArchitectureSpec, Custom, Torchvision
+from gauntlet.spec.runs.architectures import ArchitectureSpec, Custom, Torchvision
 
 
 def empty_state(architecture: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from gauntlet.errors import ModelUnfit
-from gauntlet.spec.architectures import ArchitectureSpec, Custom
+from gauntlet.spec.runs.architectures import ArchitectureSpec, Custom
 
 Builder = Callable[..., nn.Module]
 

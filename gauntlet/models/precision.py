@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gauntlet.errors import PrecisionUnsupported
-from gauntlet.spec.training import Precision
+from gauntlet.spec.runs.training import Precision
 
 # From float32 images in [0, 1], [n, c, h, w], to float32 logits [n, classes].
 Model = Callable[[Tensor], Tensor]

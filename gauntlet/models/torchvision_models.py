@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from gauntlet.errors import ModelUnfit
-from gauntlet.spec.architectures import Torchvision, TorchvisionName
+from gauntlet.spec.runs.architectures import Torchvision, TorchvisionName
 from gauntlet.torchvision_ops import declare_missing_operators
 
 # Training would give them further outputs.

@@ -5,7 +5,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from gauntlet.spec.architectures import Vit
+from gauntlet.spec.runs.architectures import Vit
 
 
 def vit(spec: Vit, image_shape: tuple[int, int, int], classes: int) -> nn.Module:

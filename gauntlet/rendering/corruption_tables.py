@@ -6,7 +6,7 @@ from gauntlet.report.report import Report
 from gauntlet.report.report_row import ReportRow
 from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.corruptions import CorruptionOutcome
-from gauntlet.spec.corruptions import NOT_MADE, STRENGTH_TITLES
+from gauntlet.spec.evaluations.corruptions import NOT_MADE, STRENGTH_TITLES
 
 _Found = tuple[ReportRow, CorruptionOutcome, str, dict[int, Accuracy], Accuracy]
 

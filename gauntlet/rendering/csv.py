@@ -10,9 +10,9 @@ from gauntlet.resources import ImageResult
 from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.doubts import Doubt
 from gauntlet.results.stage_results import NATURAL
-from gauntlet.spec.attacks import attack_label
 from gauntlet.spec.eps import format_eps
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.attacks import attack_label
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 
 # Of every accuracy, whoever measured it.
 ACCURACY_HEADER = (

@@ -8,9 +8,9 @@ from gauntlet.rendering.tables import Table
 from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.elsewhere import ELSEWHERE, ElsewhereResult
 from gauntlet.results.stage_results import NATURAL
-from gauntlet.spec.attack_titles import attack_name
-from gauntlet.spec.attacks import attack_label
 from gauntlet.spec.eps import format_eps
+from gauntlet.spec.evaluations.attack_titles import attack_name
+from gauntlet.spec.evaluations.attacks import attack_label
 
 ElsewhereFormat = Literal["json", "md", "csv"]
 MEDIA_TYPES: dict[ElsewhereFormat, str] = {"json": "application/json", "md": "text/markdown", "csv": "text/csv"}

@@ -5,9 +5,9 @@ from gauntlet.report.numbers import NOTHING
 from gauntlet.report.report import Report, RunCost
 from gauntlet.report.report_row import ReportRow
 from gauntlet.results.masking_checks import Check
-from gauntlet.spec.attack_titles import attack_heading
-from gauntlet.spec.attacks import attack_label
-from gauntlet.spec.objective_labels import objective_title
+from gauntlet.spec.evaluations.attack_titles import attack_heading
+from gauntlet.spec.evaluations.attacks import attack_label
+from gauntlet.spec.runs.objective_labels import objective_title
 
 _MOST_CLASS_COLUMNS = 8
 

@@ -15,9 +15,9 @@ from gauntlet.report.numbers import selection_title
 from gauntlet.report.report import Report
 from gauntlet.report.report_row import ReportRow, of_first_selection
 from gauntlet.results.outcome import Confusion
-from gauntlet.spec.attack_titles import NORMS, attack_name, attack_title
-from gauntlet.spec.attacks import Norm, attack_label
-from gauntlet.spec.objective_labels import objective_title
+from gauntlet.spec.evaluations.attack_titles import NORMS, attack_name, attack_title
+from gauntlet.spec.evaluations.attacks import Norm, attack_label
+from gauntlet.spec.runs.objective_labels import objective_title
 
 TITLES: Mapping[FigureName, str] = {
     "training": "Accuracy by epoch of training, with a dot for each checkpoint",

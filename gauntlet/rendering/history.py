@@ -18,7 +18,7 @@ from gauntlet.report.equal_accuracy import TOLERANCE, EqualAccuracy, EqualAccura
 from gauntlet.report.gaps import SMALL_GAP, GapOverEpochs
 from gauntlet.report.numbers import NOTHING, per_cent, points, selection_title
 from gauntlet.report.report import Report
-from gauntlet.spec.attack_titles import short_budget
+from gauntlet.spec.evaluations.attack_titles import short_budget
 
 EPOCH_NOTE = (
     "As measured after the epochs that kept a checkpoint, and the last so far; natural and FGSM on the test set."

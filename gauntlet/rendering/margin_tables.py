@@ -5,9 +5,9 @@ from gauntlet.report.numbers import NOTHING, per_cent
 from gauntlet.report.report import Report
 from gauntlet.report.report_row import ReportRow
 from gauntlet.results.margins import MarginOutcome, Quartiles
-from gauntlet.spec.attack_titles import budget
-from gauntlet.spec.attacks import Norm
 from gauntlet.spec.eps import Eps
+from gauntlet.spec.evaluations.attack_titles import budget
+from gauntlet.spec.evaluations.attacks import Norm
 
 _LEVELS = 255
 _MOST_BUDGETS = 4

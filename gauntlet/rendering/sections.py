@@ -17,7 +17,7 @@ from gauntlet.rendering.tables import Table
 from gauntlet.report.numbers import selection_title
 from gauntlet.report.report import Report
 from gauntlet.report.report_row import ReportRow
-from gauntlet.spec.objective_labels import objective_title
+from gauntlet.spec.runs.objective_labels import objective_title
 
 _MOST_CLASS_TABLES = 20
 

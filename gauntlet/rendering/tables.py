@@ -8,7 +8,7 @@ from gauntlet.report.numbers import Interval, p_value, per_cent, points, selecti
 from gauntlet.report.report import Report
 from gauntlet.report.report_row import ReportRow
 from gauntlet.report.summaries import Estimate, PairedTest
-from gauntlet.spec.objective_labels import objective_title
+from gauntlet.spec.runs.objective_labels import objective_title
 
 # A table of more lines helps nobody, and costs whoever asks for it; the CSV and the JSON have all of them.
 MOST_LINES = 300

@@ -6,7 +6,10 @@ from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.sentences import describe
 from gauntlet.report.numbers import counted
 from gauntlet.report.report import Report
-from gauntlet.spec.adversaries import (
+from gauntlet.spec.evaluations.attack_titles import attack_name, budget
+from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.kinds import dataset_title
+from gauntlet.spec.runs.adversaries import (
     AdversarySpec,
     FgsmAdversary,
     FgsmRsAdversary,
@@ -14,9 +17,6 @@ from gauntlet.spec.adversaries import (
     NoAdversary,
     PgdAdversary,
 )
-from gauntlet.spec.attack_titles import attack_name, budget
-from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.kinds import dataset_title
 
 _FEW_SEEDS = 5
 _MOST_NAMED_ATTACKS = 12

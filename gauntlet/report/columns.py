@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict
 from gauntlet.report.numbers import listed
 from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.outcome import EvaluationOutcome
-from gauntlet.spec.attack_titles import attack_heading, attack_name, attack_title, budget, short_budget
-from gauntlet.spec.attacks import AnyAttack, Norm, attack_label, threat_model
 from gauntlet.spec.eps import Eps, format_eps
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.attack_titles import attack_heading, attack_name, attack_title, budget, short_budget
+from gauntlet.spec.evaluations.attacks import AnyAttack, Norm, attack_label, threat_model
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 
 _MOST_NAMED = 3
 

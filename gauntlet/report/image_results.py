@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from gauntlet.resources import AttackedImage, ImageResult
 from gauntlet.results.stage_results import NATURAL, StageBatch, by_stage
-from gauntlet.spec.attacks import AnyAttack, attack_label
-from gauntlet.spec.ensembles import parts_of
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.attacks import AnyAttack, attack_label
+from gauntlet.spec.evaluations.ensembles import parts_of
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 
 # Of one stage: position in the test set → class.
 _Seen = Mapping[int, int]

@@ -11,9 +11,9 @@ from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.doubts import Doubt
 from gauntlet.results.outcome import AttackOutcome
 from gauntlet.results.protocol import Protocol
-from gauntlet.spec.attack_titles import attack_name
-from gauntlet.spec.attacks import AnyAttack, AutoAttack
 from gauntlet.spec.eps import format_eps
+from gauntlet.spec.evaluations.attack_titles import attack_name
+from gauntlet.spec.evaluations.attacks import AnyAttack, AutoAttack
 
 MaskingResult = Literal["PASS", "SUSPECT"]
 

@@ -10,12 +10,12 @@ from gauntlet.report.numbers import counted
 from gauntlet.report.published import PAPER, Published
 from gauntlet.report.report_row import ReportRow
 from gauntlet.report.summaries import Estimate, Summary
-from gauntlet.spec.architectures import Cnn
-from gauntlet.spec.attacks import AutoAttack, FgsmAttack, attack_label
-from gauntlet.spec.evaluation import Selected
+from gauntlet.spec.evaluations.attacks import AutoAttack, FgsmAttack, attack_label
+from gauntlet.spec.evaluations.evaluation import Selected
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import DatasetSpec, dataset_title
-from gauntlet.spec.objective_labels import departures, objective_title
+from gauntlet.spec.runs.architectures import Cnn
+from gauntlet.spec.runs.objective_labels import departures, objective_title
 
 _EPS = Fraction(8, 255)
 _IMAGE = (3, 32, 32)

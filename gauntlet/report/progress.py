@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from gauntlet.resources import AttackProgress
 from gauntlet.results.stage_results import NATURAL
-from gauntlet.spec.attacks import AnyAttack, attack_label
-from gauntlet.spec.ensembles import parts_of
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.attacks import AnyAttack, attack_label
+from gauntlet.spec.evaluations.ensembles import parts_of
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 
 
 @dataclass(frozen=True)

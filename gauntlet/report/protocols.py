@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from gauntlet.report.numbers import per_cent, points
 from gauntlet.report.report_row import ReportRow
 from gauntlet.results.outcome import AttackOutcome
-from gauntlet.spec.attack_titles import budget
-from gauntlet.spec.attacks import AutoAttack, FastProtocol, ScreenProtocol, attack_label, threat_model
+from gauntlet.spec.evaluations.attack_titles import budget
+from gauntlet.spec.evaluations.attacks import AutoAttack, FastProtocol, ScreenProtocol, attack_label, threat_model
 
 
 def beside_autoattack(rows: Sequence[ReportRow]) -> Iterator[str]:

@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from gauntlet.spec.attacks import Norm
-from gauntlet.spec.evaluation import Selected
+from gauntlet.spec.evaluations.attacks import Norm
+from gauntlet.spec.evaluations.evaluation import Selected
 
 _ROBUSTBENCH = "RobustBench (Croce et al. 2021), CIFAR-10 Linf leaderboard, robustbench.github.io"
 _MAIR = "MAIR (Kim et al. 2023), github.com/Harry24k/MAIR"

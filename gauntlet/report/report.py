@@ -26,8 +26,8 @@ from gauntlet.report.result import doubts_in_words, in_words
 from gauntlet.report.summaries import Comparison, Summary, comparisons, summaries
 from gauntlet.report.sweeps import SweepResult, sweep_warnings
 from gauntlet.report.version_1 import row_of_version_1
-from gauntlet.spec.attacks import AnyAttack, attack_label
-from gauntlet.spec.evaluation import SelectOn
+from gauntlet.spec.evaluations.attacks import AnyAttack, attack_label
+from gauntlet.spec.evaluations.evaluation import SelectOn
 from gauntlet.spec.experiment import ExperimentSpec
 
 

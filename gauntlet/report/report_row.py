@@ -9,7 +9,7 @@ from gauntlet.report.columns import attacked_accuracies
 from gauntlet.results.doubts import Doubt, doubts
 from gauntlet.results.intervals import difference_interval, wilson_interval
 from gauntlet.results.outcome import EvaluationOutcome
-from gauntlet.spec.evaluation import ExperimentEvaluationSpec, Selected
+from gauntlet.spec.evaluations.evaluation import ExperimentEvaluationSpec, Selected
 
 
 class ReportRow(BaseModel):

@@ -8,7 +8,7 @@ from gauntlet.report.numbers import listed, p_value, per_cent, points, selection
 from gauntlet.report.report_row import ReportRow
 from gauntlet.report.summaries import ACCURACY, Comparison, Estimate
 from gauntlet.results.doubts import Doubt
-from gauntlet.spec.objective_labels import objective_title
+from gauntlet.spec.runs.objective_labels import objective_title
 
 _SIGNIFICANT = 0.05
 _MOST_NAMED = 3

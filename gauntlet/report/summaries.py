@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from gauntlet.report.report_row import ReportRow
 from gauntlet.results.intervals import difference_interval, holm, mean_interval, paired_p
-from gauntlet.spec.evaluation import Selected
+from gauntlet.spec.evaluations.evaluation import Selected
 
 # Where values can lie: accuracies; differences of two, the gap among them; differences of two gaps.
 ACCURACY, DIFFERENCE, GAP_DIFFERENCE = (0.0, 1.0), (-1.0, 1.0), (-2.0, 2.0)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from gauntlet.report.numbers import counted, per_cent
-from gauntlet.spec.evaluation import ExperimentEvaluationSpec, SelectOn
-from gauntlet.spec.objective_labels import objective_title
+from gauntlet.spec.evaluations.evaluation import ExperimentEvaluationSpec, SelectOn
+from gauntlet.spec.runs.objective_labels import objective_title
 from gauntlet.spec.sweeps import Sweep, SweepMethod, Trial, in_words
 
 _ON: Mapping[SelectOn, str] = {"test": "the test images", "validation": "held-out training images"}

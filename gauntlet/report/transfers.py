@@ -10,7 +10,7 @@ from gauntlet.resources import Resource
 from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.doubts import Doubt
 from gauntlet.results.protocol import Protocol
-from gauntlet.spec.attacks import Transfer
+from gauntlet.spec.evaluations.attacks import Transfer
 
 
 class TransferMatrix(Resource):

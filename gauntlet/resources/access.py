@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Literal
 
 from gauntlet.resources.base import Resource
-from gauntlet.spec.tokens import Scope
+from gauntlet.spec.asked.tokens import Scope
 
 
 class Token(Resource):

@@ -5,8 +5,8 @@ from typing import Literal
 
 from gauntlet.checks.description import DatasetDescription, PictureSizes, Skipped
 from gauntlet.resources.base import Progress, Resource
+from gauntlet.spec.asked.uploads import SplitDraw
 from gauntlet.spec.kinds import DatasetSpec
-from gauntlet.spec.uploads import SplitDraw
 
 DatasetStatus = Literal["unpacking", "ready", "failed"]
 

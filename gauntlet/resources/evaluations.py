@@ -7,7 +7,7 @@ from gauntlet.resources.base import Page, Resource
 from gauntlet.resources.jobs import Job
 from gauntlet.results.doubts import Doubt
 from gauntlet.results.outcome import EvaluationOutcome
-from gauntlet.spec.evaluation import EvaluationSpec, Selected
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec, Selected
 
 
 class AttackProgress(Resource):

@@ -8,9 +8,9 @@ from pydantic import Field
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.resources.base import ProblemError, Progress, Resource, Status
 from gauntlet.results.accuracy import Accuracy
+from gauntlet.spec.asked.priorities import Priority
+from gauntlet.spec.asked.retention import Keep
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.priorities import Priority
-from gauntlet.spec.retention import Keep
 
 
 class BestResult(Resource):

@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Any, Literal
 
 from gauntlet.resources.base import Progress, Resource, Status
+from gauntlet.spec.asked.priorities import Priority
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.priorities import Priority
 from gauntlet.spec.sweeps import Trial
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 from gauntlet.resources.base import Resource
 from gauntlet.results.doubts import Doubt
 from gauntlet.results.outcome import EvaluationOutcome
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 
 
 class Result(Resource):

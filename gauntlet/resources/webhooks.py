@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Literal
 
 from gauntlet.resources.base import Resource
-from gauntlet.spec.webhooks import WebhookEvent
+from gauntlet.spec.asked.webhooks import WebhookEvent
 
 
 class Webhook(Resource):

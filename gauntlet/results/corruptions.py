@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.protocol import Protocol
 from gauntlet.results.stage_results import StageResult
-from gauntlet.spec.corruptions import STRENGTH_TITLES, CorruptionKind, CorruptionsSpec, Strengths
+from gauntlet.spec.evaluations.corruptions import STRENGTH_TITLES, CorruptionKind, CorruptionsSpec, Strengths
 
 CORRUPTION_PREFIX = "corruption/"
 

@@ -11,10 +11,10 @@ from gauntlet.results.doubts import Doubt, doubts
 from gauntlet.results.intervals import wilson_interval
 from gauntlet.results.outcome import EvaluationOutcome
 from gauntlet.results.protocol import Protocol
-from gauntlet.spec.attacks import attack_label
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.attacks import attack_label
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from gauntlet.spec.kinds import Spec
-from gauntlet.spec.texts import Label, Source
+from gauntlet.spec.reading.texts import Label, Source
 
 ELSEWHERE = Doubt(
     kind="measured_elsewhere",

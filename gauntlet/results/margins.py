@@ -14,8 +14,8 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from gauntlet.results.accuracy import Accuracy
-from gauntlet.spec.attacks import AnyAttack, Norm, threat_model
 from gauntlet.spec.eps import Eps
+from gauntlet.spec.evaluations.attacks import AnyAttack, Norm, threat_model
 
 # Digits that are kept: an evaluation of 10,000 images stores 0.4 MB of them.
 _DIGITS = 4

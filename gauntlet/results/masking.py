@@ -25,7 +25,7 @@ from gauntlet.results.masking_checks import (
     zero_gradient,
 )
 from gauntlet.results.stage_results import NATURAL, StageResult
-from gauntlet.spec.attacks import (
+from gauntlet.spec.evaluations.attacks import (
     AnyAttack,
     FgsmAttack,
     GradientAttack,
@@ -37,8 +37,8 @@ from gauntlet.spec.attacks import (
     attack_label,
     threat_model,
 )
-from gauntlet.spec.ensembles import parts_of
-from gauntlet.spec.evaluation import EvaluationSpec, MaskingSpec
+from gauntlet.spec.evaluations.ensembles import parts_of
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec, MaskingSpec
 
 MASKING_PREFIX = "masking/"
 _FINEST = 10**30

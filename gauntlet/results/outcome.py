@@ -13,12 +13,12 @@ from gauntlet.results.masking import MaskingVerdict, verdict
 from gauntlet.results.protocol import Protocol, implementation
 from gauntlet.results.smoothing import SmoothingOutcome, smoothing_outcome
 from gauntlet.results.stage_results import NATURAL, ModelLookedAt, StageBatch, StageResult, by_stage
-from gauntlet.spec.attacks import AnyAttack, AttackSpec, Norm, attack_label, threat_model
-from gauntlet.spec.corruptions import CorruptionsSpec
-from gauntlet.spec.ensembles import parts_of
 from gauntlet.spec.eps import Eps
-from gauntlet.spec.evaluation import EvaluationSpec
-from gauntlet.spec.smoothing import SmoothingSpec
+from gauntlet.spec.evaluations.attacks import AnyAttack, AttackSpec, Norm, attack_label, threat_model
+from gauntlet.spec.evaluations.corruptions import CorruptionsSpec
+from gauntlet.spec.evaluations.ensembles import parts_of
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.smoothing import SmoothingSpec
 
 # Per-class counts of more classes than this would be larger than all else that is stored of an evaluation.
 _MOST_CLASSES_COUNTED = 200

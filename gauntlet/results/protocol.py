@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
-from gauntlet.spec.attacks import AnyAttack, ApgdCe, ApgdT, AttackSpec, AutoAttack, FabT, Square
-from gauntlet.spec.corruptions import CorruptionsSpec
-from gauntlet.spec.smoothing import SmoothingSpec
+from gauntlet.spec.evaluations.attacks import AnyAttack, ApgdCe, ApgdT, AttackSpec, AutoAttack, FabT, Square
+from gauntlet.spec.evaluations.corruptions import CorruptionsSpec
+from gauntlet.spec.evaluations.smoothing import SmoothingSpec
 
 # Raised whenever a change of our own code changes what one of these attacks finds.
 _OURS = "gauntlet 2"

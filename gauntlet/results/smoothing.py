@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.protocol import Protocol
 from gauntlet.results.stage_results import StageResult
-from gauntlet.spec.smoothing import SmoothingSpec
+from gauntlet.spec.evaluations.smoothing import SmoothingSpec
 
 SMOOTHING_PREFIX = "smoothing/"
 

@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.places import find_place, tag_of
 from gauntlet.spec.presets import DESCRIPTIONS, PRESETS
+from gauntlet.spec.reading.places import find_place, tag_of
 from gauntlet.spec.reproductions import REPRODUCTIONS, Reproduction
 
 # Where in a spec each kind of thing is chosen.

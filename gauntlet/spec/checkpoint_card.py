@@ -4,12 +4,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from gauntlet.spec.architectures import ArchitectureSpec, require_size
 from gauntlet.spec.class_names import KNOWN_CLASSES
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.kinds import DatasetSpec, Side, Spec, tag_required
-from gauntlet.spec.lists import Listed
-from gauntlet.spec.texts import Label, Source
+from gauntlet.spec.reading.lists import Listed
+from gauntlet.spec.reading.texts import Label, Source
+from gauntlet.spec.runs.architectures import ArchitectureSpec, require_size
 
 Channels = Annotated[int, Field(ge=1, le=16)]
 ImageShape = Annotated[tuple[Channels, Side, Side], Listed(3, 3)]

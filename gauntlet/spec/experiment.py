@@ -11,19 +11,19 @@ from typing import Annotated, Literal, NamedTuple, Self
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
-from gauntlet.spec.adversaries import AdversarySpec
-from gauntlet.spec.architectures import ArchitectureSpec, Cnn, require_size
-from gauntlet.spec.evaluation import ExperimentEvaluationSpec
-from gauntlet.spec.fitting import refuse_unfit
+from gauntlet.spec.evaluations.evaluation import ExperimentEvaluationSpec
+from gauntlet.spec.evaluations.protocols import without_attacks
 from gauntlet.spec.kinds import DatasetSpec, Spec
-from gauntlet.spec.lists import Listed, refuse_duplicates
-from gauntlet.spec.objective_labels import objective_labels, objective_title
-from gauntlet.spec.objectives import AgentSpec, LossSpec, ObjectiveSpec
 from gauntlet.spec.presets import PRESETS, overlay
-from gauntlet.spec.protocols import without_attacks
+from gauntlet.spec.reading.lists import Listed, refuse_duplicates
+from gauntlet.spec.reading.texts import Label
+from gauntlet.spec.runs.adversaries import AdversarySpec
+from gauntlet.spec.runs.architectures import ArchitectureSpec, Cnn, require_size
+from gauntlet.spec.runs.fitting import refuse_unfit
+from gauntlet.spec.runs.objective_labels import objective_labels, objective_title
+from gauntlet.spec.runs.objectives import AgentSpec, LossSpec, ObjectiveSpec
+from gauntlet.spec.runs.training import TrainingSpec
 from gauntlet.spec.sweeps import Sweep, Trial, in_words
-from gauntlet.spec.texts import Label
-from gauntlet.spec.training import TrainingSpec
 from gauntlet.spec.trials import as_spec, combinations
 
 MAX_RUNS = 1_000
@@ -160,7 +160,7 @@ class ExperimentSpec(Spec):
         return self
 
     def objective_labels(self) -> tuple[str, ...]:
-        """One name per objective (`gauntlet.spec.objective_labels`)."""
+        """One name per objective (`gauntlet.spec.runs.objective_labels`)."""
         return objective_labels(self.objectives)
 
     def runs(self) -> tuple[tuple[str, RunSpec], ...]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.config import JsonDict
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from gauntlet.spec.texts import DatasetId, FolderName, Label
+from gauntlet.spec.reading.texts import DatasetId, FolderName, Label
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -23,7 +23,7 @@ class Spec(BaseModel):
     """Base of every part of a spec: frozen, no unknown fields, no NaN or infinity.
 
     Nothing is taken for what it is not: a number is neither text nor true or false. A whole number may stand for one
-    with a fraction, and a list is a tuple (`gauntlet.spec.lists`).
+    with a fraction, and a list is a tuple (`gauntlet.spec.reading.lists`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

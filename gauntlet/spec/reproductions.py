@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-from gauntlet.spec.evaluation import Selection
+from gauntlet.spec.evaluations.evaluation import Selection
 
 _GUPTA = "Gupta 2020, arXiv 2012.04353, table 1"
 _ROBUSTBENCH = "RobustBench (Croce et al. 2021), CIFAR-10 Linf, Wong2020Fast"

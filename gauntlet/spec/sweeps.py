@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from gauntlet.spec.kinds import Spec
-from gauntlet.spec.lists import Listed
-from gauntlet.spec.texts import Matching
+from gauntlet.spec.reading.lists import Listed
+from gauntlet.spec.reading.texts import Matching
 
 MOST_TRIALS = 200
 SweepMethod = Literal["grid", "random", "asha"]

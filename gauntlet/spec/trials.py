@@ -9,8 +9,8 @@ from pydantic import BaseModel, ValidationError
 
 from gauntlet.extras import needed
 from gauntlet.spec.kinds import faulty_fields
-from gauntlet.spec.messages import faults
 from gauntlet.spec.presets import overlay
+from gauntlet.spec.reading.messages import faults
 from gauntlet.spec.sweeps import Range, Sweep, in_words
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from gauntlet.attacks.gradient import (
     summed,
 )
 from gauntlet.models.precision import Model
-from gauntlet.spec.adversaries import (
+from gauntlet.spec.runs.adversaries import (
     AdversarySpec,
     FgsmAdversary,
     FgsmRsAdversary,

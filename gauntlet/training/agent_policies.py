@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from gauntlet.envs.stable_baselines import StableBaselinesVecEnv
 from gauntlet.models.architectures import split_head
 from gauntlet.models.precision import in_precision
-from gauntlet.spec.objectives import A2c, AgentSpec, Dqn, Ppo, UpdateMode
-from gauntlet.spec.training import Precision
+from gauntlet.spec.runs.objectives import A2c, AgentSpec, Dqn, Ppo, UpdateMode
+from gauntlet.spec.runs.training import Precision
 
 Agent = A2C | PPO | DQN
 

@@ -25,11 +25,11 @@ from gauntlet.envs.vector import ImageClassificationVectorEnv
 from gauntlet.errors import TrainingDiverged
 from gauntlet.models.architectures import split_head
 from gauntlet.models.precision import fp32_products, in_precision
-from gauntlet.spec.adversaries import AdversarySpec, NoAdversary
-from gauntlet.spec.attacks import FgsmAttack
+from gauntlet.spec.evaluations.attacks import FgsmAttack
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.objectives import AgentSpec, Dqn
-from gauntlet.spec.training import Precision
+from gauntlet.spec.runs.adversaries import AdversarySpec, NoAdversary
+from gauntlet.spec.runs.objectives import AgentSpec, Dqn
+from gauntlet.spec.runs.training import Precision
 from gauntlet.training import tally
 from gauntlet.training.agent_policies import NEVER, Agent, build_agent, reported_loss, updates_per_rollout
 from gauntlet.training.objectives import Loss

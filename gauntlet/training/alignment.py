@@ -8,7 +8,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gauntlet.attacks.gradient import Budget, radius, random_point, summed
 from gauntlet.models.precision import Model
-from gauntlet.spec.attacks import Norm
+from gauntlet.spec.evaluations.attacks import Norm
 
 _UNIT = Fraction(1)
 _TINY = 1e-12

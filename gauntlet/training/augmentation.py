@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gauntlet import seeding
-from gauntlet.spec.augmentation import Augmentation
+from gauntlet.spec.runs.augmentation import Augmentation
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from gauntlet.models import checkpoints
 from gauntlet.models.checkpoints import TrainingState
-from gauntlet.spec.regularizers import Averaging
+from gauntlet.spec.runs.regularizers import Averaging
 
 
 class WeightAverage:

@@ -9,7 +9,7 @@ from torch import Tensor
 from gauntlet.checks import machine
 from gauntlet.data.datasets import Dataset
 from gauntlet.errors import CompilerMissing
-from gauntlet.spec.training import TrainingSpec
+from gauntlet.spec.runs.training import TrainingSpec
 from gauntlet.training.cuda_graph import CapturedStep
 from gauntlet.training.step import Step, StepParts
 

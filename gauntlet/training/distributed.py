@@ -24,9 +24,9 @@ from gauntlet.events import TrainingEvent
 from gauntlet.models.architectures import build_model
 from gauntlet.models.checkpoints import TrainingState, encode_training_state, load_training_state
 from gauntlet.models.sharding import Ranks, is_divisible
-from gauntlet.spec.architectures import Custom
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.objectives import AgentSpec
+from gauntlet.spec.runs.architectures import Custom
+from gauntlet.spec.runs.objectives import AgentSpec
 from gauntlet.training.loop import Watch, course
 from gauntlet.training.updates import doing
 

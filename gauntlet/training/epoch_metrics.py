@@ -10,7 +10,7 @@ from gauntlet.data.datasets import TrainingImages
 from gauntlet.models.precision import fp32_products
 from gauntlet.results.suspicions import AVERAGED, OVERFITTING
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.objectives import CrossEntropy, PairedSpec
+from gauntlet.spec.runs.objectives import CrossEntropy, PairedSpec
 from gauntlet.training import tally
 from gauntlet.training.averaging import WeightAverage
 from gauntlet.training.epochs import Epochs

@@ -11,10 +11,10 @@ from gauntlet import seeding
 from gauntlet.data.datasets import Dataset
 from gauntlet.models.precision import fp32_products
 from gauntlet.models.sharding import Sharded
-from gauntlet.spec.adversaries import AdversarySpec, NoAdversary
-from gauntlet.spec.architectures import Custom
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.objectives import CrossEntropy, ExpectedReward, Mart, PolicyGradient, Trades
+from gauntlet.spec.runs.adversaries import AdversarySpec, NoAdversary
+from gauntlet.spec.runs.architectures import Custom
+from gauntlet.spec.runs.objectives import CrossEntropy, ExpectedReward, Mart, PolicyGradient, Trades
 from gauntlet.training import tally
 from gauntlet.training.augmentation import Changes, augmented, draw_changes
 from gauntlet.training.compilation import accelerate, compiles

@@ -8,9 +8,9 @@ from gauntlet.data.datasets import TrainingImages
 from gauntlet.events import CheckpointReady, EarlierWeights
 from gauntlet.models.checkpoints import GuardState, TrainingState, Versions
 from gauntlet.results.suspicions import OVERFITTING, attack_misses
-from gauntlet.spec.adversaries import NFgsmAdversary, NoAdversary
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.guard import GuardAction
+from gauntlet.spec.runs.adversaries import NFgsmAdversary, NoAdversary
+from gauntlet.spec.runs.guard import GuardAction
 from gauntlet.training.measurement import Probe, batches_of, measure, pgd_accuracy
 
 _TOLD: Mapping[GuardAction, str] = {

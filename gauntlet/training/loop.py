@@ -27,7 +27,7 @@ from gauntlet.models.precision import require_precision
 from gauntlet.models.sharding import Ranks, Sharded, with_whole_batch_norms
 from gauntlet.results.suspicions import suspicions
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.objectives import AgentSpec
+from gauntlet.spec.runs.objectives import AgentSpec
 from gauntlet.training.averaging import WeightAverage
 from gauntlet.training.epoch_metrics import EpochMetrics
 from gauntlet.training.epochs import Epochs

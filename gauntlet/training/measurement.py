@@ -13,8 +13,8 @@ from gauntlet.attacks import gradient
 from gauntlet.attacks.gradient import ascend, pgd, summed
 from gauntlet.data.datasets import TrainingImages, to_unit
 from gauntlet.models.precision import in_precision
-from gauntlet.spec.attacks import Norm
-from gauntlet.spec.training import Precision
+from gauntlet.spec.evaluations.attacks import Norm
+from gauntlet.spec.runs.training import Precision
 from gauntlet.training.compilation import compiled
 
 # About the fastest on a CPU, where a larger batch leaves the cache; a GPU is kept waiting by small ones.

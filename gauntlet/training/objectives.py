@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gauntlet.spec.objectives import CrossEntropy, ExpectedReward, LossSpec, Mart, PolicyGradient, Reward, Trades
+from gauntlet.spec.runs.objectives import CrossEntropy, ExpectedReward, LossSpec, Mart, PolicyGradient, Reward, Trades
 from gauntlet.training.adversaries import divergence
 from gauntlet.training.reward_shapes import log_odds, shaped
 

@@ -6,7 +6,7 @@ from typing import Any, assert_never
 import torch
 from torch import nn
 
-from gauntlet.spec.optimizers import (
+from gauntlet.spec.runs.optimizers import (
     Adam,
     AdamW,
     Constant,
@@ -19,7 +19,7 @@ from gauntlet.spec.optimizers import (
     Steps,
     TimeDecay,
 )
-from gauntlet.spec.training import TrainingSpec
+from gauntlet.spec.runs.training import TrainingSpec
 
 
 def build_optimizer(spec: OptimizerSpec, model: nn.Module) -> torch.optim.Optimizer:

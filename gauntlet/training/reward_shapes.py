@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gauntlet.spec.objectives import ExpectedReward
+from gauntlet.spec.runs.objectives import ExpectedReward
 
 
 def log_odds(logits: Tensor, labels: Tensor) -> Tensor:

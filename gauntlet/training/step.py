@@ -15,7 +15,7 @@ from gauntlet.data.datasets import to_unit
 from gauntlet.models.precision import Model, in_precision
 from gauntlet.models.sharding import Sharded
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.objectives import PairedSpec, PolicyGradient
+from gauntlet.spec.runs.objectives import PairedSpec, PolicyGradient
 from gauntlet.training import tally
 from gauntlet.training.adversaries import attack
 from gauntlet.training.alignment import misalignment

@@ -13,7 +13,7 @@ from gauntlet.data.single_images import read_example, read_test_image
 from gauntlet.errors import DatasetUnavailable
 from gauntlet.evaluation.stages import Victim, stages_of
 from gauntlet.models.checkpoints import LoadedModel
-from gauntlet.spec.attacks import AnyAttack, AttackSpec
+from gauntlet.spec.evaluations.attacks import AnyAttack, AttackSpec
 from gauntlet.spec.kinds import DatasetSpec, ImageFolder, Parquet
 from service.aside.bounds import Answer
 

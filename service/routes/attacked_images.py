@@ -9,7 +9,7 @@ from pydantic import Field
 
 from gauntlet.report.image_results import image_results
 from gauntlet.spec.checkpoint_card import CheckpointCard
-from gauntlet.spec.messages import printable
+from gauntlet.spec.reading.messages import printable
 from service.admission import Gate
 from service.classification import NotClassified
 from service.dependencies import WHOLE, ClassifierDep, DatabaseDep, SettingsDep

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime
 
 from gauntlet.resources import AuditEntry, Page
-from gauntlet.spec.tokens import Owner
+from gauntlet.spec.asked.tokens import Owner
 from service.admission import LISTS
 from service.dependencies import AfterNumber, DatabaseDep, Limit
 from service.pages import as_page

@@ -13,9 +13,9 @@ from gauntlet.checks.requests import import_faults
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.resources import Checkpoint, ImportedCheckpoint, Page, ProblemError
 from gauntlet.results.finding import Finding
+from gauntlet.spec.asked.requests import CheckpointPatch
 from gauntlet.spec.checkpoint_card import CheckpointCard, ImportCard
-from gauntlet.spec.messages import printable
-from gauntlet.spec.requests import CheckpointPatch
+from gauntlet.spec.reading.messages import printable
 from service.admission import LISTS, Gate
 from service.answers import NEEDS_WEIGHTS
 from service.bodies import understand

@@ -12,8 +12,8 @@ from gauntlet.data.picture_files import FORMATS_IN_WORDS
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.resources import Classification, Page, ProblemError
 from gauntlet.spec.checkpoint_card import CheckpointCard
-from gauntlet.spec.lists import refuse_duplicates
-from gauntlet.spec.picture_attacks import PictureAttack
+from gauntlet.spec.evaluations.picture_attacks import PictureAttack
+from gauntlet.spec.reading.lists import refuse_duplicates
 from service.admission import Gate
 from service.answers import NAMES_CHECKPOINTS, NEEDS_WEIGHTS
 from service.bodies import understand

@@ -10,10 +10,10 @@ from pydantic import Field
 from gauntlet.report.leaderboard import Leaderboard
 from gauntlet.report.transfers import TransferMatrix
 from gauntlet.resources import Evaluation, Page
-from gauntlet.spec.attacks import AttackKind, GradientLoss, Norm
 from gauntlet.spec.eps import Eps, format_eps
-from gauntlet.spec.texts import CheckpointId
-from gauntlet.spec.transfers import FEWEST_CHECKPOINTS, MOST_CHECKPOINTS, TransferRequest
+from gauntlet.spec.evaluations.attacks import AttackKind, GradientLoss, Norm
+from gauntlet.spec.evaluations.transfers import FEWEST_CHECKPOINTS, MOST_CHECKPOINTS, TransferRequest
+from gauntlet.spec.reading.texts import CheckpointId
 from service.admission import ORDERS, SUMMARIES
 from service.answers import NAMES_CHECKPOINTS, NEEDS_WEIGHTS
 from service.data import look_at_tests

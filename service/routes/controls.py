@@ -5,7 +5,7 @@ import logging
 from fastapi import APIRouter, Response
 
 from gauntlet.resources import Evaluation, Experiment, Run
-from gauntlet.spec.priorities import PriorityRequest
+from gauntlet.spec.asked.priorities import PriorityRequest
 from service.answers import MAY_BE_REFUSED
 from service.dependencies import AllowanceDep, CallerDep, CeleryDep, DatabaseDep, SettingsDep
 from service.routing import Route

@@ -11,11 +11,11 @@ from fastapi.responses import FileResponse
 from pydantic import Field
 
 from gauntlet.resources import Dataset, DatasetDetails, Page, ProblemError
+from gauntlet.spec.asked.notes import Notes
+from gauntlet.spec.asked.uploads import MOST_SEED, SplitDraw
 from gauntlet.spec.kinds import AnyDataset
-from gauntlet.spec.messages import printable
-from gauntlet.spec.notes import Notes
-from gauntlet.spec.texts import Label
-from gauntlet.spec.uploads import MOST_SEED, SplitDraw
+from gauntlet.spec.reading.messages import printable
+from gauntlet.spec.reading.texts import Label
 from service import local_datasets
 from service.admission import Gate
 from service.answers import MAY_BE_REFUSED

@@ -12,7 +12,7 @@ from gauntlet.checks.requests import sources
 from gauntlet.rendering.csv import images_to_csv
 from gauntlet.report.image_results import image_results
 from gauntlet.resources import Evaluation, ImagePage, ImageResult, Page, PictureForm
-from gauntlet.spec.evaluation import EvaluationRequest
+from gauntlet.spec.evaluations.evaluation import EvaluationRequest
 from service.admission import LISTS, ORDERS
 from service.answers import MAY_BE_REFUSED, NEEDS_WEIGHTS
 from service.data import look_at_tests

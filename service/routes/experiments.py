@@ -9,7 +9,7 @@ from pydantic import Field
 from gauntlet.rendering import CONTENT_SECURITY_POLICY, FIGURES, MEDIA_TYPES, Format
 from gauntlet.report.report import Report
 from gauntlet.resources import Check, Experiment, Page, ProblemError, Series
-from gauntlet.spec.requests import ExperimentDraft, ExperimentPatch, ExperimentRequest, LikeRequest
+from gauntlet.spec.asked.requests import ExperimentDraft, ExperimentPatch, ExperimentRequest, LikeRequest
 from service.admission import DRAFTS, LISTS, ORDERS, SUMMARIES
 from service.answers import NEEDS_WEIGHTS
 from service.data import look, machine_of_workers

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from gauntlet.resources import Session
-from gauntlet.spec.tokens import SessionRequest
+from gauntlet.spec.asked.tokens import SessionRequest
 from service import session_cookie
 from service.access import token_in
 from service.dependencies import AccessDep, CallerDep, DatabaseDep, SettingsDep

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from gauntlet.resources import NewToken, Page, Token
-from gauntlet.spec.tokens import TokenRequest
+from gauntlet.spec.asked.tokens import TokenRequest
 from service.dependencies import After, DatabaseDep, Limit, SettingsDep
 from service.pages import as_page
 from service.routing import Route

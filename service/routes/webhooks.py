@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from gauntlet.resources import Delivery, NewWebhook, Page, Webhook
-from gauntlet.spec.webhooks import WebhookRequest
+from gauntlet.spec.asked.webhooks import WebhookRequest
 from service.dependencies import After, CallerDep, DatabaseDep, Limit, OwnerDep
 from service.pages import as_page
 from service.routing import Route

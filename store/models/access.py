@@ -11,7 +11,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gauntlet.spec.tokens import Scope
+from gauntlet.spec.asked.tokens import Scope
 from store.models.base import Base, Id, Owner
 
 

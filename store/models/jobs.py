@@ -21,8 +21,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
-from gauntlet.spec.evaluation import Selected
-from gauntlet.spec.priorities import PRIORITIES
+from gauntlet.spec.asked.priorities import PRIORITIES
+from gauntlet.spec.evaluations.evaluation import Selected
 from store.models.base import STATUSES, Base, Id, Json, Owner
 
 NORMAL = PRIORITIES.index("normal")
@@ -85,7 +85,7 @@ class Job:
     counts the attempts that were lost or gave up and is capped; the next one may be made from `not_before` on.
     `pause_requested` says that a running one is to stop and become paused; it stays where the job ended before that.
     `retried_by` is the job that took this one's place after it failed or was cancelled, `retry_of` the other way round;
-    either may have been deleted since. `priority` is a position in `gauntlet.spec.priorities.PRIORITIES`.
+    either may have been deleted since. `priority` is a position in `gauntlet.spec.asked.priorities.PRIORITIES`.
     """
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gauntlet.spec.webhooks import WebhookEvent
+from gauntlet.spec.asked.webhooks import WebhookEvent
 from store.models.base import Base, Id, Json
 
 

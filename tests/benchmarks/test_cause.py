@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.claim.cause import Looked, compare, markdown
 from gauntlet.results.margins import ImageMargin, margin_outcome
-from gauntlet.spec.attacks import FgsmAttack
+from gauntlet.spec.evaluations.attacks import FgsmAttack
 
 _SURE = ImageMargin(0.9, 0.9, 3.0, 255.0, 4.0)
 _LOST = ImageMargin(0.05, 0.6, -1.0, 51.0, 2.0)

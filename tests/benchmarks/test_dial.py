@@ -9,7 +9,7 @@ import pytest
 from benchmarks.dial.judge import Verdict, judge
 from benchmarks.dial.tables import markdown
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.files import read_file
+from gauntlet.spec.reading.files import read_file
 from tests.benchmarks.records import Written, written
 
 _PLAN = Path(__file__).parents[2] / "benchmarks/dial"

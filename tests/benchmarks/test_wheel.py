@@ -42,7 +42,7 @@ _USED = """if True:
     environment.reset(seed=0)
     assert environment.step(0)[1] in (-1, 1)
 
-    agent = run.model_copy(update={"objective": gauntlet.spec.objectives.Ppo()})
+    agent = run.model_copy(update={"objective": gauntlet.spec.runs.objectives.Ppo()})
     try:
         list(gauntlet.train(agent, data, device="cpu"))
     except gauntlet.errors.PackageMissing as error:

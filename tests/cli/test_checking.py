@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from cli.commands import app
 from gauntlet.checks.machine import this_machine
 from gauntlet.resources import Check
-from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
 from gauntlet.spec.kinds import Digits
+from gauntlet.spec.runs.architectures import Cnn
 from store import checkpoints
 from store.database import Database
 from store.files import StoredFile

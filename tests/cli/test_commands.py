@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 
 from cli.commands import app
 from gauntlet.models.architectures import build_model
-from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.checkpoint_card import Imported
+from gauntlet.spec.runs.architectures import Cnn
 from tests.e2e.system import System
 from tests.gauntlet.client.test_http import Answer, answering
 

@@ -92,9 +92,9 @@ def test_every_file_of_the_walks_is_there() -> None:
     assert len(named) > 30
     assert [name for name in named if not (ROOT / name.replace("NAME", "home")).exists()] == []
     for path, names in {
-        "gauntlet/spec/objectives.py": ("LossSpec", "PairedSpec", "AgentSpec"),
+        "gauntlet/spec/runs/objectives.py": ("LossSpec", "PairedSpec", "AgentSpec"),
         "gauntlet/training/objectives.py": ("objective_loss",),
-        "gauntlet/spec/architectures.py": ("ArchitectureSpec", "require_size"),
+        "gauntlet/spec/runs/architectures.py": ("ArchitectureSpec", "require_size"),
         "gauntlet/spec/kinds.py": ("PublishedDataset", "DatasetSpec"),
         "gauntlet/models/architectures.py": ("initialise",),
     }.items():

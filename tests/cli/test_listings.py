@@ -32,11 +32,11 @@ from gauntlet.resources import (
 )
 from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.doubts import Doubt
-from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import Digits
+from gauntlet.spec.runs.architectures import Cnn
 from tests.cli.conftest import file, screen, written
 from tests.reports import measured, outcome
 

@@ -12,8 +12,8 @@ from safetensors.torch import save
 from gauntlet.client import Refused
 from gauntlet.data.datasets import load_split
 from gauntlet.models.architectures import build_model, initialise
-from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.kinds import Digits
+from gauntlet.spec.runs.architectures import Cnn
 from store.database import Database
 from tests.e2e.system import System
 from tests.evaluations import finished, imported, queued

@@ -14,7 +14,7 @@ from gauntlet.data.datasets import load_split
 from gauntlet.evaluation.kept_pictures import gather, pictures_of
 from gauntlet.evaluation.loop import evaluate
 from gauntlet.models.checkpoints import encode_weights
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from gauntlet.spec.kinds import Digits
 from tests.evaluations import card
 from tests.gauntlet.examples import network

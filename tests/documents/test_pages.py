@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from gauntlet.models.architectures import build_model
-from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.runs.architectures import Cnn
 from service.settings import ServiceSettings
 from tests.documents.blocks import blocks
 from tests.documents.shell import Shell, shell

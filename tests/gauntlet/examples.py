@@ -13,10 +13,10 @@ from gauntlet.data.datasets import Dataset, ImageSet
 from gauntlet.events import CheckpointReady, StateReady, TrainingEvent
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import TrainingState
-from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.presets import overlay
-from gauntlet.spec.training import Precision
+from gauntlet.spec.runs.architectures import Cnn
+from gauntlet.spec.runs.training import Precision
 from gauntlet.training.compilation import compiler_present
 from gauntlet.training.loop import train
 from gauntlet.training.measurement import Measurement, build_probe, measure

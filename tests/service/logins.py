@@ -1,6 +1,6 @@
 """Callers of a service that wants tokens."""
 
-from gauntlet.spec.tokens import Scope, TokenRequest
+from gauntlet.spec.asked.tokens import Scope, TokenRequest
 from service.settings import ServiceSettings
 from store import secret_key, tokens
 from store.database import Database

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import update
 
-from gauntlet.spec.tokens import Scope, TokenRequest
+from gauntlet.spec.asked.tokens import Scope, TokenRequest
 from service.access import AccessUnsafe, is_open, require_safe, scope_for
 from service.app import create_app
 from service.settings import ServiceSettings

@@ -13,9 +13,9 @@ from PIL import Image
 from gauntlet.checks.machine import this_machine
 from gauntlet.models.architectures import build_model
 from gauntlet.models.checkpoints import encode_weights
-from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
 from gauntlet.spec.kinds import ImageFolder
+from gauntlet.spec.runs.architectures import Cnn
 from service import data
 from service.app import create_app
 from service.settings import ServiceSettings

@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from gauntlet.models.architectures import build_model
-from gauntlet.spec.architectures import ArchitectureSpec, Cnn, ResNet
+from gauntlet.spec.runs.architectures import ArchitectureSpec, Cnn, ResNet
 from service.app import create_app
 from service.settings import ServiceSettings
 from tests.e2e.system import await_that

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import load_model
-from gauntlet.spec.architectures import Cnn
+from gauntlet.spec.runs.architectures import Cnn
 from service.app import create_app
 from service.routes import checkpoints
 from service.settings import ServiceSettings

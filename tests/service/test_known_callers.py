@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import update
 
-from gauntlet.spec.tokens import TokenRequest
+from gauntlet.spec.asked.tokens import TokenRequest
 from service import known_callers
 from service.access import Access
 from service.known_callers import KnownCallers

@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import update
 
+from gauntlet.spec.asked.webhooks import WebhookRequest
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.webhooks import WebhookRequest
 from service.app import create_app
 from service.settings import ServiceSettings
 from store import events, experiments, jobs, webhooks

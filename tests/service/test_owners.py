@@ -6,8 +6,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from gauntlet.spec.evaluation import EvaluationRequest
-from gauntlet.spec.webhooks import WebhookRequest
+from gauntlet.spec.asked.webhooks import WebhookRequest
+from gauntlet.spec.evaluations.evaluation import EvaluationRequest
 from service.settings import ServiceSettings
 from store import checkpoints, datasets, evaluation_requests, results, webhooks
 from store.database import Database

@@ -23,8 +23,8 @@ from gauntlet.data.datasets import describe_dataset, load_split, to_unit
 from gauntlet.events import BatchAttacked
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.results.protocol import IMPLEMENTATIONS
-from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.kinds import Digits, ImageFolder
+from gauntlet.spec.runs.architectures import Cnn
 from service.app import create_app
 from service.settings import ServiceSettings
 from store import evaluations

@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 from safetensors.torch import save
 
 from gauntlet.models.architectures import build_model
-from gauntlet.spec.architectures import Cnn
+from gauntlet.spec.runs.architectures import Cnn
 from service.app import create_app
 from service.settings import ServiceSettings
 from store import checkpoints

@@ -13,8 +13,8 @@ from fastapi.testclient import TestClient
 from sqlalchemy import event, update
 
 from gauntlet.resources import EventType
+from gauntlet.spec.asked.tokens import TokenRequest
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.tokens import TokenRequest
 from service.app import create_app
 from service.settings import ServiceSettings
 from service.streams import _AT_ONCE, MOST_WAITING, Listener, Streams, Topic

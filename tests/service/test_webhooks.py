@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from gauntlet.spec.tokens import Scope
+from gauntlet.spec.asked.tokens import Scope
 from service.settings import ServiceSettings
 from tests.service.logins import login
 

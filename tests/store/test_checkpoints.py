@@ -1,8 +1,8 @@
 """Checkpoints that no run made, on both databases."""
 
-from gauntlet.spec.architectures import ResNet
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
 from gauntlet.spec.kinds import Digits
+from gauntlet.spec.runs.architectures import ResNet
 from store import checkpoints
 from store.database import Database
 from store.files import StoredFile

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from gauntlet.spec.evaluation import EvaluationRequest
+from gauntlet.spec.asked.requests import ExperimentPatch
+from gauntlet.spec.evaluations.evaluation import EvaluationRequest
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
-from gauntlet.spec.requests import ExperimentPatch
 from store import (
     annotations,
     batches,

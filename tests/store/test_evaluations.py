@@ -10,8 +10,8 @@ from gauntlet.results.finding import Finding
 from gauntlet.results.margins import ImageMargin
 from gauntlet.results.protocol import IMPLEMENTATIONS
 from gauntlet.results.stage_results import NATURAL
-from gauntlet.spec.evaluation import EvaluationRequest
-from gauntlet.spec.transfers import TransferRequest
+from gauntlet.spec.evaluations.evaluation import EvaluationRequest
+from gauntlet.spec.evaluations.transfers import TransferRequest
 from store import batches, comparisons, evaluation_requests, evaluations
 from store.database import Database
 from store.errors import IdempotencyConflict, RequestUnfit

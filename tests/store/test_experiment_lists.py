@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Select, delete, text
 from sqlalchemy.dialects import sqlite
 
+from gauntlet.spec.asked.requests import ExperimentPatch
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.requests import ExperimentPatch
 from store import annotations, controls, experiment_lists, experiments, jobs, runs
 from store.database import Database
 from store.experiment_lists import Order, Wanted

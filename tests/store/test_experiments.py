@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, select
 
 from gauntlet.spec.experiment import ExperimentSpec, RunSpec
 from gauntlet.spec.kinds import ImageFolder
-from gauntlet.spec.objectives import ExpectedReward
+from gauntlet.spec.runs.objectives import ExpectedReward
 from store import checkpoints, experiments, jobs, runs
 from store.database import Database
 from store.errors import IdempotencyConflict, NotFound, RequestUnfit

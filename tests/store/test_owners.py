@@ -3,10 +3,10 @@
 import pytest
 from sqlalchemy import select
 
-from gauntlet.spec.evaluation import EvaluationRequest
+from gauntlet.spec.asked.tokens import Scope
+from gauntlet.spec.evaluations.evaluation import EvaluationRequest
+from gauntlet.spec.evaluations.transfers import TransferRequest
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.tokens import Scope
-from gauntlet.spec.transfers import TransferRequest
 from store import evaluation_requests, experiments, jobs, runs
 from store.database import Database
 from store.errors import NotYours

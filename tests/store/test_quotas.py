@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from gauntlet.spec.evaluation import EvaluationRequest
+from gauntlet.spec.evaluations.evaluation import EvaluationRequest
 from gauntlet.spec.experiment import ExperimentSpec
 from store import checkpoints, evaluation_requests, experiments, jobs, runs
 from store.database import Database, db_now

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from gauntlet.spec.evaluation import EvaluationRequest, ExperimentEvaluationSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationRequest, ExperimentEvaluationSpec
 from gauntlet.spec.experiment import ExperimentSpec
 from store import evaluation_requests, evaluations, jobs, reports
 from store.database import Database

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from gauntlet.spec.asked.requests import ExperimentPatch
+from gauntlet.spec.asked.retention import Keep
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
-from gauntlet.spec.requests import ExperimentPatch
-from gauntlet.spec.retention import Keep
 from store import annotations, checkpoints, evaluations, events, experiments, files, jobs, retention, runs
 from store.database import Database
 from tests.evaluations import FGSM, imported, queued

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from gauntlet.events import BatchAttacked
-from gauntlet.spec.evaluation import ExperimentEvaluationSpec
+from gauntlet.spec.evaluations.evaluation import ExperimentEvaluationSpec
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
 from store import checkpoints, evaluations, events, experiments, jobs, reports, runs

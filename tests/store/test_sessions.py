@@ -2,7 +2,7 @@
 
 from sqlalchemy import func, select, update
 
-from gauntlet.spec.tokens import TokenRequest
+from gauntlet.spec.asked.tokens import TokenRequest
 from store import sessions, tokens
 from store.database import Database
 from store.models import BrowserSession

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from gauntlet.spec.tokens import Scope, TokenRequest
+from gauntlet.spec.asked.tokens import Scope, TokenRequest
 from store import tokens
 from store.database import Database, db_now
 from store.errors import NotFound

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text, update
 
+from gauntlet.spec.asked.priorities import Priority
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.priorities import Priority
 from store import controls, evaluations, experiments, jobs, turns
 from store.database import Database
 from store.jobs import Claim

@@ -7,9 +7,9 @@ from PIL import Image
 from gauntlet.errors import CheckpointInvalid, DatasetUnavailable
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import encode_weights
-from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.checkpoint_card import CheckpointCard, ImportCard
 from gauntlet.spec.kinds import DatasetSpec, Digits, ImageFolder
+from gauntlet.spec.runs.architectures import Cnn
 from store import checkpoints, evaluations, files, jobs
 from store.database import Database, db_now
 from store.models import Evaluation

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from gauntlet.spec.uploads import SplitDraw
+from gauntlet.spec.asked.uploads import SplitDraw
 from store import dataset_files, datasets, unpacking
 from store.database import Database
 from store.errors import LeaseLost

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import pytest
 from sqlalchemy import select, update
 
+from gauntlet.spec.asked.webhooks import WebhookEvent, WebhookRequest
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.webhooks import WebhookEvent, WebhookRequest
 from store import events, experiments, jobs, webhooks
 from store.database import Database
 from store.events import News

@@ -14,7 +14,7 @@ from gauntlet.resources import (
     Page,
 )
 from gauntlet.spec.checkpoint_card import ImportCard
-from gauntlet.spec.picture_attacks import PictureAttack
+from gauntlet.spec.evaluations.picture_attacks import PictureAttack
 
 # The service builds the model and tries it before it answers.
 _IMPORT_TIMEOUT_S = 600

@@ -7,7 +7,7 @@ from gauntlet.client.addresses import place
 from gauntlet.client.asynchronous.connection import Connection
 from gauntlet.client.documents import body
 from gauntlet.resources import Delivery, NewWebhook, Webhook
-from gauntlet.spec.webhooks import WebhookRequest
+from gauntlet.spec.asked.webhooks import WebhookRequest
 
 
 class Webhooks:

@@ -11,7 +11,7 @@ from gauntlet.resources import (
     Evaluation,
     Page,
 )
-from gauntlet.spec.transfers import TransferRequest
+from gauntlet.spec.evaluations.transfers import TransferRequest
 
 
 class Comparisons:

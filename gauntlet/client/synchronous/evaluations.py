@@ -11,8 +11,8 @@ from gauntlet.resources import (
     ImageResult,
     PictureForm,
 )
-from gauntlet.spec.evaluation import EvaluationRequest
-from gauntlet.spec.priorities import Priority
+from gauntlet.spec.asked.priorities import Priority
+from gauntlet.spec.evaluations.evaluation import EvaluationRequest
 
 
 class Evaluations:

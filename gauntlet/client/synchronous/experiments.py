@@ -9,8 +9,8 @@ from gauntlet.client.synchronous.connection import Connection
 from gauntlet.rendering import FigureName, Format
 from gauntlet.report.report import Report
 from gauntlet.resources import Check, Experiment, Series
+from gauntlet.spec.asked.priorities import Priority
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.priorities import Priority
 
 
 class Experiments:

@@ -13,7 +13,7 @@ from gauntlet.resources import (
     Session,
     Token,
 )
-from gauntlet.spec.tokens import TokenRequest
+from gauntlet.spec.asked.tokens import TokenRequest
 
 
 class Tokens:

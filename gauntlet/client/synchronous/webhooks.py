@@ -7,7 +7,7 @@ from gauntlet.client.addresses import place
 from gauntlet.client.documents import body
 from gauntlet.client.synchronous.connection import Connection
 from gauntlet.resources import Delivery, NewWebhook, Webhook
-from gauntlet.spec.webhooks import WebhookRequest
+from gauntlet.spec.asked.webhooks import WebhookRequest
 
 
 class Webhooks:

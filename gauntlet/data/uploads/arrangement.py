@@ -8,8 +8,8 @@ from itertools import groupby
 from gauntlet.checks.names import listed, shown
 from gauntlet.data.folders import split_meant_by
 from gauntlet.errors import ArchiveRefused
+from gauntlet.spec.asked.uploads import SplitDraw
 from gauntlet.spec.kinds import SPLITS, Split
-from gauntlet.spec.uploads import SplitDraw
 
 Parts = tuple[str, ...]
 

@@ -15,8 +15,8 @@ from gauntlet.data.uploads.entries import too_many_bytes
 from gauntlet.data.uploads.unpacking import Parts, Unpacked
 from gauntlet.data.walk import TooManyEntries, clutter
 from gauntlet.errors import ArchiveRefused, DatasetUnavailable, PictureUnreadable
+from gauntlet.spec.asked.uploads import SplitDraw
 from gauntlet.spec.kinds import SPLITS, Split
-from gauntlet.spec.uploads import SplitDraw
 
 # Told of every picture: how many so far.
 Watch = Callable[[int], None]

@@ -21,8 +21,8 @@ from gauntlet.data.uploads.bounds import Bounds
 from gauntlet.data.uploads.rows import unpack_rows
 from gauntlet.data.uploads.unpacking import Unpacked, unpack
 from gauntlet.errors import ArchiveRefused, PictureUnreadable
+from gauntlet.spec.asked.uploads import SplitDraw
 from gauntlet.spec.kinds import SPLITS, Split
-from gauntlet.spec.uploads import SplitDraw
 
 IMAGES, THUMBNAILS = "images", "thumbnails"
 _THUMBNAIL_SIDE = 96

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gauntlet.models.layers import kept_of
-from gauntlet.spec.architectures import Cnn
+from gauntlet.spec.runs.architectures import Cnn
 
 # Dropout after each block of two convolutions and after the hidden layer (arXiv 2012.04353, Figure 1).
 _BLOCK_RATE, _HIDDEN_RATE = 0.25, 0.5

@@ -12,9 +12,9 @@ from gauntlet.attacks.gradient import Budget
 from gauntlet.data.datasets import to_unit
 from gauntlet.models.layers import drawn_words
 from gauntlet.models.precision import fp32_products, in_precision
-from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.objectives import LossSpec
+from gauntlet.spec.runs.architectures import Cnn
+from gauntlet.spec.runs.objectives import LossSpec
 from gauntlet.training import tally
 from gauntlet.training.adversaries import attack
 from gauntlet.training.cuda_graph import CapturedStep

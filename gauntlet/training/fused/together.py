@@ -12,7 +12,7 @@ from gauntlet.data.datasets import Dataset, MappedSet, TrainingImages, hold_out
 from gauntlet.events import TrainingEvent
 from gauntlet.models.checkpoints import TrainingState
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.kinship import kin
+from gauntlet.spec.runs.kinship import kin
 from gauntlet.training.fused.program import Program
 from gauntlet.training.loop import course
 from gauntlet.training.updates import Batch, Update

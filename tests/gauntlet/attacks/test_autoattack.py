@@ -10,7 +10,7 @@ from gauntlet.attacks import autoattack
 from gauntlet.attacks.autoattack import AuthoredAttack, parts
 from gauntlet.data.datasets import Dataset, to_unit
 from gauntlet.models.checkpoints import TrainingState
-from gauntlet.spec.attacks import AutoAttack, Square
+from gauntlet.spec.evaluations.attacks import AutoAttack, Square
 from tests.gauntlet.brief_autoattack import BriefAutoAttack, reference_flags
 from tests.gauntlet.examples import CPU, every_device, network, network_with
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from gauntlet.attacks.corruption_strengths import STRENGTHS
 from gauntlet.attacks.corruptions import corrupt, corrupted
-from gauntlet.spec.corruptions import CorruptionKind, CorruptionsSpec
+from gauntlet.spec.evaluations.corruptions import CorruptionKind, CorruptionsSpec
 
 KINDS: tuple[CorruptionKind, ...] = get_args(CorruptionKind)
 CIFAR = STRENGTHS["cifar10-c"]

@@ -11,7 +11,7 @@ from gauntlet.attacks.cycles import Cycles
 from gauntlet.attacks.gradient import pgd
 from gauntlet.data.datasets import Dataset, to_unit
 from gauntlet.models.checkpoints import TrainingState
-from gauntlet.spec.attacks import GradientLoss
+from gauntlet.spec.evaluations.attacks import GradientLoss
 from tests.gauntlet.examples import CPU, network_with
 
 

@@ -12,7 +12,7 @@ from gauntlet import seeding
 from gauntlet.attacks.gradient import fgsm, margin, noise, pgd, project, random_point
 from gauntlet.data.datasets import Dataset, to_unit
 from gauntlet.models.checkpoints import TrainingState
-from gauntlet.spec.attacks import GradientLoss, Norm
+from gauntlet.spec.evaluations.attacks import GradientLoss, Norm
 from tests.gauntlet.examples import CPU, network_with
 
 BUDGETS: list[tuple[Norm, Fraction]] = [("Linf", Fraction(32, 255)), ("L2", Fraction(2))]

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 from gauntlet.attacks.passes import Passes, passes_of
 from gauntlet.attacks.slices import Sliced, Together
 from gauntlet.models.architectures import Normalise, build_model
-from gauntlet.spec.architectures import Cnn, ResNet
 from gauntlet.spec.checkpoint_card import Normalisation
+from gauntlet.spec.runs.architectures import Cnn, ResNet
 from tests.gauntlet.examples import CPU, network
 
 NORMALISED = Normalise(Normalisation(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4)))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gauntlet.attacks.smoothing import ABSTAINED, Certificate, certify, radius
 from gauntlet.results.intervals import lower_bound
-from gauntlet.spec.smoothing import SmoothingSpec
+from gauntlet.spec.evaluations.smoothing import SmoothingSpec
 
 WEIGHT = torch.randn(16, generator=torch.Generator().manual_seed(0)).double()
 LENGTH = float(WEIGHT.norm())

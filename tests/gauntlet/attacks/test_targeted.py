@@ -20,7 +20,7 @@ from gauntlet.attacks.standing import Attacked, Objective, Standing
 from gauntlet.attacks.targeted import minimum_margin, multitargeted
 from gauntlet.data.datasets import Dataset, to_unit
 from gauntlet.models.checkpoints import TrainingState
-from gauntlet.spec.attacks import Norm
+from gauntlet.spec.evaluations.attacks import Norm
 from tests.gauntlet.examples import CPU, network_with
 
 EPS: dict[Norm, Fraction] = {"Linf": Fraction(32, 255), "L2": Fraction(1)}

@@ -9,8 +9,8 @@ from torch.nn.utils import prune
 from gauntlet.attacks.known_layers import stack_of
 from gauntlet.attacks.windows import Window, Windowed
 from gauntlet.models.architectures import Normalise, build_model
-from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.checkpoint_card import Normalisation
+from gauntlet.spec.runs.architectures import Cnn
 from tests.gauntlet.examples import network
 
 RANDOM = torch.Generator()

@@ -15,13 +15,13 @@ from gauntlet.checks.requests import (
     transfer_faults,
 )
 from gauntlet.errors import AttackUnsupported, DatasetUnavailable
-from gauntlet.spec.architectures import Cnn, ResNet
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported, Normalisation
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.transfers import TransferRequest
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import ImageFolder
 from gauntlet.spec.presets import overlay
-from gauntlet.spec.transfers import TransferRequest
+from gauntlet.spec.runs.architectures import Cnn, ResNet
 
 FGSM = {"kind": "fgsm", "eps": "8/255"}
 AUTO = {"kind": "autoattack", "eps": "8/255"}

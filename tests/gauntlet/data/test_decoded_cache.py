@@ -17,7 +17,7 @@ from gauntlet.data.datasets import ImageSet, MappedSet, describe_dataset, digest
 from gauntlet.data.decoded_cache import DecodedCache
 from gauntlet.errors import DatasetUnavailable
 from gauntlet.spec.kinds import ImageFolder
-from gauntlet.spec.objectives import A2c
+from gauntlet.spec.runs.objectives import A2c
 from gauntlet.training.agents import AgentEpochs
 from tests.gauntlet.examples import CPU, events, network, run_spec, same_images, same_tensors, states
 

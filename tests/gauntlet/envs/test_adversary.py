@@ -15,8 +15,8 @@ from gauntlet.envs.vector import ImageClassificationVectorEnv
 from gauntlet.errors import EnvironmentMisused, OutputNotFinite
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import TrainingState
-from gauntlet.spec.architectures import Cnn
-from gauntlet.spec.attacks import FgsmAttack
+from gauntlet.spec.evaluations.attacks import FgsmAttack
+from gauntlet.spec.runs.architectures import Cnn
 from tests.gauntlet.examples import network, network_with
 
 ATTACKS = [

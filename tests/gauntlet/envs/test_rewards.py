@@ -4,7 +4,7 @@ from pydantic import ValidationError
 
 from gauntlet.envs.rewards import reward_table
 from gauntlet.errors import EnvironmentMisused
-from gauntlet.spec.objectives import Reward
+from gauntlet.spec.runs.objectives import Reward
 
 
 def test_two_values_make_a_table() -> None:

@@ -13,7 +13,7 @@ from gauntlet.events import BatchAttacked
 from gauntlet.models.checkpoints import TrainingState
 from gauntlet.results.outcome import Measured, summarise
 from gauntlet.results.smoothing import SMOOTHING_PREFIX
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from tests.gauntlet.examples import CPU, network_with
 
 ASKED = {"sigma": 0.25, "samples": 9, "draws": 60, "selection": 10, "alpha": 0.05, "radii": [0.3, 0, 0.1]}

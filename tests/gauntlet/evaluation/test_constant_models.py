@@ -10,7 +10,7 @@ from gauntlet.attacks import autoattack
 from gauntlet.data.datasets import Dataset, ImageSet
 from gauntlet.evaluation.loop import evaluate
 from gauntlet.results.outcome import Measured, summarise
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from tests.gauntlet.brief_autoattack import BriefAutoAttack
 from tests.gauntlet.examples import CPU
 

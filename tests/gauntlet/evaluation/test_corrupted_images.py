@@ -13,7 +13,7 @@ from gauntlet.models.checkpoints import TrainingState
 from gauntlet.results.corruptions import corruption_stage
 from gauntlet.results.intervals import wilson_interval
 from gauntlet.results.outcome import EvaluationOutcome, Measured, summarise
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from tests.gauntlet.examples import CPU, network_with
 
 ASKED = {"kinds": ["gaussian_noise", "contrast"], "severities": [5, 2], "strengths": "cifar10-c"}

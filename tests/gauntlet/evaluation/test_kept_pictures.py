@@ -21,7 +21,7 @@ from gauntlet.evaluation import kept_pictures
 from gauntlet.evaluation.kept_pictures import KeptPictures, gather, pictures_of, read_kept
 from gauntlet.evaluation.loop import evaluate
 from gauntlet.evaluation.verification import verify
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 
 SPEC = EvaluationSpec.model_validate(
     {

@@ -16,8 +16,8 @@ from gauntlet.evaluation.loop import evaluate, nominal_cost
 from gauntlet.evaluation.stages import Victim, stages_of
 from gauntlet.events import BatchAttacked
 from gauntlet.models.checkpoints import TrainingState
-from gauntlet.spec.attacks import AutoAttack, attack_label
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.attacks import AutoAttack, attack_label
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from tests.gauntlet.brief_autoattack import BriefAutoAttack, reference_flags
 from tests.gauntlet.examples import CPU, network, network_with
 

@@ -8,7 +8,7 @@ from gauntlet.data.datasets import ImageSet
 from gauntlet.evaluation.loop import evaluate
 from gauntlet.evaluation.margins import looked_at
 from gauntlet.results.outcome import summarise
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from tests.reports import measured
 
 

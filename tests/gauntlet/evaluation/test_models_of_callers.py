@@ -16,7 +16,7 @@ from gauntlet.evaluation.loop import evaluate
 from gauntlet.events import BatchAttacked
 from gauntlet.models.checkpoints import TrainingState
 from gauntlet.results.outcome import EvaluationOutcome, Measured, summarise
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from tests.gauntlet.brief_autoattack import BriefAutoAttack
 from tests.gauntlet.examples import CPU, network, network_with
 

@@ -13,10 +13,10 @@ from gauntlet.events import BatchAttacked
 from gauntlet.models.checkpoints import TrainingState
 from gauntlet.results.masking import masking_attacks
 from gauntlet.results.protocol import implementation
-from gauntlet.spec.attack_titles import attack_title
-from gauntlet.spec.attacks import attack_label, takes_for_deterministic
-from gauntlet.spec.ensembles import attacks_of
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.attack_titles import attack_title
+from gauntlet.spec.evaluations.attacks import attack_label, takes_for_deterministic
+from gauntlet.spec.evaluations.ensembles import attacks_of
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from tests.gauntlet.examples import CPU, network_with
 
 EPS = "24/255"

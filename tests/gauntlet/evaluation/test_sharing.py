@@ -19,8 +19,8 @@ from gauntlet.evaluation.colleagues import Alone, Colleagues
 from gauntlet.evaluation.stages import Victim
 from gauntlet.evaluation.sweep import Price, Segment, Sweep
 from gauntlet.events import BatchAttacked
-from gauntlet.spec.attacks import AutoAttack
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.attacks import AutoAttack
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 
 IMAGES = 10_000
 PARTS = autoattack.parts(AutoAttack(eps=Fraction(8, 255)))

@@ -6,7 +6,7 @@ from gauntlet.exports.measured import Evaluated
 from gauntlet.results.finding import Finding
 from gauntlet.results.outcome import Measured, summarise
 from gauntlet.spec.checkpoint_card import CheckpointCard, Trained
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from tests.gauntlet.examples import run_spec
 from tests.reports import DIGITS, judged
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from gauntlet.errors import ModelUnfit
 from gauntlet.models.architectures import build_model, initialise, split_head
-from gauntlet.spec.architectures import (
+from gauntlet.spec.runs.architectures import (
     ArchitectureSpec,
     Cnn,
     PreActResNet,

@@ -20,10 +20,10 @@ from gauntlet.models.checkpoints import (
     load_training_state,
     restore,
 )
-from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.checkpoint_card import CheckpointCard, Normalisation, Trained
 from gauntlet.spec.kinds import Digits
-from gauntlet.spec.optimizers import RmsProp
+from gauntlet.spec.runs.architectures import Cnn
+from gauntlet.spec.runs.optimizers import RmsProp
 from gauntlet.training.optimizers import build_optimizer
 from gauntlet.training.tally import empty_tally
 from tests.gauntlet.examples import CPU, finished, network, run_spec, same_tensors

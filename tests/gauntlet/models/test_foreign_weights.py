@@ -19,7 +19,7 @@ from gauntlet.errors import CheckpointInvalid
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import load_weights
 from gauntlet.models.foreign_weights import read_foreign_weights
-from gauntlet.spec.architectures import Cnn, ResNet
+from gauntlet.spec.runs.architectures import Cnn, ResNet
 from tests.gauntlet.examples import network, same_tensors
 
 SHAPE = (1, 16, 16)

@@ -11,11 +11,11 @@ from gauntlet.errors import ModelUnfit
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import encode_weights, environment, load_model
 from gauntlet.models.own_networks import own_networks, take_from
-from gauntlet.spec.architectures import Custom
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import Digits
 from gauntlet.spec.presets import QUICKSTART, overlay
+from gauntlet.spec.runs.architectures import Custom
 from tests.own_networks import SETTING, installed
 
 CPU = torch.device("cpu")

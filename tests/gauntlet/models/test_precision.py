@@ -6,7 +6,7 @@ import torch
 from gauntlet.data.datasets import Dataset
 from gauntlet.errors import PrecisionUnsupported
 from gauntlet.models.precision import fp32_products, in_precision
-from gauntlet.spec.training import Precision
+from gauntlet.spec.runs.training import Precision
 from gauntlet.training.loop import train
 from tests.gauntlet.examples import CPU, events, network, run_spec
 

@@ -10,8 +10,8 @@ from gauntlet.rendering.csv import images_to_csv, to_csv
 from gauntlet.rendering.latex import escape, to_latex
 from gauntlet.resources import AttackedImage, ImageResult
 from gauntlet.results.doubts import Doubt
-from gauntlet.spec.attacks import attack_label
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.attacks import attack_label
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from tests.reports import made_up
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from gauntlet.report.columns import Column, columns, headline
 from gauntlet.spec.eps import parse_eps
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 
 
 def of(*attacks: dict[str, Any]) -> tuple[Column, ...]:

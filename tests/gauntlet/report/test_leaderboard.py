@@ -7,8 +7,8 @@ import pytest
 from gauntlet.events import BatchAttacked
 from gauntlet.report.leaderboard import Candidate, Leaderboard, rank
 from gauntlet.results.outcome import Measured, summarise
-from gauntlet.spec.attacks import attack_label
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.attacks import attack_label
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 
 AUTO = {"kind": "autoattack", "eps": "8/255"}
 

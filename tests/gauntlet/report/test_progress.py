@@ -8,9 +8,9 @@ import pytest
 from gauntlet.attacks import autoattack
 from gauntlet.report.progress import StageCount, attack_progress
 from gauntlet.resources import AttackProgress
-from gauntlet.spec.attacks import AutoAttack
-from gauntlet.spec.ensembles import parts_of
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.attacks import AutoAttack
+from gauntlet.spec.evaluations.ensembles import parts_of
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 
 AUTO = "autoattack@8/255"
 SPEC = EvaluationSpec.model_validate(

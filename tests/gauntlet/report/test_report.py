@@ -13,7 +13,7 @@ from gauntlet.results.intervals import difference_interval, mean_interval, paire
 from gauntlet.results.masking import MaskingVerdict
 from gauntlet.results.masking_checks import zero_gradient
 from gauntlet.results.outcome import EvaluationOutcome, summarise
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from tests.reports import judged, made_up, measured, metrics
 
 FGSM, AUTO = {"kind": "fgsm", "eps": "8/255"}, {"kind": "autoattack", "eps": "8/255"}

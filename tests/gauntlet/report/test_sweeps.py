@@ -2,7 +2,7 @@
 
 from gauntlet.rendering.sweep_tables import sweep_table
 from gauntlet.report.sweeps import TrialRun, sweep_result, sweep_warnings
-from gauntlet.spec.evaluation import ExperimentEvaluationSpec
+from gauntlet.spec.evaluations.evaluation import ExperimentEvaluationSpec
 from gauntlet.spec.sweeps import Sweep, Trial
 
 SWEEP = Sweep(method="asha", over={"training.optimizer.lr": (0.1, 0.2, 0.3, 0.4)}, trials=4)

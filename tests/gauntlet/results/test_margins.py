@@ -7,7 +7,7 @@ import pytest
 
 from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.margins import ImageMargin, Quartiles, margin_outcome, rounded
-from gauntlet.spec.attacks import FgsmAttack, PgdAttack
+from gauntlet.spec.evaluations.attacks import FgsmAttack, PgdAttack
 
 # The right class's probability, the largest, the margin in logits, and its gradient's norms.
 NEAR = ImageMargin(0.5, 0.5, 1.0, 100.0, 4.0)

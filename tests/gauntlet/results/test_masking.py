@@ -9,8 +9,8 @@ from gauntlet.results.masking import MASKING_PREFIX, MaskingVerdict, masking_att
 from gauntlet.results.masking_checks import Check
 from gauntlet.results.outcome import EvaluationOutcome, Measured, summarise
 from gauntlet.results.stage_results import by_stage
-from gauntlet.spec.attacks import attack_label
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.attacks import attack_label
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 
 N = 200
 FGSM, SQUARE, NOISE = "fgsm@8/255", "square(queries=1000)@8/255", "noise@8/255"

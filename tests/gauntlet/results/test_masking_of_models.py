@@ -8,8 +8,8 @@ from gauntlet.models.checkpoints import TrainingState
 from gauntlet.results.masking import MASKING_PREFIX, MaskingVerdict, masking_attacks, verdict
 from gauntlet.results.masking_checks import Check
 from gauntlet.results.stage_results import by_stage
-from gauntlet.spec.attacks import attack_label
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.attacks import attack_label
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from tests.gauntlet.examples import CPU, network_with
 
 pytestmark = pytest.mark.long(seconds=18)

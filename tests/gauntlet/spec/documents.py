@@ -6,12 +6,12 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from gauntlet.spec.attacks import AnyAttack
 from gauntlet.spec.checkpoint_card import ImportCard
-from gauntlet.spec.evaluation import EvaluationRequest
+from gauntlet.spec.evaluations.attacks import AnyAttack
+from gauntlet.spec.evaluations.evaluation import EvaluationRequest
+from gauntlet.spec.evaluations.transfers import TransferRequest
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.objectives import AgentSpec, LossSpec
-from gauntlet.spec.transfers import TransferRequest
+from gauntlet.spec.runs.objectives import AgentSpec, LossSpec
 
 Place = tuple[str | int, ...]
 

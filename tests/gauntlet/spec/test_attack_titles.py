@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from gauntlet.spec.attack_titles import attack_heading, attack_name
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.attack_titles import attack_heading, attack_name
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from gauntlet.spec.attacks import AnyAttack, AttackKind, AutoAttack, FgsmAttack, PgdAttack, attack_label
-from gauntlet.spec.evaluation import EvaluationRequest, EvaluationSpec
+from gauntlet.spec.evaluations.attacks import AnyAttack, AttackKind, AutoAttack, FgsmAttack, PgdAttack, attack_label
+from gauntlet.spec.evaluations.evaluation import EvaluationRequest, EvaluationSpec
 
 
 def test_every_kind_of_attack_is_listed() -> None:

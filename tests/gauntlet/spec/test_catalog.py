@@ -6,12 +6,12 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel, TypeAdapter
 
-from gauntlet.spec.attacks import AttackKind
 from gauntlet.spec.catalog import Catalog, CatalogEntry, catalog
+from gauntlet.spec.evaluations.attacks import AttackKind
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import Spec
-from gauntlet.spec.places import tag_of
 from gauntlet.spec.presets import DESCRIPTIONS, PRESETS
+from gauntlet.spec.reading.places import tag_of
 
 ENTRIES: dict[str, tuple[CatalogEntry, ...]] = {
     kind: getattr(catalog(), kind) for kind in Catalog.model_fields if kind not in ("object", "presets")

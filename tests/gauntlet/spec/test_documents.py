@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gauntlet.errors import DocumentInvalid
-from gauntlet.spec.documents import json_pointer, read_json
+from gauntlet.spec.reading.documents import json_pointer, read_json
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gauntlet.spec.attacks import AnyAttack, attack_label
+from gauntlet.spec.evaluations.attacks import AnyAttack, attack_label
 from gauntlet.spec.experiment import ExperimentSpec, RunSpec
 from gauntlet.spec.kinds import ImageFolder
-from gauntlet.spec.objectives import Reward
-from gauntlet.spec.optimizers import RmsProp
 from gauntlet.spec.presets import PRESETS, overlay
-from gauntlet.spec.training import TrainingSpec
+from gauntlet.spec.runs.objectives import Reward
+from gauntlet.spec.runs.optimizers import RmsProp
+from gauntlet.spec.runs.training import TrainingSpec
 
 MINIMAL: dict[str, Any] = {
     "dataset": {"name": "digits"},
@@ -221,7 +221,7 @@ def test_what_runs_share_is_checked_once(seeds: int, monkeypatch: pytest.MonkeyP
         labelled.append(attack_label(attack))
         return labelled[-1]
 
-    monkeypatch.setattr("gauntlet.spec.evaluation.attack_label", label)
+    monkeypatch.setattr("gauntlet.spec.evaluations.evaluation.attack_label", label)
     assert len(spec.runs()) == seeds
     assert len(labelled) <= 100
 

@@ -9,7 +9,7 @@ import pytest
 from gauntlet.errors import DocumentInvalid
 from gauntlet.spec.checkpoint_card import ImportCard
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.files import read_file
+from gauntlet.spec.reading.files import read_file
 
 SPEC = """\
 dataset: {name: digits}

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from gauntlet.spec.architectures import Cnn, ResNet
 from gauntlet.spec.checkpoint_card import ImportCard
 from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.runs.architectures import Cnn, ResNet
 from tests.gauntlet.spec.documents import changed, places, whole_documents
 
 _OF_OTHER_TYPES: dict[type, list[Any]] = {

@@ -7,11 +7,11 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from gauntlet.spec.checkpoint_card import ImportCard
-from gauntlet.spec.documents import json_pointer
-from gauntlet.spec.evaluation import EvaluationRequest
+from gauntlet.spec.evaluations.evaluation import EvaluationRequest
+from gauntlet.spec.evaluations.transfers import TransferRequest
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.messages import MOST_FAULTS, faults
-from gauntlet.spec.transfers import TransferRequest
+from gauntlet.spec.reading.documents import json_pointer
+from gauntlet.spec.reading.messages import MOST_FAULTS, faults
 from tests.gauntlet.spec.documents import changed, places, whole_documents
 
 # As pydantic says it, or as Python calls it.

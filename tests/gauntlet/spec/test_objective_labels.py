@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.objective_labels import objective_title
+from gauntlet.spec.runs.objective_labels import objective_title
 
 
 def labels(*objectives: dict[str, Any]) -> tuple[str, ...]:

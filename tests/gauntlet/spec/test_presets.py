@@ -3,12 +3,12 @@ from fractions import Fraction
 
 import pytest
 
-from gauntlet.spec.architectures import Cnn
-from gauntlet.spec.attacks import AutoAttack, FgsmAttack
+from gauntlet.spec.evaluations.attacks import AutoAttack, FgsmAttack
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import Digits
-from gauntlet.spec.objectives import CrossEntropy, PolicyGradient
 from gauntlet.spec.presets import PRESETS, overlay
+from gauntlet.spec.runs.architectures import Cnn
+from gauntlet.spec.runs.objectives import CrossEntropy, PolicyGradient
 
 
 def test_an_overlay_goes_field_by_field() -> None:

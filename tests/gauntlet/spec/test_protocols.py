@@ -7,9 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from gauntlet.results.protocol import Protocol, implementation
-from gauntlet.spec.attacks import AnyAttack, AutoAttack, FastProtocol, ScreenProtocol, attack_label
-from gauntlet.spec.ensembles import attacks_of, parts_of
-from gauntlet.spec.evaluation import EvaluationRequest, EvaluationSpec
+from gauntlet.spec.evaluations.attacks import AnyAttack, AutoAttack, FastProtocol, ScreenProtocol, attack_label
+from gauntlet.spec.evaluations.ensembles import attacks_of, parts_of
+from gauntlet.spec.evaluations.evaluation import EvaluationRequest, EvaluationSpec
 from gauntlet.spec.experiment import ExperimentSpec
 
 EPS = Fraction(8, 255)

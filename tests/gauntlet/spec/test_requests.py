@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from gauntlet.spec.asked.requests import ExperimentRequest, LikeRequest, merged
 from gauntlet.spec.experiment import ExperimentSpec
-from gauntlet.spec.requests import ExperimentRequest, LikeRequest, merged
 
 
 @pytest.mark.parametrize(

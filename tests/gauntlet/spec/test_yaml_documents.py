@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from gauntlet.errors import DocumentInvalid
-from gauntlet.spec.yaml_documents import read_yaml
+from gauntlet.spec.reading.yaml_documents import read_yaml
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from gauntlet.attacks.gradient import summed
-from gauntlet.spec.adversaries import AdversarySpec
+from gauntlet.spec.runs.adversaries import AdversarySpec
 from gauntlet.training.adversaries import attack, divergence
 
 EPS = Fraction(1, 10)

@@ -14,7 +14,7 @@ from gauntlet.data.datasets import Dataset, ImageSet, to_unit
 from gauntlet.errors import TrainingDiverged
 from gauntlet.events import EpochFinished
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.objectives import AgentSpec
+from gauntlet.spec.runs.objectives import AgentSpec
 from gauntlet.training import tally
 from gauntlet.training.agents import AgentEpochs
 from gauntlet.training.updates import run

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gauntlet.spec.attacks import Norm
 from gauntlet.spec.eps import parse_eps
+from gauntlet.spec.evaluations.attacks import Norm
 from gauntlet.training.alignment import misalignment
 
 EPS = parse_eps("32/255")

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from gauntlet.data.datasets import Dataset
-from gauntlet.spec.augmentation import Augmentation
+from gauntlet.spec.runs.augmentation import Augmentation
 from gauntlet.training.augmentation import Changes, augmented, draw_changes
 from tests.gauntlet.examples import CPU, events, run_spec, some, states
 

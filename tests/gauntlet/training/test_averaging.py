@@ -8,7 +8,7 @@ from gauntlet.data.datasets import Dataset
 from gauntlet.events import EpochFinished, TrainingEvent
 from gauntlet.models.checkpoints import TrainingState, Versions, encode_training_state, load_training_state
 from gauntlet.results.suspicions import of_average
-from gauntlet.spec.regularizers import Averaging
+from gauntlet.spec.runs.regularizers import Averaging
 from gauntlet.training.averaging import WeightAverage
 from gauntlet.training.measurement import natural_accuracy
 from tests.gauntlet.examples import events, measured, network, run_spec, same_tensors, states

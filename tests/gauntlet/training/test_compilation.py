@@ -11,7 +11,7 @@ from gauntlet.checks import machine
 from gauntlet.data.datasets import Dataset, ImageSet
 from gauntlet.errors import CompilerMissing
 from gauntlet.events import EpochFinished
-from gauntlet.spec.training import TrainingSpec
+from gauntlet.spec.runs.training import TrainingSpec
 from gauntlet.training import compilation, cuda_graph, epochs
 from gauntlet.training.compilation import compiler_present, compiles
 from gauntlet.training.cuda_graph import CapturedStep, unchanged

@@ -14,9 +14,9 @@ from gauntlet.data.datasets import Dataset, to_unit
 from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resumed, TrainingEvent, Warned
 from gauntlet.models.checkpoints import GuardState, TrainingState, encode_training_state, load_training_state
 from gauntlet.results.suspicions import OVERFITTING, overfitting
-from gauntlet.spec.adversaries import NFgsmAdversary
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.guard import Guard
+from gauntlet.spec.runs.adversaries import NFgsmAdversary
+from gauntlet.spec.runs.guard import Guard
 from gauntlet.training.guard import TrainingGuard
 from gauntlet.training.measurement import build_probe
 from tests.gauntlet.examples import (

@@ -12,10 +12,10 @@ from gauntlet.data.datasets import Dataset, load_dataset
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.events import EpochFinished
 from gauntlet.models.checkpoints import encode_training_state, encode_weights, load_initial_weights
-from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported, Normalisation
 from gauntlet.spec.kinds import Digits, ImageFolder
-from gauntlet.spec.training import TrainingSpec
+from gauntlet.spec.runs.architectures import Cnn
+from gauntlet.spec.runs.training import TrainingSpec
 from gauntlet.training.loop import train
 from tests.gauntlet.examples import CPU, finished, network, run_spec, same_tensors
 

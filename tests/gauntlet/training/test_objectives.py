@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gauntlet import seeding
-from gauntlet.spec.objectives import CrossEntropy, ExpectedReward, LossSpec, PolicyGradient, Reward
+from gauntlet.spec.runs.objectives import CrossEntropy, ExpectedReward, LossSpec, PolicyGradient, Reward
 from gauntlet.training.objectives import Loss, action_noise, choose_actions, objective_loss, rewards_for
 
 # Two images, three classes; probabilities (1/2, 1/4, 1/4) and (1/8, 1/8, 3/4).

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from gauntlet.spec.optimizers import (
+from gauntlet.spec.runs.optimizers import (
     Adam,
     AdamW,
     Constant,
@@ -17,7 +17,7 @@ from gauntlet.spec.optimizers import (
     Steps,
     TimeDecay,
 )
-from gauntlet.spec.training import TrainingSpec
+from gauntlet.spec.runs.training import TrainingSpec
 from gauntlet.training.optimizers import build_optimizer, learning_rate, set_learning_rate
 
 

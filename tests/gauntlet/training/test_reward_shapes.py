@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gauntlet import seeding
-from gauntlet.spec.objectives import CrossEntropy, ExpectedReward, PolicyGradient, Reward
+from gauntlet.spec.runs.objectives import CrossEntropy, ExpectedReward, PolicyGradient, Reward
 from gauntlet.training.objectives import action_noise, objective_loss
 from gauntlet.training.reward_shapes import log_odds, shaped
 

@@ -12,7 +12,7 @@ from gauntlet.data.datasets import Dataset
 from gauntlet.models.architectures import initialise
 from gauntlet.models.layers import Dropout, MaxPool2x2
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.objectives import Mart, Trades
+from gauntlet.spec.runs.objectives import Mart, Trades
 from gauntlet.training.compilation import accelerate
 from gauntlet.training.objectives import action_noise, objective_loss
 from gauntlet.training.optimizers import build_optimizer

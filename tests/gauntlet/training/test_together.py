@@ -14,7 +14,7 @@ from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resum
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import TrainingState
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.kinship import kin
+from gauntlet.spec.runs.kinship import kin
 from gauntlet.training.epochs import Epochs
 from gauntlet.training.fused.program import Program
 from gauntlet.training.fused.together import Ended, _Programs, train_together

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from gauntlet.data.datasets import to_unit
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import load_model
-from gauntlet.spec.architectures import Cnn
+from gauntlet.spec.runs.architectures import Cnn
 from service.settings import ServiceSettings
 from store.database import Database
 from tests.evaluations import imported

@@ -11,8 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 import service.page
 from gauntlet.report.report import Report
 from gauntlet.resources import Evaluation
-from gauntlet.spec.attacks import attack_label
-from gauntlet.spec.requests import ExperimentPatch
+from gauntlet.spec.asked.requests import ExperimentPatch
+from gauntlet.spec.evaluations.attacks import attack_label
 from store import annotations, experiments
 from store.database import Database
 from tests.browser import barriers, opened

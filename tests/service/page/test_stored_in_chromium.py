@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, expect
 
 from gauntlet.results.protocol import IMPLEMENTATIONS
 from gauntlet.results.suspicions import OVERFITTING, overfitting
-from gauntlet.spec.evaluation import EvaluationRequest
+from gauntlet.spec.evaluations.evaluation import EvaluationRequest
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import Cifar10
 from gauntlet.spec.presets import overlay

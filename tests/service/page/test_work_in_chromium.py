@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from gauntlet.client import GauntletClient
 from gauntlet.resources import TERMINAL
-from gauntlet.spec.tokens import TokenRequest
+from gauntlet.spec.asked.tokens import TokenRequest
 from store import secret_key, tokens
 from store.database import Database
 from tests.browser import opened

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gauntlet.spec.architectures import Custom
 from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.runs.architectures import Custom
 from store.checkpoints import card_of
 from store.database import Database
 from tests.own_networks import installed

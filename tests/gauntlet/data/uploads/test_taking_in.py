@@ -10,7 +10,7 @@ from gauntlet.checks.description import DatasetContents, Repeated
 from gauntlet.data.uploads.bounds import Bounds
 from gauntlet.data.uploads.taking_in import take_in
 from gauntlet.errors import ArchiveRefused
-from gauntlet.spec.uploads import SplitDraw
+from gauntlet.spec.asked.uploads import SplitDraw
 from tests.packing import class_folders, picture, two_splits, write_tar, write_zip
 
 

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from gauntlet.spec.lists import Listed
-from gauntlet.spec.texts import Matching
+from gauntlet.spec.reading.lists import Listed
+from gauntlet.spec.reading.texts import Matching
 
 # A word or a few, or `key=value`: nothing is read into them.
 TagText = Annotated[

@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic import Field, RootModel
 
+from gauntlet.spec.asked.notes import Labels, Notes
+from gauntlet.spec.asked.priorities import GivenPriority
+from gauntlet.spec.asked.retention import Keep
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import Spec
-from gauntlet.spec.notes import Labels, Notes
 from gauntlet.spec.presets import is_of_one_type
-from gauntlet.spec.priorities import GivenPriority
-from gauntlet.spec.retention import Keep
-from gauntlet.spec.texts import ExperimentId, Label
+from gauntlet.spec.reading.texts import ExperimentId, Label
 
 _BESIDE = ("labels", "notes", "priority", "keep")
 

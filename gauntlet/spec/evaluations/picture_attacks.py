@@ -4,10 +4,10 @@ from typing import Annotated, Literal, Self, assert_never
 
 from pydantic import Field, model_validator
 
-from gauntlet.spec.attacks import FgsmAttack, GradientLoss, Noise, Norm, PgdAttack
 from gauntlet.spec.eps import Eps
+from gauntlet.spec.evaluations.attacks import FgsmAttack, GradientLoss, Noise, Norm, PgdAttack
 from gauntlet.spec.kinds import Spec
-from gauntlet.spec.lists import Listed
+from gauntlet.spec.reading.lists import Listed
 
 MOST_BUDGETS = 32
 
@@ -15,7 +15,7 @@ QuickAttack = FgsmAttack | PgdAttack | Noise
 
 
 class PictureAttack(Spec):
-    """FGSM, PGD or noise at each of the budgets, as evaluations make them (`gauntlet.spec.attacks`).
+    """FGSM, PGD or noise at each of the budgets, as evaluations make them (`gauntlet.spec.evaluations.attacks`).
 
     `steps`, `restarts` and `loss` are PGD's, and `draws` those of noise. `label` is what the pictures are; without it
     each is attacked away from what a checkpoint takes it for. `pictures` asks for the attacked pictures too.

@@ -4,12 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gauntlet.spec.augmentation import Augmentation
-from gauntlet.spec.guard import Guard
 from gauntlet.spec.kinds import Spec
-from gauntlet.spec.optimizers import Constant, OptimizerSpec, RmsProp, ScheduleSpec
-from gauntlet.spec.regularizers import Averaging, Awp, GradAlign
-from gauntlet.spec.texts import CheckpointId
+from gauntlet.spec.reading.texts import CheckpointId
+from gauntlet.spec.runs.augmentation import Augmentation
+from gauntlet.spec.runs.guard import Guard
+from gauntlet.spec.runs.optimizers import Constant, OptimizerSpec, RmsProp, ScheduleSpec
+from gauntlet.spec.runs.regularizers import Averaging, Awp, GradAlign
 
 Precision = Literal["fp32", "tf32", "bf16"]
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import assert_never
 
-from gauntlet.spec.adversaries import AdversarySpec, FgsmAdversary, NFgsmAdversary, NoAdversary
-from gauntlet.spec.architectures import ArchitectureSpec, Custom, Torchvision
 from gauntlet.spec.kinds import faulty_fields
-from gauntlet.spec.objectives import A2c, AgentSpec, Dqn, ObjectiveSpec, PairedSpec, Ppo
-from gauntlet.spec.training import TrainingSpec
+from gauntlet.spec.runs.adversaries import AdversarySpec, FgsmAdversary, NFgsmAdversary, NoAdversary
+from gauntlet.spec.runs.architectures import ArchitectureSpec, Custom, Torchvision
+from gauntlet.spec.runs.objectives import A2c, AgentSpec, Dqn, ObjectiveSpec, PairedSpec, Ppo
+from gauntlet.spec.runs.training import TrainingSpec
 
 # (Field, its value, what is wrong with it)
 Fault = tuple[tuple[str, ...], object, str]

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from gauntlet.spec.documents import json_pointer
-from gauntlet.spec.places import Place, find_field, find_place, tag_of
+from gauntlet.spec.reading.documents import json_pointer
+from gauntlet.spec.reading.places import Place, find_field, find_place, tag_of
 
 MOST_FAULTS = 20
 _LONGEST_MESSAGE = 300

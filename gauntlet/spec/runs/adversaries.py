@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gauntlet.spec.attacks import Norm
 from gauntlet.spec.eps import PixelEps
+from gauntlet.spec.evaluations.attacks import Norm
 from gauntlet.spec.kinds import Spec, tag_required
 
 Ratio = Annotated[float, Field(gt=0, le=10)]

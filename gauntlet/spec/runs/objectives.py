@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from gauntlet.spec.kinds import Spec, tag_required
-from gauntlet.spec.texts import ObjectiveLabel
+from gauntlet.spec.reading.texts import ObjectiveLabel
 
 RolloutSteps = Annotated[int, Field(ge=1, le=1_000)]
 EntropyBonus = Annotated[float, Field(ge=0, le=10)]

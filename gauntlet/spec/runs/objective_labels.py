@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gauntlet.spec.objectives import ObjectiveSpec
+from gauntlet.spec.runs.objectives import ObjectiveSpec
 
 # The kinds as a reader knows them.
 _TITLES = {

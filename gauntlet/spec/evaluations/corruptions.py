@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal, get_args
 from pydantic import Field
 
 from gauntlet.spec.kinds import Spec
-from gauntlet.spec.lists import Listed
+from gauntlet.spec.reading.lists import Listed
 
 # Those of CIFAR-10-C's fifteen that need no picture or program from elsewhere, in its order.
 CorruptionKind = Literal[

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from gauntlet.errors import DocumentInvalid
-from gauntlet.spec.documents import json_pointer
+from gauntlet.spec.reading.documents import json_pointer
 
 # Aliases counted as often as they are used: a few lines of them can stand for more values than there is memory.
 _MOST_VALUES = 100_000

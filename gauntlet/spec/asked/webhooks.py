@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from gauntlet.spec.kinds import Spec
-from gauntlet.spec.lists import Listed
-from gauntlet.spec.texts import Matching
+from gauntlet.spec.reading.lists import Listed
+from gauntlet.spec.reading.texts import Matching
 
 WebhookEvent = Literal["experiment.ended", "alarm"]
 _WORDS = "This must be a URL that begins with https:// or http://, without a name, password or fragment."

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gauntlet.spec.kinds import Spec
-from gauntlet.spec.texts import Label, Matching
+from gauntlet.spec.reading.texts import Label, Matching
 
 Scope = Literal["read", "submit", "admin"]
 Owner = Annotated[

@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from gauntlet.errors import DocumentInvalid
-from gauntlet.spec.documents import json_pointer, read_json
-from gauntlet.spec.places import find_place
-from gauntlet.spec.yaml_documents import YamlDocument, read_yaml
+from gauntlet.spec.reading.documents import json_pointer, read_json
+from gauntlet.spec.reading.places import find_place
+from gauntlet.spec.reading.yaml_documents import YamlDocument, read_yaml
 
 # What the service takes as a body.
 _MOST_BYTES = 1 << 20

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from gauntlet.spec.kinds import Spec
-from gauntlet.spec.lists import Listed
+from gauntlet.spec.reading.lists import Listed
 
 Radius = Annotated[float, Field(ge=0, le=1_000)]
 MOST_RADII: Final = 50

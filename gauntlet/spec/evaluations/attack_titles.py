@@ -1,10 +1,10 @@
-"""Attacks and budgets as a reader knows them. `gauntlet.spec.attacks.attack_label` is how programs do."""
+"""Attacks and budgets as a reader knows them. `gauntlet.spec.evaluations.attacks.attack_label` is how programs do."""
 
 from collections.abc import Iterator
 from fractions import Fraction
 
-from gauntlet.spec.attacks import AnyAttack, Norm, Transfer
 from gauntlet.spec.eps import format_eps
+from gauntlet.spec.evaluations.attacks import AnyAttack, Norm, Transfer
 
 NORMS: dict[Norm, str] = {"Linf": "L∞", "L2": "L2"}
 _KINDS: dict[str, str] = {

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gauntlet.spec.kinds import Spec, faulty_fields, tag_required
-from gauntlet.spec.texts import NetworkName
+from gauntlet.spec.reading.texts import NetworkName
 
 
 class Cnn(Spec):

@@ -7,7 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from gauntlet.spec.attacks import (
+from gauntlet.spec.asked.priorities import GivenPriority
+from gauntlet.spec.eps import Eps
+from gauntlet.spec.evaluations.attacks import (
     MOST_ATTACKS,
     AnyAttack,
     AttackSpec,
@@ -17,14 +19,12 @@ from gauntlet.spec.attacks import (
     attack_label,
     spread_budgets,
 )
-from gauntlet.spec.corruptions import CorruptionsSpec
-from gauntlet.spec.eps import Eps
+from gauntlet.spec.evaluations.corruptions import CorruptionsSpec
+from gauntlet.spec.evaluations.protocols import ProtocolName, expand_protocol
+from gauntlet.spec.evaluations.smoothing import SmoothingSpec
 from gauntlet.spec.kinds import Spec
-from gauntlet.spec.lists import Listed, refuse_duplicates
-from gauntlet.spec.priorities import GivenPriority
-from gauntlet.spec.protocols import ProtocolName, expand_protocol
-from gauntlet.spec.smoothing import SmoothingSpec
-from gauntlet.spec.texts import CheckpointId
+from gauntlet.spec.reading.lists import Listed, refuse_duplicates
+from gauntlet.spec.reading.texts import CheckpointId
 
 Selection = Literal["best_fgsm", "last"]
 # What a checkpoint was selected as; of the averages where its run keeps them beside the weights.

@@ -5,12 +5,12 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from gauntlet.spec.attacks import GradientLoss, Norm, Transfer
 from gauntlet.spec.eps import Eps
-from gauntlet.spec.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.attacks import GradientLoss, Norm, Transfer
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from gauntlet.spec.kinds import Spec
-from gauntlet.spec.lists import Listed
-from gauntlet.spec.texts import CheckpointId
+from gauntlet.spec.reading.lists import Listed
+from gauntlet.spec.reading.texts import CheckpointId
 
 FEWEST_CHECKPOINTS = 2
 MOST_CHECKPOINTS = 20

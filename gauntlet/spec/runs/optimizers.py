@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gauntlet.spec.kinds import Spec, tag_required
-from gauntlet.spec.lists import Listed
+from gauntlet.spec.reading.lists import Listed
 
 Rate = Annotated[float, Field(gt=0, le=10)]
 Share = Annotated[float, Field(ge=0, lt=1)]

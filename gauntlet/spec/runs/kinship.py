@@ -2,10 +2,10 @@
 
 from collections.abc import Hashable
 
-from gauntlet.spec.adversaries import FgsmAdversary, NoAdversary
-from gauntlet.spec.architectures import Cnn
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.objectives import AgentSpec, PairedSpec, PolicyGradient
+from gauntlet.spec.runs.adversaries import FgsmAdversary, NoAdversary
+from gauntlet.spec.runs.architectures import Cnn
+from gauntlet.spec.runs.objectives import AgentSpec, PairedSpec, PolicyGradient
 
 
 def kin(spec: RunSpec) -> Hashable | None:

@@ -2,7 +2,7 @@
 
 from typing import Final, assert_never
 
-from gauntlet.spec.attacks import (
+from gauntlet.spec.evaluations.attacks import (
     AnyAttack,
     AutoAttack,
     FastProtocol,

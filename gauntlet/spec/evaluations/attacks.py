@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidatorFunctionWrapHandler
 
 from gauntlet.spec.eps import Eps, format_eps, in_levels
 from gauntlet.spec.kinds import Spec, faulty_fields, tag_required
-from gauntlet.spec.texts import CheckpointId
+from gauntlet.spec.reading.texts import CheckpointId
 
 Norm = Literal["Linf", "L2"]
 GradientLoss = Literal["cross_entropy", "margin"]

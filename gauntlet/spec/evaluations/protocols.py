@@ -5,7 +5,7 @@ from typing import Any, Final, Literal, get_args
 
 from pydantic import ValidationError
 
-from gauntlet.spec.attacks import spread_budgets
+from gauntlet.spec.evaluations.attacks import spread_budgets
 from gauntlet.spec.kinds import faulty_fields
 
 ProtocolName = Literal["screen", "fast"]

@@ -1,0 +1,1 @@
+"""What checkpoints are measured by: attacks and all else that an evaluation may do. No torch."""
