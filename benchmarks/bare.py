@@ -21,8 +21,8 @@ from starlette.routing import Route
 
 from benchmarks.served import await_ready, keep_to
 from benchmarks.watching import API_CORES, busy, poll_order, read, watch
-from cli.embedded import free_port
-from cli.processes import Child
+from cli.machine.embedded import free_port
+from cli.machine.processes import Child
 
 _TAG = '"bare"'
 # As long as the status of a run.

@@ -35,7 +35,7 @@ from benchmarks.rounds import random_images
 from benchmarks.served import keep_to, served
 from benchmarks.watchers import in_ms, take_cores
 from benchmarks.watching import API_CORES
-from cli.embedded import free_port
+from cli.machine.embedded import free_port
 from gauntlet.data.datasets import to_unit
 from gauntlet.models.architectures import paper_cnn
 from gauntlet.spec.class_names import KNOWN_CLASSES

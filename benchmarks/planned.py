@@ -17,7 +17,7 @@ from rich.console import Console
 from benchmarks.asked import Measuring, carry_out
 from benchmarks.record import code_commit
 from benchmarks.systems import gauntlet_at, submitted
-from cli.embedded import StartFailed
+from cli.machine.embedded import StartFailed
 from gauntlet.client import GauntletClient, GauntletClientError
 
 

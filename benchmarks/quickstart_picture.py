@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.report_tables import print_report
+from cli.shown.report_tables import print_report
 from gauntlet.report.report import Report
 
 _WIDTH = 80

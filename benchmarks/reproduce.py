@@ -17,8 +17,8 @@ from rich.console import Console
 
 from benchmarks.record import code_commit, sizes, write_record
 from benchmarks.systems import gauntlet_at, submitted
-from cli.embedded import StartFailed
-from cli.watching import watch
+from cli.jobs.watching import watch
+from cli.machine.embedded import StartFailed
 from gauntlet.client import GauntletClientError
 
 _FOLDER = Path(__file__).parent / "reproduction"

@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.embedded import broker_command, free_port
-from cli.processes import Child
+from cli.machine.embedded import broker_command, free_port
+from cli.machine.processes import Child
 from gauntlet.client import GauntletClient
 from gauntlet.spec.asked.tokens import Scope, TokenRequest
 from service.settings import ServiceSettings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.background import running
+from cli.machine.background import running
 from gauntlet.client import GauntletClient
 from gauntlet.resources import Experiment
 from gauntlet.spec.experiment import ExperimentSpec

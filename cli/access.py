@@ -8,8 +8,8 @@ import typer
 
 from cli.connection import open_client
 from cli.json_output import AsJson, print_json
-from cli.listings import Column, Listing, print_card, print_listing
-from cli.tables import at_time
+from cli.shown.listings import Column, Listing, print_card, print_listing
+from cli.shown.tables import at_time
 from gauntlet.report.numbers import NOTHING
 from gauntlet.resources import AuditEntry
 from gauntlet.spec.asked.tokens import seconds_of

@@ -4,35 +4,15 @@ from typing import Annotated
 
 import typer
 
-from cli import (
-    access,
-    backups,
-    changing,
-    checking,
-    checkpoints,
-    controls,
-    converting,
-    datasets,
-    doctor,
-    evaluations,
-    events,
-    exporting,
-    lists,
-    logs,
-    overview,
-    pictures,
-    reproducing,
-    results,
-    submitting,
-    system,
-    tokens,
-    verifying,
-    webhooks,
-)
+from cli import access, webhooks
 from cli.connection import open_client
-from cli.following import follow
+from cli.files import checkpoints, converting, datasets, exporting, pictures, results, verifying
 from cli.identifiers import KINDS, kind_of
+from cli.jobs import changing, checking, controls, evaluations, reproducing, submitting
+from cli.jobs.following import follow
 from cli.json_output import AsJson
+from cli.machine import backups, doctor, system, tokens
+from cli.shown import events, lists, logs, overview
 from cli.terminal import write_any_letter
 
 app = typer.Typer(

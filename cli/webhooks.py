@@ -6,8 +6,8 @@ import typer
 
 from cli.connection import open_client
 from cli.json_output import AsJson, print_json, print_plain
-from cli.listings import Column, Listing, print_listing
-from cli.tables import at_time
+from cli.shown.listings import Column, Listing, print_listing
+from cli.shown.tables import at_time
 from cli.terminal import errors, say, tell_id
 from gauntlet.report.numbers import NOTHING
 

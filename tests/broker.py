@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cli.embedded import broker_command
+from cli.machine.embedded import broker_command
 
 _READY = b"eady to accept connections"
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from cli.access import audit_listing
-from cli.listings import print_listing
+from cli.shown.listings import print_listing
 from gauntlet.resources import AuditEntry
 from tests.cli.conftest import screen, written
 from tests.e2e.system import System

@@ -3,8 +3,8 @@
 import pytest
 from rich.cells import cell_len
 
-from cli.bars import Bars, bars
-from cli.watched import Row, duration
+from cli.jobs.bars import Bars, bars
+from cli.jobs.watched import Row, duration
 from gauntlet.resources import Status
 from tests.cli.conftest import screen, written
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cli.catalog_table import as_markdown
+from cli.shown.catalog_table import as_markdown
 from gauntlet.spec.catalog import catalog
 
 DOCS = Path(__file__).parents[2] / "docs" / "api.md"

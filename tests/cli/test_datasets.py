@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cli.dataset_tables import datasets_listing
-from cli.listings import print_listing
+from cli.shown.dataset_tables import datasets_listing
+from cli.shown.listings import print_listing
 from gauntlet.client import AsyncGauntletClient, GauntletClient, GauntletClientError
 from gauntlet.resources import Dataset
 from gauntlet.spec.kinds import Digits

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cli.demo import QUICKSTART, run_demo
+from cli.machine.demo import QUICKSTART, run_demo
 from service.settings import ServiceSettings
 
 pytestmark = pytest.mark.long(seconds=12)

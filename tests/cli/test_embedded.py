@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.commands import app
-from cli.embedded import address, free_port
+from cli.machine.embedded import address, free_port
 from gauntlet.client import GauntletClient
 from service.settings import ServiceSettings
 from tests.e2e.system import await_that

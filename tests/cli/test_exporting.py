@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from cli import exporting
+from cli.files import exporting
 from gauntlet.exports.networks import load_program
 from gauntlet.models.checkpoints import load_model
 from store.database import Database

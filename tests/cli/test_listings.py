@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from cli.evaluation_tables import evaluations_listing, leaderboard_listing, transfer_listing
-from cli.listings import Column, Listing, _joined, _lined, print_card, print_listing
-from cli.tables import (
+from cli.shown.evaluation_tables import evaluations_listing, leaderboard_listing, transfer_listing
+from cli.shown.listings import Column, Listing, _joined, _lined, print_card, print_listing
+from cli.shown.tables import (
     checkpoints_listing,
     classifications_listing,
     events_listing,

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import gauntlet as code
 from cli.commands import app
-from cli.overview import _of_worker
+from cli.shown.overview import _of_worker
 from gauntlet.resources import HeldJob, HelpedEvaluation, Worker
 from store import workers
 from store.database import Database

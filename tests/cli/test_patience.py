@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from cli.patience import Patience
+from cli.jobs.patience import Patience
 from gauntlet.client import GauntletClient, Refused, Unreachable
 from tests.gauntlet.client.test_http import Answer, answering
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.processes import _LONGEST_LOG, Child
+from cli.machine.processes import _LONGEST_LOG, Child
 from tests.e2e.system import await_that
 
 

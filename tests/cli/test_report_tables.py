@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from rich.cells import cell_len
 
-from cli.report_tables import print_report
+from cli.shown.report_tables import print_report
 from gauntlet.rendering.accuracy_tables import comparison_table, result_tables, summary_tables
 from gauntlet.report.report import Report, assemble
 from gauntlet.report.report_row import report_row

@@ -9,7 +9,7 @@ import gauntlet
 import service.__main__ as api
 import worker.__main__ as worker_process
 from cli.commands import app
-from cli.setting_list import as_markdown, listed_settings
+from cli.machine.setting_list import as_markdown, listed_settings
 from gauntlet.client import GauntletClient, GauntletClientError
 from gauntlet.client.settings import ClientSettings
 from gauntlet.settings import NAMES, Settings, SettingsInvalid

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from sqlalchemy import update
 
-from cli.lines import Lines
-from cli.watched import Watched
-from cli.watching import watch_evaluations
+from cli.jobs.lines import Lines
+from cli.jobs.watched import Watched
+from cli.jobs.watching import watch_evaluations
 from gauntlet.resources import EpochMetrics
 from store.database import Database
 from store.models import Run

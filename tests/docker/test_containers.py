@@ -16,7 +16,7 @@ import typer
 import yaml
 
 from cli import commands
-from cli.embedded import worker_grace_s
+from cli.machine.embedded import worker_grace_s
 from service.app import create_app
 from service.settings import ServiceSettings
 from tests.gauntlet.client.test_http import Answer, answering

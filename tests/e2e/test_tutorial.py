@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.embedded import free_port
+from cli.machine.embedded import free_port
 from tests.e2e.system import kill_group
 
 pytestmark = pytest.mark.long(seconds=30)

@@ -17,7 +17,7 @@ from gauntlet.settings import SettingsInvalid
 def up(*, json: AsJson = False) -> None:
     """Run the embedded system in the foreground until Ctrl-C."""
     # Imported here, as in demo: the commands that only talk to a service start without SQLAlchemy and the rest.
-    from cli.embedded import StartFailed, run_embedded
+    from cli.machine.embedded import StartFailed, run_embedded
     from service.settings import ServiceSettings
     from worker.settings import WorkerSettings
 
@@ -30,8 +30,8 @@ def up(*, json: AsJson = False) -> None:
 
 def demo(*, json: AsJson = False) -> None:
     """Start everything, run the quickstart comparison, show its report, stop."""
-    from cli.demo import run_demo
-    from cli.embedded import StartFailed
+    from cli.machine.demo import run_demo
+    from cli.machine.embedded import StartFailed
     from service.settings import ServiceSettings
     from worker.settings import WorkerSettings
 
@@ -68,7 +68,7 @@ def settings(
     json: AsJson = False,
 ) -> None:
     """List every setting: the variable, what it is here, and what it means."""
-    from cli.setting_list import as_markdown, current_values, listed_settings
+    from cli.machine.setting_list import as_markdown, current_values, listed_settings
 
     if markdown:
         sys.stdout.write(as_markdown() + "\n")

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from cli.background import running
-from cli.embedded import StartFailed
-from cli.listings import print_listing
-from cli.report_tables import print_report
-from cli.tables import classifications_listing
-from cli.watching import watch
+from cli.jobs.watching import watch
+from cli.machine.background import running
+from cli.machine.embedded import StartFailed
+from cli.shown.listings import print_listing
+from cli.shown.report_tables import print_report
+from cli.shown.tables import classifications_listing
 from gauntlet.client import GauntletClient
 from gauntlet.report.report import Report
 from gauntlet.spec.runs.objective_labels import objective_title

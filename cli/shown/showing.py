@@ -9,12 +9,12 @@ import yaml
 from pydantic import BaseModel
 from rich.text import Text
 
-from cli.dataset_tables import print_dataset
-from cli.evaluation_tables import evaluations_listing, print_outcome
 from cli.identifiers import kind_of
 from cli.json_output import Value
-from cli.listings import Cell, Column, print_card, print_listing
-from cli.tables import at_time, checkpoints_listing, events_listing, job_status, runs_listing, status_of
+from cli.shown.dataset_tables import print_dataset
+from cli.shown.evaluation_tables import evaluations_listing, print_outcome
+from cli.shown.listings import Cell, Column, print_card, print_listing
+from cli.shown.tables import at_time, checkpoints_listing, events_listing, job_status, runs_listing, status_of
 from cli.terminal import say
 from gauntlet.checks.sentences import describe
 from gauntlet.client import GauntletClient

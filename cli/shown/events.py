@@ -7,7 +7,7 @@ import typer
 
 from cli.connection import open_client
 from cli.json_output import AsJson, print_json
-from cli.tables import at_time
+from cli.shown.tables import at_time
 from cli.terminal import say
 from gauntlet.resources import Event, EventType
 

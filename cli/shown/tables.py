@@ -6,7 +6,7 @@ from typing import Final
 
 from rich.text import Text
 
-from cli.listings import Column, Listing
+from cli.shown.listings import Column, Listing
 from cli.terminal import visible
 from gauntlet.report.numbers import NOTHING, per_cent
 from gauntlet.resources import Checkpoint, Classification, Event, Experiment, Job, Run

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from cli.checkpoints import Architecture, architecture_fields
+from cli.files.checkpoints import Architecture, architecture_fields
 from cli.json_output import AsJson, print_plain
 from cli.terminal import give_up, say
 from gauntlet.errors import CheckpointInvalid, ModelUnfit

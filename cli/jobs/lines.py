@@ -7,8 +7,8 @@ from typing import Self
 
 from rich.console import Console
 
+from cli.jobs.watched import Watched, duration
 from cli.terminal import say
-from cli.watched import Watched, duration
 from gauntlet.report.numbers import counted, per_cent
 from gauntlet.resources import TERMINAL, EpochMetrics, Evaluation, Run
 from gauntlet.spec.evaluations.attacks import attack_label

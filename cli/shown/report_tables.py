@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.text import Text
 
-from cli.listings import Cell, Column, Listing, print_listing
+from cli.shown.listings import Cell, Column, Listing, print_listing
 from cli.terminal import console, say, visible
 from gauntlet.rendering import tables
 from gauntlet.rendering.accuracy_tables import comparison_table, has_several_seeds, result_tables, summary_tables

@@ -10,8 +10,8 @@ import typer
 from cli.connection import open_client, refusals_told
 from cli.identifiers import CheckpointOptions
 from cli.json_output import AsJson, print_json
-from cli.listings import print_listing
-from cli.tables import attacks_listing, classifications_listing
+from cli.shown.listings import print_listing
+from cli.shown.tables import attacks_listing, classifications_listing
 from cli.terminal import say
 from gauntlet.resources import Classification
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from rich.text import Text
 
-from cli.listings import Cell, Column, Listing, print_card, print_listing
-from cli.tables import at_time, status_of
+from cli.shown.listings import Cell, Column, Listing, print_card, print_listing
+from cli.shown.tables import at_time, status_of
 from cli.terminal import say, visible
 from gauntlet.checks.names import counted
 from gauntlet.checks.sentences import describe, passed_over

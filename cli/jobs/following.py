@@ -3,10 +3,10 @@
 import typer
 from rich.console import Console
 
+from cli.jobs.watching import watch
 from cli.json_output import print_json
-from cli.report_tables import print_report
+from cli.shown.report_tables import print_report
 from cli.terminal import FAILED, INTERRUPTED, UNANSWERED, console, errors, give_up, say
-from cli.watching import watch
 from gauntlet.client import GauntletClient, GauntletClientError
 from gauntlet.resources import Experiment
 

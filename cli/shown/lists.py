@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from cli import showing
 from cli.connection import by_option, open_client, refusals_told
-from cli.filters import Statuses
 from cli.identifiers import AnyId, ExperimentId, SomeExperimentId, SomeRunId
 from cli.json_output import AsJson, print_json
-from cli.listings import print_listing
-from cli.report_tables import print_report
-from cli.tables import checkpoints_listing, experiments_listing, runs_listing
+from cli.shown import showing
+from cli.shown.filters import Statuses
+from cli.shown.listings import print_listing
+from cli.shown.report_tables import print_report
+from cli.shown.tables import checkpoints_listing, experiments_listing, runs_listing
 
 
 def experiments(

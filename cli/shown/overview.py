@@ -6,11 +6,11 @@ from typing import Annotated, Final
 
 import typer
 
-from cli.catalog_table import as_markdown
 from cli.connection import open_client
 from cli.json_output import AsJson, print_json
-from cli.listings import Cell, Column, Listing, print_card, print_listing
-from cli.tables import at_time
+from cli.shown.catalog_table import as_markdown
+from cli.shown.listings import Cell, Column, Listing, print_card, print_listing
+from cli.shown.tables import at_time
 from cli.terminal import give_up
 from gauntlet.resources import OwnerQuotas, OwnerUsage, Usage, Worker
 from gauntlet.spec.catalog import Catalog, CatalogEntry, CatalogField

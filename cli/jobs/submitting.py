@@ -6,14 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.checking import lines_of
 from cli.connection import open_client
 from cli.documents import read, read_spec, told_where_it_stands
-from cli.following import follow
 from cli.identifiers import SomeLikeId
+from cli.jobs.checking import lines_of
+from cli.jobs.following import follow
+from cli.jobs.watched import duration
 from cli.json_output import AsJson, print_json
 from cli.terminal import FAILED, MISUSED, give_up, say, tell_id
-from cli.watched import duration
 from gauntlet.resources import Check
 from gauntlet.spec.asked.requests import ExperimentRequest
 from gauntlet.spec.reading.files import SpecFile

@@ -11,10 +11,10 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn
 
 from cli.connection import open_client, refusals_told
-from cli.dataset_tables import dataset_status, datasets_listing, print_dataset
 from cli.identifiers import DatasetId
 from cli.json_output import AsJson, print_json
-from cli.listings import print_listing
+from cli.shown.dataset_tables import dataset_status, datasets_listing, print_dataset
+from cli.shown.listings import print_listing
 from cli.terminal import FAILED, INTERRUPTED, errors, give_up, say, tell_id
 from gauntlet.checks.sentences import passed_over
 from gauntlet.client import GauntletClient

@@ -8,8 +8,8 @@ import typer
 from pydantic import ValidationError
 
 from cli.json_output import AsJson, print_json, print_plain
-from cli.listings import Cell, Column, Listing, print_listing
-from cli.tables import at_time
+from cli.shown.listings import Cell, Column, Listing, print_listing
+from cli.shown.tables import at_time
 from cli.terminal import give_up, tell_id
 from gauntlet.spec.asked.tokens import TokenRequest
 from gauntlet.spec.reading.messages import faults

@@ -16,7 +16,7 @@ from types import FrameType
 from rich.console import Console
 
 from cli.json_output import print_plain
-from cli.processes import Child
+from cli.machine.processes import Child
 from gauntlet.client import GauntletClient
 from service.access import AccessUnsafe, require_safe
 from service.settings import ServiceSettings

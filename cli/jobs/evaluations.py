@@ -7,13 +7,13 @@ import typer
 from rich.console import Console
 
 from cli.connection import by_option, open_client, refusals_told
-from cli.evaluation_tables import evaluations_listing, leaderboard_listing, print_outcome, transfer_listing
-from cli.filters import Statuses
 from cli.identifiers import CheckpointId, CheckpointIds, ExperimentId, SomeCheckpointId
+from cli.jobs.watching import watch_evaluations
 from cli.json_output import AsJson, print_json
-from cli.listings import print_listing
+from cli.shown.evaluation_tables import evaluations_listing, leaderboard_listing, print_outcome, transfer_listing
+from cli.shown.filters import Statuses
+from cli.shown.listings import print_listing
 from cli.terminal import INTERRUPTED, UNANSWERED, console, errors, give_up, say, tell_id
-from cli.watching import watch_evaluations
 from gauntlet.client import GauntletClient, GauntletClientError
 from gauntlet.resources import Evaluation
 from gauntlet.spec.evaluations.protocols import NEWEST

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.embedded import StartFailed, address, free_port
-from cli.processes import Child
+from cli.machine.embedded import StartFailed, address, free_port
+from cli.machine.processes import Child
 from gauntlet.client import GauntletClient
 from service.settings import ServiceSettings
 

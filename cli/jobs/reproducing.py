@@ -6,9 +6,9 @@ from typing import Annotated, Final
 import typer
 
 from cli.connection import open_client
-from cli.following import stay
+from cli.jobs.following import stay
 from cli.json_output import AsJson, print_json
-from cli.listings import Cell, Column, Listing, print_listing
+from cli.shown.listings import Cell, Column, Listing, print_listing
 from cli.terminal import FAILED, MISUSED, console, errors, give_up, say
 from gauntlet.client import GauntletClient
 from gauntlet.report.numbers import NOTHING, per_cent, points, selection_title

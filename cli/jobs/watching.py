@@ -6,10 +6,10 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from cli.bars import Bars
-from cli.lines import Lines
-from cli.patience import PATIENCE_S, Patience
-from cli.watched import Watched
+from cli.jobs.bars import Bars
+from cli.jobs.lines import Lines
+from cli.jobs.patience import PATIENCE_S, Patience
+from cli.jobs.watched import Watched
 from gauntlet.client import GauntletClient
 from gauntlet.report.numbers import selection_title
 from gauntlet.resources import TERMINAL, EpochMetrics, Evaluation, Experiment

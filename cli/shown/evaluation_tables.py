@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rich.text import Text
 
-from cli.listings import Cell, Column, Listing, print_listing
-from cli.tables import job_status
+from cli.shown.listings import Cell, Column, Listing, print_listing
+from cli.shown.tables import job_status
 from cli.terminal import say, visible
 from gauntlet.rendering import tables
 from gauntlet.rendering.accuracy_tables import checks

@@ -11,9 +11,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from cli.tables import STYLES
+from cli.jobs.watched import Row, Watched, row_of, rows_of_attacks
+from cli.shown.tables import STYLES
 from cli.terminal import console, visible
-from cli.watched import Row, Watched, row_of, rows_of_attacks
 from gauntlet.resources import Status
 
 _BAR = 20

@@ -8,8 +8,8 @@ import typer
 
 from cli.connection import open_client, refusals_told
 from cli.json_output import AsJson, print_json, print_plain
-from cli.listings import Cell, Column, Listing, print_listing
-from cli.tables import at_time
+from cli.shown.listings import Cell, Column, Listing, print_listing
+from cli.shown.tables import at_time
 from cli.terminal import errors, give_up, say, tell_id
 from gauntlet.rendering.elsewhere import ElsewhereFormat
 from gauntlet.report.numbers import NOTHING, per_cent

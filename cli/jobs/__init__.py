@@ -1,0 +1,1 @@
+"""The commands that have experiments and evaluations done, and follow them to their end."""

@@ -1,0 +1,1 @@
+"""The commands that list and show what there is, and how they show it."""
