@@ -54,27 +54,27 @@ lint: install-dev docs ## Check style, types, the boundaries between packages an
 	$(BIN)/lint-imports
 
 fuzz: install-dev ## Send the API 12,000 generated requests by two callers (two minutes)
-	$(BIN)/python -m benchmarks.fuzz --out benchmarks/results/fuzz.json
+	$(BIN)/python -m benchmarks.bad_input.fuzz --out benchmarks/results/fuzz.json
 
 faults: install-dev ## Kill the processes of whole systems 300 times on SQLite and 300 times on PostgreSQL, and compare every result (an hour)
 	$(BIN)/python -m tests.faults --out benchmarks/results/faults.json
 
 load: install-dev ## Measure the API under load, and pictures beside MLflow's model server (15 minutes; the machine must be idle)
 	$(PYTHON) -m venv build/mlflow
-	build/mlflow/bin/pip install --quiet --requirement benchmarks/mlflow-requirements.txt
+	build/mlflow/bin/pip install --quiet --requirement benchmarks/serving/mlflow-requirements.txt
 	# Its own libraries first, and our torch behind them.
 	$(BIN)/python -c "import site; print(site.getsitepackages()[0])" > "$$(build/mlflow/bin/python -c 'import site; print(site.getsitepackages()[0])')/torch.pth"
-	$(BIN)/python -m benchmarks.load --mlflow build/mlflow/bin/python --out benchmarks/results/load.json
+	$(BIN)/python -m benchmarks.serving.load --mlflow build/mlflow/bin/python --out benchmarks/results/load.json
 
 hostile: install-dev ## Send the API hostile inputs, and measure what others wait for and what memory it takes (seven minutes; the machine must be idle)
-	$(BIN)/python -m benchmarks.hostile --out benchmarks/results/hostile.json
+	$(BIN)/python -m benchmarks.bad_input.hostile --out benchmarks/results/hostile.json
 
 bench: install-dev ## Measure speed beside a naive loop, torchattacks and ART (half an hour; the machine must be idle)
 	$(BIN)/pip install --quiet --no-deps --requirement benchmarks/requirements.txt
 	mkdir -p build/home  # ART writes into the home folder when it is imported
-	HOME=$(CURDIR)/build/home TQDM_DISABLE=1 $(BIN)/python -m benchmarks.training_step --out benchmarks/results/training_step.json
-	$(BIN)/python -m benchmarks.evaluation --out benchmarks/results/evaluation.json
-	$(BIN)/python -m benchmarks.environment --out benchmarks/results/environment.json
+	HOME=$(CURDIR)/build/home TQDM_DISABLE=1 $(BIN)/python -m benchmarks.speed.training_step --out benchmarks/results/training_step.json
+	$(BIN)/python -m benchmarks.speed.evaluation --out benchmarks/results/evaluation.json
+	$(BIN)/python -m benchmarks.speed.environment --out benchmarks/results/environment.json
 
 reproduce: install ## Repeat the paper and settle its claim over seeds, as benchmarks/claim/PLAN.md says; for a GPU; goes on if interrupted
 	$(BIN)/python -m benchmarks.claim
@@ -83,13 +83,13 @@ dial: install ## What in the reward makes a network more robust: the digits, as 
 	$(BIN)/python -m benchmarks.dial
 
 note: install-dev ## Write the claim in four pages, a PDF, from the committed records into build/note.pdf
-	$(BIN)/python -m benchmarks.note
+	$(BIN)/python -m benchmarks.pictures.note
 
 client: install-dev ## Make the synchronous client from the asynchronous one, after a change of that
 	$(BIN)/python -m gauntlet.client.generation
 
 pictures: install-dev ## Take the README's pictures of the page anew, of the Gauntlet that runs on this machine
-	$(BIN)/python -m benchmarks.page_pictures
+	$(BIN)/python -m benchmarks.pictures.page_pictures
 
 wheel: install-dev ## Build the library's wheel into dist/
 	$(BIN)/python -m hatchling build --target wheel

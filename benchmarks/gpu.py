@@ -31,9 +31,9 @@ from torch import Tensor, nn
 
 from benchmarks.findings import Findings
 from benchmarks.machine import describe_machine
-from benchmarks.peers import Recipe, naive_training, plain_cnn, rmsprop
-from benchmarks.rounds import random_images
-from benchmarks.training_step import gauntlet_training
+from benchmarks.speed.peers import Recipe, naive_training, plain_cnn, rmsprop
+from benchmarks.speed.rounds import random_images
+from benchmarks.speed.training_step import gauntlet_training
 from gauntlet.data.datasets import Dataset, ImageSet, load_dataset, to_unit
 from gauntlet.evaluation.loop import evaluate
 from gauntlet.events import BatchFinished, CheckpointReady
@@ -224,10 +224,10 @@ def _one(scale: Scale, batch: int) -> int:
 
 
 def _beside(scale: Scale, *, served: bool) -> Any:
-    """Jobs that share the GPU, each a run of its own, as `benchmarks.side_by_side` measures them."""
+    """Jobs that share the GPU, each a run of its own, as `benchmarks.speed.side_by_side` measures them."""
     out = Path("build/side_by_side.json")
     precisions = scale.precisions[:1]
-    command = [sys.executable, "-m", "benchmarks.side_by_side", "--device", scale.device.type, "--out", str(out)]
+    command = [sys.executable, "-m", "benchmarks.speed.side_by_side", "--device", scale.device.type, "--out", str(out)]
     command += ["--processes", *map(str, scale.jobs), "--precisions", *precisions]
     command += ["--seconds", "2", "--compile", scale.compile, "--images", str(min(3_200, scale.images))]
     with _multi_process_service(start=served and scale.device.type == "cuda") as environment:

@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.claim.judge import judge
 from benchmarks.claim.measurements import Measurements
 from benchmarks.claim.tables import markdown
-from benchmarks.planned import Plan
+from benchmarks.studies.planned import Plan
 
 _ORDER = ("main", "early", "again", "again-early", "held-out", "batch-64", "batch-256")
 

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.asked import Asked
-from benchmarks.systems import gauntlet_at, submitted
+from benchmarks.studies.asked import Asked
+from benchmarks.studies.systems import gauntlet_at, submitted
 from gauntlet.client import GauntletClient
 from gauntlet.resources import TERMINAL, Evaluation
 from gauntlet.results.intervals import student_interval

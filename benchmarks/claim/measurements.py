@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.asked import Asked
+from benchmarks.studies.asked import Asked
 from gauntlet.client import GauntletClient
 from gauntlet.resources import TERMINAL, Evaluation, Experiment, Run
 from gauntlet.spec.asked.priorities import Priority

@@ -1,4 +1,4 @@
-"""A record (benchmarks/record.py) read back: what was measured of each run, for the judgement."""
+"""A record (benchmarks/studies/record.py) read back: what was measured of each run, for the judgement."""
 
 import csv
 import json

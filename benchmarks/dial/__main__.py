@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.dial.judge import judge
 from benchmarks.dial.measurements import KeptCheckpoints
 from benchmarks.dial.tables import markdown
-from benchmarks.planned import Plan
+from benchmarks.studies.planned import Plan
 
 _DATASETS = ("digits", "cifar10")
 

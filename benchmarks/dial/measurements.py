@@ -1,6 +1,6 @@
 """What PLAN.md measures beyond what the experiments ask for: APGD-T at every checkpoint that cross-entropy kept."""
 
-from benchmarks.asked import Asked
+from benchmarks.studies.asked import Asked
 from gauntlet.client import GauntletClient
 from gauntlet.resources import Evaluation, Experiment
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.record import EVALUATION_COLUMNS
+from benchmarks.studies.record import EVALUATION_COLUMNS
 
 # A run's epochs, and rows of evaluations.csv.
 Written = tuple[Sequence[Mapping[str, float]], Sequence[Mapping[str, object]]]

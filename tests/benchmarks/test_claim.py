@@ -12,7 +12,7 @@ from benchmarks.claim.__main__ import main
 from benchmarks.claim.judge import Verdict, judge
 from benchmarks.claim.measurements import Measurements
 from benchmarks.claim.tables import markdown
-from benchmarks.record import write_record
+from benchmarks.studies.record import write_record
 from gauntlet.resources import TERMINAL
 from gauntlet.spec.experiment import ExperimentSpec
 from tests.benchmarks.records import written

@@ -2,9 +2,9 @@
 
 import pytest
 
-from benchmarks.fuzz import fuzz
-from benchmarks.served import served
-from benchmarks.stored import do_an_experiment
+from benchmarks.bad_input.fuzz import fuzz
+from benchmarks.serving.served import served
+from benchmarks.serving.stored import do_an_experiment
 
 pytestmark = pytest.mark.long(seconds=65)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.looking_often import Rule, intervals, stopped
+from benchmarks.correctness.looking_often import Rule, intervals, stopped
 from gauntlet.results.intervals import wilson_interval
 
 

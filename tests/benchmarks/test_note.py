@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typst
 
-from benchmarks.note import ROOT, SOURCE, main
+from benchmarks.pictures.note import ROOT, SOURCE, main
 
 _RESULTS = ROOT / "benchmarks/claim/results"
 

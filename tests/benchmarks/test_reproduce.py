@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from benchmarks import reproduce
+from benchmarks.studies import reproduce
 from gauntlet.rendering import FIGURES
 from gauntlet.report.report import Report
 from gauntlet.spec.experiment import ExperimentSpec

@@ -1,4 +1,4 @@
-"""The guard on real runs, made to see a fall; a real collapse is recorded by benchmarks/collapse.py."""
+"""The guard on real runs, made to see a fall; a real collapse is recorded by benchmarks/correctness/collapse.py."""
 
 import dataclasses
 from fractions import Fraction

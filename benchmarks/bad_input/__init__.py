@@ -1,0 +1,1 @@
+"""What generated and hostile requests do to a service."""

@@ -1,0 +1,72 @@
+"""`python -m benchmarks.pictures.page_pictures`: the README's pictures of the page, of a Gauntlet with results.
+
+Light and dark. It takes the newest experiment that succeeded, or one that is named, and puts an image under attack that
+the checkpoints of its two newest evaluations do not take alike.
+"""
+
+import argparse
+import io
+import shutil
+from pathlib import Path
+from typing import Final, Literal
+
+from PIL import Image
+from playwright.sync_api import FloatRect, Page, sync_playwright
+
+from benchmarks.pictures.page_views import FLAGS
+from gauntlet.client import GauntletClient
+
+_WIDTH: Final = 1280
+_BELOW: Final = 24
+# Flat colours: as many do, and the file has a quarter of the bytes.
+_COLOURS: Final = 255
+
+
+def main() -> None:
+    """Write page-experiment.png and page-attack.png, and the same with -dark before the dot."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", default="http://127.0.0.1:8000")
+    parser.add_argument("--into", type=Path, default=Path("docs"))
+    parser.add_argument("--experiment", help="its id")
+    given = parser.parse_args()
+    with GauntletClient(given.url) as gauntlet:
+        done = (each.id for each in gauntlet.experiments() if each.status == "succeeded")
+        experiment = given.experiment or next(done)
+        one, other = [each.id for each in gauntlet.evaluations(experiment=experiment) if each.outcome is not None][:2]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        page = browser.new_page(base_url=given.url, viewport={"width": _WIDTH, "height": 1_000})
+        page.goto(f"/#/experiments/{experiment}")
+        page.locator("svg.chart").first.wait_for()
+        page.locator("[data-part=measured] table").first.wait_for()
+        _keep(page, given.into / "page-experiment.png", down_to="[data-part=curves] figure")
+        page.goto(f"/#/attack?evaluation={one}")
+        page.locator("[data-part=other]").select_option(other)
+        page.locator("[data-part=which]").select_option("other")
+        page.get_by_text("Choose one to put it").wait_for()
+        page.locator(".gallery button").first.click()
+        page.locator(".subject").first.wait_for()
+        page.get_by_role("slider").focus()
+        for _ in range(3):
+            page.keyboard.press("ArrowRight")
+        page.mouse.click(5, 300)
+        _keep(page, given.into / "page-attack.png", down_to="[data-part=curve] svg.chart")
+        browser.close()
+
+
+def _keep(page: Page, file: Path, *, down_to: str) -> None:
+    """The page's top, as far as the element that is named, in both looks."""
+    looks: tuple[tuple[Literal["light", "dark"], str], ...] = (("light", ""), ("dark", "-dark"))
+    for look, ending in looks:
+        page.emulate_media(color_scheme=look)
+        page.evaluate("scrollTo(0, 0)")
+        page.wait_for_timeout(1_000)
+        bottom = page.locator(down_to).first.evaluate("(element) => element.getBoundingClientRect().bottom")
+        shown = FloatRect(x=0, y=0, width=_WIDTH, height=round(bottom) + _BELOW)
+        with Image.open(io.BytesIO(page.screenshot(clip=shown, full_page=True))) as picture:
+            flat = picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+            flat.save(file.with_stem(file.stem + ending), optimize=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How soon a service answers, and how many workers it can have."""

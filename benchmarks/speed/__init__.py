@@ -1,0 +1,1 @@
+"""How fast it trains, attacks and measures, beside others."""
