@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import gauntlet
 from gauntlet.settings import SettingsInvalid, require_no_arguments
-from service.access import AccessUnsafe
-from service.server import serve
+from service.callers.access import AccessUnsafe
 from service.settings import ServiceSettings
+from service.transport.server import serve
 from store import logs
 from store.texts import masked
 

@@ -13,14 +13,15 @@ import gauntlet
 from gauntlet.resources import Problem
 from gauntlet.settings import SettingsInvalid
 from service import errors
-from service.access import Access
-from service.answers import document
-from service.classification import Classifier, KnownWeights
-from service.edge import Edge
-from service.images import Decoder
-from service.metrics import Metrics
+from service.answering.metrics import Metrics
+from service.answering.reports import Reporter
+from service.answering.streams import MOST_LISTENERS, Streams
+from service.answering.versions import KeptAnswers, KnownRows, Looks
+from service.callers.access import Access
+from service.pictures.classification import Classifier, KnownWeights
+from service.pictures.images import Decoder
 from service.readiness import Readiness
-from service.reports import Reporter
+from service.requests.answers import document
 from service.routes import (
     attacked_images,
     audit,
@@ -48,10 +49,9 @@ from service.routes import (
     webhooks,
 )
 from service.settings import ServiceSettings
-from service.streams import MOST_LISTENERS, Streams
-from service.versions import KeptAnswers, KnownRows, Looks
-from store.broker import create_celery
+from service.transport.edge import Edge
 from store.database import Database
+from store.queue.broker import create_celery
 
 _BROKER_PATIENCE_S = 2
 # As many requests are worked on at once, each with a connection to the database if it needs one; others wait for a

@@ -9,9 +9,9 @@ from gauntlet.checks.machine import UNKNOWN, Machine, this_machine
 from gauntlet.checks.requests import Cards
 from gauntlet.data.survey import survey
 from gauntlet.spec.kinds import SPLITS, DatasetSpec, ImageFolder, Parquet, Split, Uploaded
-from service.admission import Gate
 from service.settings import ServiceSettings
-from store import workers
+from service.transport.admission import Gate
+from store.queue import workers
 
 # Measured: 60,000 files take 0.26 s of a core. A larger folder is left to the worker.
 _MOST_ENTRIES = 500_000
@@ -24,7 +24,7 @@ def look(
 ) -> DatasetDescription | None:
     """What lies there of a data set, None where the API cannot see it; the worker looks again.
 
-    Of an uploaded one its row tells, which whoever makes something of it looks at (`store.datasets.seen`).
+    Of an uploaded one its row tells, which whoever makes something of it looks at (`store.subjects.datasets.seen`).
 
     Raises:
         ServiceError: 429, others are being looked at.

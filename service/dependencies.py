@@ -11,20 +11,20 @@ from pydantic_core import PydanticKnownError
 from gauntlet.resources import Status
 from gauntlet.spec.asked.notes import TagText
 from gauntlet.spec.reading.texts import Matching
-from service.access import Access
-from service.audit import Audit
-from service.classification import Classifier, KnownWeights
-from service.images import Decoder
-from service.metrics import Metrics
+from service.answering.metrics import Metrics
+from service.answering.reports import Reporter
+from service.answering.streams import Streams
+from service.callers.access import Access
+from service.callers.audit import Audit
+from service.pictures.classification import Classifier, KnownWeights
+from service.pictures.images import Decoder
 from service.readiness import Readiness
-from service.reports import Reporter
 from service.settings import ServiceSettings
-from service.streams import Streams
+from store.accounts.quotas import Allowance
+from store.accounts.tokens import Caller
 from store.database import Database
-from store.experiment_lists import CURSOR_PATTERN
 from store.lookup import ID_PATTERN
-from store.quotas import Allowance
-from store.tokens import Caller
+from store.shown.experiment_lists import CURSOR_PATTERN
 
 _DIGITS = re.compile(r"-?[0-9]{1,19}")
 
@@ -113,7 +113,7 @@ DecoderDep = Annotated[Decoder, Depends(_decoder)]
 ReporterDep = Annotated[Reporter, Depends(_reporter)]
 ReadinessDep = Annotated[Readiness, Depends(_readiness)]
 AccessDep = Annotated[Access, Depends(_access)]
-# Who asks, None without a login: for `store.owners.require_may_change`, before anything is changed.
+# Who asks, None without a login: for `store.accounts.owners.require_may_change`, before anything is changed.
 CallerDep = Annotated[Caller | None, Depends(_caller)]
 # Whose that is which the request makes, None without a login.
 OwnerDep = Annotated[str | None, Depends(_owner)]

@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 
 from gauntlet.resources import Problem, ProblemError
 from gauntlet.spec.reading.messages import MOST_FAULTS, faults, printable
-from service.paths import methods_of
+from service.requests.paths import methods_of
 from store.database import says_full
 from store.errors import IdempotencyConflict, NotFound, NotYours, QuotaExceeded, Refused, RequestUnfit
 from store.files import STORAGE_FULL

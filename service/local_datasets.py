@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gauntlet.checks.description import DatasetDescription
-from gauntlet.data.cifar10_c import FOLDER
-from gauntlet.data.folders import folders_in
-from gauntlet.data.parquet import is_parquet
-from gauntlet.data.published import TORCHVISION, published
+from gauntlet.data.sets.cifar10_c import FOLDER
+from gauntlet.data.sets.folders import folders_in
+from gauntlet.data.sets.parquet import is_parquet
+from gauntlet.data.sets.published import TORCHVISION, published
 from gauntlet.resources import Dataset, DatasetDetails, DatasetThumbnail
 from gauntlet.spec.kinds import (
     AnyDataset,

@@ -7,11 +7,11 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
-from gauntlet.data.picture_files import MOST_PIXELS
+from gauntlet.data.decoded.picture_files import MOST_PIXELS
 from gauntlet.settings import Networks, Port, PositiveSeconds, Said, listed
-from store.quotas import Allowance, Quotas
+from store.accounts.quotas import Allowance, Quotas
+from store.accounts.tokens import Caller
 from store.settings import StoreSettings
-from store.tokens import Caller
 
 _Name = Annotated[str, Field(pattern=r"^(\*\.)?[0-9a-z_-]+(\.[0-9a-z_-]+)*$")]
 

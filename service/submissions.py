@@ -13,11 +13,12 @@ from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.reading.messages import printable
 from service.data import look, machine_of_workers
 from service.errors import ServiceError, invalid_fields, problem_errors
+from service.pictures.weights import require_weights
 from service.settings import ServiceSettings
-from service.weights import require_weights
-from store import checkpoints, datasets, estimates, experiments
 from store.database import Database
 from store.errors import NotFound
+from store.shown import estimates
+from store.subjects import checkpoints, datasets, experiments
 
 
 def specified(session: Session, request: ExperimentRequest | LikeRequest) -> ExperimentSpec:

@@ -14,11 +14,11 @@ from sqlalchemy.orm import Session
 
 from gauntlet import resources
 from gauntlet.resources import EventType
-from store import standings
 from store.database import Database, db_now, do_last, take_turn
-from store.forgetting import forget_older
 from store.models import Evaluation, Event, Experiment, Run
-from store.pages import PageOf, oldest_first
+from store.shown import standings
+from store.shown.pages import PageOf, oldest_first
+from store.subjects.forgetting import forget_older
 from store.texts import plain
 from store.times import as_datetime
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from store import failpoints
-from store.jobs import Claim
+from store.queue.jobs import Claim
 
 # What an OSError says where there is no room, or none may be taken.
 STORAGE_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)

@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 
 from gauntlet import resources
 from gauntlet.resources import PictureForm
-from store import jobs
 from store.errors import Refused
 from store.files import StoredFile
-from store.jobs import Claim
 from store.models import Evaluation, PictureFile
+from store.queue import jobs
+from store.queue.jobs import Claim
 
 FORMS: tuple[PictureForm, ...] = ("npz", "png")
 

@@ -13,14 +13,14 @@ from gauntlet import resources
 from gauntlet.resources import TERMINAL
 from gauntlet.spec.asked.webhooks import WebhookRequest
 from store import events
+from store.accounts.tokens import Caller
 from store.database import db_now, take_turn
 from store.errors import QuotaExceeded
 from store.lookup import find
 from store.models import Delivery, Event, Webhook, new_id
-from store.pages import PageOf, newest_first
+from store.shown.pages import PageOf, newest_first
 from store.texts import plain
 from store.times import as_datetime
-from store.tokens import Caller
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105  # how one begins
 _SECRET_BYTES: Final = 32

@@ -17,11 +17,13 @@ from gauntlet.spec.evaluations.attacks import attack_label
 from gauntlet.spec.evaluations.evaluation import EvaluationRequest, EvaluationSpec
 from gauntlet.spec.kinds import DatasetSpec, Digits
 from gauntlet.spec.runs.architectures import Cnn
-from store import evaluation_requests, evaluations, files, jobs
+from store import files
 from store.database import Database, db_now
-from store.evaluations import AttackedSet
-from store.jobs import Claim
 from store.models import Checkpoint, new_id
+from store.queue import jobs
+from store.queue.jobs import Claim
+from store.subjects import evaluation_requests, evaluations
+from store.subjects.evaluations import AttackedSet
 from tests.gauntlet.examples import network
 
 FGSM = {"kind": "fgsm", "eps": "8/255"}

@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gauntlet.spec.asked.uploads import SplitDraw
-from store import dataset_files, datasets, files
+from store import dataset_files, files
 from store.database import Database
 from store.dataset_files import Incoming
-from store.datasets import Received
 from store.models import new_id
+from store.subjects import datasets
+from store.subjects.datasets import Received
 from tests.packing import two_splits, write_tar
+from worker.beside.unpacker import Unpacker
 from worker.settings import WorkerSettings
-from worker.unpacker import Unpacker
 
 
 def receive(

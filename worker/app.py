@@ -7,19 +7,19 @@ from typing import Any
 from celery import Celery, signals
 
 import gauntlet
-from store.broker import TASK, create_celery
 from store.database import Database
+from store.queue.broker import TASK, create_celery
+from store.queue.workers import BEAT_EVERY_S
 from store.texts import masked
-from store.workers import BEAT_EVERY_S
-from worker.images import decoded_cache
+from worker.beside.reconciler import reconcile
+from worker.beside.rounds import Rounds
+from worker.beside.sweeper import sweep
+from worker.beside.unpacker import Unpacker
+from worker.beside.webhooks import deliver
+from worker.jobs.images import decoded_cache
 from worker.presence import Announcer
 from worker.processes import JobProcesses
-from worker.reconciler import reconcile
-from worker.rounds import Rounds
 from worker.settings import WorkerSettings
-from worker.sweeper import sweep
-from worker.unpacker import Unpacker
-from worker.webhooks import deliver
 
 logger = logging.getLogger(__name__)
 

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
-from store.helpers import Help
-from store.jobs import Claim
+from store.queue.helpers import Help
+from store.queue.jobs import Claim
 from worker.settings import WorkerSettings
 
 
 def enter(settings: WorkerSettings, claims: Sequence[Claim | Help]) -> None:
     """Do what was claimed."""
-    from worker.child import help_out, main
+    from worker.jobs.child import help_out, main
 
     attempts = [held for held in claims if isinstance(held, Claim)]
     if attempts:
@@ -22,6 +22,6 @@ def enter(settings: WorkerSettings, claims: Sequence[Claim | Help]) -> None:
 
 def probe(settings: WorkerSettings, tells: Connection) -> None:
     """Tell the kind of the device, and the networks that there are or why there are none."""
-    from worker import child
+    from worker.jobs import child
 
     tells.send(child.probe(settings))

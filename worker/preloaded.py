@@ -8,7 +8,7 @@ import gc
 import importlib
 
 gc.disable()
-importlib.import_module("worker.child")
+importlib.import_module("worker.jobs.child")
 # What the library loads only where it is asked for.
 importlib.import_module("gauntlet.training.agents")
 gc.freeze()

@@ -8,9 +8,9 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 import gauntlet
-from store import workers
 from store.database import Database
-from store.workers import Presence
+from store.queue import workers
+from store.queue.workers import Presence
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)

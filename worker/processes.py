@@ -19,11 +19,12 @@ from multiprocessing.context import ForkServerProcess
 
 from sqlalchemy.orm import Session
 
-from store import failpoints, fused, helpers, job_logs, jobs, turns
+from store import failpoints, job_logs
 from store.database import Database
 from store.errors import LeaseLost
-from store.helpers import Help
-from store.jobs import Claim, Hold
+from store.queue import fused, helpers, jobs, turns
+from store.queue.helpers import Help
+from store.queue.jobs import Claim, Hold
 from worker.entry import enter, probe
 from worker.settings import WorkerSettings
 from worker.unhelped import Unhelped

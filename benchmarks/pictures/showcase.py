@@ -18,14 +18,15 @@ from benchmarks.serving.served import Served
 from benchmarks.serving.stored import do_an_experiment
 from gauntlet.spec.experiment import ExperimentSpec
 from service.settings import ServiceSettings
-from store import controls, experiments, jobs, runs, workers
 from store.database import Database
-from store.jobs import Claim, JobProgress
 from store.models import EpochMetrics, Run
-from store.runs import EpochRecord
-from store.workers import Presence
+from store.queue import controls, jobs, workers
+from store.queue.jobs import Claim, JobProgress
+from store.queue.workers import Presence
+from store.subjects import experiments, runs
+from store.subjects.runs import EpochRecord
+from worker.beside.unpacker import Unpacker
 from worker.settings import WorkerSettings
-from worker.unpacker import Unpacker
 
 HOSTILE: Final = "<img src=x onerror=\"document.title='taken over'\"> & 'more' \u202egnp.exe"
 _LONGEST: Final = "a" + "-name-without-any-place-to-break-it-" * 5

@@ -31,9 +31,10 @@ from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
 from gauntlet.spec.evaluations.evaluation import EvaluationRequest
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.training.loop import train
-from store import deletions, evaluation_requests, evaluations, files
+from store import files
 from store.database import Database, db_now, migrate
 from store.models import Checkpoint, Worker, new_id
+from store.subjects import deletions, evaluation_requests, evaluations
 
 _WANTED = 0.6
 _NO_BROKER = "redis+socket:///nonexistent/broker.sock"

@@ -28,12 +28,14 @@ from sqlalchemy import delete, update
 from benchmarks.machine import describe_machine
 from benchmarks.serving.stored import SMALL
 from gauntlet.spec.experiment import ExperimentSpec
-from store import experiments, fused, helpers, jobs, unpacking, webhooks, workers
+from store import webhooks
 from store.database import Database, db_now, migrate
-from store.jobs import Claim, JobProgress
 from store.models import Run, Worker
-from store.runs import EpochRecord, record_epoch
-from store.workers import Presence
+from store.queue import fused, helpers, jobs, unpacking, workers
+from store.queue.jobs import Claim, JobProgress
+from store.queue.workers import Presence
+from store.subjects import experiments
+from store.subjects.runs import EpochRecord, record_epoch
 from tests.postgres import running_postgres
 from worker.presence import takes_part
 

@@ -14,7 +14,7 @@ from cli.machine.processes import Child
 from gauntlet.client import GauntletClient
 from gauntlet.spec.asked.tokens import Scope, TokenRequest
 from service.settings import ServiceSettings
-from store import secret_key, tokens
+from store.accounts import secret_key, tokens
 from store.database import Database, migrate
 
 _READY_WITHIN_S = 60.0

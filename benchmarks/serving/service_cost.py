@@ -24,12 +24,13 @@ from benchmarks.machine import describe_machine
 from gauntlet.data.datasets import load_dataset
 from gauntlet.spec.experiment import ExperimentSpec, RunSpec
 from gauntlet.training.loop import train
-from store import experiments, jobs
 from store.database import Database, migrate
-from worker.heartbeat import Heartbeat, beating
-from worker.job_log import JobLog
+from store.queue import jobs
+from store.subjects import experiments
+from worker.jobs.heartbeat import Heartbeat, beating
+from worker.jobs.job_log import JobLog
+from worker.jobs.training_job import train_run
 from worker.settings import WorkerSettings
-from worker.training_job import train_run
 
 _WANTED = 1.02
 _CPU = torch.device("cpu")

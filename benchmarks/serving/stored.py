@@ -10,14 +10,15 @@ from sqlalchemy.orm import Session
 
 from gauntlet.spec.experiment import ExperimentSpec
 from service.settings import ServiceSettings
-from store import experiments, jobs
 from store.database import Database
-from store.jobs import JobKind
 from store.models import Base, Checkpoint, EvaluationBatch, Run, new_id
-from worker.evaluation_job import evaluate_checkpoint
-from worker.heartbeat import Heartbeat, beating
+from store.queue import jobs
+from store.queue.jobs import JobKind
+from store.subjects import experiments
+from worker.jobs.evaluation_job import evaluate_checkpoint
+from worker.jobs.heartbeat import Heartbeat, beating
+from worker.jobs.training_job import train_run
 from worker.settings import WorkerSettings
-from worker.training_job import train_run
 
 _AT_ONCE = 500
 SMALL: dict[str, Any] = {

@@ -83,8 +83,8 @@ def _cards(asked: ExperimentSpec, settings: StoreSettings) -> Cards:
     # Imported here, as in up: the commands that only talk to a service start without SQLAlchemy.
     from sqlalchemy.exc import SQLAlchemyError
 
-    from store import checkpoints
     from store.database import Database
+    from store.subjects import checkpoints
 
     named = named_checkpoints(asked)
     if not named or (settings.one_machine and not Path(settings.database_url.removeprefix("sqlite:///")).is_file()):

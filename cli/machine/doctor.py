@@ -80,8 +80,8 @@ def _stored(settings: StoreSettings) -> Iterator[Finding]:
     from sqlalchemy import select
     from sqlalchemy.exc import SQLAlchemyError
 
-    from store import workers
     from store.database import Database, alembic_config, db_now
+    from store.queue import workers
 
     url = masked(settings.database_url)
     if settings.one_machine and not Path(settings.database_url.removeprefix("sqlite:///")).is_file():
@@ -133,7 +133,7 @@ def _workers(found: list[Worker]) -> Iterator[Finding]:
 def _broker(settings: StoreSettings) -> Finding:
     from kombu.exceptions import OperationalError
 
-    from store.broker import create_celery
+    from store.queue.broker import create_celery
 
     url = masked(settings.broker_url)
     app = create_celery(settings.broker_url, socket_timeout_s=_BROKER_PATIENCE_S)

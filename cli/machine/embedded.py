@@ -18,7 +18,7 @@ from rich.console import Console
 from cli.json_output import print_plain
 from cli.machine.processes import Child
 from gauntlet.client import GauntletClient
-from service.access import AccessUnsafe, require_safe
+from service.callers.access import AccessUnsafe, require_safe
 from service.settings import ServiceSettings
 from store.database import Database, migrate
 from store.settings import socket_path_fits

@@ -14,12 +14,12 @@ from cli.terminal import give_up, tell_id
 from gauntlet.spec.asked.tokens import TokenRequest
 from gauntlet.spec.reading.messages import faults
 from service.settings import ServiceSettings
-from store import audit, secret_key
-from store import tokens as rows
-from store.audit import Deed
+from store.accounts import audit, secret_key
+from store.accounts import tokens as rows
+from store.accounts.audit import Deed
+from store.accounts.token_text import new_token
 from store.database import Database, migrate
 from store.errors import NotFound
-from store.token_text import new_token
 
 app = typer.Typer(
     no_args_is_help=True,

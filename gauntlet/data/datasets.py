@@ -16,19 +16,19 @@ from torch import Tensor
 
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.requests import none_left, too_many_asked_for
-from gauntlet.data.archives import Archive, read_digits
-from gauntlet.data.cifar10_c import is_there, read_cifar10_c
-from gauntlet.data.decoded_cache import DecodedCache
-from gauntlet.data.decoding import Pixels, Watch, decode, key_of
-from gauntlet.data.folders import FolderListing
+from gauntlet.data.decoded.decoded_cache import DecodedCache
+from gauntlet.data.decoded.decoding import Pixels, Watch, decode, key_of
 from gauntlet.data.image_sets import ImageSet, MappedSet, TrainingImages, as_tensor, to_unit
 from gauntlet.data.order import shuffled_order
 from gauntlet.data.own_images import refuse_labels_beyond
-from gauntlet.data.published import published
 from gauntlet.data.reading import SeenSplit, Tally, describe_seen
+from gauntlet.data.sets.archives import Archive, read_digits
+from gauntlet.data.sets.cifar10_c import is_there, read_cifar10_c
+from gauntlet.data.sets.folders import FolderListing
+from gauntlet.data.sets.published import published
+from gauntlet.data.sets.torchvision_sets import read_published
 from gauntlet.data.sources import PictureSplit, list_pictures
 from gauntlet.data.survey import count_classes, survey_cifar10_c, survey_published
-from gauntlet.data.torchvision_sets import read_published
 from gauntlet.errors import DatasetUnavailable, ImagesInvalid
 from gauntlet.spec.kinds import (
     SPLITS,

@@ -13,7 +13,7 @@ from gauntlet.checks.description import (
     Unreadable,
 )
 from gauntlet.checks.names import shown
-from gauntlet.data.pictures import Picture, content_of, read_picture
+from gauntlet.data.decoded.pictures import Picture, content_of, read_picture
 from gauntlet.errors import PictureUnreadable
 from gauntlet.spec.kinds import Fit, Split
 

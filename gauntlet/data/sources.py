@@ -6,10 +6,10 @@ from typing import assert_never
 
 import numpy as np
 
-from gauntlet.data.folders import FolderListing, SplitListing, list_folder, list_uploaded
-from gauntlet.data.parquet import ParquetSplit, list_parquet
-from gauntlet.data.pictures import Picture
+from gauntlet.data.decoded.pictures import Picture
 from gauntlet.data.reading import Tally, read_pictures, taken_in
+from gauntlet.data.sets.folders import FolderListing, SplitListing, list_folder, list_uploaded
+from gauntlet.data.sets.parquet import ParquetSplit, list_parquet
 from gauntlet.spec.kinds import SPLITS, ImageFolder, OwnPictures, Parquet, Split, Uploaded
 
 PictureSplit = SplitListing | ParquetSplit

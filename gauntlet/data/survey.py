@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gauntlet.checks.description import ClassImages, DatasetDescription, SplitDescription
-from gauntlet.data.archives import read_digits
-from gauntlet.data.cifar10_c import is_there, missing
-from gauntlet.data.published import published
+from gauntlet.data.sets.archives import read_digits
+from gauntlet.data.sets.cifar10_c import is_there, missing
+from gauntlet.data.sets.published import published
+from gauntlet.data.sets.walk import TooManyEntries
 from gauntlet.data.sources import list_pictures
-from gauntlet.data.walk import TooManyEntries
 from gauntlet.spec.class_names import KNOWN_CLASSES
 from gauntlet.spec.kinds import (
     SPLITS,

@@ -18,7 +18,7 @@ _EXPERIMENTS = sa.table("experiments", *map(sa.column, ("id", "name", "status", 
 
 
 def upgrade() -> None:
-    """Add status and folded name of the experiments that are there, as `store.standings` tells it, and the indices."""
+    """Add the indices, and status (as `store.shown.standings` tells it) and folded name of what is there."""
     op.add_column("experiments", sa.Column("status", sa.String(16), nullable=False, server_default="queued"))
     op.add_column("experiments", sa.Column("name_folded", sa.Text(), nullable=False, server_default=sa.text("''")))
     # The first of these that there are; the statement names nothing that comes from outside.

@@ -8,8 +8,8 @@ import torch
 from pydantic import TypeAdapter
 
 from gauntlet.data.datasets import to_unit
-from gauntlet.data.picture_digests import PictureDigests
-from gauntlet.data.single_images import read_example, read_test_image
+from gauntlet.data.decoded.picture_digests import PictureDigests
+from gauntlet.data.decoded.single_images import read_example, read_test_image
 from gauntlet.errors import DatasetUnavailable
 from gauntlet.evaluation.stages import Victim, stages_of
 from gauntlet.models.checkpoints import LoadedModel

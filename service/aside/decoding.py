@@ -1,4 +1,4 @@
-"""`python -m service.aside.decoding`: the process that decodes uploaded pictures, for `service.images`. Loads no torch.
+"""`python -m service.aside.decoding`: decodes uploaded pictures for `service.pictures.images`. Loads no torch.
 
 An order is one or more pictures' files, with "forms", "most_pixels" and the files' "sizes". The answer has the
 "remarks" of each picture for each form, and behind it in the same order the pixels, uint8 [channels, height, width];
@@ -8,7 +8,7 @@ or it is refused for the picture at "position", "unknown" where the file is in n
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gauntlet.data.pictures import Picture, read_picture
+from gauntlet.data.decoded.pictures import Picture, read_picture
 from gauntlet.errors import PictureFormatRefused, PictureUnreadable
 from gauntlet.spec.kinds import Fit
 from service.aside.bounds import Answer, serve

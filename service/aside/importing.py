@@ -1,4 +1,4 @@
-"""`python -m service.aside.importing`: the process that tries a user's model, for `service.imports`. Loads torch.
+"""`python -m service.aside.importing`: tries a user's model for `service.pictures.imports`. Loads torch.
 
 An order has "weights" and "into", the numbers of open files, and "card". The answer has "findings", and the weights are
 written into the other file with our header.

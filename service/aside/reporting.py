@@ -18,10 +18,10 @@ from gauntlet.rendering import draw, render
 from gauntlet.report.report import Report
 from gauntlet.resources import Series
 from service.aside.bounds import Answer, serve
-from service.writing import Writer
-from store import reports, series
+from service.transport.writing import Writer
 from store.database import Database
 from store.errors import NotFound
+from store.shown import reports, series
 
 _REPORT, _SERIES = Writer(Report), Writer(Series)
 # Whoever answers everybody, or trains, goes first.

@@ -10,14 +10,15 @@ from pydantic import Field
 from gauntlet.report.image_results import image_results
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.reading.messages import printable
-from service.admission import Gate
-from service.classification import NotClassified
 from service.dependencies import WHOLE, ClassifierDep, DatabaseDep, SettingsDep
 from service.errors import ServiceError
-from service.png import as_png
-from service.routing import Route
-from store import batches, checkpoints, evaluations
+from service.pictures.classification import NotClassified
+from service.pictures.png import as_png
+from service.requests.routing import Route
+from service.transport.admission import Gate
 from store.database import Database
+from store.queue import batches
+from store.subjects import checkpoints, evaluations
 
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"], route_class=Route)
 

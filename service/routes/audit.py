@@ -1,4 +1,4 @@
-"""/v1/audit: who did what; for admins alone (`service.access`)."""
+"""/v1/audit: who did what; for admins alone (`service.callers.access`)."""
 
 from typing import Annotated
 
@@ -7,11 +7,11 @@ from pydantic import AwareDatetime
 
 from gauntlet.resources import AuditEntry, Page
 from gauntlet.spec.asked.tokens import Owner
-from service.admission import LISTS
+from service.answering.pages import as_page
 from service.dependencies import AfterNumber, DatabaseDep, Limit
-from service.pages import as_page
-from service.routing import Route
-from store import audit
+from service.requests.routing import Route
+from service.transport.admission import LISTS
+from store.accounts import audit
 
 router = APIRouter(prefix="/v1/audit", tags=["tokens"], route_class=Route)
 

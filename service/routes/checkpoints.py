@@ -16,24 +16,25 @@ from gauntlet.results.finding import Finding
 from gauntlet.spec.asked.requests import CheckpointPatch
 from gauntlet.spec.checkpoint_card import CheckpointCard, ImportCard
 from gauntlet.spec.reading.messages import printable
-from service.admission import LISTS, Gate
-from service.answers import NEEDS_WEIGHTS
-from service.bodies import understand
+from service.answering.pages import as_page
 from service.data import look
 from service.dependencies import After, AllowanceDep, CallerDep, DatabaseDep, IdFilter, Limit, OwnerDep, SettingsDep
 from service.errors import invalid_fields
-from service.imports import examine
-from service.pages import as_page
-from service.routing import Route
+from service.pictures.imports import examine
+from service.pictures.weights import weights_missing
+from service.requests.answers import NEEDS_WEIGHTS
+from service.requests.bodies import understand
+from service.requests.routing import Route
 from service.settings import ServiceSettings
-from service.weights import weights_missing
-from store import annotations, checkpoints, datasets, files
+from service.transport.admission import LISTS, Gate
+from store import files
+from store.accounts.owners import require_may_change
+from store.accounts.quotas import Allowance
 from store.database import Database
 from store.errors import QuotaExceeded, RequestUnfit
 from store.files import StoredFile
 from store.models import new_id
-from store.owners import require_may_change
-from store.quotas import Allowance
+from store.subjects import annotations, checkpoints, datasets
 
 router = APIRouter(prefix="/v1/checkpoints", tags=["checkpoints"], route_class=Route)
 

@@ -8,25 +8,25 @@ from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
 from pydantic import AfterValidator
 
-from gauntlet.data.picture_files import FORMATS_IN_WORDS
+from gauntlet.data.decoded.picture_files import FORMATS_IN_WORDS
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.resources import Classification, Page, ProblemError
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.evaluations.picture_attacks import PictureAttack
 from gauntlet.spec.reading.lists import refuse_duplicates
-from service.admission import Gate
-from service.answers import NAMES_CHECKPOINTS, NEEDS_WEIGHTS
-from service.bodies import understand
-from service.classification import NotClassified, Weights
 from service.dependencies import ClassifierDep, DatabaseDep, DecoderDep, KnownWeightsDep, SettingsDep
 from service.errors import ServiceError
-from service.images import ModelInput, name_of
-from service.picture_attacks import TimeLeft, require_bounded, under_attack
-from service.routing import Route
+from service.pictures.classification import NotClassified, Weights
+from service.pictures.images import ModelInput, name_of
+from service.pictures.picture_attacks import TimeLeft, require_bounded, under_attack
+from service.pictures.weights import require_weights
+from service.requests.answers import NAMES_CHECKPOINTS, NEEDS_WEIGHTS
+from service.requests.bodies import understand
+from service.requests.routing import Route
 from service.settings import ServiceSettings
-from service.weights import require_weights
-from store import checkpoints
+from service.transport.admission import Gate
 from store.database import Database
+from store.subjects import checkpoints
 
 router = APIRouter(prefix="/v1/classifications", tags=["classifications"], route_class=Route)
 

@@ -14,15 +14,16 @@ from gauntlet.spec.eps import Eps, format_eps
 from gauntlet.spec.evaluations.attacks import AttackKind, GradientLoss, Norm
 from gauntlet.spec.evaluations.transfers import FEWEST_CHECKPOINTS, MOST_CHECKPOINTS, TransferRequest
 from gauntlet.spec.reading.texts import CheckpointId
-from service.admission import ORDERS, SUMMARIES
-from service.answers import NAMES_CHECKPOINTS, NEEDS_WEIGHTS
+from service.answering.versions import Version
 from service.data import look_at_tests
 from service.dependencies import WHOLE, AllowanceDep, CeleryDep, DatabaseDep, IdempotencyKey, OwnerDep, SettingsDep
-from service.routing import Route
-from service.versions import Version
-from service.weights import require_weights
-from store import checkpoints, comparisons, evaluation_requests, evaluations, versions
-from store.broker import wake
+from service.pictures.weights import require_weights
+from service.requests.answers import NAMES_CHECKPOINTS, NEEDS_WEIGHTS
+from service.requests.routing import Route
+from service.transport.admission import ORDERS, SUMMARIES
+from store.queue.broker import wake
+from store.shown import comparisons, versions
+from store.subjects import checkpoints, evaluation_requests, evaluations
 
 _Steps = Annotated[int, Field(ge=1, le=10_000), WHOLE]
 

@@ -6,12 +6,13 @@ from fastapi import APIRouter, Response
 
 from gauntlet.resources import Evaluation, Experiment, Run
 from gauntlet.spec.asked.priorities import PriorityRequest
-from service.answers import MAY_BE_REFUSED
 from service.dependencies import AllowanceDep, CallerDep, CeleryDep, DatabaseDep, SettingsDep
-from service.routing import Route
-from store import evaluations, experiments, retries, runs
-from store.broker import wake
-from store.owners import require_may_change
+from service.requests.answers import MAY_BE_REFUSED
+from service.requests.routing import Route
+from store.accounts.owners import require_may_change
+from store.queue import retries
+from store.queue.broker import wake
+from store.subjects import evaluations, experiments, runs
 
 router = APIRouter(prefix="/v1", route_class=Route)
 

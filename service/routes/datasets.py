@@ -17,9 +17,6 @@ from gauntlet.spec.kinds import AnyDataset
 from gauntlet.spec.reading.messages import printable
 from gauntlet.spec.reading.texts import Label
 from service import local_datasets
-from service.admission import Gate
-from service.answers import MAY_BE_REFUSED
-from service.classification import NotClassified
 from service.dependencies import (
     WHOLE,
     After,
@@ -32,16 +29,20 @@ from service.dependencies import (
     SettingsDep,
 )
 from service.errors import ServiceError, invalid_fields
-from service.forms import INTO_STORAGE
-from service.png import as_png
-from service.routing import Route
-from store import dataset_files, datasets, files
+from service.pictures.classification import NotClassified
+from service.pictures.png import as_png
+from service.requests.answers import MAY_BE_REFUSED
+from service.requests.forms import INTO_STORAGE
+from service.requests.routing import Route
+from service.transport.admission import Gate
+from store import dataset_files, files
+from store.accounts.owners import require_may_change
 from store.database import Database
 from store.dataset_files import Incoming
-from store.datasets import Received
 from store.errors import NotFound, QuotaExceeded
 from store.models import new_id
-from store.owners import require_may_change
+from store.subjects import datasets
+from store.subjects.datasets import Received
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=Route)
 

@@ -4,11 +4,11 @@ import logging
 
 from fastapi import APIRouter
 
-from service.answers import MAY_BE_REFUSED
 from service.dependencies import CallerDep, DatabaseDep
-from service.routing import Route
-from store import checkpoints, deletions, evaluations, experiments
-from store.owners import require_may_change
+from service.requests.answers import MAY_BE_REFUSED
+from service.requests.routing import Route
+from store.accounts.owners import require_may_change
+from store.subjects import checkpoints, deletions, evaluations, experiments
 
 router = APIRouter(prefix="/v1", route_class=Route)
 

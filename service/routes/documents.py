@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request, Response
 
 from service.errors import ServiceError
-from service.routing import Route
+from service.requests.routing import Route
 
 router = APIRouter(include_in_schema=False, route_class=Route)
 

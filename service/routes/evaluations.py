@@ -13,8 +13,8 @@ from gauntlet.rendering.csv import images_to_csv
 from gauntlet.report.image_results import image_results
 from gauntlet.resources import Evaluation, ImagePage, ImageResult, Page, PictureForm
 from gauntlet.spec.evaluations.evaluation import EvaluationRequest
-from service.admission import LISTS, ORDERS
-from service.answers import MAY_BE_REFUSED, NEEDS_WEIGHTS
+from service.answering.pages import as_page
+from service.answering.versions import RowVersion
 from service.data import look_at_tests
 from service.dependencies import (
     After,
@@ -31,14 +31,17 @@ from service.dependencies import (
     StatusFilter,
 )
 from service.errors import ServiceError
-from service.pages import as_page
-from service.routing import Route
-from service.versions import RowVersion
-from service.weights import require_weights
-from store import batches, checkpoints, evaluation_requests, evaluations, pictures, versions
-from store.broker import wake
+from service.pictures.weights import require_weights
+from service.requests.answers import MAY_BE_REFUSED, NEEDS_WEIGHTS
+from service.requests.routing import Route
+from service.transport.admission import LISTS, ORDERS
+from store import pictures
+from store.accounts.owners import require_may_change
 from store.database import Database
-from store.owners import require_may_change
+from store.queue import batches
+from store.queue.broker import wake
+from store.shown import versions
+from store.subjects import checkpoints, evaluation_requests, evaluations
 
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"], route_class=Route)
 

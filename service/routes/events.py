@@ -6,14 +6,15 @@ from typing import Annotated, Any, get_args
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from gauntlet.resources import Event, EventType, Page
-from service import streams
-from service.admission import Gate
+from service.answering import streams
+from service.answering.pages import as_page
+from service.answering.streams import Topic
 from service.dependencies import AfterEvent, CallerDep, DatabaseDep, LastEventId, Limit, StreamsDep
-from service.pages import as_page
-from service.routing import Route
-from service.streams import Topic
-from store import evaluations, events, experiments, runs
+from service.requests.routing import Route
+from service.transport.admission import Gate
+from store import events
 from store.database import Database
+from store.subjects import evaluations, experiments, runs
 
 router = APIRouter(prefix="/v1", tags=["events"], route_class=Route)
 

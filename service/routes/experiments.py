@@ -10,8 +10,8 @@ from gauntlet.rendering import CONTENT_SECURITY_POLICY, FIGURES, MEDIA_TYPES, Fo
 from gauntlet.report.report import Report
 from gauntlet.resources import Check, Experiment, Page, ProblemError, Series
 from gauntlet.spec.asked.requests import ExperimentDraft, ExperimentPatch, ExperimentRequest, LikeRequest
-from service.admission import DRAFTS, LISTS, ORDERS, SUMMARIES
-from service.answers import NEEDS_WEIGHTS
+from service.answering.pages import as_page
+from service.answering.versions import RowVersion, Version
 from service.data import look, machine_of_workers
 from service.dependencies import (
     AfterInOrder,
@@ -30,15 +30,16 @@ from service.dependencies import (
     StatusFilter,
 )
 from service.errors import ServiceError, invalid_fields
-from service.pages import as_page
-from service.routing import Route
+from service.pictures.weights import require_weights
+from service.requests.answers import NEEDS_WEIGHTS
+from service.requests.routing import Route
 from service.submissions import check, specified, weights_of
-from service.versions import RowVersion, Version
-from service.weights import require_weights
-from store import annotations, experiment_lists, experiments, versions
-from store.broker import wake
-from store.experiment_lists import NEWEST_FIRST, Order, Wanted
-from store.owners import require_may_change
+from service.transport.admission import DRAFTS, LISTS, ORDERS, SUMMARIES
+from store.accounts.owners import require_may_change
+from store.queue.broker import wake
+from store.shown import experiment_lists, versions
+from store.shown.experiment_lists import NEWEST_FIRST, Order, Wanted
+from store.subjects import annotations, experiments
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import re
 from fastapi import APIRouter, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 
-from service.routing import Route
+from service.requests.routing import Route
 
 router = APIRouter(include_in_schema=False, route_class=Route)
 

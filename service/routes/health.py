@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from service.dependencies import ReadinessDep
 from service.errors import database_away
-from service.routing import Route
+from service.requests.routing import Route
 
 router = APIRouter(tags=["health"], route_class=Route)
 

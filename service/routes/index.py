@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 import gauntlet
 from service.page.files import document
+from service.requests.routing import Route
 from service.routes.page import as_response
-from service.routing import Route
 
 router = APIRouter(tags=["index"], route_class=Route)
 

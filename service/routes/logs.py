@@ -7,9 +7,10 @@ from fastapi.responses import PlainTextResponse
 from pydantic import Field
 
 from service.dependencies import WHOLE, DatabaseDep
-from service.routing import Route
-from store import evaluations, job_logs, runs
+from service.requests.routing import Route
+from store import job_logs
 from store.database import Database
+from store.subjects import evaluations, runs
 
 router = APIRouter(prefix="/v1", route_class=Route)
 

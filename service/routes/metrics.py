@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Depends, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from service.admission import SCRAPES
 from service.dependencies import MetricsDep
-from service.routing import Route
+from service.requests.routing import Route
+from service.transport.admission import SCRAPES
 
 router = APIRouter(tags=["service"], route_class=Route)
 

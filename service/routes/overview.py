@@ -6,10 +6,11 @@ from fastapi import APIRouter, Depends
 
 from gauntlet.resources import Page, Usage, Worker
 from gauntlet.spec.catalog import Catalog, catalog
-from service.admission import LISTS
 from service.dependencies import DatabaseDep, SettingsDep
-from service.routing import Route
-from store import usage, workers
+from service.requests.routing import Route
+from service.transport.admission import LISTS
+from store.accounts import usage
+from store.queue import workers
 
 # The first to ask makes the catalog. Six that made it side by side kept everybody waiting for 90 ms.
 _MAKING = Lock()

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 
 from service.errors import ServiceError
 from service.page.files import CONTENT_SECURITY_POLICY, PageFile, assets
-from service.routing import Route
+from service.requests.routing import Route
 
 router = APIRouter(include_in_schema=False, route_class=Route)
 

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends, Query, Response
 from gauntlet.rendering.elsewhere import MEDIA_TYPES, ElsewhereFormat, render_elsewhere
 from gauntlet.resources import Page, Result
 from gauntlet.results.elsewhere import ElsewhereResult
-from service.admission import LISTS
+from service.answering.pages import as_page
 from service.dependencies import After, CallerDep, DatabaseDep, Limit, OwnerDep
-from service.pages import as_page
-from service.routing import Route
-from store import results
-from store.owners import require_may_change
+from service.requests.routing import Route
+from service.transport.admission import LISTS
+from store.accounts.owners import require_may_change
+from store.subjects import results
 
 router = APIRouter(prefix="/v1/results", tags=["results"], route_class=Route)
 

@@ -9,13 +9,14 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import PlainTextResponse
 
 from gauntlet.resources import EpochMetrics, Page, Run
-from service.admission import LISTS
+from service.answering.pages import as_page
+from service.answering.versions import RowVersion
 from service.dependencies import After, AfterNumber, CallerDep, DatabaseDep, IdFilter, Limit, StatusFilter
-from service.pages import as_page
-from service.routing import Route
-from service.versions import RowVersion
-from store import runs, versions
-from store.owners import require_may_change
+from service.requests.routing import Route
+from service.transport.admission import LISTS
+from store.accounts.owners import require_may_change
+from store.shown import versions
+from store.subjects import runs
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=Route)
 

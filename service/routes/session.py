@@ -4,13 +4,13 @@ from fastapi import APIRouter, Request, Response
 
 from gauntlet.resources import Session
 from gauntlet.spec.asked.tokens import SessionRequest
-from service import session_cookie
-from service.access import token_in
+from service.callers import session_cookie
+from service.callers.access import token_in
 from service.dependencies import AccessDep, CallerDep, DatabaseDep, SettingsDep
-from service.routing import Route
-from store import sessions
+from service.requests.routing import Route
+from store.accounts import sessions
+from store.accounts.tokens import Caller
 from store.times import as_datetime
-from store.tokens import Caller
 
 router = APIRouter(prefix="/v1/session", tags=["tokens"], route_class=Route)
 

@@ -1,13 +1,13 @@
-"""/v1/tokens: made, listed, revoked; for admins alone (`service.access`)."""
+"""/v1/tokens: made, listed, revoked; for admins alone (`service.callers.access`)."""
 
 from fastapi import APIRouter
 
 from gauntlet.resources import NewToken, Page, Token
 from gauntlet.spec.asked.tokens import TokenRequest
+from service.answering.pages import as_page
 from service.dependencies import After, DatabaseDep, Limit, SettingsDep
-from service.pages import as_page
-from service.routing import Route
-from store import secret_key, tokens
+from service.requests.routing import Route
+from store.accounts import secret_key, tokens
 
 router = APIRouter(prefix="/v1/tokens", tags=["tokens"], route_class=Route)
 

@@ -4,11 +4,11 @@ from fastapi import APIRouter
 
 from gauntlet.resources import Delivery, NewWebhook, Page, Webhook
 from gauntlet.spec.asked.webhooks import WebhookRequest
+from service.answering.pages import as_page
 from service.dependencies import After, CallerDep, DatabaseDep, Limit, OwnerDep
-from service.pages import as_page
-from service.routing import Route
+from service.requests.routing import Route
 from store import webhooks
-from store.owners import require_may_change
+from store.accounts.owners import require_may_change
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], route_class=Route)
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from alembic.util import CommandError
 from sqlalchemy import Table, update
 
-from store import jobs
 from store.backups import rows
 from store.backups.archive import MANIFEST, Entry, Manifest, copy, read_manifest, reading, require_whole
 from store.database import Database, engine_for_migrations, migrate, migrate_to
 from store.errors import ArchiveUnusable, BackupRefused
 from store.models import Dataset
+from store.queue import jobs
 
 _ASIDE = "restoring"
 

@@ -69,7 +69,7 @@ class Experiment(Base):
 
 
 class ExperimentLabel(Base):
-    """An experiment's labels again, to be searched; `store.annotations` writes both."""
+    """An experiment's labels again, to be searched; `store.subjects.annotations` writes both."""
 
     __tablename__ = "experiment_labels"
     __table_args__ = (Index(None, "label", "experiment_id"),)
@@ -117,8 +117,8 @@ class Job:
 class Run(Job, Base):
     """A training; `data` describes the data set as the last attempt read it.
 
-    `trial` is the sweep's trial that it is of, with what was decided of it so far (`store.sweeps`). `fused_with` is the
-    run whose turn it was, where this one was claimed with it to be computed as one program: they share a slot.
+    `trial` is the sweep's trial that it is of, with what was decided of it so far (`store.queue.sweeps`). `fused_with`
+    is the run whose turn it was, where this one was claimed with it to be computed as one program: they share a slot.
     """
 
     __tablename__ = "runs"

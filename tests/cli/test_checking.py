@@ -16,9 +16,9 @@ from gauntlet.resources import Check
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
 from gauntlet.spec.kinds import Digits
 from gauntlet.spec.runs.architectures import Cnn
-from store import checkpoints
 from store.database import Database
 from store.files import StoredFile
+from store.subjects import checkpoints
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from gauntlet.results.finding import Finding
-from store import evaluations
 from store.database import Database
+from store.subjects import evaluations
 from tests.e2e.system import System
 from tests.evaluations import batch, begun, finished, imported, queued, recorded
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from store import controls
 from store.database import Database
 from store.models import Run
+from store.queue import controls
 from tests.e2e.system import System
 
 

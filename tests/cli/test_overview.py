@@ -12,9 +12,9 @@ import gauntlet as code
 from cli.commands import app
 from cli.shown.overview import _of_worker
 from gauntlet.resources import HeldJob, HelpedEvaluation, Worker
-from store import workers
 from store.database import Database
-from store.workers import Presence
+from store.queue import workers
+from store.queue.workers import Presence
 from tests.e2e.system import System
 
 

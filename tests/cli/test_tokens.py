@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from cli.commands import app
 from gauntlet.client import GauntletClient, Refused
 from gauntlet.spec.asked.tokens import TokenRequest
-from store.token_text import is_token
+from store.accounts.token_text import is_token
 from tests.e2e.system import System
 
 RUNNER = CliRunner()

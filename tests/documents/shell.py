@@ -22,14 +22,14 @@ from typer.testing import CliRunner
 
 from cli.commands import app
 from service.settings import ServiceSettings
-from store import turns
 from store.database import Database
+from store.queue import turns
 from tests.service.test_documented_requests import served
-from worker.evaluation_job import evaluate_checkpoint
-from worker.heartbeat import Heartbeat, beating
+from worker.beside.unpacker import Unpacker
+from worker.jobs.evaluation_job import evaluate_checkpoint
+from worker.jobs.heartbeat import Heartbeat, beating
+from worker.jobs.training_job import train_run
 from worker.settings import WorkerSettings
-from worker.training_job import train_run
-from worker.unpacker import Unpacker
 
 _NOWHERE: Final = "redis+socket:///nonexistent/broker.sock"
 _LONGEST_S: Final = 120

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import select
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import experiments, runs
 from store.database import Database
 from store.models import Checkpoint, EpochMetrics, Run
+from store.subjects import experiments, runs
 from tests import hosts
 from tests.e2e.system import await_that
 from tests.hosts import Host

@@ -10,20 +10,21 @@ import pytest
 from sqlalchemy import func, select
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import deletions, experiments, jobs, runs
 from store.backups.rows import tables
 from store.database import Database
-from store.jobs import Claim, JobKind
 from store.models import Checkpoint, DiscardedFolder, Evaluation, Run
+from store.queue import jobs
+from store.queue.jobs import Claim, JobKind
+from store.subjects import deletions, experiments, runs
 from tests.faults.arming import ended_at
 from tests.faults.comparison import result_of
 from tests.faults.places import EVALUATION, TRAINING, all_places
 from tests.worker.training_job.attempts import AT_ONCE, spec_with
-from worker.child import _work
-from worker.heartbeat import Heartbeat
+from worker.beside.sweeper import sweep
+from worker.jobs.child import _work
+from worker.jobs.heartbeat import Heartbeat
 from worker.processes import JobProcesses
 from worker.settings import WorkerSettings
-from worker.sweeper import sweep
 
 ROOT = Path(__file__).parents[2]
 WITHIN_AN_EPOCH = ("batch_trained", "file_begun", "partial_written", "file_renamed", "state_written")

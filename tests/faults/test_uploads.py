@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from store import datasets
 from store.database import Database
 from store.models import Dataset
+from store.subjects import datasets
 from tests.faults.arming import ended_at
 from tests.faults.places import UNPACKING
 from tests.uploads import packed, receive, unpack
+from worker.beside.sweeper import sweep
 from worker.settings import WorkerSettings
-from worker.sweeper import sweep
 
 
 @pytest.fixture

@@ -18,14 +18,15 @@ from starlette.routing import Match
 from gauntlet.spec.experiment import ExperimentSpec
 from service.app import create_app
 from service.settings import ServiceSettings
-from store import experiments, jobs
 from store.database import Database
-from store.jobs import Claim
+from store.queue import jobs
+from store.queue.jobs import Claim
+from store.subjects import experiments
 from tests.evaluations import imported, queued
 from tests.store.recorded import submit
-from worker.heartbeat import Heartbeat, beating
+from worker.jobs.heartbeat import Heartbeat, beating
+from worker.jobs.training_job import train_run
 from worker.settings import WorkerSettings
-from worker.training_job import train_run
 
 # Served by a mount, which has no methods to list.
 STATIC = "/static-offline-docs/swagger-ui.css"

@@ -2,7 +2,7 @@
 
 from gauntlet.spec.asked.tokens import Scope, TokenRequest
 from service.settings import ServiceSettings
-from store import secret_key, tokens
+from store.accounts import secret_key, tokens
 from store.database import Database
 
 

@@ -9,9 +9,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.app import create_app
-from service.connections import Crowd
-from service.server import StreamsFirst
 from service.settings import ServiceSettings
+from service.transport.connections import Crowd
+from service.transport.server import StreamsFirst
 from tests.e2e.system import await_that
 
 
@@ -20,7 +20,7 @@ def serving(settings: ServiceSettings, most: int = 100) -> Iterator[str]:
     """The API as a process would serve it, on a free port; yields its URL."""
     app: FastAPI = create_app(settings)
     crowd = Crowd(most, apart=app.state.streams)
-    config = uvicorn.Config(app, port=0, http=crowd.protocol, ws="none", log_config=None)  # type: ignore[arg-type]  # as in service.server
+    config = uvicorn.Config(app, port=0, http=crowd.protocol, ws="none", log_config=None)  # type: ignore[arg-type]  # as in service.transport.server
     server = StreamsFirst(config, app.state.streams)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()

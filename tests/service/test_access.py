@@ -9,13 +9,13 @@ from fastapi.testclient import TestClient
 from sqlalchemy import update
 
 from gauntlet.spec.asked.tokens import Scope, TokenRequest
-from service.access import AccessUnsafe, is_open, require_safe, scope_for
 from service.app import create_app
+from service.callers.access import AccessUnsafe, is_open, require_safe, scope_for
 from service.settings import ServiceSettings
-from store import secret_key, tokens
+from store.accounts import secret_key, tokens
+from store.accounts.token_text import new_token
 from store.database import Database, db_now
 from store.models import Token
-from store.token_text import new_token
 from tests.service.logins import bearer
 from tests.service.test_origins import every_request, rows
 

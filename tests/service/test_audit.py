@@ -10,9 +10,9 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.testclient import TestClient
 
 from service import dependencies
-from service.parameters import with_dependencies
+from service.requests.parameters import with_dependencies
 from service.settings import ServiceSettings
-from store.token_text import new_token
+from store.accounts.token_text import new_token
 from tests.service.conftest import documented_app
 from tests.service.logins import bearer, login
 

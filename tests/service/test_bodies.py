@@ -12,13 +12,13 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, field_serializer, field_validator
 
-from service import bodies
-from service.admission import Gate
 from service.app import create_app
+from service.requests import bodies
+from service.requests.routing import Route
 from service.routes.checkpoints import IMPORTS
 from service.routes.classifications import CLASSIFICATIONS
-from service.routing import Route
 from service.settings import ServiceSettings
+from service.transport.admission import Gate
 from tests.service.test_parameters import faults
 
 JSON = {"Content-Type": "application/json"}

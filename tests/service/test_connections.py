@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 import uvicorn
 
-from service import connections
-from service.access import HEALTH, Access
-from service.connections import Crowd
-from service.edge import Edge
-from service.server import Complaints, StreamsFirst
+from service.answering.streams import Streams
+from service.callers.access import HEALTH, Access
 from service.settings import ServiceSettings
-from service.streams import Streams
+from service.transport import connections
+from service.transport.connections import Crowd
+from service.transport.edge import Edge
+from service.transport.server import Complaints, StreamsFirst
 from store.database import Database
 from tests.e2e.system import await_that
 

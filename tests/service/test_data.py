@@ -19,9 +19,9 @@ from gauntlet.spec.runs.architectures import Cnn
 from service import data
 from service.app import create_app
 from service.settings import ServiceSettings
-from store import checkpoints
 from store.database import Database
 from store.files import StoredFile
+from store.subjects import checkpoints
 
 PETS = ImageFolder(folder="pets", image_size=10)
 FGSM = {"kind": "fgsm", "eps": "8/255"}

@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from gauntlet.data.published import published
+from gauntlet.data.sets.published import published
 from gauntlet.spec.kinds import Mnist
 from service.app import create_app
 from service.settings import ServiceSettings

@@ -6,9 +6,9 @@ from typing import Any, cast
 import pytest
 from fastapi.testclient import TestClient
 
-from service.access import Access
-from service.edge import Edge
+from service.callers.access import Access
 from service.settings import ServiceSettings
+from service.transport.edge import Edge
 from store.database import Database
 from tests.service.conftest import STATIC
 

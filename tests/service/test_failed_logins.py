@@ -8,10 +8,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.app import create_app
+from service.callers.failed_logins import FailedLogins
 from service.errors import ServiceError
-from service.failed_logins import FailedLogins
 from service.settings import ServiceSettings
-from store.token_text import new_token
+from store.accounts.token_text import new_token
 from tests.service.logins import bearer
 
 

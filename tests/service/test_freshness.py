@@ -14,16 +14,17 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.testclient import TestClient
 
 from gauntlet.spec.experiment import ExperimentSpec
-from service.access import Access
-from service.admission import SUMMARIES
+from service.answering.freshness import is_known
+from service.answering.versions import KeptAnswers, KnownRows, Looks
 from service.app import THREADS
-from service.edge import Edge
-from service.freshness import is_known
+from service.callers.access import Access
 from service.settings import ServiceSettings
-from service.versions import KeptAnswers, KnownRows, Looks
-from store import experiments, jobs, runs
+from service.transport.admission import SUMMARIES
+from service.transport.edge import Edge
 from store.database import Database
 from store.models import Evaluation
+from store.queue import jobs
+from store.subjects import experiments, runs
 from tests.e2e.system import await_that
 from tests.evaluations import FGSM, finished, queued
 from tests.service.conftest import Pages

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from service import garbage
-from service.admission import LISTS, SUMMARIES, Gate
+from service.transport import garbage
+from service.transport.admission import LISTS, SUMMARIES, Gate
 
 
 class Knot:

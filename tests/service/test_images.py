@@ -15,7 +15,7 @@ from starlette.datastructures import UploadFile
 
 from service.aside.processes import Ended
 from service.errors import ServiceError, UploadRejected
-from service.images import Decoder, ModelInput, Seen
+from service.pictures.images import Decoder, ModelInput, Seen
 from tests.pictures import encoded, png
 
 SIX = np.arange(6, dtype=np.uint8).reshape(2, 3)

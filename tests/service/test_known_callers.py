@@ -8,14 +8,14 @@ from fastapi.testclient import TestClient
 from sqlalchemy import update
 
 from gauntlet.spec.asked.tokens import TokenRequest
-from service import known_callers
-from service.access import Access
-from service.known_callers import KnownCallers
+from service.callers import known_callers
+from service.callers.access import Access
+from service.callers.known_callers import KnownCallers
 from service.settings import ServiceSettings
-from store import secret_key, tokens
+from store.accounts import secret_key, tokens
+from store.accounts.tokens import Caller
 from store.database import Database, db_now
 from store.models import Token
-from store.tokens import Caller
 from tests.service.logins import bearer
 
 

@@ -13,13 +13,13 @@ from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, event, text
 
-from service import bodies
-from service.access import Access
-from service.admission import DRAFTS, LISTS, ORDERS, SCRAPES, SUMMARIES, Gate
 from service.app import CONNECTIONS, THREADS, create_app
-from service.edge import Edge
+from service.callers.access import Access
+from service.requests import bodies
 from service.routes.events import EVENTS
 from service.settings import ServiceSettings
+from service.transport.admission import DRAFTS, LISTS, ORDERS, SCRAPES, SUMMARIES, Gate
+from service.transport.edge import Edge
 from store.database import Database
 from tests.e2e.system import await_that
 from tests.service.logins import login

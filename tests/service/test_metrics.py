@@ -14,10 +14,12 @@ from gauntlet.spec.asked.webhooks import WebhookRequest
 from gauntlet.spec.experiment import ExperimentSpec
 from service.app import create_app
 from service.settings import ServiceSettings
-from store import events, experiments, jobs, webhooks
+from store import events, webhooks
 from store.database import Database
 from store.events import News
 from store.models import Run
+from store.queue import jobs
+from store.subjects import experiments
 from tests.service.logins import login
 from tests.store.recorded import submit, train
 

@@ -12,8 +12,8 @@ from sqlalchemy import select
 
 from service.app import create_app
 from service.errors import ServiceError
-from service.origins import Door
 from service.settings import ServiceSettings
+from service.transport.origins import Door
 from store.database import Database
 from store.models import AuditEntry, Base
 from tests.service.conftest import STATIC

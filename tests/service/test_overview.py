@@ -7,9 +7,9 @@ from fastapi.testclient import TestClient
 
 from gauntlet.spec.catalog import catalog
 from service.settings import ServiceSettings
-from store import workers
 from store.database import Database
-from store.workers import Presence
+from store.queue import workers
+from store.queue.workers import Presence
 
 
 def test_workers_are_listed(api: TestClient, settings: ServiceSettings) -> None:

@@ -9,11 +9,12 @@ from fastapi.testclient import TestClient
 from gauntlet.spec.asked.webhooks import WebhookRequest
 from gauntlet.spec.evaluations.evaluation import EvaluationRequest
 from service.settings import ServiceSettings
-from store import checkpoints, datasets, evaluation_requests, results, webhooks
+from store import webhooks
 from store.database import Database
-from store.datasets import Received
 from store.files import StoredFile
 from store.models import new_id
+from store.subjects import checkpoints, datasets, evaluation_requests, results
+from store.subjects.datasets import Received
 from tests.evaluations import FGSM, card, elsewhere
 from tests.service.logins import login
 from tests.service.test_origins import every_request, rows

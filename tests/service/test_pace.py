@@ -3,7 +3,7 @@
 import asyncio
 from functools import partial
 
-from service.pace import Pace
+from service.transport.pace import Pace
 
 
 def test_a_herd_begins_a_few_at_a_time_and_in_its_order() -> None:

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.testclient import TestClient
 
-from service.routing import Route
+from service.requests.routing import Route
 
 
 def routes(api: TestClient) -> list[tuple[str, str, Route]]:

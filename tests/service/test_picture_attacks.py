@@ -27,10 +27,10 @@ from gauntlet.spec.kinds import Digits, ImageFolder
 from gauntlet.spec.runs.architectures import Cnn
 from service.app import create_app
 from service.settings import ServiceSettings
-from store import evaluations
 from store.database import Database
-from store.evaluations import AttackedSet
 from store.models import Checkpoint
+from store.subjects import evaluations
+from store.subjects.evaluations import AttackedSet
 from tests.evaluations import batch, begun, card, claimed, imported, queued, recorded
 from tests.pictures import encoded
 

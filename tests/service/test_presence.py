@@ -8,7 +8,7 @@ from fastapi import Request
 from starlette.types import Message
 
 from service.errors import ServiceError
-from service.presence import while_client_waits
+from service.transport.presence import while_client_waits
 
 
 def request(leaves: asyncio.Event) -> Request:

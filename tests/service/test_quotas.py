@@ -10,10 +10,10 @@ from gauntlet.models.architectures import build_model
 from gauntlet.spec.runs.architectures import Cnn
 from service.app import create_app
 from service.settings import ServiceSettings
-from store import checkpoints
 from store.database import Database
 from store.files import StoredFile
 from store.models import new_id
+from store.subjects import checkpoints
 from tests.evaluations import FGSM, card
 from tests.imports import write_import
 from tests.service.logins import login

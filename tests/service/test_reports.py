@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from service.answering.reports import Reporter
 from service.errors import ServiceError
-from service.reports import Reporter
 from service.settings import ServiceSettings
 from store.database import Database
 from store.errors import NotFound

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from store import results
+from store.subjects import results
 from tests.evaluations import elsewhere
 
 MARK = "measured_elsewhere"

@@ -10,9 +10,9 @@ from sqlalchemy import select, update
 
 from service.app import create_app
 from service.settings import ServiceSettings
+from store.accounts.token_text import new_token
 from store.database import Database, db_now
 from store.models import BrowserSession, Token
-from store.token_text import new_token
 from tests.service.logins import bearer, login
 
 OURS = {"Origin": "http://testserver"}

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from service.answering.streams import Listener, Topic
 from service.settings import ServiceSettings
-from service.streams import Listener, Topic
-from store.tokens import Caller
+from store.accounts.tokens import Caller
 from tests.e2e.system import await_that
 from tests.service.serving import serving
 
@@ -26,7 +26,7 @@ def test_a_stream_holds_few_objects_and_not_itself(settings: ServiceSettings, mo
             super().__init__(topic, caller)
             listeners.add(self)
 
-    monkeypatch.setattr("service.streams.Listener", Noted)
+    monkeypatch.setattr("service.answering.streams.Listener", Noted)
     request = b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
 
     def opened(address: tuple[str, int], count: int, streams: ExitStack) -> int:

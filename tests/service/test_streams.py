@@ -15,14 +15,17 @@ from sqlalchemy import event, update
 from gauntlet.resources import EventType
 from gauntlet.spec.asked.tokens import TokenRequest
 from gauntlet.spec.experiment import ExperimentSpec
+from service.answering.streams import _AT_ONCE, MOST_WAITING, Listener, Streams, Topic
 from service.app import create_app
 from service.settings import ServiceSettings
-from service.streams import _AT_ONCE, MOST_WAITING, Listener, Streams, Topic
-from store import controls, events, experiments, jobs, secret_key, sessions, tokens
+from store import events
+from store.accounts import secret_key, sessions, tokens
+from store.accounts.tokens import Caller
 from store.database import Database
 from store.events import News
 from store.models import Run
-from store.tokens import Caller
+from store.queue import controls, jobs
+from store.subjects import experiments
 from tests.e2e.system import await_that
 from tests.service.serving import serving
 from tests.store.recorded import submit

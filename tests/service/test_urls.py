@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from store.token_text import new_token
+from store.accounts.token_text import new_token
 from tests.service.logins import bearer
 from tests.service.test_origins import every_request
 

@@ -5,8 +5,8 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from service.settings import ServiceSettings
-from store import checkpoints
 from store.database import Database
+from store.subjects import checkpoints
 
 
 def test_what_needs_a_missing_file_is_refused(

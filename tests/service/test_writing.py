@@ -6,7 +6,7 @@ import pytest
 
 from gauntlet.report.report import Report
 from gauntlet.resources import Page, ProblemError, RunSeries, Series
-from service.writing import Writer
+from service.transport.writing import Writer
 from tests.reports import made_up
 
 

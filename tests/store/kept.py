@@ -3,7 +3,7 @@
 from gauntlet.spec.checkpoint_card import CheckpointCard, Trained
 from gauntlet.spec.experiment import ExperimentSpec
 from store.files import StoredFile
-from store.runs import KeptWeights
+from store.subjects.runs import KeptWeights
 
 
 def kept_weights(spec: ExperimentSpec, epoch: int, *, averaged: bool = False) -> KeptWeights:

@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import experiments, jobs, runs
 from store.database import Database
 from store.files import StoredFile
-from store.jobs import Claim
-from store.runs import EpochRecord, Note
+from store.queue import jobs
+from store.queue.jobs import Claim
+from store.subjects import experiments, runs
+from store.subjects.runs import EpochRecord, Note
 from tests.store.kept import kept_weights
 
 EPOCHS = 4

@@ -8,11 +8,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import audit, experiments
-from store.audit import Deed
+from store.accounts import audit
+from store.accounts.audit import Deed
 from store.database import Database, db_now
 from store.errors import NotFound
 from store.models import AuditEntry
+from store.subjects import experiments
 
 DEED = Deed("ada", "tok_1", "POST", "/v1/experiments", None, "request")
 DAY_S = 86_400

@@ -3,11 +3,12 @@
 import pytest
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import controls, evaluations, experiments, jobs, runs, turns
 from store.database import Database
 from store.errors import LeaseLost
-from store.jobs import Claim
 from store.models import Evaluation, Run
+from store.queue import controls, jobs, turns
+from store.queue.jobs import Claim
+from store.subjects import evaluations, experiments, runs
 from tests.store.recorded import EPOCHS, submit, train
 
 LONG = 60.0

@@ -10,29 +10,17 @@ from gauntlet.spec.asked.requests import ExperimentPatch
 from gauntlet.spec.evaluations.evaluation import EvaluationRequest
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
-from store import (
-    annotations,
-    batches,
-    checkpoints,
-    comparisons,
-    deletions,
-    evaluation_requests,
-    evaluations,
-    events,
-    experiments,
-    files,
-    jobs,
-    reports,
-    retries,
-    runs,
-)
+from store import events, files
 from store.database import Database
 from store.errors import NotFound, Refused
 from store.models import Base, Checkpoint
+from store.queue import batches, jobs, retries
+from store.shown import comparisons, reports
+from store.subjects import annotations, checkpoints, deletions, evaluation_requests, evaluations, experiments, runs
 from tests.evaluations import FGSM, begun, card, finished, imported, queued, recorded
 from tests.evaluations import batch as batch_of
 from tests.store.recorded import train_and_evaluate
-from worker.sweeper import sweep
+from worker.beside.sweeper import sweep
 
 
 def delete(database: Database, identifier: str) -> None:

@@ -8,9 +8,11 @@ from sqlalchemy import select
 from gauntlet.checks.description import ClassImages, DatasetDescription, SplitDescription
 from gauntlet.results.stage_results import NATURAL
 from gauntlet.spec.experiment import ExperimentSpec
-from store import estimates, evaluations, jobs, runs
 from store.database import Database
 from store.models import Checkpoint, Evaluation, Run
+from store.queue import jobs
+from store.shown import estimates
+from store.subjects import evaluations, runs
 from tests.evaluations import batch, begun, finished, queued, recorded
 from tests.store.recorded import submit, train
 

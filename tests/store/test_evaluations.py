@@ -12,11 +12,13 @@ from gauntlet.results.protocol import IMPLEMENTATIONS
 from gauntlet.results.stage_results import NATURAL
 from gauntlet.spec.evaluations.evaluation import EvaluationRequest
 from gauntlet.spec.evaluations.transfers import TransferRequest
-from store import batches, comparisons, evaluation_requests, evaluations
 from store.database import Database
 from store.errors import IdempotencyConflict, RequestUnfit
-from store.evaluations import AttackedSet
 from store.models import Evaluation
+from store.queue import batches
+from store.shown import comparisons
+from store.subjects import evaluation_requests, evaluations
+from store.subjects.evaluations import AttackedSet
 from tests.evaluations import FGSM, batch, begun, finished, imported, queued, recorded
 
 PGD = {"kind": "pgd", "eps": "8/255"}

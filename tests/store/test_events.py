@@ -10,10 +10,12 @@ from sqlalchemy import select, text, update
 
 from gauntlet.resources import EventType
 from gauntlet.spec.experiment import ExperimentSpec
-from store import controls, evaluations, events, experiments, jobs, runs
+from store import events
 from store.database import Database, do_last
 from store.events import News
 from store.models import Event, Run
+from store.queue import controls, jobs
+from store.subjects import evaluations, experiments, runs
 from tests.evaluations import batch, finished, imported, queued
 from tests.store.recorded import record, submit, train_and_evaluate
 

@@ -10,11 +10,13 @@ from sqlalchemy.dialects import sqlite
 
 from gauntlet.spec.asked.requests import ExperimentPatch
 from gauntlet.spec.experiment import ExperimentSpec
-from store import annotations, controls, experiment_lists, experiments, jobs, runs
 from store.database import Database
-from store.experiment_lists import Order, Wanted
-from store.jobs import JobModel
 from store.models import Evaluation, Experiment, Run
+from store.queue import controls, jobs
+from store.queue.jobs import JobModel
+from store.shown import experiment_lists
+from store.shown.experiment_lists import Order, Wanted
+from store.subjects import annotations, experiments, runs
 from tests.store.recorded import submit, train_and_evaluate
 
 # Names, owners and labels of experiments that are made one after the other.

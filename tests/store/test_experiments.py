@@ -8,12 +8,13 @@ from sqlalchemy import delete, func, select
 from gauntlet.spec.experiment import ExperimentSpec, RunSpec
 from gauntlet.spec.kinds import ImageFolder
 from gauntlet.spec.runs.objectives import ExpectedReward
-from store import checkpoints, experiments, jobs, runs
 from store.database import Database
 from store.errors import IdempotencyConflict, NotFound, RequestUnfit
 from store.models import Checkpoint, Experiment, Run
-from store.runs import EpochRecord
-from store.standings import overall_status
+from store.queue import jobs
+from store.shown.standings import overall_status
+from store.subjects import checkpoints, experiments, runs
+from store.subjects.runs import EpochRecord
 from tests.store.kept import kept_weights
 
 

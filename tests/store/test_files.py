@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from store import files
-from store.jobs import Claim
+from store.queue.jobs import Claim
 from tests.disks import largest_file
 from tests.imports import write_import
 

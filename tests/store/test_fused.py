@@ -5,10 +5,11 @@ from sqlalchemy import update
 
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
-from store import experiments, fused, jobs, turns
 from store.database import Database
-from store.jobs import Claim
 from store.models import Run
+from store.queue import fused, jobs, turns
+from store.queue.jobs import Claim
+from store.subjects import experiments
 
 LONG = 60.0
 

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from store import evaluations, helpers, jobs
 from store.database import Database
 from store.errors import LeaseLost
-from store.evaluations import AttackedSet
-from store.helpers import Hand, Help
-from store.jobs import Claim
 from store.models import Evaluation, EvaluationHelper, Event, TakenBatch
+from store.queue import helpers, jobs
+from store.queue.helpers import Hand, Help
+from store.queue.jobs import Claim
+from store.subjects import evaluations
+from store.subjects.evaluations import AttackedSet
 from tests.evaluations import FGSM, batch, claimed, imported, queued, recorded
 
 

@@ -6,11 +6,12 @@ import pytest
 from sqlalchemy import select
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import experiments, jobs, runs, turns
 from store.database import Database, db_now
 from store.errors import LeaseLost
-from store.jobs import Claim, JobProgress
 from store.models import Run
+from store.queue import jobs, turns
+from store.queue.jobs import Claim, JobProgress
+from store.subjects import experiments, runs
 
 EXPIRED = -1.0
 LONG = 60.0

@@ -7,12 +7,13 @@ from gauntlet.spec.asked.tokens import Scope
 from gauntlet.spec.evaluations.evaluation import EvaluationRequest
 from gauntlet.spec.evaluations.transfers import TransferRequest
 from gauntlet.spec.experiment import ExperimentSpec
-from store import evaluation_requests, experiments, jobs, runs
+from store.accounts.owners import require_may_change
+from store.accounts.tokens import Caller
 from store.database import Database
 from store.errors import NotYours
 from store.models import Checkpoint, Evaluation, Experiment, Run
-from store.owners import require_may_change
-from store.tokens import Caller
+from store.queue import jobs
+from store.subjects import evaluation_requests, experiments, runs
 from tests.evaluations import FGSM, imported
 from tests.store.recorded import EPOCHS, train
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from store.pages import MOST_PARTS, PageOf, cut
+from store.shown.pages import MOST_PARTS, PageOf, cut
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import Engine, event
 
 from gauntlet.report.leaderboard import Leaderboard
-from store import comparisons, deletions, evaluations, placings
 from store.database import Database
+from store.shown import comparisons, placings
+from store.subjects import deletions, evaluations
 from tests.evaluations import FGSM, finished, imported, queued
 
 PGD = {"kind": "pgd", "eps": "8/255", "steps": 2}

@@ -10,12 +10,13 @@ from sqlalchemy.orm import Session
 
 from gauntlet.spec.evaluations.evaluation import EvaluationRequest
 from gauntlet.spec.experiment import ExperimentSpec
-from store import checkpoints, evaluation_requests, experiments, jobs, runs
+from store.accounts.quotas import Allowance, Quotas, Used, used
 from store.database import Database, db_now
 from store.errors import QuotaExceeded
 from store.files import StoredFile
 from store.models import Run, Upload, new_id
-from store.quotas import Allowance, Quotas, Used, used
+from store.queue import jobs
+from store.subjects import checkpoints, evaluation_requests, experiments, runs
 from tests.evaluations import FGSM, card, imported
 from tests.store.recorded import EPOCHS, train
 

@@ -6,9 +6,11 @@ import pytest
 
 from gauntlet.spec.evaluations.evaluation import EvaluationRequest, ExperimentEvaluationSpec
 from gauntlet.spec.experiment import ExperimentSpec
-from store import evaluation_requests, evaluations, jobs, reports
 from store.database import Database
-from store.jobs import Claim
+from store.queue import jobs
+from store.queue.jobs import Claim
+from store.shown import reports
+from store.subjects import evaluation_requests, evaluations
 from tests.reports import Batch, judged
 from tests.store.recorded import EPOCHS, FGSM, submit, train_and_evaluate
 

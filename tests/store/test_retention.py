@@ -8,11 +8,13 @@ from gauntlet.spec.asked.requests import ExperimentPatch
 from gauntlet.spec.asked.retention import Keep
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
-from store import annotations, checkpoints, evaluations, events, experiments, files, jobs, retention, runs
+from store import events, files
 from store.database import Database
+from store.queue import jobs
+from store.subjects import annotations, checkpoints, evaluations, experiments, retention, runs
 from tests.evaluations import FGSM, imported, queued
 from tests.store.recorded import record, record_with_averages, submit
-from worker.sweeper import sweep
+from worker.beside.sweeper import sweep
 
 EPOCHS = {1: 0.2, 2: 0.6, 3: 0.9, 4: 0.6}
 

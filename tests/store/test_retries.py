@@ -8,11 +8,14 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import batches, checkpoints, evaluations, events, experiments, jobs, reports, retries, runs
+from store import events
 from store.database import Database
 from store.errors import NotFound, Refused
-from store.jobs import Claim
 from store.models import Run, new_id
+from store.queue import batches, jobs, retries
+from store.queue.jobs import Claim
+from store.shown import reports
+from store.subjects import checkpoints, evaluations, experiments, runs
 from tests.evaluations import begun
 from tests.reports import judged
 from tests.store.recorded import EPOCHS, submit, train, train_and_evaluate

@@ -9,12 +9,15 @@ from gauntlet.events import BatchAttacked
 from gauntlet.spec.evaluations.evaluation import ExperimentEvaluationSpec
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
-from store import checkpoints, evaluations, events, experiments, jobs, reports, runs
+from store import events
 from store.database import Database
 from store.errors import LeaseLost
 from store.files import StoredFile
 from store.models import Checkpoint, EpochMetrics, Evaluation, Event
-from store.runs import Note
+from store.queue import jobs
+from store.shown import reports
+from store.subjects import checkpoints, evaluations, experiments, runs
+from store.subjects.runs import Note
 from tests.store.kept import kept_weights
 from tests.store.recorded import EPOCHS, record, record_with_averages, submit, train, train_and_evaluate
 

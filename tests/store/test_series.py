@@ -4,10 +4,11 @@ import pytest
 from sqlalchemy import delete, event
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import evaluations, experiments, series
 from store.database import Database
 from store.errors import NotFound
 from store.models import Evaluation, EvaluationBatch
+from store.shown import series
+from store.subjects import evaluations, experiments
 from tests.evaluations import batch, recorded
 from tests.store.recorded import FGSM, record, submit, train, train_and_evaluate
 

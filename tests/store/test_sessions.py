@@ -3,7 +3,7 @@
 from sqlalchemy import func, select, update
 
 from gauntlet.spec.asked.tokens import TokenRequest
-from store import sessions, tokens
+from store.accounts import sessions, tokens
 from store.database import Database
 from store.models import BrowserSession
 

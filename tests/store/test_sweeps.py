@@ -6,10 +6,12 @@ import pytest
 
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
-from store import experiments, jobs, reports, runs, sweeps
 from store.database import Database
-from store.jobs import Claim, JobProgress
-from store.runs import EpochRecord
+from store.queue import jobs, sweeps
+from store.queue.jobs import Claim, JobProgress
+from store.shown import reports
+from store.subjects import experiments, runs
+from store.subjects.runs import EpochRecord
 
 # Trials come to the first rung with these accuracies under FGSM, one after the other.
 AT_FIRST = (0.5, 0.4, 0.6, 0.55, 0.7, 0.7)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from sqlalchemy import select, update
 
 from gauntlet.spec.asked.tokens import Scope, TokenRequest
-from store import tokens
+from store.accounts import tokens
+from store.accounts.secret_key import read_or_make
+from store.accounts.token_text import LENGTH, PREFIX, is_token, new_token
 from store.database import Database, db_now
 from store.errors import NotFound
 from store.models import Token
-from store.secret_key import read_or_make
-from store.token_text import LENGTH, PREFIX, is_token, new_token
 
 KEY = bytes(range(32))
 

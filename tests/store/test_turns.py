@@ -9,10 +9,11 @@ from sqlalchemy import func, select, text, update
 
 from gauntlet.spec.asked.priorities import Priority
 from gauntlet.spec.experiment import ExperimentSpec
-from store import controls, evaluations, experiments, jobs, turns
 from store.database import Database
-from store.jobs import Claim
 from store.models import Evaluation, Run
+from store.queue import controls, jobs, turns
+from store.queue.jobs import Claim
+from store.subjects import evaluations, experiments
 from tests.evaluations import FGSM, imported, queued
 
 LONG = 60.0

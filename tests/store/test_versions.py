@@ -3,9 +3,11 @@
 import pytest
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import evaluations, jobs, versions
 from store.database import Database
 from store.errors import NotFound
+from store.queue import jobs
+from store.shown import versions
+from store.subjects import evaluations
 from tests.evaluations import finished, imported, queued
 from tests.store.recorded import submit, train, train_and_evaluate
 

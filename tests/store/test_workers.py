@@ -6,11 +6,13 @@ import pytest
 from sqlalchemy import update
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import experiments, jobs, usage, workers
+from store.accounts import usage
+from store.accounts.quotas import Quotas
 from store.database import Database, db_now
 from store.models import EvaluationHelper, Worker
-from store.quotas import Quotas
-from store.workers import Presence
+from store.queue import jobs, workers
+from store.queue.workers import Presence
+from store.subjects import experiments
 from tests.evaluations import claimed, imported, queued
 from tests.store.recorded import submit, train_and_evaluate
 

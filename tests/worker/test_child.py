@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import runs
 from store.database import Database
-from store.jobs import Claim, JobProgress
+from store.queue.jobs import Claim, JobProgress
+from store.subjects import runs
 from tests.worker.training_job.attempts import claim, submit
-from worker.child import _work
-from worker.heartbeat import Heartbeat
+from worker.jobs.child import _work
+from worker.jobs.heartbeat import Heartbeat
 from worker.settings import WorkerSettings
 
 

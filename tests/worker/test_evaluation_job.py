@@ -14,14 +14,14 @@ from gauntlet.evaluation.loop import evaluate
 from gauntlet.models.checkpoints import encode_weights
 from gauntlet.results.outcome import EvaluationOutcome, Measured, summarise
 from gauntlet.spec.kinds import Digits
-from store import evaluations
 from store.database import Database
 from store.models import EvaluationBatch
+from store.subjects import evaluations
 from tests.evaluations import FGSM, card, claimed, queued, untrained
 from tests.gauntlet.examples import network
-from worker.child import _work
-from worker.evaluation_job import evaluate_checkpoint
-from worker.heartbeat import Heartbeat
+from worker.jobs.child import _work
+from worker.jobs.evaluation_job import evaluate_checkpoint
+from worker.jobs.heartbeat import Heartbeat
 from worker.settings import WorkerSettings
 
 torch.set_num_threads(1)

@@ -10,14 +10,16 @@ import torch
 from gauntlet.evaluation.kept_pictures import read_kept
 from gauntlet.evaluation.verification import verify
 from gauntlet.models.checkpoints import load_model
-from store import deletions, evaluations, jobs, pictures
+from store import pictures
+from store.accounts.quotas import used
 from store.database import Database
-from store.quotas import used
+from store.queue import jobs
+from store.subjects import deletions, evaluations
 from tests.evaluations import FGSM, claimed, queued, untrained
-from worker.evaluation_job import evaluate_checkpoint
-from worker.heartbeat import Heartbeat
+from worker.beside.sweeper import sweep
+from worker.jobs.evaluation_job import evaluate_checkpoint
+from worker.jobs.heartbeat import Heartbeat
 from worker.settings import WorkerSettings
-from worker.sweeper import sweep
 
 torch.set_num_threads(1)
 

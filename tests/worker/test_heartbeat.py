@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import select
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import experiments, jobs, runs
 from store.database import Database
-from store.jobs import Claim, JobProgress
 from store.models import Run
+from store.queue import jobs
+from store.queue.jobs import Claim, JobProgress
+from store.subjects import experiments, runs
 from tests.e2e.system import await_that
-from worker.heartbeat import Heartbeat, Stopped, beating, end
+from worker.jobs.heartbeat import Heartbeat, Stopped, beating, end
 from worker.settings import WorkerSettings
 
 
@@ -133,8 +134,8 @@ def test_a_job_does_not_go_on_without_its_lease(database: Database, held: Claim,
 _DEAF_JOB = """
 import sys, time
 from store.database import Database
-from store.jobs import Claim
-from worker.heartbeat import Heartbeat, beating
+from store.queue.jobs import Claim
+from worker.jobs.heartbeat import Heartbeat, beating
 from worker.settings import WorkerSettings
 
 settings = WorkerSettings(database_url=sys.argv[1], heartbeat_s=0.02, stop_grace_s=0.05)

@@ -10,11 +10,13 @@ from gauntlet.models.checkpoints import encode_weights
 from gauntlet.spec.checkpoint_card import CheckpointCard, ImportCard
 from gauntlet.spec.kinds import DatasetSpec, Digits, ImageFolder
 from gauntlet.spec.runs.architectures import Cnn
-from store import checkpoints, evaluations, files, jobs
+from store import files
 from store.database import Database, db_now
 from store.models import Evaluation
-from worker.evaluation_job import evaluate_checkpoint
-from worker.heartbeat import Heartbeat, beating
+from store.queue import jobs
+from store.subjects import checkpoints, evaluations
+from worker.jobs.evaluation_job import evaluate_checkpoint
+from worker.jobs.heartbeat import Heartbeat, beating
 from worker.settings import WorkerSettings
 
 torch.set_num_threads(1)

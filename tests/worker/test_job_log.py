@@ -6,8 +6,8 @@ import pytest
 
 from store import job_logs
 from store.database import Database
-from store.jobs import Claim
-from worker.job_log import JobLog
+from store.queue.jobs import Claim
+from worker.jobs.job_log import JobLog
 
 HELD = Claim("run", "run_1", 2)
 

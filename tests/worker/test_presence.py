@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from store import workers
 from store.database import Database, db_now
 from store.models import Worker
+from store.queue import workers
 from worker.presence import Announcer
 from worker.settings import WorkerSettings
 

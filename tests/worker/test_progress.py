@@ -4,16 +4,17 @@ import pytest
 import torch
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import evaluations, jobs, runs
 from store.database import Database
-from store.jobs import Claim, JobProgress
+from store.queue import jobs
+from store.queue.jobs import Claim, JobProgress
+from store.subjects import evaluations, runs
 from tests.evaluations import FGSM, claimed, queued
 from tests.worker.test_evaluation_job import PGD, stored
 from tests.worker.training_job.attempts import claim, submit
-from worker.evaluation_job import evaluate_checkpoint
-from worker.heartbeat import Heartbeat, Stopped
+from worker.jobs.evaluation_job import evaluate_checkpoint
+from worker.jobs.heartbeat import Heartbeat, Stopped
+from worker.jobs.training_job import train_run
 from worker.settings import WorkerSettings
-from worker.training_job import train_run
 
 torch.set_num_threads(1)
 

@@ -6,12 +6,13 @@ import pytest
 
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import ImageFolder
-from store import experiments, jobs, runs
 from store.database import Database
 from store.models import Run
+from store.queue import jobs
+from store.subjects import experiments, runs
 from tests.e2e.system import await_that
+from worker.beside.reconciler import reconcile
 from worker.processes import JobProcesses
-from worker.reconciler import reconcile
 from worker.settings import WorkerSettings
 
 

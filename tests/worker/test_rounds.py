@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from tests.e2e.system import await_that
-from worker.rounds import Rounds
+from worker.beside.rounds import Rounds
 
 
 @pytest.mark.parametrize("error", [OperationalError("SELECT 1", {}, Exception("away")), ValueError("a mistake")])

@@ -11,21 +11,22 @@ from sqlalchemy import func, select, update
 
 from gauntlet.attacks import autoattack
 from gauntlet.evaluation import sweep
-from store import evaluations, helpers, jobs
 from store.database import Database
 from store.errors import LeaseLost
-from store.helpers import Hand, Help
-from store.jobs import Claim
 from store.models import Evaluation, EvaluationBatch, EvaluationHelper, TakenBatch
+from store.queue import helpers, jobs
+from store.queue.helpers import Hand, Help
+from store.queue.jobs import Claim
+from store.subjects import evaluations
 from tests.evaluations import FGSM, claimed, queued, untrained
 from tests.gauntlet.brief_autoattack import BriefAutoAttack
-from worker import shared_sweep
-from worker.child import _help
-from worker.evaluation_inputs import Inputs, read_inputs
-from worker.evaluation_job import evaluate_checkpoint
-from worker.heartbeat import Heartbeat
+from worker.jobs import shared_sweep
+from worker.jobs.child import _help
+from worker.jobs.evaluation_inputs import Inputs, read_inputs
+from worker.jobs.evaluation_job import evaluate_checkpoint
+from worker.jobs.heartbeat import Heartbeat
+from worker.jobs.shared_sweep import SharedSweep
 from worker.settings import WorkerSettings
-from worker.shared_sweep import SharedSweep
 
 torch.set_num_threads(1)
 

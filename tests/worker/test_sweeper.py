@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import checkpoints, experiments, files, jobs, retries, runs
+from store import files
 from store.database import Database
 from store.files import StoredFile
-from store.jobs import Claim
+from store.queue import jobs, retries
+from store.queue.jobs import Claim
+from store.subjects import checkpoints, experiments, runs
 from tests.evaluations import card
 from tests.imports import write_import
-from worker.sweeper import sweep
+from worker.beside.sweeper import sweep
 
 HOURS_AGO = time.time() - 7200
 

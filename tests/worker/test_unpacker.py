@@ -9,17 +9,19 @@ import pytest
 from PIL import Image
 
 from gauntlet.spec.asked.uploads import SplitDraw
-from store import dataset_files, datasets, unpacking
+from store import dataset_files
 from store.database import Database
 from store.errors import LeaseLost
+from store.queue import unpacking
+from store.subjects import datasets
 from tests.disks import largest_file
 from tests.packing import class_folders, two_splits
 from tests.pictures import encoded
 from tests.uploads import packed, receive, unpack, uploaded
-from worker import unpacker
+from worker.beside import unpacker
+from worker.beside.sweeper import sweep
+from worker.beside.unpacker import Unpacker
 from worker.settings import WorkerSettings
-from worker.sweeper import sweep
-from worker.unpacker import Unpacker
 
 HOURS_AGO = 0.0
 

@@ -17,12 +17,14 @@ from sqlalchemy import select, update
 
 from gauntlet.spec.asked.webhooks import WebhookEvent, WebhookRequest
 from gauntlet.spec.experiment import ExperimentSpec
-from store import events, experiments, jobs, webhooks
+from store import events, webhooks
 from store.database import Database
 from store.events import News
 from store.models import Delivery, Run, Webhook
+from store.queue import jobs
+from store.subjects import experiments
 from tests.store.recorded import submit
-from worker.webhooks import deliver
+from worker.beside.webhooks import deliver
 
 LOOPBACK = ("127.0.0.0/8",)
 

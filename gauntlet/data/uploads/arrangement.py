@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from gauntlet.checks.names import listed, shown
-from gauntlet.data.folders import split_meant_by
+from gauntlet.data.sets.folders import split_meant_by
 from gauntlet.errors import ArchiveRefused
 from gauntlet.spec.asked.uploads import SplitDraw
 from gauntlet.spec.kinds import SPLITS, Split

@@ -6,8 +6,8 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from gauntlet.data.parquet import split_of
-from gauntlet.data.walk import PassedOver, clutter, no_picture
+from gauntlet.data.sets.parquet import split_of
+from gauntlet.data.sets.walk import PassedOver, clutter, no_picture
 
 _PIECE = 1 << 20
 _BLOCK = tarfile.BLOCKSIZE

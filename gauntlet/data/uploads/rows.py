@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from gauntlet.checks.names import is_text, shown
-from gauntlet.data.parquet import ParquetSplit, list_tables, split_of
-from gauntlet.data.picture_files import FORMATS, examine
+from gauntlet.data.decoded.picture_files import FORMATS, examine
+from gauntlet.data.sets.parquet import ParquetSplit, list_tables, split_of
+from gauntlet.data.sets.walk import TooManyEntries, clutter
 from gauntlet.data.uploads.bounds import Bounds
 from gauntlet.data.uploads.entries import too_many_bytes
 from gauntlet.data.uploads.unpacking import Parts, Unpacked
-from gauntlet.data.walk import TooManyEntries, clutter
 from gauntlet.errors import ArchiveRefused, DatasetUnavailable, PictureUnreadable
 from gauntlet.spec.asked.uploads import SplitDraw
 from gauntlet.spec.kinds import SPLITS, Split

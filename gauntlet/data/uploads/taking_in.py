@@ -13,9 +13,9 @@ from PIL import Image
 from gauntlet.checks.description import DatasetContents, PictureSizes, Thumbnail
 from gauntlet.checks.names import shown
 from gauntlet.checks.sentences import passed_over
-from gauntlet.data.folders import list_splits
-from gauntlet.data.pictures import Picture, content_of, read_picture
+from gauntlet.data.decoded.pictures import Picture, content_of, read_picture
 from gauntlet.data.reading import SeenSplit, Tally, describe_seen, why_unreadable
+from gauntlet.data.sets.folders import list_splits
 from gauntlet.data.uploads.arrangement import Parts, Placed, arrange
 from gauntlet.data.uploads.bounds import Bounds
 from gauntlet.data.uploads.rows import unpack_rows

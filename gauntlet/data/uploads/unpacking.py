@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gauntlet.checks.names import is_text, shown
-from gauntlet.data.parquet import split_of
+from gauntlet.data.sets.parquet import split_of
+from gauntlet.data.sets.walk import PassedOver, clutter, no_picture
 from gauntlet.data.uploads.bounds import Bounds
 from gauntlet.data.uploads.entries import Entry, entries, too_many_bytes
 from gauntlet.data.uploads.paths import checked
-from gauntlet.data.walk import PassedOver, clutter, no_picture
 from gauntlet.errors import ArchiveRefused
 
 Parts = tuple[str, ...]

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gauntlet.data.datasets import describe_dataset, load_split
-from gauntlet.data.single_images import read_example
+from gauntlet.data.decoded.single_images import read_example
 from gauntlet.data.survey import survey
 from gauntlet.errors import DatasetUnavailable
 from gauntlet.spec.class_names import KNOWN_CLASSES

@@ -14,7 +14,7 @@ from PIL import Image
 
 from gauntlet.data import datasets, staging
 from gauntlet.data.datasets import ImageSet, MappedSet, describe_dataset, digest, hold_out, read_dataset, read_split
-from gauntlet.data.decoded_cache import DecodedCache
+from gauntlet.data.decoded.decoded_cache import DecodedCache
 from gauntlet.errors import DatasetUnavailable
 from gauntlet.spec.kinds import ImageFolder
 from gauntlet.spec.runs.objectives import A2c

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gauntlet.data.folders import FolderListing, list_folder
+from gauntlet.data.sets.folders import FolderListing, list_folder
+from gauntlet.data.sets.walk import TooManyEntries
 from gauntlet.data.survey import survey
-from gauntlet.data.walk import TooManyEntries
 from gauntlet.spec.kinds import ImageFolder
 from gauntlet.torchvision_ops import declare_missing_operators
 

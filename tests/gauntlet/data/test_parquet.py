@@ -13,8 +13,8 @@ from pyarrow import parquet
 
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.data.datasets import describe_dataset, load_dataset, load_split, read_dataset
-from gauntlet.data.parquet import ParquetSplit, list_parquet
-from gauntlet.data.single_images import read_test_image
+from gauntlet.data.decoded.single_images import read_test_image
+from gauntlet.data.sets.parquet import ParquetSplit, list_parquet
 from gauntlet.data.survey import survey
 from gauntlet.errors import DatasetUnavailable
 from gauntlet.spec.kinds import ImageFolder, Parquet
@@ -180,6 +180,6 @@ def test_another_file_of_that_name_is_told(pets: Path, content: bytes) -> None:
 
 def test_row_groups_are_bounded(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One is in memory at a time, so one that is too large is refused before any is read."""
-    monkeypatch.setattr("gauntlet.data.parquet._MOST_GROUP_BYTES", 100)
+    monkeypatch.setattr("gauntlet.data.sets.parquet._MOST_GROUP_BYTES", 100)
     assert "write it with fewer rows in each" in told(survey(PETS, pets))
     assert isinstance(list_parquet(pets, PETS).splits.get("train"), ParquetSplit | None)

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gauntlet.data.picture_files import (
+from gauntlet.data.decoded.picture_files import (
     MOST_JPEG_SCANS,
     MOST_JPEG_SEGMENTS,
     MOST_PNG_CHUNKS,
     MOST_WEBP_PIXELS,
     examine,
 )
-from gauntlet.data.pictures import read_picture
+from gauntlet.data.decoded.pictures import read_picture
 from gauntlet.errors import PictureUnreadable
 from tests.pictures import bmp, chunk, encoded, levels, png, tiff, webp, with_scans
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gauntlet.data import pictures
-from gauntlet.data.picture_files import (
+from gauntlet.data.decoded import pictures
+from gauntlet.data.decoded.picture_files import (
     FORMATS,
     SUFFIXES,
     examine,
 )
-from gauntlet.data.pictures import read_picture
+from gauntlet.data.decoded.pictures import read_picture
 from gauntlet.errors import PictureFormatRefused, PictureUnreadable
 from gauntlet.spec.kinds import Fit
 from tests.pictures import bmp, encoded, levels, png, tiff, webp

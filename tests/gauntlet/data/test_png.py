@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gauntlet.data import pictures
-from gauntlet.data.pictures import read_picture
+from gauntlet.data.decoded import pictures
+from gauntlet.data.decoded.pictures import read_picture
 from gauntlet.errors import PictureUnreadable
 from tests.pictures import encoded, levels, packed, png
 

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from gauntlet.data.datasets import describe_dataset, load_split
-from gauntlet.data.picture_digests import PictureDigests
-from gauntlet.data.single_images import read_example, read_test_image
+from gauntlet.data.decoded.picture_digests import PictureDigests
+from gauntlet.data.decoded.single_images import read_example, read_test_image
 from gauntlet.errors import DatasetUnavailable
 from gauntlet.spec.kinds import DatasetSpec, Digits, ImageFolder
 

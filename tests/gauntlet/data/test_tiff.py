@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL.TiffImagePlugin import OPEN_INFO
 
-from gauntlet.data.pictures import read_picture
-from gauntlet.data.tiff_pages import MOST_DIRECTORIES, MOST_ENTRIES, MOST_STRIPS
+from gauntlet.data.decoded.pictures import read_picture
+from gauntlet.data.decoded.tiff_pages import MOST_DIRECTORIES, MOST_ENTRIES, MOST_STRIPS
 from gauntlet.errors import PictureUnreadable
 from tests.pictures import levels, packed, tiff, tiff_of
 

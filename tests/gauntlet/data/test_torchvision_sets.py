@@ -12,8 +12,8 @@ import pytest
 from scipy.io import savemat
 
 from gauntlet.data.datasets import describe_dataset, load_dataset
-from gauntlet.data.published import TORCHVISION, published
-from gauntlet.data.single_images import read_test_image
+from gauntlet.data.decoded.single_images import read_test_image
+from gauntlet.data.sets.published import TORCHVISION, published
 from gauntlet.data.survey import survey
 from gauntlet.errors import DatasetUnavailable
 from gauntlet.events import EpochFinished

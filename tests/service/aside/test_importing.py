@@ -18,8 +18,8 @@ from gauntlet.errors import CheckpointInvalid
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.results.finding import Finding
 from gauntlet.spec.checkpoint_card import CheckpointCard, ImportCard
-from service import imports
 from service.aside import importing
+from service.pictures import imports
 from tests.e2e.system import await_that
 
 

@@ -13,8 +13,8 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from sqlalchemy import select, update
 
-from service import classification
 from service.aside.processes import Aside
+from service.pictures import classification
 from service.routes import classifications
 from service.settings import ServiceSettings
 from store.database import Database

@@ -13,8 +13,8 @@ from gauntlet.report.report import Report
 from gauntlet.resources import Evaluation
 from gauntlet.spec.asked.requests import ExperimentPatch
 from gauntlet.spec.evaluations.attacks import attack_label
-from store import annotations, experiments
 from store.database import Database
+from store.subjects import annotations, experiments
 from tests.browser import barriers, opened
 from tests.e2e.system import System, await_that, kill_group
 from tests.pictures import encoded

@@ -11,10 +11,11 @@ from gauntlet.spec.evaluations.evaluation import EvaluationRequest
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import Cifar10
 from gauntlet.spec.presets import overlay
-from store import evaluation_requests, evaluations, experiments, jobs, runs, sweeps
 from store.database import Database
-from store.evaluations import AttackedSet
-from store.runs import EpochRecord, Note
+from store.queue import jobs, sweeps
+from store.subjects import evaluation_requests, evaluations, experiments, runs
+from store.subjects.evaluations import AttackedSet
+from store.subjects.runs import EpochRecord, Note
 from tests.browser import barriers, opened
 from tests.e2e.system import System
 from tests.evaluations import batch, imported, recorded

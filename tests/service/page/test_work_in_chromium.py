@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from gauntlet.client import GauntletClient
 from gauntlet.resources import TERMINAL
 from gauntlet.spec.asked.tokens import TokenRequest
-from store import secret_key, tokens
+from store.accounts import secret_key, tokens
 from store.database import Database
 from tests.browser import opened
 from tests.e2e.system import System, await_that

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from sqlalchemy import select, update
 
-from store import runs
 from store.database import Database
 from store.models import Run
+from store.subjects import runs
 from tests.e2e.system import await_that
+from worker.beside.reconciler import reconcile
 from worker.processes import JobProcesses
-from worker.reconciler import reconcile
 
 NEVER = 1e9
 

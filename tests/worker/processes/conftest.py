@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import experiments
 from store.database import Database
+from store.subjects import experiments
 from tests.e2e.system import await_that
 from worker import processes as module
 from worker.processes import JobProcesses

@@ -6,14 +6,15 @@ from multiprocessing import forkserver
 
 import pytest
 
-from store import checkpoints, jobs, runs
 from store.database import Database
 from store.models import Run
+from store.queue import jobs
+from store.subjects import checkpoints, runs
 from tests.e2e.system import await_that
 from tests.worker.processes.attempts import NEVER, expire, found, hang, is_there, started, trains
 from worker import processes as module
+from worker.beside.reconciler import reconcile
 from worker.processes import JobProcesses
-from worker.reconciler import reconcile
 
 pytestmark = pytest.mark.long(seconds=20)
 

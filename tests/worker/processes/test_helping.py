@@ -12,16 +12,17 @@ from sqlalchemy import select, update
 from gauntlet.data.datasets import digest, load_split
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import Digits, ImageFolder
-from store import evaluations, experiments, helpers
 from store.database import Database
-from store.evaluations import AttackedSet
 from store.models import Evaluation, TakenBatch
+from store.queue import helpers
+from store.subjects import evaluations, experiments
+from store.subjects.evaluations import AttackedSet
 from tests.e2e.system import await_that
 from tests.evaluations import claimed, queued, untrained
 from tests.worker.processes.attempts import NEVER, found, is_there
 from worker import processes as module
+from worker.beside.reconciler import reconcile
 from worker.processes import JobProcesses
-from worker.reconciler import reconcile
 from worker.settings import WorkerSettings
 
 pytestmark = pytest.mark.long(seconds=15)

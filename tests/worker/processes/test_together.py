@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import experiments, job_logs, runs
+from store import job_logs
 from store.database import Database
+from store.subjects import experiments, runs
 from tests.e2e.system import await_that
 from tests.worker.processes.attempts import NEVER, found, is_there, started, trains
 from worker import settings as settings_module
+from worker.beside.reconciler import reconcile
 from worker.processes import JobProcesses
-from worker.reconciler import reconcile
 from worker.settings import WorkerSettings
 
 pytestmark = pytest.mark.long(seconds=15)

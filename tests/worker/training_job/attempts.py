@@ -7,15 +7,17 @@ import torch
 
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
-from store import checkpoints, events, experiments, jobs, runs
+from store import events
 from store.database import Database
-from store.jobs import Claim, JobProgress
 from store.models import Checkpoint, Run
+from store.queue import jobs
+from store.queue.jobs import Claim, JobProgress
+from store.subjects import checkpoints, experiments, runs
 from tests.gauntlet.examples import SMALLEST
-from worker.child import _work
-from worker.heartbeat import Heartbeat, Stopped, StopReason
+from worker.jobs.child import _work
+from worker.jobs.heartbeat import Heartbeat, Stopped, StopReason
+from worker.jobs.training_job import train_run
 from worker.settings import WorkerSettings
-from worker.training_job import train_run
 
 torch.set_num_threads(1)
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import checkpoints
 from store.database import Database
 from store.models import Checkpoint
+from store.subjects import checkpoints
 from tests.worker.training_job.attempts import (
     AT_ONCE,
     result,

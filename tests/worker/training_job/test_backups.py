@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import runs
 from store.backups.restoring import restore
 from store.backups.taking import take
 from store.database import Database
+from store.subjects import runs
 from tests.e2e.system import await_that
 from tests.postgres import create_database
 from tests.worker.training_job.attempts import CPU, claim, result, spec_with, submit, train
 from tests.worker.training_job.conftest import Undisturbed
-from worker.heartbeat import Heartbeat
+from worker.jobs.heartbeat import Heartbeat
+from worker.jobs.training_job import train_run
 from worker.settings import WorkerSettings
-from worker.training_job import train_run
 
 
 @pytest.mark.parametrize("here", ["sqlite", "postgresql"])

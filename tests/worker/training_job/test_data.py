@@ -11,8 +11,9 @@ from PIL import Image
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
-from store import reports, runs
 from store.database import Database
+from store.shown import reports
+from store.subjects import runs
 from tests.worker.training_job.attempts import (
     CPU,
     claim,
@@ -24,9 +25,9 @@ from tests.worker.training_job.attempts import (
     train,
     train_until,
 )
-from worker.heartbeat import Heartbeat, Stopped
+from worker.jobs.heartbeat import Heartbeat, Stopped
+from worker.jobs.training_job import train_run
 from worker.settings import WorkerSettings
-from worker.training_job import train_run
 
 
 @pytest.fixture

@@ -8,10 +8,12 @@ from sqlalchemy import update
 
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.training.fused.program import Program
-from store import events, experiments, fused, jobs, runs
+from store import events
 from store.database import Database
-from store.jobs import Claim
 from store.models import Run
+from store.queue import fused, jobs
+from store.queue.jobs import Claim
+from store.subjects import experiments, runs
 from tests.worker.training_job.attempts import (
     CPU,
     NEVER,
@@ -26,9 +28,9 @@ from tests.worker.training_job.attempts import (
     submit,
     train,
 )
-from worker.fused_training_job import Member, train_runs
-from worker.heartbeat import Heartbeat, StopReason
-from worker.job_log import JobLog
+from worker.jobs.fused_training_job import Member, train_runs
+from worker.jobs.heartbeat import Heartbeat, StopReason
+from worker.jobs.job_log import JobLog
 from worker.settings import WorkerSettings
 
 pytestmark = pytest.mark.long(seconds=30)

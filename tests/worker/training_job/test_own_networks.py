@@ -7,11 +7,11 @@ import pytest
 
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.runs.architectures import Custom
-from store.checkpoints import card_of
 from store.database import Database
+from store.subjects.checkpoints import card_of
 from tests.own_networks import installed
 from tests.worker.training_job.attempts import fail, kept, messages, spec_with, submit, train
-from worker.child import probe
+from worker.jobs.child import probe
 from worker.settings import WorkerSettings
 
 

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import files, jobs, runs
+from store import files
 from store.database import Database
-from store.jobs import Claim, JobProgress
 from store.models import Checkpoint
+from store.queue import jobs
+from store.queue.jobs import Claim, JobProgress
+from store.subjects import runs
 from tests.worker.training_job.attempts import (
     AT_ONCE,
     claim,
@@ -19,8 +21,8 @@ from tests.worker.training_job.attempts import (
     submit,
     train,
 )
-from worker.child import _work
-from worker.heartbeat import Heartbeat
+from worker.jobs.child import _work
+from worker.jobs.heartbeat import Heartbeat
 from worker.settings import WorkerSettings
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
-from store import experiments, reports, runs
 from store.database import Database
+from store.shown import reports
+from store.subjects import experiments, runs
 from tests.worker.training_job.attempts import (
     kept,
     result,

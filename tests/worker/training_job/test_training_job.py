@@ -8,9 +8,10 @@ from gauntlet.models.checkpoints import load_model
 from gauntlet.spec.checkpoint_card import Trained
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
-from store import checkpoints, retries, runs
 from store.database import Database
 from store.models import Checkpoint
+from store.queue import retries
+from store.subjects import checkpoints, runs
 from tests.evaluations import queued
 from tests.worker.training_job.attempts import (
     NEVER,
@@ -28,7 +29,7 @@ from tests.worker.training_job.attempts import (
     train_until,
 )
 from tests.worker.training_job.conftest import Undisturbed
-from worker.heartbeat import StopReason
+from worker.jobs.heartbeat import StopReason
 from worker.settings import WorkerSettings
 
 pytestmark = pytest.mark.long(seconds=12)

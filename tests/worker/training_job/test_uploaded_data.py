@@ -12,10 +12,11 @@ from gauntlet.data.datasets import digest, load_split
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import Uploaded
 from gauntlet.spec.presets import overlay
-from store import checkpoints, datasets, evaluations, jobs, runs
 from store.database import Database
 from store.errors import Refused, RequestUnfit
 from store.models import Evaluation
+from store.queue import jobs
+from store.subjects import checkpoints, datasets, evaluations, runs
 from tests.packing import two_splits
 from tests.uploads import packed, receive, uploaded
 from tests.worker.training_job.attempts import (
@@ -30,10 +31,10 @@ from tests.worker.training_job.attempts import (
     train,
     train_until,
 )
-from worker.evaluation_job import evaluate_checkpoint
-from worker.heartbeat import Heartbeat
+from worker.jobs.evaluation_job import evaluate_checkpoint
+from worker.jobs.heartbeat import Heartbeat
+from worker.jobs.training_job import train_run
 from worker.settings import WorkerSettings
-from worker.training_job import train_run
 
 
 @pytest.fixture

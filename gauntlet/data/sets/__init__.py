@@ -1,0 +1,1 @@
+"""Where sets of images come from: published files, folders, archives, tables."""

@@ -1,0 +1,1 @@
+"""Who asks, whether they may, and what is written down of it."""

@@ -1,0 +1,47 @@
+"""Puts right what the broker lost and what dead workers held. Every worker does it; all of it is idempotent."""
+
+import logging
+from collections.abc import Callable
+
+from store.database import Database
+from store.queue import helpers, jobs, turns
+from worker.processes import JobProcesses
+
+logger = logging.getLogger(__name__)
+
+
+def _always() -> bool:
+    return True
+
+
+def reconcile(
+    database: Database, processes: JobProcesses, *, retry_s: float, takes_part: Callable[[], bool] = _always
+) -> None:
+    """End this worker's processes that hang, queue what dead workers held, start what waits, and help if there is room.
+
+    Of many workers a few take part in the look for what dead ones held, which any of them may do.
+
+    A job that waits beside a worker with room lost its message, or the broker is down, so it is started without one. A
+    message that was merely on its way then finds nothing to do.
+    """
+    processes.end_hung()
+    if takes_part():
+        _take_back(database, retry_s)
+    free = processes.free_slots
+    if free <= 0:
+        processes.make_room()
+        return
+    with database.reading() as session:
+        waiting, helps = turns.count_waiting(session), helpers.any_wanted(session)
+    for _ in range(min(free, waiting)):
+        processes.start()
+    for _ in range(free - waiting if helps else 0):
+        processes.help()
+
+
+def _take_back(database: Database, retry_s: float) -> None:
+    with database.writing() as session:
+        for model in jobs.JOB_MODELS.values():
+            for identifier, status in jobs.reclaim_expired(session, model, retry_s=retry_s).items():
+                logger.warning("The lease of %s ran out: its worker died or hung. Now it is %s.", identifier, status)
+        helpers.forget_expired(session)

@@ -1,0 +1,125 @@
+"""Deletes files that no row needs, and old events and entries of the audit list. Every worker does it, harmlessly."""
+
+import logging
+from pathlib import Path
+
+from gauntlet.data.decoded.decoded_cache import DecodedCache
+from store import dataset_files, events, failpoints, files, pictures, webhooks
+from store.accounts import audit
+from store.backups import pinned
+from store.database import Database
+from store.queue import helpers
+from store.subjects import checkpoints, datasets, deletions, retention, runs
+
+logger = logging.getLogger(__name__)
+
+# Long after the request that brought weights or an archive has been answered.
+_GRACE_S = 3600.0
+_S_PER_DAY = 86_400.0
+# No file takes so long to be copied into a backup.
+_BACKUP_GRACE_S = _S_PER_DAY
+
+
+def sweep(
+    database: Database,
+    storage: Path,
+    *,
+    events_days: int,
+    audit_days: int,
+    retry_days: int,
+    decoded: DecodedCache | None = None,
+) -> None:
+    """Delete the training states of runs that ended, what attempts left, imports that came to nothing, and what is old.
+
+    What this database never knew is left alone, so that another one on the same storage loses nothing. Of `decoded`
+    pictures what was left half done goes, and what is beyond their bound.
+    """
+    if decoded is not None:
+        decoded.sweep()
+    with database.writing() as session:
+        runs.forget_states_of_ended(session, older_than_s=retry_days * _S_PER_DAY)
+        helpers.forget_ended(session)
+    pinned.forget_abandoned(storage, _BACKUP_GRACE_S)
+    _delete_discarded(database, storage)
+    _prune(database)
+    unsettled = files.unsettled_imports(storage, older_than_s=_GRACE_S)
+    with database.reading() as session:
+        ended, recorded = runs.ended(session), checkpoints.paths(session) | runs.state_paths(session)
+        imported = checkpoints.existing(session, unsettled)
+    for run_id in files.jobs_with_files(storage, "run"):
+        if run_id in ended:
+            files.sweep_ended(storage, run_id, recorded)
+    _sweep_pictures(database, storage)
+    _sweep_datasets(database, storage)
+    for identifier in unsettled:
+        if identifier in imported:
+            files.settle_import(storage, identifier)
+        else:
+            logger.warning("The import %s was never recorded; its file is deleted.", identifier)
+            files.delete_import(storage, identifier)
+    with database.writing() as session:
+        webhooks.forget_old(session, older_than_days=events_days)
+    if count := events.forget_old(database, older_than_days=events_days):
+        logger.info("%d events older than %d days are forgotten.", count, events_days)
+    if count := audit.forget_old(database, older_than_days=audit_days):
+        logger.info("%d entries of the audit list older than %d days are forgotten.", count, audit_days)
+
+
+def _sweep_pictures(database: Database, storage: Path) -> None:
+    """Delete what evaluations that ended left of their pictures, but for whole files."""
+    with database.writing() as session:
+        pictures.forget_parts_of_ended(session)
+    known = files.jobs_with_files(storage, "eval")
+    with database.reading() as session:
+        ended, recorded = pictures.ended(session, known), pictures.paths(session)
+    for identifier in known:
+        if identifier in ended:
+            files.sweep_ended(storage, identifier, recorded)
+
+
+def _sweep_datasets(database: Database, storage: Path) -> None:
+    """Delete the files of deleted data sets, then their rows; what unpacking left; uploads that were never whole."""
+    dataset_files.delete_abandoned(storage, _GRACE_S)
+    with database.reading() as session:
+        deleted = datasets.deleted(session)
+    for identifier in deleted:
+        dataset_files.delete(storage, identifier)
+        with database.writing() as session:
+            datasets.forget(session, identifier)
+        logger.info("The files of the deleted data set %s are gone.", identifier)
+    begun, unsettled = list(dataset_files.begun(storage)), files.unsettled(storage, "dset", _GRACE_S)
+    with database.reading() as session:
+        statuses = datasets.statuses(session, begun)
+    for identifier in begun:
+        if identifier in statuses:
+            files.settle_import(storage, identifier)
+            if statuses[identifier] != "unpacking":
+                dataset_files.tidy(storage, identifier)
+        elif identifier in unsettled:
+            logger.warning("The upload %s was never recorded; its files are deleted.", identifier)
+            dataset_files.delete(storage, identifier)
+
+
+def _prune(database: Database) -> None:
+    """Delete the rows of checkpoints that are not kept; their files are then what no row names."""
+    with database.reading() as session:
+        ended = retention.due(session)
+    for identifier in ended:
+        with database.writing() as session:
+            count = retention.prune(session, identifier)
+        if count:
+            logger.info("%d checkpoints that experiment %s does not keep are deleted.", count, identifier)
+
+
+def _delete_discarded(database: Database, storage: Path) -> None:
+    with database.reading() as session:
+        folders = deletions.discarded(session)
+    for name in folders:
+        try:
+            files.delete_folder(storage, name)
+        except OSError as error:
+            logger.warning("The folder %s, whose rows are deleted, cannot be deleted yet: %s", name, error)
+            continue
+        failpoints.reach("folder_deleted")
+        with database.writing() as session:
+            deletions.forget_discarded(session, name)

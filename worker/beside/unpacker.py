@@ -1,0 +1,208 @@
+"""Makes data sets of uploaded archives, one at a time beside the worker's jobs, each in a process of its own.
+
+An archive waits behind no training: that may take days, and what is waited for here is its user's next step.
+"""
+
+import json
+import logging
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from gauntlet.checks.description import DatasetContents
+from gauntlet.data.uploads.bounds import Bounds
+from gauntlet.data.uploads.entries import too_many_bytes
+from store import dataset_files, failpoints
+from store.database import Database
+from store.errors import LeaseLost
+from store.files import STORAGE_FULL
+from store.queue import unpacking
+from store.queue.unpacking import Unpacking
+from worker.settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
+
+_INTERNAL_ERROR = "A fault of the service; its worker's log has it under this data set's id."
+
+# Room on a disk is made by somebody; a storage that is away comes back.
+_WHILE_FULL_S = 300.0
+_WHILE_AWAY_S = 30.0
+# Measured of 60,000 pictures: 147 MB, which grow with their number; the picture that takes most adds 520.
+_MOST_MEMORY = 1 << 30
+# Measured on a busy core: pictures of 300 bytes take it 2 s a MB, photographs 0.03.
+_FREE_S, _SLOWEST = 60.0, 100_000.0
+# It tells twice a second how far it is, but not while the disk takes what was unpacked.
+_MOST_SILENT_S = 600.0
+
+
+class Unpacker:
+    """What a worker does about archives; `look` is called again and again."""
+
+    def __init__(self, database: Database, settings: WorkerSettings) -> None:
+        self._database = database
+        self._settings = settings
+        self._stopping = threading.Event()
+
+    def look(self) -> None:
+        """Unpack the archives that wait, one after the other."""
+        while not self._stopping.is_set():
+            with self._database.reading() as session:
+                if not unpacking.any_waits(session):
+                    return
+            with self._database.writing() as session:
+                held = unpacking.claim_next(session, self._settings.worker_name, self._settings.lease_s)
+            if held is None:
+                return
+            try:
+                self._unpack(held)
+            except LeaseLost as error:
+                logger.warning("%s", error)
+            finally:
+                dataset_files.discard_attempt(self._settings.storage, held.id, held.attempt)
+
+    def stop(self) -> None:
+        """Leave what is begun to another attempt, at once."""
+        self._stopping.set()
+
+    def _unpack(self, held: Unpacking) -> None:
+        logger.info("The archive of %s (%s) is unpacked, attempt %d.", held.id, held.name, held.attempt)
+        answer = self._ask(held)
+        told = next(iter(answer))
+        failed = told not in ("made", "stopped")
+        with self._database.writing() as session:
+            match answer:
+                case {"made": made}:
+                    # In the transaction, which holds the row: nobody else publishes meanwhile.
+                    unpacking.hold(session, held)
+                    contents = DatasetContents.model_validate(made)
+                    room = unpacking.room_for(session, held)
+                    if room is None or contents.bytes <= room:
+                        dataset_files.publish(self._settings.storage, held.id, held.attempt)
+                        unpacking.complete(session, held, contents)
+                    else:
+                        # Others of the owner's came meanwhile.
+                        unpacking.fail(session, held, "archive_refused", str(too_many_bytes(room)))
+                case {"refused": str(why)}:
+                    unpacking.fail(session, held, "archive_refused", why)
+                case {"failed": _}:
+                    unpacking.fail(session, held, "internal_error", _INTERNAL_ERROR)
+                case {"storage": str(why), "errno": number}:
+                    wait_s = _WHILE_FULL_S if number in STORAGE_FULL else _WHILE_AWAY_S
+                    unpacking.postpone(session, held, "storage", why, wait_s=wait_s)
+                case {"stopped": _}:
+                    unpacking.postpone(session, held, "worker_shutdown", None, wait_s=0)
+                case {"lost": _}:
+                    # Its lease runs out, and another attempt is made, as where the worker is lost.
+                    pass
+        logger.log(
+            logging.WARNING if failed else logging.INFO,
+            "The archive of %s: %s%s.",
+            held.id,
+            told,
+            f", {answer[told]}" if failed else "",
+        )
+        failpoints.reach("unpacking_recorded")
+        if told in ("made", "refused", "failed"):
+            dataset_files.tidy(self._settings.storage, held.id)
+
+    def _ask(self, held: Unpacking) -> dict[str, Any]:
+        """What the process answers, while the lease is renewed.
+
+        Raises:
+            LeaseLost: another attempt has it, or it was deleted.
+        """
+        storage, settings = self._settings.storage, self._settings
+        with self._database.writing() as session:
+            room = unpacking.room_for(session, held)
+        most_bytes = settings.max_unpacked_bytes if room is None else min(settings.max_unpacked_bytes, room)
+        seconds = self._seconds_for(held)
+        order = {
+            "archive": str(dataset_files.archive(storage, held.id)),
+            "folder": str(dataset_files.attempt_folder(storage, held.id, held.attempt)),
+            "name": held.name,
+            "draw": held.draw.model_dump() if held.draw else None,
+            "bounds": asdict(Bounds(most_bytes=most_bytes)),
+            "memory": _MOST_MEMORY,
+            "seconds": seconds,
+        }
+        progress = ("unpacking", 0, 0)
+        heard = time.monotonic()
+        with _process(order) as process:
+            told = _told_by(process)
+            while not self._stopping.is_set():
+                try:
+                    answer = told.get(timeout=settings.heartbeat_s)
+                except queue.Empty:
+                    if time.monotonic() - heard > _MOST_SILENT_S:
+                        return {"lost": f"its process said nothing for {_MOST_SILENT_S:g} s"}
+                    answer = {"progress": progress}
+                else:
+                    heard = time.monotonic()
+                match answer:
+                    case None:
+                        return _why_it_ended(process.wait(), seconds)
+                    case {"progress": [str(phase), int(completed), int(total)]}:
+                        progress = (phase, completed, total)
+                    case _:
+                        return answer
+                with self._database.writing() as session:
+                    unpacking.renew(session, held, settings.lease_s, progress)
+        return {"stopped": True}
+
+    def _seconds_for(self, held: Unpacking) -> int:
+        """How long the archive may compute: by its size, so that a small hostile one holds up nobody for long."""
+        archive = dataset_files.archive(self._settings.storage, held.id)
+        size = archive.stat().st_size if archive.is_file() else 0
+        return max(1, int(min(self._settings.max_unpacking_s, _FREE_S + size / _SLOWEST)))
+
+
+@contextmanager
+def _process(order: dict[str, Any]) -> Iterator["subprocess.Popen[str]"]:
+    """The process, at work on its order; ended with the block."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "worker.beside.unpacking"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        # Libraries would write there what is wrong with a file, as often as an archive holds one.
+        stderr=subprocess.DEVNULL,
+        text=True,
+        encoding="utf-8",
+    ) as process:
+        try:
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(order) + "\n")
+            process.stdin.flush()
+            yield process
+        finally:
+            process.kill()
+
+
+def _told_by(process: "subprocess.Popen[str]") -> "queue.Queue[dict[str, Any] | None]":
+    """What the process tells, as it comes; None at its end."""
+    told: queue.Queue[dict[str, Any] | None] = queue.Queue()
+    lines = process.stdout
+    assert lines is not None
+
+    def read() -> None:
+        for line in lines:
+            told.put(json.loads(line))
+        told.put(None)
+
+    threading.Thread(target=read, name="unpacking", daemon=True).start()
+    return told
+
+
+def _why_it_ended(code: int, seconds: int) -> dict[str, Any]:
+    """What it would have answered, had it not ended without a word."""
+    if code == -signal.SIGXCPU:
+        return {"refused": f"The archive takes more than {seconds} s of a processor to unpack and read."}
+    if code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS):
+        return {"refused": "The archive holds a damaged picture: what decodes it broke down."}
+    return {"lost": f"its process ended with {code}"}

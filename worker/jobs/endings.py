@@ -1,0 +1,114 @@
+"""How a job ends that did not come to its end: what its error is called, and whether it is tried again."""
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from sqlalchemy.exc import IntegrityError, InternalError, OperationalError
+
+from gauntlet.errors import (
+    AttackUnsupported,
+    CheckpointInvalid,
+    CompilerMissing,
+    DatasetUnavailable,
+    ImagesInvalid,
+    ModelUnfit,
+    OutputNotFinite,
+    PicturesTooMany,
+    PrecisionUnsupported,
+    ProcessLost,
+    TrainingDiverged,
+)
+from gauntlet.models.memory import is_out_of_memory
+from store import files
+from store.database import Database
+from store.errors import LeaseLost
+from store.files import STORAGE_FULL
+from store.queue import jobs
+from store.queue.jobs import Claim
+from worker.jobs.heartbeat import Stopped, end
+from worker.settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
+
+# What libraries say of these holds lines of their code and paths of this machine; the log has it.
+_OUT_OF_MEMORY: Final = (
+    "The memory of the machine, or of its GPU, is too small for the job beside what else runs there. Smaller batches "
+    "or images take less."
+)
+_INTERNAL_ERROR: Final = "A fault of the service ({}); its worker's log has it under this job's id."
+
+# What each of the library's errors is called in `status_reason`; none is retried, for none would go away.
+_REASONS: Final[dict[type[Exception], str]] = {
+    TrainingDiverged: "diverged",
+    DatasetUnavailable: "dataset_unavailable",
+    CheckpointInvalid: "checkpoint_invalid",
+    AttackUnsupported: "attack_unsupported",
+    ImagesInvalid: "dataset_unavailable",
+    ModelUnfit: "model_unfit",
+    PicturesTooMany: "pictures_too_many",
+    OutputNotFinite: "output_not_finite",
+    CompilerMissing: "compiler_missing",
+    PrecisionUnsupported: "precision_unsupported",
+}
+
+
+def conclude(
+    error: Exception, database: Database, held: Claim, settings: WorkerSettings, *, shared: bool = False
+) -> None:
+    """Write down how the attempt ended by `error`.
+
+    `shared` says that it befell what several jobs have in common: none is blamed, and each is tried again.
+
+    Raises:
+        SystemExit: the database failed it, so that nothing can be written down.
+    """
+    match error:
+        case Stopped():
+            end(database, held, error.reason)
+        case LeaseLost():
+            logger.warning("%s", error)
+        case _ if type(error) in _REASONS:
+            _fail(database, held, _REASONS[type(error)], str(error))
+        case OperationalError() | IntegrityError() | InternalError():
+            # The database stayed away, a commit went through whose answer was lost, or PostgreSQL ended a transaction
+            # while this process was stopped. It ends with an error, so that another attempt continues from what is
+            # recorded.
+            logger.error("The database failed this attempt.", exc_info=error)
+            sys.exit(1)
+        case ProcessLost():
+            _put_back(jobs.give_up, database, held, settings, "worker_lost", str(error))
+        case OSError():
+            logger.error("The storage failed this attempt.", exc_info=error)
+            # Of a full storage it is known that the fault is not the job's, so it waits for as long as it takes. Files
+            # that are away, as when a network does not answer, may come back.
+            put_back = jobs.postpone if error.errno in STORAGE_FULL else jobs.give_up
+            _put_back(put_back, database, held, settings, "storage", files.fault(error))
+        case _:
+            logger.error("The %s failed.", held.kind, exc_info=error)
+            said = _INTERNAL_ERROR.format(type(error).__name__)
+            if is_out_of_memory(error):
+                _put_back(jobs.give_up, database, held, settings, "out_of_memory", _OUT_OF_MEMORY)
+            elif shared:
+                _put_back(jobs.give_up, database, held, settings, "internal_error", said)
+            else:
+                _fail(database, held, "internal_error", said)
+
+
+def _fail(database: Database, held: Claim, reason: str, detail: str) -> None:
+    try:
+        with database.writing() as session:
+            jobs.finish(session, held, "failed", reason, detail)
+    except LeaseLost as error:
+        logger.warning("%s", error)
+
+
+def _put_back(
+    put_back: Callable[..., None], database: Database, held: Claim, settings: WorkerSettings, reason: str, detail: str
+) -> None:
+    try:
+        with database.writing() as session:
+            put_back(session, held, reason, detail, retry_s=settings.retry_s)
+    except LeaseLost as error:
+        logger.warning("%s", error)
