@@ -17,7 +17,7 @@ from store.subjects import checkpoints
 from tests.evaluations import FGSM, card
 from tests.imports import write_import
 from tests.service.logins import login
-from tests.service.test_imports import CARD, post
+from tests.service.pictures.test_imports import CARD, post
 
 _MODEL = build_model(Cnn(), (1, 16, 16), 10)
 WEIGHTS = save({name: tensor.contiguous() for name, tensor in _MODEL.state_dict().items()})

@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.settings import ServiceSettings
-from tests.service.test_origins import rows
+from tests.service.transport.test_origins import rows
 
 VALIDATE = "/v1/experiments/validate"
 

@@ -10,9 +10,9 @@ from fastapi.testclient import TestClient
 
 from service.app import create_app
 from service.settings import ServiceSettings
+from tests.service.callers.test_session import OURS, begin
 from tests.service.logins import bearer, login
 from tests.service.serving import serving
-from tests.service.test_session import OURS, begin
 
 Pair = tuple[TestClient, TestClient]
 

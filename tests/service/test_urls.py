@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from store.accounts.token_text import new_token
 from tests.service.logins import bearer
-from tests.service.test_origins import every_request
+from tests.service.transport.test_origins import every_request
 
 
 def test_a_token_in_a_query_is_refused_and_not_logged(

@@ -10,7 +10,7 @@ from gauntlet.data.uploads.packing import PackedFolder
 from gauntlet.data.uploads.taking_in import take_in
 from gauntlet.errors import ArchiveRefused
 from gauntlet.spec.asked.uploads import SplitDraw
-from tests.gauntlet.data.test_parquet import pictures, write
+from tests.gauntlet.data.sets.test_parquet import pictures, write
 from tests.gauntlet.data.uploads.test_taking_in import images, taken
 from tests.packing import write_zip
 

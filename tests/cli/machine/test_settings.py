@@ -17,7 +17,7 @@ from service.settings import ServiceSettings
 from store.settings import StoreSettings
 from worker.settings import WorkerSettings
 
-DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
+DOCS = Path(__file__).parents[3] / "docs" / "settings.md"
 
 
 def test_every_process_knows_the_names_of_all() -> None:

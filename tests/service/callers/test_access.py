@@ -17,7 +17,7 @@ from store.accounts.token_text import new_token
 from store.database import Database, db_now
 from store.models import Token
 from tests.service.logins import bearer
-from tests.service.test_origins import every_request, rows
+from tests.service.transport.test_origins import every_request, rows
 
 OURS = {"Origin": "http://testserver"}
 _RANK = {scope: rank for rank, scope in enumerate(get_args(Scope))}

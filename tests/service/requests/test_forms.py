@@ -11,7 +11,7 @@ from sqlalchemy import event
 
 from service.settings import ServiceSettings
 from tests.disks import largest_file
-from tests.service.test_parameters import faults
+from tests.service.requests.test_parameters import faults
 
 # What is at fault of it is said once the whole form was read, and before a process is started to try the weights.
 CARD = {"name": "naïve", "architecture": {"kind": "cnn"}, "dataset": {"name": "digits"}, "colour": "blue"}

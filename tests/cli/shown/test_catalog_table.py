@@ -5,7 +5,7 @@ from pathlib import Path
 from cli.shown.catalog_table import as_markdown
 from gauntlet.spec.catalog import catalog
 
-DOCS = Path(__file__).parents[2] / "docs" / "api.md"
+DOCS = Path(__file__).parents[3] / "docs" / "api.md"
 
 
 def test_the_page_lists_all_that_a_run_is_made_of() -> None:

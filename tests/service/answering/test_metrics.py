@@ -23,7 +23,7 @@ from store.subjects import experiments
 from tests.service.logins import login
 from tests.store.recorded import submit, train
 
-DASHBOARD = Path(__file__).parents[2] / "docker" / "grafana" / "gauntlet.json"
+DASHBOARD = Path(__file__).parents[3] / "docker" / "grafana" / "gauntlet.json"
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from store.subjects import checkpoints, datasets, evaluation_requests, results
 from store.subjects.datasets import Received
 from tests.evaluations import FGSM, card, elsewhere
 from tests.service.logins import login
-from tests.service.test_origins import every_request, rows
+from tests.service.transport.test_origins import every_request, rows
 
 # What a route reads before it looks whose the object is; a route that takes a body has its entry here.
 BODIES: dict[tuple[str, str], Any] = {

@@ -13,7 +13,7 @@ from cli.files import exporting
 from gauntlet.exports.networks import load_program
 from gauntlet.models.checkpoints import load_model
 from store.database import Database
-from tests.cli.test_pictures import checkpoint as untrained
+from tests.cli.files.test_pictures import checkpoint as untrained
 from tests.e2e.system import System
 from tests.evaluations import finished, queued
 

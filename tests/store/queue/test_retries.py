@@ -19,7 +19,7 @@ from store.subjects import checkpoints, evaluations, experiments, runs
 from tests.evaluations import begun
 from tests.reports import judged
 from tests.store.recorded import EPOCHS, submit, train, train_and_evaluate
-from tests.store.test_reports import NumberedBatch
+from tests.store.shown.test_reports import NumberedBatch
 
 LONG = 60.0
 

@@ -9,7 +9,7 @@ from store.queue import jobs
 from store.queue.jobs import Claim, JobProgress
 from store.subjects import evaluations, runs
 from tests.evaluations import FGSM, claimed, queued
-from tests.worker.test_evaluation_job import PGD, stored
+from tests.worker.jobs.test_evaluation_job import PGD, stored
 from tests.worker.training_job.attempts import claim, submit
 from worker.jobs.evaluation_job import evaluate_checkpoint
 from worker.jobs.heartbeat import Heartbeat, Stopped

@@ -19,7 +19,7 @@ from service.routes.checkpoints import IMPORTS
 from service.routes.classifications import CLASSIFICATIONS
 from service.settings import ServiceSettings
 from service.transport.admission import Gate
-from tests.service.test_parameters import faults
+from tests.service.requests.test_parameters import faults
 
 JSON = {"Content-Type": "application/json"}
 
