@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from gauntlet.attacks.convolutions import WayBack
 from gauntlet.attacks.known_layers import border, stack_of
 from gauntlet.attacks.slices import Sliced, slice_sizes, sliced
 from gauntlet.models.architectures import Normalise
@@ -36,6 +37,7 @@ class _Step:
     layer: nn.Conv2d | nn.MaxPool2d | Normalise
     rectified: bool = False
     pooled: bool = False
+    back: WayBack | None = None
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def _steps(layers: list[nn.Module]) -> list[_Step] | None:
                 top, left, bottom, right = border(layer)
                 if (top, left) != (bottom, right):
                     return None
-                steps.append(_Step(layer))
+                steps.append(_Step(layer, back=WayBack(layer)))
             case nn.MaxPool2d():
                 if steps and steps[-1].rectified:
                     steps[-1] = replace(steps[-1], pooled=True)
@@ -190,22 +192,10 @@ def _back(
 ) -> Tensor:
     if step.rectified and kept:
         gradient = _aten.threshold_backward(gradient, kept[0], 0)
+    if step.back is not None:
+        return step.back(gradient, size, strides)
     found: Tensor
     match step.layer:
-        case nn.Conv2d() as layer:
-            found, *_ = _aten.convolution_backward(
-                gradient,
-                _like(gradient, size, strides),
-                layer.weight,
-                None,
-                [1, 1],
-                border(layer)[:2],
-                [1, 1],
-                False,
-                [0, 0],
-                layer.groups,
-                [True, False, False],
-            )
         case nn.MaxPool2d():
             found = _aten.max_pool2d_with_indices_backward(
                 gradient, _like(gradient, size, strides), [2, 2], [2, 2], [0, 0], [1, 1], False, kept[1]
