@@ -3,8 +3,8 @@
 The package's own loop reports progress only to its log, cannot be stopped between batches and does not resume. Its
 attacks are therefore called one by one, in its order, on batches of its survivors, each batch from the same seed
 as there, so the flags equal those of `run_standard_evaluation` (held by a test). What makes them faster is the model
-they are given (`gauntlet.attacks.passes`), and a Square of our own that makes the same images
-(`gauntlet.attacks.square`).
+they are given (`gauntlet.attacks.passes`), and a Square and a targeted FAB of our own that make the same images
+(`gauntlet.attacks.square`, `gauntlet.attacks.fab`).
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ import torch
 from pyautoattack import AutoAttack
 from torch import Tensor, nn
 
+from gauntlet.attacks.fab import Steps, fab_targeted
 from gauntlet.attacks.known_layers import stack_of
 from gauntlet.attacks.passes import Passes, passes_of
 from gauntlet.attacks.square import square
@@ -111,7 +112,7 @@ class AuthoredAttack:
         self._attacks.square.margin_and_loss = _without_ties(self._attacks.square.margin_and_loss)
         stack = stack_of(model) if attack.norm == "Linf" and device.type == "cpu" else None
         self._windowed = None if stack is None else Windowed(model, stack)
-        self._eps = attack.eps
+        self._eps, self._norm = attack.eps, attack.norm
         targets = min(_TARGETS, classes - 1)
         self._attacks.apgd_targeted.n_target_classes = targets
         self._attacks.fab.n_target_classes = targets
@@ -135,13 +136,26 @@ class AuthoredAttack:
         if part == "square" and self._windowed is not None:
             queries = self._attacks.square.n_queries
             return square(self._windowed, images, labels, self._eps, queries=queries, seed=seed)
+        if part == "fab-t" and self._norm == "Linf":
+            return self._fab(images.contiguous(), labels)
         attack = self._prepared(part)
         attack.seed = seed
         with torch.random.fork_rng(), torch.no_grad():
             adversarial: Tensor = attack.perturb(images.contiguous(), labels)
+        self._forget()
+        return adversarial
+
+    def _fab(self, images: Tensor, labels: Tensor) -> Tensor:
+        package = self._attacks.fab
+        steps = Steps(package.n_iter, package.eta, package.beta, package.alpha_max)
+        targets = package.n_target_classes
+        found = fab_targeted(self._attacks.model, images, labels, package.eps, targets=targets, steps=steps)
+        self._forget()
+        return found
+
+    def _forget(self) -> None:
         if isinstance(self._passes, Passes):
             self._passes.forget()
-        return adversarial
 
     def _prepared(self, part: str) -> Any:
         """The package's object for a part, set as its own loop sets it."""
