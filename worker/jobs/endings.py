@@ -3,9 +3,11 @@
 import logging
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from sqlalchemy.exc import IntegrityError, InternalError, OperationalError
+from sqlalchemy.orm import Session
 
 from gauntlet.errors import (
     AttackUnsupported,
@@ -66,11 +68,11 @@ def conclude(
     """
     match error:
         case Stopped():
-            end(database, held, error.reason)
+            end(database, held, error.reason, patience_s=settings.database_patience_s)
         case LeaseLost():
             logger.warning("%s", error)
         case _ if type(error) in _REASONS:
-            _fail(database, held, _REASONS[type(error)], str(error))
+            _fail(database, held, settings, _REASONS[type(error)], str(error))
         case OperationalError() | IntegrityError() | InternalError():
             # The database stayed away, a commit went through whose answer was lost, or PostgreSQL ended a transaction
             # while this process was stopped. It ends with an error, so that another attempt continues from what is
@@ -93,22 +95,24 @@ def conclude(
             elif shared:
                 _put_back(jobs.give_up, database, held, settings, "internal_error", said)
             else:
-                _fail(database, held, "internal_error", said)
+                _fail(database, held, settings, "internal_error", said)
 
 
-def _fail(database: Database, held: Claim, reason: str, detail: str) -> None:
-    try:
-        with database.writing() as session:
-            jobs.finish(session, held, "failed", reason, detail)
-    except LeaseLost as error:
-        logger.warning("%s", error)
+def _fail(database: Database, held: Claim, settings: WorkerSettings, reason: str, detail: str) -> None:
+    _write_end(database, settings, partial(jobs.finish, held=held, status="failed", reason=reason, detail=detail))
 
 
 def _put_back(
     put_back: Callable[..., None], database: Database, held: Claim, settings: WorkerSettings, reason: str, detail: str
 ) -> None:
+    ending = partial(put_back, held=held, reason=reason, detail=detail, retry_s=settings.retry_s)
+    _write_end(database, settings, ending)
+
+
+def _write_end(database: Database, settings: WorkerSettings, ending: Callable[[Session], object]) -> None:
+    """Write it as patiently as all else of a job: those that are trained with it go on after this one's end only."""
     try:
-        with database.writing() as session:
-            put_back(session, held, reason, detail, retry_s=settings.retry_s)
+        database.write(ending, patience_s=settings.database_patience_s)
     except LeaseLost as error:
+        # Another attempt has it, or the write went through whose answer was lost.
         logger.warning("%s", error)

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final, Literal
 
 from sqlalchemy.exc import OperationalError
@@ -214,24 +215,30 @@ def _beat(heartbeats: tuple[Heartbeat, ...], ended: threading.Event) -> None:
             os._exit(0)
 
 
-def end(database: Database, held: Claim | Help, reason: StopReason) -> None:
-    """Write down that a stopped job stopped, unless another attempt has it by now."""
+def end(database: Database, held: Claim | Help, reason: StopReason, *, patience_s: float = 0.0) -> None:
+    """Write down that a stopped job stopped, unless another attempt has it by now.
+
+    Raises:
+        OperationalError: the database stayed away for so long.
+    """
     if isinstance(held, Help):
-        with database.writing() as session:
-            helpers.leave(session, held)
+        database.write(partial(helpers.leave, helped=held), patience_s=patience_s)
         return
+
+    def write(session: Session) -> None:
+        match reason:
+            case "cancelled":
+                jobs.finish(session, held, "cancelled", "user")
+            case "paused":
+                # If it was resumed meanwhile, it waits in the queue.
+                jobs.release(session, held, None)
+            case "shutdown":
+                jobs.release(session, held, "worker_shutdown")
+            case "lease_lost":
+                pass
+        failpoints.reach("stopping")
+
     try:
-        with database.writing() as session:
-            match reason:
-                case "cancelled":
-                    jobs.finish(session, held, "cancelled", "user")
-                case "paused":
-                    # If it was resumed meanwhile, it waits in the queue.
-                    jobs.release(session, held, None)
-                case "shutdown":
-                    jobs.release(session, held, "worker_shutdown")
-                case "lease_lost":
-                    pass
-            failpoints.reach("stopping")
+        database.write(write, patience_s=patience_s)
     except LeaseLost:
         logger.info("The %s %s was taken over while it stopped.", held.kind, held.id)

@@ -1,0 +1,86 @@
+"""How an attempt ends that did not come to its end."""
+
+import errno
+import logging
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+
+from gauntlet.errors import CompilerMissing
+from gauntlet.spec.experiment import ExperimentSpec
+from store import database as module
+from store import experiments, jobs, runs
+from store.database import Database
+from store.jobs import Claim
+from worker.endings import conclude
+from worker.heartbeat import Stopped
+from worker.settings import WorkerSettings
+
+
+@pytest.fixture
+def database(settings: WorkerSettings) -> Iterator[Database]:
+    database = Database(settings.database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def held(database: Database, tiny_spec: ExperimentSpec) -> Claim:
+    """A claimed run."""
+    with database.writing() as session:
+        _, (run,) = experiments.create(session, tiny_spec, None)
+        held = jobs.claim(session, "run", run, "worker", 60)
+    assert held is not None
+    return held
+
+
+class Restore(logging.Handler):
+    """Gives the table back once somebody has met its absence."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self._database, self.met = database, 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        assert "trying again" in record.getMessage()
+        self.met += 1
+        rename(self._database, "away", "events")
+
+
+def rename(database: Database, table: str, to: str) -> None:
+    with database.writing() as session:
+        session.execute(text(f"ALTER TABLE {table} RENAME TO {to}"))
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (CompilerMissing("There is no compiler."), "failed", "compiler_missing"),
+        (OSError(errno.EIO, "Input/output error"), "queued", "storage"),
+        (Stopped("cancelled"), "cancelled", "user"),
+        (Stopped("shutdown"), "queued", "worker_shutdown"),
+    ],
+    ids=["failed", "given up", "cancelled", "stopped"],
+)
+def test_an_end_is_written_once_the_database_is_there_again(
+    error: Exception,
+    status: str,
+    reason: str,
+    database: Database,
+    held: Claim,
+    settings: WorkerSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At the first try it does not take it; runs that are trained together would all end with an end that is lost."""
+    monkeypatch.setattr(module, "_RETRY_EVERY_S", 0.0)
+    restore = Restore(database)
+    rename(database, "events", "away")
+    module.logger.addHandler(restore)
+    try:
+        conclude(error, database, held, settings)
+    finally:
+        module.logger.removeHandler(restore)
+    with database.reading() as session:
+        run = runs.get(session, held.id)
+    assert (run.status, run.status_reason, restore.met) == (status, reason, 1)
