@@ -103,7 +103,7 @@ def _families(found: Load) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         leases.add_metric((kind, "held"), of_kind.by_status.get("running", 0) - of_kind.expired)
         leases.add_metric((kind, "expired"), of_kind.expired)
     yield from (states, depth, age, leases)
-    yield GaugeMetricFamily("gauntlet_busy_workers", "Workers that have a job.", found.busy_workers)
+    yield GaugeMetricFamily("gauntlet_busy_workers", "Workers that have a job, or help with one.", found.busy_workers)
     yield GaugeMetricFamily(
         "gauntlet_training_images_per_second", "Of all runs, as in the last epoch of each.", found.images_per_second
     )

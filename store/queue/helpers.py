@@ -130,6 +130,12 @@ def count(session: Session | Connection, identifiers: Sequence[str]) -> dict[str
     return dict.fromkeys(identifiers, 0) | counted
 
 
+def workers(session: Session) -> Sequence[str]:
+    """The workers that help with anything."""
+    alive = EvaluationHelper.lease_expires_at >= db_now()
+    return session.scalars(select(EvaluationHelper.worker).where(alive).distinct()).all()
+
+
 def renew(session: Session, helped: Help, lease_s: float) -> Asked | None:
     """Extend the lease; returns what somebody asked of the evaluation, of both the cancel.
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from store import events
 from store.database import db_now
 from store.models import Delivery, EpochMetrics, Run
-from store.queue import jobs
+from store.queue import helpers, jobs
 from store.queue.jobs import JobKind
 
 
@@ -32,6 +32,7 @@ class Load:
 
     jobs: Mapping[JobKind, JobLoad]
     busy_workers: int
+    """Those that have a job, or help with another's evaluation."""
     images_per_second: float
     """Of all runs that train, each as fast as in its last epoch."""
     newest_event: int
@@ -52,6 +53,7 @@ def read(session: Session) -> Load:
         held = session.execute(running).all()
         busy.update(worker for worker, _ in held if worker is not None)
         found[kind] = JobLoad(by_status, waiting, oldest or 0.0, sum(bool(expired) for _, expired in held))
+    busy.update(helpers.workers(session))
     return Load(found, len(busy), _images_per_second(session), events.newest(session), _deliveries(session))
 
 

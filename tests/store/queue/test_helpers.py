@@ -13,6 +13,7 @@ from store.models import Evaluation, EvaluationHelper, Event, TakenBatch
 from store.queue import helpers, jobs
 from store.queue.helpers import Hand, Help
 from store.queue.jobs import Claim
+from store.shown import load
 from store.subjects import evaluations
 from store.subjects.evaluations import AttackedSet
 from tests.evaluations import FGSM, batch, claimed, imported, queued, recorded
@@ -175,3 +176,16 @@ def test_nothing_is_left_of_an_evaluation_that_ended(database: Database) -> None
         helpers.forget_ended(session)
         assert session.scalars(select(EvaluationHelper.id)).all() == []
         assert session.scalars(select(TakenBatch.batch)).all() == []
+
+
+def test_who_helps_is_busy(database: Database) -> None:
+    """Beside the worker that holds the evaluation, each that helps counts once; not whose lease ran out."""
+    running(database)
+    helped = [help_with(database), help_with(database)]
+    assert all(helped)
+    with database.reading() as session:
+        assert load.read(session).busy_workers == 2
+    with database.writing() as session:
+        session.execute(update(EvaluationHelper).values(lease_expires_at=0))
+    with database.reading() as session:
+        assert load.read(session).busy_workers == 1
