@@ -17,7 +17,17 @@ TRAINING = (
     "stopping",
     "waking",
 )
-EVALUATION = ("batch_attacked", "batch_recording", "batch_recorded", "outcome_recording", "outcome_recorded")
+# Not three in a row before the first batch is recorded: the third crash without one fails an evaluation.
+EVALUATION = (
+    "batch_attacked",
+    "batch_recording",
+    "batch_recorded",
+    "batches_taken",
+    "outcome_recording",
+    "outcome_recorded",
+)
+# Of a process that helps with another's evaluation, in its order.
+HELPING = ("help_begun", "batches_taken", "help_attacked", "batch_recording", "help_recorded")
 # Of the worker itself, or of the service: "waking" is there too.
 CLAIM = ("claimed",)
 REQUESTS = ("submitting", "deleting", "archive_kept", "settling")
@@ -26,5 +36,5 @@ SWEEPING = ("folder_deleted",)
 
 
 def all_places() -> Iterable[str]:
-    """Each once."""
-    return (*TRAINING, *EVALUATION, *CLAIM, *REQUESTS, *UNPACKING, *SWEEPING)
+    """Each; what is of two kinds of process twice."""
+    return (*TRAINING, *EVALUATION, *HELPING, *CLAIM, *REQUESTS, *UNPACKING, *SWEEPING)

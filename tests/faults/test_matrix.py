@@ -2,12 +2,12 @@
 
 import ast
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from gauntlet.spec.experiment import ExperimentSpec
 from store.backups.rows import tables
@@ -75,6 +75,32 @@ class Home:
                 held = Claim(kind, identifier, job.attempt, job.experiment_id)
                 jobs.abandon(session, held, "Its process was killed.", retry_s=AT_ONCE)
 
+    def be_helped(self, evaluation: str, places: Iterable[str]) -> None:
+        """Begin the evaluation, which its worker is slow about; whoever helps is killed; then its worker stops."""
+        with self.database.writing() as session:
+            held = jobs.claim(session, "evaluation", evaluation, "worker", 60)
+        assert held is not None
+        heartbeat = Heartbeat(self.database, held, self.settings)
+        inputs = read_inputs(self.database, evaluation, self.settings, heartbeat, CPU)
+        with self.database.writing() as session:
+            evaluations.note_start(session, held, inputs.attacked, helpers.implementation("cpu"))
+            session.execute(update(Evaluation).where(Evaluation.id == evaluation).values(eta_s=1e6))
+
+        def work() -> None:
+            own = Database(self.settings.database_url)
+            with own.writing() as session:
+                helped = helpers.claim(session, "another", 60, "cpu")
+            assert helped is not None
+            _help(own, helped, self.settings, Heartbeat(own, helped, self.settings))
+
+        for place in places:
+            self.database.close()
+            assert ended_at(self.orders, place, 1, work), f"{place} was not reached"
+            with self.database.writing() as session:
+                session.execute(update(EvaluationHelper).values(lease_expires_at=0))
+        with self.database.writing() as session:
+            jobs.release(session, held, "worker_shutdown")
+
     def evaluations(self) -> list[str]:
         with self.database.reading() as session:
             return list(session.scalars(select(Evaluation.id).order_by(Evaluation.id)))
@@ -120,7 +146,7 @@ def test_the_matrix_has_every_place_of_the_code() -> None:
 def test_an_experiment_killed_at_every_place_comes_to_the_same(
     home: Callable[[str], Home], tiny_spec: ExperimentSpec
 ) -> None:
-    """Its run's process twelve times, its evaluation's five: rows, weights and outcome are equal, no file is left."""
+    """Its run's process, its evaluation's, and whoever helps with that: all comes out equal, and no file is left."""
     spec = spec_with(tiny_spec, epochs=5)
     results = []
     for killed in (True, False):
@@ -132,6 +158,8 @@ def test_an_experiment_killed_at_every_place_comes_to_the_same(
         if not killed:
             here.attempt("run", run)
         first, *others = here.evaluations()
+        if killed:
+            here.be_helped(first, HELPING)
         for place in EVALUATION if killed else ():
             here.attempt("evaluation", first, place)
         for evaluation in others if killed else (first, *others):

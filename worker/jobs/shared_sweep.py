@@ -147,6 +147,7 @@ class _StoredColleagues:
             return ()
         take = partial(helpers.take, hand=self._hand, stage=stage, numbers=free, most=most)
         taken = self._database.write(take, patience_s=self._patience_s)
+        failpoints.reach("batches_taken")
         # Those that were not to be had are others' now, until the next look.
         last = taken[-1] if taken else free[-1]
         self._others |= {(stage, number) for number in free if number <= last and number not in taken}
