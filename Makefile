@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install install-dev docs demo up test test-ranges coverage mutants lint fuzz faults load hostile bench reproduce dial note client pictures wheel lock help
+.PHONY: install install-dev docs demo up test test-ranges coverage mutants lint fuzz faults soak load hostile bench reproduce dial note client pictures wheel lock help
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -58,6 +58,10 @@ fuzz: install-dev ## Send the API 12,000 generated requests by two callers (two 
 
 faults: install-dev ## Kill the processes of whole systems 300 times on SQLite and 300 times on PostgreSQL, and compare every result (an hour)
 	$(BIN)/python -m tests.faults --out benchmarks/results/faults.json
+
+soak: install-dev ## Use a system for an hour on SQLite, and for an hour on PostgreSQL, while any of its processes is killed or stopped every 20 s
+	$(BIN)/python -m tests.faults.soak --database SQLite --out benchmarks/results/soak.json
+	$(BIN)/python -m tests.faults.soak --database PostgreSQL --out benchmarks/results/soak.json
 
 load: install-dev ## Measure the API under load, and pictures beside MLflow's model server (15 minutes; the machine must be idle)
 	$(PYTHON) -m venv build/mlflow

@@ -15,13 +15,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
 
 from benchmarks.machine import describe_machine
-from gauntlet.client import GauntletClientError
 from store.database import Database
 from store.models import Dataset, Evaluation, Experiment, Run
 from tests.broker import running_broker, socket_path
@@ -29,14 +29,13 @@ from tests.e2e.system import System, await_that
 from tests.faults.arming import NEXT, carried_out, order, withdraw
 from tests.faults.comparison import result_of
 from tests.faults.places import CLAIM, EVALUATION, REQUESTS, SWEEPING, TRAINING, UNPACKING
+from tests.faults.work import PATIENCE_S, SEEDS, document, persist
 from tests.packing import two_splits, write_tar
 from tests.postgres import create_database, running_postgres
 
-SEEDS = (0, 1, 2)
 # Which of them an experiment comes to first; then the service is ended, or the worker, or an attempt without a state.
 AT_FIRST = ("submitting", "waking", *CLAIM, "run_started")
 LATER = tuple(place for place in TRAINING if place != "run_started")
-_PATIENCE_S = 600.0
 
 
 @dataclass
@@ -59,19 +58,6 @@ class Tally:
                 for place in sorted({place for counts in self.kills.values() for place in counts})
             },
         }
-
-
-def document(seed: int) -> dict[str, Any]:
-    """An experiment of seconds."""
-    return {
-        "name": f"seed {seed}",
-        "dataset": {"name": "digits", "train_samples": 96},
-        "objectives": [{"kind": "policy_gradient"}],
-        "adversary": {"kind": "fgsm", "eps": "8/255"},
-        "training": {"epochs": 4, "checkpoint_every": 2, "compile": "off"},
-        "seeds": [seed],
-        "evaluation": {"attacks": [{"kind": "fgsm", "eps": "8/255"}], "samples": 16, "batch_size": 8},
-    }
 
 
 class Matrix:
@@ -104,28 +90,17 @@ class Matrix:
                 if process.poll() is not None:
                     self._processes[module] = self.system.start(module)
 
-    def persist(self, ask: Callable[[], Any]) -> Any:
-        """Ask until there is an answer: the service may be ended in the middle of it."""
-        deadline = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                return ask()
-            except GauntletClientError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.2)
-
     def experiment(self, seed: int, *, disturbed: bool) -> list[Any]:
         """One experiment from its submission to its end; what came of its only run."""
         self.system.forget_measurements()
         key = f"{self.chance.random()}"
         if disturbed:
             order(self.orders, self._least_tried(seed, AT_FIRST), NEXT)
-        submitted = self.persist(lambda: self.system.client.submit(document(seed), idempotency_key=key)).id
+        submitted = persist(lambda: self.system.client.submit(document(seed), idempotency_key=key)).id
         with self.database.reading() as session:
             assert len(session.scalars(select(Experiment.id).where(Experiment.idempotency_key == key)).all()) == 1
             (run,) = session.scalars(select(Run.id).where(Run.experiment_id == submitted)).all()
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + PATIENCE_S
         while not self._has_ended(submitted):
             assert time.monotonic() < deadline, "the experiment was lost"
             if disturbed and not list(self.orders.glob("*:*")) and self._may_be_killed(run):
@@ -170,21 +145,21 @@ class Matrix:
             self._pause_and_resume(run)
 
     def _pause_and_resume(self, run: str) -> None:
-        self.persist(lambda: self.system.client.pause_run(run))
+        persist(lambda: self.system.client.pause_run(run))
 
         def stopped() -> bool:
             with self.database.reading() as session:
                 return session.scalar(select(Run.status).where(Run.id == run)) not in ("running", "queued")
 
-        await_that(stopped, _PATIENCE_S)
-        self.persist(lambda: self.system.client.resume_run(run))
+        await_that(stopped, PATIENCE_S)
+        persist(lambda: self.system.client.resume_run(run))
 
     def upload(self, archive: Path, seed: int) -> None:
         """An archive that becomes a data set, though the service and the worker die on the way, and is deleted then."""
         for place in (*REQUESTS[2:], *UNPACKING):
             order(self.orders, place, NEXT)
         client = self.system.client
-        identifier = self.persist(lambda: client.upload_dataset(archive, name="pets", test_fraction=None)).id
+        identifier = persist(lambda: client.upload_dataset(archive, name="pets", test_fraction=None)).id
 
         def ready() -> bool:
             with self.database.reading() as session:
@@ -192,11 +167,11 @@ class Matrix:
             assert status in ("unpacking", "ready"), status
             return status == "ready"
 
-        await_that(ready, _PATIENCE_S)
+        await_that(ready, PATIENCE_S)
         with self.database.reading() as session:
             there = session.scalars(select(Dataset.sha256).where(Dataset.deleted_at.is_(None))).all()
         assert len(there) == 1, "an archive became two data sets"
-        self.persist(lambda: client.delete_dataset(identifier))
+        persist(lambda: client.delete_dataset(identifier))
         self.tally.datasets += 1
         self._count(seed)
 
@@ -204,9 +179,9 @@ class Matrix:
         """All experiments that ended, though the service dies in it and the worker as it deletes the folders."""
         order(self.orders, "deleting", NEXT)
         order(self.orders, SWEEPING[0], NEXT)
-        for experiment in self.persist(lambda: list(self.system.client.experiments())):
-            self.persist(lambda experiment=experiment: self._delete(experiment.id))
-        await_that(self._holds_no_run, _PATIENCE_S)
+        for experiment in persist(lambda: list(self.system.client.experiments())):
+            persist(partial(self._delete, experiment.id))
+        await_that(self._holds_no_run, PATIENCE_S)
         self._count(seed)
 
     def _holds_no_run(self) -> bool:

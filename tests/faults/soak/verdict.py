@@ -1,0 +1,117 @@
+"""What must be true once nobody asks for anything more and nothing is killed."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import func, select
+
+from gauntlet.resources import TERMINAL
+from store.database import Database
+from store.models import Dataset, EpochMetrics, Evaluation, EvaluationHelper, Event, Experiment, Run, TakenBatch
+from tests.e2e.system import System
+from tests.faults.soak.parts import Parts
+from tests.faults.soak.users import ATTACKS
+
+_PATIENCE_S = 180.0
+_OWN = ("api", "worker", "fork server", "resource tracker", "broker", "aside", "database session")
+
+
+def reach(system: System, database: Database, parts: Parts, keys: list[str]) -> dict[str, Any]:
+    """Each sentence with what speaks against it: nothing, where it holds."""
+    _make_old(system)
+    return {
+        "submissions_lost_or_doubled": _submissions(database, keys),
+        "doubles_that_nobody_deleted": _doubles(database),
+        "jobs_that_did_not_end": _until_none(lambda: _unended(database)),
+        "jobs_that_ended_twice": _ended_twice(database),
+        "holes_in_metrics": _holes(database),
+        "claims_of_ended_evaluations": _until_none(lambda: _left_claims(database)),
+        "orphan_files": _until_none(lambda: [] if system.leaves_no_orphan() else ["files that no row names"]),
+        "orphan_processes": _until_none(lambda: _orphans(parts)),
+    }
+
+
+def left_processes(parts: Parts) -> list[str]:
+    """What lives after all has been told to end."""
+    return _until_none(lambda: [each.kind for each in parts.alive() if each.kind != "database session"])
+
+
+def _until_none(look: Callable[[], list[str]]) -> list[str]:
+    """What is still found after a while."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while (found := look()) and time.monotonic() < deadline:
+        time.sleep(1)
+    return found
+
+
+def _make_old(system: System) -> None:
+    """As if two hours had passed: an upload that its service did not live to answer is kept for one."""
+    for file in (system.home / "checkpoints").rglob("*"):
+        try:
+            os.utime(file, (0, 0))
+        except FileNotFoundError:
+            continue
+
+
+def _submissions(database: Database, keys: list[str]) -> list[str]:
+    """A deleted experiment's events are there still."""
+    with database.reading() as session:
+        there = Counter(session.scalars(select(Experiment.idempotency_key)))
+    return [str(key) for key, count in there.items() if count != 1 or key not in keys]
+
+
+def _doubles(database: Database) -> list[str]:
+    """Users delete what they asked for, but for the evaluations that told what comes out undisturbed."""
+    with database.reading() as session:
+        evaluations = session.scalars(select(Evaluation.id).where(Evaluation.experiment_id.is_(None))).all()
+        archives = session.scalars(select(Dataset.id).where(Dataset.deleted_at.is_(None))).all()
+    return [*archives, *(evaluations if len(evaluations) != len(ATTACKS) else ())]
+
+
+def _unended(database: Database) -> list[str]:
+    with database.reading() as session:
+        jobs = [
+            session.scalars(select(model.id).where(model.status.not_in(TERMINAL))).all() for model in (Run, Evaluation)
+        ]
+        unpacking = session.scalars(select(Dataset.id).where(Dataset.status == "unpacking")).all()
+    return [identifier for found in (*jobs, unpacking) for identifier in found]
+
+
+def _ended_twice(database: Database) -> list[str]:
+    """A terminal status never changes, so of each job one event tells of it."""
+    ends = select(Event.subject).where(Event.type == "status", Event.kind.in_(TERMINAL))
+    jobs = (Event.subject.startswith("run_"), Event.subject.startswith("eval_"))
+    with database.reading() as session:
+        told = Counter(session.scalars(ends.where(jobs[0] | jobs[1])))
+        ended = [
+            session.scalars(select(model.id).where(model.status.in_(TERMINAL))).all() for model in (Run, Evaluation)
+        ]
+    untold = [identifier for found in ended for identifier in found if told[identifier] == 0]
+    return untold + [identifier for identifier, count in told.items() if count > 1]
+
+
+def _holes(database: Database) -> list[str]:
+    """Epochs are counted from one; the key of a row keeps each from being there twice."""
+    counted = select(EpochMetrics.run_id, func.count(), func.min(EpochMetrics.epoch), func.max(EpochMetrics.epoch))
+    with database.reading() as session:
+        rows = session.execute(counted.group_by(EpochMetrics.run_id)).all()
+    return [run for run, count, first, last in rows if (first, last) != (1, count)]
+
+
+def _left_claims(database: Database) -> list[str]:
+    with database.reading() as session:
+        taken = session.scalars(select(TakenBatch.evaluation_id)).all()
+        return [*taken, *session.scalars(select(EvaluationHelper.id)).all()]
+
+
+def _orphans(parts: Parts) -> list[str]:
+    """Processes of workers and services that died, and of jobs that ended."""
+    listed = parts.alive()
+    living = {process.pid for process in listed if process.kind in ("api", "worker")}
+    for _ in range(3):
+        living |= {process.pid for process in listed if process.parent in living}
+    without = [each for each in listed if each.kind not in ("broker", "database session")]
+    return [each.kind for each in without if each.pid not in living or each.kind not in _OWN]
