@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import describe_machine
-from benchmarks.record import code_commit
+from benchmarks.studies.record import code_commit
 from store.database import Database
 from tests.broker import socket_path
 from tests.e2e.system import System

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cli.embedded import broker_command
+from cli.machine.embedded import broker_command
 from tests.e2e.system import System
 
 _LOOK_EVERY_S = 0.5
