@@ -1,27 +1,30 @@
 """`python -m tests.faults --out FILE`: kill the processes of whole systems hundreds of times, and compare every result.
 
 On SQLite and on PostgreSQL, each with a broker, a service and a worker of its own: experiments of three seeds, one
-after the other, whose processes are ended at one place after the other, the least tried first. FILE grows with each.
+after the other, whose processes are ended at one place after the other, the least tried first. FILE grows with each;
+where it is there already, what it has counts, so that hours can be had in parts.
 """
 
 import argparse
 import json
+import os
 import random
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import select
 
 from benchmarks.machine import describe_machine
+from benchmarks.studies.record import code_commit
 from store.database import Database
 from store.models import Dataset, Evaluation, Experiment, Run
 from tests.broker import running_broker, socket_path
@@ -47,6 +50,17 @@ class Tally:
     same: int = 0
     datasets: int = 0
 
+    @classmethod
+    def of(cls, shown: Mapping[str, Any] | None) -> Self:
+        """What an earlier sitting has shown, to be gone on with."""
+        if shown is None:
+            return cls()
+        places = shown["by_place_and_seed"].items()
+        kills = {
+            seed: Counter({place: counts[number] for place, counts in places}) for number, seed in enumerate(SEEDS)
+        }
+        return cls(kills, shown["experiments"], shown["equal_to_undisturbed"], shown["datasets"])
+
     def shown(self) -> dict[str, Any]:
         return {
             "kills": sum(sum(counts.values()) for counts in self.kills.values()),
@@ -63,10 +77,9 @@ class Tally:
 class Matrix:
     """One system whose processes are ended again and again; the service and the worker are started anew."""
 
-    def __init__(self, system: System, orders: Path, chance: random.Random) -> None:
-        self.system, self.orders, self.chance = system, orders, chance
+    def __init__(self, system: System, orders: Path, chance: random.Random, tally: Tally) -> None:
+        self.system, self.orders, self.chance, self.tally = system, orders, chance, tally
         self.database = Database(system.database_url)
-        self.tally = Tally()
         self._counted: Counter[str] = Counter()
         self._over = threading.Event()
         self._processes = {"service": system.service, "worker": system.start("worker")}
@@ -223,14 +236,18 @@ def databases(folder: Path) -> Iterator[dict[str, str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="Where the results go, as JSON.")
-    parser.add_argument("--kills", type=int, default=300, help="How many on each database, at least.")
+    parser.add_argument(
+        "--kills", type=int, default=300, help="How many on each database, at least, those in the file among them."
+    )
     parser.add_argument("--only", choices=("SQLite", "PostgreSQL"), help="One database.")
     parser.add_argument("--seed", type=int, default=0, help="Of the choice of places.")
     asked = parser.parse_args()
     began = time.monotonic()
-    told: dict[str, Any] = {"machine": describe_machine(), "seconds": 0, "databases": {}}
+    told: dict[str, Any] = {"sittings": [], "databases": {}}
     if asked.out.exists():
-        told["databases"] = json.loads(asked.out.read_text())["databases"]
+        told = json.loads(asked.out.read_text())
+    sitting = {"machine": describe_machine(), "commit": code_commit(), "load_before": round(os.getloadavg()[0], 1)}
+    told["sittings"].append(sitting)
     with tempfile.TemporaryDirectory(prefix="gauntlet-faults-", dir="/tmp") as name, databases(Path(name)) as urls:
         archive = write_tar(Path(name) / "pets.tar", two_splits())
         for kind, url in urls.items():
@@ -239,19 +256,20 @@ def main() -> None:
 
             def tell(tally: Tally, kind: str = kind) -> None:
                 told["databases"][kind] = tally.shown()
-                told["seconds"] = round(time.monotonic() - began)
+                sitting["seconds"] = round(time.monotonic() - began)
                 asked.out.write_text(json.dumps(told, indent=1) + "\n")
                 shown = tally.shown()
                 sys.stdout.write(f"{kind}: {shown['kills']} kills, {shown['experiments']} experiments\n")
                 sys.stdout.flush()
 
+            tally = Tally.of(told["databases"].get(kind))
             home, orders = Path(name) / kind, Path(name) / kind / "orders"
             (orders / "carried-out").mkdir(parents=True)
             with (
                 socket_path() as path,
                 running_broker(path) as broker,
                 System(home, url, broker, orders) as system,
-                Matrix(system, orders, random.Random(asked.seed)).at_work() as matrix,
+                Matrix(system, orders, random.Random(asked.seed), tally).at_work() as matrix,
             ):
                 run(matrix, asked.kills, archive, tell)
 
