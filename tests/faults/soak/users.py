@@ -24,7 +24,7 @@ EPOCHS = 8
 # The second is long enough for the other worker to help with it.
 ATTACKS: Mapping[str, dict[str, Any]] = {
     "fgsm": {"attacks": [{"kind": "fgsm", "eps": "8/255"}], "samples": 64, "batch_size": 8},
-    "autoattack": {"attacks": [{"kind": "autoattack", "eps": "8/255"}], "samples": 24, "batch_size": 3},
+    "autoattack": {"attacks": [{"kind": "autoattack", "eps": "8/255"}], "samples": 12, "batch_size": 2},
 }
 # Whose network is right often enough for AutoAttack to have something to do.
 _ATTACKED: Mapping[str, Any] = {
@@ -33,6 +33,7 @@ _ATTACKED: Mapping[str, Any] = {
     "objectives": [{"kind": "cross_entropy"}],
     "adversary": {"kind": "fgsm", "eps": "8/255"},
     "training": {"epochs": 4, "batch_size": 32, "optimizer": {"kind": "rmsprop", "lr": 1e-3}, "compile": "off"},
+    "evaluation": {"attacks": [{"kind": "fgsm", "eps": "8/255"}], "samples": 16},
 }
 _THINGS = {"experiment": 4, "cancelled": 2, "paused": 2, "evaluation": 3, "cancelled evaluation": 1, "data set": 2}
 _PAUSE_S = 3.0
