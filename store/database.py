@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic_core import from_json
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Engine,
     Float,
@@ -95,9 +96,17 @@ def _postgresql_turn(element: _turn, compiler: SQLCompiler, **kw: Any) -> str:
     return f"pg_advisory_xact_lock(hashtextextended({compiler.process(element.clauses, **kw)}, 0))"
 
 
-def take_turn(session: Session, name: str) -> None:
-    """Wait for every transaction that took this turn before, and hold up those that come, until this one ends."""
-    session.execute(select(_turn(name)))
+def take_turn(session: Session, name: str, *, let_go_after_s: float | None = None) -> None:
+    """Wait for every transaction that took this turn before, and hold up those that come, until this one ends.
+
+    `let_go_after_s` has PostgreSQL end this one if nothing more is asked in it for so long, as by a process that is
+    stopped.
+    """
+    columns: list[ColumnElement[Any]] = [_turn(name)]
+    if let_go_after_s is not None and session.get_bind().dialect.name == "postgresql":
+        timeout = f"{round(1_000 * let_go_after_s)}ms"
+        columns.insert(0, func.set_config("idle_in_transaction_session_timeout", timeout, true()))
+    session.execute(select(*columns))
 
 
 def do_last(session: Session, work: Callable[[Session], None]) -> None:

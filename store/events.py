@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import delete, func, insert, null, select, text, update
+from sqlalchemy import delete, func, insert, null, select, update
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
@@ -27,7 +27,7 @@ NOTES: Final[tuple[EventType, ...]] = ("note", "alarm")
 _PENDING: Final = "gauntlet_events"
 _LONGEST_MESSAGE: Final = 2_000
 # A process that is stopped while it holds the lock lets go of it after this, before those who wait give up.
-_LET_GO_AFTER = "SET LOCAL idle_in_transaction_session_timeout = '5s'"
+_LET_GO_AFTER_S: Final = 5
 
 
 @dataclass(frozen=True)
@@ -92,16 +92,12 @@ def _status_news(kind: str, row: Any) -> News:
 def _record(session: Session) -> None:
     """Give the transaction's events their ids."""
     news: list[News] = session.info.pop(_PENDING)
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text(_LET_GO_AFTER))
-    take_turn(session, "events")
+    take_turn(session, "events", let_go_after_s=_LET_GO_AFTER_S)
     # Of jobs that end at once, the last to come here sees that the others ended.
     touched = dict.fromkeys(item.experiment for item in news if item.type == "status" and item.experiment)
     news += filter(None, (_experiment_news(session, experiment) for experiment in touched))
-    now = session.scalar(select(db_now()))
     rows = [
         {
-            "created_at": now,
             "type": item.type,
             "kind": item.kind,
             "subject": item.subject,
@@ -114,18 +110,25 @@ def _record(session: Session) -> None:
         for item in news
     ]
     if rows:
-        session.execute(insert(Event), rows)
+        session.execute(insert(Event).values(created_at=db_now()), rows)
 
 
 def _experiment_news(session: Session, identifier: str) -> News | None:
     status = standings.status_of(session, identifier)
     if status is None:
         return None
-    session.execute(update(Experiment).where(Experiment.id == identifier).values(status=status))
-    last = select(Event.kind).where(Event.subject == identifier, Event.type == "status")
-    if session.scalar(last.order_by(Event.id.desc()).limit(1)) == status:
+    # Mostly it stays as it is; to write its row again, with its spec, costs more than to look.
+    changes = Experiment.id == identifier, Experiment.status != status
+    changed = session.execute(update(Experiment).where(*changes).values(status=status).returning(Experiment.id))
+    if changed.one_or_none() is None and (status != "queued" or _was_told(session, identifier)):
         return None
     return News("status", status, identifier, f"The experiment is {status}.", identifier)
+
+
+def _was_told(session: Session, identifier: str) -> bool:
+    """Whether there is an event of the experiment's status: it is made as one that is queued."""
+    told = select(Event.id).where(Event.subject == identifier, Event.type == "status")
+    return session.scalar(told.limit(1)) is not None
 
 
 def page(

@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from benchmarks.machine import describe_machine
+from benchmarks.studies.record import code_commit
 from gauntlet.data.datasets import load_dataset
 from gauntlet.events import CheckpointReady
 from gauntlet.models.checkpoints import encode_weights
@@ -62,6 +63,7 @@ def main() -> None:
     ratio = statistics.median(each["helped_s"] / each["alone_s"] for each in rounds)
     result = {
         "machine": describe_machine() | {"load_before": round(load, 1)},
+        "commit": code_commit(),
         "images": options.images,
         "eps": options.eps,
         "rounds": rounds,

@@ -5,6 +5,9 @@ PostgreSQL of this machine. Each holds a job and renews its lease every second, 
 right what dead workers held, and looks for archives every second and for webhooks every two, of which it takes part in
 as many as `worker.presence` says. Late is how long after its time a lease was renewed. Those who ask share the cores
 with the server, so each side's seconds of a processor are told apart. `--every-look` has all take part in all looks.
+
+A hundred idle ones, each woken by a message, claim what comes: all at once, of one experiment, and run by run. How long
+a run waited is between its row's times, by the database's clock; a message's own way, a few ms, is not in it.
 """
 
 import argparse
@@ -23,10 +26,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 
 from benchmarks.machine import describe_machine
 from benchmarks.serving.stored import SMALL
+from benchmarks.studies.record import code_commit
 from gauntlet.spec.experiment import ExperimentSpec
 from store import webhooks
 from store.database import Database, db_now, migrate
@@ -42,6 +46,7 @@ from worker.presence import takes_part
 _LEASE_S = 15.0
 _PROCESSES, _THREADS = 2, 8
 _CLAIMERS = 16
+_IDLE, _BURSTS, _SINGLES, _SINGLES_A_SECOND = 100, 3, 60, 6.0
 # So long connections are made, and statements met for the first time.
 _WARM_S = 2.0
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -61,7 +66,9 @@ def main() -> None:
         url = _database(server)
         result = {
             "machine": describe_machine() | {"load_before": round(load, 1)},
+            "commit": code_commit(),
             "claims": _claims(url, options.runs),
+            "pickup": _pickup(url),
             "epochs": _epochs(url),
             "every_look": options.every_look,
             "workers": [_crowd(url, count, options) for count in options.workers],
@@ -115,6 +122,66 @@ def _claims(url: str, runs: int) -> dict[str, Any]:
     found = {"runs": len(took), "claimers": _CLAIMERS, "seconds": round(spent, 1), "claim_ms": _quantiles(took)}
     print(found, file=sys.stderr)
     return found
+
+
+def _pickup(url: str) -> dict[str, Any]:
+    """How long runs wait for one of a hundred idle workers: as many as there are at once, and one after the other."""
+    database = Database(url)
+    context = multiprocessing.get_context("spawn")
+    messages, ready = context.Queue(), context.Barrier(_PROCESSES + 1)
+    each = _IDLE // _PROCESSES
+    processes = [context.Process(target=_await_messages, args=(url, each, messages, ready)) for _ in range(_PROCESSES)]
+    for process in processes:
+        process.start()
+    ready.wait()
+    # The first claims make the connections.
+    _waited(database, messages, _IDLE, 1)
+    bursts = [seconds for _ in range(_BURSTS) for seconds in _waited(database, messages, _IDLE, 1)]
+    singles: list[float] = []
+    for _ in range(_SINGLES):
+        began = time.monotonic()
+        singles += _waited(database, messages, 1, 1)
+        time.sleep(max(0.0, began + 1 / _SINGLES_A_SECOND - time.monotonic()))
+    for _ in range(_IDLE):
+        messages.put(None)
+    for process in processes:
+        process.join()
+    database.close()
+    found = {"idle_workers": _IDLE, "all_at_once_ms": _quantiles(bursts), "one_by_one_ms": _quantiles(singles)}
+    print(found, file=sys.stderr)
+    return found
+
+
+def _waited(database: Database, messages: Any, runs: int, experiments_count: int) -> list[float]:
+    """Submit so many runs, wake somebody for each, and say how long each waited until it was claimed."""
+    queued = _queue(database, runs, experiments_count)
+    for run in queued:
+        messages.put(run)
+    started = select(Run.started_at - Run.created_at).where(Run.id.in_(queued), Run.status == "cancelled")
+    while True:
+        with database.reading() as session:
+            found = session.scalars(started).all()
+        if len(found) == runs:
+            return [float(seconds or 0.0) for seconds in found]
+        time.sleep(0.02)
+
+
+def _await_messages(url: str, workers: int, messages: Any, ready: Any) -> None:
+    """So many idle workers, each of which claims a run at each message, and ends it at once."""
+    database = Database(url, connections=workers // 2, kept=workers // 2)
+
+    def work(number: int) -> None:
+        while messages.get() is not None:
+            with database.writing() as session:
+                claims = fused.claim_next(session, f"idle-{number}", _LEASE_S, most=1)
+            for held in claims:
+                with database.writing() as session:
+                    jobs.finish(session, held, "cancelled", "user")
+
+    ready.wait()
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(work, range(workers)))
+    database.close()
 
 
 def _epochs(url: str, count: int = 300) -> dict[str, Any]:

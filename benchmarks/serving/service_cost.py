@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from benchmarks.machine import describe_machine
+from benchmarks.studies.record import code_commit
 from gauntlet.data.datasets import load_dataset
 from gauntlet.spec.experiment import ExperimentSpec, RunSpec
 from gauntlet.training.loop import train
@@ -68,7 +69,11 @@ def main() -> None:
         _job(database, settings, spec.model_copy(update={"training": run.training.model_copy(update={"epochs": 1})}))
         rounds = [{name: _timed(way) for name, way in ways.items()} for _ in range(options.rounds)]
         database.close()
-    result: dict[str, Any] = {"machine": describe_machine() | {"load_before": round(load, 1)}, "epochs": options.epochs}
+    result: dict[str, Any] = {
+        "machine": describe_machine() | {"load_before": round(load, 1)},
+        "commit": code_commit(),
+        "epochs": options.epochs,
+    }
     for clock in ("processor", "wall"):
         ratios = [each["job"][clock] / each["loop"][clock] for each in rounds]
         result[clock] = {

@@ -12,11 +12,11 @@ alone; a message of the broker says no more than that there is something to do.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, func, literal, or_, select, union_all
 from sqlalchemy.orm import Session
 
 from gauntlet.spec.asked.priorities import PRIORITIES
@@ -119,34 +119,45 @@ def _of_one_owner(session: Session, waiting: _Groups, running: Counter[_Place]) 
 def _last_start(session: Session, owner: str | None) -> float:
     """When a job of the owner's was last started; 0 where none was."""
     models = (jobs.JOB_MODELS[kind] for kind in _KINDS)
-    starts = (session.scalar(select(func.max(model.started_at)).where(model.owner == owner)) for model in models)
-    return max(start or 0.0 for start in starts)
+    last = (select(func.max(model.started_at)).where(model.owner == owner).scalar_subquery() for model in models)
+    return max(start or 0.0 for start in session.execute(select(*last)).one())
+
+
+def _of_both(session: Session, query: Callable[[JobKind], Select[Any]]) -> Sequence[Row[Any]]:
+    """The rows of both kinds of jobs, each with its kind, in one statement: all claims wait for this one."""
+    return session.execute(union_all(*(query(kind).add_columns(literal(kind)) for kind in _KINDS))).all()
 
 
 def _waiting(session: Session) -> _Groups:
     """What waits, by group."""
-    found: _Groups = {}
-    for kind in _KINDS:
+
+    def query(kind: JobKind) -> Select[Any]:
         model = jobs.JOB_MODELS[kind]
         group = model.priority, model.owner, model.experiment_id
-        query = select(*group, func.min(model.id), func.min(model.created_at))
-        waits = query.where(*jobs.waiting(model)).group_by(*group)
-        for priority, owner, experiment, oldest, since in session.execute(waits):
-            first = found.setdefault(_Group(priority, owner, experiment), _Waiting(kind, oldest, since))
-            first.since = min(first.since, since)
+        oldest = func.min(model.id), func.min(model.created_at)
+        return select(*group, *oldest).where(*jobs.waiting(model)).group_by(*group)
+
+    found: _Groups = {}
+    for priority, owner, experiment, oldest, since, kind in _of_both(session, query):
+        first = found.setdefault(_Group(priority, owner, experiment), _Waiting(kind, oldest, since))
+        if kind == _KINDS[0]:
+            first.kind, first.identifier = kind, oldest
+        first.since = min(first.since, since)
     return found
 
 
 def _running(session: Session) -> Counter[_Place]:
     """How many slots each has; runs that are computed as one share theirs."""
-    counts: Counter[_Place] = Counter()
-    for kind in _KINDS:
+
+    def query(kind: JobKind) -> Select[Any]:
         model = jobs.JOB_MODELS[kind]
         place = model.owner, model.experiment_id
         slots = func.count(func.coalesce(Run.fused_with, Run.id).distinct()) if model is Run else func.count()
-        query = select(*place, slots).where(model.status == "running")
-        for owner, experiment, running in session.execute(query.group_by(*place)):
-            counts[owner, experiment] += running
+        return select(*place, slots).where(model.status == "running").group_by(*place)
+
+    counts: Counter[_Place] = Counter()
+    for owner, experiment, running, _ in _of_both(session, query):
+        counts[owner, experiment] += running
     return counts
 
 
@@ -154,13 +165,15 @@ def _wait_since_last_start(session: Session, waiting: _Groups) -> None:
     """Let each group's wait begin no earlier than the last start in its experiment; all are of one owner."""
     groups = {group.experiment: group for group in waiting}
     owner = next(iter(waiting)).owner
-    for kind in _KINDS:
+
+    def query(kind: JobKind) -> Select[Any]:
         model = jobs.JOB_MODELS[kind]
         column = model.experiment_id
         ours: ColumnElement[bool] = column.in_([experiment for experiment in groups if experiment is not None])
         if None in groups:
             ours = or_(ours, and_(column.is_(None), model.owner == owner))
-        query = select(column, func.max(model.started_at)).where(ours).group_by(column)
-        for experiment, started in session.execute(query):
-            job = waiting[groups[experiment]]
-            job.since = max(job.since, started or 0.0)
+        return select(column, func.max(model.started_at)).where(ours).group_by(column)
+
+    for experiment, started, _ in _of_both(session, query):
+        job = waiting[groups[experiment]]
+        job.since = max(job.since, started or 0.0)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, union_all
 from sqlalchemy.orm import Session
 
 from gauntlet.resources import Status
@@ -13,12 +13,14 @@ from store.models import Evaluation, Run
 def status_of(session: Session, experiment_id: str) -> Status | None:
     """The experiment's status, or None if it has no jobs; counted from its jobs but those that were retried."""
     counts: Counter[str] = Counter()
-    for model in (Run, Evaluation):
-        query = select(model.status, func.count()).where(
-            model.experiment_id == experiment_id, model.retried_by.is_(None)
-        )
-        for status, count in session.execute(query.group_by(model.status)):
-            counts[status] += count
+    of_both = (
+        select(model.status, func.count())
+        .where(model.experiment_id == experiment_id, model.retried_by.is_(None))
+        .group_by(model.status)
+        for model in (Run, Evaluation)
+    )
+    for status, count in session.execute(union_all(*of_both)):
+        counts[status] += count
     return _overall(counts) if counts else None
 
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import event, func, select, text, update
 
 from gauntlet.spec.asked.priorities import Priority
 from gauntlet.spec.experiment import ExperimentSpec
@@ -238,3 +238,19 @@ def test_a_job_that_is_cancelled_meanwhile_is_passed_over(
     monkeypatch.setattr(turns, "whose_turn", look_and_be_overtaken)
     assert claimed(database).id == second
     assert looked == [("run", first)]
+
+
+def test_all_claims_wait_for_few_statements(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """Ten, with the event and the experiment's status, however many experiments wait and run: each is a round trip."""
+    for _ in range(3):
+        submit(database, tiny_spec, 3)
+    claimed(database)
+    asked: list[str] = []
+    with database.writing() as session:
+
+        @event.listens_for(session.connection().engine, "before_cursor_execute")
+        def note(*arguments: Any) -> None:
+            asked.append(arguments[2])
+
+        turns.claim_next(session, "worker", LONG)
+    assert 0 < len(asked) <= 10, "\n".join(asked)
