@@ -16,6 +16,10 @@ from worker.settings import WorkerSettings
 logger = logging.getLogger(__name__)
 
 _LOOKERS: Final = 10
+# What two cores of a database take beside all else. The jobs of more workers come to as many beats a second.
+_AT_FULL_PACE: Final = 250
+# So one beat that is lost, or late by as long as a round may wait for locks, does not lose the job.
+_BEATS_IN_A_LEASE: Final = 3
 
 
 def takes_part(alive: int) -> bool:
@@ -24,6 +28,12 @@ def takes_part(alive: int) -> bool:
     By chance, such that about `_LOOKERS` of them do: each look of a thousand would be a thousand questions.
     """
     return random.random() * alive < _LOOKERS  # noqa: S311  # no secret
+
+
+def beats_every_s(heartbeat_s: float, lease_s: float, alive: int) -> float:
+    """How often a job beats where so many workers live."""
+    slowed = min(heartbeat_s * alive / _AT_FULL_PACE, lease_s / _BEATS_IN_A_LEASE)
+    return max(heartbeat_s, slowed)
 
 
 class Announcer:

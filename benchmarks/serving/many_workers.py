@@ -1,10 +1,11 @@
 """What a thousand workers ask of PostgreSQL: where the knee is, and what it takes to claim a thousand runs.
 
 The workers are made up: two processes do on time what each of them would, by the code that workers have, on a durable
-PostgreSQL of this machine. Each holds a job and renews its lease every second, says every 5 s that it lives and puts
-right what dead workers held, and looks for archives every second and for webhooks every two, of which it takes part in
-as many as `worker.presence` says. Late is how long after its time a lease was renewed. Those who ask share the cores
-with the server, so each side's seconds of a processor are told apart. `--every-look` has all take part in all looks.
+PostgreSQL of this machine. Each holds a job and renews its lease every second, or as rarely as beside so many others,
+says every 5 s that it lives and puts right what dead workers held, and looks for archives every second and for webhooks
+every two, of which it takes part in as many as `worker.presence` says. Late is how long after its time a lease was
+renewed. Those who ask share the cores with the server, so each side's seconds of a processor are told apart.
+`--every-look` has all take part in all looks, and renew every second.
 
 A hundred idle ones, each woken by a message, claim what comes: all at once, of one experiment, and run by run. How long
 a run waited is between its row's times, by the database's clock; a message's own way, a few ms, is not in it.
@@ -41,7 +42,7 @@ from store.queue.workers import Presence
 from store.subjects import experiments
 from store.subjects.runs import EpochRecord, record_epoch
 from tests.postgres import running_postgres
-from worker.presence import takes_part
+from worker.presence import beats_every_s, takes_part
 
 _LEASE_S = 15.0
 _PROCESSES, _THREADS = 2, 8
@@ -261,7 +262,7 @@ def _part(url: str, held: Sequence[Claim], part: int, crowd: int, seconds: float
     for number, claim in enumerate(held):
         for every, work in _duties(database, claim, f"{part}-{number}", crowd):
             at = began + chance.random() * every
-            heapq.heappush(due, (at, len(due), every, work, every == 1.0 and work.__name__ == "renew"))
+            heapq.heappush(due, (at, len(due), every, work, work.__name__ == "renew"))
 
     def serve() -> None:
         while True:
@@ -320,7 +321,13 @@ def _duties(database: Database, held: Claim, name: str, crowd: int) -> list[tupl
                 webhooks.has_work(session)
         return takes
 
-    return [(1.0, renew), (5.0, beat), (5.0, reclaim), (1.0, look_for_archives), (2.0, look_for_deliveries)]
+    return [
+        (beats_every_s(1.0, _LEASE_S, crowd), renew),
+        (5.0, beat),
+        (5.0, reclaim),
+        (1.0, look_for_archives),
+        (2.0, look_for_deliveries),
+    ]
 
 
 def _server_seconds() -> float:

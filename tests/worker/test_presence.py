@@ -49,6 +49,23 @@ def test_of_many_workers_a_few_look_for_what_any_may_do(
     database.close()
 
 
+@pytest.mark.parametrize(
+    ("heartbeat_s", "lease_s", "alive", "every_s"),
+    [
+        (1.0, 15.0, 0, 1.0),
+        (1.0, 15.0, 250, 1.0),
+        (1.0, 15.0, 1_000, 4.0),
+        (1.0, 15.0, 9_000, 5.0),
+        (4.0, 6.0, 1_000, 4.0),
+    ],
+)
+def test_jobs_beat_more_rarely_beside_hundreds_of_workers(
+    heartbeat_s: float, lease_s: float, alive: int, every_s: float
+) -> None:
+    """All together as often as those of 250; but three times in a lease, or as often as the settings say."""
+    assert beats_every_s(heartbeat_s, lease_s, alive) == every_s
+
+
 def test_a_worker_stops_without_its_database(
     tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -34,6 +34,7 @@ StopReason = Literal["cancelled", "paused", "shutdown", "lease_lost"]
 ORPHANED: Final = 3
 # Of a lease: how long the beats of one round may wait for rows that others have locked, all together.
 _MOST_OF_A_LEASE: Final = 1 / 3
+_COUNT_EVERY_S: Final = 60.0
 
 
 class Stopped(Exception):
@@ -58,6 +59,7 @@ class Heartbeat:
         self._reason: StopReason | None = None
         self._stop_since: float | None = None
         self._renewed = time.monotonic()
+        self._alive, self._count_next = 1, 0.0
         # Nothing more is to be told of the job; and whether that is so although the job is still at it.
         self.is_over = False
         self.is_deaf = False
@@ -128,8 +130,8 @@ class Heartbeat:
 
     @property
     def every_s(self) -> float:
-        """How often it is to beat."""
-        return self._settings.heartbeat_s
+        """How often it is to beat: beside hundreds of workers more rarely, so that the database bears them all."""
+        return beats_every_s(self._settings.heartbeat_s, self._settings.lease_s, self._alive)
 
     def _renew(self) -> bool:
         try:
@@ -153,6 +155,9 @@ class Heartbeat:
 
     def _renew_lease(self, session: Session) -> Asked | None:
         lease_s = self._settings.lease_s
+        if time.monotonic() >= self._count_next:
+            self._alive = workers.count_alive(session)
+            self._count_next = time.monotonic() + _COUNT_EVERY_S
         if isinstance(self._held, Help):
             return helpers.renew(session, self._held, lease_s)
         return jobs.renew(session, self._held, lease_s, self._progress)

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from gauntlet.spec.experiment import ExperimentSpec
 from store.database import Database
@@ -59,6 +59,26 @@ def test_progress_reaches_the_row(database: Database, held: Claim, settings: Wor
         heartbeat.tell(JobProgress("training", 7, 9, "batches"))
         await_that(lambda: completed() == 7)
         assert stop_reason(heartbeat) is None
+
+
+def test_the_pulse_follows_the_number_of_workers(database: Database, held: Claim, settings: WorkerSettings) -> None:
+    """A job counts them with its first beat, and later again."""
+    with database.writing() as session:
+        rows = (
+            Worker(name=str(number), slots=1, version="0", started_at=0.0, seen_at=db_now()) for number in range(750)
+        )
+        session.add_all(rows)
+    heartbeat = Heartbeat(database, held, settings)
+    assert heartbeat.every_s == settings.heartbeat_s
+    heartbeat.beat()
+    assert heartbeat.every_s == pytest.approx(3 * settings.heartbeat_s)
+    with database.writing() as session:
+        session.execute(delete(Worker))
+    heartbeat.beat()
+    assert heartbeat.every_s == pytest.approx(3 * settings.heartbeat_s)
+    heartbeat._count_next = 0.0
+    heartbeat.beat()
+    assert heartbeat.every_s == settings.heartbeat_s
 
 
 def test_a_cancel_stops_the_job_at_its_next_batch(database: Database, held: Claim, settings: WorkerSettings) -> None:
