@@ -123,7 +123,7 @@ def _last_start(session: Session, owner: str | None) -> float:
     return max(start or 0.0 for start in session.execute(select(*last)).one())
 
 
-def _of_both(session: Session, query: Callable[[JobKind], Select[Any]]) -> Sequence[Row[Any]]:
+def _of_both(session: Session, query: Callable[[JobKind], Select[*tuple[Any, ...]]]) -> Sequence[Row[*tuple[Any, ...]]]:
     """The rows of both kinds of jobs, each with its kind, in one statement: all claims wait for this one."""
     return session.execute(union_all(*(query(kind).add_columns(literal(kind)) for kind in _KINDS))).all()
 
@@ -131,7 +131,7 @@ def _of_both(session: Session, query: Callable[[JobKind], Select[Any]]) -> Seque
 def _waiting(session: Session) -> _Groups:
     """What waits, by group."""
 
-    def query(kind: JobKind) -> Select[Any]:
+    def query(kind: JobKind) -> Select[*tuple[Any, ...]]:
         model = jobs.JOB_MODELS[kind]
         group = model.priority, model.owner, model.experiment_id
         oldest = func.min(model.id), func.min(model.created_at)
@@ -149,7 +149,7 @@ def _waiting(session: Session) -> _Groups:
 def _running(session: Session) -> Counter[_Place]:
     """How many slots each has; runs that are computed as one share theirs."""
 
-    def query(kind: JobKind) -> Select[Any]:
+    def query(kind: JobKind) -> Select[*tuple[Any, ...]]:
         model = jobs.JOB_MODELS[kind]
         place = model.owner, model.experiment_id
         slots = func.count(func.coalesce(Run.fused_with, Run.id).distinct()) if model is Run else func.count()
@@ -166,7 +166,7 @@ def _wait_since_last_start(session: Session, waiting: _Groups) -> None:
     groups = {group.experiment: group for group in waiting}
     owner = next(iter(waiting)).owner
 
-    def query(kind: JobKind) -> Select[Any]:
+    def query(kind: JobKind) -> Select[*tuple[Any, ...]]:
         model = jobs.JOB_MODELS[kind]
         column = model.experiment_id
         ours: ColumnElement[bool] = column.in_([experiment for experiment in groups if experiment is not None])
