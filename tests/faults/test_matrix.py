@@ -12,16 +12,17 @@ from sqlalchemy import func, select, update
 from gauntlet.spec.experiment import ExperimentSpec
 from store.backups.rows import tables
 from store.database import Database
-from store.models import Checkpoint, DiscardedFolder, Evaluation, Run
-from store.queue import jobs
+from store.models import Checkpoint, DiscardedFolder, Evaluation, EvaluationHelper, Run
+from store.queue import helpers, jobs
 from store.queue.jobs import Claim, JobKind
-from store.subjects import deletions, experiments, runs
+from store.subjects import deletions, evaluations, experiments, runs
 from tests.faults.arming import ended_at
 from tests.faults.comparison import result_of
-from tests.faults.places import EVALUATION, TRAINING, all_places
-from tests.worker.training_job.attempts import AT_ONCE, spec_with
+from tests.faults.places import EVALUATION, HELPING, TRAINING, all_places
+from tests.worker.training_job.attempts import AT_ONCE, CPU, spec_with
 from worker.beside.sweeper import sweep
-from worker.jobs.child import _work
+from worker.jobs.child import _help, _work
+from worker.jobs.evaluation_inputs import read_inputs
 from worker.jobs.heartbeat import Heartbeat
 from worker.processes import JobProcesses
 from worker.settings import WorkerSettings

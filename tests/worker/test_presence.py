@@ -8,7 +8,7 @@ import pytest
 from store.database import Database, db_now
 from store.models import Worker
 from store.queue import workers
-from worker.presence import Announcer
+from worker.presence import Announcer, beats_every_s
 from worker.settings import WorkerSettings
 
 

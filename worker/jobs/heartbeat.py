@@ -22,10 +22,11 @@ from sqlalchemy.orm import Session
 from store import failpoints
 from store.database import Database, says_locked
 from store.errors import LeaseLost
-from store.queue import helpers, jobs
+from store.queue import helpers, jobs, workers
 from store.queue.helpers import Help
 from store.queue.jobs import Asked, Claim, JobProgress
 from worker.jobs.job_log import JobLog
+from worker.presence import beats_every_s
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)

@@ -5,6 +5,7 @@ from functools import partial
 
 import torch
 
+from store import failpoints
 from store.database import Database
 from store.queue import helpers
 from store.queue.helpers import Help

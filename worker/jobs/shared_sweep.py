@@ -12,6 +12,7 @@ from gauntlet.events import BatchAttacked
 from gauntlet.results.finding import Finding
 from gauntlet.results.margins import ImageMargin
 from gauntlet.results.stage_results import NATURAL
+from store import failpoints
 from store.database import Database
 from store.models import EvaluationBatch
 from store.queue import batches, helpers

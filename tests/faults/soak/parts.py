@@ -140,7 +140,7 @@ def _described(folder: Path, leaders: dict[int, str]) -> Process:
     elif b"multiprocessing.forkserver" in command:
         # Its children are called as it is.
         kind = "fork server" if parent in leaders else "job"
-    elif b"worker.unpacking" in command:
+    elif b"worker.beside.unpacking" in command:
         kind = "unpacker"
     elif b"service.aside" in command:
         kind = "aside"

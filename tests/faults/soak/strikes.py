@@ -11,8 +11,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from store.database import Database
-from store.jobs import ACTIVE, JOB_MODELS, MOST_CRASHES
 from store.models import Dataset
+from store.queue.jobs import ACTIVE, JOB_MODELS, MOST_CRASHES
 from tests.faults.soak.parts import Parts, Process, send
 
 EVERY_S = 20.0

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import delete, select
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store.database import Database
-from store.models import Run
+from store.database import Database, db_now
+from store.models import Run, Worker
 from store.queue import jobs
 from store.queue.jobs import Claim, JobProgress
 from store.subjects import experiments, runs

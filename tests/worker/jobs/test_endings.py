@@ -10,11 +10,12 @@ from sqlalchemy import text
 from gauntlet.errors import CompilerMissing
 from gauntlet.spec.experiment import ExperimentSpec
 from store import database as module
-from store import experiments, jobs, runs
 from store.database import Database
-from store.jobs import Claim
-from worker.endings import conclude
-from worker.heartbeat import Stopped
+from store.queue import jobs
+from store.queue.jobs import Claim
+from store.subjects import experiments, runs
+from worker.jobs.endings import conclude
+from worker.jobs.heartbeat import Stopped
 from worker.settings import WorkerSettings
 
 
