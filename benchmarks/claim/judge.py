@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from benchmarks.claim.records import Attacked, Epoch, RunRecord, read_epochs, read_runs
-from gauntlet.report.published import PAPER
+from gauntlet.report.compared.published import PAPER
 from gauntlet.results.intervals import holm, paired_p, student_interval
 
 AUTOATTACK, APGD_T = "autoattack@8/255", "apgd-t@8/255"

@@ -29,7 +29,7 @@ from gauntlet.data.datasets import load_split, to_unit
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.spec.kinds import Digits
 from gauntlet.spec.runs.architectures import ArchitectureSpec
-from gauntlet.training.compilation import compiled
+from gauntlet.training.steps.compilation import compiled
 
 _BATCHES, _IMAGES = 4, 32
 _EPS = 8 / 255

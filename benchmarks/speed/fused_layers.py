@@ -178,10 +178,10 @@ class Bench:
     def today(self, batch: int) -> dict[str, Any]:
         """A run's step as it is: images/s, and which kernels take how long."""
         from gauntlet.spec.experiment import RunSpec
-        from gauntlet.training.cuda_graph import CapturedStep
-        from gauntlet.training.optimizers import build_optimizer
-        from gauntlet.training.step import build_step
-        from gauntlet.training.tally import empty_tally
+        from gauntlet.training.steps.cuda_graph import CapturedStep
+        from gauntlet.training.steps.optimizers import build_optimizer
+        from gauntlet.training.steps.step import build_step
+        from gauntlet.training.steps.tally import empty_tally
 
         spec = RunSpec.model_validate(
             {

@@ -11,8 +11,8 @@ from cli.json_output import AsJson, print_json
 from cli.shown.listings import Cell, Column, Listing, print_listing
 from cli.terminal import FAILED, MISUSED, console, errors, give_up, say
 from gauntlet.client import GauntletClient
+from gauntlet.report.compared.reproduction import Judged, judge
 from gauntlet.report.numbers import NOTHING, per_cent, points, selection_title
-from gauntlet.report.reproduction import Judged, judge
 from gauntlet.resources import Experiment
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import DESCRIPTIONS

@@ -8,10 +8,10 @@ from cli.shown.listings import Cell, Column, Listing, print_listing
 from cli.shown.tables import job_status
 from cli.terminal import say, visible
 from gauntlet.rendering import tables
-from gauntlet.rendering.accuracy_tables import checks
-from gauntlet.report.leaderboard import Leaderboard
+from gauntlet.rendering.tabled.accuracy_tables import checks
+from gauntlet.report.compared.leaderboard import Leaderboard
+from gauntlet.report.compared.transfers import TransferMatrix
 from gauntlet.report.numbers import NOTHING, counted, listed, per_cent
-from gauntlet.report.transfers import TransferMatrix
 from gauntlet.resources import Evaluation
 from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.corruptions import CorruptionOutcome

@@ -6,7 +6,7 @@ from rich.text import Text
 from cli.shown.listings import Cell, Column, Listing, print_listing
 from cli.terminal import console, say, visible
 from gauntlet.rendering import tables
-from gauntlet.rendering.accuracy_tables import comparison_table, has_several_seeds, result_tables, summary_tables
+from gauntlet.rendering.tabled.accuracy_tables import comparison_table, has_several_seeds, result_tables, summary_tables
 from gauntlet.rendering.tables import Table
 from gauntlet.report.numbers import counted
 from gauntlet.report.report import Report

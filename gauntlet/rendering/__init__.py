@@ -50,6 +50,6 @@ def render(report: Report, format: Format) -> str:
 
 def draw(report: Report, name: FigureName) -> str | None:
     """The figure as SVG, or None where the report has nothing to draw in it."""
-    from gauntlet.rendering.figures import to_svg  # has its names from here
+    from gauntlet.rendering.drawn.figures import to_svg  # has its names from here
 
     return to_svg(report, name)

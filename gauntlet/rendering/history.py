@@ -13,9 +13,9 @@ from gauntlet.rendering.tables import (
     pair_cell,
     words,
 )
+from gauntlet.report.compared.equal_accuracy import TOLERANCE, EqualAccuracy, EqualAccuracySummary, Matched
+from gauntlet.report.compared.gaps import SMALL_GAP, GapOverEpochs
 from gauntlet.report.curves import EpochAccuracies, RunCurve
-from gauntlet.report.equal_accuracy import TOLERANCE, EqualAccuracy, EqualAccuracySummary, Matched
-from gauntlet.report.gaps import SMALL_GAP, GapOverEpochs
 from gauntlet.report.numbers import NOTHING, per_cent, points, selection_title
 from gauntlet.report.report import Report
 from gauntlet.spec.evaluations.attack_titles import short_budget

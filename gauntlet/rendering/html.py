@@ -7,8 +7,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from gauntlet.rendering import FIGURES, figures, sections, wording
-from gauntlet.rendering.svg import inline
+from gauntlet.rendering import FIGURES, sections, wording
+from gauntlet.rendering.drawn import figures
+from gauntlet.rendering.drawn.svg import inline
 from gauntlet.report.numbers import counted
 from gauntlet.report.report import Report
 

@@ -3,15 +3,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from gauntlet.rendering import (
+from gauntlet.rendering import history, wording
+from gauntlet.rendering.tabled import (
     accuracy_tables,
     certified_tables,
     corruption_tables,
     evidence_tables,
-    history,
     margin_tables,
     sweep_tables,
-    wording,
 )
 from gauntlet.rendering.tables import Table
 from gauntlet.report.numbers import selection_title

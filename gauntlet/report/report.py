@@ -11,16 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, Ty
 
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.report.columns import Column, columns, headline
-from gauntlet.report.curves import RunCurve
-from gauntlet.report.equal_accuracy import (
+from gauntlet.report.compared.equal_accuracy import (
     EqualAccuracy,
     EqualAccuracySummary,
     equal_accuracies,
     equal_accuracy_summaries,
 )
-from gauntlet.report.gaps import GapOverEpochs, gaps_over_epochs
-from gauntlet.report.paper import PaperComparison, beside_the_paper
-from gauntlet.report.protocols import beside_autoattack
+from gauntlet.report.compared.gaps import GapOverEpochs, gaps_over_epochs
+from gauntlet.report.compared.paper import PaperComparison, beside_the_paper
+from gauntlet.report.compared.protocols import beside_autoattack
+from gauntlet.report.curves import RunCurve
 from gauntlet.report.report_row import ReportRow, of_first_selection
 from gauntlet.report.result import doubts_in_words, in_words
 from gauntlet.report.summaries import Comparison, Summary, comparisons, summaries

@@ -30,10 +30,10 @@ from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.runs.adversaries import AdversarySpec, NoAdversary
 from gauntlet.spec.runs.objectives import AgentSpec, Dqn
 from gauntlet.spec.runs.training import Precision
-from gauntlet.training import tally
 from gauntlet.training.agent_policies import NEVER, Agent, build_agent, reported_loss, updates_per_rollout
-from gauntlet.training.objectives import Loss
-from gauntlet.training.optimizers import build_optimizer, learning_rate
+from gauntlet.training.steps import tally
+from gauntlet.training.steps.objectives import Loss
+from gauntlet.training.steps.optimizers import build_optimizer, learning_rate
 from gauntlet.training.updates import Update
 
 

@@ -11,8 +11,6 @@ from gauntlet.models.precision import fp32_products
 from gauntlet.results.suspicions import AVERAGED, OVERFITTING
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.runs.objectives import CrossEntropy, PairedSpec
-from gauntlet.training import tally
-from gauntlet.training.averaging import WeightAverage
 from gauntlet.training.epochs import Epochs
 from gauntlet.training.guard import TrainingGuard
 from gauntlet.training.measurement import (
@@ -24,6 +22,8 @@ from gauntlet.training.measurement import (
     measure,
     natural_accuracy,
 )
+from gauntlet.training.steps import tally
+from gauntlet.training.steps.averaging import WeightAverage
 
 if TYPE_CHECKING:
     from gauntlet.training.agents import AgentEpochs

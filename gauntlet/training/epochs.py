@@ -15,12 +15,12 @@ from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.runs.adversaries import AdversarySpec, NoAdversary
 from gauntlet.spec.runs.architectures import Custom
 from gauntlet.spec.runs.objectives import CrossEntropy, ExpectedReward, Mart, PolicyGradient, Trades
-from gauntlet.training import tally
-from gauntlet.training.augmentation import Changes, augmented, draw_changes
-from gauntlet.training.compilation import accelerate, compiles
-from gauntlet.training.objectives import action_noise
-from gauntlet.training.optimizers import build_optimizer, learning_rate, set_learning_rate
-from gauntlet.training.step import Step, build_step, rows
+from gauntlet.training.steps import tally
+from gauntlet.training.steps.augmentation import Changes, augmented, draw_changes
+from gauntlet.training.steps.compilation import accelerate, compiles
+from gauntlet.training.steps.objectives import action_noise
+from gauntlet.training.steps.optimizers import build_optimizer, learning_rate, set_learning_rate
+from gauntlet.training.steps.step import Step, build_step, rows
 from gauntlet.training.updates import Batch, Update
 
 # Reading the loss waits for the device, so it is looked at every so many batches and at the end of the epoch. On a

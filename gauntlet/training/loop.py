@@ -28,10 +28,10 @@ from gauntlet.models.sharding import Ranks, Sharded, with_whole_batch_norms
 from gauntlet.results.suspicions import suspicions
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.runs.objectives import AgentSpec
-from gauntlet.training.averaging import WeightAverage
 from gauntlet.training.epoch_metrics import EpochMetrics
 from gauntlet.training.epochs import Epochs
 from gauntlet.training.guard import TrainingGuard
+from gauntlet.training.steps.averaging import WeightAverage
 from gauntlet.training.updates import Update, doing
 
 if TYPE_CHECKING:

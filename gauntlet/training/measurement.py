@@ -15,7 +15,7 @@ from gauntlet.data.datasets import TrainingImages, to_unit
 from gauntlet.models.precision import in_precision
 from gauntlet.spec.evaluations.attacks import Norm
 from gauntlet.spec.runs.training import Precision
-from gauntlet.training.compilation import compiled
+from gauntlet.training.steps.compilation import compiled
 
 # About the fastest on a CPU, where a larger batch leaves the cache; a GPU is kept waiting by small ones.
 _AT_ONCE_ON_CPU, _AT_ONCE_ON_GPU = 64, 1_000

@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 
-from gauntlet.report.leaderboard import Leaderboard
-from gauntlet.report.transfers import TransferMatrix
+from gauntlet.report.compared.leaderboard import Leaderboard
+from gauntlet.report.compared.transfers import TransferMatrix
 from gauntlet.resources import Evaluation, Page
 from gauntlet.spec.eps import Eps, format_eps
 from gauntlet.spec.evaluations.attacks import AttackKind, GradientLoss, Norm

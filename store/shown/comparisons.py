@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload
 
-from gauntlet.report.leaderboard import Candidate, Leaderboard, rank
-from gauntlet.report.transfers import TransferMatrix, Transferred, transfer_matrix
+from gauntlet.report.compared.leaderboard import Candidate, Leaderboard, rank
+from gauntlet.report.compared.transfers import TransferMatrix, Transferred, transfer_matrix
 from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.doubts import Doubt, doubts
 from gauntlet.results.finding import Finding

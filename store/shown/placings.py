@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Engine, Row, func, select
 from sqlalchemy.orm import Session
 
-from gauntlet.report.leaderboard import MOST_GROUPS, title_of
+from gauntlet.report.compared.leaderboard import MOST_GROUPS, title_of
 from gauntlet.results.protocol import Protocol
 from store.models import Evaluation
 

@@ -93,7 +93,7 @@ def test_every_file_of_the_walks_is_there() -> None:
     assert [name for name in named if not (ROOT / name.replace("NAME", "home")).exists()] == []
     for path, names in {
         "gauntlet/spec/runs/objectives.py": ("LossSpec", "PairedSpec", "AgentSpec"),
-        "gauntlet/training/objectives.py": ("objective_loss",),
+        "gauntlet/training/steps/objectives.py": ("objective_loss",),
         "gauntlet/spec/runs/architectures.py": ("ArchitectureSpec", "require_size"),
         "gauntlet/spec/kinds.py": ("PublishedDataset", "DatasetSpec"),
         "gauntlet/models/architectures.py": ("initialise",),

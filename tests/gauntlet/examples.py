@@ -17,9 +17,9 @@ from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.presets import overlay
 from gauntlet.spec.runs.architectures import Cnn
 from gauntlet.spec.runs.training import Precision
-from gauntlet.training.compilation import compiler_present
 from gauntlet.training.loop import train
 from gauntlet.training.measurement import Measurement, build_probe, measure
+from gauntlet.training.steps.compilation import compiler_present
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 needs_gpu = [

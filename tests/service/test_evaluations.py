@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from gauntlet.report.leaderboard import Leaderboard
-from gauntlet.report.transfers import TransferMatrix
+from gauntlet.report.compared.leaderboard import Leaderboard
+from gauntlet.report.compared.transfers import TransferMatrix
 from gauntlet.resources import Evaluation, Page
 from gauntlet.results.finding import Finding
 from service.routes import evaluations as routes

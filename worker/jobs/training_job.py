@@ -27,9 +27,9 @@ from gauntlet.models.own_networks import own_networks
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.runs.architectures import Custom
 from gauntlet.spec.runs.objectives import AgentSpec
-from gauntlet.training.compilation import compiles
 from gauntlet.training.distributed import is_distributable, train_distributed
 from gauntlet.training.loop import train
+from gauntlet.training.steps.compilation import compiles
 from store import failpoints
 from store.database import Database
 from store.errors import NotFound

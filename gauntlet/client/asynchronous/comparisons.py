@@ -5,8 +5,8 @@ from typing import Any
 
 from gauntlet.client.asynchronous.connection import Connection
 from gauntlet.client.documents import submission
-from gauntlet.report.leaderboard import Leaderboard
-from gauntlet.report.transfers import TransferMatrix
+from gauntlet.report.compared.leaderboard import Leaderboard
+from gauntlet.report.compared.transfers import TransferMatrix
 from gauntlet.resources import (
     Evaluation,
     Page,

@@ -15,12 +15,12 @@ from gauntlet.models.precision import fp32_products, in_precision
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.runs.architectures import Cnn
 from gauntlet.spec.runs.objectives import LossSpec
-from gauntlet.training import tally
-from gauntlet.training.adversaries import attack
-from gauntlet.training.cuda_graph import CapturedStep
 from gauntlet.training.fused.network import StackedCnn, joined
-from gauntlet.training.objectives import objective_loss
-from gauntlet.training.optimizers import build_optimizer, set_learning_rate
+from gauntlet.training.steps import tally
+from gauntlet.training.steps.adversaries import attack
+from gauntlet.training.steps.cuda_graph import CapturedStep
+from gauntlet.training.steps.objectives import objective_loss
+from gauntlet.training.steps.optimizers import build_optimizer, set_learning_rate
 from gauntlet.training.updates import Batch
 
 

@@ -17,8 +17,8 @@ from cli.shown.tables import (
     experiments_listing,
     runs_listing,
 )
-from gauntlet.report.leaderboard import Leaderboard, LeaderboardEntry, LeaderboardGroup, PublishedReference
-from gauntlet.report.transfers import TransferMatrix
+from gauntlet.report.compared.leaderboard import Leaderboard, LeaderboardEntry, LeaderboardGroup, PublishedReference
+from gauntlet.report.compared.transfers import TransferMatrix
 from gauntlet.resources import (
     AttackProgress,
     Checkpoint,

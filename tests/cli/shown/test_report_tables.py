@@ -6,7 +6,7 @@ import pytest
 from rich.cells import cell_len
 
 from cli.shown.report_tables import print_report
-from gauntlet.rendering.accuracy_tables import comparison_table, result_tables, summary_tables
+from gauntlet.rendering.tabled.accuracy_tables import comparison_table, result_tables, summary_tables
 from gauntlet.report.report import Report, assemble
 from gauntlet.report.report_row import report_row
 from gauntlet.results.outcome import summarise

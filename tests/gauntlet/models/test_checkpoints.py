@@ -24,8 +24,8 @@ from gauntlet.spec.checkpoint_card import CheckpointCard, Normalisation, Trained
 from gauntlet.spec.kinds import Digits
 from gauntlet.spec.runs.architectures import Cnn
 from gauntlet.spec.runs.optimizers import RmsProp
-from gauntlet.training.optimizers import build_optimizer
-from gauntlet.training.tally import empty_tally
+from gauntlet.training.steps.optimizers import build_optimizer
+from gauntlet.training.steps.tally import empty_tally
 from tests.gauntlet.examples import CPU, finished, network, run_spec, same_tensors
 
 SPEC = run_spec(adversary={"eps": "0.031"}, objective={"kind": "policy_gradient", "entropy_bonus": 0.1})

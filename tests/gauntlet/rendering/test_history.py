@@ -8,7 +8,7 @@ import pytest
 from gauntlet.rendering.html import to_html
 from gauntlet.rendering.latex import to_latex
 from gauntlet.rendering.markdown import to_markdown
-from gauntlet.report.equal_accuracy import equal_accuracy_summaries
+from gauntlet.report.compared.equal_accuracy import equal_accuracy_summaries
 from gauntlet.report.report import Report
 from tests.reports import made_up
 

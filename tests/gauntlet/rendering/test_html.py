@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from gauntlet.rendering import FIGURES
-from gauntlet.rendering.figures import panels
+from gauntlet.rendering.drawn.figures import panels
 from gauntlet.rendering.html import to_html
 from gauntlet.report.curves import RunCurve
 from gauntlet.report.report import Report

@@ -1,6 +1,6 @@
 """Trials ranked, and what was selected on what."""
 
-from gauntlet.rendering.sweep_tables import sweep_table
+from gauntlet.rendering.tabled.sweep_tables import sweep_table
 from gauntlet.report.sweeps import TrialRun, sweep_result, sweep_warnings
 from gauntlet.spec.evaluations.evaluation import ExperimentEvaluationSpec
 from gauntlet.spec.sweeps import Sweep, Trial

@@ -15,8 +15,8 @@ from gauntlet.errors import TrainingDiverged
 from gauntlet.events import EpochFinished
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.runs.objectives import AgentSpec
-from gauntlet.training import tally
 from gauntlet.training.agents import AgentEpochs
+from gauntlet.training.steps import tally
 from gauntlet.training.updates import run
 from tests.gauntlet.examples import bright_or_dark, events, finished, network, run_spec, same_tensors, some
 

@@ -15,17 +15,17 @@ from gauntlet.events import CheckpointReady, EpochFinished, TrainingEvent
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import TrainingState
 from gauntlet.models.precision import fp32_products
-from gauntlet.training.compilation import accelerate
 from gauntlet.training.epochs import Epochs
 from gauntlet.training.fused.together import Ended, train_together
 from gauntlet.training.loop import train
-from gauntlet.training.objectives import action_noise
-from gauntlet.training.optimizers import build_optimizer
-from gauntlet.training.step import build_step, rows
-from gauntlet.training.tally import empty_tally
+from gauntlet.training.steps.compilation import accelerate
+from gauntlet.training.steps.objectives import action_noise
+from gauntlet.training.steps.optimizers import build_optimizer
+from gauntlet.training.steps.step import build_step, rows
+from gauntlet.training.steps.tally import empty_tally
 from gauntlet.training.updates import run
 from tests.gauntlet.examples import GPU, needs_gpu, network, run_spec, some
-from tests.gauntlet.training.test_step import CASES
+from tests.gauntlet.training.steps.test_step import CASES
 
 pytestmark = needs_gpu
 

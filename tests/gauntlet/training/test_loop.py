@@ -15,8 +15,8 @@ from gauntlet.models import architectures
 from gauntlet.models.checkpoints import TrainingState, encode_training_state
 from gauntlet.training.loop import train
 from gauntlet.training.measurement import natural_accuracy
-from gauntlet.training.objectives import objective_loss
-from gauntlet.training.optimizers import learning_rate
+from gauntlet.training.steps.objectives import objective_loss
+from gauntlet.training.steps.optimizers import learning_rate
 from tests.gauntlet.examples import (
     CPU,
     bright_or_dark,

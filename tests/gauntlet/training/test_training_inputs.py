@@ -9,8 +9,8 @@ from gauntlet.attacks.gradient import fgsm
 from gauntlet.data.datasets import Dataset, to_unit
 from gauntlet.models.checkpoints import TrainingState
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.training.objectives import action_noise
-from gauntlet.training.step import training_inputs
+from gauntlet.training.steps.objectives import action_noise
+from gauntlet.training.steps.step import training_inputs
 from tests.gauntlet.examples import network_with, run_spec
 
 POLICY_GRADIENT = {"kind": "policy_gradient"}

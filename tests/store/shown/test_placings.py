@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 import pytest
 from sqlalchemy import Engine, event
 
-from gauntlet.report.leaderboard import Leaderboard
+from gauntlet.report.compared.leaderboard import Leaderboard
 from store.database import Database
 from store.shown import comparisons, placings
 from store.subjects import deletions, evaluations

@@ -1,0 +1,1 @@
+"""The tables of a report, each of one kind of finding."""

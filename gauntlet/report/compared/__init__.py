@@ -1,0 +1,1 @@
+"""What is held against something else: other rows, other protocols, and what was published."""
