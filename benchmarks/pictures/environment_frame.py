@@ -24,7 +24,9 @@ def main() -> None:
         environment.step(_ANSWER)
         _, info = environment.reset()
     environment.step(_ANSWER)
-    Image.fromarray(environment.render()).quantize().save(options.picture, optimize=True)
+    frame = environment.render()
+    assert frame is not None  # it was asked to draw
+    Image.fromarray(frame).quantize().save(options.picture, optimize=True)
 
 
 if __name__ == "__main__":
