@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, exists, insert, literal, or_, select
 from sqlalchemy.orm import Session
 
-from store.models import LoggedLines
+from store.models import Evaluation, LoggedLines, Run
 
 # Of one statement.
 _MOST_READ = 10_000
 
 
 def append(session: Session, job_id: str, lines: Sequence[str]) -> None:
-    """Add lines to a job's log."""
-    session.add(LoggedLines(job_id=job_id, lines=len(lines), text="\n".join(lines)))
+    """Add lines to a job's log; not to that of one that was deleted meanwhile, with whose log they would have gone."""
+    is_there = (exists().where(model.id == job_id) for model in (Run, Evaluation))
+    row = select(literal(job_id), literal(len(lines)), literal("\n".join(lines))).where(or_(*is_there))
+    session.execute(insert(LoggedLines).from_select(["job_id", "lines", "text"], row))
 
 
 def read(session: Session, job_id: str, *, after: int, limit: int) -> list[str]:

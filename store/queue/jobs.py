@@ -218,7 +218,9 @@ def end_of(session: Session, held: Claim) -> str:
     """What became of an attempt that is over, as a sentence for the log."""
     model = held.model
     columns = select(model.attempt, model.status, model.status_reason, model.status_detail)
-    job = session.execute(columns.where(model.id == held.id)).one()
+    job = session.execute(columns.where(model.id == held.id)).one_or_none()
+    if job is None:
+        return f"the {held.kind} is deleted."
     if job.attempt != held.token:
         return f"attempt {job.attempt} has taken the {held.kind} over."
     return events.sentence(held.kind, job)

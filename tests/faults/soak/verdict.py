@@ -6,11 +6,21 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, or_, select
 
 from gauntlet.resources import TERMINAL
 from store.database import Database
-from store.models import Dataset, EpochMetrics, Evaluation, EvaluationHelper, Event, Experiment, Run, TakenBatch
+from store.models import (
+    Dataset,
+    EpochMetrics,
+    Evaluation,
+    EvaluationHelper,
+    Event,
+    Experiment,
+    LoggedLines,
+    Run,
+    TakenBatch,
+)
 from tests.e2e.system import System
 from tests.faults.soak.parts import Parts
 from tests.faults.soak.users import ATTACKS
@@ -29,6 +39,7 @@ def reach(system: System, database: Database, parts: Parts, keys: list[str]) -> 
         "jobs_that_ended_twice": _ended_twice(database),
         "holes_in_metrics": _holes(database),
         "claims_of_ended_evaluations": _until_none(lambda: _left_claims(database)),
+        "rows_of_deleted_jobs": _left_rows(database),
         "orphan_files": _until_none(lambda: [] if system.leaves_no_orphan() else ["files that no row names"]),
         "orphan_processes": _until_none(lambda: _orphans(parts)),
     }
@@ -105,6 +116,13 @@ def _left_claims(database: Database) -> list[str]:
     with database.reading() as session:
         taken = session.scalars(select(TakenBatch.evaluation_id)).all()
         return [*taken, *session.scalars(select(EvaluationHelper.id)).all()]
+
+
+def _left_rows(database: Database) -> list[str]:
+    """Logs stand on nothing that would keep a job from being deleted before them, or them from being written after."""
+    there = (exists().where(model.id == LoggedLines.job_id) for model in (Run, Evaluation))
+    with database.reading() as session:
+        return list(session.scalars(select(LoggedLines.job_id).where(~or_(*there)).distinct()))
 
 
 def _orphans(parts: Parts) -> list[str]:

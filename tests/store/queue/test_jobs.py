@@ -264,6 +264,7 @@ def test_what_became_of_an_attempt_is_said_in_a_sentence(database: Database, run
     claim(database, run_id)
     with database.reading() as session:
         assert jobs.end_of(session, first) == "attempt 2 has taken the run over."
+        assert jobs.end_of(session, Claim("run", "run_that_was_deleted", 1)) == "the run is deleted."
 
 
 @pytest.mark.parametrize(

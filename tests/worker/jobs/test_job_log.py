@@ -3,18 +3,27 @@
 import logging
 
 import pytest
+from sqlalchemy import update
 
+from gauntlet.spec.experiment import ExperimentSpec
 from store import job_logs
 from store.database import Database
+from store.models import Run
 from store.queue.jobs import Claim
+from store.subjects import experiments
 from worker.jobs.job_log import JobLog
 
 HELD = Claim("run", "run_1", 2)
 
 
 @pytest.fixture
-def database(sqlite_url: str) -> Database:
-    return Database(sqlite_url)
+def database(sqlite_url: str, tiny_spec: ExperimentSpec) -> Database:
+    """With the run."""
+    database = Database(sqlite_url)
+    with database.writing() as session:
+        experiments.create(session, tiny_spec, None)
+        session.execute(update(Run).values(id=HELD.id))
+    return database
 
 
 def stored(database: Database) -> list[str]:
