@@ -28,4 +28,4 @@ def running_broker(path: Path) -> Iterator[str]:
         yield f"redis+socket://{path}"
     finally:
         server.terminate()
-        server.communicate(timeout=10)
+        server.communicate(timeout=90)

@@ -67,7 +67,7 @@ def running_postgres(*, durable: bool = False) -> Iterator[str]:
         finally:
             # At once: what it would still write goes with the folder.
             server.send_signal(signal.SIGQUIT)
-            server.wait(20)
+            server.wait(90)
 
 
 def _package() -> Path:

@@ -239,5 +239,5 @@ def on_terminal(width: int, *arguments: str, **environment: str) -> str:
         while part := os.read(ours, 65_536):
             parts.append(part)
     os.close(ours)
-    assert command.wait(60) == 0
+    assert command.wait(90) == 0
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", b"".join(parts).decode())

@@ -30,5 +30,5 @@ def serving(settings: ServiceSettings, most: int = 100) -> Iterator[str]:
         yield f"http://{host}:{port}"
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(90)
         assert not thread.is_alive()

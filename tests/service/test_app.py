@@ -65,7 +65,7 @@ def test_wrong_settings_are_a_sentence_for_any_server() -> None:
     """A server that is told of the factory ends with what is wrong, and not with where it was found."""
     command = [sys.executable, "-m", "uvicorn", "--factory", "service.app:create_app", "--port", "0"]
     env = os.environ | {"GAUNTLET_PROT": "8000"}
-    ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=180, check=False)
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
     assert "GAUNTLET_PORT" in ended.stderr

@@ -76,7 +76,7 @@ def test_listeners_of_either_hear_the_same(settings: ServiceSettings, tiny_docum
         told = []
         for url in (here, there):
             headers = {"Accept": "text/event-stream", "Host": "testserver"}
-            with httpx2.stream("GET", f"{url}{address}", headers=headers, timeout=30) as answer:
+            with httpx2.stream("GET", f"{url}{address}", headers=headers, timeout=90) as answer:
                 if not told:
                     cancel = f"{there}/v1/experiments/{made['id']}/cancel"
                     assert httpx2.post(cancel, headers={"Host": "testserver"}).status_code == 200

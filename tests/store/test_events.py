@@ -47,16 +47,16 @@ def test_an_id_is_never_seen_before_a_smaller_one(database: Database) -> None:
     def slow() -> None:
         with database.writing() as session:
             events.tell(session, news("slow"))
-            do_last(session, lambda _: numbered.set() or go_on.wait(30) or None)
+            do_last(session, lambda _: numbered.set() or go_on.wait(90) or None)
 
     def quick() -> None:
-        numbered.wait(30)
+        numbered.wait(90)
         with database.writing() as session:
             events.tell(session, news("quick"))
 
     with ThreadPoolExecutor(2) as pool:
         ends = pool.submit(slow), pool.submit(quick)
-        numbered.wait(30)
+        numbered.wait(90)
         _await_lock(database)
         assert told(database) == []
         go_on.set()

@@ -84,7 +84,7 @@ def test_watching_outlives_a_restart_of_the_service(tmp_path: Path, sqlite_url: 
         await_that(lambda: "asked again" in written(console))
         finished(database, evaluation, natural=4, robust=1)
         system.start("service")
-        watching.join(60)
+        watching.join(90)
         database.close()
     assert ended == ["succeeded"]
     first, away, back, *rest = told(written(console))

@@ -59,7 +59,7 @@ class Up:
         """Send it the signal and wait for its end."""
         self.client.close()
         self.process.send_signal(number)
-        self.process.wait(30)
+        self.process.wait(90)
 
 
 def start(home: Path, **environment: str) -> Up:
@@ -98,7 +98,7 @@ def test_a_signal_ends_all_of_it(tmp_path: Path, number: signal.Signals, folder:
         assert up.process.returncode == 0
         assert up.said.endswith("Stopped.")
         assert not GauntletClient(up.client.url).ready()
-        await_that(lambda: not any(map(is_alive, below)), patience_s=5)
+        await_that(lambda: not any(map(is_alive, below)))
         assert not (home / "broker.sock").exists()
         assert not list(Path(elsewhere).glob("gauntlet-*"))
     log = (home / "logs/api.log").read_text()
@@ -127,7 +127,7 @@ def test_a_fallen_api_comes_back_and_a_killed_supervisor_leaves_nothing_behind(
 
     below = descendants(up.process.pid)
     up.end(signal.SIGKILL)
-    await_that(lambda: not any(map(is_alive, below)), patience_s=30)
+    await_that(lambda: not any(map(is_alive, below)))
 
 
 def refused(monkeypatch: pytest.MonkeyPatch, home: Path, **environment: str) -> str:

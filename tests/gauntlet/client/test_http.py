@@ -97,9 +97,11 @@ def test_a_busy_service_is_asked_again_when_it_says(status: int) -> None:
 
 def test_a_slow_answer_is_asked_for_again() -> None:
     """One answer that does not come in time does not end what waits for hours."""
-    with answering(Answer(delay_s=0.5), Answer()) as (url, seen), GauntletClient(url, timeout_s=0.2) as client:
+    # On a busy machine the others may be slow, too.
+    answers = Answer(delay_s=1), Answer(), Answer(), Answer()
+    with answering(*answers) as (url, seen), GauntletClient(url, timeout_s=0.5) as client:
         assert list(client.experiments()) == []
-    assert len(seen) == 2
+    assert len(seen) > 1
 
 
 def test_a_service_that_stays_busy_is_given_up() -> None:

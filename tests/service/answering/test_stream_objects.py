@@ -31,7 +31,7 @@ def test_a_stream_holds_few_objects_and_not_itself(settings: ServiceSettings, mo
 
     def opened(address: tuple[str, int], count: int, streams: ExitStack) -> int:
         for _ in range(count):
-            line = streams.enter_context(socket.create_connection(address, timeout=30))
+            line = streams.enter_context(socket.create_connection(address, timeout=90))
             line.sendall(request)
             assert line.recv(12) == b"HTTP/1.1 200"
         gc.collect()

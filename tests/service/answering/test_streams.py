@@ -88,7 +88,7 @@ def test_a_client_that_comes_back_misses_nothing_and_is_told_nothing_twice(
 
     def follow(url: str, most: int) -> None:
         headers = STREAM | ({"Last-Event-ID": str(seen[-1])} if seen else {})
-        with httpx2.stream("GET", f"{url}/v1/experiments/{waiting}/events", headers=headers, timeout=30) as answer:
+        with httpx2.stream("GET", f"{url}/v1/experiments/{waiting}/events", headers=headers, timeout=90) as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
             for line in answer.iter_lines():
                 if line.startswith("data: ") and '"id"' in line:
@@ -114,7 +114,7 @@ def test_a_client_that_comes_back_misses_nothing_and_is_told_nothing_twice(
 
 def test_a_restart_ends_streams_at_once_and_without_an_end(settings: ServiceSettings) -> None:
     """Open streams do not hold up the service's end; their clients are not told that anything ended."""
-    with httpx2.Client(timeout=30) as client:
+    with httpx2.Client(timeout=90) as client:
         with serving(settings) as url:
             answer = client.send(client.build_request("GET", f"{url}/v1/events", headers=STREAM), stream=True)
             lines = answer.iter_lines()
@@ -124,7 +124,7 @@ def test_a_restart_ends_streams_at_once_and_without_an_end(settings: ServiceSett
 
 def test_streams_are_counted_apart(settings: ServiceSettings) -> None:
     """Where more streams than connections may be are open, other requests still find a place."""
-    with serving(settings, most=2) as url, httpx2.Client(timeout=30) as client:
+    with serving(settings, most=2) as url, httpx2.Client(timeout=90) as client:
         for _ in range(4):
             answer = client.send(client.build_request("GET", f"{url}/v1/events", headers=STREAM), stream=True)
             assert next(answer.iter_lines()) == "retry: 1000"

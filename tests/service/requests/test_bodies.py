@@ -100,7 +100,7 @@ def test_others_are_answered_while_a_body_is_understood() -> None:
         @classmethod
         def _wait(cls, value: str) -> str:
             is_being_understood.set()
-            return value if another_was_answered.wait(timeout=20) else "nobody else was answered"
+            return value if another_was_answered.wait(timeout=90) else "nobody else was answered"
 
     app = FastAPI()
     router = APIRouter(route_class=Route)
@@ -116,7 +116,7 @@ def test_others_are_answered_while_a_body_is_understood() -> None:
     app.include_router(router)
     with TestClient(app) as api, ThreadPoolExecutor() as senders:
         waiting = senders.submit(api.post, "/slow", json={"word": "understood"})
-        assert is_being_understood.wait(timeout=20)
+        assert is_being_understood.wait(timeout=90)
         assert api.get("/quick").status_code == 200
         assert waiting.result().json() == "understood"
 
@@ -131,7 +131,7 @@ def test_others_are_answered_while_an_answer_is_written() -> None:
         @field_serializer("word")
         def _wait(self, value: str) -> str:
             is_being_written.set()
-            return value if another_was_answered.wait(timeout=20) else "nobody else was answered"
+            return value if another_was_answered.wait(timeout=90) else "nobody else was answered"
 
     app = FastAPI()
     router = APIRouter(route_class=Route)
@@ -150,7 +150,7 @@ def test_others_are_answered_while_an_answer_is_written() -> None:
     app.include_router(router)
     with TestClient(app) as api, ThreadPoolExecutor() as senders:
         waiting = senders.submit(api.post, "/slow")
-        assert is_being_written.wait(timeout=20)
+        assert is_being_written.wait(timeout=90)
         assert api.get("/quick").status_code == 200
         made = waiting.result()
         assert (made.status_code, made.headers["location"], made.json()) == (202, "/slow/1", {"word": "written"})

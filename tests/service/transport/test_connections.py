@@ -64,7 +64,7 @@ def serving(settings: ServiceSettings, crowd: Crowd) -> Iterator[tuple[uvicorn.S
         yield server, server.servers[0].sockets[0].getsockname()
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(90)
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def test_all_that_come_are_taken_a_few_at_a_time(settings: ServiceSettings) -> N
 @pytest.mark.parametrize("begun", [b"", GET, b"GET /healthz"])
 def test_a_request_that_does_not_come_is_not_waited_for(settings: ServiceSettings, begun: bytes) -> None:
     """Whoever connects and says nothing is left; whoever began is told. Trickling on does not help."""
-    with serving(settings, Crowd(100, head_s=0.3)) as (_, address), connected(address) as client:
+    with serving(settings, Crowd(100, head_s=1)) as (_, address), connected(address) as client:
         client.sendall(begun)
         answer = answers(client)
         assert is_problem(answer, 408, "request-timeout") if begun else answer == b""
@@ -213,7 +213,7 @@ def test_a_request_that_does_not_come_is_not_waited_for(settings: ServiceSetting
 
 def test_a_trickle_is_no_request(settings: ServiceSettings) -> None:
     """A byte now and then starts no new wait."""
-    with serving(settings, Crowd(100, head_s=0.3)) as (_, address), connected(address) as client:
+    with serving(settings, Crowd(100, head_s=1)) as (_, address), connected(address) as client:
         client.sendall(GET + b"X: ")
         refused = threading.Event()
 
@@ -249,7 +249,7 @@ def test_a_refused_body_has_a_bound(address: tuple[str, int], monkeypatch: pytes
 def test_the_rest_of_a_refused_body_is_not_read_for_ever(settings: ServiceSettings) -> None:
     """An answer may come before its body's end: what follows is dropped for a while, and then its connection."""
     post = b"POST /unread HTTP/1.1\r\nHost: localhost\r\nContent-Length: 19000\r\n\r\n"
-    with serving(settings, Crowd(100, head_s=0.3)) as (server, address), connected(address) as client:
+    with serving(settings, Crowd(100, head_s=1)) as (server, address), connected(address) as client:
         client.sendall(post)
         assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
         await_that(lambda: not server.server_state.connections)

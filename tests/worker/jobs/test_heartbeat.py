@@ -161,7 +161,7 @@ from worker.settings import WorkerSettings
 settings = WorkerSettings(database_url=sys.argv[1], heartbeat_s=0.02, stop_grace_s=0.05)
 with beating(Heartbeat(Database(settings.database_url), Claim("run", sys.argv[2], int(sys.argv[3])), settings)):
     print("beating", flush=True)
-    time.sleep(60)
+    time.sleep(200)
 """
 
 
@@ -174,7 +174,7 @@ def test_a_job_that_does_not_listen_is_ended(database: Database, held: Claim, se
     assert job.stdout.readline() == b"beating\n"
     with database.writing() as session:
         runs.cancel(session, held.id)
-    assert job.wait(20) == 0
+    assert job.wait(90) == 0
     job.stdout.close()
     with database.reading() as session:
         run = session.get_one(Run, held.id)

@@ -15,8 +15,8 @@ from worker.settings import WorkerSettings
 
 @pytest.fixture
 def settings(settings: WorkerSettings) -> WorkerSettings:
-    """A worker with one slot and a fast pulse."""
-    quick = {"fused_runs": 3, "threads": 1, "heartbeat_s": 0.1, "stop_grace_s": 0.1}
+    """A worker with one slot and a fast pulse, whose leases do not run out by themselves."""
+    quick = {"fused_runs": 3, "threads": 1, "heartbeat_s": 0.1, "stop_grace_s": 0.1, "lease_s": 600}
     return settings.model_copy(update={"worker_slots": 1} | quick)
 
 

@@ -48,7 +48,7 @@ def test_a_run_under_way_goes_on_where_its_backup_is_restored(
     class EndsLater(Heartbeat):
         def tell_at_once(self) -> None:
             # It trains on meanwhile, but is not over before there is a backup of it.
-            backed_up.wait(60)
+            backed_up.wait(250)
 
     def attempt() -> None:
         own = Database(source)
