@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from copy import copy
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic_core import from_json
 from sqlalchemy import (
@@ -223,9 +223,9 @@ class Database:
             if self._watch is None:
                 self._watch = self._engine.raw_connection()
                 self._watch.detach()
-            cursor = self._watch.cursor()
-            cursor.execute("PRAGMA data_version")
-            found: tuple[int] | None = cursor.fetchone()
+            # The driver's own, without what SQLAlchemy puts around it: it is asked for every request, twice of some.
+            connection = cast("sqlite3.Connection", self._watch.dbapi_connection)
+            found: tuple[int] | None = connection.execute("PRAGMA data_version").fetchone()
             return None if found is None else found[0]
         # Whoever reads next is told what is wrong with it.
         return None

@@ -6,6 +6,7 @@ from typing import Literal
 from gauntlet.resources.base import Resource
 from gauntlet.results.finding import Finding
 from gauntlet.spec.checkpoint_card import CheckpointCard
+from gauntlet.spec.runs.training import InferencePrecision
 
 
 class Checkpoint(Resource):
@@ -75,7 +76,7 @@ class Classification(Resource):
     """One image seen by one checkpoint; `probabilities` are of all classes, most likely first.
 
     `remarks` say what was done to the image that may surprise: `stretched`, `cropped` or `padded` to the model's
-    proportions, `levels_cut` to 0…255.
+    proportions, `levels_cut` to 0…255. `precision` is what the network computed in.
     """
 
     object: Literal["classification"] = "classification"
@@ -85,4 +86,5 @@ class Classification(Resource):
     probability: float
     probabilities: tuple[ClassProbability, ...]
     remarks: tuple[str, ...] = ()
+    precision: InferencePrecision = "fp32"
     attack: UnderAttack | None = None

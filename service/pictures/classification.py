@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from gauntlet.errors import CheckpointInvalid
-from gauntlet.resources import Classification, ClassProbability
+from gauntlet.resources import ClassProbability
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.evaluations.attacks import AnyAttack
+from gauntlet.spec.runs.training import InferencePrecision
 from service.aside.processes import Aside, Ended
 from service.pictures.images import Seen
 from store.database import Database
@@ -26,6 +27,11 @@ _KNOWN_FOR_S = 1.0
 _MOST_AT_ONCE = 64
 _MOST_VALUES_AT_ONCE = _MOST_AT_ONCE * 3 * 32 * 32
 _MOST_WEIGHTS_AT_ONCE = 512 << 20
+
+
+# The fields of a `gauntlet.resources.Classification`. To make its objects, of many pictures, took a third of what
+# the API does for them.
+Told = dict[str, Any]
 
 
 class NotClassified(Exception):
@@ -105,7 +111,9 @@ class Classifier:
         self.process = Aside("classifying", most_memory=_MOST_MEMORY)
         self._turn = asyncio.Lock()
 
-    async def classify(self, pictures: Sequence[Seen], names: Sequence[str], weights: Weights) -> list[Classification]:
+    async def classify(
+        self, pictures: Sequence[Seen], names: Sequence[str], weights: Weights, precision: InferencePrecision
+    ) -> list[Told]:
         """What the checkpoint makes of pictures, which are of its model's shape, in one pass.
 
         Raises:
@@ -114,27 +122,31 @@ class Classifier:
             ServiceError: 503, the process does not answer.
         """
         try:
-            return await self._classify(pictures, names, weights)
+            return await self._classify(pictures, names, weights, precision)
         except NotClassified as error:
             if len(pictures) == 1:
                 error.position = 0
             if error.position is not None:
                 raise
-        found: list[Classification] = []
+        found: list[Told] = []
         for seen, name in zip(pictures, names, strict=True):
             try:
-                found += await self._classify([seen], [name], weights)
+                found += await self._classify([seen], [name], weights, precision)
             except NotClassified as error:
                 error.position = len(found)
                 raise
         return found
 
-    async def _classify(self, pictures: Sequence[Seen], names: Sequence[str], weights: Weights) -> list[Classification]:
-        size = _FLOAT_BYTES * len(weights.card.classes)
-        content = b"".join(seen.pixels for seen in pictures)
-        _, (found,) = await self._ask(_order(weights), content, [size * len(pictures)], _MOST_SECONDS)
+    async def _classify(
+        self, pictures: Sequence[Seen], names: Sequence[str], weights: Weights, precision: InferencePrecision
+    ) -> list[Told]:
+        classes = len(weights.card.classes)
+        order = _order(weights) | {"precision": precision}
+        content = b"".join([seen.pixels for seen in pictures])
+        _, (found,) = await self._ask(order, content, [_FLOAT_BYTES * classes * len(pictures)], _MOST_SECONDS)
+        values = array.array("f", found).tolist()
         return [
-            _classified(seen, name, weights, found[size * position : size * (position + 1)])
+            _told(seen, name, weights, values[classes * position : classes * (position + 1)], precision)
             for position, (seen, name) in enumerate(zip(pictures, names, strict=True))
         ]
 
@@ -147,7 +159,8 @@ class Classifier:
         order = _order(weights) | {"attack": attack.model_dump(mode="json"), "label": weights.card.classes.index(label)}
         behind = [_FLOAT_BYTES * len(weights.card.classes), len(seen.pixels)]
         answer, (found, pixels) = await self._ask(order, seen.pixels, behind, seconds)
-        return Attacked(_ranked(weights, found), pixels, answer["seconds"])
+        ranked = _ranked(weights, array.array("f", found).tolist())
+        return Attacked(tuple(map(ClassProbability.model_validate, ranked)), pixels, answer["seconds"])
 
     async def find_image(self, order: Mapping[str, Any], *, size: int) -> bytes:
         """The pixels of a data set's image (`service.aside.attacking.DatasetImages`).
@@ -185,23 +198,22 @@ def _order(weights: Weights) -> dict[str, Any]:
     return {"file": str(weights.file), "sha256": weights.sha256}
 
 
-def _classified(seen: Seen, name: str, weights: Weights, found: bytes) -> Classification:
-    ranked = _ranked(weights, found)
-    return Classification(
-        image=name,
-        checkpoint=weights.checkpoint,
-        label=ranked[0].label,
-        probability=ranked[0].probability,
-        probabilities=ranked,
-        remarks=seen.remarks,
-    )
+def _told(seen: Seen, name: str, weights: Weights, values: Sequence[float], precision: InferencePrecision) -> Told:
+    ranked = _ranked(weights, values)
+    return {
+        "object": "classification",
+        "image": name,
+        "checkpoint": weights.checkpoint,
+        **ranked[0],
+        "probabilities": ranked,
+        "remarks": seen.remarks,
+        "precision": precision,
+        "attack": None,
+    }
 
 
-def _ranked(weights: Weights, found: bytes) -> tuple[ClassProbability, ...]:
-    """The classes with their float32 probabilities, most likely first."""
-    pairs = zip(weights.card.classes, array.array("f", found).tolist(), strict=True)
-    return tuple(ClassProbability(label=label, probability=value) for label, value in sorted(pairs, key=_unlikely))
-
-
-def _unlikely(pair: tuple[str, float]) -> float:
-    return -pair[1]
+def _ranked(weights: Weights, values: Sequence[float]) -> list[dict[str, Any]]:
+    """The classes with their probabilities as the fields of a `ClassProbability`, most likely first."""
+    labels = weights.card.classes
+    order = sorted(range(len(values)), key=values.__getitem__, reverse=True)
+    return [{"label": labels[place], "probability": values[place]} for place in order]

@@ -36,8 +36,7 @@ class ModelInput(NamedTuple):
         return cls(*card.image_shape, fit_of(card.dataset))
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """A picture as a model sees it: uint8 [channels, height, width], and what was done to it that may surprise."""
 
     pixels: bytes

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 from fastapi.concurrency import run_in_threadpool
 
-from gauntlet.resources import Classification, ProblemError, UnderAttack, UnderBudget
+from gauntlet.resources import ProblemError, UnderAttack, UnderBudget
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.eps import format_eps
 from gauntlet.spec.evaluations.attack_titles import attack_title
 from gauntlet.spec.evaluations.attacks import AnyAttack, FgsmAttack, Noise, PgdAttack
 from gauntlet.spec.evaluations.picture_attacks import PictureAttack, QuickAttack
 from service.errors import ServiceError, invalid_fields
-from service.pictures.classification import Attacked, Classifier, TooSlow, Weights
+from service.pictures.classification import Attacked, Classifier, Told, TooSlow, Weights
 from service.pictures.images import Seen
 from service.pictures.png import as_png
 
@@ -74,14 +74,14 @@ def require_bounded(
 
 
 async def under_attack(
-    classifier: Classifier, plan: PictureAttack, natural: Classification, seen: Seen, weights: Weights, time: TimeLeft
-) -> Classification:
+    classifier: Classifier, plan: PictureAttack, natural: Told, seen: Seen, weights: Weights, time: TimeLeft
+) -> Told:
     """What the checkpoint makes of the picture, with what it makes of it under attack.
 
     Raises:
         CheckpointInvalid, NotClassified, ServiceError: as `Classifier.attack` does, or time has run out.
     """
-    right = natural.label if plan.label is None else plan.label
+    right = natural["label"] if plan.label is None else plan.label
     found = []
     for attack in plan.attacks():
         time.require()
@@ -101,7 +101,7 @@ async def under_attack(
         picture=_picture(seen.pixels, shape) if plan.pictures else None,
         budgets=shown,
     )
-    return natural.model_copy(update={"attack": told})
+    return natural | {"attack": told}
 
 
 def _budgets(

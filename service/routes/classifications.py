@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
 from pydantic import AfterValidator
+from pydantic_core import to_json
 
 from gauntlet.data.decoded.picture_files import FORMATS_IN_WORDS
 from gauntlet.errors import CheckpointInvalid
@@ -16,7 +17,7 @@ from gauntlet.spec.evaluations.picture_attacks import PictureAttack
 from gauntlet.spec.reading.lists import refuse_duplicates
 from service.dependencies import ClassifierDep, DatabaseDep, DecoderDep, KnownWeightsDep, SettingsDep
 from service.errors import ServiceError
-from service.pictures.classification import NotClassified, Weights
+from service.pictures.classification import NotClassified, Told, Weights
 from service.pictures.images import ModelInput, name_of
 from service.pictures.picture_attacks import TimeLeft, require_bounded, under_attack
 from service.pictures.weights import require_weights
@@ -34,7 +35,7 @@ _MOST_CHECKPOINTS = 8
 # Measured: an answer of so many takes 70 MB to put together and write.
 _MOST_PROBABILITIES = 100_000
 # To write so many takes less than to have a thread do it.
-_FEW_PROBABILITIES = 100
+_FEW_PROBABILITIES = 1_000
 # What is decoded is kept until the answer is written: 16 pictures for eight models of the largest size.
 _MOST_VALUES = 32 << 20
 
@@ -89,22 +90,24 @@ async def classify(
     time = TimeLeft(settings.max_attack_s)
     # One model after the other, so that each is read once, however few of them fit into memory. Some pictures, or each
     # under attack, are a step of their own, after which the work ends if nobody waits for it.
-    by_checkpoint: list[list[Classification]] = []
+    by_checkpoint: list[list[Told]] = []
     names = [name_of(upload) for upload in image]
+    # Attacks compute as evaluations do, and what they start from is to be the same.
+    precision = settings.classify_precision if plan is None else "fp32"
     for weights in chosen:
         pictures = [forms[ModelInput.of(weights.card)] for forms in seen]
-        found: list[Classification] = []
+        found: list[Told] = []
         while (start := len(found)) < len(pictures):
             some = slice(start, start + weights.at_once)
             with _told(weights.checkpoint, names[some], start):
-                found += await classifier.classify(pictures[some], names[some], weights)
+                found += await classifier.classify(pictures[some], names[some], weights, precision)
         if plan is not None:
             for position, picture in enumerate(pictures):
                 with _told(weights.checkpoint, names[position : position + 1], position):
                     found[position] = await under_attack(classifier, plan, found[position], picture, weights, time)
         by_checkpoint.append(found)
     by_image = [one for of_image in zip(*by_checkpoint, strict=True) for one in of_image]
-    if sum(len(one.probabilities) for one in by_image) <= _FEW_PROBABILITIES and plan is None:
+    if sum(len(one["probabilities"]) for one in by_image) <= _FEW_PROBABILITIES and plan is None:
         return _written(by_image)
     return await run_in_threadpool(_written, by_image)
 
@@ -158,7 +161,7 @@ def _told(checkpoint: str, names: Sequence[str], start: int) -> Iterator[None]:
         raise ServiceError(422, "output-not-finite", f"{names[position]}: {told}", [fault]) from error
 
 
-def _written(seen: Sequence[Classification]) -> Response:
-    """The answer. The framework would write it where every other request waits."""
-    page = Page[Classification](data=tuple(seen), has_more=False, next=None)
-    return Response(page.model_dump_json(), media_type="application/json")
+def _written(told: Sequence[Told]) -> Response:
+    """The answer, as a `Page[Classification]` would write it. The framework would where every other request waits."""
+    page = {"object": "list", "data": told, "has_more": False, "next": None}
+    return Response(to_json(page), media_type="application/json")

@@ -8,6 +8,7 @@ import re
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import Literal
 
 from gauntlet.data.decoded.tiff_pages import MAGICS as _TIFF
 from gauntlet.data.decoded.tiff_pages import exif_orientation, refuse_unless_one_picture
@@ -39,6 +40,11 @@ MOST_WEBP_PIXELS = 16_000_000
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _GREY, _COLOUR = 0, 2
+# Width, height; bits, colour type, compression, filters, interlacing.
+_HEADER = struct.Struct(">II5B")
+_PLAIN_KINDS: dict[tuple[int, ...], Literal["L", "RGB"]] = {(8, _GREY, 0, 0, 0): "L", (8, _COLOUR, 0, 0, 0): "RGB"}
+# Larger ones take their time in decoding, and are decoded as all are.
+_SMALL_PIXELS = 1_000_000
 # A marker that has a segment or ends the picture: no stuffed zero, no fill byte, no restart.
 _MARKER = re.compile(rb"\xff+([\x02-\xcf\xd8-\xfe])")
 _START, _END, _SCAN, _COMMENT, _EXIF = 0xD8, 0xD9, 0xDA, 0xFE, 0xE1
@@ -60,11 +66,22 @@ _OTHERS = (
 
 
 @dataclass(frozen=True)
+class Deflated:
+    """The pixels of the commonest PNG: 8 bits, grey (L) or RGB, not interlaced, without a colour key, compressed."""
+
+    mode: Literal["L", "RGB"]
+    width: int
+    height: int
+    content: bytes
+
+
+@dataclass(frozen=True)
 class PictureFile:
     """A file to decode: its format by Pillow's name, its bytes, and what Pillow is not asked for.
 
     `orientation` is EXIF's, from 1 (upright) to 8. `colour_key` is the one sample (grey) or three (RGB) of `bits` bits
-    that mean a transparent pixel in a PNG without alpha; other formats say themselves how many bits they have.
+    that mean a transparent pixel in a PNG without alpha; other formats say themselves how many bits they have. Of a
+    small PNG of the commonest kind there is nothing but `deflated`.
     """
 
     format: str
@@ -72,6 +89,7 @@ class PictureFile:
     orientation: int = 1
     colour_key: tuple[int, ...] | None = None
     bits: int = 8
+    deflated: Deflated | None = None
 
 
 def examine(content: bytes) -> PictureFile:
@@ -131,9 +149,22 @@ def _examine_png(content: bytes) -> PictureFile:
         place += 12 + length
     else:
         raise PictureUnreadable(f"The picture is cut into more than {MOST_PNG_CHUNKS} pieces.")
-    slim = b"".join((_PNG, *kept, _chunk(b"IDAT", b"".join(pixels)), _chunk(b"IEND", b"")))
+    compressed = b"".join(pixels)
+    is_plain = not key and kept == [_chunk(b"IHDR", header)]
+    if is_plain and (deflated := _deflated(header, compressed)) is not None:
+        return PictureFile("PNG", b"", exif_orientation(exif), deflated=deflated)
+    slim = b"".join((_PNG, *kept, _chunk(b"IDAT", compressed), _chunk(b"IEND", b"")))
     samples = struct.unpack_from(f">{len(key) // 2}H", key) or None
     return PictureFile("PNG", slim, exif_orientation(exif), samples, bits=sum(header[8:9]))
+
+
+def _deflated(header: bytes, compressed: bytes) -> Deflated | None:
+    """What there is to decode of a PNG that has nothing but a header and pixels; None where it is not so simple."""
+    if len(header) != _HEADER.size:
+        return None
+    width, height, *kind = _HEADER.unpack(header)
+    mode = _PLAIN_KINDS.get(tuple(kind))
+    return Deflated(mode, width, height, compressed) if mode and 0 < width * height <= _SMALL_PIXELS else None
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

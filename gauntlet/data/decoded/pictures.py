@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, PpmImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from gauntlet.data.decoded.levels import Samples, to_levels
-from gauntlet.data.decoded.picture_files import MOST_PIXELS, PictureFile, examine
+from gauntlet.data.decoded.picture_files import MOST_PIXELS, Deflated, PictureFile, examine
 from gauntlet.errors import PictureUnreadable
 from gauntlet.spec.kinds import Fit
 
@@ -62,11 +62,13 @@ class Picture:
 
         Of other proportions it is stretched, or its middle is taken, or it is put whole in the middle of black.
         """
-        converted = self.image.convert("L" if channels == 1 else "RGB")
+        mode = "L" if channels == 1 else "RGB"
+        converted = self.image if self.image.mode == mode else self.image.convert(mode)
         if converted.size != (width, height):
             converted = _fitted(converted, (width, height), fit)
-        values = np.array(converted, dtype=np.uint8).reshape(height, width, channels)
-        return np.ascontiguousarray(values.transpose(2, 0, 1))
+        # In half the time that numpy takes to ask an image for the same.
+        values = np.frombuffer(converted.tobytes(), dtype=np.uint8).reshape(height, width, channels)
+        return values.transpose(2, 0, 1).copy()
 
     def remarks(self, *, height: int, width: int, fit: Fit = "stretch") -> tuple[Remark, ...]:
         """What was done to the picture, as an input of that size, that its owner may not expect."""
@@ -88,6 +90,8 @@ def read_picture(source: bytes | Path, *, most_pixels: int = MOST_PIXELS) -> Pic
         MemoryError: there is not enough for this picture.
     """
     file = examine(source if isinstance(source, bytes) else content_of(source))
+    if file.deflated is not None:
+        return _inflated(file.deflated, file.orientation, most_pixels)
     with warnings.catch_warnings():
         # What Pillow only warns of is either within our own bounds or no matter, such as a damaged resolution.
         warnings.simplefilter("ignore")
@@ -99,7 +103,18 @@ def read_picture(source: bytes | Path, *, most_pixels: int = MOST_PIXELS) -> Pic
         except Image.DecompressionBombError as error:
             raise _too_large(most_pixels) from error
         except Exception as error:  # a crafted file makes Pillow's parsers raise all kinds of errors
-            raise PictureUnreadable(f"The {file.format} is damaged, or of a kind that is not taken.") from error
+            raise _damaged(file.format) from error
+
+
+def _inflated(file: Deflated, orientation: int, most_pixels: int) -> Picture:
+    """A small picture, decoded by Pillow's decoder alone: all that it does to come to it takes three times that."""
+    if file.width * file.height > most_pixels:
+        raise _too_large(most_pixels)
+    try:
+        image = Image.frombytes(file.mode, (file.width, file.height), file.content, "zip", file.mode)
+    except ValueError as error:
+        raise _damaged("PNG") from error
+    return _upright(image, orientation, file.width, file.height, levels_cut=False)
 
 
 def content_of(path: Path) -> bytes:
@@ -141,6 +156,10 @@ def _fitted(image: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
             assert_never(fit)
 
 
+def _damaged(kind: str) -> PictureUnreadable:
+    return PictureUnreadable(f"The {kind} is damaged, or of a kind that is not taken.")
+
+
 def _too_large(most_pixels: int) -> PictureUnreadable:
     return PictureUnreadable(f"The picture has more than {most_pixels} pixels.")
 
@@ -159,11 +178,15 @@ def _decoded(image: Image.Image, file: PictureFile, most_pixels: int) -> Picture
         shrink //= round(width / image.width)
     image.load()
     plain, cut = _plain(image, samples, max(shrink, 1))
-    if file.orientation in _TURNS:
-        plain = plain.transpose(_TURNS[file.orientation])
-    if file.orientation >= _FIRST_ON_ITS_SIDE:
+    return _upright(plain, file.orientation, width, height, levels_cut=cut)
+
+
+def _upright(image: Image.Image, orientation: int, width: int, height: int, *, levels_cut: bool) -> Picture:
+    if orientation in _TURNS:
+        image = image.transpose(_TURNS[orientation])
+    if orientation >= _FIRST_ON_ITS_SIDE:
         width, height = height, width
-    return Picture(plain, width, height, cut)
+    return Picture(image, width, height, levels_cut)
 
 
 def _plain(image: Image.Image, samples: Samples, shrink: int) -> tuple[Image.Image, bool]:

@@ -12,6 +12,8 @@ from gauntlet.spec.runs.optimizers import Constant, OptimizerSpec, RmsProp, Sche
 from gauntlet.spec.runs.regularizers import Averaging, Awp, GradAlign
 
 Precision = Literal["fp32", "tf32", "bf16"]
+# On a processor, of what only classifies.
+InferencePrecision = Literal["fp32", "bf16"]
 
 
 class TrainingSpec(Spec):

@@ -197,3 +197,25 @@ def test_a_strange_charset_is_no_internal_error(
             headers={"Content-Type": f"multipart/form-data; boundary=x; charset={charset}"},
         )
         assert answer.status_code < 500, answer.text
+
+
+def test_pictures_may_be_classified_in_bf16(
+    api: TestClient,
+    checkpoints: list[str],
+    digit: Image.Image,
+    settings: ServiceSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The answer says so, and is another by less than 0.01; what is attacked is computed as evaluations do."""
+    content = encoded(digit)
+    exact = post(api, checkpoints[:1], content)
+    assert exact.json()["data"][0]["precision"] == "fp32"
+    monkeypatch.setattr(api.app.state, "settings", settings.model_copy(update={"classify_precision": "bf16"}))
+    lowered = post(api, checkpoints[:1], content)
+    assert lowered.json()["data"][0]["precision"] == "bf16"
+    assert probabilities(lowered) != probabilities(exact)
+    assert probabilities(lowered) == pytest.approx(probabilities(exact), abs=1e-2)
+    form = {"checkpoint": checkpoints[:1], "attack": json.dumps({"kind": "fgsm", "eps": ["0"]})}
+    attacked = api.post("/v1/classifications", files=[("image", ("picture.png", content))], data=form)
+    assert attacked.json()["data"][0]["precision"] == "fp32", attacked.text
+    assert probabilities(attacked) == probabilities(exact)

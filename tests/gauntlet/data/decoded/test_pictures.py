@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gauntlet.data.decoded import pictures
+from gauntlet.data.decoded import picture_files, pictures
 from gauntlet.data.decoded.picture_files import (
     FORMATS,
     SUFFIXES,
@@ -248,6 +248,7 @@ def test_a_picture_from_a_phone_is_taken(format: str, monkeypatch: pytest.Monkey
     """Beyond 16 million pixels (here 160) 2 × 2 are averaged, 4 × 4 beyond four times as many; the size stays known."""
     monkeypatch.setattr(pictures, "_FULL_PIXELS", 160)
     monkeypatch.setattr(pictures, "_BAND_PIXELS", 64)
+    monkeypatch.setattr(picture_files, "_SMALL_PIXELS", 0)
     for side, shrink in ((24, 2), (48, 4)):
         ramp = np.add.outer(np.arange(side), np.arange(side)).astype(np.uint8) * 2
         found = read_picture(encoded(Image.fromarray(ramp), format, quality=100))
