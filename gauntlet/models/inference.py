@@ -24,7 +24,8 @@ def prepared(model: nn.Module, precision: InferencePrecision) -> Model:
     Under bf16 it is nearer to them than what `in_precision` makes of it. The model stays as it is, and shares no memory
     with what is returned.
     """
-    network = deepcopy(model).to(memory_format=torch.channels_last)
+    network = deepcopy(model)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lacks it
     is_fast = torch.backends.mkldnn.is_available() and (
         precision == "fp32" or torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001  # the compiler's own question
     )
