@@ -5,12 +5,12 @@ from copy import deepcopy
 
 import pytest
 import torch
-from gauntlet.spec.architectures import ArchitectureSpec, Cnn, Vit
 from torch import Tensor, nn
 
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.inference import prepared
 from gauntlet.models.precision import in_precision
+from gauntlet.spec.runs.architectures import ArchitectureSpec, Cnn, Vit
 
 
 def _noise(images: int, side: int) -> Tensor:
