@@ -22,7 +22,7 @@ from gauntlet.spec.reading.messages import MOST_FAULTS, faults, printable
 from service.requests.paths import methods_of
 from store.database import says_full
 from store.errors import IdempotencyConflict, NotFound, NotYours, QuotaExceeded, Refused, RequestUnfit
-from store.files import STORAGE_FULL
+from store.storage import STORAGE_FULL, StorageAway
 
 logger = logging.getLogger(__name__)
 
@@ -191,6 +191,10 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
 
 async def _storage_fault(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OSError)
+    if isinstance(error, StorageAway):
+        logger.error("The storage is away: %s", error)
+        detail = "The service's storage does not answer now; the request can be sent again later."
+        return _answer(request, 503, "storage-away", detail, headers={"Retry-After": "2"})
     if error.errno not in STORAGE_FULL:
         raise error
     return _storage_full(request, error)

@@ -1,8 +1,7 @@
 """The files of uploaded data sets, in the same storage: received as they come, published as a whole.
 
 ```
-incoming/…                 what is being received
-dset_…/archive             what was, until it is unpacked; `unrecorded` beside it until there is a row
+dset_…/archive             what was received, until it is unpacked; `unrecorded` beside it until there is a row
 dset_…/attempt-N/          what a worker makes of it
 dset_…/content/            what one has made: images/<split>/<class>/…, thumbnails/<number>.png
 ```
@@ -10,29 +9,21 @@ dset_…/content/            what one has made: images/<split>/<class>/…, thum
 
 import contextlib
 import hashlib
-import os
-import secrets
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from store import failpoints, files
-from store.files import UNRECORDED, sync_folder
+from store import failpoints
+from store.files import UNRECORDED
+from store.storage import Draft, Storage
 
-_INCOMING, _ARCHIVE, _ATTEMPT, _CONTENT = "incoming", "archive", "attempt-", "content"
+_ARCHIVE, _ATTEMPT, _CONTENT = "archive", "attempt-", "content"
 
 
 class Incoming:
-    """An archive that is being received, on the storage's own disk: what is kept of it is renamed, never copied.
+    """An archive that is being received: a file to write to, and gone when it is closed unless it was kept."""
 
-    It is a file to write to, and gone when it is closed unless it was kept.
-    """
-
-    def __init__(self, storage: Path) -> None:
-        folder = storage / _INCOMING
-        folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / secrets.token_hex(16)
-        self._file = self._path.open("xb")
+    def __init__(self, storage: Storage) -> None:
+        self._draft: Draft = storage.draft()
         self._sha256 = hashlib.sha256()
         self.bytes = 0
 
@@ -44,15 +35,14 @@ class Incoming:
     def write(self, piece: bytes) -> int:
         self._sha256.update(piece)
         self.bytes += len(piece)
-        return self._file.write(piece)
+        return self._draft.write(piece)
 
     def seek(self, place: int) -> int:
         """What a form does at a file's end."""
-        return self._file.seek(place)
+        return self._draft.seek(place)
 
     def close(self) -> None:
-        self._file.close()
-        self._path.unlink(missing_ok=True)
+        self._draft.close()
 
     def sync(self) -> None:
         """Have it on the disk, which takes seconds for a large one.
@@ -60,99 +50,106 @@ class Incoming:
         Raises:
             OSError: there is no room.
         """
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._draft.sync()
 
-    def keep(self, storage: Path, identifier: str) -> None:
-        """Make it the archive of that data set, whose row is yet to be committed; call `files.settle_import` then.
+    def keep(self, storage: Storage, identifier: str) -> None:
+        """Make it the archive of that data set, whose row is yet to be committed; call `files.settle` then.
 
         Raises:
             OSError: there is no room; nothing is left of it.
         """
-        folder = storage / identifier
-        folder.mkdir()
         try:
-            (folder / UNRECORDED).touch()
-            self._path.rename(folder / _ARCHIVE)
+            storage.mark(f"{identifier}/{UNRECORDED}")
+            storage.keep(self._draft, f"{identifier}/{_ARCHIVE}")
             failpoints.reach("archive_kept")
-            sync_folder(folder)
         except OSError:
             delete(storage, identifier)
             raise
 
 
-def archive(storage: Path, identifier: str) -> Path:
-    """Where the archive lies as long as it is to be unpacked."""
-    return storage / identifier / _ARCHIVE
-
-
-def attempt_folder(storage: Path, identifier: str, attempt: int) -> Path:
-    """The folder that only this attempt writes to."""
-    return storage / identifier / f"{_ATTEMPT}{attempt}"
-
-
-def publish(storage: Path, identifier: str, attempt: int) -> None:
-    """Make what an attempt has made the data set's content.
-
-    Its caller holds the row. What an earlier attempt published and could not record is replaced.
+def archive(storage: Storage, identifier: str, sha256: str) -> Path:
+    """A file of this machine with the archive, as long as it is to be unpacked.
 
     Raises:
-        OSError: it cannot be.
+        OSError: it cannot be read.
     """
-    content = storage / identifier / _CONTENT
-    if content.exists():
-        shutil.rmtree(content)
-    attempt_folder(storage, identifier, attempt).rename(content)
-    failpoints.reach("content_published")
-    sync_folder(content.parent)
+    return storage.fetch(f"{identifier}/{_ARCHIVE}", sha256)
 
 
-def discard_attempt(storage: Path, identifier: str, attempt: int) -> None:
-    """Delete what an attempt left, and the data set's folder if it was deleted meanwhile."""
-    _delete(attempt_folder(storage, identifier, attempt))
-    with contextlib.suppress(OSError):
-        (storage / identifier).rmdir()
+def workplace(storage: Storage, identifier: str, attempt: int) -> Path:
+    """The folder that only this attempt writes to."""
+    return storage.workplace(_attempt_of(identifier, attempt))
 
 
-def thumbnail(storage: Path, identifier: str, number: int) -> Path:
-    """Where a small picture lies."""
-    return storage / identifier / _CONTENT / "thumbnails" / f"{number}.png"
+def prepare(storage: Storage, identifier: str, attempt: int) -> Callable[[], None]:
+    """Get what an attempt has made ready; what is returned makes it the data set's content, at once.
+
+    Whoever calls that holds the row. What an earlier attempt published and could not record is replaced.
+
+    Raises:
+        OSError: it cannot be stored.
+    """
+    return storage.prepare_folder(_attempt_of(identifier, attempt), f"{identifier}/{_CONTENT}")
 
 
-def tidy(storage: Path, identifier: str) -> None:
+def discard_attempt(storage: Storage, identifier: str, attempt: int) -> None:
+    """Delete what an attempt left on this machine, and the data set's folder if it was deleted meanwhile."""
+    storage.leave(_attempt_of(identifier, attempt))
+
+
+def fetch(storage: Storage, identifier: str) -> Path:
+    """A folder of this machine below which the data set's content lies, if it was published.
+
+    Raises:
+        OSError: the storage does not answer, or the machine has no room.
+    """
+    return storage.fetch_folder(f"{identifier}/{_CONTENT}")
+
+
+def thumbnail(storage: Storage, identifier: str, number: int) -> bytes:
+    """A small picture, as a PNG.
+
+    Raises:
+        FileNotFoundError: there is none of that number.
+        OSError: it cannot be read.
+    """
+    return storage.read(f"{identifier}/{_CONTENT}/thumbnails/{number}.png")
+
+
+def tidy(storage: Storage, identifier: str) -> None:
     """Delete what only unpacking needed: the archive, and what attempts left."""
-    for left in (storage / identifier).glob("*"):
-        if left.name != _CONTENT:
-            _delete(left)
+    for path in storage.find(f"{identifier}/*"):
+        if not path.endswith(f"/{_CONTENT}"):
+            _delete(storage, path)
 
 
-def delete(storage: Path, identifier: str) -> None:
+def delete(storage: Storage, identifier: str) -> None:
     """Delete all files of a data set, the mark of one without a row last."""
-    folder = storage / identifier
-    for left in sorted(folder.glob("*"), key=lambda left: left.name == UNRECORDED):
-        _delete(left)
-    with contextlib.suppress(FileNotFoundError):
-        folder.rmdir()
+    for path in sorted(storage.find(f"{identifier}/*"), key=lambda path: path.endswith(f"/{UNRECORDED}")):
+        _delete(storage, path)
+    with contextlib.suppress(OSError):
+        storage.delete_folder(identifier)
 
 
-def begun(storage: Path) -> Iterator[str]:
+def begun(storage: Storage) -> Iterator[str]:
     """The ids of data sets with files beside their content."""
-    for folder in storage.glob("dset_*"):
-        if any(left.name != _CONTENT for left in folder.iterdir()):
-            yield folder.name
+    found = (path.split("/") for path in storage.find("dset_*/*"))
+    yield from dict.fromkeys(identifier for identifier, name in found if name != _CONTENT)
 
 
-def delete_abandoned(storage: Path, older_than_s: float) -> None:
-    """Delete what was being received when its receiver died: nothing has come for so long."""
-    before = files.long_ago(storage, older_than_s)
-    for path in (storage / _INCOMING).glob("*"):
-        with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_mtime < before:
-                path.unlink()
+def _attempt_of(identifier: str, attempt: int) -> str:
+    return f"{identifier}/{_ATTEMPT}{attempt}"
 
 
-def _delete(left: Path) -> None:
-    if left.is_dir():
-        shutil.rmtree(left, ignore_errors=True)
-    else:
-        left.unlink(missing_ok=True)
+def _delete(storage: Storage, path: str) -> None:
+    # What is in use, or another's to delete, is looked for again by the sweeper.
+    with contextlib.suppress(OSError):
+        if _is_folder(path):
+            storage.delete_folder(path)
+        else:
+            storage.delete(path)
+
+
+def _is_folder(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    return name == _CONTENT or name.startswith(_ATTEMPT)

@@ -4,7 +4,6 @@ A part is recorded with its batch and needed until the evaluation has succeeded;
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -12,10 +11,10 @@ from sqlalchemy.orm import Session
 from gauntlet import resources
 from gauntlet.resources import PictureForm
 from store.errors import Refused
-from store.files import StoredFile
 from store.models import Evaluation, PictureFile
 from store.queue import jobs
 from store.queue.jobs import Claim
+from store.storage import StoredFile
 
 FORMS: tuple[PictureForm, ...] = ("npz", "png")
 
@@ -103,11 +102,6 @@ def whole(session: Session, evaluation: Evaluation, form: PictureForm) -> Stored
     raise Refused(
         f"The evaluation {evaluation.id} is {evaluation.status}; its pictures are there once it has succeeded."
     )
-
-
-def file_of(stored: StoredFile, storage: Path) -> Path:
-    """Where it lies."""
-    return storage / stored.path
 
 
 def _add(session: Session, identifier: str, files: dict[PictureForm, StoredFile] | dict[str, StoredFile]) -> None:

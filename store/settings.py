@@ -1,7 +1,9 @@
 """Where a Gauntlet keeps its things: what all its processes are told."""
 
+import re
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
@@ -9,9 +11,11 @@ from pydantic import AfterValidator, Field, model_validator
 from gauntlet.settings import Said, Settings
 from gauntlet.spec.kinds import AnyDataset, Uploaded
 from store import logs
+from store.storage import BucketStorage, FetchedCache, FolderStorage, Storage
 
 # sockaddr_un holds 108 bytes with its terminator.
 _LONGEST_SOCKET_PATH = 107
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _SQLITE = "sqlite:///"
 _POSTGRESQL = ("postgresql://", "postgresql+psycopg://")
 _BROKERS = ("redis://", "rediss://", "redis+socket://", "sentinel://")
@@ -30,10 +34,12 @@ def _known_broker(url: str) -> str:
     return url
 
 
-def _folder(url: str) -> str:
+def _folder_or_bucket(url: str) -> str:
     parts = urlsplit(url)
-    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
-        raise ValueError("not a folder")
+    is_folder = parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/")
+    is_bucket = parts.scheme == "s3" and _BUCKET.fullmatch(parts.netloc) and not parts.query and not parts.fragment
+    if not is_folder and not is_bucket:
+        raise ValueError("neither a folder nor a bucket")
     return url
 
 
@@ -41,7 +47,8 @@ class StoreSettings(Settings):
     """Database, broker and files. Unset or empty ones are the embedded default's, below `home`."""
 
     home: Annotated[Path, Said(default="./var")] = Field(
-        default=Path("var"), description="The data folder; the next four lie in it unless they are set."
+        default=Path("var"),
+        description="The data folder; database, broker, files, copies and data lie in it unless they are set.",
     )
     database_url: Annotated[
         str,
@@ -60,8 +67,22 @@ class StoreSettings(Settings):
         ),
     ] = Field(default="", description="Redis or Valkey.")
     storage_url: Annotated[
-        str, AfterValidator(_folder), Said(allowed="a folder as file:///path", default="file://HOME/checkpoints")
-    ] = Field(default="", description="Where checkpoint files and uploaded data sets lie.")
+        str,
+        AfterValidator(_folder_or_bucket),
+        Said(allowed="a folder as file:///path or a bucket as s3://bucket/prefix", default="file://HOME/checkpoints"),
+    ] = Field(
+        default="",
+        description="Where checkpoints, states, pictures and uploaded data sets lie. A bucket's store and credentials "
+        "are boto's to know (AWS_ENDPOINT_URL, AWS_SHARED_CREDENTIALS_FILE, …).",
+    )
+    cache: Annotated[Path, Said(default="HOME/cache")] = Field(
+        default=Path(), description="Where copies lie of what a process reads from a bucket, and what is on its way."
+    )
+    max_cached_bytes: Annotated[int, Said(default="100 GiB")] = Field(
+        default=100 << 30,
+        ge=0,
+        description="About how many bytes of copies are kept in it; what was used within the last hour stays.",
+    )
     data_root: Annotated[Path, Said(default="HOME/data")] = Field(
         default=Path(), description="Image folders, Parquet, and torchvision's archives in `torchvision/`."
     )
@@ -75,6 +96,9 @@ class StoreSettings(Settings):
     )
     log_format: logs.Form = Field(default="text", description="How each process logs: lines for people, or JSON lines.")
 
+    # A request is waited for; a worker's job can wait longer.
+    _storage_patience_s: ClassVar[float] = 3.0
+
     @model_validator(mode="before")
     @classmethod
     def _below_home(cls, values: dict[str, object]) -> dict[str, object]:
@@ -87,9 +111,16 @@ class StoreSettings(Settings):
             "broker_url": f"redis+socket://{home / 'broker.sock'}",
             "storage_url": (home / "checkpoints").as_uri(),
             "data_root": home / "data",
+            "cache": home / "cache",
         }
         given = {key: value for key, value in values.items() if value not in (None, "")}
         return defaults | given | {"home": home}
+
+    @model_validator(mode="after")
+    def _speaks_s3(self) -> Self:
+        if self.storage_url.startswith("s3:") and find_spec("s3fs") is None:
+            raise ValueError("GAUNTLET_STORAGE_URL names a bucket, which takes s3fs: install gauntlet[server,s3].")
+        return self
 
     @property
     def one_machine(self) -> bool:
@@ -97,13 +128,31 @@ class StoreSettings(Settings):
         return self.database_url.startswith("sqlite")
 
     @property
-    def storage(self) -> Path:
-        """The folder that holds checkpoint files."""
-        return Path(unquote(urlsplit(self.storage_url).path))
+    def storage(self) -> Storage:
+        """What holds checkpoints, states, pictures and uploaded data sets."""
+        parts = urlsplit(self.storage_url)
+        if parts.scheme == "file":
+            return FolderStorage(Path(unquote(parts.path)))
+        return BucketStorage(
+            bucket=parts.netloc,
+            prefix=unquote(parts.path).strip("/"),
+            scratch=self.cache / "scratch",
+            cache=FetchedCache(self.cache / "fetched", self.max_cached_bytes),
+            patience_s=self._storage_patience_s,
+        )
 
     def root_of(self, dataset: AnyDataset) -> Path:
-        """Where a data set lies: below the storage if it was uploaded, else below the data root."""
-        return self.storage if isinstance(dataset, Uploaded) else self.data_root
+        """The folder that a data set lies below: where the storage has it if it was uploaded, else the data root.
+
+        Raises:
+            OSError: the storage does not answer.
+        """
+        if not isinstance(dataset, Uploaded):
+            return self.data_root
+        # Imported here: the commands that only talk to a service start without SQLAlchemy.
+        from store import dataset_files
+
+        return dataset_files.fetch(self.storage, dataset.id)
 
 
 def socket_path_fits(path: Path) -> bool:

@@ -14,6 +14,7 @@ from gauntlet.spec.experiment import ExperimentSpec
 from store.database import Database, migrate
 from tests import browser
 from tests.broker import running_broker, socket_path
+from tests.object_store import ObjectStore, running_object_store
 from tests.once import made_once
 from tests.postgres import create_database, drop_database, running_postgres
 
@@ -137,6 +138,13 @@ def broker_url() -> Iterator[str]:
     """A running broker."""
     with socket_path() as path, running_broker(path) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """A running server of S3's protocol, which this process's environment names."""
+    with running_object_store(tmp_path_factory.mktemp("buckets")) as store:
+        yield store
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Evaluations without a worker: imported checkpoints as rows, and batches as an attack might leave them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from gauntlet.events import BatchAttacked
@@ -17,11 +16,11 @@ from gauntlet.spec.evaluations.attacks import attack_label
 from gauntlet.spec.evaluations.evaluation import EvaluationRequest, EvaluationSpec
 from gauntlet.spec.kinds import DatasetSpec, Digits
 from gauntlet.spec.runs.architectures import Cnn
-from store import files
 from store.database import Database, db_now
 from store.models import Checkpoint, new_id
 from store.queue import jobs
 from store.queue.jobs import Claim
+from store.storage import Storage
 from store.subjects import evaluation_requests, evaluations
 from store.subjects.evaluations import AttackedSet
 from tests.gauntlet.examples import network
@@ -58,10 +57,10 @@ def imported(
     return identifier
 
 
-def untrained(database: Database, storage: Path, name: str = "untrained", *, seed: int = 0) -> str:
+def untrained(database: Database, storage: Storage, name: str = "untrained", *, seed: int = 0) -> str:
     """A checkpoint of untrained weights with its file; returns its id."""
     content = encode_weights(network(seed=seed).state_dict(), card(name))
-    file = files.write(storage, f"{name}.safetensors", content)
+    file = storage.write(f"{name}.safetensors", content)
     return imported(database, name, sha256=file.sha256, path=file.path)
 
 

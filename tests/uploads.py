@@ -8,6 +8,7 @@ from store import dataset_files, files
 from store.database import Database
 from store.dataset_files import Incoming
 from store.models import new_id
+from store.storage import Storage
 from store.subjects import datasets
 from store.subjects.datasets import Received
 from tests.packing import two_splits, write_tar
@@ -17,7 +18,7 @@ from worker.settings import WorkerSettings
 
 def receive(
     database: Database,
-    storage: Path,
+    storage: Storage,
     content: bytes,
     draw: SplitDraw | None = None,
     name: str = "pets",
@@ -28,13 +29,13 @@ def receive(
     incoming.write(content)
     incoming.sync()
     identifier = new_id("dset")
+    incoming.keep(storage, identifier)
     with database.writing() as session:
-        incoming.keep(storage, identifier)
         datasets.add(
             session, identifier, Received(name, incoming.sha256, incoming.bytes, draw=draw, quota_bytes=quota_bytes)
         )
     incoming.close()
-    files.settle_import(storage, identifier)
+    files.settle(storage, identifier)
     return identifier
 
 
@@ -54,5 +55,5 @@ def uploaded(database: Database, settings: WorkerSettings, content: bytes) -> st
     unpack(database, settings)
     with database.reading() as session:
         assert datasets.get(session, identifier).status == "ready"
-    assert dataset_files.thumbnail(settings.storage, identifier, 0).is_file()
+    assert dataset_files.thumbnail(settings.storage, identifier, 0)
     return identifier

@@ -4,7 +4,7 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -133,6 +133,8 @@ class WorkerSettings(StoreSettings):
         description="How long a job that must stop may take to reach its next batch; then it is ended. One that is to "
         "pause may take its time.",
     )
+
+    _storage_patience_s: ClassVar[float] = 60.0
 
     @model_validator(mode="after")
     def _beats_before_the_lease_ends(self) -> Self:

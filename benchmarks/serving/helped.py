@@ -32,9 +32,9 @@ from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
 from gauntlet.spec.evaluations.evaluation import EvaluationRequest
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.training.loop import train
-from store import files
 from store.database import Database, db_now, migrate
 from store.models import Checkpoint, Worker, new_id
+from store.storage import FolderStorage
 from store.subjects import deletions, evaluation_requests, evaluations
 
 _WANTED = 0.6
@@ -80,7 +80,7 @@ def _measure(home: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     url = f"sqlite:///{home / 'gauntlet.db'}"
     migrate(url)
     database = Database(url)
-    checkpoint = _checkpoint(database, home / "checkpoints")
+    checkpoint = _checkpoint(database, FolderStorage(home / "checkpoints"))
     rounds = []
     with _worker(database, home, url, "own"):
         for _ in range(options.rounds):
@@ -94,7 +94,7 @@ def _measure(home: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     return rounds
 
 
-def _checkpoint(database: Database, storage: Path) -> str:
+def _checkpoint(database: Database, storage: FolderStorage) -> str:
     """A network that withstands some of the attack; returns the id of its row."""
     run = ExperimentSpec.model_validate(_SPEC).runs()[0][1]
     data = load_dataset(run.dataset, Path("unused"))
@@ -106,7 +106,7 @@ def _checkpoint(database: Database, storage: Path) -> str:
         image_shape=run.dataset.image_shape,
         origin=Imported(name="helped"),
     )
-    file = files.write(storage, "helped.safetensors", encode_weights(trained.state.model, card))
+    file = storage.write("helped.safetensors", encode_weights(trained.state.model, card))
     row = Checkpoint(
         id=new_id("ckpt"),
         created_at=db_now(),

@@ -28,7 +28,7 @@ def backup(file: _Archive, *, json: AsJson = False) -> None:
 
     settings = _settings()
     try:
-        taken = take(settings.database_url, settings.storage, settings.secret_key_file, file)
+        taken = take(settings.database_url, _folder(settings), settings.secret_key_file, file)
     except (StoreError, OSError) as error:
         give_up(f"No backup was made. {error}")
     _tell("backed up", taken.manifest, file, faults=taken.faults, as_json=json)
@@ -55,7 +55,7 @@ def restore(
         if check:
             manifest = restoring.check(file)
         else:
-            manifest = restoring.restore(file, settings.database_url, settings.storage, settings.secret_key_file)
+            manifest = restoring.restore(file, settings.database_url, _folder(settings), settings.secret_key_file)
     except (StoreError, OSError) as error:
         give_up(str(error) if check else f"Nothing was restored. {error}")
     _tell("whole" if check else "restored", manifest, file, faults=(), as_json=json)
@@ -68,6 +68,24 @@ def _settings() -> "ServiceSettings":
         return ServiceSettings.from_environment()
     except SettingsInvalid as error:
         give_up(str(error))
+
+
+def _folder(settings: "ServiceSettings") -> Path:
+    """Where the files lie.
+
+    Raises:
+        BackupRefused: it is a bucket.
+    """
+    from store.errors import BackupRefused
+    from store.storage import FolderStorage
+
+    if isinstance(settings.storage, FolderStorage):
+        return settings.storage.root
+    raise BackupRefused(
+        f"Files lie in {settings.storage}, and a second copy of them is the object store's business: versions of its "
+        "objects, or another bucket. Take the database by its own means before that (pg_dump), so that every file that "
+        "a row names is in the copy."
+    )
 
 
 def _tell(how: str, manifest: "Manifest", file: Path, *, faults: tuple[str, ...], as_json: bool) -> None:

@@ -67,9 +67,8 @@ def _examined() -> Iterator[Finding]:
     yield _ok("settings", f"All are valid; home is {settings.home}.")
     yield from _stored(settings)
     yield _broker(settings)
-    yield _folder("storage", settings.storage, "It is made when the first checkpoint is kept.", written=True)
+    yield from _storage(settings)
     yield _folder("data", settings.data_root, "Image folders would lie there; digits need none.", written=False)
-    yield _disk(settings.storage)
     yield _service()
 
 
@@ -146,6 +145,25 @@ def _broker(settings: StoreSettings) -> Finding:
     finally:
         app.close()
     return _ok("broker", f"{url} answers.")
+
+
+def _storage(settings: StoreSettings) -> Iterator[Finding]:
+    """Where files lie, and the room on the disk that they, or copies of them, are on."""
+    from store.storage import FolderStorage
+
+    storage = settings.storage
+    if isinstance(storage, FolderStorage):
+        yield _folder("storage", storage.root, "It is made when the first checkpoint is kept.", written=True)
+        yield _disk(storage.root)
+        return
+    try:
+        storage.require()
+    except OSError as error:
+        yield _fault("storage", f"{storage} does not answer, or refuses: {masked(str(error))}.")
+    else:
+        yield _ok("storage", f"{storage} answers.")
+    yield _folder("cache", settings.cache, "It is made when the first file is read.", written=True)
+    yield _disk(settings.cache)
 
 
 def _folder(name: str, folder: Path, absent: str, *, written: bool) -> Finding:

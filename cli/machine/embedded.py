@@ -112,6 +112,7 @@ def _children(settings: ServiceSettings, broker_socket: Path) -> list[Child]:
         "GAUNTLET_DATABASE_URL": settings.database_url,
         "GAUNTLET_BROKER_URL": f"redis+socket://{broker_socket}",
         "GAUNTLET_STORAGE_URL": settings.storage_url,
+        "GAUNTLET_CACHE": str(settings.cache),
         "GAUNTLET_DATA_ROOT": str(settings.data_root),
         "GAUNTLET_HOST": settings.host,
         "GAUNTLET_PORT": str(settings.port),

@@ -22,6 +22,7 @@ from service.settings import ServiceSettings
 from store.database import Database
 from store.shown import load
 from store.shown.load import Load
+from store.storage import FolderStorage
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +47,7 @@ class Metrics:
         )
         ProcessCollector(registry=self._registry)
         self._registry.register(_Rows(database, streams))
-        self._registry.register(
-            _Disks({"home": settings.home, "storage": settings.storage, "data": settings.data_root})
-        )
+        self._registry.register(_Disks(_places(settings)))
 
     def note(self, request: Scope, status: int, seconds: float) -> None:
         """Count an answer; by its route's template, of which there are few, and not by its path."""
@@ -59,6 +58,12 @@ class Metrics:
     def written(self) -> bytes:
         """All of them, in Prometheus's text format."""
         return generate_latest(self._registry)
+
+
+def _places(settings: ServiceSettings) -> dict[str, Path]:
+    storage = settings.storage
+    places = {"home": settings.home, "data": settings.data_root}
+    return places | {"storage": storage.root} if isinstance(storage, FolderStorage) else places
 
 
 class _Rows(Collector):

@@ -6,6 +6,7 @@ from gauntlet.errors import CheckpointInvalid
 from gauntlet.results.finding import Finding
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from service.aside.processes import Aside, Ended
+from store.storage import Draft
 
 # Measured: 230 MB of torch; with the model 1,120 for ResNet-18 on images of 256 × 256 and 600 for the paper's CNN on
 # 128 × 128. What a network of ours takes on the largest images and 10,000 classes has room twice.
@@ -15,7 +16,12 @@ _PATIENCE_S = 600.0
 
 
 async def examine(
-    upload: BinaryIO, card: CheckpointCard, into: BinaryIO, *, most_seconds: float, most_memory: int = MOST_MEMORY
+    upload: BinaryIO,
+    card: CheckpointCard,
+    into: BinaryIO | Draft,
+    *,
+    most_seconds: float,
+    most_memory: int = MOST_MEMORY,
 ) -> tuple[Finding, ...]:
     """What trying the upload's model on noise finds; the weights are written `into` a file, with our header.
 

@@ -8,10 +8,11 @@ from sqlalchemy.orm import Session
 from gauntlet.resources import ProblemError
 from service.errors import ServiceError
 from store.models import Checkpoint
+from store.storage import Storage
 from store.subjects import checkpoints
 
 
-def require_weights(session: Session, storage: Path, named: Iterable[tuple[str, str]]) -> None:
+def require_weights(session: Session, storage: Storage, named: Iterable[tuple[str, str]]) -> None:
     """Look for the weights of each checkpoint, (id, pointer), that a request names.
 
     A storage that this process does not see is not judged; the worker looks again.
@@ -20,12 +21,27 @@ def require_weights(session: Session, storage: Path, named: Iterable[tuple[str, 
         NotFound: there is no such checkpoint.
         ServiceError: 409, the file of one or more is gone.
     """
-    if not storage.is_dir():
+    try:
+        storage.require()
+        found = [(checkpoints.get(session, identifier), pointer) for identifier, pointer in dict.fromkeys(named)]
+        gone = [(row, pointer) for row, pointer in found if not storage.holds(row.path)]
+    except OSError:
         return
-    found = [(checkpoints.get(session, identifier), pointer) for identifier, pointer in dict.fromkeys(named)]
-    gone = [(row, pointer) for row, pointer in found if not checkpoints.file_of(row, storage).is_file()]
     if gone:
         raise weights_missing(*gone)
+
+
+def weights_of(checkpoint: Checkpoint, storage: Storage, pointer: str) -> Path:
+    """A file of this machine with the checkpoint's weights, which the request names at `pointer`.
+
+    Raises:
+        ServiceError: 409, they are gone.
+        OSError: the storage cannot be read.
+    """
+    try:
+        return storage.fetch(checkpoint.path, checkpoint.sha256)
+    except FileNotFoundError:
+        raise weights_missing((checkpoint, pointer)) from None
 
 
 def weights_missing(*gone: tuple[Checkpoint, str]) -> ServiceError:

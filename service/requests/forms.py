@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, Final, cast
 
@@ -18,6 +17,7 @@ from gauntlet.spec.reading.messages import no_such, printable
 from service.errors import ServiceError, invalid_fields
 from service.requests.parameters import is_list, with_dependencies
 from store.dataset_files import Incoming
+from store.storage import Storage
 
 
 class IntoStorage:
@@ -71,7 +71,7 @@ class Form:
 
     fields: Mapping[str, Field]
     most_text_bytes: int
-    storage: Path
+    storage: Storage
     items: list[tuple[str, str | UploadFile]] = field(default_factory=list)
 
     def expect(self, name: str) -> Field:

@@ -44,9 +44,11 @@ async def get_image(
     """A test image that the evaluation attacked, as its model sees it, where the API sees the data set."""
     card, label, sha256 = await run_in_threadpool(_attacked_image, database, evaluation_id, position)
     pixels = math.prod(card.image_shape)
+    # Of an uploaded data set in a bucket a copy may have to come first.
+    root = await run_in_threadpool(settings.root_of, card.dataset)
     order = {
         "dataset": card.dataset.model_dump(mode="json"),
-        "data_root": str(settings.root_of(card.dataset)),
+        "data_root": str(root),
         "position": position,
         "label": label,
         "sha256": sha256,

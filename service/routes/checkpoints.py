@@ -21,7 +21,7 @@ from service.data import look
 from service.dependencies import After, AllowanceDep, CallerDep, DatabaseDep, IdFilter, Limit, OwnerDep, SettingsDep
 from service.errors import invalid_fields
 from service.pictures.imports import examine
-from service.pictures.weights import weights_missing
+from service.pictures.weights import weights_of
 from service.requests.answers import NEEDS_WEIGHTS
 from service.requests.bodies import understand
 from service.requests.routing import Route
@@ -32,8 +32,8 @@ from store.accounts.owners import require_may_change
 from store.accounts.quotas import Allowance
 from store.database import Database
 from store.errors import QuotaExceeded, RequestUnfit
-from store.files import StoredFile
 from store.models import new_id
+from store.storage import StoredFile
 from store.subjects import annotations, checkpoints, datasets
 
 router = APIRouter(prefix="/v1/checkpoints", tags=["checkpoints"], route_class=Route)
@@ -66,7 +66,7 @@ async def import_checkpoint(
             stored = await run_in_threadpool(files.keep_import, settings.storage, identifier, file)
         except Exception as error:
             # Of one whose client left, a worker deletes what is there.
-            await run_in_threadpool(files.delete_import, settings.storage, identifier)
+            await run_in_threadpool(files.delete_unsettled, settings.storage, identifier)
             if isinstance(error, CheckpointInvalid):
                 raise invalid_fields([ProblemError(pointer="/weights", message=printable(str(error)))]) from error
             raise
@@ -110,9 +110,9 @@ def _record(
             allowance.take_upload(session)
             allowance.require_bytes(session)
     except QuotaExceeded:
-        files.delete_import(settings.storage, identifier)
+        files.delete_unsettled(settings.storage, identifier)
         raise
-    files.settle_import(settings.storage, identifier)
+    files.settle(settings.storage, identifier)
     return shown
 
 
@@ -169,11 +169,8 @@ def get_weights(checkpoint_id: str, database: DatabaseDep, settings: SettingsDep
     """The weights as safetensors; the header entry `gauntlet` says what they are. The ETag is their sha256."""
     with database.reading() as session:
         checkpoint = checkpoints.get(session, checkpoint_id)
-    file = checkpoints.file_of(checkpoint, settings.storage)
-    if not file.is_file():
-        raise weights_missing((checkpoint, "/checkpoint_id"))
     return FileResponse(
-        file,
+        weights_of(checkpoint, settings.storage, "/checkpoint_id"),
         media_type="application/octet-stream",
         filename=f"{checkpoint.id}.safetensors",
         headers={"ETag": f'"{checkpoint.sha256}"'},

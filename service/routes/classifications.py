@@ -20,7 +20,7 @@ from service.errors import ServiceError
 from service.pictures.classification import NotClassified, Told, Weights
 from service.pictures.images import ModelInput, name_of
 from service.pictures.picture_attacks import TimeLeft, require_bounded, under_attack
-from service.pictures.weights import require_weights
+from service.pictures.weights import require_weights, weights_of
 from service.requests.answers import NAMES_CHECKPOINTS, NEEDS_WEIGHTS
 from service.requests.bodies import understand
 from service.requests.routing import Route
@@ -127,7 +127,7 @@ def _chosen(
             require_bounded(plan, cards, pictures, _MOST_PROBABILITIES)
         require_weights(session, settings.storage, [(identifier, "/checkpoint") for identifier in identifiers])
     return [
-        Weights(row.id, card, row.sha256, row.bytes, checkpoints.file_of(row, settings.storage))
+        Weights(row.id, card, row.sha256, row.bytes, weights_of(row, settings.storage, "/checkpoint"))
         for row, card in zip(rows, cards, strict=True)
     ]
 

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
 from fastapi import Path as PathParameter
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse
 from pydantic import Field
 
 from gauntlet.resources import Dataset, DatasetDetails, Page, ProblemError
@@ -96,16 +95,21 @@ def upload_dataset(
         owner=owner,
         quota_bytes=allowance.quotas.bytes or None,
     )
-    incoming.sync()
     identifier = new_id("dset")
+    with database.reading() as session:
+        is_kept = not datasets.is_known(session, received)
+    if is_kept:
+        # Before the transaction, for it may take minutes. If the commit fails the files stay, for it may go through and
+        # its answer be lost. A worker deletes what has no row.
+        incoming.keep(settings.storage, identifier)
     try:
         with database.writing() as session:
             row = datasets.same(session, received)
             is_new = row is None
             if row is None:
-                # If the commit fails the files stay, for it may go through and its answer be lost. A worker deletes
-                # what has no row.
-                incoming.keep(settings.storage, identifier)
+                if not is_kept:
+                    # The other was deleted meanwhile.
+                    incoming.keep(settings.storage, identifier)
                 row = datasets.add(session, identifier, received)
                 allowance.take_upload(session)
                 allowance.require_bytes(session)
@@ -114,10 +118,13 @@ def upload_dataset(
         dataset_files.delete(settings.storage, identifier)
         raise
     if is_new:
-        files.settle_import(settings.storage, identifier)
+        files.settle(settings.storage, identifier)
         logger.info("Data set %s (%s) is to be unpacked: %d bytes.", identifier, name, received.bytes)
     else:
         response.status_code = 200
+        if is_kept:
+            # Another request came with the same meanwhile.
+            dataset_files.delete(settings.storage, identifier)
     response.headers["Location"] = f"/v1/datasets/{shown.id}"
     return shown
 
@@ -192,10 +199,11 @@ async def _example(settings: SettingsDep, classifier: ClassifierDep, dataset: An
 def _stored(database: Database, settings: SettingsDep, dataset_id: str, number: int) -> Response:
     with database.reading() as session:
         identifier = datasets.get(session, dataset_id).id
-    file = dataset_files.thumbnail(settings.storage, identifier, number)
-    if not file.is_file():
-        raise NotFound("picture of a data set", identifier)
-    return FileResponse(file, media_type="image/png")
+    try:
+        picture = dataset_files.thumbnail(settings.storage, identifier, number)
+    except FileNotFoundError:
+        raise NotFound("picture of a data set", identifier) from None
+    return Response(picture, media_type="image/png")
 
 
 @router.delete("/{dataset_id}", status_code=204, responses=MAY_BE_REFUSED)

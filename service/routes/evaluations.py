@@ -186,10 +186,11 @@ def get_pictures(
     """The attacked pictures that the evaluation kept, once it has succeeded. The ETag is the file's sha256."""
     with database.reading() as session:
         stored = pictures.whole(session, evaluations.get(session, evaluation_id), format)
-    file = pictures.file_of(stored, settings.storage)
-    if not file.is_file():
+    try:
+        file = settings.storage.fetch(stored.path, stored.sha256)
+    except FileNotFoundError:
         message = f"The pictures of {evaluation_id} are no longer in the storage. Bring their file back."
-        raise ServiceError(409, "pictures-missing", message)
+        raise ServiceError(409, "pictures-missing", message) from None
     return FileResponse(
         file,
         media_type=_PICTURES[format],

@@ -1,7 +1,5 @@
 """What there is and what it takes: jobs by status, the queue, and what each owner has."""
 
-import shutil
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
@@ -11,10 +9,11 @@ from gauntlet import resources
 from store.accounts.quotas import Quotas, used_by_owner
 from store.models import Evaluation, Run
 from store.queue import jobs
+from store.storage import Room, Storage
 from store.times import as_datetime
 
 
-def show(session: Session, quotas: Quotas, storage: Path) -> resources.Usage:
+def show(session: Session, quotas: Quotas, storage: Storage) -> resources.Usage:
     """All of it at this moment; the room on the disk where this process sees it."""
     return resources.Usage(
         runs=_by_status(session, Run),
@@ -22,7 +21,7 @@ def show(session: Session, quotas: Quotas, storage: Path) -> resources.Usage:
         queue=_queue(session),
         owners=_owners(session),
         quotas=resources.OwnerQuotas(**vars(quotas)),
-        disk=_disk(storage),
+        disk=_disk(storage.room()),
     )
 
 
@@ -50,12 +49,9 @@ def _owners(session: Session) -> tuple[resources.OwnerUsage, ...]:
     return tuple(resources.OwnerUsage(owner=owner, **vars(has[owner])) for owner in named)
 
 
-def _disk(storage: Path) -> resources.Disk | None:
+def _disk(room: Room | None) -> resources.Disk | None:
     """The room to two digits: it changes all the time by a little, and whoever asks again should hear of more only."""
-    try:
-        # It is made with the first file in it.
-        total, _, free = shutil.disk_usage(storage if storage.exists() else storage.parent)
-    except OSError:
+    if room is None:
         return None
-    step = 10 ** max(0, len(str(free)) - 2)
-    return resources.Disk(total_bytes=total, free_bytes=free // step * step)
+    step = 10 ** max(0, len(str(room.free)) - 2)
+    return resources.Disk(total_bytes=room.total, free_bytes=room.free // step * step)

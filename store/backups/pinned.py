@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from store import files
+from store.storage import FolderStorage
 
 _PINNED = "pinned-"
 
@@ -54,13 +54,10 @@ def files_below(storage: Path, path: str) -> list[str]:
     return sorted(str(file.relative_to(storage)) for file in (storage / path).rglob("*") if file.is_file())
 
 
-def forget_abandoned(storage: Path, older_than_s: float) -> None:
+def forget_abandoned(storage: FolderStorage, older_than_s: float) -> None:
     """Delete what a backup that was killed left behind; one that is at work has touched its folder since."""
-    before = files.long_ago(storage, older_than_s)
-    for folder in storage.glob(f"{_PINNED}*"):
-        with contextlib.suppress(FileNotFoundError):
-            if folder.stat().st_mtime < before:
-                shutil.rmtree(folder, ignore_errors=True)
+    for folder in storage.find_old(f"{_PINNED}*", older_than_s):
+        storage.delete_folder(folder)
 
 
 def _link(file: Path, kept: Path) -> None:

@@ -4,8 +4,6 @@ Of what stands at one place of an experiment (an objective with a seed, or an ev
 has no `retried_by` counts, in the experiment's status and in its report.
 """
 
-from pathlib import Path
-
 from sqlalchemy import insert, literal, select, update
 from sqlalchemy.orm import Session
 
@@ -15,6 +13,7 @@ from store.errors import Refused
 from store.events import News
 from store.models import Checkpoint, EpochMetrics, Evaluation, Event, Run, new_id
 from store.queue.jobs import JobModel
+from store.storage import Storage
 from store.subjects import deletions, evaluations, runs
 
 _RETRIED = ("failed", "cancelled")
@@ -22,7 +21,7 @@ _RETRIED = ("failed", "cancelled")
 _NOT_CONTINUED = "diverged"
 
 
-def retry_run(session: Session, identifier: str, storage: Path) -> tuple[Run, bool]:
+def retry_run(session: Session, identifier: str, storage: Storage) -> tuple[Run, bool]:
     """Queue a run in the place of one that failed or was cancelled; returns it, and whether it is a new one.
 
     It goes on from the last saved state, if that is there and the failure was no divergence: what was recorded so far
@@ -111,8 +110,8 @@ def _earlier_retry(job: Run | Evaluation) -> str:
     return job.retried_by
 
 
-def _has_state(run: Run, storage: Path) -> bool:
-    return run.resume_path is not None and (storage / run.resume_path).is_file()
+def _has_state(run: Run, storage: Storage) -> bool:
+    return run.resume_path is not None and storage.holds(run.resume_path)
 
 
 def _hand_over(session: Session, run: Run, new: Run) -> None:

@@ -35,6 +35,7 @@ class Unpacking:
     owner: str | None
     quota_bytes: int | None
     archive_bytes: int
+    archive_sha256: str
 
 
 def any_waits(session: Session) -> bool:
@@ -74,12 +75,13 @@ def claim_next(session: Session, worker: str, lease_s: float) -> Unpacking | Non
             Dataset.owner,
             Dataset.quota_bytes,
             Dataset.archive_bytes,
+            Dataset.archive_sha256,
         )
     ).one_or_none()
     if taken is None:
         return None
     draw = None if taken.draw is None else SplitDraw.model_validate(taken.draw)
-    owners = (taken.owner, taken.quota_bytes, taken.archive_bytes)
+    owners = (taken.owner, taken.quota_bytes, taken.archive_bytes, taken.archive_sha256)
     return Unpacking(taken.id, taken.name, taken.attempt, draw, *owners)
 
 

@@ -1,7 +1,6 @@
 """Checkpoints: queries, and what the API shows of them."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import assert_never
 
 from sqlalchemy import select
@@ -11,10 +10,10 @@ from gauntlet import resources
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported, Trained
 from gauntlet.spec.runs.objective_labels import objective_title
 from store.database import db_now
-from store.files import StoredFile
 from store.lookup import find
 from store.models import Checkpoint
 from store.shown.pages import PageOf, newest_first
+from store.storage import StoredFile
 from store.subjects import datasets
 from store.times import as_datetime
 
@@ -83,11 +82,6 @@ def paths(session: Session) -> set[str]:
 def existing(session: Session, identifiers: Iterable[str]) -> set[str]:
     """Those of the ids that are checkpoints'."""
     return set(session.scalars(select(Checkpoint.id).where(Checkpoint.id.in_(identifiers))))
-
-
-def file_of(checkpoint: Checkpoint, storage: Path) -> Path:
-    """Where the checkpoint's weights lie."""
-    return storage / checkpoint.path
 
 
 def card_of(checkpoint: Checkpoint) -> CheckpointCard:

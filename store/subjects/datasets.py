@@ -5,8 +5,8 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import Select, func, select
 from sqlalchemy import delete as sql_delete
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session, defer
 
 from gauntlet import resources
@@ -50,9 +50,17 @@ def same(session: Session, received: Received) -> Dataset | None:
     """The data set that is made of the same archive in the same way, unless that failed."""
     # Of requests that come at once, each sees what those before it stored.
     take_turn(session, f"datasets {received.request_sha256}")
+    return session.scalars(_alike(received)).one_or_none()
+
+
+def is_known(session: Session, received: Received) -> bool:
+    """Whether there is one at this moment; `same` says it for good."""
+    return session.scalars(_alike(received)).one_or_none() is not None
+
+
+def _alike(received: Received) -> Select[Dataset]:
     alike = (Dataset.request_sha256 == received.request_sha256, Dataset.status != "failed")
-    query = select(Dataset).where(*alike, Dataset.deleted_at.is_(None))
-    return session.scalars(query.order_by(Dataset.id).limit(1)).one_or_none()
+    return select(Dataset).where(*alike, Dataset.deleted_at.is_(None)).order_by(Dataset.id).limit(1)
 
 
 def add(session: Session, identifier: str, received: Received) -> Dataset:

@@ -18,12 +18,12 @@ from gauntlet.spec.kinds import Uploaded
 from store import events, failpoints
 from store.database import db_now
 from store.events import News
-from store.files import StoredFile
 from store.lookup import find
 from store.models import Checkpoint, EpochMetrics, Evaluation, Run, new_id
 from store.queue import controls, jobs, sweeps
 from store.queue.jobs import Claim
 from store.shown.pages import PageOf, newest_first, oldest_first
+from store.storage import StoredFile
 from store.subjects import following_evaluations
 
 

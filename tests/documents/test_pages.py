@@ -108,7 +108,7 @@ def test_experiments_and_the_practitioners_tutorial(
     with shell(tmp_path / "here", settings) as opened:
         own_files(opened.folder, tiny_spec.model_copy(update={"training": quick}))
         names = done_before(opened)
-        (weights,) = settings.storage.rglob("*.safetensors")
+        (weights,) = settings.storage.root.rglob("*.safetensors")
         (opened.folder / "model.safetensors").write_bytes(weights.read_bytes())
         opened.run(script("docs/howto/experiment.md", names))
         assert "<svg" in (opened.folder / "report.html").read_text()

@@ -111,7 +111,7 @@ class Home:
             return result_of(session, run)
 
     def stored(self) -> set[str]:
-        storage = self.settings.storage
+        storage = self.settings.storage.root
         return {str(file.relative_to(storage)) for file in storage.rglob("*") if file.is_file()}
 
     def sweep(self) -> None:

@@ -22,12 +22,12 @@ def settings(tmp_path: Path, sqlite_url: str) -> WorkerSettings:
 
 
 def stored(settings: WorkerSettings) -> set[str]:
-    return {str(file.relative_to(settings.storage)) for file in settings.storage.rglob("*") if file.is_file()}
+    return {str(file.relative_to(settings.storage.root)) for file in settings.storage.root.rglob("*") if file.is_file()}
 
 
 def swept(settings: WorkerSettings) -> None:
     """Two hours later."""
-    for file in settings.storage.rglob("*"):
+    for file in settings.storage.root.rglob("*"):
         os.utime(file, (0, 0))
     database = Database(settings.database_url)
     sweep(database, settings.storage, events_days=1, audit_days=1, retry_days=0)

@@ -160,7 +160,7 @@ def stored(api: TestClient, settings: ServiceSettings, tiny_spec: ExperimentSpec
         "webhook_id": "hook_0",
     }
     database.close()
-    weights = settings.storage / "one" / "weights.safetensors"
+    weights = settings.storage.root / "one" / "weights.safetensors"
     weights.parent.mkdir(parents=True)
     weights.write_bytes(bytes(200_000))
     routes = [route for route in iter_route_contexts(cast("FastAPI", api.app).routes) if "GET" in (route.methods or ())]

@@ -20,7 +20,7 @@ from service import data
 from service.app import create_app
 from service.settings import ServiceSettings
 from store.database import Database
-from store.files import StoredFile
+from store.storage import StoredFile
 from store.subjects import checkpoints
 
 PETS = ImageFolder(folder="pets", image_size=10)

@@ -30,7 +30,9 @@ def upload(api: TestClient, content: bytes, **fields: Any) -> Any:
 
 
 def left(settings: ServiceSettings) -> list[str]:
-    return sorted(str(path.relative_to(settings.storage)) for path in settings.storage.rglob("*") if path.is_file())
+    return sorted(
+        str(path.relative_to(settings.storage.root)) for path in settings.storage.root.rglob("*") if path.is_file()
+    )
 
 
 def test_an_archive_is_uploaded_unpacked_and_looked_at(
@@ -84,7 +86,7 @@ def test_the_same_archive_again_is_the_same_data_set(
     other = upload(api, content, test_fraction=0.5, seed=1)
     assert other.status_code == 202
     assert other.json()["id"] != first.json()["id"]
-    assert not list((settings.storage / "incoming").iterdir())
+    assert not list((settings.storage.root / "incoming").iterdir())
 
 
 def test_other_archives_of_the_same_pictures_are_told_of(

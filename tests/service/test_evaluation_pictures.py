@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.settings import ServiceSettings
-from store import files, pictures
+from store import pictures
 from store.database import Database
 from tests.evaluations import FGSM, finished, imported, queued
 
@@ -23,9 +23,7 @@ def test_pictures_are_downloaded_in_either_form(api: TestClient, settings: Servi
     """As the file is stored, under its digest; what is known already is not sent again."""
     evaluation = queued(database, imported(database, "one"), keep_images=2)
     finished(database, evaluation, natural=3, robust=1)
-    stored = {
-        form: files.write(settings.storage, f"{evaluation}/attempt-1/{form}", form.encode()) for form in pictures.FORMS
-    }
+    stored = {form: settings.storage.write(f"{evaluation}/attempt-1/{form}", form.encode()) for form in pictures.FORMS}
     with database.writing() as session:
         pictures.publish(session, evaluation, stored)
     shown = api.get(f"/v1/evaluations/{evaluation}").json()["pictures"]
@@ -37,7 +35,7 @@ def test_pictures_are_downloaded_in_either_form(api: TestClient, settings: Servi
         known = {"If-None-Match": answer.headers["etag"]}
         again = api.get(f"/v1/evaluations/{evaluation}/pictures", params={"format": form}, headers=known)
         assert again.status_code == 304
-    (settings.storage / stored["npz"].path).unlink()
+    (settings.storage.root / stored["npz"].path).unlink()
     gone = api.get(f"/v1/evaluations/{evaluation}/pictures")
     assert (gone.status_code, gone.json()["type"]) == (409, "urn:gauntlet:problem:pictures-missing")
 
@@ -53,7 +51,7 @@ def test_pictures_are_deleted_alone(api: TestClient, settings: ServiceSettings, 
     )
     finished(database, evaluation, natural=3, robust=1)
     with database.writing() as session:
-        npz = files.write(settings.storage, f"{evaluation}/attempt-1/npz", b"npz")
+        npz = settings.storage.write(f"{evaluation}/attempt-1/npz", b"npz")
         pictures.publish(session, evaluation, {"npz": npz})
     before = api.get(at)
     assert api.delete(f"{at}/pictures").status_code == 204

@@ -11,8 +11,8 @@ from gauntlet.spec.runs.architectures import Cnn
 from service.app import create_app
 from service.settings import ServiceSettings
 from store.database import Database
-from store.files import StoredFile
 from store.models import new_id
+from store.storage import StoredFile
 from store.subjects import checkpoints
 from tests.evaluations import FGSM, card
 from tests.imports import write_import
@@ -89,7 +89,7 @@ def test_imports_are_held_against_bytes_and_uploads(settings: ServiceSettings, t
         assert (refused.status_code, refused.json()["type"]) == (403, "urn:gauntlet:problem:quota-exceeded")
         assert "The files without an owner would take " in refused.json()["detail"]
         assert api.get("/v1/checkpoints").json()["data"] == []
-        assert not any(settings.storage.rglob("*.safetensors"))
+        assert not any(settings.storage.root.rglob("*.safetensors"))
         assert api.post("/v1/experiments", json=tiny_document).status_code == 202
         database = Database(settings.database_url)
         with database.writing() as session:

@@ -2,7 +2,7 @@
 
 from gauntlet.spec.checkpoint_card import CheckpointCard, Trained
 from gauntlet.spec.experiment import ExperimentSpec
-from store.files import StoredFile
+from store.storage import StoredFile
 from store.subjects.runs import KeptWeights
 
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from gauntlet.spec.experiment import ExperimentSpec
 from store.database import Database
-from store.files import StoredFile
 from store.queue import jobs
 from store.queue.jobs import Claim
+from store.storage import StoredFile
 from store.subjects import experiments, runs
 from store.subjects.runs import EpochRecord, Note
 from tests.store.kept import kept_weights

@@ -10,11 +10,12 @@ from sqlalchemy import inspect
 from typer.testing import CliRunner
 
 from cli.commands import app
-from store import files, pictures
+from store import pictures
 from store.backups import rows
 from store.backups.pinned import forget_abandoned
 from store.database import Database, engine_for_migrations
 from store.models import Base, PictureFile
+from store.storage import FolderStorage
 from tests.evaluations import imported, queued
 from tests.uploads import packed, receive
 
@@ -24,10 +25,10 @@ WEIGHTS = bytes(range(256)) * 64
 @pytest.fixture
 def home(sqlite_url: str, tmp_path: Path) -> Path:
     """A home with an imported checkpoint, an evaluation with a picture file, an archive to unpack and a key."""
-    storage, database = tmp_path / "checkpoints", Database(sqlite_url)
-    stored = files.write(storage, "ckpt_one/weights.safetensors", WEIGHTS)
+    storage, database = FolderStorage(tmp_path / "checkpoints"), Database(sqlite_url)
+    stored = storage.write("ckpt_one/weights.safetensors", WEIGHTS)
     evaluation = queued(database, imported(database, "one", sha256=stored.sha256, path=stored.path))
-    kept = files.write(storage, f"{evaluation}/attempt-1/part-1.npy", WEIGHTS[:99])
+    kept = storage.write(f"{evaluation}/attempt-1/part-1.npy", WEIGHTS[:99])
     with database.writing() as session:
         named = {"name": pictures.part("fgsm@8/255", 0), "path": kept.path, "sha256": kept.sha256, "bytes": kept.bytes}
         session.add(PictureFile(evaluation_id=evaluation, **named))
@@ -170,5 +171,15 @@ def test_what_a_killed_backup_left_is_swept_after_a_day(tmp_path: Path) -> None:
     for name in ("old", "fresh"):
         (tmp_path / f"pinned-{name}").mkdir()
     os.utime(tmp_path / "pinned-old", (0, 0))
-    forget_abandoned(tmp_path, 86_400)
+    forget_abandoned(FolderStorage(tmp_path), 86_400)
     assert [path.name for path in tmp_path.iterdir()] == ["pinned-fresh"]
+
+
+def test_files_in_a_bucket_are_not_backed_up(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says whose business they are, and writes nothing."""
+    monkeypatch.setenv("GAUNTLET_STORAGE_URL", "s3://files/team")
+    for command in ("backup", "restore"):
+        done = gauntlet(home, command, str(tmp_path / "backup.tar"))
+        assert done.exit_code == 1
+        assert "Files lie in s3://files/team" in " ".join(done.stderr.split())
+    assert not (tmp_path / "backup.tar").exists()

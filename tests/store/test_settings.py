@@ -1,5 +1,7 @@
 """Settings come from the environment and default to the embedded system's."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ def test_everything_lies_below_home(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     settings = StoreSettings()
     assert settings.database_url == f"sqlite:///{tmp_path}/gauntlet.db"
     assert settings.broker_url == f"redis+socket://{tmp_path}/broker.sock"
-    assert settings.storage == tmp_path / "checkpoints"
+    assert settings.storage.root == tmp_path / "checkpoints"
     assert settings.data_root == tmp_path / "data"
 
 
@@ -24,11 +26,22 @@ def test_each_place_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GAUNTLET_BROKER_URL", "")
     settings = StoreSettings()
     assert settings.database_url == "postgresql://db/gauntlet"
-    assert settings.storage == Path("/srv/checkpoints")
+    assert settings.storage.root == Path("/srv/checkpoints")
     assert settings.broker_url.startswith("redis+socket://")
 
 
 def test_a_home_may_have_a_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The storage's URL is decoded to the very folder."""
     monkeypatch.setenv("GAUNTLET_HOME", str(tmp_path / "my home"))
-    assert StoreSettings().storage == tmp_path / "my home" / "checkpoints"
+    assert StoreSettings().storage.root == tmp_path / "my home" / "checkpoints"
+
+
+def test_a_bucket_and_what_its_paths_begin_with(tmp_path: Path) -> None:
+    """Copies lie below home; what speaks to the store is loaded with the first request only."""
+    program = (
+        "import sys; from store.settings import StoreSettings; "
+        f"storage = StoreSettings(home={str(tmp_path)!r}, storage_url='s3://files/team/one/').storage; "
+        "print(storage, storage.cache.folder, {'s3fs', 'botocore', 'sqlalchemy'} & set(sys.modules))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert told.split() == ["s3://files/team/one", str(tmp_path / "cache/fetched"), "set()"]

@@ -1,7 +1,6 @@
 """Deletes files that no row needs, and old events and entries of the audit list. Every worker does it, harmlessly."""
 
 import logging
-from pathlib import Path
 
 from gauntlet.data.decoded.decoded_cache import DecodedCache
 from store import dataset_files, events, failpoints, files, pictures, webhooks
@@ -9,6 +8,7 @@ from store.accounts import audit
 from store.backups import pinned
 from store.database import Database
 from store.queue import helpers
+from store.storage import FolderStorage, Storage
 from store.subjects import checkpoints, datasets, deletions, retention, runs
 
 logger = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ _BACKUP_GRACE_S = _S_PER_DAY
 
 def sweep(
     database: Database,
-    storage: Path,
+    storage: Storage,
     *,
     events_days: int,
     audit_days: int,
@@ -39,24 +39,23 @@ def sweep(
     with database.writing() as session:
         runs.forget_states_of_ended(session, older_than_s=retry_days * _S_PER_DAY)
         helpers.forget_ended(session)
-    pinned.forget_abandoned(storage, _BACKUP_GRACE_S)
+    if isinstance(storage, FolderStorage):
+        pinned.forget_abandoned(storage, _BACKUP_GRACE_S)
     _delete_discarded(database, storage)
     _prune(database)
-    unsettled = files.unsettled_imports(storage, older_than_s=_GRACE_S)
+    unsettled = files.unsettled(storage, "ckpt", _GRACE_S)
     with database.reading() as session:
         ended, recorded = runs.ended(session), checkpoints.paths(session) | runs.state_paths(session)
         imported = checkpoints.existing(session, unsettled)
-    for run_id in files.jobs_with_files(storage, "run"):
-        if run_id in ended:
-            files.sweep_ended(storage, run_id, recorded)
+    files.sweep_ended(storage, "run", ended, recorded)
     _sweep_pictures(database, storage)
     _sweep_datasets(database, storage)
     for identifier in unsettled:
         if identifier in imported:
-            files.settle_import(storage, identifier)
+            files.settle(storage, identifier)
         else:
             logger.warning("The import %s was never recorded; its file is deleted.", identifier)
-            files.delete_import(storage, identifier)
+            files.delete_unsettled(storage, identifier)
     with database.writing() as session:
         webhooks.forget_old(session, older_than_days=events_days)
     if count := events.forget_old(database, older_than_days=events_days):
@@ -65,21 +64,19 @@ def sweep(
         logger.info("%d entries of the audit list older than %d days are forgotten.", count, audit_days)
 
 
-def _sweep_pictures(database: Database, storage: Path) -> None:
+def _sweep_pictures(database: Database, storage: Storage) -> None:
     """Delete what evaluations that ended left of their pictures, but for whole files."""
     with database.writing() as session:
         pictures.forget_parts_of_ended(session)
     known = files.jobs_with_files(storage, "eval")
     with database.reading() as session:
         ended, recorded = pictures.ended(session, known), pictures.paths(session)
-    for identifier in known:
-        if identifier in ended:
-            files.sweep_ended(storage, identifier, recorded)
+    files.sweep_ended(storage, "eval", ended, recorded)
 
 
-def _sweep_datasets(database: Database, storage: Path) -> None:
+def _sweep_datasets(database: Database, storage: Storage) -> None:
     """Delete the files of deleted data sets, then their rows; what unpacking left; uploads that were never whole."""
-    dataset_files.delete_abandoned(storage, _GRACE_S)
+    storage.forget_drafts(_GRACE_S)
     with database.reading() as session:
         deleted = datasets.deleted(session)
     for identifier in deleted:
@@ -92,7 +89,7 @@ def _sweep_datasets(database: Database, storage: Path) -> None:
         statuses = datasets.statuses(session, begun)
     for identifier in begun:
         if identifier in statuses:
-            files.settle_import(storage, identifier)
+            files.settle(storage, identifier)
             if statuses[identifier] != "unpacking":
                 dataset_files.tidy(storage, identifier)
         elif identifier in unsettled:
@@ -111,12 +108,12 @@ def _prune(database: Database) -> None:
             logger.info("%d checkpoints that experiment %s does not keep are deleted.", count, identifier)
 
 
-def _delete_discarded(database: Database, storage: Path) -> None:
+def _delete_discarded(database: Database, storage: Storage) -> None:
     with database.reading() as session:
         folders = deletions.discarded(session)
     for name in folders:
         try:
-            files.delete_folder(storage, name)
+            storage.delete_folder(name)
         except OSError as error:
             logger.warning("The folder %s, whose rows are deleted, cannot be deleted yet: %s", name, error)
             continue

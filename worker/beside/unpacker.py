@@ -11,10 +11,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from gauntlet.checks.description import DatasetContents
 from gauntlet.data.uploads.bounds import Bounds
@@ -22,10 +24,12 @@ from gauntlet.data.uploads.entries import too_many_bytes
 from store import dataset_files, failpoints
 from store.database import Database
 from store.errors import LeaseLost
-from store.files import STORAGE_FULL
 from store.queue import unpacking
 from store.queue.unpacking import Unpacking
+from store.storage import STORAGE_FULL
 from worker.settings import WorkerSettings
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +42,7 @@ _WHILE_AWAY_S = 30.0
 _MOST_MEMORY = 1 << 30
 # Measured on a busy core: pictures of 300 bytes take it 2 s a MB, photographs 0.03.
 _FREE_S, _SLOWEST = 60.0, 100_000.0
+_BEGUN = ("unpacking", 0, 0)
 # It tells twice a second how far it is, but not while the disk takes what was unpacked.
 _MOST_SILENT_S = 600.0
 
@@ -73,7 +78,7 @@ class Unpacker:
 
     def _unpack(self, held: Unpacking) -> None:
         logger.info("The archive of %s (%s) is unpacked, attempt %d.", held.id, held.name, held.attempt)
-        answer = self._ask(held)
+        answer, publish = self._made(held)
         told = next(iter(answer))
         failed = told not in ("made", "stopped")
         with self._database.writing() as session:
@@ -84,7 +89,7 @@ class Unpacker:
                     contents = DatasetContents.model_validate(made)
                     room = unpacking.room_for(session, held)
                     if room is None or contents.bytes <= room:
-                        dataset_files.publish(self._settings.storage, held.id, held.attempt)
+                        publish()
                         unpacking.complete(session, held, contents)
                     else:
                         # Others of the owner's came meanwhile.
@@ -112,27 +117,56 @@ class Unpacker:
         if told in ("made", "refused", "failed"):
             dataset_files.tidy(self._settings.storage, held.id)
 
-    def _ask(self, held: Unpacking) -> dict[str, Any]:
+    def _made(self, held: Unpacking) -> tuple[dict[str, Any], Callable[[], None]]:
+        """What becomes of the archive, and what publishes that where something was made of it.
+
+        Raises:
+            LeaseLost: another attempt has it, or it was deleted.
+        """
+        storage = self._settings.storage
+        try:
+            archive = self._renewing(held, lambda: dataset_files.archive(storage, held.id, held.archive_sha256))
+            answer = self._ask(held, archive)
+            if "made" in answer:
+                return answer, self._renewing(held, lambda: dataset_files.prepare(storage, held.id, held.attempt))
+        except OSError as error:
+            answer = {"storage": error.strerror or type(error).__name__, "errno": error.errno}
+        return answer, lambda: None
+
+    def _renewing(self, held: Unpacking, work: Callable[[], T]) -> T:
+        """What comes of work that the network may hold up, while the lease is renewed.
+
+        Raises:
+            LeaseLost: another attempt has it, or it was deleted.
+        """
+        with ThreadPoolExecutor(1) as pool:
+            at_work = pool.submit(work)
+            while not wait([at_work], timeout=self._settings.heartbeat_s).done:
+                with self._database.writing() as session:
+                    unpacking.renew(session, held, self._settings.lease_s, _BEGUN)
+        return at_work.result()
+
+    def _ask(self, held: Unpacking, archive: Path) -> dict[str, Any]:
         """What the process answers, while the lease is renewed.
 
         Raises:
             LeaseLost: another attempt has it, or it was deleted.
         """
-        storage, settings = self._settings.storage, self._settings
+        settings = self._settings
         with self._database.writing() as session:
             room = unpacking.room_for(session, held)
         most_bytes = settings.max_unpacked_bytes if room is None else min(settings.max_unpacked_bytes, room)
-        seconds = self._seconds_for(held)
+        seconds = self._seconds_for(held.archive_bytes)
         order = {
-            "archive": str(dataset_files.archive(storage, held.id)),
-            "folder": str(dataset_files.attempt_folder(storage, held.id, held.attempt)),
+            "archive": str(archive),
+            "folder": str(dataset_files.workplace(settings.storage, held.id, held.attempt)),
             "name": held.name,
             "draw": held.draw.model_dump() if held.draw else None,
             "bounds": asdict(Bounds(most_bytes=most_bytes)),
             "memory": _MOST_MEMORY,
             "seconds": seconds,
         }
-        progress = ("unpacking", 0, 0)
+        progress = _BEGUN
         heard = time.monotonic()
         with _process(order) as process:
             told = _told_by(process)
@@ -156,10 +190,8 @@ class Unpacker:
                     unpacking.renew(session, held, settings.lease_s, progress)
         return {"stopped": True}
 
-    def _seconds_for(self, held: Unpacking) -> int:
+    def _seconds_for(self, size: int) -> int:
         """How long the archive may compute: by its size, so that a small hostile one holds up nobody for long."""
-        archive = dataset_files.archive(self._settings.storage, held.id)
-        size = archive.stat().st_size if archive.is_file() else 0
         return max(1, int(min(self._settings.max_unpacking_s, _FREE_S + size / _SLOWEST)))
 
 

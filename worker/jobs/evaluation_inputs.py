@@ -1,6 +1,5 @@
 """What an evaluation is of: a checkpoint, read and checked, and the test images that are attacked."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,6 @@ from gauntlet.checks.faults import refuse
 from gauntlet.checks.requests import evaluation_faults
 from gauntlet.data.datasets import ImageSet, digest, read_split
 from gauntlet.data.survey import survey
-from gauntlet.errors import CheckpointInvalid
 from gauntlet.models.checkpoints import LoadedModel, load_model
 from gauntlet.spec.evaluations.evaluation import EvaluationSpec, other_models
 from gauntlet.spec.kinds import dataset_title
@@ -22,6 +20,7 @@ from store.subjects import checkpoints, evaluations
 from store.subjects.evaluations import AttackedSet
 from worker.jobs.heartbeat import Heartbeat
 from worker.jobs.images import decoded_cache, root_of
+from worker.jobs.weights import weights_of
 from worker.settings import WorkerSettings
 
 
@@ -74,10 +73,7 @@ def _load(checkpoint: Checkpoint, settings: WorkerSettings, device: torch.device
         CheckpointInvalid: its file is damaged.
         OSError: it cannot be read; a storage that is away must not be taken for a checkpoint that is lost.
     """
-    file = checkpoints.file_of(checkpoint, settings.storage)
-    if hashlib.sha256(file.read_bytes()).hexdigest() != checkpoint.sha256:
-        raise CheckpointInvalid(f"The file of checkpoint {checkpoint.id} is damaged.")
-    return load_model(file, device)
+    return load_model(weights_of(checkpoint, settings.storage), device)
 
 
 def _sources(

@@ -15,9 +15,9 @@ from gauntlet.resources import PictureForm
 from gauntlet.results.finding import Finding
 from store import failpoints, pictures
 from store.database import Database
-from store.files import StoredFile
 from store.queue import helpers, jobs
 from store.queue.jobs import Claim
+from store.storage import StoredFile
 from store.subjects import evaluations
 from worker.jobs.devices import describe_device
 from worker.jobs.evaluation_inputs import Inputs, read_inputs

@@ -1,6 +1,5 @@
 """Where a job's images lie, and where those that memory should not hold are kept decoded."""
 
-import errno
 from pathlib import Path
 
 from gauntlet.data.decoded.decoded_cache import DecodedCache
@@ -12,12 +11,11 @@ def root_of(settings: WorkerSettings, dataset: AnyDataset) -> Path:
     """The folder that the data set lies below.
 
     Raises:
-        OSError: it is the storage, and that is away, which must not be taken for a data set that is lost.
+        OSError: it is the storage's, and that is away, which must not be taken for a data set that is lost.
     """
-    root = settings.root_of(dataset)
-    if isinstance(dataset, Uploaded) and not root.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "The storage is away", str(root))
-    return root
+    if isinstance(dataset, Uploaded):
+        settings.storage.require()
+    return settings.root_of(dataset)
 
 
 def decoded_cache(settings: WorkerSettings) -> DecodedCache | None:

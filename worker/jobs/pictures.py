@@ -1,9 +1,7 @@
 """An evaluation's attacked pictures on their way to its files: a part with each batch, and the whole at its end."""
 
-import hashlib
 import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +13,9 @@ from gauntlet.resources import PictureForm
 from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from store import files, pictures
 from store.database import Database
-from store.files import StoredFile
 from store.models import EvaluationBatch
 from store.queue.jobs import Claim
+from store.storage import Storage, StoredFile
 from store.subjects import evaluations
 
 
@@ -27,7 +25,7 @@ class PictureKeeper:
     Whoever has a batch or the evaluation recorded has its files recorded with it.
     """
 
-    def __init__(self, database: Database, held: Claim, storage: Path, spec: EvaluationSpec) -> None:
+    def __init__(self, database: Database, held: Claim, storage: Storage, spec: EvaluationSpec) -> None:
         self._database = database
         self._held = held
         self._storage = storage
@@ -75,13 +73,10 @@ class PictureKeeper:
         files.sweep(self._storage, self._held, recorded)
 
     def _write(self, name: str, content: bytes) -> StoredFile:
-        return files.write(self._storage, f"{files.attempt_folder(self._held)}/{name}", content)
+        return self._storage.write(f"{files.attempt_folder(self._held)}/{name}", content)
 
     def _read(self, part: StoredFile, batch: EvaluationBatch) -> Mapping[int, Any]:
         """A batch's pictures by their positions in the test set."""
-        content = pictures.file_of(part, self._storage).read_bytes()
-        if hashlib.sha256(content).hexdigest() != part.sha256:
-            raise OSError(f"The file {part.path} is damaged.")
-        kept: Sequence[Any] = np.load(io.BytesIO(content), allow_pickle=False)
+        kept: Sequence[Any] = np.load(files.checked(self._storage, part.path, part.sha256), allow_pickle=False)
         # Those that are kept are the first ones.
         return dict(zip(batch.images, kept, strict=False))

@@ -1,12 +1,10 @@
 """A run: what it needs is read, and it is trained until it ends."""
 
-import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -30,11 +28,12 @@ from gauntlet.spec.runs.objectives import AgentSpec
 from gauntlet.training.distributed import is_distributable, train_distributed
 from gauntlet.training.loop import train
 from gauntlet.training.steps.compilation import compiles
-from store import failpoints
+from store import failpoints, files
 from store.database import Database
 from store.errors import NotFound
 from store.queue import jobs
 from store.queue.jobs import Claim, JobProgress
+from store.storage import FileDamaged, Storage
 from store.subjects import checkpoints, runs
 from store.subjects.runs import Note
 from worker.jobs.datasets import DataSets, read_again
@@ -42,6 +41,7 @@ from worker.jobs.devices import describe_device, devices_of_a_run
 from worker.jobs.heartbeat import Heartbeat
 from worker.jobs.own_networks import look_at
 from worker.jobs.training_records import Recorder, position
+from worker.jobs.weights import weights_of
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -219,7 +219,7 @@ def _start_note(where: str, spec: RunSpec, state: TrainingState | None, *, had_s
     return Note("started", f"{where} starts.")
 
 
-def _initial_weights(database: Database, storage: Path, spec: RunSpec, data: Dataset) -> dict[str, Tensor] | None:
+def _initial_weights(database: Database, storage: Storage, spec: RunSpec, data: Dataset) -> dict[str, Tensor] | None:
     """The weights that a run starts from, or None where they are drawn at random.
 
     Raises:
@@ -233,20 +233,18 @@ def _initial_weights(database: Database, storage: Path, spec: RunSpec, data: Dat
             checkpoint = checkpoints.get(session, spec.training.initial_checkpoint)
     except NotFound as error:
         raise CheckpointInvalid(str(error)) from error
-    file = checkpoints.file_of(checkpoint, storage)
-    if hashlib.sha256(file.read_bytes()).hexdigest() != checkpoint.sha256:
-        raise CheckpointInvalid(f"The file of checkpoint {checkpoint.id} is damaged.")
-    return load_initial_weights(file, spec.architecture, data.image_shape, len(data.classes))
+    return load_initial_weights(weights_of(checkpoint, storage), spec.architecture, data.image_shape, len(data.classes))
 
 
-def _resume_state(storage: Path, path: str | None, sha256: str | None) -> TrainingState | None:
+def _resume_state(storage: Storage, path: str | None, sha256: str | None) -> TrainingState | None:
     """The last saved state, or None if there is none or its bytes are not those that were recorded.
 
     Raises:
         OSError: it cannot be read; a storage that is away must not be taken for a state that is lost.
     """
-    if path is None:
+    if path is None or sha256 is None:
         return None
-    file = storage / path
-    intact = hashlib.sha256(file.read_bytes()).hexdigest() == sha256
-    return load_training_state(file) if intact else None
+    try:
+        return load_training_state(files.checked(storage, path, sha256))
+    except FileDamaged:
+        return None

@@ -16,9 +16,9 @@ from gauntlet.spec.checkpoint_card import CheckpointCard, Trained
 from gauntlet.spec.experiment import RunSpec
 from store import failpoints, files
 from store.database import Database
-from store.files import StoredFile
 from store.queue import jobs, sweeps
 from store.queue.jobs import Claim, JobProgress
+from store.storage import StoredFile
 from store.subjects import runs
 from store.subjects.runs import EpochRecord, KeptWeights, Note
 from worker.jobs.heartbeat import Heartbeat
@@ -180,11 +180,11 @@ class Recorder:
             yield KeptWeights(self._file(name, encode_weights(model, card)), card)
 
     def _file(self, name: str, content: bytes) -> StoredFile:
-        return files.write(self.settings.storage, f"{files.attempt_folder(self.held)}/{name}.safetensors", content)
+        return self.settings.storage.write(f"{files.attempt_folder(self.held)}/{name}.safetensors", content)
 
     def _delete(self, path: str | None) -> None:
         if path is not None:
-            (self.settings.storage / path).unlink(missing_ok=True)
+            self.settings.storage.delete(path)
 
     def _store(self, work: Callable[[Session], T]) -> T:
         return self.database.write(work, patience_s=self.settings.database_patience_s)

@@ -17,7 +17,7 @@ from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
 from gauntlet.spec.kinds import Digits
 from gauntlet.spec.runs.architectures import Cnn
 from store.database import Database
-from store.files import StoredFile
+from store.storage import StoredFile
 from store.subjects import checkpoints
 
 

@@ -11,8 +11,8 @@ from gauntlet.spec.evaluations.evaluation import EvaluationRequest
 from service.settings import ServiceSettings
 from store import webhooks
 from store.database import Database
-from store.files import StoredFile
 from store.models import new_id
+from store.storage import StoredFile
 from store.subjects import checkpoints, datasets, evaluation_requests, results
 from store.subjects.datasets import Received
 from tests.evaluations import FGSM, card, elsewhere

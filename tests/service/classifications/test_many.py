@@ -137,7 +137,7 @@ def test_checkpoints_are_looked_up_once_until_something_is_written(
     assert post(api, checkpoints, content).status_code == 422
     monkeypatch.undo()
     monkeypatch.setattr(classification, "_KNOWN_FOR_S", 0.0)
-    path = settings.storage / found
+    path = settings.storage.root / found
     path.rename(path.with_suffix(".away"))
     try:
         assert post(api, checkpoints, content).status_code == 409

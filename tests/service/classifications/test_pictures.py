@@ -29,7 +29,7 @@ def test_each_image_is_seen_by_each_checkpoint(
     answer = post(api, checkpoints, encoded(digit), encoded(mirrored))
     seen = answer.json()["data"]
     assert [item["checkpoint"] for item in seen] == checkpoints * 2
-    newest = next(settings.storage.rglob("epoch-00004.safetensors"))
+    newest = next(settings.storage.root.rglob("epoch-00004.safetensors"))
     model = load_model(newest, torch.device("cpu")).model
     for item, picture in ((seen[0], digit), (seen[2], mirrored)):
         pixels = torch.from_numpy(np.array(picture))[None, None]

@@ -48,7 +48,7 @@ def refused(api: TestClient, settings: ServiceSettings, answer: Any) -> list[str
     assert answer.status_code == 422, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert api.get("/v1/checkpoints").json()["data"] == []
-    assert not list(settings.storage.rglob("*.*"))
+    assert not list(settings.storage.root.rglob("*.*"))
     return [error["pointer"] for error in answer.json()["errors"]]
 
 
@@ -114,7 +114,7 @@ def test_an_import_whose_answer_was_lost_is_whole(
     (imported,) = api.get("/v1/checkpoints").json()["data"]
     content = api.get(f"/v1/checkpoints/{imported['id']}/weights").content
     assert hashlib.sha256(content).hexdigest() == imported["sha256"]
-    assert (settings.storage / imported["id"] / "unrecorded").exists()
+    assert (settings.storage.root / imported["id"] / "unrecorded").exists()
 
 
 def test_an_imported_model_classifies_with_its_normalisation(

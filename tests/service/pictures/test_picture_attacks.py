@@ -63,10 +63,10 @@ def network() -> torch.nn.Module:
 @pytest.fixture(scope="module")
 def checkpoint(settings: ServiceSettings, database: Database, network: torch.nn.Module) -> str:
     """The network as a stored checkpoint."""
-    settings.storage.mkdir(parents=True, exist_ok=True)
+    settings.storage.root.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     header = {"gauntlet": card("first").model_dump_json()}
-    save_file(tensors, settings.storage / "first.safetensors", metadata=header)
+    save_file(tensors, settings.storage.root / "first.safetensors", metadata=header)
     return imported(database, "first", path="first.safetensors")
 
 

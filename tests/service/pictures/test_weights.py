@@ -44,7 +44,7 @@ def test_what_needs_a_missing_file_is_refused(
     ]
     database = Database(settings.database_url)
     with database.reading() as session:
-        checkpoints.file_of(checkpoints.get(session, gone), settings.storage).unlink()
+        (settings.storage.root / checkpoints.get(session, gone).path).unlink()
     database.close()
     for method, path, body, pointer in requests:
         answer = api.request(method, path, **body)

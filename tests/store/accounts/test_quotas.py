@@ -13,9 +13,9 @@ from gauntlet.spec.experiment import ExperimentSpec
 from store.accounts.quotas import Allowance, Quotas, Used, used
 from store.database import Database, db_now
 from store.errors import QuotaExceeded
-from store.files import StoredFile
 from store.models import Run, Upload, new_id
 from store.queue import jobs
+from store.storage import StoredFile
 from store.subjects import checkpoints, evaluation_requests, experiments, runs
 from tests.evaluations import FGSM, card, imported
 from tests.store.recorded import EPOCHS, train

@@ -15,6 +15,7 @@ from store.models import Run, new_id
 from store.queue import batches, jobs, retries
 from store.queue.jobs import Claim
 from store.shown import reports
+from store.storage import FolderStorage
 from store.subjects import checkpoints, evaluations, experiments, runs
 from tests.evaluations import begun
 from tests.reports import judged
@@ -25,10 +26,10 @@ LONG = 60.0
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> Path:
+def storage(tmp_path: Path) -> FolderStorage:
     """Where a state lies that rows name."""
     (tmp_path / "state-2").touch()
-    return tmp_path
+    return FolderStorage(tmp_path)
 
 
 def failed_after_two_epochs(
@@ -41,7 +42,7 @@ def failed_after_two_epochs(
     return experiment, held
 
 
-def retry(database: Database, run: str, storage: Path) -> str:
+def retry(database: Database, run: str, storage: FolderStorage) -> str:
     with database.writing() as session:
         return retries.retry_run(session, run, storage)[0].id
 
@@ -68,7 +69,9 @@ def claim(database: Database, kind: jobs.JobKind, identifier: str) -> Claim:
     return held
 
 
-def test_a_retry_goes_on_from_the_last_state(database: Database, tiny_spec: ExperimentSpec, storage: Path) -> None:
+def test_a_retry_goes_on_from_the_last_state(
+    database: Database, tiny_spec: ExperimentSpec, storage: FolderStorage
+) -> None:
     """It has the epochs, the notes, the checkpoint and the state; the old one stays failed, with its epochs."""
     _, old = failed_after_two_epochs(database, tiny_spec)
     new = retry(database, old.id, storage)
@@ -89,7 +92,7 @@ def test_a_retry_goes_on_from_the_last_state(database: Database, tiny_spec: Expe
 
 @pytest.mark.parametrize("why", ["diverged", "no state", "lost state"])
 def test_a_retry_that_cannot_go_on_starts_over(
-    database: Database, tiny_spec: ExperimentSpec, storage: Path, why: str
+    database: Database, tiny_spec: ExperimentSpec, storage: FolderStorage, why: str
 ) -> None:
     """Where it diverged, no state is known or its file is gone: nothing of the old run becomes the new one's."""
     _, old = failed_after_two_epochs(database, tiny_spec, "diverged" if why == "diverged" else "out_of_memory")
@@ -97,13 +100,13 @@ def test_a_retry_that_cannot_go_on_starts_over(
         with database.writing() as session:
             runs.forget_states_of_ended(session, older_than_s=0)
     if why == "lost state":
-        (storage / "state-2").unlink()
+        (storage.root / "state-2").unlink()
     new = retry(database, old.id, storage)
     assert read(database, new).resume_path is None
     assert (epochs(database, new), kept(database, new), kept(database, old.id)) == ([], [], [2])
 
 
-def test_asked_twice_there_is_one_retry(database: Database, tiny_spec: ExperimentSpec, storage: Path) -> None:
+def test_asked_twice_there_is_one_retry(database: Database, tiny_spec: ExperimentSpec, storage: FolderStorage) -> None:
     """Eight that ask at once get the same one; a retry that fails itself can be retried."""
     _, old = failed_after_two_epochs(database, tiny_spec)
 
@@ -126,7 +129,7 @@ def test_asked_twice_there_is_one_retry(database: Database, tiny_spec: Experimen
 
 @pytest.mark.parametrize("status", ["queued", "running", "paused", "succeeded"])
 def test_what_did_not_come_to_nothing_is_not_retried(
-    database: Database, tiny_spec: ExperimentSpec, storage: Path, status: str
+    database: Database, tiny_spec: ExperimentSpec, storage: FolderStorage, status: str
 ) -> None:
     """Refused, and nothing is queued."""
     experiment, held = submit(database, tiny_spec)
@@ -165,7 +168,7 @@ def test_a_place_has_one_run_that_counts(database: Database, tiny_spec: Experime
 
 
 def test_the_report_of_an_experiment_is_that_of_its_retries(
-    database: Database, tiny_spec: ExperimentSpec, storage: Path
+    database: Database, tiny_spec: ExperimentSpec, storage: FolderStorage
 ) -> None:
     """One row, one curve, no word of a failure: the retry of the run, and then that of its evaluation, count alone."""
     experiment, old = failed_after_two_epochs(database, tiny_spec)

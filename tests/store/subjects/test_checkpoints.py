@@ -4,7 +4,7 @@ from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
 from gauntlet.spec.kinds import Digits
 from gauntlet.spec.runs.architectures import ResNet
 from store.database import Database
-from store.files import StoredFile
+from store.storage import StoredFile
 from store.subjects import checkpoints
 
 CARD = CheckpointCard(

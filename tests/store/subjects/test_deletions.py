@@ -10,12 +10,13 @@ from gauntlet.spec.asked.requests import ExperimentPatch
 from gauntlet.spec.evaluations.evaluation import EvaluationRequest
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
-from store import events, files
+from store import events
 from store.database import Database
 from store.errors import NotFound, Refused
 from store.models import Base, Checkpoint
 from store.queue import batches, jobs, retries
 from store.shown import comparisons, reports
+from store.storage import FolderStorage
 from store.subjects import annotations, checkpoints, deletions, evaluation_requests, evaluations, experiments, runs
 from tests.evaluations import FGSM, begun, card, finished, imported, queued, recorded
 from tests.evaluations import batch as batch_of
@@ -69,12 +70,13 @@ def test_an_experiment_goes_with_all_it_made(database: Database, tiny_spec: Expe
     with database.writing() as session:
         retry, _ = retried(session, evaluation.id)
         evaluations.cancel(session, retry.id)
-    files.write(tmp_path, f"{run}/attempt-1/weights", b"content")
-    kept = files.write(tmp_path, "run_of_another_database/attempt-1/weights", b"content")
+    storage = FolderStorage(tmp_path)
+    storage.write(f"{run}/attempt-1/weights", b"content")
+    kept = storage.write("run_of_another_database/attempt-1/weights", b"content")
     delete(database, experiment)
     assert counts(database) == before | {"checkpoints": 1}
     for _ in range(2):
-        sweep(database, tmp_path, events_days=30, audit_days=30, retry_days=7)
+        sweep(database, storage, events_days=30, audit_days=30, retry_days=7)
         assert [str(file.relative_to(tmp_path)) for file in tmp_path.rglob("weights")] == [kept.path]
     with database.reading() as session:
         assert deletions.discarded(session) == []
@@ -204,14 +206,14 @@ def test_a_deleted_retry_can_be_made_again(database: Database) -> None:
 
 def test_an_imported_checkpoint_goes_with_its_file(database: Database, tmp_path: Path) -> None:
     """Its folder is deleted by the sweeper."""
-    storage = tmp_path / "checkpoints"
-    stored = files.write(storage, "ckpt_mine/weights.safetensors", b"content")
+    storage = FolderStorage(tmp_path / "checkpoints")
+    stored = storage.write("ckpt_mine/weights.safetensors", b"content")
     with database.writing() as session:
         checkpoints.add_imported(session, "ckpt_mine", card("mine"), stored)
     delete(database, "ckpt_mine")
     sweep(database, storage, events_days=30, audit_days=30, retry_days=7)
-    assert list(storage.rglob("*.safetensors")) == []
-    assert not (storage / "ckpt_mine").exists()
+    assert list(storage.root.rglob("*.safetensors")) == []
+    assert not (storage.root / "ckpt_mine").exists()
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -8,9 +8,10 @@ from gauntlet.spec.asked.requests import ExperimentPatch
 from gauntlet.spec.asked.retention import Keep
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
-from store import events, files
+from store import events
 from store.database import Database
 from store.queue import jobs
+from store.storage import FolderStorage
 from store.subjects import annotations, checkpoints, evaluations, experiments, retention, runs
 from tests.evaluations import FGSM, imported, queued
 from tests.store.recorded import record, record_with_averages, submit
@@ -137,9 +138,9 @@ def test_checkpoints_of_a_run_that_may_be_retried_stay(database: Database, tiny_
 def test_the_files_go_with_the_same_sweep(database: Database, tiny_spec: ExperimentSpec, tmp_path: Path) -> None:
     """As what no row names; those of the checkpoints that stay are left."""
     _, run = trained(database, tiny_spec, Keep(best=0))
-    storage = tmp_path / "checkpoints"
+    storage = FolderStorage(tmp_path / "checkpoints")
     with database.writing() as session:
         for row in checkpoints.page(session, run=run, after=None, limit=10).rows:
-            row.path = files.write(storage, f"{run}/attempt-1/{row.epoch}", b"content").path
+            row.path = storage.write(f"{run}/attempt-1/{row.epoch}", b"content").path
     sweep(database, storage, events_days=30, audit_days=30, retry_days=7)
-    assert sorted(file.name for file in storage.rglob("*") if file.is_file()) == ["3", "4"]
+    assert sorted(file.name for file in storage.root.rglob("*") if file.is_file()) == ["3", "4"]

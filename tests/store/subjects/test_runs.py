@@ -12,10 +12,10 @@ from gauntlet.spec.presets import overlay
 from store import events
 from store.database import Database
 from store.errors import LeaseLost
-from store.files import StoredFile
 from store.models import Checkpoint, EpochMetrics, Evaluation, Event
 from store.queue import jobs
 from store.shown import reports
+from store.storage import StoredFile
 from store.subjects import checkpoints, evaluations, experiments, runs
 from store.subjects.runs import Note
 from tests.store.kept import kept_weights

@@ -9,9 +9,9 @@ import pytest
 from gauntlet.spec.experiment import ExperimentSpec
 from store import files
 from store.database import Database
-from store.files import StoredFile
 from store.queue import jobs, retries
 from store.queue.jobs import Claim
+from store.storage import FolderStorage, StoredFile
 from store.subjects import checkpoints, experiments, runs
 from tests.evaluations import card
 from tests.imports import write_import
@@ -21,39 +21,39 @@ HOURS_AGO = time.time() - 7200
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> Path:
-    return tmp_path / "checkpoints"
+def storage(tmp_path: Path) -> FolderStorage:
+    return FolderStorage(tmp_path / "checkpoints")
 
 
-def begun(database: Database, spec: ExperimentSpec, storage: Path) -> Claim:
+def begun(database: Database, spec: ExperimentSpec, storage: FolderStorage) -> Claim:
     """A claimed run with a training state and two files that it has not recorded."""
     with database.writing() as session:
         _, (run,) = experiments.create(session, spec, None)
         held = jobs.claim(session, "run", run, "worker", 60)
     assert held is not None
     folder = files.attempt_folder(held)
-    state = files.write(storage, f"{folder}/state", b"content")
+    state = storage.write(f"{folder}/state", b"content")
     with database.writing() as session:
         runs.record_state(session, held, state)
     for name in ("weights", "weights.partial"):
-        files.write(storage, f"{folder}/{name}", b"content")
+        storage.write(f"{folder}/{name}", b"content")
     return held
 
 
-def left(storage: Path) -> set[str]:
-    return {str(file.relative_to(storage)) for file in storage.rglob("*") if file.is_file()}
+def left(storage: FolderStorage) -> set[str]:
+    return {str(file.relative_to(storage.root)) for file in storage.root.rglob("*") if file.is_file()}
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled"])
 def test_a_run_that_ended_leaves_its_checkpoints_only(
-    database: Database, tiny_spec: ExperimentSpec, storage: Path, end: jobs.EndStatus
+    database: Database, tiny_spec: ExperimentSpec, storage: FolderStorage, end: jobs.EndStatus
 ) -> None:
     """What its attempts left is deleted at once, its training state once it is too late for a retry.
 
     A run that goes on, or is unknown, keeps all.
     """
     ended, running = begun(database, tiny_spec, storage), begun(database, tiny_spec, storage)
-    unknown = files.write(storage, "run_of_another_database/attempt-1/weights", b"content")
+    unknown = storage.write("run_of_another_database/attempt-1/weights", b"content")
     folder = files.attempt_folder(ended)
     with database.writing() as session:
         kept_file = StoredFile(f"{folder}/weights", "0" * 64, 7)
@@ -72,7 +72,7 @@ def test_a_run_that_ended_leaves_its_checkpoints_only(
 
 
 def test_the_state_that_a_retry_goes_on_from_stays(
-    database: Database, tiny_spec: ExperimentSpec, storage: Path
+    database: Database, tiny_spec: ExperimentSpec, storage: FolderStorage
 ) -> None:
     """It lies in the folder of a run that ended, and is another's now; of one that diverged it is kept for nobody."""
     failed, diverged = begun(database, tiny_spec, storage), begun(database, tiny_spec, storage)
@@ -84,7 +84,7 @@ def test_the_state_that_a_retry_goes_on_from_stays(
     assert left(storage) == {f"{files.attempt_folder(failed)}/state"}
 
 
-def test_an_import_that_was_never_recorded_is_deleted(database: Database, storage: Path) -> None:
+def test_an_import_that_was_never_recorded_is_deleted(database: Database, storage: FolderStorage) -> None:
     """After an hour without a row its file goes; one with a row, of this minute, or of another database stays."""
     for name in ("ckpt_orphan", "ckpt_recorded", "ckpt_fresh"):
         stored = write_import(storage, name, b"content")
@@ -92,10 +92,10 @@ def test_an_import_that_was_never_recorded_is_deleted(database: Database, storag
             with database.writing() as session:
                 checkpoints.add_imported(session, name, card(name), stored)
         if name != "ckpt_fresh":
-            for file in (storage / name).iterdir():
+            for file in (storage.root / name).iterdir():
                 os.utime(file, (HOURS_AGO, HOURS_AGO))
     write_import(storage, "ckpt_of_another_database", b"content")
-    files.settle_import(storage, "ckpt_of_another_database")
+    files.settle(storage, "ckpt_of_another_database")
     for _ in range(2):
         sweep(database, storage, events_days=30, audit_days=30, retry_days=7)
         assert left(storage) == {
@@ -104,9 +104,9 @@ def test_an_import_that_was_never_recorded_is_deleted(database: Database, storag
             "ckpt_fresh/weights.safetensors",
             "ckpt_of_another_database/weights.safetensors",
         }
-    assert not (storage / "ckpt_orphan").exists()
+    assert not (storage.root / "ckpt_orphan").exists()
 
 
-def test_there_may_be_no_storage_yet(database: Database, storage: Path) -> None:
+def test_there_may_be_no_storage_yet(database: Database, storage: FolderStorage) -> None:
     """Before the first file there is nothing to sweep."""
     sweep(database, storage, events_days=30, audit_days=30, retry_days=7)

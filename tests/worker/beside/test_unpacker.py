@@ -13,6 +13,7 @@ from store import dataset_files
 from store.database import Database
 from store.errors import LeaseLost
 from store.queue import unpacking
+from store.storage import FolderStorage
 from store.subjects import datasets
 from tests.disks import largest_file
 from tests.packing import class_folders, two_splits
@@ -31,8 +32,8 @@ def settings(tmp_path: Path) -> WorkerSettings:
     return WorkerSettings(home=tmp_path / "home", heartbeat_s=0.1, worker_name="here")
 
 
-def left(storage: Path, identifier: str) -> set[str]:
-    folder = storage / identifier
+def left(storage: FolderStorage, identifier: str) -> set[str]:
+    folder = storage.root / identifier
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
@@ -101,8 +102,8 @@ def test_what_fitted_when_it_was_begun_is_looked_at_again(
     identifier = receive(database, settings.storage, packed(tmp_path), quota_bytes=1_000_000)
 
     class Overtaken(Unpacker):
-        def _ask(self, held: unpacking.Unpacking) -> dict[str, Any]:
-            answer = super()._ask(held)
+        def _ask(self, held: unpacking.Unpacking, archive: Path) -> dict[str, Any]:
+            answer = super()._ask(held, archive)
             receive(database, settings.storage, bytes(1_000_000))
             return answer
 
@@ -199,10 +200,10 @@ def test_what_was_published_and_not_recorded_is_done_again(
     """The next attempt's content takes its place."""
     database = Database(sqlite_url)
     identifier = receive(database, settings.storage, packed(tmp_path))
-    attempt = dataset_files.attempt_folder(settings.storage, identifier, 0)
+    attempt = dataset_files.workplace(settings.storage, identifier, 0)
     (attempt / "images").mkdir(parents=True)
     (attempt / "images/stale").touch()
-    dataset_files.publish(settings.storage, identifier, 0)
+    dataset_files.prepare(settings.storage, identifier, 0)()
     unpack(database, settings)
     assert "content/images/stale" not in left(settings.storage, identifier)
     assert "content/images/train/cat/0.png" in left(settings.storage, identifier)
@@ -233,13 +234,13 @@ def test_a_deleted_data_set_goes_with_its_files(sqlite_url: str, settings: Worke
     database = Database(sqlite_url)
     identifier = uploaded(database, settings, packed(tmp_path))
     kept = uploaded(database, settings, packed(tmp_path, class_folders(["train/a", "test/a", "train/b", "test/b"], 2)))
-    unknown = settings.storage / "dset_of_another" / "content/images"
+    unknown = settings.storage.root / "dset_of_another" / "content/images"
     unknown.mkdir(parents=True)
     with database.writing() as session:
         datasets.delete(session, identifier)
     for _ in range(2):
         sweep(database, settings.storage, events_days=30, audit_days=30, retry_days=7)
-        assert {path.name for path in settings.storage.iterdir()} == {kept, "dset_of_another", "incoming"}
+        assert {path.name for path in settings.storage.root.iterdir()} == {kept, "dset_of_another", "incoming"}
     with database.reading() as session:
         assert datasets.statuses(session, [identifier, kept]) == {kept: "ready"}
     database.close()
@@ -252,14 +253,14 @@ def test_uploads_that_were_never_recorded_are_swept(sqlite_url: str, settings: W
         incoming = dataset_files.Incoming(storage)
         incoming.keep(storage, f"dset_{age}")
         incoming.close()
-        (storage / "incoming" / age).write_bytes(b"a part")
+        (storage.root / "incoming" / age).write_bytes(b"a part")
         if age == "old":
-            for path in storage.rglob("*"):
+            for path in storage.root.rglob("*"):
                 os.utime(path, (HOURS_AGO, HOURS_AGO))
     ready = uploaded(database, settings, packed(tmp_path))
-    (storage / ready / "attempt-7").mkdir()
+    (storage.root / ready / "attempt-7").mkdir()
     sweep(database, storage, events_days=30, audit_days=30, retry_days=7)
-    assert {path.name for path in storage.glob("dset_*")} == {"dset_fresh", ready}
-    assert len(list((storage / "incoming").iterdir())) == 1
-    assert {path.name for path in (storage / ready).iterdir()} == {"content"}
+    assert {path.name for path in storage.root.glob("dset_*")} == {"dset_fresh", ready}
+    assert len(list((storage.root / "incoming").iterdir())) == 1
+    assert {path.name for path in (storage.root / ready).iterdir()} == {"content"}
     database.close()

@@ -123,7 +123,7 @@ def test_examples_are_made_on_the_source(database: Database, settings: WorkerSet
 def test_a_damaged_source_fails_the_evaluation(database: Database, settings: WorkerSettings) -> None:
     """Its file is checked by its digest as the attacked checkpoint's is."""
     target, source = stored(database, settings, 0), stored(database, settings, 1)
-    (settings.storage / "seed-1.safetensors").write_bytes(b"damaged")
+    (settings.storage.root / "seed-1.safetensors").write_bytes(b"damaged")
     with pytest.raises(CheckpointInvalid, match=source):
         evaluated(database, settings, target, {"kind": "transfer", "eps": "8/255", "source": source}, samples=8)
 
@@ -132,8 +132,8 @@ def test_a_storage_that_is_away_does_not_fail_the_evaluation(database: Database,
     """It waits in the queue, and is done once the storage is back."""
     soon = settings.model_copy(update={"retry_s": 1e-9})
     evaluation = queued(database, stored(database, settings, 0), samples=8, batch_size=4)
-    away = settings.storage.with_name("away")
-    settings.storage.rename(away)
+    away = settings.storage.root.with_name("away")
+    settings.storage.root.rename(away)
     for status in ("queued", "succeeded"):
         held = claimed(database, evaluation)
         _work(database, held, soon, Heartbeat(database, held, soon))
@@ -141,4 +141,4 @@ def test_a_storage_that_is_away_does_not_fail_the_evaluation(database: Database,
             row = evaluations.get(session, evaluation)
         assert (row.status, row.status_reason) == (status, "storage" if status == "queued" else None)
         if status == "queued":
-            away.rename(settings.storage)
+            away.rename(settings.storage.root)

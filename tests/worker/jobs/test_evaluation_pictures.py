@@ -71,14 +71,14 @@ def interrupted(database: Database, settings: WorkerSettings, evaluation: str) -
 def names(settings: WorkerSettings) -> list[str]:
     """The files of all evaluations, below the storage."""
     return sorted(
-        str(file.relative_to(settings.storage))
-        for file in settings.storage.rglob("*")
+        str(file.relative_to(settings.storage.root))
+        for file in settings.storage.root.rglob("*")
         if "eval_" in str(file) and file.is_file()
     )
 
 
 def arrays(settings: WorkerSettings, path: str) -> dict[str, Any]:
-    with np.load(settings.storage / path, allow_pickle=False) as found:
+    with np.load(settings.storage.root / path, allow_pickle=False) as found:
         return {name: found[name] for name in found.files if name != "about"}
 
 
@@ -93,12 +93,12 @@ def test_pictures_are_published_whole(database: Database, settings: WorkerSettin
     assert [(file.format, file.bytes, file.sha256) for file in shown.pictures] == [
         (form, file.bytes, file.sha256) for form, file in stored.items()
     ]
-    npz = settings.storage / stored["npz"].path
+    npz = settings.storage.root / stored["npz"].path
     assert hashlib.sha256(npz.read_bytes()).hexdigest() == stored["npz"].sha256
     kept = read_kept(npz)
     assert (len(kept.images), [attack.label for attack in kept.attacks]) == (6, ["fgsm@8/255", "screen@8/255"])
     assert (kept.about["evaluation"], kept.about["checkpoint"]) == (evaluation, checkpoint)
-    found = list(verify(kept, load_model(settings.storage / "one.safetensors", torch.device("cpu")).model))
+    found = list(verify(kept, load_model(settings.storage.root / "one.safetensors", torch.device("cpu")).model))
     assert all(each.holds and not each.undecided for each in found)
     assert len(found) == 3
 
@@ -177,10 +177,12 @@ def test_pictures_count_as_their_owners_and_go_with_the_evaluation(
         evaluations.get(session, evaluation).owner = "ada"
     attempt(database, settings, evaluation)
     with database.reading() as session:
-        assert used(session, "ada").bytes == sum((settings.storage / name).stat().st_size for name in names(settings))
+        assert used(session, "ada").bytes == sum(
+            (settings.storage.root / name).stat().st_size for name in names(settings)
+        )
     with database.writing() as session:
         deletions.delete_evaluation(session, evaluations.get(session, evaluation))
     with database.reading() as session:
         assert used(session, "ada").bytes == 0
     sweep(database, settings.storage, events_days=30, audit_days=30, retry_days=7)
-    assert not (settings.storage / evaluation).exists()
+    assert not (settings.storage.root / evaluation).exists()

@@ -10,7 +10,6 @@ from gauntlet.models.checkpoints import encode_weights
 from gauntlet.spec.checkpoint_card import CheckpointCard, ImportCard
 from gauntlet.spec.kinds import DatasetSpec, Digits, ImageFolder
 from gauntlet.spec.runs.architectures import Cnn
-from store import files
 from store.database import Database, db_now
 from store.models import Evaluation
 from store.queue import jobs
@@ -26,7 +25,7 @@ def imported(settings: WorkerSettings, database: Database, card: CheckpointCard)
     """Random weights under the id `ckpt_1`."""
     model = build_model(card.architecture, card.image_shape, len(card.classes))
     initialise(model, 0)
-    stored = files.write(settings.storage, "ckpt_1/weights.safetensors", encode_weights(dict(model.state_dict()), card))
+    stored = settings.storage.write("ckpt_1/weights.safetensors", encode_weights(dict(model.state_dict()), card))
     with database.writing() as session:
         checkpoints.add_imported(session, "ckpt_1", card, stored)
 

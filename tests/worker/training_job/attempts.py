@@ -130,7 +130,7 @@ def resume_path(database: Database, run: str) -> str | None:
 
 
 def state_files(settings: WorkerSettings) -> list[str]:
-    return [str(file.relative_to(settings.storage)) for file in settings.storage.rglob("*.state.safetensors")]
+    return [str(file.relative_to(settings.storage.root)) for file in settings.storage.root.rglob("*.state.safetensors")]
 
 
 def starting_from(tiny_spec: ExperimentSpec, checkpoint: Checkpoint | None, **training: object) -> ExperimentSpec:

@@ -63,7 +63,7 @@ def test_a_run_under_way_goes_on_where_its_backup_is_restored(
             return runs.get(session, run).resume_path is not None
 
     await_that(has_a_state)
-    taken = take(source, settings.storage, tmp_path / "secret.key", tmp_path / "backup.tar")
+    taken = take(source, settings.storage.root, tmp_path / "secret.key", tmp_path / "backup.tar")
     assert taken.faults == ()
     backed_up.set()
     process.join()
@@ -73,7 +73,7 @@ def test_a_run_under_way_goes_on_where_its_backup_is_restored(
 
     home = tmp_path / "there"
     restored = settings.model_copy(update={"database_url": there, "storage_url": (home / "checkpoints").as_uri()})
-    assert restore(tmp_path / "backup.tar", there, restored.storage, home / "secret.key") == taken.manifest
+    assert restore(tmp_path / "backup.tar", there, restored.storage.root, home / "secret.key") == taken.manifest
     database = Database(there)
     with database.reading() as session:
         row = runs.get(session, run)

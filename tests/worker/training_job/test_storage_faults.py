@@ -31,7 +31,7 @@ class FillsTheDisk(Heartbeat):
 
     def __init__(self, database: Database, held: Claim, settings: WorkerSettings) -> None:
         super().__init__(database, held, settings)
-        self._folder = settings.storage / files.attempt_folder(held)
+        self._folder = settings.storage.root / files.attempt_folder(held)
 
     def tell(self, progress: JobProgress) -> None:
         full = self._folder / "epoch-00002-batch-00002.state.safetensors.partial"
@@ -46,8 +46,8 @@ def test_a_storage_that_is_away_does_not_fail_the_run(
     """The run waits in the queue, and trains once the storage is back."""
     soon = settings.model_copy(update={"retry_s": AT_ONCE})
     run = submit(database, starting_from(tiny_spec, source))
-    away = settings.storage.with_name("away")
-    settings.storage.rename(away)
+    away = settings.storage.root.with_name("away")
+    settings.storage.root.rename(away)
     held = claim(database, run)
     _work(database, held, soon, Heartbeat(database, held, soon))
     with database.reading() as session:
@@ -56,7 +56,7 @@ def test_a_storage_that_is_away_does_not_fail_the_run(
     assert row.status_detail == (
         "A file of the job could not be read or written: No such file or directory. Its worker's log says which."
     )
-    away.rename(settings.storage)
+    away.rename(settings.storage.root)
     train(database, settings, run)
     assert len(kept(database, run)) == 1
 

@@ -68,7 +68,7 @@ def test_the_average_is_kept_beside_the_weights(
     assert [origin.averaged for origin in cards if isinstance(origin, Trained)] == [row.averaged for row in rows]
     assert len({row.sha256 for row in rows}) == 2
     for row in rows:
-        told = load_model(checkpoints.file_of(row, settings.storage), torch.device("cpu")).card.origin
+        told = load_model((settings.storage.root / row.path), torch.device("cpu")).card.origin
         assert isinstance(told, Trained)
         assert told.averaged == row.averaged
 
@@ -155,12 +155,12 @@ def test_a_damaged_state_starts_the_run_over(
     train_until(database, settings, stopped, batches=8)
     (evaluated,) = kept(database, stopped)
     queued(database, evaluated.id)
-    (settings.storage / str(resume_path(database, stopped))).write_bytes(b"damaged")
+    (settings.storage.root / str(resume_path(database, stopped))).write_bytes(b"damaged")
     train(database, settings, stopped)
     assert messages(database, stopped)["restarted"].endswith(" the saved training state is damaged.")
     assert kept(database, stopped)[-1].id == evaluated.id
     assert result(database, stopped) == undisturbed(spec)
-    stored = {str(file.relative_to(settings.storage)) for file in settings.storage.rglob("*.safetensors")}
+    stored = {str(file.relative_to(settings.storage.root)) for file in settings.storage.root.rglob("*.safetensors")}
     assert stored == {checkpoint.path for checkpoint in kept(database, stopped)}
 
 
@@ -185,7 +185,7 @@ def test_a_resumed_run_does_without_its_initial_checkpoint(
     run = submit(database, starting_from(tiny_spec, source))
     train_until(database, settings, run, batches=2)
     assert messages(database, run)["started"].endswith(f" starts from the weights of {source.id}.")
-    checkpoints.file_of(source, settings.storage).unlink()
+    (settings.storage.root / source.path).unlink()
     train(database, settings, run)
     assert kept(database, run)[0].metrics["test_accuracy"] == source.metrics["test_accuracy"]
 
@@ -205,7 +205,7 @@ def test_a_lost_initial_checkpoint_fails_the_run(
         with database.writing() as session:
             session.execute(delete(Checkpoint).where(Checkpoint.id == source.id))
     else:
-        file = checkpoints.file_of(source, settings.storage)
+        file = settings.storage.root / source.path
         content = bytearray(file.read_bytes())
         content[place] ^= 1
         file.write_bytes(content)

@@ -78,7 +78,7 @@ def test_a_run_on_an_upload_is_resumed_and_evaluated_like_any_other(
     with database.reading() as session:
         outcome = evaluations.show(session, [evaluations.get(session, held.id)])[0].outcome
     assert outcome is not None
-    test, classes = load_split(dataset, "test", settings.storage)
+    test, classes = load_split(dataset, "test", settings.root_of(dataset))
     assert outcome.attacks[0].protocol.dataset_sha256 == digest(test, classes)
     assert outcome.attacks[0].protocol.dataset == f"pets ({pets})"
 
@@ -113,12 +113,12 @@ def test_a_storage_that_is_away_is_no_data_set_that_is_lost(
 ) -> None:
     """The first is tried again; the second ends the run with a sentence."""
     run, other = submit(database, spec_on(tiny_spec, pets)), submit(database, spec_on(tiny_spec, pets))
-    shutil.rmtree(settings.storage / pets)
+    shutil.rmtree(settings.storage.root / pets)
     assert fail(database, settings, run) == (
         "dataset_unavailable",
         f"The images of the data set {pets} are not in the storage: it was deleted, or is not ready yet.",
     )
-    shutil.rmtree(settings.storage)
+    shutil.rmtree(settings.storage.root)
     held = claim(database, other)
     with pytest.raises(OSError, match="The storage is away") as away:
         train_run(database, held, settings, Heartbeat(database, held, settings), CPU)

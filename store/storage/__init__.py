@@ -1,0 +1,21 @@
+"""Where files are kept: one set of methods, whatever they lie in."""
+
+from store.storage.bucket import BucketStorage
+from store.storage.cache import FetchedCache
+from store.storage.folder import FolderStorage
+from store.storage.values import STORAGE_FULL, Draft, FileDamaged, Room, StorageAway, StoredFile
+
+Storage = FolderStorage | BucketStorage
+
+__all__ = [
+    "STORAGE_FULL",
+    "BucketStorage",
+    "Draft",
+    "FetchedCache",
+    "FileDamaged",
+    "FolderStorage",
+    "Room",
+    "Storage",
+    "StorageAway",
+    "StoredFile",
+]

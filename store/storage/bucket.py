@@ -1,0 +1,303 @@
+"""A storage that is a bucket of an object store that speaks S3, or what lies below a prefix there.
+
+An object appears whole or not at all, so a write is one request and needs nothing aside. What is read is a copy on this
+machine, whose digest was looked at when it came, and each time since. A folder is one object, a tar, beside which a
+small one says which: it is published by that one's write.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, TypeVar
+
+from store import failpoints
+from store.storage.cache import FetchedCache
+from store.storage.packing import pack, unpack
+from store.storage.requests import client, requested
+from store.storage.values import Draft, FileDamaged, Room, StorageAway, StoredFile
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+_MANIFEST = "manifest.json"
+_CLOCK = "clock"
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 10.0
+
+
+@dataclass(frozen=True)
+class BucketStorage:
+    """Everything in `bucket` below `prefix`. `cache` and what is on its way there lie on this machine.
+
+    Where the store is away or overrun, each request is tried again for `patience_s`.
+    """
+
+    bucket: str
+    prefix: str
+    scratch: Path
+    cache: FetchedCache
+    patience_s: float
+
+    def __str__(self) -> str:
+        return "s3://" + "/".join(part for part in (self.bucket, self.prefix) if part)
+
+    def require(self) -> None:
+        """See that it answers.
+
+        Raises:
+            OSError: it does not.
+        """
+        self._ask(lambda: self._client.call_s3("list_objects_v2", Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1))
+
+    def write(self, path: str, content: bytes) -> StoredFile:
+        """Store `content` at `path`, replacing what an earlier try left there.
+
+        Raises:
+            OSError: it cannot be written; nothing is left of it.
+        """
+        failpoints.reach("file_begun")
+        self._ask(lambda: self._client.pipe_file(self._key(path), content))
+        failpoints.reach("file_renamed")
+        return StoredFile(path, hashlib.sha256(content).hexdigest(), len(content))
+
+    def mark(self, path: str) -> None:
+        """Have an empty file there.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        self._ask(lambda: self._client.pipe_file(self._key(path), b""))
+
+    def draft(self) -> Draft:
+        """A file on this machine that is sent when it is kept.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        return Draft(self.scratch / "incoming")
+
+    def keep(self, draft: Draft, path: str) -> None:
+        """Store what was written at `path`.
+
+        Raises:
+            OSError: it cannot be stored.
+        """
+        draft.sync()
+        failpoints.reach("partial_written")
+        self._ask(lambda: self._client.put_file(str(draft.path), self._key(path)))
+        failpoints.reach("file_renamed")
+
+    def fetch(self, path: str, sha256: str) -> Path:
+        """A file of this machine with what is stored at `path`: a copy that has this digest.
+
+        Raises:
+            FileDamaged: what is stored has another.
+            FileNotFoundError: there is none.
+            OSError: the storage does not answer, or this machine has no room.
+        """
+
+        def size() -> int:
+            return int(self._ask(lambda: self._client.info(self._key(path)))["size"])
+
+        def bring(copy: Path) -> None:
+            self._ask(lambda: self._client.get_file(self._key(path), str(copy)))
+            if _sha256_of(copy) != sha256:
+                raise FileDamaged(path)
+
+        copy = self.cache.get(sha256, size, bring)
+        if _sha256_of(copy) == sha256:
+            return copy
+        # This machine's disk has damaged it.
+        self.cache.drop(sha256)
+        return self.cache.get(sha256, size, bring)
+
+    def read(self, path: str) -> bytes:
+        """What is stored at `path`.
+
+        Raises:
+            FileNotFoundError: there is nothing.
+            OSError: the storage does not answer.
+        """
+        content: bytes = self._ask(lambda: self._client.cat_file(self._key(path)))
+        return content
+
+    def holds(self, path: str) -> bool:
+        """Whether a file is there.
+
+        Raises:
+            OSError: the storage does not answer.
+        """
+        try:
+            self._ask(lambda: self._client.info(self._key(path)))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def find(self, pattern: str) -> list[str]:
+        """The paths of files and folders that look so, such as `run_*/attempt-*/*`, in their order.
+
+        Raises:
+            OSError: the storage does not answer.
+        """
+        return list(self._found(pattern))
+
+    def find_old(self, pattern: str, older_than_s: float) -> list[str]:
+        """Those of them that nobody has written to for so long, by the storage's own clock.
+
+        Raises:
+            OSError: the storage does not answer.
+        """
+        found = self._found(pattern)
+        if not found:
+            return []
+        # What is written now is dated by that clock.
+        clock = f"{_CLOCK}-{token_hex(8)}"
+        try:
+            self.mark(clock)
+            before = self._found(clock)[clock] - older_than_s
+        except OSError:
+            # Where it takes no more, it cannot be asked.
+            return []
+        finally:
+            with contextlib.suppress(OSError):
+                self.delete(clock)
+        return [path for path, written in found.items() if written < before]
+
+    def delete(self, path: str) -> None:
+        """Delete the file at `path`, if there is one.
+
+        Raises:
+            OSError: it cannot be deleted.
+        """
+        self._ask(lambda: self._client.rm_file(self._key(path)))
+
+    def delete_folder(self, path: str) -> None:
+        """Delete all that lies below `path`; nothing happens if there is nothing.
+
+        Raises:
+            OSError: it cannot be deleted; some of it may be.
+        """
+        for name in self._names(f"{path}/"):
+            self.delete(name)
+
+    def forget_drafts(self, older_than_s: float) -> None:
+        """Delete what was being received when its receiver died, and copies that are too many."""
+        before = time.time() - older_than_s
+        for path in (self.scratch / "incoming").glob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
+        self.cache.sweep()
+
+    def workplace(self, path: str) -> Path:
+        """Where on this machine a folder may be made that is then published."""
+        return self.scratch / "making" / path
+
+    def leave(self, path: str) -> None:
+        """Delete what is in a workplace."""
+        shutil.rmtree(self.workplace(path), ignore_errors=True)
+
+    def prepare_folder(self, made: str, path: str) -> Callable[[], None]:
+        """Send the folder made in that workplace; what is returned publishes it at `path`, at once.
+
+        What lies at `path` is replaced; whoever publishes sees to it that nobody else does.
+
+        Raises:
+            OSError: it cannot be sent.
+        """
+        with self.draft() as draft:
+            size = pack(self.workplace(made), draft.path)
+            sha256 = _sha256_of(draft.path)
+            packed = f"{path}/{sha256}.tar"
+            self.keep(draft, packed)
+        for picture in sorted((self.workplace(made) / "thumbnails").glob("*")):
+            self.write(f"{path}/thumbnails/{picture.name}", picture.read_bytes())
+        manifest = json.dumps({"path": packed, "sha256": sha256, "bytes": size}).encode()
+
+        def publish() -> None:
+            self.write(f"{path}/{_MANIFEST}", manifest)
+            failpoints.reach("content_published")
+
+        return publish
+
+    def fetch_folder(self, path: str) -> Path:
+        """A folder of this machine below which `path` lies, if it was published.
+
+        Raises:
+            FileDamaged: what is stored is not what was.
+            OSError: the storage does not answer, or this machine has no room.
+        """
+        try:
+            manifest = json.loads(self.read(f"{path}/{_MANIFEST}"))
+        except FileNotFoundError:
+            return self.scratch / "nothing"
+
+        def bring(copy: Path) -> None:
+            with self.draft() as draft:
+                self._ask(lambda: self._client.get_file(self._key(manifest["path"]), str(draft.path)))
+                if _sha256_of(draft.path) != manifest["sha256"]:
+                    raise FileDamaged(manifest["path"])
+                unpack(draft.path, copy / path)
+
+        return self.cache.get(manifest["sha256"], lambda: int(manifest["bytes"]), bring)
+
+    def room(self) -> Room | None:
+        """None: a bucket does not tell."""
+        return None
+
+    @cached_property
+    def _client(self) -> Any:
+        return client()
+
+    def _key(self, path: str) -> str:
+        return "/".join(part for part in (self.bucket, self.prefix, path) if part)
+
+    def _names(self, beginning: str) -> dict[str, float]:
+        """All paths that begin so, and when each was written by the storage's clock (seconds since 1970)."""
+        above, _, first = self._key(beginning).rpartition("/")
+        cut = len(self._key("x")) - 1
+        found = self._ask(lambda: self._client.find(above, prefix=first, detail=True))
+        return {key[cut:]: each["LastModified"].timestamp() for key, each in found.items()}
+
+    def _found(self, pattern: str) -> dict[str, float]:
+        parts = pattern.split("/")
+        literal = pattern.partition("*")[0]
+        found: dict[str, float] = {}
+        for name, written in sorted(self._names(literal).items()):
+            names = name.split("/")
+            if len(names) >= len(parts) and all(map(fnmatchcase, names, parts)):
+                path = "/".join(names[: len(parts)])
+                found[path] = max(written, found.get(path, written))
+        return found
+
+    def _ask(self, request: Callable[[], T]) -> T:
+        """What the store answers, asked again while it is away.
+
+        Raises:
+            StorageAway: it was for too long.
+            OSError: it refuses.
+        """
+        until, wait_s = time.monotonic() + self.patience_s, _FIRST_WAIT_S
+        while True:
+            try:
+                return requested(request)
+            except StorageAway as error:
+                if time.monotonic() + wait_s > until:
+                    raise
+                logger.warning("%s is tried again in %.1f s: %s", self, wait_s, error)
+                time.sleep(wait_s)
+                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+
+def _sha256_of(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,98 @@
+"""A real server of S3's protocol: rclone's, whose binary comes as a Python package. Its buckets are folders."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from store.storage import BucketStorage, FetchedCache
+from store.storage.requests import client
+
+_KEY, _SECRET = "a-key", "a-secret"
+_PATIENCE_S = 90.0
+
+
+class ObjectStore:
+    """It may be stopped and started again; buckets outlive that."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What boto reads."""
+        return {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._port}",
+            "AWS_ACCESS_KEY_ID": _KEY,
+            "AWS_SECRET_ACCESS_KEY": _SECRET,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def start(self) -> None:
+        """Serve, once it answers."""
+        command = [str(Path(sys.executable).with_name("rclone")), "serve", "s3", str(self.folder)]
+        options = ["--addr", f"127.0.0.1:{self._port}", "--auth-key", f"{_KEY},{_SECRET}"]
+        # Tests change a file's bytes behind its back. What is in folders it keeps in mind until it is started again;
+        # where it is told not to (--dir-cache-time 0s) it was seen to wait for itself for good.
+        options += ["--local-no-check-updated"]
+        self._process = subprocess.Popen(
+            [*command, *options],
+            env=os.environ | {"RCLONE_CONFIG": os.devnull},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        until = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < until:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self._port)) == 0:
+                    return
+            time.sleep(0.02)
+        raise TimeoutError("rclone does not answer.")
+
+    def stop(self) -> None:
+        """Let nothing answer there."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def bucket(self, name: str) -> Path:
+        """Make a bucket of that name, an empty one; where its objects lie as files."""
+        asked = client()
+        if (self.folder / name).exists():
+            for key in asked.find(name):
+                asked.rm_file(key)
+        else:
+            asked.call_s3("create_bucket", Bucket=name)
+        return self.folder / name
+
+    def storage(self, name: str, home: Path, *, patience_s: float = 0.0) -> BucketStorage:
+        """What lies below a prefix of that bucket, for one machine."""
+        return BucketStorage(name, "team/one", home / "scratch", FetchedCache(home / "fetched", 1 << 30), patience_s)
+
+
+@contextmanager
+def running_object_store(folder: Path) -> Iterator[ObjectStore]:
+    """A server for this process, whose environment says where it is."""
+    store = ObjectStore(folder)
+    before = {name: os.environ.get(name) for name in store.environment}
+    os.environ.update(store.environment)
+    store.start()
+    try:
+        yield store
+    finally:
+        store.stop()
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

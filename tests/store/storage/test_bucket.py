@@ -1,0 +1,129 @@
+"""What only a bucket has: a server that may be away or full, and copies on this machine."""
+
+import errno
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+import s3fs
+
+from store import dataset_files, files
+from store.storage import STORAGE_FULL, FetchedCache, FileDamaged, StorageAway
+from tests.object_store import ObjectStore
+
+DIGEST = hashlib.sha256(b"content").hexdigest()
+
+
+def test_a_server_that_is_gone_for_a_while_is_waited_for(object_store: ObjectStore, tmp_path: Path) -> None:
+    """A write goes through once it is back; without patience it is told that the storage is away."""
+    bucket = object_store.bucket("away")
+    patient = object_store.storage("away", tmp_path, patience_s=90)
+    object_store.stop()
+    try:
+        with pytest.raises(StorageAway):
+            object_store.storage("away", tmp_path).write("run_a/weights", b"content")
+        at_work = threading.Thread(target=patient.write, args=("run_a/weights", b"content"))
+        at_work.start()
+    finally:
+        object_store.start()
+    at_work.join(90)
+    assert (bucket / "team/one/run_a/weights").read_bytes() == b"content"
+
+
+def test_a_copy_is_brought_once_and_checked_each_time(object_store: ObjectStore, tmp_path: Path) -> None:
+    """One that this machine's disk has damaged is brought anew; what is damaged in the bucket is refused."""
+    bucket, storage = object_store.bucket("copies"), object_store.storage("copies", tmp_path)
+    storage.write("weights", b"content")
+    copy = storage.fetch("weights", DIGEST)
+    (bucket / "team/one/weights").write_bytes(b"contend")
+    assert storage.fetch("weights", DIGEST) == copy
+    assert copy.read_bytes() == b"content"
+    copy.write_bytes(b"broken!")
+    with pytest.raises(FileDamaged, match="sha256"):
+        storage.fetch("weights", DIGEST)
+    assert list((tmp_path / "fetched").glob("*.partial")) == []
+    storage.write("weights", b"content")
+    assert storage.fetch("weights", DIGEST).read_bytes() == b"content"
+
+
+def test_a_data_set_that_is_damaged_is_refused(object_store: ObjectStore, tmp_path: Path) -> None:
+    """Its pictures are looked at as one, before any of them is read."""
+    bucket, storage = object_store.bucket("pets"), object_store.storage("pets", tmp_path)
+    (dataset_files.workplace(storage, "dset_a", 1) / "images").mkdir(parents=True)
+    dataset_files.prepare(storage, "dset_a", 1)()
+    (tar,) = bucket.rglob("*.tar")
+    tar.write_bytes(tar.read_bytes()[:-1] + b"x")
+    with pytest.raises(FileDamaged):
+        dataset_files.fetch(storage, "dset_a")
+
+
+def test_copies_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was used longest ago goes first, and nothing that was used within the hour."""
+    now = 1_000_000.0
+    monkeypatch.setattr("store.storage.cache.time.time", lambda: now)
+    cache = FetchedCache(tmp_path, most_bytes=25)
+    for name, used in (("a", now - 9_000), ("b", now - 8_000), ("c", now - 10)):
+        copy = cache.get(name, lambda: 10, lambda path: path.write_bytes(b"x" * 10) and None)
+        os.utime(copy.with_name("bytes"), (used, used))
+    cache.sweep()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["b", "c"]
+    cache.get("d", lambda: 30, lambda path: path.write_bytes(b"x" * 30) and None)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["c", "d"]
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """Answers every request as `code` says, as Ceph and others do."""
+
+    code, status = "QuotaExceeded", 403
+    # Clients wait to be told that they may send.
+    protocol_version = "HTTP/1.1"
+
+    def _answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = f"<?xml version='1.0'?><Error><Code>{self.code}</Code><Message>No.</Message></Error>".encode()
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_PUT = do_GET = _answer  # noqa: N815  # the server's names for them
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def refusing(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Refusing]]:
+    server = HTTPServer(("127.0.0.1", 0), _Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    s3fs.S3FileSystem.clear_instance_cache()
+    yield _Refusing
+    server.shutdown()
+    server.server_close()
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "told"),
+    [
+        ("QuotaExceeded", 403, "The storage takes no more: the store has no room. The job goes on when there is room."),
+        ("XMinioStorageFull", 507, "The storage takes no more: the store has no room."),
+        ("SlowDown", 503, "The storage is away: the store does not answer as it should (SlowDown)."),
+    ],
+)
+def test_a_refusal_is_told_as_what_it_is(
+    object_store: ObjectStore, refusing: type[_Refusing], tmp_path: Path, code: str, status: int, told: str
+) -> None:
+    """A bucket that is full is as a full disk; a store that is overrun is as one that is away."""
+    refusing.code, refusing.status = code, status
+    with pytest.raises(OSError, match=r"store") as raised:
+        object_store.storage("full", tmp_path).write("weights", b"content")
+    assert files.fault(raised.value).startswith(told)
+    assert (raised.value.errno in STORAGE_FULL) == (raised.value.errno == errno.ENOSPC)
+    assert isinstance(raised.value, StorageAway) == (status == 503)

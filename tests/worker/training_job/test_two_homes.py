@@ -1,0 +1,99 @@
+"""Workers whose homes have nothing in common: what one began another ends, by the bucket and the database alone."""
+
+from pathlib import Path
+
+import pytest
+
+from gauntlet.spec.experiment import ExperimentSpec
+from store import files
+from store.database import Database
+from store.subjects import checkpoints, runs
+from tests.object_store import ObjectStore
+from tests.packing import two_splits
+from tests.uploads import packed, uploaded
+from tests.worker.training_job.attempts import AT_ONCE, claim, messages, result, spec_with, submit, train, train_until
+from tests.worker.training_job.conftest import Undisturbed
+from tests.worker.training_job.test_uploaded_data import spec_on
+from worker.beside.sweeper import sweep
+from worker.jobs.child import _work
+from worker.jobs.heartbeat import Heartbeat
+from worker.settings import WorkerSettings
+
+pytestmark = pytest.mark.long(seconds=8)
+
+
+@pytest.fixture
+def homes(object_store: ObjectStore, settings: WorkerSettings, tmp_path: Path) -> tuple[WorkerSettings, WorkerSettings]:
+    """Two workers on one bucket."""
+    object_store.bucket("homes")
+    given = settings.model_dump() | {"storage_url": "s3://homes/one"}
+    one, other = (
+        WorkerSettings(**given | {"home": tmp_path / name, "cache": tmp_path / name}) for name in ("one", "other")
+    )
+    return one, other
+
+
+def test_a_run_is_taken_over_by_another_home(
+    database: Database,
+    homes: tuple[WorkerSettings, WorkerSettings],
+    tiny_spec: ExperimentSpec,
+    undisturbed: Undisturbed,
+) -> None:
+    """In mid-epoch, bit by bit; what neither names any more goes from the bucket, and the rest is whole."""
+    one, other = homes
+    spec = spec_with(tiny_spec)
+    run = submit(database, spec)
+    train_until(database, one, run, batches=5)
+    train(database, other, run)
+    assert messages(database, run)["resumed"].endswith(" continues after epoch 1 and 1 batch.")
+    assert result(database, run) == undisturbed(spec)
+    one.storage.write(f"{run}/attempt-1/orphan.safetensors", b"of a transaction that was aborted")
+    for _ in range(2):
+        sweep(database, one.storage, events_days=30, audit_days=30, retry_days=7)
+    with database.reading() as session:
+        kept = checkpoints.page(session, run=run, after=None, limit=10).rows
+        assert one.storage.find("*/*/*") == sorted(row.path for row in kept)
+        for row in kept:
+            assert files.checked(other.storage, row.path, row.sha256).stat().st_size == row.bytes
+
+
+def test_an_uploaded_data_set_reaches_another_home(
+    database: Database, homes: tuple[WorkerSettings, WorkerSettings], tiny_spec: ExperimentSpec, tmp_path: Path
+) -> None:
+    """It was unpacked by one, and is trained on by the other, which brings it once."""
+    one, other = homes
+    pets = uploaded(database, one, packed(tmp_path, two_splits(train=48, test=4)))
+    run = submit(database, spec_on(tiny_spec, pets))
+    train(database, other, run)
+    with database.reading() as session:
+        assert runs.get(session, run).status == "succeeded"
+    (copy,) = (other.cache / "fetched").glob("*/content")
+    assert len(list((copy / pets / "content/images").rglob("*.png"))) == 104
+
+
+def test_a_bucket_that_is_away_holds_a_run_up(
+    database: Database,
+    homes: tuple[WorkerSettings, WorkerSettings],
+    object_store: ObjectStore,
+    tiny_spec: ExperimentSpec,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It waits in the queue, however often that happens, and goes on when the bucket is back."""
+    monkeypatch.setattr(WorkerSettings, "_storage_patience_s", 0.0)
+    one, other = (each.model_copy(update={"retry_s": AT_ONCE}) for each in homes)
+    run = submit(database, spec_with(tiny_spec))
+    train_until(database, one, run, batches=5)
+    object_store.stop()
+    try:
+        for _ in range(4):
+            held = claim(database, run)
+            _work(database, held, other, Heartbeat(database, held, other))
+            with database.reading() as session:
+                row = runs.get(session, run)
+            assert (row.status, row.status_reason, row.crashes) == ("queued", "storage", 0)
+            assert (row.status_detail or "").startswith("The storage is away: the store does not answer as it should")
+    finally:
+        object_store.start()
+    train(database, other, run)
+    with database.reading() as session:
+        assert runs.get(session, run).status == "succeeded"
