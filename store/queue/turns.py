@@ -29,6 +29,8 @@ from store.queue.jobs import Claim, JobKind
 _KINDS: Final[tuple[JobKind, ...]] = ("evaluation", "run")
 # More in one statement would be too many for SQLite.
 _MOST_COMPARED: Final = 1_000
+# A worker that is stopped as it claims, before those who wait for it give up.
+_LET_GO_AFTER_S: Final = 5
 _LOW: Final = PRIORITIES.index("low")
 
 _Place = tuple[str | None, str | None]
@@ -57,7 +59,7 @@ _Groups = dict[_Group, _Waiting]
 def claim_next(session: Session, worker: str, lease_s: float) -> Claim | None:
     """Take the waiting job whose turn it is, or None if none waits."""
     # Of workers that ask at once, each sees what those before it took.
-    take_turn(session, "claims")
+    take_turn(session, "claims", let_go_after_s=_LET_GO_AFTER_S)
     while (turn := whose_turn(session)) is not None:
         held = jobs.claim(session, *turn, worker, lease_s)
         if held is not None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import JSON, Connection, TextClause, text
 
-from store.database import Database, engine_for_migrations
+from store.database import Database, engine_for_migrations, take_turn
+from store.queue import turns
 from tests.e2e.system import await_that
 
 BOUNDS = {"lock_timeout": "15s", "statement_timeout": "1min", "idle_in_transaction_session_timeout": "20s"}
@@ -27,6 +28,20 @@ def test_a_statement_does_not_wait_for_ever(url: str) -> None:
             assert connection.exec_driver_sql(f"SHOW {name}").scalar() == "0"
     database.close()
     engine.dispose()
+
+
+def test_who_is_stopped_in_a_turn_soon_lets_go_of_it(url: str) -> None:
+    """Of claims and of events, for which all others wait; the transaction after it has its bound back."""
+    database = Database(url, connections=1)
+    for seconds in (5, None):
+        with database.writing() as session:
+            take_turn(session, "anything", let_go_after_s=seconds)
+            bound = session.connection().exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar()
+        assert bound == (f"{seconds}s" if seconds else BOUNDS["idle_in_transaction_session_timeout"])
+    with database.writing() as session:
+        turns.claim_next(session, "worker", 60)
+        assert session.connection().exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar() == "5s"
+    database.close()
 
 
 @pytest.mark.parametrize("kept", [1, 3])
