@@ -95,7 +95,7 @@ class JobProcesses:
             NetworksUnusable: the packages that are to have networks do not.
         """
         with self._preparing:
-            if not self._prepared:
+            if not self._prepared or not _fork_server_lives():
                 self._probe()
                 self._prepared = True
 
@@ -325,6 +325,16 @@ class JobProcesses:
             logger.warning("%s %s.", job.name, how)
         with self._database.writing() as session:
             helpers.leave(session, helped)
+
+
+def _fork_server_lives() -> bool:
+    """Whether it is there to be asked; it is not waited for, which is its next start's to do."""
+    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # noqa: SLF001  # there is no other way to it
+    if server is None:
+        return False
+    with contextlib.suppress(ChildProcessError):
+        return os.waitid(os.P_PID, server, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    return False
 
 
 def _hold(session: Session, held: Claim | Help) -> Hold:

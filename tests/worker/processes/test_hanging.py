@@ -148,3 +148,14 @@ def test_a_fork_server_that_hangs_is_ended(database: Database, processes: JobPro
     assert (found(database, run_id).status, found(database, run_id).crashes) == ("queued", 1)
     reconcile(database, processes, retry_s=NEVER)
     await_that(lambda: trains(database, run_id, 2))
+
+
+def test_a_fork_server_that_died_is_there_again_before_anything_is_claimed(processes: JobProcesses) -> None:
+    """With torch, which takes seconds: else the next job's lease would run meanwhile, and on a busy machine run out."""
+    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    processes.prepare()
+    assert forkserver._forkserver._forkserver_pid == server  # type: ignore[attr-defined]
+    os.kill(server, signal.SIGKILL)
+    os.waitid(os.P_PID, server, os.WEXITED | os.WNOWAIT)
+    processes.prepare()
+    assert forkserver._forkserver._forkserver_pid != server  # type: ignore[attr-defined]
