@@ -14,6 +14,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -45,7 +46,7 @@ _STEPS = {"apgd-t": 10 * 101, "fab-t": 900}
 _Perturb = Callable[[Tensor, Tensor], Tensor]
 
 
-class _Brief(pyautoattack.AutoAttack):
+class _Brief(pyautoattack.AutoAttack):  # type: ignore[misc]  # it has no types
     """One target, few steps."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -82,7 +83,7 @@ def measure(weights: Path, images: ImageSet, count: int, rounds: int) -> dict[st
     package = _Brief(in_plain_layers(load_file(weights)), norm="Linf", eps=8 / 255, seed=0, device=CPU)
     with patch.object(autoattack, "AutoAttack", _Brief):
         # Of two classes one is a target.
-        ours = autoattack.AuthoredAttack(model, AutoAttack(eps=EPS), 2, CPU)
+        ours = autoattack.AuthoredAttack(model, AutoAttack(eps=Fraction(EPS)), 2, CPU)
     for attack in (package.apgd_targeted, package.fab):
         attack.n_target_classes = 1
     clean = images.images.float().div(255)
@@ -91,7 +92,9 @@ def measure(weights: Path, images: ImageSet, count: int, rounds: int) -> dict[st
     given = clean[some].contiguous(), images.labels[some]
 
     def by_package(part: str) -> _Perturb:
-        return {"apgd-t": package.apgd_targeted, "fab-t": package.fab, "square": package.square}[part].perturb
+        attack = {"apgd-t": package.apgd_targeted, "fab-t": package.fab, "square": package.square}[part]
+        perturb: _Perturb = attack.perturb
+        return perturb
 
     def by_us(part: str) -> _Perturb:
         return lambda points, labels: ours.perturb(part, points, labels, 0)

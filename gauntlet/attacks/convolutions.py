@@ -26,22 +26,22 @@ _FEWEST_IMAGES = 2
 _Way = Callable[[Tensor], Tensor]
 
 
-class WayBack:
-    """From the gradient for a convolution's outputs to that for its inputs; the layer has no stride and no dilation."""
+class Convolution:
+    """A layer without stride and dilation, and the quickest way back through it."""
 
     def __init__(self, layer: nn.Conv2d) -> None:
-        self._layer = layer
+        self.layer = layer
         self._weights = (0, 0)
         self._ways: dict[tuple[torch.Size, tuple[int, ...]], _Way | None] = {}
 
-    def __call__(self, gradient: Tensor, size: torch.Size, strides: tuple[int, ...]) -> Tensor:
-        """From [n, channels, h, w] to [n, *size]; `strides` are those of what the layer was given.
+    def back(self, gradient: Tensor, size: torch.Size, strides: tuple[int, ...]) -> Tensor:
+        """From the gradient for the outputs, [n, channels, h, w], to that for the inputs, [n, *size].
 
-        Bit by bit what torch's own way back gives.
+        Bit by bit what torch's own way back gives. `strides` are those of what the layer was given.
         """
-        if len(gradient) < _FEWEST_IMAGES or self._layer.groups > 1:
+        if len(gradient) < _FEWEST_IMAGES or self.layer.groups > 1:
             return self._by_torch(gradient, size, strides)
-        weight = self._layer.weight
+        weight = self.layer.weight
         changes = 0 if weight.is_inference() else weight._version  # noqa: SLF001  # torch tells it nowhere else
         weights = (weight.data_ptr(), changes)
         if weights != self._weights:
@@ -59,7 +59,7 @@ class WayBack:
         return next((way for way in self._ways_forward(size) if torch.equal(way(tried), wanted)), None)
 
     def _ways_forward(self, size: torch.Size) -> list[_Way]:
-        layer = self._layer
+        layer = self.layer
         height, width = layer.kernel_size
         down, right = border(layer)[:2]
         around = height - 1 - down, width - 1 - right
@@ -78,7 +78,7 @@ class WayBack:
         return ways
 
     def _by_torch(self, gradient: Tensor, size: torch.Size, strides: tuple[int, ...]) -> Tensor:
-        layer = self._layer
+        layer = self.layer
         # Of what stands for the layer's input nothing but its form is asked.
         given = gradient.new_empty_strided((len(gradient), *size), strides)
         found: Tensor

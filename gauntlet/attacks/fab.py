@@ -90,7 +90,7 @@ def _step(model: Model, points: Tensor, clean: Tensor, own: Tensor, target: Tens
     moves = moves_to_boundary(both, slope.flatten(1), difference.detach())
     lengths = moves.abs().amax(dim=2).clamp_min_(1e-8).view(2, count, 1, 1, 1)
     share = (lengths[0] / (lengths[0] + lengths[1])).clamp_(0, steps.homewards)
-    there, home = moves.mul_(steps.beyond).view(2, *points.shape)
+    there, home = moves.mul_(steps.beyond).view(2, *points.shape).unbind()
     return there.add_(points).mul_(1 - share).add_(home.add_(clean).mul_(share)).clamp_(0, 1)
 
 
@@ -105,7 +105,7 @@ def moves_to_boundary(points: Tensor, slope: Tensor, difference: Tensor) -> Tens
     """
     values = (points * slope).sum(dim=2)
     excess = values - (values[0] - difference)
-    signs = 2 * (excess >= 0) - 1
+    signs = (excess >= 0).float() * 2 - 1
     slopes = slope * signs.unsqueeze(2)
     room = ((slopes < 0).float() - points).abs_().flatten(0, 1)
     steep = slopes.abs().flatten(0, 1)

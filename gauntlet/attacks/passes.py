@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from gauntlet.attacks.convolutions import WayBack
+from gauntlet.attacks.convolutions import Convolution
 from gauntlet.attacks.known_layers import border, stack_of
 from gauntlet.attacks.slices import Sliced, slice_sizes, sliced
 from gauntlet.models.architectures import Normalise
@@ -34,10 +34,9 @@ class _Step:
     What a convolution gives that is `pooled` next need not be known: nothing goes back through a zero of the pool.
     """
 
-    layer: nn.Conv2d | nn.MaxPool2d | Normalise
+    layer: Convolution | nn.MaxPool2d | Normalise
     rectified: bool = False
     pooled: bool = False
-    back: WayBack | None = None
 
 
 @dataclass(frozen=True)
@@ -145,14 +144,14 @@ def _steps(layers: list[nn.Module]) -> list[_Step] | None:
     for layer in layers:
         match layer:
             case nn.ReLU():
-                if not steps or not isinstance(steps[-1].layer, nn.Conv2d) or steps[-1].rectified:
+                if not steps or not isinstance(steps[-1].layer, Convolution) or steps[-1].rectified:
                     return None
                 steps[-1] = replace(steps[-1], rectified=True)
             case nn.Conv2d():
                 top, left, bottom, right = border(layer)
                 if (top, left) != (bottom, right):
                     return None
-                steps.append(_Step(layer, back=WayBack(layer)))
+                steps.append(_Step(Convolution(layer)))
             case nn.MaxPool2d():
                 if steps and steps[-1].rectified:
                     steps[-1] = replace(steps[-1], pooled=True)
@@ -174,7 +173,7 @@ def _seen(steps: list[_Step], points: Tensor) -> _Seen:
     for step in steps:
         given.append((values.shape[1:], values.stride()))
         match step.layer:
-            case nn.Conv2d() as layer:
+            case Convolution(layer=layer):
                 values = F.conv2d(values, layer.weight, layer.bias, padding=border(layer)[:2], groups=layer.groups)
                 values = values.relu_() if step.rectified else values
                 kept.append((values,) if step.rectified and not step.pooled else ())
@@ -192,10 +191,10 @@ def _back(
 ) -> Tensor:
     if step.rectified and kept:
         gradient = _aten.threshold_backward(gradient, kept[0], 0)
-    if step.back is not None:
-        return step.back(gradient, size, strides)
     found: Tensor
     match step.layer:
+        case Convolution():
+            found = step.layer.back(gradient, size, strides)
         case nn.MaxPool2d():
             found = _aten.max_pool2d_with_indices_backward(
                 gradient, _like(gradient, size, strides), [2, 2], [2, 2], [0, 0], [1, 1], False, kept[1]

@@ -2,19 +2,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gauntlet.attacks.convolutions import WayBack
+from gauntlet.attacks.convolutions import Convolution
 
 
-def both_ways(way: WayBack, layer: nn.Conv2d, images: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+def both_ways(convolution: Convolution, images: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     """The gradient for the images, from one for the layer's outputs that is zero at most places: ours, torch's."""
     given = images.clone().requires_grad_()
-    values = layer(given)
+    values = convolution.layer(given)
     random = torch.Generator().manual_seed(seed)
     gradient = torch.empty_like(values).normal_(generator=random) * (
         torch.empty_like(values).uniform_(generator=random) < 0.3
     )
     with torch.no_grad():
-        found = way(gradient, images.shape[1:], images.stride())
+        found = convolution.back(gradient, images.shape[1:], images.stride())
     return found, torch.autograd.grad(values, given, gradient)[0]
 
 
@@ -33,16 +33,16 @@ def both_ways(way: WayBack, layer: nn.Conv2d, images: Tensor, seed: int) -> tupl
 )
 def test_the_way_back_is_torchs(layer: nn.Conv2d, size: tuple[int, int, int], layout: torch.memory_format) -> None:
     """Bit by bit, for any number of images: whatever way is found quicker, and where there is none."""
-    way = WayBack(layer.to(memory_format=layout))
+    convolution = Convolution(layer.to(memory_format=layout))
     for count in (1, 2, 5, 12):
         images = torch.rand(count, *size, generator=torch.Generator().manual_seed(count))
-        assert torch.equal(*both_ways(way, layer, images.contiguous(memory_format=layout), seed=count))
+        assert torch.equal(*both_ways(convolution, images.contiguous(memory_format=layout), seed=count))
 
 
 def test_other_weights_have_another_way() -> None:
     layer = nn.Conv2d(3, 8, 3)
-    way, images = WayBack(layer), torch.rand(3, 3, 8, 8).contiguous(memory_format=torch.channels_last)
-    both_ways(way, layer, images, seed=0)
+    convolution, images = Convolution(layer), torch.rand(3, 3, 8, 8).contiguous(memory_format=torch.channels_last)
+    both_ways(convolution, images, seed=0)
     with torch.no_grad():
         layer.weight.mul_(3)
-    assert torch.equal(*both_ways(way, layer, images, seed=0))
+    assert torch.equal(*both_ways(convolution, images, seed=0))
