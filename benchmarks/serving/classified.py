@@ -4,8 +4,9 @@ Both servers have the API's core for all that they start, one thread, and the sa
 sent PNG files as a form, with a token, to a checkpoint that was imported; MLflow what its users send, the pixels as
 nested lists in JSON, to `mlflow models serve` with one worker, without a login. One client asks, one request after the
 other, on a connection that stays and ahead of what else its core does; what counts is from the first byte sent to the
-last one read. Beside both: the
-network's own forward pass in this process on the same core, and how fast that core multiplies matrices.
+last one read. Gauntlet is asked in fp32, as MLflow is, and by a second server in bf16. Beside all: the network's own
+forward pass in this process on the same core, as it is, and prepared as it is classified with in either precision; and
+how fast that core multiplies matrices.
 """
 
 import http
@@ -38,7 +39,10 @@ from benchmarks.speed.rounds import random_images
 from cli.machine.embedded import free_port
 from gauntlet.data.datasets import to_unit
 from gauntlet.models.architectures import paper_cnn
+from gauntlet.models.inference import prepared
+from gauntlet.models.precision import Model
 from gauntlet.spec.class_names import KNOWN_CLASSES
+from gauntlet.spec.runs.training import InferencePrecision
 
 BATCH = 64
 _SHAPE, _CLASSES = (3, 32, 32), 10
@@ -63,7 +67,10 @@ def measure_classifying(seconds: float, mlflow: Path | None) -> dict[str, Any]:
     found: dict[str, Any] = {"one_core": _core(model, pixels, seconds)}
     seen = {}
     with tempfile.TemporaryDirectory(prefix="gauntlet-") as folder, ExitStack() as ended:
-        sides = {"gauntlet": ended.enter_context(_gauntlet(model, Path(folder)))}
+        sides = {
+            "gauntlet": ended.enter_context(_gauntlet(model, Path(folder), "fp32")),
+            "gauntlet_bf16": ended.enter_context(_gauntlet(model, Path(folder), "bf16")),
+        }
         if mlflow is not None:
             sides["mlflow"] = ended.enter_context(_mlflow(mlflow, model, Path(folder)))
         before = os.sched_getaffinity(0)
@@ -77,6 +84,9 @@ def measure_classifying(seconds: float, mlflow: Path | None) -> dict[str, Any]:
                 "batch_ms": (ms := in_ms(_timed(batch, seconds))),
                 "batch_images_per_second": round(BATCH / ms["p50"] * 1e3),
             }
+    # Of a network that has learned nothing, many classes are as likely as one another.
+    lowered = seen.pop("gauntlet_bf16")
+    found["other_classes_in_bf16"] = sum(a != b for a, b in zip(lowered[1], seen["gauntlet"][1], strict=True))
     found["same_classes"] = all(classes == seen["gauntlet"] for classes in seen.values())
     return {"batch": BATCH, "seconds": seconds} | found
 
@@ -95,26 +105,43 @@ def _core(model: torch.nn.Module, pixels: Tensor, seconds: float) -> dict[str, A
     images, matrix = to_unit(pixels), torch.rand(1024, 1024)
     before = os.sched_getaffinity(0)
     keep_to(os.getpid(), API_CORES)
+    found: dict[str, Any] = {}
+    forwards: dict[str, Model] = {
+        "forward": model,
+        "prepared_fp32": prepared(model, "fp32"),
+        "prepared_bf16": prepared(model, "bf16"),
+    }
     with torch.inference_mode():
-        batch = statistics.median(_timed(lambda: model(images), seconds))
-        one = statistics.median(_timed(lambda: model(images[:1]), seconds))
-        gemm = statistics.median(_timed(lambda: matrix @ matrix, 1.0))
+        for name, forward in forwards.items():
+            batch, one = (_median(partial(_passes, forward, some), seconds / 3) for some in (images, images[:1]))
+            found |= {f"{name}_one_image_ms": round(one * 1e3, 2)}
+            found |= {f"{name}_images_per_second": round(BATCH / batch)}
+        for name, factor in {"": matrix, "bf16_": matrix.bfloat16()}.items():
+            gflops = 2 * 1024**3 / _median(partial(torch.matmul, factor, factor), 1.0) / 1e9
+            found |= {f"{name}matrix_gflop_per_second": round(gflops, 1)}
+            found |= {f"{name}images_per_second_at_that_speed": round(gflops * 1e3 / _FORWARD_MFLOP)}
     os.sched_setaffinity(0, before)
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-    gflops = 2 * 1024**3 / gemm / 1e9
-    return {
-        "forward_one_image_ms": round(one * 1e3, 2),
-        "forward_images_per_second": round(BATCH / batch),
-        "matrix_gflop_per_second": round(gflops, 1),
-        "images_per_second_at_that_speed": round(gflops * 1e3 / _FORWARD_MFLOP),
-    }
+    return found
+
+
+def _passes(forward: Model, images: Tensor) -> None:
+    # As many together as the service takes.
+    for some in images.split(BATCH // 2):
+        forward(some)
+
+
+def _median(work: Callable[[], object], seconds: float) -> float:
+    return statistics.median(_timed(work, seconds))
 
 
 @contextmanager
-def _gauntlet(model: torch.nn.Module, folder: Path) -> Iterator[Callable[[Tensor], Side]]:
+def _gauntlet(
+    model: torch.nn.Module, folder: Path, precision: InferencePrecision
+) -> Iterator[Callable[[Tensor], Side]]:
     weights = folder / "model.safetensors"
     save_file(model.state_dict(), weights)
-    with served(API_CORES) as api, api.client() as client:
+    with served(API_CORES, precision=precision) as api, api.client() as client:
         checkpoint = client.import_checkpoint(weights, _CARD).id
         line = http.client.HTTPConnection("127.0.0.1", api.settings.port)
 

@@ -13,6 +13,7 @@ from cli.machine.embedded import broker_command, free_port
 from cli.machine.processes import Child
 from gauntlet.client import GauntletClient
 from gauntlet.spec.asked.tokens import Scope, TokenRequest
+from gauntlet.spec.runs.training import InferencePrecision
 from service.settings import ServiceSettings
 from store.accounts import secret_key, tokens
 from store.database import Database, migrate
@@ -48,10 +49,12 @@ class Served:
 
 
 @contextmanager
-def served(cores: set[int] | None = None, *, home: Path | None = None) -> Iterator[Served]:
+def served(
+    cores: set[int] | None = None, *, home: Path | None = None, precision: InferencePrecision = "fp32"
+) -> Iterator[Served]:
     """An API with an empty SQLite database in a folder that goes with the block; on cores of its own, if named.
 
-    With a `home` it is in that folder, goes on with what is there, and stays.
+    With a `home` it is in that folder, goes on with what is there, and stays. It classifies in that `precision`.
     """
     with ExitStack() as ended:
         home = home or Path(ended.enter_context(tempfile.TemporaryDirectory(prefix="gauntlet-")))
@@ -64,6 +67,7 @@ def served(cores: set[int] | None = None, *, home: Path | None = None) -> Iterat
             "GAUNTLET_PORT": str(settings.port),
             "GAUNTLET_AUTH": settings.auth,
             "GAUNTLET_TRUSTED_PROXIES": "127.0.0.1",
+            "GAUNTLET_CLASSIFY_PRECISION": precision,
         }
         broker = Child("broker", broker_command(home / "broker.sock"), home / "broker.log")
         api = Child("api", [sys.executable, "-m", "service"], home / "api.log", environment)
