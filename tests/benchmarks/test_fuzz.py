@@ -6,18 +6,18 @@ from benchmarks.bad_input.fuzz import fuzz
 from benchmarks.serving.served import served
 from benchmarks.serving.stored import do_an_experiment
 
-pytestmark = pytest.mark.long(seconds=65)
+pytestmark = pytest.mark.long(seconds=45)
 
 
 def test_no_generated_request_finds_a_fault() -> None:
-    """A thousand by a reader and a submitter: no 5xx, nothing against the schema, nothing that it does not document."""
+    """Hundreds by a reader and a submitter: no 5xx, nothing against the schema, nothing that it does not document."""
     with served() as api:
         do_an_experiment(api.settings)
         found = [
-            fuzz(api, "read", examples=6, seed=1, phases=["fuzzing"]),
-            fuzz(api, "submit", examples=6, seed=2, phases=["examples", "fuzzing"]),
+            fuzz(api, "read", examples=4, seed=1, phases=["fuzzing"]),
+            fuzz(api, "submit", examples=4, seed=2, phases=["examples", "fuzzing"]),
         ]
     for each in found:
         assert each.failures == [], each.said
         assert each.operations > 40
-    assert sum(each.requests for each in found) > 1_000
+    assert sum(each.requests for each in found) > 600

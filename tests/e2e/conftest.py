@@ -3,10 +3,12 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.e2e.system import System
+from tests.smallest import SMALLEST
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +18,12 @@ def api(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path, broker_
     shutil.copy(migrated_sqlite, home / "gauntlet.db")
     with System(home, f"sqlite:///{home / 'gauntlet.db'}", broker_url) as running:
         yield running
+
+
+@pytest.fixture
+def tiny_document(tiny_document: dict[str, Any]) -> dict[str, Any]:
+    """Of the smallest network: what is tested is the system."""
+    return tiny_document | {"architecture": SMALLEST}
 
 
 @pytest.fixture

@@ -43,6 +43,8 @@ def test_a_run_survives_the_death_of_its_worker_bit_by_bit(system: System, tiny_
     """After kill -9 in mid-training another worker resumes from the last state, and everything comes out the same."""
     client = system.client
     document = tiny_document | {
+        # One that takes its time, so that the run goes on when its worker is killed.
+        "architecture": {"kind": "cnn"},
         "training": {"epochs": 16, "checkpoint_every": 8},
         "objectives": [{"kind": "policy_gradient"}],
     }
@@ -78,6 +80,8 @@ def test_a_compiled_run_survives_a_kill_within_an_epoch_bit_by_bit(
     """
     client = system.client
     document = tiny_document | {
+        # A transformer has more to compile.
+        "architecture": {"kind": "cnn"},
         "training": {"epochs": 4, "checkpoint_every": 2, "compile": "on", "precision": "bf16"},
         "objectives": [{"kind": "policy_gradient", "entropy_bonus": 0.1}],
         "adversary": tiny_document["adversary"] | {"loss": "objective", "mode": "train"},
@@ -143,14 +147,23 @@ def test_an_orderly_stop_puts_a_run_back(system: System, tiny_document: dict[str
     """SIGTERM ends a worker within seconds; its run waits, uncounted, and continues elsewhere."""
     client = system.client
     worker = system.start("worker")
-    experiment = client.submit(tiny_document | {"training": {"epochs": 16, "checkpoint_every": 16}}).id
-    await_that(lambda: len(list(client.metrics(only_run(client, experiment).id))) >= 2)
+    # It does not end by itself.
+    experiment = client.submit(tiny_document | {"training": {"epochs": 10_000, "compile": "off"}}).id
+
+    def epochs() -> list[int]:
+        return [row.epoch for row in client.metrics(only_run(client, experiment).id)]
+
+    await_that(lambda: len(epochs()) >= 2)
     worker.terminate()
     assert worker.wait(90) == 0
     run = only_run(client, experiment)
     assert (run.status, run.status_reason) == ("queued", "worker_shutdown")
+    done = len(epochs())
     system.start("worker")
-    finish(client, experiment)
+    await_that(lambda: len(epochs()) > done)
+    told = epochs()
+    assert told == list(range(1, len(told) + 1))
+    assert "resumed" in [event.kind for event in client.events(run.id)]
 
 
 def test_a_lost_broker_delays_a_run_but_does_not_lose_it(

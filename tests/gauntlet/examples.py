@@ -30,9 +30,6 @@ every_device = pytest.mark.parametrize("device", [CPU, pytest.param(GPU, marks=n
 needs_compiler = pytest.mark.skipif(not compiler_present(CPU), reason="there is no C++ compiler to compile a step with")
 NOWHERE = Path("/nonexistent")
 
-# A network with dropout for what does not depend on the network: a step takes a fifth of what it takes the paper's.
-SMALLEST = {"kind": "vit", "patch": 8, "width": 8, "depth": 1, "heads": 1, "dropout": 0.25}
-
 _SMALL: dict[str, Any] = {
     "dataset": {"name": "digits"},
     "architecture": {"kind": "cnn"},

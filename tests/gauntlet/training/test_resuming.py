@@ -13,7 +13,8 @@ from gauntlet.events import EpochFinished, Resumed, TrainingEvent, Warned
 from gauntlet.models.checkpoints import TrainingState, encode_training_state, load_training_state
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.training.loop import train
-from tests.gauntlet.examples import CPU, SMALLEST, events, needs_compiler, run_spec, same_tensors, some, states
+from tests.gauntlet.examples import CPU, events, needs_compiler, run_spec, same_tensors, some, states
+from tests.smallest import SMALLEST
 
 pytestmark = pytest.mark.long(seconds=10)
 

@@ -13,7 +13,7 @@ from store.models import Checkpoint, Run
 from store.queue import jobs
 from store.queue.jobs import Claim, JobProgress
 from store.subjects import checkpoints, experiments, runs
-from tests.gauntlet.examples import SMALLEST
+from tests.smallest import SMALLEST
 from worker.jobs.child import _work
 from worker.jobs.heartbeat import Heartbeat, Stopped, StopReason
 from worker.jobs.training_job import train_run

@@ -20,7 +20,7 @@ from gauntlet.training.steps.step import build_step, rows
 from gauntlet.training.steps.tally import empty_tally
 from tests.gauntlet.examples import CPU, needs_compiler, network, run_spec
 
-pytestmark = pytest.mark.long(seconds=30, shares="compiler")
+pytestmark = pytest.mark.long(seconds=25, shares="compiler")
 
 
 def network_of_each_layer() -> nn.Module:
@@ -30,6 +30,13 @@ def network_of_each_layer() -> nn.Module:
     """
     layers = nn.Conv2d(1, 8, 4), nn.ReLU(), MaxPool2x2(), Dropout(0.25), nn.Flatten(), nn.Linear(8 * 6 * 6, 10)
     model = nn.Sequential(*layers)
+    initialise(model, 3)
+    return model
+
+
+def network_of_one_layer() -> nn.Module:
+    """The same for what does not depend on layers, but for the chance in one."""
+    model = nn.Sequential(nn.Flatten(), Dropout(0.25), nn.Linear(16 * 16, 10))
     initialise(model, 3)
     return model
 
@@ -59,18 +66,18 @@ CASES: dict[str, dict[str, Any]] = {
     "expected": {
         "objective": {"kind": "expected_reward", "shape": "max_rl"},
         "adversary": {"kind": "pgd", "steps": 2, "norm": "L2", "eps": "128/255", "warmup_epochs": 1},
-        "training": {"mix": "half", "optimizer": {"kind": "sgd"}, "max_grad_norm": 0.1},
+        "training": {"mix": "half", "optimizer": {"kind": "sgd"}, "max_grad_norm": 0.2},
     },
 }
 
 
 @needs_compiler
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_compiled_gradients_are_the_plain_ones(digits: Dataset, case: dict[str, Any]) -> None:
+@pytest.mark.parametrize("case", CASES)
+def test_compiled_gradients_are_the_plain_ones(digits: Dataset, case: str) -> None:
     """In fp32 gradients agree within 1e-6, and so do the weights after the update and the tally."""
+    model = network_of_each_layer if case == "paper" else network_of_one_layer
     plain, compiled = (
-        after_one_step(run_spec(**case), digits, compiled=compiled, model=network_of_each_layer())
-        for compiled in (False, True)
+        after_one_step(run_spec(**CASES[case]), digits, compiled=compiled, model=model()) for compiled in (False, True)
     )
     assert max(gradient.abs().max() for gradient in plain[0]) > 1e-2
     for one, other in zip(plain[0], compiled[0], strict=True):
