@@ -85,6 +85,7 @@ class Matrix:
         self.system, self.orders, self.chance, self.tally = system, orders, chance, tally
         self.database = Database(system.database_url)
         self._counted: Counter[str] = Counter()
+        self._killed_at = 0
         self._over = threading.Event()
         self._processes = {"service": system.service, "worker": system.start("worker")}
 
@@ -117,6 +118,7 @@ class Matrix:
         with self.database.reading() as session:
             assert len(session.scalars(select(Experiment.id).where(Experiment.idempotency_key == key)).all()) == 1
             (run,) = session.scalars(select(Run.id).where(Run.experiment_id == submitted)).all()
+        self._killed_at = 0
         deadline = time.monotonic() + PATIENCE_S
         while not self._has_ended(submitted):
             assert time.monotonic() < deadline, "the experiment was lost"
@@ -149,11 +151,18 @@ class Matrix:
         return status == "succeeded"
 
     def _may_be_killed(self, run: str) -> bool:
-        """Whether the jobs got ahead since the last kill: the third without that would fail them, and rightly."""
+        """Whether the jobs got ahead since the last kill: the third without that would fail them, and rightly.
+
+        A kill that nobody has noticed is no crash yet; once it is, another attempt begins.
+        """
         with self.database.reading() as session:
-            crashed = [session.scalar(select(Run.crashes).where(Run.id == run))]
-            crashed += session.scalars(select(Evaluation.crashes).where(Evaluation.run_id == run))
-        return not any(crashed)
+            rows = [session.execute(select(Run.crashes, Run.attempt).where(Run.id == run)).one()]
+            rows += session.execute(select(Evaluation.crashes, Evaluation.attempt).where(Evaluation.run_id == run))
+        attempts = sum(row.attempt for row in rows)
+        if any(row.crashes for row in rows) or attempts == self._killed_at:
+            return False
+        self._killed_at = attempts
+        return True
 
     def _order_next(self, seed: int, run: str) -> None:
         with self.database.reading() as session:
