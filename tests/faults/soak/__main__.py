@@ -131,6 +131,7 @@ def _soak(system: System, parts: Parts, asked: argparse.Namespace, told: dict[st
     memory.stop()
     tell()
     found["verdict"] = verdict.reach(system, database, parts, findings.keys)
+    _write(asked, told, found)
     database.close()
     return found
 
