@@ -166,36 +166,34 @@ def test_an_orderly_stop_puts_a_run_back(system: System, tiny_document: dict[str
     assert "resumed" in [event.kind for event in client.events(run.id)]
 
 
-def test_a_lost_broker_delays_a_run_but_does_not_lose_it(
+def test_a_broker_that_is_lost_or_hangs_delays_a_run_but_does_not_lose_it(
     tmp_path: Path, sqlite_url: str, tiny_document: dict[str, Any]
 ) -> None:
-    """Runs submitted while no broker was ever up, or between two brokers, start once a worker's reconciler looks."""
+    """Runs submitted while no broker was ever up, or between two brokers, or while one takes connections and never
+    answers, start once a worker's reconciler looks.
+    """
     with socket_path() as path, System(tmp_path, sqlite_url, f"redis+socket://{path}") as system:
-        early = system.client.submit(tiny_document).id
+
+        def submitted() -> str:
+            return system.client.submit(tiny_document | {"training": {"epochs": 1}}).id
+
+        early = submitted()
         worker = system.start("worker")
         finish(system.client, early)
         with running_broker(path):
-            before = system.client.submit(tiny_document).id
-            finish(system.client, before)
-        between = system.client.submit(tiny_document).id
+            finish(system.client, submitted())
+        between = submitted()
         with running_broker(path):
             finish(system.client, between)
-            after = system.client.submit(tiny_document).id
-            finish(system.client, after)
+            finish(system.client, submitted())
+        path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX) as silent:
+            silent.bind(str(path))
+            silent.listen()
+            finish(system.client, submitted())
+        # The worker's connection fails once nobody listens, which lets it end.
         worker.terminate()
         assert worker.wait(90) == 0
-
-
-def test_a_broker_that_hangs_holds_up_nothing(tmp_path: Path, sqlite_url: str, tiny_document: dict[str, Any]) -> None:
-    """One that takes connections and never answers: the submission is accepted, and the worker finds it by itself."""
-    with socket_path() as path, socket.socket(socket.AF_UNIX) as silent:
-        silent.bind(str(path))
-        silent.listen()
-        with System(tmp_path, sqlite_url, f"redis+socket://{path}") as system:
-            system.start("worker")
-            finish(system.client, system.client.submit(tiny_document).id)
-            # The worker's connection fails once nobody listens, which lets it end.
-            silent.close()
 
 
 def test_a_huge_chunked_body_is_refused_long_before_its_end(system: System) -> None:
