@@ -1,6 +1,7 @@
 """Requests to an object store, by s3fs, which is loaded with the first: it takes a second and 50 MB."""
 
 import errno
+import logging
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -25,6 +26,9 @@ def client() -> Any:
     """Who asks: as boto's own variables and files say, AWS_ENDPOINT_URL and AWS_SHARED_CREDENTIALS_FILE among them."""
     import s3fs
 
+    for library in ("botocore", "aiobotocore"):
+        # Each process would tell where it found its credentials.
+        logging.getLogger(library).setLevel(logging.WARNING)
     asking = s3fs.S3FileSystem(
         use_listings_cache=False,
         config_kwargs={"connect_timeout": _CONNECT_S, "read_timeout": _READ_S, "retries": {"max_attempts": 2}},
