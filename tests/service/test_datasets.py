@@ -1,5 +1,6 @@
 """Data sets over HTTP: uploaded, listed, looked at, used and deleted."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from service.app import create_app
 from service.settings import ServiceSettings
 from store import events
 from store.database import Database
+from store.storage import FolderStorage, StorageAway
 from tests.packing import class_folders, two_splits, write_tar, write_zip
 from tests.pictures import encoded
 from tests.uploads import packed, unpack
@@ -33,6 +35,10 @@ def left(settings: ServiceSettings) -> list[str]:
     return sorted(
         str(path.relative_to(settings.storage.root)) for path in settings.storage.root.rglob("*") if path.is_file()
     )
+
+
+def _away(*_: object) -> bytes:
+    raise StorageAway(errno.EHOSTUNREACH, "the store does not answer")
 
 
 def test_an_archive_is_uploaded_unpacked_and_looked_at(
@@ -66,6 +72,12 @@ def test_an_archive_is_uploaded_unpacked_and_looked_at(
     assert (picture.headers["Content-Type"], picture.headers["X-Content-Type-Options"]) == ("image/png", "nosniff")
     assert picture.content.startswith(b"\x89PNG")
     assert api.get(f"{place}/thumbnails/6.png").status_code == 404
+    with pytest.MonkeyPatch.context() as patched:
+        # As of a bucket that does not answer.
+        patched.setattr(FolderStorage, "read", _away)
+        away = api.get(f"{place}/thumbnails/1.png")
+        assert (away.status_code, away.headers["Retry-After"]) == (503, "2")
+        assert away.json()["type"] == "urn:gauntlet:problem:storage-away"
     database = Database(settings.database_url)
     with database.reading() as session:
         told = events.page(session, subject=made["id"], after=None, limit=10).rows
