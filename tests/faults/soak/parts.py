@@ -53,6 +53,8 @@ class Parts:
     ) -> None:
         self._over.set()
         self._keeper.join()
+        if error is not None:
+            self.end_broker()
 
     def end_broker(self) -> None:
         """The last of all."""
