@@ -59,16 +59,23 @@ def main() -> int:
     )
     asked = parser.parse_args()
     told: dict[str, Any] = json.loads(asked.out.read_text()) if asked.out.exists() else {}
-    with _folder(asked.home) as folder, _database(asked.database, folder) as (url, postgres), socket_path() as socket:
+    findings = Findings()
+    with (
+        findings.with_ended_threads(),
+        _folder(asked.home) as folder,
+        _database(asked.database, folder) as (url, postgres),
+        socket_path() as socket,
+    ):
         home = folder / "home"
         home.mkdir()
         with System(home, url, f"redis+socket://{socket}", settings=_SETTINGS) as system:
             with Parts(system, socket, postgres) as parts:
-                found = _soak(system, parts, asked, told)
+                found = _soak(system, parts, findings, asked, told)
                 system_ended = parts
-            logs = _complaints(system)
+            found["logged"] = _complaints(system)
+            found["verdict"]["faults_of_the_service"] = verdict.faults_of_the_service(system.logged("service"))
         system_ended.end_broker()
-        found["logged"] = logs
+        found["wrong"] = findings.wrong
         found["verdict"]["processes_after_the_end"] = verdict.left_processes(system_ended)
         _write(asked, told, found)
     wrong = found["wrong"] or any(found["verdict"].values())
@@ -76,8 +83,10 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def _soak(system: System, parts: Parts, asked: argparse.Namespace, told: dict[str, Any]) -> dict[str, Any]:
-    database, findings = Database(system.database_url), Findings()
+def _soak(
+    system: System, parts: Parts, findings: Findings, asked: argparse.Namespace, told: dict[str, Any]
+) -> dict[str, Any]:
+    database = Database(system.database_url)
     undisturbed = Undisturbed(system, database, findings)
     memory, began = Memory(parts), time.monotonic()
     found: dict[str, Any] = {
@@ -100,8 +109,9 @@ def _soak(system: System, parts: Parts, asked: argparse.Namespace, told: dict[st
                 "held_back_s": striker.held_back_s,
                 "asked": dict(findings.asked),
                 "done": dict(findings.done),
-                "longest_s": findings.longest_s,
-                "wrong": findings.wrong,
+                # Copies: other threads go on while this is written.
+                "longest_s": dict(findings.longest_s),
+                "wrong": list(findings.wrong),
                 "memory": memory.shown(),
                 "verdict": {},
                 "all_strikes": striker.strikes,
@@ -130,7 +140,8 @@ def _soak(system: System, parts: Parts, asked: argparse.Namespace, told: dict[st
         user.join()
     memory.stop()
     tell()
-    found["verdict"] = verdict.reach(system, database, parts, findings.keys)
+    found["verdict"] = verdict.reach(system, database, parts, findings.kept)
+    found["verdict"]["too_few_strikes"] = verdict.too_few_strikes(len(striker.strikes), asked.minutes, asked.every)
     _write(asked, told, found)
     database.close()
     return found
@@ -141,7 +152,7 @@ def _complaints(system: System) -> dict[str, int]:
     said = Counter[str]()
     for module in ("service", "worker"):
         for line in system.logged(module).splitlines():
-            for grave in ("ERROR", "CRITICAL", "Traceback"):
+            for grave in verdict.GRAVE:
                 said[f"{module} {grave}"] += grave in line
     return dict(said)
 

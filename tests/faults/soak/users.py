@@ -5,7 +5,8 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,24 @@ class Findings:
         self.done: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
         self.wrong: list[str] = []
-        self.keys: list[str] = []
+        # Ids of what users were told is there, and have not asked to delete.
+        self.kept: set[str] = set()
         self.longest_s: dict[str, float] = {}
+
+    @contextmanager
+    def with_ended_threads(self) -> Iterator[None]:
+        """What ends a thread within the block is wrong too: nobody strikes any more, or starts anew what died."""
+        before = threading.excepthook
+
+        def note(ended: threading.ExceptHookArgs) -> None:
+            told = traceback.format_exception(ended.exc_type, ended.exc_value, ended.exc_traceback, limit=-3)
+            self.wrong.append(f"The thread {ended.thread and ended.thread.name} ended.\n{''.join(told)}")
+
+        threading.excepthook = note
+        try:
+            yield
+        finally:
+            threading.excepthook = before
 
 
 class User(threading.Thread):
@@ -126,8 +143,8 @@ class User(threading.Thread):
         """A new experiment's id; of one key there is one, however often the service dies of it."""
         persist(self._system.forget_measurements)
         key = f"{self._chance.random()}"
-        self._findings.keys.append(key)
         identifier = persist(lambda: self._client.submit(spec, idempotency_key=key)).id
+        self._findings.kept.add(identifier)
         there = self._rows(select(Experiment.id).where(Experiment.idempotency_key == key))
         if there != [identifier]:
             raise Difference(f"one submission became {there}")
@@ -138,7 +155,9 @@ class User(threading.Thread):
         persist(self._system.forget_measurements)
         key = f"{self._chance.random()}"
         request = {"checkpoint": checkpoint} | ATTACKS[name]
-        return persist(lambda: self._client.evaluate(request, idempotency_key=key)).id
+        identifier = persist(lambda: self._client.evaluate(request, idempotency_key=key)).id
+        self._findings.kept.add(identifier)
+        return identifier
 
     def finished(self, experiment: str) -> str:
         """Its only run, once the experiment has succeeded."""
@@ -215,6 +234,7 @@ class User(threading.Thread):
         # No two archives are alike.
         archive = write_tar(self._folder / f"{name}.tar", two_splits((name, "dog")))
         identifier = persist(lambda: self._client.upload_dataset(archive, name=name)).id
+        self._findings.kept.add(identifier)
         archive.unlink()
         status = self._ended(select(Dataset.status).where(Dataset.id == identifier), identifier, ("ready", "failed"))
         there = self._rows(select(Dataset.id).where(Dataset.name == name))
@@ -229,6 +249,7 @@ class User(threading.Thread):
             "evaluations": self._client.delete_evaluation,
             "datasets": self._client.delete_dataset,
         }[kind]
+        self._findings.kept.discard(identifier)
         try:
             delete(identifier)
         except Refused as refusal:

@@ -23,18 +23,19 @@ from store.models import (
 )
 from tests.e2e.system import System
 from tests.faults.soak.parts import Parts
-from tests.faults.soak.users import ATTACKS
 
 _PATIENCE_S = 180.0
+GRAVE = ("ERROR", "CRITICAL", "Traceback")
+# With these lines it answers 503: the database was struck.
+_AWAY = ("The database is unavailable: ", "The storage is away: ")
 _OWN = ("api", "worker", "fork server", "resource tracker", "broker", "aside", "database session")
 
 
-def reach(system: System, database: Database, parts: Parts, keys: list[str]) -> dict[str, Any]:
+def reach(system: System, database: Database, parts: Parts, kept: set[str]) -> dict[str, Any]:
     """Each sentence with what speaks against it: nothing, where it holds."""
     _make_old(system)
     return {
-        "submissions_lost_or_doubled": _submissions(database, keys),
-        "doubles_that_nobody_deleted": _doubles(database),
+        **lost_and_doubled(database, kept),
         "jobs_that_did_not_end": _until_none(lambda: _unended(database)),
         "jobs_that_ended_twice": _ended_twice(database),
         "holes_in_metrics": _holes(database),
@@ -43,6 +44,30 @@ def reach(system: System, database: Database, parts: Parts, keys: list[str]) -> 
         "orphan_files": _until_none(lambda: [] if system.leaves_no_orphan() else ["files that no row names"]),
         "orphan_processes": _until_none(lambda: _orphans(parts)),
     }
+
+
+def too_few_strikes(strikes: int, minutes: float, every_s: float) -> list[str]:
+    """A soak that struck less than half as often as it was to has shown nothing: some strikes wait, or find nobody."""
+    wanted = max(1, int(60 * minutes / every_s / 2))
+    return [] if strikes >= wanted else [f"{strikes} strikes, of {wanted} at least"]
+
+
+def faults_of_the_service(log: str) -> list[str]:
+    """Its lines that tell of answers 500 and of what failed beside them; users ask again whatever the answer was."""
+    grave = [line for line in log.splitlines() if any(word in line for word in GRAVE)]
+    return [line for line in grave if not any(words in line for words in _AWAY)]
+
+
+def lost_and_doubled(database: Database, kept: set[str]) -> dict[str, list[str]]:
+    """What is there beside what users have been told is there and have not deleted."""
+    queries = (
+        select(Experiment.id),
+        select(Evaluation.id).where(Evaluation.experiment_id.is_(None)),
+        select(Dataset.id).where(Dataset.deleted_at.is_(None)),
+    )
+    with database.reading() as session:
+        there = {identifier for query in queries for identifier in session.scalars(query)}
+    return {"lost": sorted(kept - there), "doubled_or_not_deleted": sorted(there - kept)}
 
 
 def left_processes(parts: Parts) -> list[str]:
@@ -65,21 +90,6 @@ def _make_old(system: System) -> None:
             os.utime(file, (0, 0))
         except FileNotFoundError:
             continue
-
-
-def _submissions(database: Database, keys: list[str]) -> list[str]:
-    """A deleted experiment's events are there still."""
-    with database.reading() as session:
-        there = Counter(session.scalars(select(Experiment.idempotency_key)))
-    return [str(key) for key, count in there.items() if count != 1 or key not in keys]
-
-
-def _doubles(database: Database) -> list[str]:
-    """Users delete what they asked for, but for the evaluations that told what comes out undisturbed."""
-    with database.reading() as session:
-        evaluations = session.scalars(select(Evaluation.id).where(Evaluation.experiment_id.is_(None))).all()
-        archives = session.scalars(select(Dataset.id).where(Dataset.deleted_at.is_(None))).all()
-    return [*archives, *(evaluations if len(evaluations) != len(ATTACKS) else ())]
 
 
 def _unended(database: Database) -> list[str]:
