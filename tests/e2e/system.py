@@ -60,8 +60,7 @@ class System:
             "GAUNTLET_BROKER_URL": broker_url,
         }
         if orders is not None:
-            # A worker may be among those that end, and each time its leases are waited for.
-            self._environment |= _armed(orders) | {"GAUNTLET_LEASE_S": "3"}
+            self._environment |= _armed(orders)
         self.database_url = database_url
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         migrate(database_url)

@@ -41,7 +41,7 @@ AT_FIRST = ("submitting", "waking", *CLAIM, "run_started")
 LATER = tuple(place for place in TRAINING if place != "run_started")
 
 
-# A lease that does not run out where other work keeps the machine busy.
+# A worker may be among those that end, and each time its leases are waited for: no longer than a busy machine needs.
 _SETTINGS = {"GAUNTLET_LEASE_S": "6"}
 
 
