@@ -63,7 +63,9 @@ class Incoming:
             storage.keep(self._draft, f"{identifier}/{_ARCHIVE}")
             failpoints.reach("archive_kept")
         except OSError:
-            delete(storage, identifier)
+            # What stays has the mark beside it.
+            with contextlib.suppress(OSError):
+                delete(storage, identifier)
             raise
 
 
@@ -120,15 +122,22 @@ def tidy(storage: Storage, identifier: str) -> None:
     """Delete what only unpacking needed: the archive, and what attempts left."""
     for path in storage.find(f"{identifier}/*"):
         if not path.endswith(f"/{_CONTENT}"):
-            _delete(storage, path)
+            # What is in use, or another's to delete, is looked for again by the sweeper.
+            with contextlib.suppress(OSError):
+                _delete(storage, path)
 
 
 def delete(storage: Storage, identifier: str) -> None:
-    """Delete all files of a data set, the mark of one without a row last."""
-    for path in sorted(storage.find(f"{identifier}/*"), key=lambda path: path.endswith(f"/{UNRECORDED}")):
+    """Delete all files of a data set: last its archive, by which `begun` names it, and the mark of one without a row.
+
+    Raises:
+        OSError: they cannot be deleted; some of them may be.
+    """
+    last = (f"{identifier}/{_ARCHIVE}", f"{identifier}/{UNRECORDED}")
+    found = storage.find(f"{identifier}/*")
+    for path in (*(path for path in found if path not in last), *(path for path in last if path in found)):
         _delete(storage, path)
-    with contextlib.suppress(OSError):
-        storage.delete_folder(identifier)
+    storage.delete_folder(identifier)
 
 
 def begun(storage: Storage) -> Iterator[str]:
@@ -142,12 +151,10 @@ def _attempt_of(identifier: str, attempt: int) -> str:
 
 
 def _delete(storage: Storage, path: str) -> None:
-    # What is in use, or another's to delete, is looked for again by the sweeper.
-    with contextlib.suppress(OSError):
-        if _is_folder(path):
-            storage.delete_folder(path)
-        else:
-            storage.delete(path)
+    if _is_folder(path):
+        storage.delete_folder(path)
+    else:
+        storage.delete(path)
 
 
 def _is_folder(path: str) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cli.machine.processes import die_with_parent
 from store.storage import BucketStorage, FetchedCache
 from store.storage.requests import client
 
@@ -49,6 +50,8 @@ class ObjectStore:
             env=os.environ | {"RCLONE_CONFIG": os.devnull},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            # Nothing else would end it where pytest is killed.
+            preexec_fn=die_with_parent,  # noqa: PLW1509  # called from the main thread only
         )
         until = time.monotonic() + _PATIENCE_S
         while time.monotonic() < until:

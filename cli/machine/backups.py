@@ -82,9 +82,10 @@ def _folder(settings: "ServiceSettings") -> Path:
     if isinstance(settings.storage, FolderStorage):
         return settings.storage.root
     raise BackupRefused(
-        f"Files lie in {settings.storage}, and a second copy of them is the object store's business: versions of its "
-        "objects, or another bucket. Take the database by its own means before that (pg_dump), so that every file that "
-        "a row names is in the copy."
+        f"Files lie in {settings.storage}, and a second copy of them is the object store's business. Workers delete "
+        "files that rows named a moment ago. So before the database is taken by its own means (pg_dump) either have "
+        "the store keep versions of objects, deleted ones too, until they are copied; or stop the workers until both "
+        "the database and the bucket are copied."
     )
 
 

@@ -102,6 +102,11 @@ def renew(session: Session, held: Unpacking, lease_s: float, progress: tuple[str
     _write(session, held, values)
 
 
+def is_deleted(session: Session, held: Unpacking) -> bool:
+    """Whether the data set is nobody's any more, neither this attempt's nor another's."""
+    return session.scalar(select(Dataset.id).where(Dataset.id == held.id, Dataset.deleted_at.is_(None))) is None
+
+
 def hold(session: Session, held: Unpacking) -> None:
     """Lock the row for this transaction.
 

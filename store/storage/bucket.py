@@ -1,8 +1,9 @@
 """A storage that is a bucket of an object store that speaks S3, or what lies below a prefix there.
 
-An object appears whole or not at all, so a write is one request and needs nothing aside. What is read is a copy on this
-machine, whose digest was looked at when it came, and each time since. A folder is one object, a tar, beside which a
-small one says which: it is published by that one's write.
+An object appears whole or not at all, so a write needs nothing aside; beyond 100 MB s3fs sends it in parts, which no
+listing shows, and which the store has to clear away where their sender died (docs/operations.md has the rule). What is
+read is a copy on this machine, whose digest was looked at when it came, and each time since. A folder is one object, a
+tar, beside which a small one says which: it is published by that one's write.
 """
 
 import contextlib
@@ -190,7 +191,15 @@ class BucketStorage:
             self.delete(name)
 
     def forget_drafts(self, older_than_s: float) -> None:
-        """Delete what was being received when its receiver died, and copies that are too many."""
+        """Delete what was being received when its receiver died, and copies that are too many.
+
+        And objects that told the time to somebody who died.
+
+        Raises:
+            OSError: the storage does not answer.
+        """
+        for path in self.find_old(f"{_CLOCK}-*", older_than_s):
+            self.delete(path)
         before = time.time() - older_than_s
         for path in (self.scratch / "incoming").glob("*"):
             with contextlib.suppress(FileNotFoundError):

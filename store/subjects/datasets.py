@@ -5,7 +5,7 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, and_, func, not_, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session, defer
 
@@ -138,10 +138,16 @@ def deleted(session: Session) -> list[str]:
     return list(session.scalars(select(Dataset.id).where(Dataset.deleted_at.is_not(None))))
 
 
-def forget(session: Session, identifier: str) -> None:
-    """Remove the row of a deleted data set, whose files are gone."""
-    ours = (Dataset.id == identifier, Dataset.deleted_at.is_not(None))
-    session.execute(sql_delete(Dataset).where(*ours))
+def forget(session: Session, identifier: str, *, arriving_s: float) -> bool:
+    """Remove the row of a deleted data set, whose files are gone; whether it was.
+
+    One that a worker had begun to unpack stays for so long: what that one sends may arrive after the others were
+    deleted, and without a row nobody would know whose it is.
+    """
+    begun = and_(Dataset.status == "unpacking", Dataset.attempt > 0)
+    may_arrive = and_(begun, Dataset.deleted_at > db_now() - arriving_s)
+    ours = (Dataset.id == identifier, Dataset.deleted_at.is_not(None), not_(may_arrive))
+    return session.execute(sql_delete(Dataset).where(*ours).returning(Dataset.id)).one_or_none() is not None
 
 
 def statuses(session: Session, identifiers: Collection[str]) -> dict[str, str]:

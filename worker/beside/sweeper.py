@@ -80,21 +80,35 @@ def _sweep_datasets(database: Database, storage: Storage) -> None:
     with database.reading() as session:
         deleted = datasets.deleted(session)
     for identifier in deleted:
-        dataset_files.delete(storage, identifier)
-        with database.writing() as session:
-            datasets.forget(session, identifier)
-        logger.info("The files of the deleted data set %s are gone.", identifier)
+        if _delete_dataset(storage, identifier):
+            with database.writing() as session:
+                forgotten = datasets.forget(session, identifier, arriving_s=_GRACE_S)
+            if forgotten:
+                logger.info("The files of the deleted data set %s are gone.", identifier)
     begun, unsettled = list(dataset_files.begun(storage)), files.unsettled(storage, "dset", _GRACE_S)
     with database.reading() as session:
         statuses = datasets.statuses(session, begun)
     for identifier in begun:
         if identifier in statuses:
             files.settle(storage, identifier)
-            if statuses[identifier] != "unpacking":
+            if statuses[identifier] == "ready":
                 dataset_files.tidy(storage, identifier)
+            elif statuses[identifier] == "failed":
+                # A bucket may hold what was sent before it failed.
+                _delete_dataset(storage, identifier)
         elif identifier in unsettled:
             logger.warning("The upload %s was never recorded; its files are deleted.", identifier)
-            dataset_files.delete(storage, identifier)
+            _delete_dataset(storage, identifier)
+
+
+def _delete_dataset(storage: Storage, identifier: str) -> bool:
+    """Delete its files; False if the next sweep has to try again."""
+    try:
+        dataset_files.delete(storage, identifier)
+    except OSError as error:
+        logger.warning("The files of the data set %s cannot be deleted yet: %s", identifier, error)
+        return False
+    return True
 
 
 def _prune(database: Database) -> None:

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -47,6 +47,10 @@ _BEGUN = ("unpacking", 0, 0)
 _MOST_SILENT_S = 600.0
 
 
+class _Stopping(Exception):
+    """The worker stops."""
+
+
 class Unpacker:
     """What a worker does about archives; `look` is called again and again."""
 
@@ -69,6 +73,11 @@ class Unpacker:
                 self._unpack(held)
             except LeaseLost as error:
                 logger.warning("%s", error)
+                with self._database.reading() as session:
+                    deleted = unpacking.is_deleted(session, held)
+                if deleted:
+                    # The sweeper may have been there before the last of it was sent.
+                    self._delete(held)
             finally:
                 dataset_files.discard_attempt(self._settings.storage, held.id, held.attempt)
 
@@ -81,6 +90,7 @@ class Unpacker:
         answer, publish = self._made(held)
         told = next(iter(answer))
         failed = told not in ("made", "stopped")
+        published = False
         with self._database.writing() as session:
             match answer:
                 case {"made": made}:
@@ -91,6 +101,7 @@ class Unpacker:
                     if room is None or contents.bytes <= room:
                         publish()
                         unpacking.complete(session, held, contents)
+                        published = True
                     else:
                         # Others of the owner's came meanwhile.
                         unpacking.fail(session, held, "archive_refused", str(too_many_bytes(room)))
@@ -114,8 +125,16 @@ class Unpacker:
             f", {answer[told]}" if failed else "",
         )
         failpoints.reach("unpacking_recorded")
-        if told in ("made", "refused", "failed"):
+        if published:
             dataset_files.tidy(self._settings.storage, held.id)
+        elif told in ("made", "refused", "failed"):
+            self._delete(held)
+
+    def _delete(self, held: Unpacking) -> None:
+        try:
+            dataset_files.delete(self._settings.storage, held.id)
+        except OSError as error:
+            logger.warning("What was sent of %s is left to the sweeper: %s", held.id, error)
 
     def _made(self, held: Unpacking) -> tuple[dict[str, Any], Callable[[], None]]:
         """What becomes of the archive, and what publishes that where something was made of it.
@@ -129,6 +148,8 @@ class Unpacker:
             answer = self._ask(held, archive)
             if "made" in answer:
                 return answer, self._renewing(held, lambda: dataset_files.prepare(storage, held.id, held.attempt))
+        except _Stopping:
+            answer = {"stopped": True}
         except OSError as error:
             answer = {"storage": error.strerror or type(error).__name__, "errno": error.errno}
         return answer, lambda: None
@@ -137,13 +158,24 @@ class Unpacker:
         """What comes of work that the network may hold up, while the lease is renewed.
 
         Raises:
-            LeaseLost: another attempt has it, or it was deleted.
+            LeaseLost: another attempt has it, or it was deleted; the work is done.
+            _Stopping: the work goes on until the process ends, which does not wait for it.
         """
-        with ThreadPoolExecutor(1) as pool:
-            at_work = pool.submit(work)
-            while not wait([at_work], timeout=self._settings.heartbeat_s).done:
+        at_work = _in_a_thread(work)
+
+        def goes_on() -> bool:
+            return not wait([at_work], timeout=self._settings.heartbeat_s).done
+
+        try:
+            while goes_on():
+                if self._stopping.is_set():
+                    raise _Stopping
                 with self._database.writing() as session:
                     unpacking.renew(session, held, self._settings.lease_s, _BEGUN)
+        finally:
+            # Whoever then deletes what was sent deletes all of it.
+            while not self._stopping.is_set() and goes_on():
+                pass
         return at_work.result()
 
     def _ask(self, held: Unpacking, archive: Path) -> dict[str, Any]:
@@ -193,6 +225,20 @@ class Unpacker:
     def _seconds_for(self, size: int) -> int:
         """How long the archive may compute: by its size, so that a small hostile one holds up nobody for long."""
         return max(1, int(min(self._settings.max_unpacking_s, _FREE_S + size / _SLOWEST)))
+
+
+def _in_a_thread(work: Callable[[], T]) -> Future[T]:
+    """What comes of the work. The end of the process does not wait for it, as it would for a pool's."""
+    outcome: Future[T] = Future()
+
+    def do() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # noqa: BLE001  # it is raised where the outcome is asked for
+            outcome.set_exception(error)
+
+    threading.Thread(target=do, name="transfer", daemon=True).start()
+    return outcome
 
 
 @contextmanager

@@ -3,6 +3,9 @@
 import errno
 import hashlib
 import os
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -13,6 +16,7 @@ import s3fs
 
 from store import dataset_files, files
 from store.storage import STORAGE_FULL, FetchedCache, FileDamaged, StorageAway
+from tests.e2e.system import await_that
 from tests.object_store import ObjectStore
 
 DIGEST = hashlib.sha256(b"content").hexdigest()
@@ -73,6 +77,45 @@ def test_copies_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["b", "c"]
     cache.get("d", lambda: 30, lambda path: path.write_bytes(b"x" * 30) and None)
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["c", "d"]
+
+
+def test_what_told_the_time_to_the_dead_is_deleted(object_store: ObjectStore, tmp_path: Path) -> None:
+    """Not so what tells it to somebody now."""
+    object_store.bucket("clocks")
+    storage = object_store.storage("clocks", tmp_path)
+    for path in ("clock-0123", "run_a/attempt-1/weights"):
+        storage.write(path, b"")
+    storage.forget_drafts(3_600)
+    assert storage.find("*") == ["clock-0123", "run_a"]
+    # All that was written until a minute from now is old.
+    storage.forget_drafts(-60)
+    assert storage.find("*") == ["run_a"]
+
+
+_STARTS_ONE = """
+import sys
+from pathlib import Path
+from tests.object_store import ObjectStore
+store = ObjectStore(Path(sys.argv[1]))
+store.start()
+print(store.environment["AWS_ENDPOINT_URL"].rpartition(":")[2], flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_server_ends_with_a_test_run_that_is_killed(tmp_path: Path) -> None:
+    """Nobody is there to stop it."""
+    command = [sys.executable, "-c", _STARTS_ONE, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        port = int(killed.stdout.readline())
+        killed.kill()
+    await_that(lambda: not _listens(port))
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class _Refusing(BaseHTTPRequestHandler):

@@ -1,6 +1,8 @@
 """An uploaded archive becomes a data set, once, whatever happens to whoever unpacks it."""
 
 import os
+import threading
+from collections.abc import Callable
 from gzip import compress as compressed
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,12 @@ from gauntlet.spec.asked.uploads import SplitDraw
 from store import dataset_files
 from store.database import Database
 from store.errors import LeaseLost
+from store.models import Dataset
 from store.queue import unpacking
-from store.storage import FolderStorage
+from store.storage import FolderStorage, Storage
 from store.subjects import datasets
 from tests.disks import largest_file
+from tests.object_store import ObjectStore
 from tests.packing import class_folders, two_splits
 from tests.pictures import encoded
 from tests.uploads import packed, receive, unpack, uploaded
@@ -226,6 +230,109 @@ def test_a_worker_that_stops_leaves_it_to_another(sqlite_url: str, settings: Wor
     unpack(database, settings)
     with database.reading() as session:
         assert datasets.get(session, identifier).status == "ready"
+    database.close()
+
+
+def test_a_worker_that_stops_waits_for_no_transfer(
+    sqlite_url: str, settings: WorkerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The archive that is on its way is another's at once; the thread that brings it holds up no process's end."""
+    database = Database(sqlite_url)
+    identifier = receive(database, settings.storage, packed(tmp_path))
+    on_its_way, ended = threading.Event(), threading.Event()
+    stopped = Unpacker(database, settings)
+
+    def archive(*_: object) -> Path:
+        on_its_way.set()
+        stopped.stop()
+        ended.wait(90)
+        return tmp_path
+
+    monkeypatch.setattr(dataset_files, "archive", archive)
+    try:
+        stopped.look()
+        assert on_its_way.is_set()
+        assert not ended.is_set()
+        assert [thread.daemon for thread in threading.enumerate() if thread.name == "transfer"] == [True]
+    finally:
+        ended.set()
+    with database.reading() as session:
+        row = datasets.get(session, identifier)
+    assert (row.status, row.status_reason, row.worker) == ("unpacking", "worker_shutdown", None)
+    database.close()
+
+
+@pytest.mark.parametrize("ends", ["deleted", "refused"])
+def test_what_was_sent_for_nobody_is_deleted(
+    ends: str,
+    sqlite_url: str,
+    object_store: ObjectStore,
+    settings: WorkerSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A data set that is deleted, or whose owner's quota is used up, while a bucket is sent it leaves nothing there."""
+    database = Database(sqlite_url)
+    bucket = object_store.bucket("nobody")
+    settings = settings.model_copy(update={"storage_url": "s3://nobody/team"})
+    receive(database, settings.storage, packed(tmp_path), quota_bytes=1_000_000)
+    prepare = dataset_files.prepare
+
+    def sending(storage: Storage, sent: str, attempt: int) -> Callable[[], None]:
+        if ends == "refused":
+            receive(database, FolderStorage(tmp_path / "elsewhere"), bytes(1_000_000))
+        else:
+            with database.writing() as session:
+                datasets.delete(session, sent)
+            sweep(database, storage, events_days=30, audit_days=30, retry_days=7)
+        publish = prepare(storage, sent, attempt)
+        assert list(bucket.rglob("*.tar"))
+        return publish
+
+    monkeypatch.setattr(dataset_files, "prepare", sending)
+    unpack(database, settings)
+    assert [path for path in bucket.rglob("*") if path.is_file()] == []
+    database.close()
+
+
+def test_what_a_dead_worker_sent_of_a_deleted_data_set_is_found(
+    sqlite_url: str, settings: WorkerSettings, tmp_path: Path
+) -> None:
+    """It may come after the sweeper was there: the row stays for an hour, as long as that looks again."""
+    database, storage = Database(sqlite_url), settings.storage
+    identifier = receive(database, storage, packed(tmp_path))
+    with database.writing() as session:
+        assert unpacking.claim_next(session, "dead", 15) is not None
+        datasets.delete(session, identifier)
+    for deleted_at in (None, 0.0):
+        if deleted_at is not None:
+            with database.writing() as session:
+                session.get_one(Dataset, identifier).deleted_at = deleted_at
+        sweep(database, storage, events_days=30, audit_days=30, retry_days=7)
+        assert left(storage, identifier) == set()
+        with database.reading() as session:
+            assert (session.get(Dataset, identifier) is None) == (deleted_at is not None)
+        storage.write(f"{identifier}/content/sent.tar", b"late")
+    database.close()
+
+
+def test_a_data_set_whose_files_cannot_be_deleted_is_tried_again(
+    sqlite_url: str, settings: WorkerSettings, tmp_path: Path
+) -> None:
+    """Its row stays until they are gone, and nothing else waits for them."""
+    database, storage = Database(sqlite_url), settings.storage
+    stuck, other = (uploaded(database, settings, packed(tmp_path)) for _ in range(2))
+    with database.writing() as session:
+        for identifier in (stuck, other):
+            datasets.delete(session, identifier)
+    # No folder, and so it is not deleted as one.
+    (storage.root / stuck).rename(tmp_path / "linked")
+    (storage.root / stuck).symlink_to(tmp_path / "linked")
+    for rows in ([stuck], []):
+        sweep(database, storage, events_days=30, audit_days=30, retry_days=7)
+        with database.reading() as session:
+            assert datasets.deleted(session) == rows
+        (storage.root / stuck).unlink(missing_ok=True)
     database.close()
 
 
