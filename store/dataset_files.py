@@ -63,9 +63,7 @@ class Incoming:
             storage.keep(self._draft, f"{identifier}/{_ARCHIVE}")
             failpoints.reach("archive_kept")
         except OSError:
-            # What stays has the mark beside it.
-            with contextlib.suppress(OSError):
-                delete(storage, identifier)
+            withdraw(storage, identifier)
             raise
 
 
@@ -138,6 +136,12 @@ def delete(storage: Storage, identifier: str) -> None:
     for path in (*(path for path in found if path not in last), *(path for path in last if path in found)):
         _delete(storage, path)
     storage.delete_folder(identifier)
+
+
+def withdraw(storage: Storage, identifier: str) -> None:
+    """Delete what was kept for a row that is not made; what cannot be deleted now the sweeper finds by its mark."""
+    with contextlib.suppress(OSError):
+        delete(storage, identifier)
 
 
 def begun(storage: Storage) -> Iterator[str]:

@@ -115,7 +115,7 @@ def upload_dataset(
                 allowance.require_bytes(session)
             shown = datasets.show(row)
     except QuotaExceeded:
-        dataset_files.delete(settings.storage, identifier)
+        dataset_files.withdraw(settings.storage, identifier)
         raise
     if is_new:
         files.settle(settings.storage, identifier)
@@ -124,7 +124,7 @@ def upload_dataset(
         response.status_code = 200
         if is_kept:
             # Another request came with the same meanwhile.
-            dataset_files.delete(settings.storage, identifier)
+            dataset_files.withdraw(settings.storage, identifier)
     response.headers["Location"] = f"/v1/datasets/{shown.id}"
     return shown
 
