@@ -198,8 +198,8 @@ class BucketStorage:
         Raises:
             OSError: the storage does not answer.
         """
-        for path in self.find_old(f"{_CLOCK}-*", older_than_s):
-            self.delete(path)
+        for clock in self.find_old(f"{_CLOCK}-*", older_than_s):
+            self.delete(clock)
         before = time.time() - older_than_s
         for path in (self.scratch / "incoming").glob("*"):
             with contextlib.suppress(FileNotFoundError):
