@@ -170,7 +170,7 @@ def test_a_broker_that_is_lost_or_hangs_delays_a_run_but_does_not_lose_it(
     tmp_path: Path, sqlite_url: str, tiny_document: dict[str, Any]
 ) -> None:
     """Runs submitted while no broker was ever up, or between two brokers, or while one takes connections and never
-    answers, start once a worker's reconciler looks.
+    answers, start once a worker's reconciler looks; so do the service and the worker that start beside such a one.
     """
     with socket_path() as path, System(tmp_path, sqlite_url, f"redis+socket://{path}") as system:
 
@@ -190,6 +190,14 @@ def test_a_broker_that_is_lost_or_hangs_delays_a_run_but_does_not_lose_it(
         with socket.socket(socket.AF_UNIX) as silent:
             silent.bind(str(path))
             silent.listen()
+            finish(system.client, submitted())
+            # Nor do those wait for it that start now.
+            kill_group(worker)
+            system.service.terminate()
+            system.service.wait(90)
+            system.start("service")
+            await_that(system.client.ready)
+            worker = system.start("worker")
             finish(system.client, submitted())
         # The worker's connection fails once nobody listens, which lets it end.
         worker.terminate()
