@@ -49,6 +49,7 @@ from service.routes import (
     webhooks,
 )
 from service.settings import ServiceSettings
+from service.storage_reads import StorageReads
 from service.transport.edge import Edge
 from store.database import Database
 from store.queue.broker import create_celery
@@ -102,6 +103,7 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
     app.state.metrics = Metrics(settings, app.state.database, app.state.streams)
     app.state.decoder = Decoder(most_pixels=settings.max_image_pixels, most_seconds=settings.max_decoding_s)
     app.state.classifier, app.state.known_weights = Classifier(), KnownWeights(app.state.database)
+    app.state.storage_reads = StorageReads(settings)
     app.state.reporter = Reporter(app.state.database, settings.database_url)
     app.state.celery = create_celery(settings.broker_url, socket_timeout_s=_BROKER_PATIENCE_S)
     app.state.kept_answers, app.state.looks = KeptAnswers(), Looks()

@@ -20,6 +20,7 @@ from service.pictures.classification import Classifier, KnownWeights
 from service.pictures.images import Decoder
 from service.readiness import Readiness
 from service.settings import ServiceSettings
+from service.storage_reads import StorageReads
 from store.accounts.quotas import Allowance
 from store.accounts.tokens import Caller
 from store.database import Database
@@ -55,6 +56,11 @@ async def _readiness(request: Request) -> Readiness:
 async def _classifier(request: Request) -> Classifier:
     classifier: Classifier = request.app.state.classifier
     return classifier
+
+
+async def _storage_reads(request: Request) -> StorageReads:
+    reads: StorageReads = request.app.state.storage_reads
+    return reads
 
 
 async def _known_weights(request: Request) -> KnownWeights:
@@ -110,6 +116,7 @@ CeleryDep = Annotated[Celery, Depends(_celery)]
 ClassifierDep = Annotated[Classifier, Depends(_classifier)]
 KnownWeightsDep = Annotated[KnownWeights, Depends(_known_weights)]
 DecoderDep = Annotated[Decoder, Depends(_decoder)]
+StorageReadsDep = Annotated[StorageReads, Depends(_storage_reads)]
 ReporterDep = Annotated[Reporter, Depends(_reporter)]
 ReadinessDep = Annotated[Readiness, Depends(_readiness)]
 AccessDep = Annotated[Access, Depends(_access)]

@@ -72,8 +72,8 @@ def check(database: Database, settings: ServiceSettings, fields: Mapping[str, An
         cards = checkpoints.cards(session, named_checkpoints(spec))
         told = experiment_faults(spec, found, cards, machine_of_workers(session, settings))
         faults = tuple(ProblemError(pointer=each.pointer, message=printable(each.message)) for each in told)
-        return Check(
-            faults=faults or _weights_gone(session, settings, spec),
+        planned = Check(
+            faults=faults,
             remarks=tuple(remarks(spec, found, cards)),
             dataset=found,
             spec=spec,
@@ -84,11 +84,12 @@ def check(database: Database, settings: ServiceSettings, fields: Mapping[str, An
             estimates=estimates.of_time(session, spec, found),
             checkpoint_bytes=estimates.of_disk(session, spec),
         )
+    return planned if faults else planned.model_copy(update={"faults": _weights_gone(database, settings, spec)})
 
 
-def _weights_gone(session: Session, settings: ServiceSettings, spec: ExperimentSpec) -> tuple[ProblemError, ...]:
+def _weights_gone(database: Database, settings: ServiceSettings, spec: ExperimentSpec) -> tuple[ProblemError, ...]:
     try:
-        require_weights(session, settings.storage, weights_of(spec))
+        require_weights(database, settings.storage, weights_of(spec))
     except ServiceError as error:
         return error.errors
     return ()

@@ -96,8 +96,9 @@ class StoreSettings(Settings):
     )
     log_format: logs.Form = Field(default="text", description="How each process logs: lines for people, or JSON lines.")
 
-    # A request is waited for; a worker's job can wait longer.
+    # A request is waited for, and holds one of few threads; a worker's job can wait longer.
     _storage_patience_s: ClassVar[float] = 3.0
+    _storage_answer_s: ClassVar[float] = 5.0
 
     @model_validator(mode="before")
     @classmethod
@@ -139,6 +140,7 @@ class StoreSettings(Settings):
             scratch=self.cache / "scratch",
             cache=FetchedCache(self.cache / "fetched", self.max_cached_bytes),
             patience_s=self._storage_patience_s,
+            answer_s=self._storage_answer_s,
         )
 
     def root_of(self, dataset: AnyDataset) -> Path:

@@ -70,7 +70,7 @@ class ObjectStore:
 
     def bucket(self, name: str) -> Path:
         """Make a bucket of that name, an empty one; where its objects lie as files."""
-        asked = client()
+        asked = client(_PATIENCE_S)
         if (self.folder / name).exists():
             for key in asked.find(name):
                 asked.rm_file(key)
@@ -80,7 +80,8 @@ class ObjectStore:
 
     def storage(self, name: str, home: Path, *, patience_s: float = 0.0) -> BucketStorage:
         """What lies below a prefix of that bucket, for one machine."""
-        return BucketStorage(name, "team/one", home / "scratch", FetchedCache(home / "fetched", 1 << 30), patience_s)
+        cache = FetchedCache(home / "fetched", 1 << 30)
+        return BucketStorage(name, "team/one", home / "scratch", cache, patience_s, answer_s=_PATIENCE_S)
 
 
 @contextmanager

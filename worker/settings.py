@@ -135,6 +135,7 @@ class WorkerSettings(StoreSettings):
     )
 
     _storage_patience_s: ClassVar[float] = 60.0
+    _storage_answer_s: ClassVar[float] = 60.0
 
     @model_validator(mode="after")
     def _beats_before_the_lease_ends(self) -> Self:

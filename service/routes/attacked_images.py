@@ -10,7 +10,7 @@ from pydantic import Field
 from gauntlet.report.image_results import image_results
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.reading.messages import printable
-from service.dependencies import WHOLE, ClassifierDep, DatabaseDep, SettingsDep
+from service.dependencies import WHOLE, ClassifierDep, DatabaseDep, StorageReadsDep
 from service.errors import ServiceError
 from service.pictures.classification import NotClassified
 from service.pictures.png import as_png
@@ -38,14 +38,13 @@ async def get_image(
     evaluation_id: str,
     position: Position,
     database: DatabaseDep,
-    settings: SettingsDep,
+    reads: StorageReadsDep,
     classifier: ClassifierDep,
 ) -> Response:
     """A test image that the evaluation attacked, as its model sees it, where the API sees the data set."""
     card, label, sha256 = await run_in_threadpool(_attacked_image, database, evaluation_id, position)
     pixels = math.prod(card.image_shape)
-    # Of an uploaded data set in a bucket a copy may have to come first.
-    root = await run_in_threadpool(settings.root_of, card.dataset)
+    root = await reads.root_of(card.dataset)
     order = {
         "dataset": card.dataset.model_dump(mode="json"),
         "data_root": str(root),

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
@@ -18,7 +19,17 @@ from gauntlet.spec.checkpoint_card import CheckpointCard, ImportCard
 from gauntlet.spec.reading.messages import printable
 from service.answering.pages import as_page
 from service.data import look
-from service.dependencies import After, AllowanceDep, CallerDep, DatabaseDep, IdFilter, Limit, OwnerDep, SettingsDep
+from service.dependencies import (
+    After,
+    AllowanceDep,
+    CallerDep,
+    DatabaseDep,
+    IdFilter,
+    Limit,
+    OwnerDep,
+    SettingsDep,
+    StorageReadsDep,
+)
 from service.errors import invalid_fields
 from service.pictures.imports import examine
 from service.pictures.weights import weights_of
@@ -27,7 +38,7 @@ from service.requests.bodies import understand
 from service.requests.routing import Route
 from service.settings import ServiceSettings
 from service.transport.admission import LISTS, Gate
-from store import files
+from store import files, models
 from store.accounts.owners import require_may_change
 from store.accounts.quotas import Allowance
 from store.database import Database
@@ -165,13 +176,19 @@ def change_checkpoint(
         **NEEDS_WEIGHTS,
     },
 )
-def get_weights(checkpoint_id: str, database: DatabaseDep, settings: SettingsDep) -> FileResponse:
+async def get_weights(
+    checkpoint_id: str, database: DatabaseDep, settings: SettingsDep, reads: StorageReadsDep
+) -> FileResponse:
     """The weights as safetensors; the header entry `gauntlet` says what they are. The ETag is their sha256."""
-    with database.reading() as session:
-        checkpoint = checkpoints.get(session, checkpoint_id)
+    checkpoint = await run_in_threadpool(_found, database, checkpoint_id)
     return FileResponse(
-        weights_of(checkpoint, settings.storage, "/checkpoint_id"),
+        await reads.bring(partial(weights_of, checkpoint, settings.storage, "/checkpoint_id")),
         media_type="application/octet-stream",
         filename=f"{checkpoint.id}.safetensors",
         headers={"ETag": f'"{checkpoint.sha256}"'},
     )
+
+
+def _found(database: Database, checkpoint_id: str) -> models.Checkpoint:
+    with database.reading() as session:
+        return checkpoints.get(session, checkpoint_id)

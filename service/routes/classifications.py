@@ -125,7 +125,7 @@ def _chosen(
         _require_bounded(pictures, cards)
         if plan is not None:
             require_bounded(plan, cards, pictures, _MOST_PROBABILITIES)
-        require_weights(session, settings.storage, [(identifier, "/checkpoint") for identifier in identifiers])
+    require_weights(database, settings.storage, [(identifier, "/checkpoint") for identifier in identifiers])
     return [
         Weights(row.id, card, row.sha256, row.bytes, weights_of(row, settings.storage, "/checkpoint"))
         for row, card in zip(rows, cards, strict=True)

@@ -17,7 +17,7 @@ from gauntlet.spec.reading.texts import CheckpointId
 from service.answering.versions import Version
 from service.data import look_at_tests
 from service.dependencies import WHOLE, AllowanceDep, CeleryDep, DatabaseDep, IdempotencyKey, OwnerDep, SettingsDep
-from service.pictures.weights import require_weights
+from service.pictures.weights import find_missing, refuse_missing
 from service.requests.answers import NAMES_CHECKPOINTS, NEEDS_WEIGHTS
 from service.requests.routing import Route
 from service.transport.admission import ORDERS, SUMMARIES
@@ -63,12 +63,13 @@ def submit_transfers(
     with database.reading() as session:
         cards = checkpoints.cards(session, request.checkpoints)
     found = look_at_tests(settings, cards)
+    pointers = [f"/checkpoints/{position}" for position in range(len(request.checkpoints))]
+    gone = find_missing(database, settings.storage, zip(request.checkpoints, pointers, strict=True))
     with database.writing() as session:
         queued = evaluation_requests.create_transfers(session, request, idempotency_key, found, owner=owner)
         if queued.waiting:
             allowance.require_jobs(session, len(queued.waiting))
-            pointers = [f"/checkpoints/{position}" for position in range(len(request.checkpoints))]
-            require_weights(session, settings.storage, zip(request.checkpoints, pointers, strict=True))
+            refuse_missing(gone)
         shown = evaluations.show(session, queued.evaluations)
     for row in queued.evaluations if queued.waiting else ():
         logger.info("Evaluation %s of checkpoint %s is queued.", row.id, row.checkpoint_id)

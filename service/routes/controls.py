@@ -99,9 +99,10 @@ def retry_run(
     allowance: AllowanceDep,
 ) -> Run:
     """Queue a run in the place of this one, which failed or was cancelled; it goes on from the last saved state."""
+    lost_state = retries.find_lost_state(database, run_id, settings.storage)
     with database.writing() as session:
         require_may_change(caller, runs.get(session, run_id))
-        run, is_new = retries.retry_run(session, run_id, settings.storage)
+        run, is_new = retries.retry_run(session, run_id, lost_state)
         if is_new:
             allowance.require_jobs(session, 1)
         shown = runs.show(run)

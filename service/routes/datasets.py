@@ -26,6 +26,7 @@ from service.dependencies import (
     Limit,
     OwnerDep,
     SettingsDep,
+    StorageReadsDep,
 )
 from service.errors import ServiceError, invalid_fields
 from service.pictures.classification import NotClassified
@@ -36,6 +37,7 @@ from service.requests.routing import Route
 from service.transport.admission import Gate
 from store import dataset_files, files
 from store.accounts.owners import require_may_change
+from store.accounts.quotas import Allowance
 from store.database import Database
 from store.dataset_files import Incoming
 from store.errors import NotFound, QuotaExceeded
@@ -103,21 +105,17 @@ def upload_dataset(
         # its answer be lost. A worker deletes what has no row.
         incoming.keep(settings.storage, identifier)
     try:
-        with database.writing() as session:
-            row = datasets.same(session, received)
-            is_new = row is None
-            if row is None:
-                if not is_kept:
-                    # The other was deleted meanwhile.
-                    incoming.keep(settings.storage, identifier)
-                row = datasets.add(session, identifier, received)
-                allowance.take_upload(session)
-                allowance.require_bytes(session)
-            shown = datasets.show(row)
+        shown = _record(database, identifier, received, allowance, is_kept=is_kept)
+        if shown is None:
+            # The other was deleted meanwhile.
+            is_kept = True
+            incoming.keep(settings.storage, identifier)
+            shown = _record(database, identifier, received, allowance, is_kept=True)
     except QuotaExceeded:
         dataset_files.withdraw(settings.storage, identifier)
         raise
-    if is_new:
+    assert shown is not None
+    if shown.id == identifier:
         files.settle(settings.storage, identifier)
         logger.info("Data set %s (%s) is to be unpacked: %d bytes.", identifier, name, received.bytes)
     else:
@@ -127,6 +125,25 @@ def upload_dataset(
             dataset_files.withdraw(settings.storage, identifier)
     response.headers["Location"] = f"/v1/datasets/{shown.id}"
     return shown
+
+
+def _record(
+    database: Database, identifier: str, received: Received, allowance: Allowance, *, is_kept: bool
+) -> Dataset | None:
+    """The data set that there is of the archive, else a new one; None where there is none and nothing is kept for one.
+
+    Raises:
+        QuotaExceeded: its owner has used up a quota.
+    """
+    with database.writing() as session:
+        row = datasets.same(session, received)
+        if row is None:
+            if not is_kept:
+                return None
+            row = datasets.add(session, identifier, received)
+            allowance.take_upload(session)
+            allowance.require_bytes(session)
+        return datasets.show(row)
 
 
 def _draw(test_fraction: float | None, seed: int | None) -> SplitDraw | None:
@@ -179,12 +196,18 @@ async def get_thumbnail(
     database: DatabaseDep,
     settings: SettingsDep,
     classifier: ClassifierDep,
+    reads: StorageReadsDep,
 ) -> Response:
     """A small picture of a data set, at most 96 pixels wide and high; of one without an upload, class by class."""
     if local_datasets.is_one(dataset_id):
         dataset = await run_in_threadpool(local_datasets.named, settings, dataset_id)
         return await _example(settings, classifier, local_datasets.at_thumbnail_size(dataset), number)
-    return await run_in_threadpool(_stored, database, settings, dataset_id, number)
+    identifier = await run_in_threadpool(_known, database, dataset_id)
+    try:
+        picture = await reads.thumbnail(identifier, number)
+    except FileNotFoundError:
+        raise NotFound("picture of a data set", identifier) from None
+    return Response(picture, media_type="image/png")
 
 
 async def _example(settings: SettingsDep, classifier: ClassifierDep, dataset: AnyDataset, number: int) -> Response:
@@ -196,14 +219,9 @@ async def _example(settings: SettingsDep, classifier: ClassifierDep, dataset: An
     return Response(await run_in_threadpool(as_png, found, dataset.image_shape), media_type="image/png")
 
 
-def _stored(database: Database, settings: SettingsDep, dataset_id: str, number: int) -> Response:
+def _known(database: Database, dataset_id: str) -> str:
     with database.reading() as session:
-        identifier = datasets.get(session, dataset_id).id
-    try:
-        picture = dataset_files.thumbnail(settings.storage, identifier, number)
-    except FileNotFoundError:
-        raise NotFound("picture of a data set", identifier) from None
-    return Response(picture, media_type="image/png")
+        return datasets.get(session, dataset_id).id
 
 
 @router.delete("/{dataset_id}", status_code=204, responses=MAY_BE_REFUSED)

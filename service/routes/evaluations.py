@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, StreamingResponse
 from sqlalchemy.orm import Session
 
@@ -29,9 +31,10 @@ from service.dependencies import (
     OwnerDep,
     SettingsDep,
     StatusFilter,
+    StorageReadsDep,
 )
 from service.errors import ServiceError
-from service.pictures.weights import require_weights
+from service.pictures.weights import find_missing, refuse_missing
 from service.requests.answers import MAY_BE_REFUSED, NEEDS_WEIGHTS
 from service.requests.routing import Route
 from service.transport.admission import LISTS, ORDERS
@@ -41,6 +44,7 @@ from store.database import Database
 from store.queue import batches
 from store.queue.broker import wake
 from store.shown import versions
+from store.storage import StoredFile
 from store.subjects import checkpoints, evaluation_requests, evaluations
 
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"], route_class=Route)
@@ -68,14 +72,14 @@ def submit_evaluation(
     with database.reading() as session:
         cards = checkpoints.cards(session, [request.checkpoint])
     found = look_at_tests(settings, cards).get(request.checkpoint)
+    gone = find_missing(database, settings.storage, [(request.checkpoint, "/checkpoint"), *sources(request, "")])
     with database.writing() as session:
         queued = evaluation_requests.create(session, request, idempotency_key, found, owner=owner)
         if queued.waiting:
             allowance.require_jobs(session, len(queued.waiting))
             if request.keep_images:
                 allowance.require_bytes(session)
-            named = [(request.checkpoint, "/checkpoint"), *sources(request, "")]
-            require_weights(session, settings.storage, named)
+            refuse_missing(gone)
         (shown,) = evaluations.show(session, queued.evaluations)
     if queued.waiting:
         logger.info("Evaluation %s of checkpoint %s is queued.", shown.id, shown.checkpoint)
@@ -175,19 +179,19 @@ def _images(
         **MAY_BE_REFUSED,
     },
 )
-def get_pictures(
+async def get_pictures(
     evaluation_id: str,
     database: DatabaseDep,
     settings: SettingsDep,
+    reads: StorageReadsDep,
     format: Annotated[
         PictureForm, Query(description="npz has them exactly; png is a zip archive of them, to be looked at.")
     ] = "npz",
 ) -> FileResponse:
     """The attacked pictures that the evaluation kept, once it has succeeded. The ETag is the file's sha256."""
-    with database.reading() as session:
-        stored = pictures.whole(session, evaluations.get(session, evaluation_id), format)
+    stored = await run_in_threadpool(_whole, database, evaluation_id, format)
     try:
-        file = settings.storage.fetch(stored.path, stored.sha256)
+        file = await reads.bring(partial(settings.storage.fetch, stored.path, stored.sha256))
     except FileNotFoundError:
         message = f"The pictures of {evaluation_id} are no longer in the storage. Bring their file back."
         raise ServiceError(409, "pictures-missing", message) from None
@@ -197,6 +201,11 @@ def get_pictures(
         filename=f"{evaluation_id}{'.npz' if format == 'npz' else '-png.zip'}",
         headers={"ETag": f'"{stored.sha256}"'},
     )
+
+
+def _whole(database: Database, evaluation_id: str, form: PictureForm) -> StoredFile:
+    with database.reading() as session:
+        return pictures.whole(session, evaluations.get(session, evaluation_id), form)
 
 
 @router.post("/{evaluation_id}/cancel")

@@ -30,7 +30,7 @@ from service.dependencies import (
     StatusFilter,
 )
 from service.errors import ServiceError, invalid_fields
-from service.pictures.weights import require_weights
+from service.pictures.weights import find_missing, refuse_missing
 from service.requests.answers import NEEDS_WEIGHTS
 from service.requests.routing import Route
 from service.submissions import check, specified, weights_of
@@ -69,6 +69,7 @@ def submit(
     with database.reading() as session:
         spec = specified(session, request)
     found = look(settings, spec.dataset)
+    gone = find_missing(database, settings.storage, weights_of(spec))
     with database.writing() as session:
         machine = machine_of_workers(session, settings)
         beside: dict[str, Any] = {"owner": owner, "labels": request.labels, "notes": request.notes}
@@ -77,7 +78,7 @@ def submit(
         if waiting:
             allowance.require_jobs(session, len(waiting))
             allowance.require_bytes(session)
-            require_weights(session, settings.storage, weights_of(spec))
+            refuse_missing(gone)
     if waiting:
         logger.info("Experiment %s (%s) is queued: %s.", experiment.id, experiment.name, ", ".join(waiting))
     wake(celery, len(waiting))

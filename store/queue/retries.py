@@ -8,7 +8,7 @@ from sqlalchemy import insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from store import events
-from store.database import db_now
+from store.database import Database, db_now
 from store.errors import Refused
 from store.events import News
 from store.models import Checkpoint, EpochMetrics, Evaluation, Event, Run, new_id
@@ -21,11 +21,32 @@ _RETRIED = ("failed", "cancelled")
 _NOT_CONTINUED = "diverged"
 
 
-def retry_run(session: Session, identifier: str, storage: Storage) -> tuple[Run, bool]:
+def find_lost_state(database: Database, identifier: str, storage: Storage) -> str | None:
+    """Where the state of the run lies that is to be retried, if its file is gone.
+
+    Asked before `retry_run` and not within it, for there all that would retry or delete waits, and a bucket may take
+    seconds to answer.
+
+    Raises:
+        NotFound: there is no such run.
+        OSError: the storage does not answer.
+    """
+    with database.reading() as session:
+        run = runs.get(session, identifier)
+    is_retried = run.status in _RETRIED and run.retried_by is None
+    if not is_retried or run.resume_path is None or storage.holds(run.resume_path):
+        return None
+    return run.resume_path
+
+
+def retry_run(session: Session, identifier: str, lost_state: str | None) -> tuple[Run, bool]:
     """Queue a run in the place of one that failed or was cancelled; returns it, and whether it is a new one.
 
     It goes on from the last saved state, if that is there and the failure was no divergence: what was recorded so far
     is copied, and the checkpoints become its own. Asked twice, the first retry is returned.
+
+    Args:
+        lost_state: what `find_lost_state` says of it.
 
     Raises:
         NotFound: there is no such run.
@@ -53,7 +74,9 @@ def retry_run(session: Session, identifier: str, storage: Storage) -> tuple[Run,
     )
     session.add(new)
     session.flush()
-    continues = _has_state(run, storage) and run.status_reason != _NOT_CONTINUED
+    # A state that was saved since the look is there.
+    has_state = run.resume_path is not None and run.resume_path != lost_state
+    continues = has_state and run.status_reason != _NOT_CONTINUED
     if continues:
         _hand_over(session, run, new)
     events.tell_queued(session, [new])
@@ -108,10 +131,6 @@ def _earlier_retry(job: Run | Evaluation) -> str:
         kind = "run" if isinstance(job, Run) else "evaluation"
         raise Refused(f"The {kind} {job.id} is {job.status}; only what failed or was cancelled can be retried.")
     return job.retried_by
-
-
-def _has_state(run: Run, storage: Storage) -> bool:
-    return run.resume_path is not None and storage.holds(run.resume_path)
 
 
 def _hand_over(session: Session, run: Run, new: Run) -> None:

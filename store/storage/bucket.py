@@ -1,6 +1,6 @@
 """A storage that is a bucket of an object store that speaks S3, or what lies below a prefix there.
 
-An object appears whole or not at all, so a write needs nothing aside; beyond 100 MB s3fs sends it in parts, which no
+An object appears whole or not at all, so a write needs nothing aside; beyond 16 MiB s3fs sends it in parts, which no
 listing shows, and which the store has to clear away where their sender died (docs/operations.md has the rule). What is
 read is a copy on this machine, whose digest was looked at when it came, and each time since. A folder is one object, a
 tar, beside which a small one says which: it is published by that one's write.
@@ -13,7 +13,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from store import failpoints
 from store.storage.cache import FetchedCache
 from store.storage.packing import pack, unpack
-from store.storage.requests import client, requested
+from store.storage.requests import client, part_of, requested
 from store.storage.values import Draft, FileDamaged, Room, StorageAway, StoredFile
 
 T = TypeVar("T")
@@ -33,13 +33,18 @@ logger = logging.getLogger(__name__)
 _MANIFEST = "manifest.json"
 _CLOCK = "clock"
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 10.0
+# A large file's parts are put together before the store answers; whoever sends one waits for minutes anyway.
+_SENT_S = 60.0
+# Of what is asked while a transaction waits: of a database that lets none idle for 20 s, or that no other can write to.
+_HELD_PATIENCE_S, _HELD_ANSWER_S = 1.0, 5.0
 
 
 @dataclass(frozen=True)
 class BucketStorage:
     """Everything in `bucket` below `prefix`. `cache` and what is on its way there lie on this machine.
 
-    Where the store is away or overrun, each request is tried again for `patience_s`.
+    A request fails that hears nothing for `answer_s`, but for those that send a file. Where the store is away or
+    overrun, each is tried again for `patience_s`.
     """
 
     bucket: str
@@ -47,6 +52,7 @@ class BucketStorage:
     scratch: Path
     cache: FetchedCache
     patience_s: float
+    answer_s: float
 
     def __str__(self) -> str:
         return "s3://" + "/".join(part for part in (self.bucket, self.prefix) if part)
@@ -66,7 +72,8 @@ class BucketStorage:
             OSError: it cannot be written; nothing is left of it.
         """
         failpoints.reach("file_begun")
-        self._ask(lambda: self._client.pipe_file(self._key(path), content))
+        part = part_of(len(content))
+        self._ask(lambda: self._client.pipe_file(self._key(path), content, chunksize=part))
         failpoints.reach("file_renamed")
         return StoredFile(path, hashlib.sha256(content).hexdigest(), len(content))
 
@@ -94,7 +101,8 @@ class BucketStorage:
         """
         draft.sync()
         failpoints.reach("partial_written")
-        self._ask(lambda: self._client.put_file(str(draft.path), self._key(path)))
+        sender, part = client(max(_SENT_S, self.answer_s)), part_of(draft.path.stat().st_size)
+        self._ask(lambda: sender.put_file(str(draft.path), self._key(path), chunksize=part))
         failpoints.reach("file_renamed")
 
     def fetch(self, path: str, sha256: str) -> Path:
@@ -218,7 +226,8 @@ class BucketStorage:
     def prepare_folder(self, made: str, path: str) -> Callable[[], None]:
         """Send the folder made in that workplace; what is returned publishes it at `path`, at once.
 
-        What lies at `path` is replaced; whoever publishes sees to it that nobody else does.
+        That is one small request, without patience, for it is made in a transaction. What lies at `path` is replaced;
+        whoever publishes sees to it that nobody else does.
 
         Raises:
             OSError: it cannot be sent.
@@ -231,9 +240,14 @@ class BucketStorage:
         for picture in sorted((self.workplace(made) / "thumbnails").glob("*")):
             self.write(f"{path}/thumbnails/{picture.name}", picture.read_bytes())
         manifest = json.dumps({"path": packed, "sha256": sha256, "bytes": size}).encode()
+        patience_s, answer_s = min(_HELD_PATIENCE_S, self.patience_s), min(_HELD_ANSWER_S, self.answer_s)
+        prompt = replace(self, patience_s=patience_s, answer_s=answer_s)
+        # A connection takes a second to make.
+        with contextlib.suppress(OSError):
+            prompt.require()
 
         def publish() -> None:
-            self.write(f"{path}/{_MANIFEST}", manifest)
+            prompt.write(f"{path}/{_MANIFEST}", manifest)
             failpoints.reach("content_published")
 
         return publish
@@ -265,7 +279,7 @@ class BucketStorage:
 
     @cached_property
     def _client(self) -> Any:
-        return client()
+        return client(self.answer_s)
 
     def _key(self, path: str) -> str:
         return "/".join(part for part in (self.bucket, self.prefix, path) if part)
@@ -299,10 +313,10 @@ class BucketStorage:
         while True:
             try:
                 return requested(request)
-            except StorageAway as error:
+            except StorageAway:
                 if time.monotonic() + wait_s > until:
                     raise
-                logger.warning("%s is tried again in %.1f s: %s", self, wait_s, error)
+                logger.warning("%s is tried again in %.1f s.", self, wait_s)
                 time.sleep(wait_s)
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 

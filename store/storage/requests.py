@@ -19,11 +19,20 @@ _FULL: Final = frozenset(
         "XMinioAdminBucketQuotaExceeded",
     }
 )
-_CONNECT_S, _READ_S = 5, 60
+# A store takes no more parts of one object.
+_MOST_PARTS: Final = 10_000
+_PART: Final = 8 << 20
+_PARTS_AT_ONCE: Final = 2
+_CONNECT_S: Final = 5.0
+
+logger = logging.getLogger(__name__)
 
 
-def client() -> Any:
-    """Who asks: as boto's own variables and files say, AWS_ENDPOINT_URL and AWS_SHARED_CREDENTIALS_FILE among them."""
+def client(answer_s: float) -> Any:
+    """Who asks: as boto's own variables and files say, AWS_ENDPOINT_URL and AWS_SHARED_CREDENTIALS_FILE among them.
+
+    A request fails that hears nothing for `answer_s`. Of what is sent or brought a few parts are in memory.
+    """
     import s3fs
 
     for library in ("botocore", "aiobotocore"):
@@ -31,11 +40,22 @@ def client() -> Any:
         logging.getLogger(library).setLevel(logging.WARNING)
     asking = s3fs.S3FileSystem(
         use_listings_cache=False,
-        config_kwargs={"connect_timeout": _CONNECT_S, "read_timeout": _READ_S, "retries": {"max_attempts": 2}},
+        default_block_size=_PART,
+        max_concurrency=_PARTS_AT_ONCE,
+        config_kwargs={
+            "connect_timeout": min(_CONNECT_S, answer_s),
+            "read_timeout": answer_s,
+            # Whoever asks knows how long to go on.
+            "retries": {"total_max_attempts": 1},
+        },
     )
-    # Whoever asks knows how long to go on.
     asking.retries = 1
     return asking
+
+
+def part_of(size: int) -> int:
+    """In parts of how many bytes so many are sent."""
+    return max(_PART, -(-size // _MOST_PARTS))
 
 
 def requested(request: Callable[[], T]) -> T:
@@ -44,10 +64,20 @@ def requested(request: Callable[[], T]) -> T:
     Raises:
         FileNotFoundError: there is no such object, or no such bucket.
         FileDamaged: what came is not what was stored, by the store's own digest.
-        StorageAway: the store does not answer, or asks for a pause.
+        PermissionError: it refuses these credentials, or there are none.
+        StorageAway: the store does not answer, breaks off in the middle, or asks for a pause.
         OSError: it refuses; its errno is ENOSPC where it has no room.
     """
-    from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError
+    from aiohttp import ClientError as ConnectionFailed
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        FlexibleChecksumError,
+        NoCredentialsError,
+        PartialCredentialsError,
+        ProfileNotFound,
+    )
+    from s3fs.core import S3_RETRYABLE_ERRORS
 
     try:
         return request()
@@ -56,13 +86,18 @@ def requested(request: Callable[[], T]) -> T:
     except FlexibleChecksumError as error:
         # The store has a digest of its own, which boto looks at.
         raise FileDamaged("an object of the bucket") from error
-    except (BotoCoreError, ClientError, OSError) as error:
+    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
+        raise PermissionError(errno.EACCES, "no credentials for the store were found") from error
+    except (BotoCoreError, ClientError, ConnectionFailed, OSError, *S3_RETRYABLE_ERRORS) as error:
         code = _code(error)
         if code in _FULL:
             raise OSError(errno.ENOSPC, "the store has no room") from error
         if isinstance(error, OSError) and code is None and error.errno in _OURS:
             raise
-        raise StorageAway(errno.EHOSTUNREACH, f"the store does not answer as it should ({code or error})") from error
+        # Its text names the store's address, and what is told of this one is shown to users.
+        told = code or type(error).__name__
+        logger.warning("The store does not answer as it should: %s: %s", told, error)
+        raise StorageAway(errno.EHOSTUNREACH, f"the store does not answer as it should ({told})") from error
 
 
 # What this machine's own disk says while a copy is written to it.

@@ -74,6 +74,12 @@ def add_imported(
     return checkpoint
 
 
+def paths_of(session: Session, identifiers: Iterable[str]) -> dict[str, str]:
+    """Where the weights of these checkpoints lie, below the storage's root; of those that there are."""
+    found = select(Checkpoint.id, Checkpoint.path).where(Checkpoint.id.in_(set(identifiers)))
+    return {row.id: row.path for row in session.execute(found)}
+
+
 def paths(session: Session) -> set[str]:
     """Where all checkpoints' weights lie, below the storage's root."""
     return set(session.scalars(select(Checkpoint.path)))

@@ -1,6 +1,8 @@
 """Data sets over HTTP: uploaded, listed, looked at, used and deleted."""
 
 import errno
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from service.app import create_app
 from service.settings import ServiceSettings
 from store import events
 from store.database import Database
-from store.storage import FolderStorage, StorageAway
+from store.storage import Draft, FolderStorage, StorageAway
+from store.subjects import datasets
 from tests.packing import class_folders, two_splits, write_tar, write_zip
 from tests.pictures import encoded
 from tests.uploads import packed, unpack
@@ -99,6 +102,25 @@ def test_the_same_archive_again_is_the_same_data_set(
     assert other.status_code == 202
     assert other.json()["id"] != first.json()["id"]
     assert not list((settings.storage.root / "incoming").iterdir())
+
+
+def test_an_archive_whose_like_is_deleted_meanwhile_is_kept_while_others_may_write(
+    api: TestClient, settings: ServiceSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To send it to a bucket may take minutes."""
+    keep = FolderStorage.keep
+
+    def kept(storage: FolderStorage, draft: Draft, path: str) -> None:
+        with closing(sqlite3.connect(settings.database_url.removeprefix("sqlite:///"), timeout=10)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            other.rollback()
+        keep(storage, draft, path)
+
+    monkeypatch.setattr(FolderStorage, "keep", kept)
+    monkeypatch.setattr(datasets, "is_known", lambda *_: True)
+    made = upload(api, packed(tmp_path))
+    assert made.status_code == 202
+    assert left(settings) == [f"{made.json()['id']}/archive"]
 
 
 def test_other_archives_of_the_same_pictures_are_told_of(

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -88,8 +88,42 @@ class Unpacker:
     def _unpack(self, held: Unpacking) -> None:
         logger.info("The archive of %s (%s) is unpacked, attempt %d.", held.id, held.name, held.attempt)
         answer, publish = self._made(held)
+        try:
+            published = self._record(held, answer, publish)
+        except OSError as error:
+            # It was not to be published.
+            answer = _storage_fault(error)
+            published = self._record(held, answer, publish)
         told = next(iter(answer))
         failed = told not in ("made", "stopped")
+        logger.log(
+            logging.WARNING if failed else logging.INFO,
+            "The archive of %s: %s%s.",
+            held.id,
+            told,
+            f", {answer[told]}" if failed else "",
+        )
+        failpoints.reach("unpacking_recorded")
+        if published:
+            # What is left is deleted by the sweeper.
+            with suppress(OSError):
+                dataset_files.tidy(self._settings.storage, held.id)
+        elif told in ("made", "refused", "failed"):
+            self._delete(held)
+
+    def _delete(self, held: Unpacking) -> None:
+        try:
+            dataset_files.delete(self._settings.storage, held.id)
+        except OSError as error:
+            logger.warning("What was sent of %s is left to the sweeper: %s", held.id, error)
+
+    def _record(self, held: Unpacking, answer: dict[str, Any], publish: Callable[[], None]) -> bool:
+        """Write down what became of the archive; whether it was published.
+
+        Raises:
+            LeaseLost: another attempt has it, or it was deleted.
+            OSError: what was made of it cannot be published; nothing is written down.
+        """
         published = False
         with self._database.writing() as session:
             match answer:
@@ -117,24 +151,7 @@ class Unpacker:
                 case {"lost": _}:
                     # Its lease runs out, and another attempt is made, as where the worker is lost.
                     pass
-        logger.log(
-            logging.WARNING if failed else logging.INFO,
-            "The archive of %s: %s%s.",
-            held.id,
-            told,
-            f", {answer[told]}" if failed else "",
-        )
-        failpoints.reach("unpacking_recorded")
-        if published:
-            dataset_files.tidy(self._settings.storage, held.id)
-        elif told in ("made", "refused", "failed"):
-            self._delete(held)
-
-    def _delete(self, held: Unpacking) -> None:
-        try:
-            dataset_files.delete(self._settings.storage, held.id)
-        except OSError as error:
-            logger.warning("What was sent of %s is left to the sweeper: %s", held.id, error)
+        return published
 
     def _made(self, held: Unpacking) -> tuple[dict[str, Any], Callable[[], None]]:
         """What becomes of the archive, and what publishes that where something was made of it.
@@ -151,7 +168,7 @@ class Unpacker:
         except _Stopping:
             answer = {"stopped": True}
         except OSError as error:
-            answer = {"storage": error.strerror or type(error).__name__, "errno": error.errno}
+            answer = _storage_fault(error)
         return answer, lambda: None
 
     def _renewing(self, held: Unpacking, work: Callable[[], T]) -> T:
@@ -239,6 +256,10 @@ def _in_a_thread(work: Callable[[], T]) -> Future[T]:
 
     threading.Thread(target=do, name="transfer", daemon=True).start()
     return outcome
+
+
+def _storage_fault(error: OSError) -> dict[str, Any]:
+    return {"storage": error.strerror or type(error).__name__, "errno": error.errno}
 
 
 @contextmanager

@@ -1,11 +1,15 @@
 """A checkpoint whose file is gone: whatever needs it is refused at once, and nothing is queued."""
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 
 from service.settings import ServiceSettings
 from store.database import Database
+from store.storage import FolderStorage
 from store.subjects import checkpoints
 
 
@@ -53,3 +57,35 @@ def test_what_needs_a_missing_file_is_refused(
         assert gone in answer.json()["detail"]
         assert str(settings.home) not in answer.text
     assert [api.get(page).json()["data"] for page in lists] == before
+
+
+def test_the_storage_is_asked_while_others_may_write(
+    api: TestClient,
+    settings: ServiceSettings,
+    trained_run: str,
+    tiny_document: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before the transaction that queues something, whichever request does; and not at all where it names none."""
+    asked: list[str] = []
+
+    def holds(_: FolderStorage, path: str) -> bool:
+        with closing(sqlite3.connect(settings.database_url.removeprefix("sqlite:///"), timeout=10)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            other.rollback()
+        asked.append(path)
+        return True
+
+    monkeypatch.setattr(FolderStorage, "holds", holds)
+    monkeypatch.setattr(FolderStorage, "require", lambda _: asked.append("whether it is there"))
+    first, second = (item["id"] for item in api.get("/v1/checkpoints", params={"run": trained_run}).json()["data"])
+    for path, body, requests in (
+        ("/v1/evaluations", {"checkpoint": first}, 2),
+        ("/v1/transfers", {"checkpoints": [first, second], "eps": "8/255"}, 3),
+        ("/v1/experiments", tiny_document | {"training": {"epochs": 1, "initial_checkpoint": first}}, 2),
+        ("/v1/experiments", tiny_document, 0),
+    ):
+        answer = api.post(path, json=body)
+        assert answer.status_code == 202, answer.text
+        assert len(asked) == requests
+        asked.clear()

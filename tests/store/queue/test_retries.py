@@ -43,8 +43,9 @@ def failed_after_two_epochs(
 
 
 def retry(database: Database, run: str, storage: FolderStorage) -> str:
+    lost_state = retries.find_lost_state(database, run, storage)
     with database.writing() as session:
-        return retries.retry_run(session, run, storage)[0].id
+        return retries.retry_run(session, run, lost_state)[0].id
 
 
 def read(database: Database, run: str) -> Run:
@@ -112,7 +113,7 @@ def test_asked_twice_there_is_one_retry(database: Database, tiny_spec: Experimen
 
     def ask(_: int) -> tuple[str, bool]:
         with database.writing() as session:
-            run, is_new = retries.retry_run(session, old.id, storage)
+            run, is_new = retries.retry_run(session, old.id, None)
             return run.id, is_new
 
     with ThreadPoolExecutor(8) as pool:

@@ -79,7 +79,7 @@ def test_the_state_that_a_retry_goes_on_from_stays(
     with database.writing() as session:
         jobs.finish(session, failed, "failed", "out_of_memory")
         jobs.finish(session, diverged, "failed", "diverged")
-        retries.retry_run(session, failed.id, storage)
+        retries.retry_run(session, failed.id, None)
     sweep(database, storage, events_days=30, audit_days=30, retry_days=0)
     assert left(storage) == {f"{files.attempt_folder(failed)}/state"}
 

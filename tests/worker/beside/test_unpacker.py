@@ -1,5 +1,6 @@
 """An uploaded archive becomes a data set, once, whatever happens to whoever unpacks it."""
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from store.database import Database
 from store.errors import LeaseLost
 from store.models import Dataset
 from store.queue import unpacking
-from store.storage import FolderStorage, Storage
+from store.storage import FolderStorage, Storage, StorageAway
 from store.subjects import datasets
 from tests.disks import largest_file
 from tests.object_store import ObjectStore
@@ -195,6 +196,30 @@ def test_on_a_full_disk_an_archive_waits_for_room(sqlite_url: str, settings: Wor
         assert not unpacking.any_waits(session)
     assert (row.status, row.status_reason, row.worker) == ("unpacking", "storage", None)
     assert left(settings.storage, identifier) == {"archive"}
+    database.close()
+
+
+def test_what_cannot_be_published_waits_for_the_storage(
+    sqlite_url: str, settings: WorkerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it is recorded but why; another attempt makes the data set."""
+    database = Database(sqlite_url)
+    identifier = receive(database, settings.storage, packed(tmp_path))
+
+    def away() -> None:
+        raise StorageAway(errno.EHOSTUNREACH, "the store does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderStorage, "prepare_folder", lambda *_: away)
+        unpack(database, settings)
+    with database.writing() as session:
+        row = datasets.get(session, identifier)
+        assert (row.status, row.status_reason, row.worker) == ("unpacking", "storage", None)
+        assert row.status_detail == "the store does not answer"
+        row.lease_expires_at = 0.0
+    unpack(database, settings)
+    with database.reading() as session:
+        assert datasets.get(session, identifier).status == "ready"
     database.close()
 
 

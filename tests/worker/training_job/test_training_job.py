@@ -248,7 +248,7 @@ def test_a_retry_ends_as_if_nothing_had_failed(
     train_until(database, settings, cancelled, batches=8)
     with database.writing() as session:
         runs.cancel(session, cancelled)
-        retry = retries.retry_run(session, cancelled, settings.storage)[0].id
+        retry = retries.retry_run(session, cancelled, None)[0].id
     train(database, settings, retry)
     assert messages(database, retry)["resumed"].endswith(" continues after epoch 2 and 1 batch.")
     assert result(database, retry) == undisturbed(spec)

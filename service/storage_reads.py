@@ -1,0 +1,80 @@
+"""What requests read of the storage.
+
+A bucket takes as long as it likes, so it is asked in threads of its own: of the server's others there are few, and what
+needs no bucket is answered by them meanwhile.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+from anyio.to_thread import run_sync
+
+from gauntlet.spec.kinds import AnyDataset, Uploaded
+from service.errors import ServiceError
+from service.settings import ServiceSettings
+from store import dataset_files
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+_THREADS = 2
+# A small data set comes within that time; for another its asker comes again.
+_WAITED_FOR_S = 3.0
+
+
+class StorageReads:
+    """Small pictures, files and data sets, none of which waits for those of another kind."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+        self._small, self._files, self._datasets = (anyio.CapacityLimiter(_THREADS) for _ in range(3))
+        self._coming: dict[str, asyncio.Task[Path]] = {}
+
+    async def thumbnail(self, identifier: str, number: int) -> bytes:
+        """A small picture of that data set, as a PNG.
+
+        Raises:
+            FileNotFoundError: there is none of that number.
+            OSError: it cannot be read.
+        """
+        read = partial(dataset_files.thumbnail, self._settings.storage, identifier, number)
+        return await run_sync(read, limiter=self._small)
+
+    async def bring(self, fetch: Callable[[], T]) -> T:
+        """What `fetch` comes to, which brings a file."""
+        return await run_sync(fetch, limiter=self._files)
+
+    async def root_of(self, dataset: AnyDataset) -> Path:
+        """The folder that the data set lies below, of which a copy may have to come first.
+
+        Raises:
+            ServiceError: 503, it is still coming, and goes on while nobody waits.
+            OSError: the storage does not answer, or the machine has no room.
+        """
+        if not isinstance(dataset, Uploaded):
+            return self._settings.data_root
+        coming = self._coming.get(dataset.id)
+        if coming is None:
+            coming = self._coming[dataset.id] = asyncio.create_task(self._bring_dataset(dataset))
+            coming.add_done_callback(partial(self._has_come, dataset.id))
+        await asyncio.wait([coming], timeout=_WAITED_FOR_S)
+        if not coming.done():
+            detail = "The data set is being brought from the storage; try again in a few seconds."
+            raise ServiceError(503, "data-set-coming", detail, headers={"Retry-After": "5"})
+        return coming.result()
+
+    async def _bring_dataset(self, dataset: Uploaded) -> Path:
+        # Where the server stops it is not waited for.
+        return await run_sync(self._settings.root_of, dataset, limiter=self._datasets, abandon_on_cancel=True)
+
+    def _has_come(self, identifier: str, ended: asyncio.Task[Path]) -> None:
+        del self._coming[identifier]
+        # Whoever asked may have gone.
+        if not ended.cancelled() and (error := ended.exception()) is not None:
+            logger.warning("The data set %s could not be brought from the storage: %s", identifier, error)
