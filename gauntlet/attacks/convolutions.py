@@ -31,7 +31,7 @@ class Convolution:
 
     def __init__(self, layer: nn.Conv2d) -> None:
         self.layer = layer
-        self._weights = (0, 0)
+        self._weight: Tensor | None = None
         self._ways: dict[tuple[torch.Size, tuple[int, ...]], _Way | None] = {}
 
     def back(self, gradient: Tensor, size: torch.Size, strides: tuple[int, ...]) -> Tensor:
@@ -41,11 +41,10 @@ class Convolution:
         """
         if len(gradient) < _FEWEST_IMAGES or self.layer.groups > 1:
             return self._by_torch(gradient, size, strides)
-        weight = self.layer.weight
-        changes = 0 if weight.is_inference() else weight._version  # noqa: SLF001  # torch tells it nowhere else
-        weights = (weight.data_ptr(), changes)
-        if weights != self._weights:
-            self._weights, self._ways = weights, {}
+        weight = self.layer.weight.detach()
+        # What is written to a weight's `data`, or to one that was made in inference mode, torch does not count.
+        if self._weight is None or not torch.equal(self._weight, weight):
+            self._weight, self._ways = weight.clone(), {}
         if (size, strides) not in self._ways:
             self._ways[size, strides] = self._fastest(gradient, size, strides)
         way = self._ways[size, strides]

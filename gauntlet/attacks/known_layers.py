@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 from torch import nn
-from torch.nn.modules.module import _has_any_global_hook
 
 from gauntlet.models.architectures import Normalise
+from gauntlet.models.hooks import is_hooked
 from gauntlet.models.layers import Dropout, MaxPool2x2
 
 _DROPOUTS: set[type[nn.Module]] = {nn.Dropout, Dropout}
@@ -13,15 +13,6 @@ _LOCAL: set[type[nn.Module]] = {nn.Conv2d, nn.MaxPool2d, MaxPool2x2, nn.ReLU, No
 # As they were when this was imported: a class that is patched later is another.
 _KNOWN: tuple[type[nn.Module], ...] = (*_DROPOUTS, *_LOCAL, nn.Sequential, nn.Flatten, nn.Linear)
 _FORWARD = {kind: kind.forward for kind in _KNOWN}
-# What is in a module's own dictionary if something was done to it.
-_MARKS = (
-    "forward",
-    "_forward_pre_hooks",
-    "_forward_hooks",
-    "_backward_pre_hooks",
-    "_backward_hooks",
-    "_compiled_call_impl",
-)
 
 
 class Stack(NamedTuple):
@@ -64,15 +55,9 @@ def is_idle(layer: nn.Module) -> bool:
 
 
 def is_untouched(module: nn.Module) -> bool:
-    """Whether a call of the module is nothing but its class' forward, as torch or this library define it.
-
-    Parametrisations change a module's class; pruning and the older weight and spectral norms hook it.
-    """
-    if type(module) not in _FORWARD:
-        return False
-    marks = vars(module)
-    patched = type(module).forward is not _FORWARD[type(module)]
-    return not (any(marks.get(mark) for mark in _MARKS) or patched or _has_any_global_hook())
+    """Whether a call of the module is nothing but its class' forward, as torch or this library define it."""
+    kind = type(module)
+    return kind in _FORWARD and kind.forward is _FORWARD[kind] and not is_hooked(module)
 
 
 def _flat(model: nn.Module) -> list[nn.Module]:

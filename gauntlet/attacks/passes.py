@@ -116,7 +116,8 @@ class _Pass(torch.autograd.Function):
         features = torch.cat([seen.features for _, seen in ctx.parts])[order]
         with torch.enable_grad():
             ctx.features = features.requires_grad_()
-            ctx.logits = passes.head(ctx.features)
+            # The head may work in place, which no leaf allows.
+            ctx.logits = passes.head(ctx.features.clone())
         logits: Tensor = ctx.logits.detach()
         return logits
 

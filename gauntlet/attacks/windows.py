@@ -101,7 +101,8 @@ class Windowed:
                 # An odd last row or column is in none of its squares.
                 rows, columns = self._used[number]
                 self._used[number] = rows // 2 * 2, columns // 2 * 2
-        return _through(self._head, values)
+        # The head may work in place.
+        return _through(self._head, values.clone())
 
     @torch.no_grad()
     def look(self, window: Window, values: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ class _Kept:
 
     @property
     def bytes(self) -> int:
-        """About what it takes; what was prepared has the weights once more."""
+        """About what it takes at most; what was prepared may have the weights once more."""
         once: int = sum(tensor.nbytes for tensor in self.loaded.model.state_dict().values())
         return once * (1 + len(self.prepared))
 

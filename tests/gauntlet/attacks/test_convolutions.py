@@ -39,10 +39,12 @@ def test_the_way_back_is_torchs(layer: nn.Conv2d, size: tuple[int, int, int], la
         assert torch.equal(*both_ways(convolution, images.contiguous(memory_format=layout), seed=count))
 
 
-def test_other_weights_have_another_way() -> None:
+@pytest.mark.parametrize("written", ["weight", "data"])
+def test_other_weights_have_another_way(written: str) -> None:
+    """Torch counts changes of a weight, and none of those that are made to its `data`."""
     layer = nn.Conv2d(3, 8, 3)
     convolution, images = Convolution(layer), torch.rand(3, 3, 8, 8).contiguous(memory_format=torch.channels_last)
     both_ways(convolution, images, seed=0)
     with torch.no_grad():
-        layer.weight.mul_(3)
+        (layer.weight if written == "weight" else layer.weight.data).mul_(3)
     assert torch.equal(*both_ways(convolution, images, seed=0))

@@ -80,6 +80,17 @@ def test_points_that_were_just_seen_are_not_passed_forward_again(moved: int, mon
     assert all(map(torch.equal, found, gradient(Sliced(model), images)))
 
 
+def test_a_head_may_work_in_place() -> None:
+    """Gradients and logits are the model's, asked for again too."""
+    layers = [nn.Conv2d(3, 4, 3), nn.Flatten(), nn.LeakyReLU(0.3, inplace=True), nn.Linear(4 * 6 * 6, 5)]
+    model = nn.Sequential(*layers).eval().requires_grad_(requires_grad=False)
+    quick, images = passes(model), uniform(6, 3, 8, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(quick(images), model(images))
+    for found, wanted in zip(gradient(quick, images), gradient(model, images), strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
 def test_what_was_forgotten_is_passed_forward_anew() -> None:
     """Weights may change between two batches of an evaluation."""
     model = network(shape=(3, 32, 32)).requires_grad_(requires_grad=False)

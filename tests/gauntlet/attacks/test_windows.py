@@ -181,6 +181,12 @@ def test_hooks_after_the_windows_are_called() -> None:
     follow(model, uniform(4, 3, 32, 32), 4, 3)
 
 
+def test_a_head_may_work_in_place() -> None:
+    """What the windows are put into is what the head was given, not what it made of it."""
+    layers = [nn.Conv2d(3, 4, 3), nn.Flatten(), nn.LeakyReLU(0.3, inplace=True), nn.Linear(4 * 14 * 14, 5)]
+    follow(nn.Sequential(*layers).eval(), uniform(4, 3, 16, 16), 4, 3)
+
+
 def test_a_hook_on_all_modules_and_a_patched_class_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither can be found at a module itself."""
     model = network()
