@@ -182,7 +182,7 @@ def test_hooks_after_the_windows_are_called() -> None:
 
 
 def test_a_head_may_work_in_place() -> None:
-    """What the windows are put into is what the head was given, of which a single channel is flattened without a copy."""
+    """Windows are put into what the head was given: a single channel is flattened without a copy."""
     layers = [nn.Conv2d(3, 1, 3), nn.Flatten(), nn.LeakyReLU(0.3, inplace=True), nn.Linear(14 * 14, 5)]
     follow(nn.Sequential(*layers).eval(), uniform(4, 3, 16, 16), 4, 3)
 
