@@ -27,7 +27,8 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import InternalError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -251,15 +252,28 @@ def _create_engine(
         ours = _POSTGRESQL_CONNECTION | {"options": statement_bounds}
         # What the URL itself says stands.
         added = {name: value for name, value in ours.items() if name not in make_url(url).query}
-        return create_engine(
+        engine = create_engine(
             _with_psycopg(url), connect_args=added, pool_pre_ping=True, json_deserializer=_read_json, **pool
         )
+        event.listen(engine, "handle_error", _call_it_away)
+        return engine
     Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     sqlite = {"timeout": patience_s, "check_same_thread": False}
     engine = create_engine(url, connect_args=sqlite, json_deserializer=_read_json, **pool)
     event.listen(engine, "connect", partial(_configure_sqlite, patience_s))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _call_it_away(context: ExceptionContext) -> OperationalError | None:
+    """The error of a database that is away, where PostgreSQL ended a transaction of a process that was stopped in it.
+
+    The driver has another for that alone (25P03) among all ways in which a connection ends.
+    """
+    error = context.sqlalchemy_exception
+    if not isinstance(error, InternalError) or not context.is_disconnect:
+        return None
+    return OperationalError(error.statement, error.params, context.original_exception, connection_invalidated=True)
 
 
 def _read_json(text: str | bytes) -> Any:

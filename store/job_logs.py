@@ -12,8 +12,13 @@ _MOST_READ = 10_000
 
 
 def append(session: Session, job_id: str, lines: Sequence[str]) -> None:
-    """Add lines to a job's log; not to that of one that was deleted meanwhile, with whose log they would have gone."""
-    is_there = (exists().where(model.id == job_id) for model in (Run, Evaluation))
+    """Add lines to a job's log; not to that of one that was deleted meanwhile, with whose log they would have gone.
+
+    PostgreSQL shows a row until its deletion is committed, so who deletes the job and who adds lines wait for each
+    other.
+    """
+    rows = (select(model.id).where(model.id == job_id) for model in (Run, Evaluation))
+    is_there = (exists(row.with_for_update(read=True, key_share=True)) for row in rows)
     row = select(literal(job_id), literal(len(lines)), literal("\n".join(lines))).where(or_(*is_there))
     session.execute(insert(LoggedLines).from_select(["job_id", "lines", "text"], row))
 

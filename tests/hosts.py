@@ -130,10 +130,12 @@ def _remove_abandoned() -> None:
     named = re.compile(_NAME.format(maker=r"(\d+)", number=r"\d+"))
     for found in named.finditer(_ip("netns", "list")):
         if not Path("/proc", found[1]).exists():
-            for left in _ip("netns", "pids", found[0]).split():
-                with suppress(ProcessLookupError):
-                    os.kill(int(left), signal.SIGKILL)
-            _ip("netns", "del", found[0])
+            # Another session that begins now may remove it too.
+            with suppress(subprocess.CalledProcessError):
+                for left in _ip("netns", "pids", found[0]).split():
+                    with suppress(ProcessLookupError):
+                        os.kill(int(left), signal.SIGKILL)
+                _ip("netns", "del", found[0])
 
 
 @contextmanager

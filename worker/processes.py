@@ -96,6 +96,8 @@ class JobProcesses:
         """
         with self._preparing:
             if not self._prepared or not _fork_server_lives():
+                # The probe starts a fork server, whatever comes of it.
+                self._prepared = False
                 self._probe()
                 self._prepared = True
 

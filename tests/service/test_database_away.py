@@ -3,16 +3,20 @@
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any, cast
 
+import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import event, text
+from sqlalchemy.orm import Session
 
 from service.app import create_app
 from service.settings import ServiceSettings
+from store import events
 from store.database import Database, migrate
+from tests.e2e.system import await_that
 from tests.postgres import create_database, running_postgres
 
 
@@ -62,6 +66,35 @@ def test_a_server_that_is_stopped(settings: ServiceSettings, tiny_document: dict
             assert refused(api.get("/v1/experiments"))
             assert refused(api.post("/v1/experiments", json=tiny_document))
             assert api.get("/healthz").status_code == 200
+
+
+def test_a_service_that_was_stopped_in_a_transaction(
+    settings: ServiceSettings, postgres_server: str, tiny_document: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL ended it meanwhile: that is refused, nothing of it is kept, and it can be sent again."""
+    url = create_database(postgres_server, "stopped", "gauntlet_template")
+    with service_on(settings, url) as api, closing(Database(url)) as other:
+
+        def stay(session: Session) -> None:
+            here = session.scalar(text("SELECT pg_backend_pid()"))
+            gone = text("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = :pid").bindparams(pid=here)
+
+            def is_gone() -> bool:
+                with other.reading() as outside:
+                    return bool(outside.scalar(gone))
+
+            await_that(is_gone)
+
+        sessions = database_of(api)._write.class_
+        event.listen(sessions, "before_commit", stay)
+        try:
+            with monkeypatch.context() as stopped:
+                stopped.setattr(events, "_LET_GO_AFTER_S", 0.01)
+                assert refused(api.post("/v1/experiments", json=tiny_document))
+        finally:
+            event.remove(sessions, "before_commit", stay)
+        assert api.get("/v1/experiments").json()["data"] == []
+        assert api.post("/v1/experiments", json=tiny_document).status_code == 202
 
 
 def test_sqlite_that_another_writer_holds(

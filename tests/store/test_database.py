@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import JSON, Connection, TextClause, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from store.database import Database, engine_for_migrations, take_turn
 from store.queue import turns
@@ -44,6 +46,28 @@ def test_who_is_stopped_in_a_turn_soon_lets_go_of_it(url: str) -> None:
     database.close()
 
 
+def test_a_transaction_that_the_server_ended_is_as_if_the_database_was_away(url: str) -> None:
+    """Of a process that was stopped in it: who is patient does it again, and others are told what they can wait for."""
+    database, other = Database(url), Database(url)
+    tried: list[int] = []
+
+    def work(session: Session) -> None:
+        tried.append(session.scalars(text("SELECT pg_backend_pid()")).one())
+        if len(tried) == 1:
+            take_turn(session, "anything", let_go_after_s=0.01)
+            await_that(
+                lambda: not _count(other, text("SELECT count(*) FROM pg_stat_activity WHERE pid = :name"), tried[0])
+            )
+
+    with pytest.raises(OperationalError, match="idle-in-transaction"):
+        database.write(work, patience_s=0)
+    tried.clear()
+    database.write(work, patience_s=90)
+    assert len(tried) == 2
+    database.close()
+    other.close()
+
+
 @pytest.mark.parametrize("kept", [1, 3])
 def test_no_more_connections_stay_than_are_kept(url: str, kept: int) -> None:
     """Three at once are served, and the server has room for others afterwards."""
@@ -58,7 +82,7 @@ def test_no_more_connections_stay_than_are_kept(url: str, kept: int) -> None:
     other.close()
 
 
-def _count(database: Database, query: TextClause, name: str) -> int:
+def _count(database: Database, query: TextClause, name: str | int) -> int:
     with database.reading() as session:
         return int(session.scalar(query, {"name": name}) or 0)
 

@@ -1,13 +1,17 @@
 """A job's log as rows, on both databases."""
 
+import threading
+from contextlib import closing
+
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from gauntlet.spec.experiment import ExperimentSpec
 from store import job_logs
 from store.database import Database
 from store.models import LoggedLines
-from store.subjects import experiments
+from store.subjects import deletions, experiments, runs
+from tests.e2e.system import await_that
 
 
 @pytest.fixture
@@ -57,3 +61,33 @@ def test_the_last_words_about_a_deleted_job_are_not_kept(database: Database) -> 
         job_logs.append(session, "run_that_was_deleted", ["After 3.0 s: the run is deleted."])
     with database.reading() as session:
         assert session.scalar(select(func.count()).select_from(LoggedLines)) == 0
+
+
+def test_lines_that_come_while_their_job_is_deleted_are_not_kept(
+    postgresql_url: str, tiny_spec: ExperimentSpec
+) -> None:
+    """PostgreSQL shows the job to its process until the deletion is committed."""
+    waits = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with closing(Database(postgresql_url)) as database:
+        with database.writing() as session:
+            experiment, (run,) = experiments.create(session, tiny_spec, None)
+            runs.cancel(session, run)
+
+        def is_waiting() -> bool:
+            with database.reading() as session:
+                return bool(session.scalar(waits))
+
+        def append() -> None:
+            with database.writing() as session:
+                job_logs.append(session, run, ["After 3.0 s: the run is cancelled."])
+
+        appending = threading.Thread(target=append)
+        with database.writing() as session:
+            deletions.delete_experiment(session, experiments.get(session, experiment.id))
+            appending.start()
+            await_that(lambda: is_waiting() or not appending.is_alive())
+        appending.join()
+        with database.reading() as session:
+            assert session.scalar(select(func.count()).select_from(LoggedLines)) == 0

@@ -74,9 +74,8 @@ def conclude(
         case _ if type(error) in _REASONS:
             _fail(database, held, settings, _REASONS[type(error)], str(error))
         case OperationalError() | IntegrityError() | InternalError():
-            # The database stayed away, a commit went through whose answer was lost, or PostgreSQL ended a transaction
-            # while this process was stopped. It ends with an error, so that another attempt continues from what is
-            # recorded.
+            # The database stayed away, a commit went through whose answer was lost, or the database has a fault of its
+            # own. The process ends with an error, so that another attempt continues from what is recorded.
             logger.error("The database failed this attempt.", exc_info=error)
             sys.exit(1)
         case ProcessLost():

@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Final, Literal
@@ -61,6 +61,8 @@ class Heartbeat:
         self._stop_since: float | None = None
         self._renewed = time.monotonic()
         self._alive, self._count_next = 1, 0.0
+        # Whether the last beat did not renew the lease.
+        self._is_late = False
         # Nothing more is to be told of the job; and whether that is so although the job is still at it.
         self.is_over = False
         self.is_deaf = False
@@ -118,9 +120,12 @@ class Heartbeat:
             raise Stopped(self._reason)
 
     def beat(self) -> bool:
-        """Renew the lease and store the log; False where the database is away."""
+        """Renew the lease and store the log; False where the database is away.
+
+        What keeps the one away keeps the other: a log waits for the next beat, in the place of all who beat with it.
+        """
         taken = self._renew()
-        if self._log is not None:
+        if self._log is not None and not self._is_late:
             self._log.store()
         return taken
 
@@ -131,10 +136,16 @@ class Heartbeat:
 
     @property
     def every_s(self) -> float:
-        """How often it is to beat: beside hundreds of workers more rarely, so that the database bears them all."""
+        """How long it is until the next beat: beside hundreds of workers longer, so that the database bears them all.
+
+        Not after a beat that failed: a lease of which a third has gone by outlives a short outage so.
+        """
+        if self._is_late:
+            return self._settings.heartbeat_s
         return beats_every_s(self._settings.heartbeat_s, self._settings.lease_s, self._alive)
 
     def _renew(self) -> bool:
+        self._is_late = True
         try:
             with self._database.writing() as session:
                 asked = self._renew_lease(session)
@@ -150,7 +161,7 @@ class Heartbeat:
             if time.monotonic() - self._renewed > self._settings.lease_s:
                 self.stop("lease_lost")
         else:
-            self._renewed = time.monotonic()
+            self._renewed, self._is_late = time.monotonic(), False
             self._hear(asked)
         return True
 
@@ -177,10 +188,12 @@ class Heartbeat:
         try:
             if self._reason is not None:
                 end(self._database, self._held, self._reason)
-        except Exception as error:
-            if isinstance(error, OperationalError) and says_locked(error):
-                # It is tried again after the next beat, for which the others do not have to wait.
-                return
+        except OperationalError as error:
+            # It is tried again after the next beat: where the row is locked the others do not have to wait for it, and
+            # where the database is away the job itself may have stopped and wait to write down its end.
+            logger.warning("The database did not take the end of %s: %s", self._held.id, error)
+            return
+        except Exception:
             logger.exception("The end of %s could not be written; its lease will run out.", self._held.id)
         if self._log is not None:
             self._log.store_last()
@@ -206,9 +219,14 @@ def beating(*heartbeats: Heartbeat) -> Iterator[tuple[Heartbeat, ...]]:
         thread.join()
 
 
+def until_next_s(heartbeats: Sequence[Heartbeat]) -> float:
+    """How long the next round of beats is to wait: as long as the most urgent of the jobs that are not over."""
+    return min((each.every_s for each in heartbeats if not each.is_over), default=heartbeats[0].every_s)
+
+
 def _beat(heartbeats: tuple[Heartbeat, ...], ended: threading.Event) -> None:
     parent = multiprocessing.parent_process()
-    while not ended.wait(heartbeats[0].every_s):
+    while not ended.wait(until_next_s(heartbeats)):
         if parent is not None and not parent.is_alive():
             # Nobody is left to restart these jobs or to count them; the leases run out and other workers take them.
             os._exit(ORPHANED)

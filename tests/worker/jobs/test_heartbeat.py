@@ -1,12 +1,14 @@
 """A job's pulse: progress, cancel, a lost lease, and an end for jobs that do not listen."""
 
+import math
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
 
 from gauntlet.spec.experiment import ExperimentSpec
 from store.database import Database, db_now
@@ -15,7 +17,7 @@ from store.queue import jobs
 from store.queue.jobs import Claim, JobProgress
 from store.subjects import experiments, runs
 from tests.e2e.system import await_that
-from worker.jobs.heartbeat import Heartbeat, Stopped, beating, end
+from worker.jobs.heartbeat import Heartbeat, Stopped, beating, end, until_next_s
 from worker.settings import WorkerSettings
 
 
@@ -38,6 +40,16 @@ def held(database: Database, tiny_spec: ExperimentSpec) -> Claim:
         held = jobs.claim(session, "run", run, "worker", 60)
     assert held is not None
     return held
+
+
+@contextmanager
+def away(database: Database, table: str) -> Iterator[None]:
+    """The database does not take what is written to the table."""
+    with database.writing() as session:
+        session.execute(text(f"ALTER TABLE {table} RENAME TO away"))
+    yield
+    with database.writing() as session:
+        session.execute(text(f"ALTER TABLE away RENAME TO {table}"))
 
 
 def stop_reason(heartbeat: Heartbeat) -> str | None:
@@ -79,6 +91,27 @@ def test_the_pulse_follows_the_number_of_workers(database: Database, held: Claim
     heartbeat._count_next = 0.0
     heartbeat.beat()
     assert heartbeat.every_s == settings.heartbeat_s
+
+
+def test_after_a_beat_that_failed_the_next_one_comes_soon(
+    database: Database, held: Claim, settings: WorkerSettings
+) -> None:
+    """However slow the pulse, a lease outlives an outage that is shorter than it; the others' pace follows."""
+    slow, gone = Heartbeat(database, held, settings), Heartbeat(database, held, settings)
+    slow._alive = gone._alive = 750
+    slow._count_next = gone._count_next = math.inf
+    slowed = pytest.approx(3 * settings.heartbeat_s)
+    assert until_next_s((gone, slow)) == slowed
+    with away(database, "runs"):
+        assert not slow.beat()
+    assert until_next_s((gone, slow)) == settings.heartbeat_s
+    assert slow.beat()
+    assert until_next_s((gone, slow)) == slowed
+    # The pace is that of those who still beat.
+    gone._alive = 1
+    assert until_next_s((gone, slow)) == settings.heartbeat_s
+    gone.leave()
+    assert until_next_s((gone, slow)) == slowed
 
 
 def test_a_cancel_stops_the_job_at_its_next_batch(database: Database, held: Claim, settings: WorkerSettings) -> None:
@@ -179,6 +212,21 @@ def test_a_job_that_does_not_listen_is_ended(database: Database, held: Claim, se
     with database.reading() as session:
         run = session.get_one(Run, held.id)
     assert (run.status, run.status_reason) == ("cancelled", "user")
+
+
+def test_a_job_that_waits_to_write_its_end_is_not_ended_while_the_database_is_away(
+    database: Database, held: Claim, settings: WorkerSettings
+) -> None:
+    """It has stopped, and is as quiet as one that does not listen: its row has its end before its process ends."""
+    heartbeat = Heartbeat(database, held, settings.model_copy(update={"stop_grace_s": 1e-9}))
+    heartbeat.stop("cancelled")
+    with away(database, "runs"):
+        heartbeat.end_if_deaf()
+        assert not heartbeat.is_over
+    heartbeat.end_if_deaf()
+    assert heartbeat.is_deaf
+    with database.reading() as session:
+        assert runs.get(session, held.id).status == "cancelled"
 
 
 def test_a_job_that_does_not_listen_leaves_the_others_alone(

@@ -14,7 +14,7 @@ from tests.e2e.system import await_that
 from tests.worker.processes.attempts import NEVER, expire, found, hang, is_there, started, trains
 from worker import processes as module
 from worker.beside.reconciler import reconcile
-from worker.processes import JobProcesses
+from worker.processes import DeviceUnusable, JobProcesses
 
 pytestmark = pytest.mark.long(seconds=20)
 
@@ -151,11 +151,20 @@ def test_a_fork_server_that_hangs_is_ended(database: Database, processes: JobPro
 
 
 def test_a_fork_server_that_died_is_there_again_before_anything_is_claimed(processes: JobProcesses) -> None:
-    """With torch, which takes seconds: else the next job's lease would run meanwhile, and on a busy machine run out."""
+    """With torch, which takes seconds: else the next job's lease would run meanwhile, and on a busy machine run out.
+
+    And with the device: while that is of no use every look says so, not the first alone.
+    """
     server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
     processes.prepare()
     assert forkserver._forkserver._forkserver_pid == server  # type: ignore[attr-defined]
     os.kill(server, signal.SIGKILL)
     os.waitid(os.P_PID, server, os.WEXITED | os.WNOWAIT)
+    usable = processes._settings
+    processes._settings = usable.model_copy(update={"device": "cuda:99"})
+    for _ in range(2):
+        with pytest.raises(DeviceUnusable):
+            processes.prepare()
+    processes._settings = usable
     processes.prepare()
     assert forkserver._forkserver._forkserver_pid != server  # type: ignore[attr-defined]
