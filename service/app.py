@@ -1,10 +1,13 @@
 """The HTTP service: an app factory that holds nothing at import."""
 
+import asyncio
+import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from anyio.to_thread import current_default_thread_limiter
+from anyio import CapacityLimiter
+from anyio.to_thread import current_default_thread_limiter, run_sync
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -51,8 +54,12 @@ from service.routes import (
 from service.settings import ServiceSettings
 from service.storage_reads import StorageReads
 from service.transport.edge import Edge
+from store import files
 from store.database import Database
 from store.queue.broker import create_celery
+from store.storage import Storage
+
+logger = logging.getLogger(__name__)
 
 _BROKER_PATIENCE_S = 2
 # As many requests are worked on at once, each with a connection to the database if it needs one; others wait for a
@@ -75,7 +82,9 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         current_default_thread_limiter().total_tokens = THREADS
+        tidying = asyncio.create_task(_tidy(settings.storage))
         yield
+        tidying.cancel()
         app.state.streams.close()
         await app.state.decoder.process.close()
         await app.state.classifier.process.close()
@@ -151,6 +160,17 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     return app
+
+
+async def _tidy(storage: Storage) -> None:
+    """Forget what processes of this machine that died were receiving, now and each hour: it may have no worker."""
+    thread = CapacityLimiter(1)
+    while True:
+        try:
+            await run_sync(storage.forget_here, files.GRACE_S, limiter=thread, abandon_on_cancel=True)
+        except OSError as error:
+            logger.warning("What was left in %s cannot be deleted yet: %s", storage, error)
+        await asyncio.sleep(files.GRACE_S)
 
 
 def _settings_of_environment() -> ServiceSettings:

@@ -12,6 +12,8 @@ from store.storage import STORAGE_FULL, Draft, FileDamaged, Storage, StorageAway
 _ATTEMPT = "attempt-"
 # Lies beside what has no row yet.
 UNRECORDED = "unrecorded"
+# Long after the request that brought weights or an archive has been answered.
+GRACE_S = 3_600.0
 
 
 def fault(error: OSError) -> str:

@@ -2,14 +2,15 @@
 
 An object appears whole or not at all, so a write needs nothing aside; beyond 16 MiB s3fs sends it in parts, which no
 listing shows, and which the store has to clear away where their sender died (docs/operations.md has the rule). What is
-read is a copy on this machine, whose digest was looked at when it came, and each time since. A folder is one object, a
-tar, beside which a small one says which: it is published by that one's write.
+read is a copy on this machine, whose digest was looked at when it came, and a file's each time since. A folder is one
+object, a tar, beside which a small one says which: it is published by that one's write.
 """
 
 import contextlib
 import hashlib
 import json
 import logging
+import math
 import shutil
 import time
 from collections.abc import Callable
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 _MANIFEST = "manifest.json"
 _CLOCK = "clock"
+_INCOMING, _MAKING = "incoming", "making"
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 10.0
 # A large file's parts are put together before the store answers; whoever sends one waits for minutes anyway.
 _SENT_S = 60.0
@@ -91,7 +93,7 @@ class BucketStorage:
         Raises:
             OSError: it cannot be made.
         """
-        return Draft(self.scratch / "incoming")
+        return Draft(self.scratch / _INCOMING)
 
     def keep(self, draft: Draft, path: str) -> None:
         """Store what was written at `path`.
@@ -122,11 +124,16 @@ class BucketStorage:
             if _sha256_of(copy) != sha256:
                 raise FileDamaged(path)
 
+        def is_damaged(copy: Path) -> bool:
+            return _sha256_of(copy) != sha256
+
         copy = self.cache.get(sha256, size, bring)
-        if _sha256_of(copy) == sha256:
-            return copy
+        # Another process may have found it damaged and dropped it.
+        with contextlib.suppress(FileNotFoundError):
+            if not is_damaged(copy):
+                return copy
         # This machine's disk has damaged it.
-        self.cache.drop(sha256)
+        self.cache.drop(sha256, is_damaged)
         return self.cache.get(sha256, size, bring)
 
     def read(self, path: str) -> bytes:
@@ -199,29 +206,39 @@ class BucketStorage:
             self.delete(name)
 
     def forget_drafts(self, older_than_s: float) -> None:
-        """Delete what was being received when its receiver died, and copies that are too many.
-
-        And objects that told the time to somebody who died.
+        """Delete what `forget_here` does, and objects that told the time to somebody who died.
 
         Raises:
             OSError: the storage does not answer.
         """
+        self.forget_here(older_than_s)
         for clock in self.find_old(f"{_CLOCK}-*", older_than_s):
             self.delete(clock)
+
+    def forget_here(self, older_than_s: float) -> None:
+        """Delete from this machine what was being received or made when who did it died, and copies that are too many.
+
+        Nothing of it was written to for so long. The store is asked nothing.
+        """
         before = time.time() - older_than_s
-        for path in (self.scratch / "incoming").glob("*"):
+        for path in (self.scratch / _INCOMING).glob("*"):
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_mtime < before:
                     path.unlink()
+        for made in (self.scratch / _MAKING).glob("*/*"):
+            if _last_written(made) < before:
+                self.leave(str(made.relative_to(self.scratch / _MAKING)))
         self.cache.sweep()
 
     def workplace(self, path: str) -> Path:
         """Where on this machine a folder may be made that is then published."""
-        return self.scratch / "making" / path
+        return self.scratch / _MAKING / path
 
     def leave(self, path: str) -> None:
-        """Delete what is in a workplace."""
+        """Delete what is in a workplace, and the folder above if that is empty now."""
         shutil.rmtree(self.workplace(path), ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.workplace(path).parent.rmdir()
 
     def prepare_folder(self, made: str, path: str) -> Callable[[], None]:
         """Send the folder made in that workplace; what is returned publishes it at `path`, at once.
@@ -236,9 +253,10 @@ class BucketStorage:
             size = pack(self.workplace(made), draft.path)
             sha256 = _sha256_of(draft.path)
             packed = f"{path}/{sha256}.tar"
+            # Before the tar, which may take hours: what is made may be taken for left behind by then.
+            for picture in sorted((self.workplace(made) / "thumbnails").glob("*")):
+                self.write(f"{path}/thumbnails/{picture.name}", picture.read_bytes())
             self.keep(draft, packed)
-        for picture in sorted((self.workplace(made) / "thumbnails").glob("*")):
-            self.write(f"{path}/thumbnails/{picture.name}", picture.read_bytes())
         manifest = json.dumps({"path": packed, "sha256": sha256, "bytes": size}).encode()
         patience_s, answer_s = min(_HELD_PATIENCE_S, self.patience_s), min(_HELD_ANSWER_S, self.answer_s)
         prompt = replace(self, patience_s=patience_s, answer_s=answer_s)
@@ -271,7 +289,9 @@ class BucketStorage:
                     raise FileDamaged(manifest["path"])
                 unpack(draft.path, copy / path)
 
-        return self.cache.get(manifest["sha256"], lambda: int(manifest["bytes"]), bring)
+        # Two folders may hold the same, and a file be such a tar: each has a copy of its own.
+        key = hashlib.sha256(f"{path} {manifest['sha256']}".encode()).hexdigest()
+        return self.cache.get(key, lambda: int(manifest["bytes"]), bring)
 
     def room(self) -> Room | None:
         """None: a bucket does not tell."""
@@ -324,3 +344,12 @@ class BucketStorage:
 def _sha256_of(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _last_written(folder: Path) -> float:
+    """When anything in that folder was written to (seconds since 1970)."""
+    try:
+        return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    except FileNotFoundError:
+        # Somebody is at work on it.
+        return math.inf

@@ -152,6 +152,9 @@ class FolderStorage:
         for path in self.find_old(f"{_DRAFTS}/*", older_than_s):
             self.delete(path)
 
+    def forget_here(self, older_than_s: float) -> None:
+        """Delete nothing: what is begun lies in the storage itself, where `forget_drafts` looks."""
+
     def workplace(self, path: str) -> Path:
         """Where on this machine a folder may be made that is then published; here it is the storage itself."""
         return self.root / path

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 from fastapi.testclient import TestClient
 
@@ -90,3 +91,18 @@ def test_every_answer_carries_its_request_id(api: TestClient) -> None:
     """Two requests have two ids."""
     ids = {api.get("/healthz").headers["x-request-id"] for _ in range(2)}
     assert len(ids) == 2
+
+
+def test_what_a_killed_service_was_receiving_goes_as_it_starts(settings: ServiceSettings) -> None:
+    """From this machine's disk, which may have no worker to do it; what came just now stays."""
+    with_bucket = settings.model_copy(update={"storage_url": "s3://gauntlet/team"})
+    received = settings.cache / "scratch/incoming"
+    received.mkdir(parents=True)
+    for name in ("left", "new"):
+        (received / name).write_bytes(b"content")
+    os.utime(received / "left", (1_000, 1_000))
+    until = time.monotonic() + 90
+    with TestClient(create_app(with_bucket)):
+        while (received / "left").exists() and time.monotonic() < until:
+            time.sleep(0.01)
+    assert [path.name for path in received.iterdir()] == ["new"]

@@ -13,8 +13,6 @@ from store.subjects import checkpoints, datasets, deletions, retention, runs
 
 logger = logging.getLogger(__name__)
 
-# Long after the request that brought weights or an archive has been answered.
-_GRACE_S = 3600.0
 _S_PER_DAY = 86_400.0
 # No file takes so long to be copied into a backup.
 _BACKUP_GRACE_S = _S_PER_DAY
@@ -43,7 +41,7 @@ def sweep(
         pinned.forget_abandoned(storage, _BACKUP_GRACE_S)
     _delete_discarded(database, storage)
     _prune(database)
-    unsettled = files.unsettled(storage, "ckpt", _GRACE_S)
+    unsettled = files.unsettled(storage, "ckpt", files.GRACE_S)
     with database.reading() as session:
         ended, recorded = runs.ended(session), checkpoints.paths(session) | runs.state_paths(session)
         imported = checkpoints.existing(session, unsettled)
@@ -76,16 +74,16 @@ def _sweep_pictures(database: Database, storage: Storage) -> None:
 
 def _sweep_datasets(database: Database, storage: Storage) -> None:
     """Delete the files of deleted data sets, then their rows; what unpacking left; uploads that were never whole."""
-    storage.forget_drafts(_GRACE_S)
+    storage.forget_drafts(files.GRACE_S)
     with database.reading() as session:
         deleted = datasets.deleted(session)
     for identifier in deleted:
         if _delete_dataset(storage, identifier):
             with database.writing() as session:
-                forgotten = datasets.forget(session, identifier, arriving_s=_GRACE_S)
+                forgotten = datasets.forget(session, identifier, arriving_s=files.GRACE_S)
             if forgotten:
                 logger.info("The files of the deleted data set %s are gone.", identifier)
-    begun, unsettled = list(dataset_files.begun(storage)), files.unsettled(storage, "dset", _GRACE_S)
+    begun, unsettled = list(dataset_files.begun(storage)), files.unsettled(storage, "dset", files.GRACE_S)
     with database.reading() as session:
         statuses = datasets.statuses(session, begun)
     for identifier in begun:

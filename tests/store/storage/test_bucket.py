@@ -16,7 +16,7 @@ import pytest
 import s3fs
 
 from store import dataset_files, files
-from store.storage import STORAGE_FULL, FetchedCache, FileDamaged, StorageAway
+from store.storage import STORAGE_FULL, FileDamaged, StorageAway
 from store.storage.requests import part_of
 from tests.e2e.system import await_that
 from tests.object_store import ObjectStore
@@ -140,18 +140,43 @@ def test_without_credentials_a_request_is_refused_and_not_repeated(
         s3fs.S3FileSystem.clear_instance_cache()
 
 
-def test_copies_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was used longest ago goes first, and nothing that was used within the hour."""
-    now = 1_000_000.0
-    monkeypatch.setattr("store.storage.cache.time.time", lambda: now)
-    cache = FetchedCache(tmp_path, most_bytes=25)
-    for name, used in (("a", now - 9_000), ("b", now - 8_000), ("c", now - 10)):
-        copy = cache.get(name, lambda: 10, lambda path: path.write_bytes(b"x" * 10) and None)
-        os.utime(copy.with_name("bytes"), (used, used))
-    cache.sweep()
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["b", "c"]
-    cache.get("d", lambda: 30, lambda path: path.write_bytes(b"x" * 30) and None)
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["c", "d"]
+def test_data_sets_with_the_same_pictures_are_each_there(object_store: ObjectStore, tmp_path: Path) -> None:
+    """On one machine, from equal tars; and so is a file that is such a tar."""
+    object_store.bucket("twins")
+    storage = object_store.storage("twins", tmp_path)
+    for identifier in ("dset_a", "dset_b"):
+        images = dataset_files.workplace(storage, identifier, 1) / "images"
+        images.mkdir(parents=True)
+        (images / "0.png").write_bytes(b"content")
+        dataset_files.prepare(storage, identifier, 1)()
+    packed = storage.find("dset_*/content/*.tar")
+    assert len({path.rpartition("/")[2] for path in packed}) == 1
+    for identifier in ("dset_a", "dset_b"):
+        content = dataset_files.fetch(storage, identifier) / identifier / "content"
+        assert (content / "images/0.png").read_bytes() == b"content"
+    assert storage.fetch(packed[0], Path(packed[0]).stem).is_file()
+
+
+def test_what_killed_processes_left_on_this_machine_goes(object_store: ObjectStore, tmp_path: Path) -> None:
+    """What was received, made or brought; what somebody still writes to stays, however old the rest of it is."""
+    storage = object_store.storage("left", tmp_path)
+    left, made = dataset_files.workplace(storage, "dset_a", 1), dataset_files.workplace(storage, "dset_b", 2)
+    for attempt in (left, made):
+        (attempt / "images").mkdir(parents=True)
+        (attempt / "images/0.png").write_bytes(b"content")
+    received = tmp_path / "scratch/incoming/0123"
+    received.parent.mkdir()
+    received.write_bytes(b"content")
+    brought = tmp_path / "fetched/4567.partial"
+    brought.mkdir(parents=True)
+    for path in (left / "images/0.png", left / "images", left, received, made / "images", made):
+        os.utime(path, (1_000, 1_000))
+    storage.forget_here(3_600)
+    assert not received.exists()
+    assert not brought.exists()
+    assert list((tmp_path / "scratch/making").rglob("*.png")) == [made / "images/0.png"]
+    assert not left.parent.exists()
+    assert list((tmp_path / "fetched").iterdir()) == []
 
 
 def test_what_told_the_time_to_the_dead_is_deleted(object_store: ObjectStore, tmp_path: Path) -> None:
