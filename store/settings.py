@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from gauntlet.settings import Said, Settings
 from gauntlet.spec.kinds import AnyDataset, Uploaded
 from store import logs
-from store.storage import BucketStorage, FetchedCache, FolderStorage, Storage
+from store.storage import BucketStorage, FetchedCache, FolderStorage, Scratch, Storage
 
 # sockaddr_un holds 108 bytes with its terminator.
 _LONGEST_SOCKET_PATH = 107
@@ -137,7 +137,7 @@ class StoreSettings(Settings):
         return BucketStorage(
             bucket=parts.netloc,
             prefix=unquote(parts.path).strip("/"),
-            scratch=self.cache / "scratch",
+            scratch=Scratch(self.cache / "scratch"),
             cache=FetchedCache(self.cache / "fetched", self.max_cached_bytes),
             patience_s=self._storage_patience_s,
             answer_s=self._storage_answer_s,

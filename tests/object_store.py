@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cli.machine.processes import die_with_parent
-from store.storage import BucketStorage, FetchedCache
+from store.storage import BucketStorage, FetchedCache, Scratch
 from store.storage.requests import client
 
 _KEY, _SECRET = "a-key", "a-secret"
@@ -81,7 +81,7 @@ class ObjectStore:
     def storage(self, name: str, home: Path, *, patience_s: float = 0.0) -> BucketStorage:
         """What lies below a prefix of that bucket, for one machine."""
         cache = FetchedCache(home / "fetched", 1 << 30)
-        return BucketStorage(name, "team/one", home / "scratch", cache, patience_s, answer_s=_PATIENCE_S)
+        return BucketStorage(name, "team/one", Scratch(home / "scratch"), cache, patience_s, answer_s=_PATIENCE_S)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from store import dataset_files, files
 from store.database import Database
 from store.dataset_files import Incoming
 from store.models import new_id
-from store.storage import Storage
+from store.storage import FolderStorage, Storage
 from store.subjects import datasets
 from store.subjects.datasets import Received
 from tests.packing import two_splits, write_tar
@@ -57,3 +57,9 @@ def uploaded(database: Database, settings: WorkerSettings, content: bytes) -> st
         assert datasets.get(session, identifier).status == "ready"
     assert dataset_files.thumbnail(settings.storage, identifier, 0)
     return identifier
+
+
+def left(storage: FolderStorage, identifier: str) -> set[str]:
+    """The files that a data set has in a folder."""
+    folder = storage.root / identifier
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}

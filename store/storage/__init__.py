@@ -3,6 +3,7 @@
 from store.storage.bucket import BucketStorage
 from store.storage.cache import FetchedCache
 from store.storage.folder import FolderStorage
+from store.storage.scratch import Scratch
 from store.storage.values import STORAGE_FULL, Draft, FileDamaged, Room, StorageAway, StoredFile
 
 Storage = FolderStorage | BucketStorage
@@ -15,6 +16,7 @@ __all__ = [
     "FileDamaged",
     "FolderStorage",
     "Room",
+    "Scratch",
     "Storage",
     "StorageAway",
     "StoredFile",

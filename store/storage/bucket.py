@@ -10,8 +10,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import math
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,6 +23,7 @@ from store import failpoints
 from store.storage.cache import FetchedCache
 from store.storage.packing import pack, unpack
 from store.storage.requests import client, part_of, requested
+from store.storage.scratch import Scratch
 from store.storage.values import Draft, FileDamaged, Room, StorageAway, StoredFile
 
 T = TypeVar("T")
@@ -33,7 +32,6 @@ logger = logging.getLogger(__name__)
 
 _MANIFEST = "manifest.json"
 _CLOCK = "clock"
-_INCOMING, _MAKING = "incoming", "making"
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 10.0
 # A large file's parts are put together before the store answers; whoever sends one waits for minutes anyway.
 _SENT_S = 60.0
@@ -43,7 +41,7 @@ _HELD_PATIENCE_S, _HELD_ANSWER_S = 1.0, 5.0
 
 @dataclass(frozen=True)
 class BucketStorage:
-    """Everything in `bucket` below `prefix`. `cache` and what is on its way there lie on this machine.
+    """Everything in `bucket` below `prefix`. `cache` and `scratch`, for what is on its way, are this machine's.
 
     A request fails that hears nothing for `answer_s`, but for those that send a file. Where the store is away or
     overrun, each is tried again for `patience_s`.
@@ -51,7 +49,7 @@ class BucketStorage:
 
     bucket: str
     prefix: str
-    scratch: Path
+    scratch: Scratch
     cache: FetchedCache
     patience_s: float
     answer_s: float
@@ -93,7 +91,7 @@ class BucketStorage:
         Raises:
             OSError: it cannot be made.
         """
-        return Draft(self.scratch / _INCOMING)
+        return self.scratch.draft()
 
     def keep(self, draft: Draft, path: str) -> None:
         """Store what was written at `path`.
@@ -220,25 +218,16 @@ class BucketStorage:
 
         Nothing of it was written to for so long. The store is asked nothing.
         """
-        before = time.time() - older_than_s
-        for path in (self.scratch / _INCOMING).glob("*"):
-            with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_mtime < before:
-                    path.unlink()
-        for made in (self.scratch / _MAKING).glob("*/*"):
-            if _last_written(made) < before:
-                self.leave(str(made.relative_to(self.scratch / _MAKING)))
+        self.scratch.forget(older_than_s)
         self.cache.sweep()
 
     def workplace(self, path: str) -> Path:
         """Where on this machine a folder may be made that is then published."""
-        return self.scratch / _MAKING / path
+        return self.scratch.workplace(path)
 
     def leave(self, path: str) -> None:
         """Delete what is in a workplace, and the folder above if that is empty now."""
-        shutil.rmtree(self.workplace(path), ignore_errors=True)
-        with contextlib.suppress(OSError):
-            self.workplace(path).parent.rmdir()
+        self.scratch.leave(path)
 
     def prepare_folder(self, made: str, path: str) -> Callable[[], None]:
         """Send the folder made in that workplace; what is returned publishes it at `path`, at once.
@@ -280,7 +269,7 @@ class BucketStorage:
         try:
             manifest = json.loads(self.read(f"{path}/{_MANIFEST}"))
         except FileNotFoundError:
-            return self.scratch / "nothing"
+            return self.scratch.nothing
 
         def bring(copy: Path) -> None:
             with self.draft() as draft:
@@ -344,12 +333,3 @@ class BucketStorage:
 def _sha256_of(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _last_written(folder: Path) -> float:
-    """When anything in that folder was written to (seconds since 1970)."""
-    try:
-        return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
-    except FileNotFoundError:
-        # Somebody is at work on it.
-        return math.inf
