@@ -98,7 +98,7 @@ def test_results_so_far_can_be_had_of_a_service_that_runs(
 def test_the_spec_is_the_papers_but_for_what_is_told() -> None:
     """Objectives, adversary, optimiser, epochs and selections are the preset's own."""
     spec = ExperimentSpec.model_validate(
-        yaml.safe_load((Path(reproduce.__file__).parent / "reproduction/spec.yaml").read_text())
+        yaml.safe_load((Path(reproduce.__file__).parents[1] / "reproduction/spec.yaml").read_text())
     )
     paper = ExperimentSpec.model_validate(PAPER_SAMPLED)
     changed = {"dataset", "training", "evaluation"}
