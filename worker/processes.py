@@ -217,7 +217,7 @@ class JobProcesses:
         exit_code = job.process.exitcode
         if exit_code is None:
             # Else this worker would wait for it when it stops itself; there is no other way to say so.
-            multiprocessing.process._children.discard(job.process)  # type: ignore[attr-defined]  # noqa: SLF001
+            multiprocessing.process._children.discard(job.process)  # type: ignore[attr-defined]  # noqa: SLF001  # as said above
             self._give_back(job, "was ended by SIGKILL, but the kernel does not let go of it: it keeps its memory")
         elif exit_code != 0:
             self._give_back(job, _ending(exit_code))

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 # A tool of development, with no types.
-import unasync  # type: ignore[import-untyped]
+import unasync  # type: ignore[import-untyped]  # it has no types
 
 HERE = Path(__file__).parent
 _MADE = "Made from `gauntlet/client/asynchronous` by `make client`: change it there."

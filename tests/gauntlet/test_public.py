@@ -68,5 +68,5 @@ def test_one_version_is_told_everywhere() -> None:
 def test_a_name_that_is_not_promised_is_not_there() -> None:
     """As of any module; and those that are can be listed before they are loaded."""
     with pytest.raises(AttributeError, match="module 'gauntlet' has no attribute 'trian'"):
-        gauntlet.trian  # type: ignore[attr-defined]  # noqa: B018
+        gauntlet.trian  # type: ignore[attr-defined]  # noqa: B018  # misspelt, to be told so
     assert {*gauntlet.__all__} <= {*dir(gauntlet)}

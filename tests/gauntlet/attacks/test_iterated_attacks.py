@@ -39,7 +39,7 @@ def random(seed: int = 0) -> torch.Generator:
 
 def attack(model: nn.Module, images: Tensor, labels: Tensor, norm: Norm, eps: Fraction, **changes: int | str) -> Tensor:
     options: dict[str, int | str] = {"steps": 10, "restarts": 1, "loss": "cross_entropy"} | changes
-    return pgd(model, images, labels, eps, norm=norm, generator=random(), **options)  # type: ignore[arg-type]
+    return pgd(model, images, labels, eps, norm=norm, generator=random(), **options)  # type: ignore[arg-type]  # options by name
 
 
 def length(perturbation: Tensor, norm: Norm) -> Tensor:

@@ -141,7 +141,7 @@ def test_another_split_is_refused() -> None:
     """A name that is not one of the two must not quietly show the other's images."""
     for split in ("val", "Train"):
         with pytest.raises(EnvironmentMisused, match=f"no split '{split}': it is train or test"):
-            ImageClassificationEnv(split=split)  # type: ignore[arg-type]
+            ImageClassificationEnv(split=split)  # type: ignore[arg-type]  # what is refused
 
 
 def test_a_returned_observation_is_the_callers_own() -> None:

@@ -84,7 +84,7 @@ def test_a_full_pool_is_no_dead_database(api: TestClient) -> None:
     with ExitStack() as taken:
         for _ in range(CONNECTIONS):
             taken.enter_context(database_of(api).reading()).execute(text("SELECT 1"))
-        database_of(api)._engine.pool._timeout = 0.1  # type: ignore[attr-defined]
+        database_of(api)._engine.pool._timeout = 0.1  # type: ignore[attr-defined]  # so that the test is short
         assert busy(api.get("/v1/experiments"))
         assert api.get("/readyz").status_code == 200
     assert api.get("/v1/experiments").status_code == 200
@@ -97,7 +97,7 @@ def test_a_login_that_finds_no_connection_is_told_to_come_again(settings: Servic
     with TestClient(create_app(wary), headers=reader, raise_server_exceptions=False) as api, ExitStack() as taken:
         for _ in range(CONNECTIONS):
             taken.enter_context(database_of(api).reading()).execute(text("SELECT 1"))
-        database_of(api)._engine.pool._timeout = 0.1  # type: ignore[attr-defined]
+        database_of(api)._engine.pool._timeout = 0.1  # type: ignore[attr-defined]  # so that the test is short
         assert busy(api.get("/v1/experiments"))
     away = wary.model_copy(update={"database_url": "postgresql://gauntlet@127.0.0.1:1/gauntlet"})
     with TestClient(create_app(away), headers=reader, raise_server_exceptions=False) as api:

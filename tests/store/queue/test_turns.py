@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, func, select, text, update
+from sqlalchemy.orm import Session
 
 from gauntlet.spec.asked.priorities import Priority
 from gauntlet.spec.experiment import ExperimentSpec
@@ -200,8 +201,8 @@ def test_what_must_wait_is_not_next(database: Database, tiny_spec: ExperimentSpe
     assert claim(database) is None
 
 
-def claim_in(session: object) -> Claim:
-    held = turns.claim_next(session, "worker", LONG)  # type: ignore[arg-type]
+def claim_in(session: Session) -> Claim:
+    held = turns.claim_next(session, "worker", LONG)
     assert held is not None
     return held
 
@@ -227,8 +228,8 @@ def test_a_job_that_is_cancelled_meanwhile_is_passed_over(
     look = turns.whose_turn
     looked = []
 
-    def look_and_be_overtaken(session: object) -> object:
-        turn = look(session)  # type: ignore[arg-type]
+    def look_and_be_overtaken(session: Session) -> object:
+        turn = look(session)
         if not looked:
             looked.append(turn)
             with database.writing() as other:

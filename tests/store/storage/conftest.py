@@ -18,7 +18,7 @@ def root(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Where files of the storage lie on this machine's disk."""
     if kind == "folder":
         return tmp_path / "checkpoints"
-    return request.getfixturevalue("object_store").bucket("files") / "team/one"  # type: ignore[no-any-return]
+    return request.getfixturevalue("object_store").bucket("files") / "team/one"  # type: ignore[no-any-return]  # a fixture's value
 
 
 @pytest.fixture

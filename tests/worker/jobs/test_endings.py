@@ -8,12 +8,10 @@ import pytest
 from sqlalchemy import text
 
 from gauntlet.errors import CompilerMissing
-from gauntlet.spec.experiment import ExperimentSpec
 from store import database as module
 from store.database import Database
-from store.queue import jobs
 from store.queue.jobs import Claim
-from store.subjects import experiments, runs
+from store.subjects import runs
 from worker.jobs.endings import conclude
 from worker.jobs.heartbeat import Stopped
 from worker.settings import WorkerSettings
@@ -24,16 +22,6 @@ def database(settings: WorkerSettings) -> Iterator[Database]:
     database = Database(settings.database_url)
     yield database
     database.close()
-
-
-@pytest.fixture
-def held(database: Database, tiny_spec: ExperimentSpec) -> Claim:
-    """A claimed run."""
-    with database.writing() as session:
-        _, (run,) = experiments.create(session, tiny_spec, None)
-        held = jobs.claim(session, "run", run, "worker", 60)
-    assert held is not None
-    return held
 
 
 class Restore(logging.Handler):

@@ -32,16 +32,6 @@ def database(settings: WorkerSettings) -> Database:
     return Database(settings.database_url)
 
 
-@pytest.fixture
-def held(database: Database, tiny_spec: ExperimentSpec) -> Claim:
-    """A claimed run."""
-    with database.writing() as session:
-        _, (run,) = experiments.create(session, tiny_spec, None)
-        held = jobs.claim(session, "run", run, "worker", 60)
-    assert held is not None
-    return held
-
-
 @contextmanager
 def away(database: Database, table: str) -> Iterator[None]:
     """The database does not take what is written to the table."""

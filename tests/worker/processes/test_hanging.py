@@ -69,7 +69,7 @@ def test_a_process_that_the_kernel_keeps_holds_no_slot(
     monkeypatch.setattr(module, "_LOOK_EVERY_S", 0.1)
     started(database, processes, run_id)
     # Whoever is to tell of its end does not.
-    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # as the worker looks
     os.kill(server, signal.SIGSTOP)
     expire(database, run_id)
     processes.end_hung()
@@ -134,7 +134,7 @@ def test_a_process_that_hangs_does_not_keep_its_worker_from_stopping(
 
 def test_a_fork_server_that_hangs_is_ended(database: Database, processes: JobProcesses, run_id: str) -> None:
     """The job that waits for its process goes back to the queue, and a new fork server starts it."""
-    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # as the worker looks
     os.kill(server, signal.SIGSTOP)
     reconcile(database, processes, retry_s=NEVER)
     await_that(lambda: found(database, run_id).status == "running")
@@ -155,9 +155,9 @@ def test_a_fork_server_that_died_is_there_again_before_anything_is_claimed(proce
 
     And with the device: while that is of no use every look says so, not the first alone.
     """
-    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # as the worker looks
     processes.prepare()
-    assert forkserver._forkserver._forkserver_pid == server  # type: ignore[attr-defined]
+    assert forkserver._forkserver._forkserver_pid == server  # type: ignore[attr-defined]  # as the worker looks
     os.kill(server, signal.SIGKILL)
     os.waitid(os.P_PID, server, os.WEXITED | os.WNOWAIT)
     usable = processes._settings
@@ -167,4 +167,4 @@ def test_a_fork_server_that_died_is_there_again_before_anything_is_claimed(proce
             processes.prepare()
     processes._settings = usable
     processes.prepare()
-    assert forkserver._forkserver._forkserver_pid != server  # type: ignore[attr-defined]
+    assert forkserver._forkserver._forkserver_pid != server  # type: ignore[attr-defined]  # as the worker looks

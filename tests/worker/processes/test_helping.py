@@ -76,7 +76,7 @@ def test_room_is_made_of_no_helper_that_is_only_starting(
 ) -> None:
     """Its process is not there to be ended, and all that the fork server has made stay; once it is, the job starts."""
     monkeypatch.setattr(module, "_LOOK_EVERY_S", 0.1)
-    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # as the worker looks
     os.kill(server, signal.SIGSTOP)
     processes.help()
     await_that(lambda: len(processes._jobs) == 1)
@@ -93,7 +93,7 @@ def test_room_is_made_of_no_helper_that_is_only_starting(
     assert found(database, run_id).status == "failed"
     assert helper.killed_at is not None
     assert helpers_of(database, helped) == 0
-    assert forkserver._forkserver._forkserver_pid == server  # type: ignore[attr-defined]
+    assert forkserver._forkserver._forkserver_pid == server  # type: ignore[attr-defined]  # as the worker looks
     assert is_there(server)
 
 

@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-import pytest
-
 from store import dataset_files
 from store.database import Database
 from store.models import Dataset
@@ -16,11 +14,6 @@ from worker.beside.sweeper import sweep
 from worker.settings import WorkerSettings
 
 HOURS_AGO = 0.0
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> WorkerSettings:
-    return WorkerSettings(home=tmp_path / "home", heartbeat_s=0.1, worker_name="here")
 
 
 def test_what_a_dead_worker_sent_of_a_deleted_data_set_is_found(

@@ -30,11 +30,6 @@ from worker.settings import WorkerSettings
 HOURS_AGO = 0.0
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> WorkerSettings:
-    return WorkerSettings(home=tmp_path / "home", heartbeat_s=0.1, worker_name="here")
-
-
 def test_an_archive_becomes_a_data_set(database: Database, settings: WorkerSettings, tmp_path: Path) -> None:
     """In a process of its own; its pictures and small ones stay, the archive goes, and the row tells of them."""
     content = packed(tmp_path)
