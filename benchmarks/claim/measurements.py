@@ -1,25 +1,32 @@
 """What PLAN.md measures beyond what the experiments' specs ask for: evaluations of their own, each asked for once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.studies.asked import Asked
+from benchmarks.studies.asked import Asked, Measuring
 from gauntlet.client import GauntletClient
-from gauntlet.resources import TERMINAL, Evaluation, Experiment, Run
+from gauntlet.resources import TERMINAL, Checkpoint, Evaluation, Experiment, Run
 from gauntlet.spec.asked.priorities import Priority
 
 _EPS = "8/255"
 # A GPU takes as many at once in little more time than a hundred.
 _BATCH = 1_000
 _SAMPLED, _WHOLE_TEST_SET = 1_000, 10_000
-_WHOLE_TEST_SET_OF_SEED = 0
+# Cross-entropy's accuracy passes the reward's best within so many epochs.
+_EARLY = 20
+
+
+def measurements(client: GauntletClient, experiment: str) -> Measuring:
+    """What the plan wants of that experiment: the replication is the one that holds training images out."""
+    held_out = client.experiment(experiment).spec.evaluation.select_on == "validation"
+    return (Replication if held_out else Measurements)(client, experiment)
 
 
 class Measurements:
     """The evaluations that the plan wants of one experiment.
 
-    APGD-T on `sampled` images at every kept checkpoint; AutoAttack on the `whole_test_set` at the selected ones of
-    seed 0; for every seed, each objective's best checkpoint attacked with the examples made on the others.
+    APGD-T on `sampled` images at every kept checkpoint; AutoAttack on the `whole_test_set` at the selected ones of the
+    first seed; for every seed, each objective's best checkpoint attacked with the examples made on the others.
     """
 
     def __init__(
@@ -46,9 +53,8 @@ class Measurements:
         best_of_seed: dict[int, list[str]] = {}
         for run in runs:
             chosen = {one.checkpoint: one for one in selected if one.run == run.id}
-            for checkpoint in self._client.checkpoints(run.id):
-                self._attack(checkpoint.id, "apgd-t", self._sampled)
-                self._attack_whole_test_set(run, chosen.get(checkpoint.id))
+            kept = sorted(self._client.checkpoints(run.id), key=lambda checkpoint: checkpoint.epoch or 0)
+            self._measure(experiment, run, kept, chosen)
             best_of_seed.setdefault(run.seed, []).extend(
                 checkpoint for checkpoint, one in chosen.items() if "best_fgsm" in one.selection
             )
@@ -61,13 +67,20 @@ class Measurements:
         """All that were asked for, as they are now."""
         return self._asked.look()
 
-    def _attack_whole_test_set(self, run: Run, sampled: Evaluation | None) -> None:
-        # After the one on fewer images, whose results it takes over.
-        if run.seed == _WHOLE_TEST_SET_OF_SEED and sampled is not None and sampled.status in TERMINAL:
-            # It is the longest, and the checkpoint stays: nothing else should wait for it.
-            self._attack(sampled.checkpoint, "autoattack", self._whole_test_set, priority="low")
+    def _measure(
+        self, experiment: Experiment, run: Run, kept: Sequence[Checkpoint], chosen: Mapping[str, Evaluation]
+    ) -> None:
+        for checkpoint in kept:
+            self._attack(checkpoint.id, "apgd-t", self._sampled)
+            sampled = chosen.get(checkpoint.id)
+            # After the one on fewer images, whose results it takes over.
+            if run.seed == experiment.spec.seeds[0] and sampled is not None and sampled.status in TERMINAL:
+                # It is the longest, and the checkpoint stays: nothing else should wait for it.
+                self._attack(sampled.checkpoint, "autoattack", self._whole_test_set, priority="low")
 
-    def _attack(self, checkpoint: str, attack: str, samples: int, priority: Priority = "normal") -> None:
+    def _attack(
+        self, checkpoint: str, attack: str, samples: int, priority: Priority = "normal", **more: object
+    ) -> None:
         request = {
             "checkpoint": checkpoint,
             "attacks": [{"kind": attack, "eps": _EPS}],
@@ -75,7 +88,7 @@ class Measurements:
             "batch_size": min(_BATCH, samples),
             "priority": priority,
         }
-        self._asked.evaluate(f"claim-{attack}-{samples}-{checkpoint}", request)
+        self._asked.evaluate(f"claim-{attack}-{samples}-{checkpoint}", request | more)
 
     def _transfer(self, seed: int, checkpoints: Sequence[str]) -> None:
         request: Mapping[str, Any] = {
@@ -86,3 +99,35 @@ class Measurements:
             "batch_size": min(_BATCH, self._sampled),
         }
         self._asked.transfer(f"claim-transfer-{self._experiment}-{seed}", request)
+
+
+class Replication(Measurements):
+    """The same of the replication, as far as its comparisons read it.
+
+    Its experiment selects by held-out images, so AutoAttack is asked for at the best by the test set, too; APGD-T at
+    that one of the reward, and at cross-entropy's early ones. The first seed's best and last have the whole test set.
+    """
+
+    def _measure(
+        self, experiment: Experiment, run: Run, kept: Sequence[Checkpoint], chosen: Mapping[str, Evaluation]
+    ) -> None:
+        plain = run.objective == experiment.spec.objective_labels()[0]
+        if plain:
+            for checkpoint in kept:
+                if (checkpoint.epoch or 0) <= _EARLY:
+                    self._attack(checkpoint.id, "apgd-t", self._sampled)
+        if len(experiment.spec.objectives) == 1 or run.status not in TERMINAL or not kept:
+            return
+        best = best_on_test(kept)
+        if best.id not in chosen:
+            self._attack(best.id, "autoattack", self._sampled, masking={})
+        if not plain:
+            self._attack(best.id, "apgd-t", self._sampled)
+        if run.seed == experiment.spec.seeds[0]:
+            for checkpoint in (best, kept[-1]):
+                self._attack(checkpoint.id, "autoattack", self._whole_test_set)
+
+
+def best_on_test(kept: Iterable[Checkpoint]) -> Checkpoint:
+    """The checkpoint with the highest FGSM accuracy on the test set, the first of equals."""
+    return max(kept, key=lambda checkpoint: checkpoint.metrics["test_fgsm_accuracy"])

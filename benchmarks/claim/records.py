@@ -35,18 +35,23 @@ class Attacked:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run: its objective's kind and label, its epochs in order, and what was measured of its checkpoints."""
+    """One run: its objective's kind and label, its epochs in order, those kept as checkpoints, and what these bore."""
 
     kind: str
     label: str | None
     seed: int
     history: tuple[Epoch, ...]
+    kept: frozenset[int]
     attacked: tuple[Attacked, ...]
 
     def selected(self, selection: str) -> Epoch | None:
         """The epoch of the checkpoint that the experiment selected so; None while it has not."""
         chosen = next((one.epoch for one in self.attacked if selection in one.selection), None)
         return next((epoch for epoch in self.history if epoch.epoch == chosen), None)
+
+    def best_on_test(self) -> Epoch | None:
+        """Of the kept epochs the one with the highest FGSM accuracy on the test set, the first of equals."""
+        return max((epoch for epoch in self.history if epoch.epoch in self.kept), key=_fgsm, default=None)
 
     def under(self, attack: str, epoch: int, n: int) -> Attacked | None:
         """What the checkpoint of that epoch kept under that attack on so many images."""
@@ -76,8 +81,13 @@ def read_runs(record: Path) -> list[RunRecord]:
         )
         if history:
             objective = run["objective"]
-            runs.append(RunRecord(objective["kind"], objective.get("label"), run["seed"], history, attacked))
+            kept = frozenset(checkpoint["epoch"] for checkpoint in run["checkpoints"])
+            runs.append(RunRecord(objective["kind"], objective.get("label"), run["seed"], history, kept, attacked))
     return runs
+
+
+def _fgsm(epoch: Epoch) -> float:
+    return epoch.fgsm
 
 
 def read_epochs(file: Path) -> Iterator[Epoch]:

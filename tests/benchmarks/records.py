@@ -19,7 +19,8 @@ def written(folder: Path, runs: Mapping[str, Written], objectives: Mapping[str, 
     rows: list[Mapping[str, object]] = []
     for name, (epochs, attacked) in runs.items():
         objective, seed = name.rsplit("-", 1)
-        about[name] = {"objective": objectives[objective], "seed": int(seed)}
+        kept = [{"epoch": epoch} for epoch in sorted({row["epoch"] for row in attacked})]
+        about[name] = {"objective": objectives[objective], "seed": int(seed), "checkpoints": kept}
         rows += [{"run": name, "selection": "", "masking": "", "n": 1000} | row for row in attacked]
         with (folder / "histories" / f"{name}.csv").open("w", newline="") as file:
             history = csv.DictWriter(file, ["epoch", "train_accuracy", "test_accuracy", "test_fgsm_accuracy"])
