@@ -42,7 +42,7 @@ LATER = tuple(place for place in TRAINING if place != "run_started")
 
 
 # A worker may be among those that end, and each time its leases are waited for: no longer than a busy machine needs.
-_SETTINGS = {"GAUNTLET_LEASE_S": "6"}
+_LEASE_S = 6.0
 
 
 @dataclass
@@ -256,12 +256,23 @@ def main() -> None:
     )
     parser.add_argument("--only", choices=("SQLite", "PostgreSQL"), help="One database.")
     parser.add_argument("--seed", type=int, default=0, help="Of the choice of places.")
+    parser.add_argument(
+        "--lease",
+        type=float,
+        default=_LEASE_S,
+        help="Seconds; where others leave a job no processor for so long, it counts as one that died.",
+    )
     asked = parser.parse_args()
     began = time.monotonic()
     told: dict[str, Any] = {"sittings": [], "databases": {}}
     if asked.out.exists():
         told = json.loads(asked.out.read_text())
-    sitting = {"machine": describe_machine(), "commit": code_commit(), "load_before": round(os.getloadavg()[0], 1)}
+    sitting = {
+        "machine": describe_machine(),
+        "commit": code_commit(),
+        "load_before": round(os.getloadavg()[0], 1),
+        "lease_s": asked.lease,
+    }
     told["sittings"].append(sitting)
     with tempfile.TemporaryDirectory(prefix="gauntlet-faults-", dir="/tmp") as name, databases(Path(name)) as urls:
         archive = write_tar(Path(name) / "pets.tar", two_splits())
@@ -283,7 +294,7 @@ def main() -> None:
             with (
                 socket_path() as path,
                 running_broker(path) as broker,
-                System(home, url, broker, orders, _SETTINGS) as system,
+                System(home, url, broker, orders, {"GAUNTLET_LEASE_S": f"{asked.lease:g}"}) as system,
                 Matrix(system, orders, random.Random(asked.seed), tally).at_work() as matrix,
             ):
                 run(matrix, asked.kills, archive, tell)
