@@ -25,6 +25,7 @@ from service.pictures.classification import Classifier, KnownWeights
 from service.pictures.images import Decoder
 from service.readiness import Readiness
 from service.requests.answers import document
+from service.requests.directly import directly
 from service.routes import (
     attacked_images,
     audit,
@@ -156,6 +157,7 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
         access=app.state.access,
         answered=app.state.metrics.note,
         known=app.state.known_rows.answer,
+        direct=directly(app, classifications.router),
     )
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))

@@ -22,13 +22,15 @@ from service.errors import ServiceError, invalid_fields, problem_errors
 from service.requests import forms
 from service.requests.multipart import MultipartReader
 from service.requests.parameters import read_pairs
+from service.requests.plain_multipart import read_plain
 from service.settings import ServiceSettings
 
 T = TypeVar("T", bound=BaseModel)
 
 _PATIENCE_S = 30.0
 _LONGEST_TYPE = 1_000
-_SHORT = 8_192
+# So many bytes are taken apart sooner than a thread is told to; a form of so many waits in memory until it is whole.
+_SHORT, _WHOLE = 8_192, 1 << 20
 # To read one holds Python's lock for up to 10 ms, which threads that do so together hand to one another.
 _LARGE_DOCUMENTS = anyio.Semaphore(1)
 _SLOWEST = 65_536  # bytes a second, once the patience is used up
@@ -189,14 +191,7 @@ async def _fill(form: forms.Form, request: Request) -> None:
     forms.require_utf8(options)
     match kind:
         case b"multipart/form-data":
-            reader = MultipartReader(options.get(b"boundary", b""), form)
-            is_short = _is_short(request) and not any(field.into_storage for field in form.fields.values())
-            async for piece in arriving(request):
-                if is_short:
-                    reader.feed(piece)
-                else:
-                    await run_in_threadpool(reader.feed, piece)
-            reader.require_end()
+            await _fill_from_parts(form, request, options.get(b"boundary", b""))
         case b"application/x-www-form-urlencoded":
             content = bytearray()
             async for piece in arriving(request):
@@ -207,10 +202,31 @@ async def _fill(form: forms.Form, request: Request) -> None:
             raise ServiceError(415, "unsupported-media-type", "The body must be sent as multipart/form-data.")
 
 
-def _is_short(request: Request) -> bool:
-    """Whether a form is taken apart sooner than a thread is told to: one with a small picture."""
+async def _fill_from_parts(form: forms.Form, request: Request, boundary: bytes) -> None:
+    stays = any(field.into_storage for field in form.fields.values())
+    pieces = arriving(request)
+    if not stays and _has_at_most(_WHOLE, request):
+        content = b"".join([piece async for piece in pieces])
+        if read_plain(boundary, content, form):
+            return
+        pieces = _all_of(content)
+    reader = MultipartReader(boundary, form)
+    is_short = not stays and _has_at_most(_SHORT, request)
+    async for piece in pieces:
+        if is_short:
+            reader.feed(piece)
+        else:
+            await run_in_threadpool(reader.feed, piece)
+    reader.require_end()
+
+
+async def _all_of(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+def _has_at_most(size: int, request: Request) -> bool:
     length = request.headers.get("content-length", "")
-    return length.isdecimal() and int(length[:20]) <= _SHORT
+    return length.isdecimal() and int(length[:20]) <= size
 
 
 def _read_urlencoded(content: bytes, form: forms.Form) -> None:

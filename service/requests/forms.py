@@ -1,5 +1,6 @@
 """What a form may hold: the fields that its route declares, each as often as it may come."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
@@ -73,15 +74,17 @@ class Form:
     most_text_bytes: int
     storage: Storage
     items: list[tuple[str, str | UploadFile]] = field(default_factory=list)
+    _came: Counter[str] = field(default_factory=Counter)
 
     def expect(self, name: str) -> Field:
         """The field that is about to come."""
         known = self.fields.get(name)
         if known is None:
             raise invalid(name, no_such("field", name, list(self.fields)))
-        if sum(came == name for came, _ in self.items) == known.most:
+        if self._came[name] == known.most:
             times = "once" if known.most == 1 else f"{known.most} times"
             raise invalid(name, f"This field may be given {times} only.")
+        self._came[name] += 1
         return known
 
     def require_room(self, text_bytes: int) -> None:

@@ -44,7 +44,12 @@ class Route(APIRoute):
         self._writer = Writer(self.response_model)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        answer = super().get_route_handler()
+        return self.reading(super().get_route_handler())
+
+    def reading(
+        self, answer: Callable[[Request], Coroutine[Any, Any, Response]]
+    ) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """What has `answer` answer a request when it has been let in and read."""
         declared = parameters.declared(self.dependant)
         taken = parameters.declared_headers(self.dependant)
         asked_for = [needed.call for needed in self.dependant.dependencies]

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
@@ -36,12 +36,18 @@ class Edge:
         access: Access,
         answered: Callable[[Scope, int, float], None] | None = None,
         known: Callable[[Scope], Response | None] | None = None,
+        direct: Mapping[tuple[str, str], ASGIApp] | None = None,
     ) -> None:
+        """Around `app`, with what is told of each answer.
+
+        `known` answers what it knows before any route is looked for, and `direct` has the apps that answer a method and
+        a path in the place of `app`: both when the request has been let in.
+        """
         self._app = app
         self._settings = settings
         self._access = access
         self._door = Door(settings)
-        self._answered, self._known = answered, known
+        self._answered, self._known, self._direct = answered, known, direct or {}
         self._pieces = Pace(_PIECES_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,7 +74,8 @@ class Edge:
             exchange.require_bounded_length()
             send = Freshness(scope, exchange.send).send
             answer = None if self._known is None else self._known(asked)
-            await (answer or self._app)(asked, exchange.receive, send)
+            app = answer or self._direct.get((asked["method"], asked["path"]), self._app)
+            await app(asked, exchange.receive, send)
             await send_what_lasts(scope, exchange.receive, send)
         except ServiceError as error:
             await exchange.refuse(error)
