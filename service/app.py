@@ -108,7 +108,7 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
     app.state.database = Database(settings.database_url, connections=CONNECTIONS)
     app.state.access = Access(settings, app.state.database)
     app.state.audit = app.state.access.audit
-    app.state.readiness = Readiness(app.state.database)
+    app.state.readiness = Readiness(app.state.database, settings.storage)
     app.state.streams = Streams(app.state.database, most=most_streams)
     app.state.metrics = Metrics(settings, app.state.database, app.state.streams)
     app.state.decoder = Decoder(most_pixels=settings.max_image_pixels, most_seconds=settings.max_decoding_s)

@@ -22,7 +22,7 @@ from gauntlet.spec.reading.messages import MOST_FAULTS, faults, printable
 from service.requests.paths import methods_of
 from store.database import says_full
 from store.errors import IdempotencyConflict, NotFound, NotYours, QuotaExceeded, Refused, RequestUnfit
-from store.storage import STORAGE_FULL, StorageAway
+from store.storage import STORAGE_FULL, StorageAway, is_refused
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +69,21 @@ def database_away() -> ServiceError:
     """The refusal of a request that cannot be answered without the database."""
     detail = "The database is not available at the moment; try again."
     return ServiceError(503, "database-unavailable", detail, headers={"Retry-After": "2"})
+
+
+def storage_unavailable(error: OSError) -> ServiceError | None:
+    """The refusal of a request that cannot be answered without the storage, None where that is not what is wrong.
+
+    It says why in a few words of the store's or the system's, which hold no path, address or key.
+    """
+    if isinstance(error, StorageAway):
+        detail = "The service's storage does not answer now; the request can be sent again later."
+        return ServiceError(503, "storage-away", detail, headers={"Retry-After": "2"})
+    if is_refused(error):
+        why = error.strerror or type(error).__name__
+        detail = f"The service's storage refuses the service ({why}), which its operator has to mend."
+        return ServiceError(503, "storage-refused", detail, headers={"Retry-After": "2"})
+    return None
 
 
 def no_connection_free() -> ServiceError:
@@ -191,10 +206,9 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
 
 async def _storage_fault(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OSError)
-    if isinstance(error, StorageAway):
-        logger.error("The storage is away: %s", error)
-        detail = "The service's storage does not answer now; the request can be sent again later."
-        return _answer(request, 503, "storage-away", detail, headers={"Retry-After": "2"})
+    if (refusal := storage_unavailable(error)) is not None:
+        logger.error("The storage is away, or refuses: %s", error)
+        return await _service_error(request, refusal)
     if error.errno not in STORAGE_FULL:
         raise error
     return _storage_full(request, error)

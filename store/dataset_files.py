@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from store import failpoints
-from store.files import UNRECORDED
+from store.files import UNRECORDED, marked
 from store.storage import Draft, Storage
 
 _ARCHIVE, _ATTEMPT, _CONTENT = "archive", "attempt-", "content"
@@ -59,8 +59,8 @@ class Incoming:
             OSError: there is no room; nothing is left of it.
         """
         try:
-            storage.mark(f"{identifier}/{UNRECORDED}")
-            storage.keep(self._draft, f"{identifier}/{_ARCHIVE}")
+            with marked(storage, identifier):
+                storage.keep(self._draft, f"{identifier}/{_ARCHIVE}")
             failpoints.reach("archive_kept")
         except OSError:
             withdraw(storage, identifier)
@@ -118,6 +118,8 @@ def thumbnail(storage: Storage, identifier: str, number: int) -> bytes:
 
 def tidy(storage: Storage, identifier: str) -> None:
     """Delete what only unpacking needed: the archive, and what attempts left."""
+    with contextlib.suppress(OSError):
+        storage.tidy_folder(f"{identifier}/{_CONTENT}")
     for path in storage.find(f"{identifier}/*"):
         if not path.endswith(f"/{_CONTENT}"):
             # What is in use, or another's to delete, is looked for again by the sweeper.
@@ -145,9 +147,10 @@ def withdraw(storage: Storage, identifier: str) -> None:
 
 
 def begun(storage: Storage) -> Iterator[str]:
-    """The ids of data sets with files beside their content."""
+    """The ids of data sets with files beside their content, or with more than one content."""
     found = (path.split("/") for path in storage.find("dset_*/*"))
-    yield from dict.fromkeys(identifier for identifier, name in found if name != _CONTENT)
+    beside = dict.fromkeys(identifier for identifier, name in found if name != _CONTENT)
+    yield from beside | dict.fromkeys(path.partition("/")[0] for path in storage.sent_twice(f"dset_*/{_CONTENT}"))
 
 
 def _attempt_of(identifier: str, attempt: int) -> str:

@@ -2,12 +2,17 @@
 
 import contextlib
 import hashlib
-from collections.abc import Collection, Iterable
+import logging
+import threading
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from store import failpoints
 from store.queue.jobs import Claim
-from store.storage import STORAGE_FULL, Draft, FileDamaged, Storage, StorageAway, StoredFile
+from store.storage import STORAGE_FULL, Draft, FileDamaged, Storage, StorageAway, StoredFile, is_refused
+
+logger = logging.getLogger(__name__)
 
 _ATTEMPT = "attempt-"
 # Lies beside what has no row yet.
@@ -16,14 +21,16 @@ UNRECORDED = "unrecorded"
 GRACE_S = 3_600.0
 
 
-def fault(error: OSError) -> str:
+def fault(error: OSError, what: str = "job") -> str:
     """What kept the storage from being read or written, as a sentence for users: its own text holds a path of ours."""
     why = error.strerror or type(error).__name__
     if error.errno in STORAGE_FULL:
-        return f"The storage takes no more: {why}. The job goes on when there is room."
+        return f"The storage takes no more: {why}. The {what} goes on when there is room."
     if isinstance(error, StorageAway):
-        return f"The storage is away: {why}. The job goes on when it is back."
-    return f"A file of the job could not be read or written: {why}. Its worker's log says which."
+        return f"The storage is away: {why}. The {what} goes on when it is back."
+    if is_refused(error):
+        return f"The storage refuses the service: {why}. The {what} goes on when its operator has mended that."
+    return f"A file of the {what} could not be read or written: {why}. Its worker's log says which."
 
 
 def checked(storage: Storage, path: str, sha256: str) -> Path:
@@ -56,6 +63,32 @@ def begin_import(storage: Storage, identifier: str) -> Draft:
         raise
 
 
+@contextmanager
+def marked(storage: Storage, identifier: str) -> Iterator[None]:
+    """Have it marked as having no row yet, the mark never old, while something large is sent: that takes hours.
+
+    Raises:
+        OSError: it cannot be marked.
+    """
+    sent = threading.Event()
+    storage.mark(f"{identifier}/{UNRECORDED}")
+
+    def renew() -> None:
+        while not sent.wait(GRACE_S / 6):
+            # The next time comes long before it is old.
+            with contextlib.suppress(OSError):
+                storage.mark(f"{identifier}/{UNRECORDED}")
+
+    renewing = threading.Thread(target=renew, name="mark", daemon=True)
+    renewing.start()
+    try:
+        yield
+    finally:
+        sent.set()
+        # Or a mark would be made anew where it was deleted.
+        renewing.join()
+
+
 def keep_import(storage: Storage, identifier: str, draft: Draft) -> StoredFile:
     """Store what `begin_import` gave, durably; call `settle` when its row is committed.
 
@@ -65,7 +98,8 @@ def keep_import(storage: Storage, identifier: str, draft: Draft) -> StoredFile:
     path = f"{identifier}/weights.safetensors"
     with draft.path.open("rb") as file:
         sha256, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
-    storage.keep(draft, path)
+    with marked(storage, identifier):
+        storage.keep(draft, path)
     return StoredFile(path, sha256, size)
 
 
@@ -117,7 +151,13 @@ def jobs_with_files(storage: Storage, prefix: str) -> list[str]:
 def _delete(storage: Storage, paths: Iterable[str], recorded: Collection[str]) -> None:
     for path in paths:
         if path not in recorded:
-            storage.delete(path)
+            try:
+                storage.delete(path)
+            except OSError as error:
+                if not is_refused(error):
+                    raise
+                # One that may not be deleted must not keep the others.
+                logger.warning("%s, which no row names, cannot be deleted: %s", path, error)
 
 
 def _owner(path: str) -> str:

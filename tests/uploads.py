@@ -59,7 +59,8 @@ def uploaded(database: Database, settings: WorkerSettings, content: bytes) -> st
     return identifier
 
 
-def left(storage: FolderStorage, identifier: str) -> set[str]:
+def left(storage: Storage, identifier: str) -> set[str]:
     """The files that a data set has in a folder."""
+    assert isinstance(storage, FolderStorage)
     folder = storage.root / identifier
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}

@@ -39,7 +39,7 @@ _MEANINGS = {
     429: "Too many such requests are being answered or had unknown tokens, or a quota is used up; "
     "`Retry-After` says when to come again.",
     500: "A fault of the service; its log has it under the request id.",
-    503: "The database, or a bucket of files, is away; `Retry-After` says when to come again.",
+    503: "The database or the storage of files is away, or refuses the service; `Retry-After` says when to come again.",
     507: "A disk of the service is full; nothing of the request was kept.",
 }
 _LOGINS = {

@@ -196,7 +196,7 @@ def give_up(session: Session, held: Claim, reason: str, detail: str, *, retry_s:
 
 
 def postpone(session: Session, held: Claim, reason: str, detail: str, *, retry_s: float) -> None:
-    """End an attempt that came to nothing for want of room: back to the queue, however often that happens.
+    """End an attempt that the storage brought to nothing: back to the queue, however often that happens.
 
     Raises:
         LeaseLost: the job is no longer this attempt's.

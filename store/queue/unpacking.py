@@ -162,6 +162,21 @@ def postpone(session: Session, held: Unpacking, reason: str | None, detail: str 
     _write(session, held, values)
 
 
+def give_up(session: Session, held: Unpacking, reason: str, detail: str, *, wait_s: float) -> None:
+    """End an attempt by a fault that may go away: another is made after so long, or it failed after too many.
+
+    Raises:
+        LeaseLost: another attempt has it, or it was deleted.
+    """
+    hold(session, held)
+    crashes = 1 + session.scalars(select(Dataset.crashes).where(Dataset.id == held.id)).one()
+    if crashes >= MOST_CRASHES:
+        fail(session, held, reason, detail)
+    else:
+        postpone(session, held, reason, detail, wait_s=wait_s)
+    session.execute(update(Dataset).where(Dataset.id == held.id).values(crashes=crashes))
+
+
 def _failed(identifier: str, attempt: int, reason: str, detail: str) -> News:
     return News("status", "failed", identifier, detail, attempt=attempt, data={"reason": reason})
 

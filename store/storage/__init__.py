@@ -4,7 +4,17 @@ from store.storage.bucket import BucketStorage
 from store.storage.cache import FetchedCache
 from store.storage.folder import FolderStorage
 from store.storage.scratch import Scratch
-from store.storage.values import STORAGE_FULL, Draft, FileDamaged, Room, StorageAway, StoredFile
+from store.storage.values import (
+    STORAGE_FULL,
+    Draft,
+    FileDamaged,
+    Room,
+    StorageAway,
+    StorageRefused,
+    StoredFile,
+    is_refused,
+    is_the_storages,
+)
 
 Storage = FolderStorage | BucketStorage
 
@@ -19,5 +29,8 @@ __all__ = [
     "Scratch",
     "Storage",
     "StorageAway",
+    "StorageRefused",
     "StoredFile",
+    "is_refused",
+    "is_the_storages",
 ]

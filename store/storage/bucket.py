@@ -9,11 +9,9 @@ object, a tar, beside which a small one says which: it is published by that one'
 import contextlib
 import hashlib
 import json
-import logging
-import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from secrets import token_hex
@@ -22,21 +20,19 @@ from typing import Any, TypeVar
 from store import failpoints
 from store.storage.cache import FetchedCache
 from store.storage.packing import pack, unpack
-from store.storage.requests import client, part_of, requested
+from store.storage.patterns import matching
+from store.storage.requests import client, part_of, patiently
 from store.storage.scratch import Scratch
-from store.storage.values import Draft, FileDamaged, Room, StorageAway, StoredFile
+from store.storage.values import Draft, FileDamaged, Room, StorageRefused, StoredFile
 
 T = TypeVar("T")
 
-logger = logging.getLogger(__name__)
-
 _MANIFEST = "manifest.json"
 _CLOCK = "clock"
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 10.0
 # A large file's parts are put together before the store answers; whoever sends one waits for minutes anyway.
 _SENT_S = 60.0
 # Of what is asked while a transaction waits: of a database that lets none idle for 20 s, or that no other can write to.
-_HELD_PATIENCE_S, _HELD_ANSWER_S = 1.0, 5.0
+_HELD_PATIENCE_S, _HELD_ANSWER_S, _LOOK_ANSWER_S = 1.0, 5.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +60,14 @@ class BucketStorage:
             OSError: it does not.
         """
         self._ask(lambda: self._client.call_s3("list_objects_v2", Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1))
+
+    def look(self) -> None:
+        """See that it answers now, as `require` does with more patience.
+
+        Raises:
+            OSError: it does not.
+        """
+        replace(self, patience_s=0.0, answer_s=min(_LOOK_ANSWER_S, self.answer_s)).require()
 
     def write(self, path: str, content: bytes) -> StoredFile:
         """Store `content` at `path`, replacing what an earlier try left there.
@@ -259,6 +263,28 @@ class BucketStorage:
 
         return publish
 
+    def tidy_folder(self, path: str) -> None:
+        """Delete what was sent to be published there and was not, by somebody who died or was overtaken.
+
+        Whoever calls that knows that nobody publishes there any more.
+
+        Raises:
+            OSError: it cannot be deleted.
+        """
+        published = json.loads(self.read(f"{path}/{_MANIFEST}"))["path"]
+        for packed in self.find(f"{path}/*.tar"):
+            if packed != published:
+                self.delete(packed)
+
+    def sent_twice(self, pattern: str) -> list[str]:
+        """Which folders that look so were sent more than once: `tidy_folder` has something to do there.
+
+        Raises:
+            OSError: the storage does not answer.
+        """
+        sent = Counter(packed.rpartition("/")[0] for packed in self.find(f"{pattern}/*.tar"))
+        return [folder for folder, times in sent.items() if times > 1]
+
     def fetch_folder(self, path: str) -> Path:
         """A folder of this machine below which `path` lies, if it was published.
 
@@ -301,33 +327,22 @@ class BucketStorage:
         return {key[cut:]: each["LastModified"].timestamp() for key, each in found.items()}
 
     def _found(self, pattern: str) -> dict[str, float]:
-        parts = pattern.split("/")
-        literal = pattern.partition("*")[0]
-        found: dict[str, float] = {}
-        for name, written in sorted(self._names(literal).items()):
-            names = name.split("/")
-            if len(names) >= len(parts) and all(map(fnmatchcase, names, parts)):
-                path = "/".join(names[: len(parts)])
-                found[path] = max(written, found.get(path, written))
-        return found
+        return matching(self._names(pattern.partition("*")[0]), pattern)
 
     def _ask(self, request: Callable[[], T]) -> T:
         """What the store answers, asked again while it is away.
 
         Raises:
             StorageAway: it was for too long.
-            OSError: it refuses.
+            StorageRefused: it takes nothing from this service.
+            OSError: it has no room, or not what was asked for.
         """
-        until, wait_s = time.monotonic() + self.patience_s, _FIRST_WAIT_S
-        while True:
-            try:
-                return requested(request)
-            except StorageAway:
-                if time.monotonic() + wait_s > until:
-                    raise
-                logger.warning("%s is tried again in %.1f s.", self, wait_s)
-                time.sleep(wait_s)
-                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+        try:
+            return patiently(request, self.patience_s, str(self))
+        except StorageRefused:
+            # Who asks next has credentials that are read anew.
+            self.__dict__.pop("_client", None)
+            raise
 
 
 def _sha256_of(file: Path) -> str:

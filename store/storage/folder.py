@@ -37,6 +37,18 @@ class FolderStorage:
         if not self.root.is_dir():
             raise FileNotFoundError(errno.ENOENT, "The storage is away", str(self.root))
 
+    def look(self) -> None:
+        """See that it can be read and written, as far as that can be told without writing.
+
+        Raises:
+            OSError: it cannot; is it not there yet, it is the folder above that cannot.
+        """
+        there = next(folder for folder in (self.root, *self.root.parents) if folder.exists())
+        if not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+            read_only = os.statvfs(there).f_flag & os.ST_RDONLY
+            refused = errno.EROFS if read_only else errno.EACCES
+            raise OSError(refused, os.strerror(refused), str(there))
+
     def write(self, path: str, content: bytes) -> StoredFile:
         """Store `content` durably at `path`, replacing what an earlier try left there.
 
@@ -180,6 +192,13 @@ class FolderStorage:
             sync_folder(target.parent)
 
         return publish
+
+    def tidy_folder(self, path: str) -> None:
+        """Delete nothing: what is not published lies in its workplace."""
+
+    def sent_twice(self, pattern: str) -> list[str]:  # noqa: ARG002  # a bucket looks for them
+        """None: what is published here takes the place of what was."""
+        return []
 
     def fetch_folder(self, path: str) -> Path:  # noqa: ARG002  # a bucket's is copied
         """A folder of this machine below which `path` lies, if it was published."""

@@ -2,10 +2,11 @@
 
 import errno
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from store.storage.values import FileDamaged, StorageAway
+from store.storage.values import FileDamaged, StorageAway, StorageRefused
 
 T = TypeVar("T")
 
@@ -19,11 +20,36 @@ _FULL: Final = frozenset(
         "XMinioAdminBucketQuotaExceeded",
     }
 )
+# What they answer whoever may not ask, or not so: it is an operator who changes that.
+_REFUSED: Final = frozenset(
+    {
+        "AccessDenied",
+        "AccountProblem",
+        "AllAccessDisabled",
+        "AuthorizationHeaderMalformed",
+        "ExpiredToken",
+        "Forbidden",
+        "InvalidAccessKeyId",
+        "InvalidBucketName",
+        "InvalidSecurity",
+        "InvalidToken",
+        "MethodNotAllowed",
+        "NoSuchBucket",
+        "NotSignedUp",
+        "PermanentRedirect",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+    }
+)
+# What is only asked for its head is answered without a body, and without a name for what is wrong.
+_OF_HEADS: Final = {"301": "PermanentRedirect", "403": "Forbidden", "405": "MethodNotAllowed"}
 # A store takes no more parts of one object.
 _MOST_PARTS: Final = 10_000
 _PART: Final = 8 << 20
 _PARTS_AT_ONCE: Final = 2
 _CONNECT_S: Final = 5.0
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 10.0
 
 logger = logging.getLogger(__name__)
 
@@ -58,50 +84,108 @@ def part_of(size: int) -> int:
     return max(_PART, -(-size // _MOST_PARTS))
 
 
+def patiently(request: Callable[[], T], patience_s: float, asked: str) -> T:
+    """What the request answers, sent again for so long while the store is away; `asked` is what the log calls it.
+
+    Raises:
+        OSError: as `requested` does.
+    """
+    until, wait_s = time.monotonic() + patience_s, _FIRST_WAIT_S
+    while True:
+        try:
+            return requested(request)
+        except StorageAway:
+            if time.monotonic() + wait_s > until:
+                raise
+            logger.warning("%s is tried again in %.1f s.", asked, wait_s)
+            time.sleep(wait_s)
+            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+
 def requested(request: Callable[[], T]) -> T:
     """What the request answers.
 
     Raises:
-        FileNotFoundError: there is no such object, or no such bucket.
+        FileNotFoundError: there is no such object.
         FileDamaged: what came is not what was stored, by the store's own digest.
-        PermissionError: it refuses these credentials, or there are none.
+        StorageRefused: it refuses these credentials or what they ask for, there are none, or there is no such bucket.
         StorageAway: the store does not answer, breaks off in the middle, or asks for a pause.
-        OSError: it refuses; its errno is ENOSPC where it has no room.
+        OSError: its errno is ENOSPC where the store has no room, or it is of this machine's own disk.
     """
     from aiohttp import ClientError as ConnectionFailed
-    from botocore.exceptions import (
-        BotoCoreError,
-        ClientError,
-        FlexibleChecksumError,
-        NoCredentialsError,
-        PartialCredentialsError,
-        ProfileNotFound,
-    )
+    from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError
     from s3fs.core import S3_RETRYABLE_ERRORS
 
     try:
         return request()
-    except (FileNotFoundError, PermissionError):
-        raise
     except FlexibleChecksumError as error:
         # The store has a digest of its own, which boto looks at.
         raise FileDamaged("an object of the bucket") from error
-    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
-        raise PermissionError(errno.EACCES, "no credentials for the store were found") from error
-    except (BotoCoreError, ClientError, ConnectionFailed, OSError, *S3_RETRYABLE_ERRORS) as error:
-        code = _code(error)
-        if code in _FULL:
-            raise OSError(errno.ENOSPC, "the store has no room") from error
-        if isinstance(error, OSError) and code is None and error.errno in _OURS:
+    except (BotoCoreError, ClientError, ConnectionFailed, OSError, ValueError, *S3_RETRYABLE_ERRORS) as error:
+        meant = _meant(error)
+        if meant is error:
             raise
-        # Its text names the store's address, and what is told of this one is shown to users.
-        told = code or type(error).__name__
-        logger.warning("The store does not answer as it should: %s: %s", told, error)
-        raise StorageAway(errno.EHOSTUNREACH, f"the store does not answer as it should ({told})") from error
+        raise meant from error
+
+
+def _meant(error: Exception) -> Exception:
+    """What the error comes to for those above, itself where it is none of the store's."""
+    code = _code(error)
+    if (why := _unfit_settings(error)) is not None:
+        return _refused(why, error)
+    if code in _FULL:
+        return OSError(errno.ENOSPC, "the store has no room")
+    if code == "NoSuchBucket":
+        return _refused("the bucket is not there", error)
+    if code in _REFUSED or (code is not None and isinstance(error, PermissionError)):
+        return _refused(f"the store answers {code}", error)
+    if _is_ours(error, code):
+        return error
+    # Its text names the store's address, and what is told of this one is shown to users.
+    told = code or type(error).__name__
+    logger.warning("The store does not answer as it should: %s: %s", told, error)
+    return StorageAway(errno.EHOSTUNREACH, f"the store does not answer as it should ({told})")
+
+
+def _unfit_settings(error: Exception) -> str | None:
+    """What is wrong with what boto was told of the store, None where that is not what is wrong."""
+    from botocore.exceptions import (
+        ConfigParseError,
+        NoCredentialsError,
+        ParamValidationError,
+        PartialCredentialsError,
+        ProfileNotFound,
+    )
+
+    if isinstance(error, NoCredentialsError | PartialCredentialsError | ProfileNotFound):
+        return "no credentials for the store were found"
+    if isinstance(error, ConfigParseError | ParamValidationError):
+        return f"what it is told of the store is not to be used ({type(error).__name__})"
+    # Boto has no error of its own for that.
+    if isinstance(error, ValueError) and str(error).startswith("Invalid endpoint"):
+        return "the store's address is none"
+    return None
+
+
+def _refused(why: str, error: Exception) -> StorageRefused:
+    """What becomes of it, for users to read; what it says itself, which may name a key or an account, is in the log."""
+    import s3fs
+
+    logger.warning("The store refuses this service: %s: %s", why, error)
+    # Whoever asks next reads the credentials anew: their file may have been mended.
+    s3fs.S3FileSystem.clear_instance_cache()
+    return StorageRefused(errno.EACCES, why)
 
 
 # What this machine's own disk says while a copy is written to it.
-_OURS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES)
+_OURS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM)
+
+
+def _is_ours(error: Exception, code: str | None) -> bool:
+    """Whether it is of this machine, or just says that an object is not there."""
+    if isinstance(error, OSError):
+        return isinstance(error, FileNotFoundError) or (code is None and error.errno in _OURS)
+    return isinstance(error, ValueError)
 
 
 def _code(error: BaseException | None) -> str | None:
@@ -109,6 +193,7 @@ def _code(error: BaseException | None) -> str | None:
     while error is not None:
         response = getattr(error, "response", None)
         if isinstance(response, dict):
-            return str(response.get("Error", {}).get("Code"))
+            code = str(response.get("Error", {}).get("Code"))
+            return _OF_HEADS.get(code, code)
         error = error.__cause__
     return None

@@ -1,6 +1,7 @@
 """What lies on this machine of a bucket before it is sent: files that are received, folders that are made."""
 
 import contextlib
+import fcntl
 import math
 import shutil
 import time
@@ -24,12 +25,14 @@ class Scratch:
         return self.folder / "nothing"
 
     def draft(self) -> Draft:
-        """A file that is to be sent.
+        """A file that is to be sent, held for as long as it is open: sending it may take hours.
 
         Raises:
             OSError: it cannot be made.
         """
-        return Draft(self.folder / _INCOMING)
+        draft = Draft(self.folder / _INCOMING)
+        fcntl.flock(draft.fileno(), fcntl.LOCK_EX)
+        return draft
 
     def workplace(self, path: str) -> Path:
         """Where a folder may be made that is to be sent."""
@@ -42,15 +45,28 @@ class Scratch:
             self.workplace(path).parent.rmdir()
 
     def forget(self, older_than_s: float) -> None:
-        """Delete what was being received or made when who did it died: nothing of it was written to for so long."""
+        """Delete what was being received or made when who did it died: nothing of it was written to for so long.
+
+        What somebody still sends is written to no more, and stays.
+        """
         before = time.time() - older_than_s
         for path in (self.folder / _INCOMING).glob("*"):
             with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_mtime < before:
+                if path.stat().st_mtime < before and not _is_held(path):
                     path.unlink()
         for made in (self.folder / _MAKING).glob("*/*"):
             if _last_written(made) < before:
                 self.leave(str(made.relative_to(self.folder / _MAKING)))
+
+
+def _is_held(path: Path) -> bool:
+    with path.open("rb") as file:
+        try:
+            # It is let go with the file.
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _last_written(folder: Path) -> float:

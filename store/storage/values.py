@@ -9,12 +9,28 @@ from secrets import token_hex
 from types import TracebackType
 from typing import Self
 
-# What an OSError says where there is no room, or none may be taken.
-STORAGE_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+# What an OSError says where there is no room.
+STORAGE_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What a disk says to whoever may not read or write there.
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class StorageAway(OSError):
     """The storage does not answer, or asks to be left alone for a while."""
+
+
+class StorageRefused(OSError):
+    """The store refuses this service: its credentials, its rights, or a bucket that there is not."""
+
+
+def is_refused(error: OSError) -> bool:
+    """Whether the storage takes nothing from this service until an operator changes something."""
+    return isinstance(error, StorageRefused) or error.errno in _REFUSED
+
+
+def is_the_storages(error: OSError) -> bool:
+    """Whether the storage itself is at fault, and not what is asked for: whoever asks may wait until it is mended."""
+    return error.errno in STORAGE_FULL or isinstance(error, StorageAway) or is_refused(error)
 
 
 class FileDamaged(OSError):

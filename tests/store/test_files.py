@@ -11,7 +11,7 @@ import pytest
 
 from store import files
 from store.queue.jobs import Claim
-from store.storage import FolderStorage
+from store.storage import FolderStorage, StorageRefused
 from tests.disks import largest_file
 from tests.imports import write_import
 
@@ -69,6 +69,24 @@ def test_a_sweep_deletes_what_no_row_knows(tmp_path: Path) -> None:
     files.sweep(storage, Claim("run", "run_a", 2), {"run_a/attempt-1/known"})
     left = sorted(str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file())
     assert left == sorted(kept)
+
+
+class KeepsOne(FolderStorage):
+    """A storage whose rules let one file be deleted by nobody."""
+
+    def delete(self, path: str) -> None:
+        if path.endswith("attempt-1/kept"):
+            raise StorageRefused(errno.EACCES, "the store answers AccessDenied")
+        super().delete(path)
+
+
+def test_a_file_that_may_not_be_deleted_keeps_no_other(tmp_path: Path) -> None:
+    """The sweep goes on to those behind it."""
+    storage = KeepsOne(tmp_path)
+    for path in ("run_a/attempt-1/kept", "run_a/attempt-1/left", "run_b/attempt-1/left"):
+        storage.write(path, b"")
+    files.sweep_ended(storage, "run", {"run_a", "run_b"}, set())
+    assert storage.find("*/*/*") == ["run_a/attempt-1/kept"]
 
 
 def test_each_attempt_has_its_own_folder() -> None:

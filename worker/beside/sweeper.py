@@ -53,7 +53,10 @@ def sweep(
             files.settle(storage, identifier)
         else:
             logger.warning("The import %s was never recorded; its file is deleted.", identifier)
-            files.delete_unsettled(storage, identifier)
+            try:
+                files.delete_unsettled(storage, identifier)
+            except OSError as error:
+                logger.warning("The files of %s cannot be deleted yet: %s", identifier, error)
     with database.writing() as session:
         webhooks.forget_old(session, older_than_days=events_days)
     if count := events.forget_old(database, older_than_days=events_days):

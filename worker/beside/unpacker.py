@@ -21,12 +21,12 @@ from typing import Any, TypeVar
 from gauntlet.checks.description import DatasetContents
 from gauntlet.data.uploads.bounds import Bounds
 from gauntlet.data.uploads.entries import too_many_bytes
-from store import dataset_files, failpoints
+from store import dataset_files, failpoints, files
 from store.database import Database
 from store.errors import LeaseLost
 from store.queue import unpacking
 from store.queue.unpacking import Unpacking
-from store.storage import STORAGE_FULL
+from store.storage import StorageAway, is_the_storages
 from worker.settings import WorkerSettings
 
 T = TypeVar("T")
@@ -35,8 +35,8 @@ logger = logging.getLogger(__name__)
 
 _INTERNAL_ERROR = "A fault of the service; its worker's log has it under this data set's id."
 
-# Room on a disk is made by somebody; a storage that is away comes back.
-_WHILE_FULL_S = 300.0
+# Room on a disk, and the right to write there, come of somebody's doing; a storage that is away comes back.
+_UNTIL_MENDED_S = 300.0
 _WHILE_AWAY_S = 30.0
 # Measured of 60,000 pictures: 147 MB, which grow with their number; the picture that takes most adds 520.
 _MOST_MEMORY = 1 << 30
@@ -92,7 +92,7 @@ class Unpacker:
             published = self._record(held, answer, publish)
         except OSError as error:
             # It was not to be published.
-            answer = _storage_fault(error)
+            answer = {"storage": error}
             published = self._record(held, answer, publish)
         told = next(iter(answer))
         failed = told not in ("made", "stopped")
@@ -143,9 +143,11 @@ class Unpacker:
                     unpacking.fail(session, held, "archive_refused", why)
                 case {"failed": _}:
                     unpacking.fail(session, held, "internal_error", _INTERNAL_ERROR)
-                case {"storage": str(why), "errno": number}:
-                    wait_s = _WHILE_FULL_S if number in STORAGE_FULL else _WHILE_AWAY_S
-                    unpacking.postpone(session, held, "storage", why, wait_s=wait_s)
+                case {"storage": OSError() as error}:
+                    why = files.fault(error, "data set")
+                    wait_s = _WHILE_AWAY_S if isinstance(error, StorageAway) else _UNTIL_MENDED_S
+                    put_back = unpacking.postpone if is_the_storages(error) else unpacking.give_up
+                    put_back(session, held, "storage", why, wait_s=wait_s)
                 case {"stopped": _}:
                     unpacking.postpone(session, held, "worker_shutdown", None, wait_s=0)
                 case {"lost": _}:
@@ -168,8 +170,17 @@ class Unpacker:
         except _Stopping:
             answer = {"stopped": True}
         except OSError as error:
-            answer = _storage_fault(error)
+            answer = {"storage": self._at_fault(error)}
         return answer, lambda: None
+
+    def _at_fault(self, error: OSError) -> OSError:
+        """What is wrong: not the file that is missed, where the whole storage is."""
+        if not is_the_storages(error):
+            try:
+                self._settings.storage.require()
+            except OSError as away:
+                return StorageAway(away.errno, away.strerror or type(away).__name__)
+        return error
 
     def _renewing(self, held: Unpacking, work: Callable[[], T]) -> T:
         """What comes of work that the network may hold up, while the lease is renewed.
@@ -233,6 +244,8 @@ class Unpacker:
                         return _why_it_ended(process.wait(), seconds)
                     case {"progress": [str(phase), int(completed), int(total)]}:
                         progress = (phase, completed, total)
+                    case {"storage": str(why), "errno": number}:
+                        return {"storage": self._at_fault(OSError(number, why))}
                     case _:
                         return answer
                 with self._database.writing() as session:
@@ -256,10 +269,6 @@ def _in_a_thread(work: Callable[[], T]) -> Future[T]:
 
     threading.Thread(target=do, name="transfer", daemon=True).start()
     return outcome
-
-
-def _storage_fault(error: OSError) -> dict[str, Any]:
-    return {"storage": error.strerror or type(error).__name__, "errno": error.errno}
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from store.database import Database
 from store.errors import LeaseLost
 from store.queue import jobs
 from store.queue.jobs import Claim
-from store.storage import STORAGE_FULL, StorageAway
+from store.storage import is_the_storages
 from worker.jobs.heartbeat import Stopped, end
 from worker.settings import WorkerSettings
 
@@ -82,10 +82,10 @@ def conclude(
             _put_back(jobs.give_up, database, held, settings, "worker_lost", str(error))
         case OSError():
             logger.error("The storage failed this attempt.", exc_info=error)
-            # Of a full storage, and of a bucket that does not answer, it is known that the fault is not the job's: it
-            # waits for as long as it takes. Files that are away, as when a network does not answer, may come back.
-            waits = error.errno in STORAGE_FULL or isinstance(error, StorageAway)
-            put_back = jobs.postpone if waits else jobs.give_up
+            # Of a full storage, and of one that does not answer or refuses, it is known that the fault is not the
+            # job's: it waits for as long as it takes. Files that are away, as when a network does not answer, may come
+            # back.
+            put_back = jobs.postpone if is_the_storages(error) else jobs.give_up
             _put_back(put_back, database, held, settings, "storage", files.fault(error))
         case _:
             logger.error("The %s failed.", held.kind, exc_info=error)

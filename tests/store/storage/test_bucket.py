@@ -16,7 +16,7 @@ import pytest
 import s3fs
 
 from store import dataset_files, files
-from store.storage import STORAGE_FULL, FileDamaged, StorageAway
+from store.storage import STORAGE_FULL, FileDamaged, StorageAway, StorageRefused
 from store.storage.requests import part_of
 from tests.e2e.system import await_that
 from tests.object_store import ObjectStore
@@ -134,7 +134,7 @@ def test_without_credentials_a_request_is_refused_and_not_repeated(
         monkeypatch.setenv(name, str(tmp_path / "none"))
     s3fs.S3FileSystem.clear_instance_cache()
     try:
-        with pytest.raises(PermissionError, match="no credentials"):
+        with pytest.raises(StorageRefused, match="no credentials"):
             object_store.storage("any", tmp_path, patience_s=90).read("weights")
     finally:
         s3fs.S3FileSystem.clear_instance_cache()
@@ -158,21 +158,22 @@ def test_data_sets_with_the_same_pictures_are_each_there(object_store: ObjectSto
 
 
 def test_what_killed_processes_left_on_this_machine_goes(object_store: ObjectStore, tmp_path: Path) -> None:
-    """What was received, made or brought; what somebody still writes to stays, however old the rest of it is."""
+    """What was received, made or brought; what somebody still writes to or sends stays, however old it is otherwise."""
     storage = object_store.storage("left", tmp_path)
     left, made = dataset_files.workplace(storage, "dset_a", 1), dataset_files.workplace(storage, "dset_b", 2)
     for attempt in (left, made):
         (attempt / "images").mkdir(parents=True)
         (attempt / "images/0.png").write_bytes(b"content")
     received = tmp_path / "scratch/incoming/0123"
-    received.parent.mkdir()
+    sent = storage.draft()
     received.write_bytes(b"content")
     brought = tmp_path / "fetched/4567.partial"
     brought.mkdir(parents=True)
-    for path in (left / "images/0.png", left / "images", left, received, made / "images", made):
+    for path in (left / "images/0.png", left / "images", left, received, made / "images", made, sent.path):
         os.utime(path, (1_000, 1_000))
     storage.forget_here(3_600)
-    assert not received.exists()
+    assert list(received.parent.iterdir()) == [sent.path]
+    sent.close()
     assert not brought.exists()
     assert list((tmp_path / "scratch/making").rglob("*.png")) == [made / "images/0.png"]
     assert not left.parent.exists()
@@ -268,6 +269,8 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Refusing]]:
         ("QuotaExceeded", 403, "The storage takes no more: the store has no room. The job goes on when there is room."),
         ("XMinioStorageFull", 507, "The storage takes no more: the store has no room."),
         ("SlowDown", 503, "The storage is away: the store does not answer as it should (SlowDown)."),
+        ("AccessDenied", 403, "The storage refuses the service: the store answers AccessDenied."),
+        ("InvalidObjectState", 403, "The storage refuses the service: the store answers InvalidObjectState."),
     ],
 )
 def test_a_refusal_is_told_as_what_it_is(

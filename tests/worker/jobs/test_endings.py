@@ -47,10 +47,11 @@ def rename(database: Database, table: str, to: str) -> None:
     [
         (CompilerMissing("There is no compiler."), "failed", "compiler_missing"),
         (OSError(errno.EIO, "Input/output error"), "queued", "storage"),
+        (OSError(errno.EROFS, "Read-only file system"), "queued", "storage"),
         (Stopped("cancelled"), "cancelled", "user"),
         (Stopped("shutdown"), "queued", "worker_shutdown"),
     ],
-    ids=["failed", "given up", "cancelled", "stopped"],
+    ids=["failed", "given up", "waits", "cancelled", "stopped"],
 )
 def test_an_end_is_written_once_the_database_is_there_again(
     error: Exception,

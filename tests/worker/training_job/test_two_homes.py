@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import s3fs
 
 from gauntlet.spec.experiment import ExperimentSpec
 from store import files
@@ -69,6 +70,32 @@ def test_an_uploaded_data_set_reaches_another_home(
         assert runs.get(session, run).status == "succeeded"
     (copy,) = (other.cache / "fetched").glob("*/content")
     assert len(list((copy / pets / "content/images").rglob("*.png"))) == 104
+
+
+def test_refused_credentials_hold_a_run_up(
+    database: Database,
+    homes: tuple[WorkerSettings, WorkerSettings],
+    tiny_spec: ExperimentSpec,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However often they are: a key that is changed must not fail all that waits. It goes on with the right ones."""
+    one, other = (each.model_copy(update={"retry_s": AT_ONCE}) for each in homes)
+    run = submit(database, spec_with(tiny_spec))
+    train_until(database, one, run, batches=5)
+    with monkeypatch.context() as environment:
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "another-secret")
+        s3fs.S3FileSystem.clear_instance_cache()
+        for _ in range(4):
+            held = claim(database, run)
+            _work(database, held, other, Heartbeat(database, held, other))
+            with database.reading() as session:
+                row = runs.get(session, run)
+            assert (row.status, row.status_reason, row.crashes) == ("queued", "storage", 0)
+            assert (row.status_detail or "").startswith("The storage refuses the service: the store answers ")
+    s3fs.S3FileSystem.clear_instance_cache()
+    train(database, other, run)
+    with database.reading() as session:
+        assert runs.get(session, run).status == "succeeded"
 
 
 def test_a_bucket_that_is_away_holds_a_run_up(

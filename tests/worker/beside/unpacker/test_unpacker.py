@@ -203,7 +203,9 @@ def test_what_cannot_be_published_waits_for_the_storage(
     with database.writing() as session:
         row = datasets.get(session, identifier)
         assert (row.status, row.status_reason, row.worker) == ("unpacking", "storage", None)
-        assert row.status_detail == "the store does not answer"
+        assert row.status_detail == (
+            "The storage is away: the store does not answer. The data set goes on when it is back."
+        )
         row.lease_expires_at = 0.0
     unpack(database, settings)
     with database.reading() as session:

@@ -1,0 +1,143 @@
+"""A storage that is away, refuses or is read-only: 503 that names it and says why, and the service lives on."""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import s3fs
+from fastapi.testclient import TestClient
+
+from service import readiness
+from service.app import create_app
+from service.settings import ServiceSettings
+from store.storage import FolderStorage
+from tests.e2e.system import await_that
+from tests.object_store import ObjectStore
+from tests.service.conftest import require_documented
+from tests.service.test_datasets import upload
+from tests.uploads import packed
+
+Fault = Callable[[ObjectStore], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def on_a_bucket(object_store: ObjectStore, settings: ServiceSettings) -> Iterator[ServiceSettings]:
+    object_store.bucket("service")
+    s3fs.S3FileSystem.clear_instance_cache()
+    yield settings.model_copy(update={"storage_url": "s3://service/team"})
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+@contextmanager
+def wrong_secret(_: ObjectStore) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "another-secret")
+        s3fs.S3FileSystem.clear_instance_cache()
+        yield
+
+
+@contextmanager
+def no_bucket(store: ObjectStore) -> Iterator[None]:
+    bucket = store.folder / "service"
+    aside = bucket.with_name("aside")
+    bucket.rename(aside)
+    # What folders hold it keeps in mind.
+    store.stop()
+    store.start()
+    try:
+        yield
+    finally:
+        aside.rename(bucket)
+        store.stop()
+        store.start()
+
+
+@contextmanager
+def nobody_there(store: ObjectStore) -> Iterator[None]:
+    store.stop()
+    try:
+        yield
+    finally:
+        store.start()
+
+
+def told(answer: Any) -> tuple[int, str, str, str]:
+    require_documented(answer)
+    body = answer.json()
+    return answer.status_code, body["type"].rpartition(":")[2], body["detail"], answer.headers["retry-after"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "why"),
+    [
+        (wrong_secret, "storage-refused", "(the store answers SignatureDoesNotMatch)"),
+        (no_bucket, "storage-refused", "(the bucket is not there)"),
+        (nobody_there, "storage-away", "does not answer now"),
+    ],
+)
+def test_what_needs_the_bucket_is_refused_and_says_why(
+    fault: Fault,
+    kind: str,
+    why: str,
+    object_store: ObjectStore,
+    on_a_bucket: ServiceSettings,
+    tmp_path: Path,
+    tiny_document: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """/readyz too, without a key or an address; what needs rows alone is answered; then all is as before."""
+    monkeypatch.setattr(readiness, "_STORAGE_FRESH_S", 0.0)
+    monkeypatch.setattr(ServiceSettings, "_storage_patience_s", 0.0)
+    with TestClient(create_app(on_a_bucket), raise_server_exceptions=False) as api:
+        assert api.get("/readyz").status_code == 200
+        content = packed(tmp_path)
+        with fault(object_store):
+            await_that(lambda: api.get("/readyz").status_code == 503)
+            asked = [upload(api, content), api.get("/readyz")]
+            for answer in asked:
+                status, problem, detail, retry_after = told(answer)
+                assert (status, problem, retry_after) == (503, kind, "2")
+                assert why in detail
+                assert detail.startswith("The service's storage ")
+                assert not any(
+                    secret in answer.text for secret in (*object_store.environment.values(), "another-secret")
+                )
+            assert api.get("/healthz").status_code == 200
+            assert api.post("/v1/experiments", json=tiny_document).status_code == 202
+            kept = [each["id"] for each in api.get("/v1/datasets").json()["data"]]
+            assert not any(identifier.startswith("dset_") for identifier in kept)
+        await_that(lambda: api.get("/readyz").status_code == 200)
+        assert upload(api, content).status_code == 202
+
+
+def test_a_read_only_folder_is_no_full_one(settings: ServiceSettings, tmp_path: Path) -> None:
+    """Nothing is ready where nothing can be written, and an upload is told that it is the operator's to mend."""
+    mounted = settings.home / "checkpoints"
+    mounted.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(mounted)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    try:
+        with TestClient(create_app(settings), raise_server_exceptions=False) as api:
+            for answer in (upload(api, packed(tmp_path)), api.get("/readyz")):
+                status, problem, detail, _ = told(answer)
+                assert (status, problem) == (503, "storage-refused")
+                assert "(Read-only file system)" in detail
+                assert str(mounted) not in answer.text
+    finally:
+        subprocess.run(["umount", str(mounted)], check=True)
+
+
+def test_a_storage_that_says_nothing_holds_up_nobody_who_asks_again(
+    settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of a network may hang for good: /readyz tells so after its patience, and then at once."""
+    monkeypatch.setattr(readiness, "_STORAGE_PATIENCE_S", 0.2)
+    monkeypatch.setattr(FolderStorage, "look", lambda _: time.sleep(3))
+    with TestClient(create_app(settings), raise_server_exceptions=False) as api:
+        for _ in range(3):
+            assert told(api.get("/readyz"))[:2] == (503, "storage-away")

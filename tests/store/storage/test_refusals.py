@@ -1,0 +1,99 @@
+"""A store that refuses this service: told as that, without a key or an address, and mended without a restart."""
+
+import configparser
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import s3fs
+
+from store import files
+from store.storage import BucketStorage, StorageRefused, is_refused, is_the_storages
+from tests.object_store import ObjectStore
+
+ASKED: dict[str, Callable[[BucketStorage], object]] = {
+    "require": lambda storage: storage.require(),
+    "look": lambda storage: storage.look(),
+    "write": lambda storage: storage.write("run_a/weights", b"content"),
+    "read": lambda storage: storage.read("run_a/weights"),
+    "holds": lambda storage: storage.holds("run_a/weights"),
+    "find": lambda storage: storage.find("run_*/*"),
+    "fetch": lambda storage: storage.fetch("run_a/weights", "0" * 64),
+    "fetch_folder": lambda storage: storage.fetch_folder("dset_a/content"),
+    "delete": lambda storage: storage.delete("run_a/weights"),
+    "delete_folder": lambda storage: storage.delete_folder("run_a"),
+}
+
+
+@pytest.fixture(autouse=True)
+def read_anew(object_store: ObjectStore) -> Iterator[None]:
+    object_store.bucket("refusing")
+    s3fs.S3FileSystem.clear_instance_cache()
+    yield
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("AWS_ACCESS_KEY_ID", "another-key", {"the store answers InvalidAccessKeyId", "the store answers Forbidden"}),
+        (
+            "AWS_SECRET_ACCESS_KEY",
+            "another-secret",
+            {"the store answers SignatureDoesNotMatch", "the store answers Forbidden"},
+        ),
+        ("AWS_ENDPOINT_URL", "nowhere:9000", {"the store's address is none"}),
+        (None, "no-such-bucket", {"the bucket is not there"}),
+        (None, "no name", {"what it is told of the store is not to be used (ParamValidationError)"}),
+    ],
+    ids=["key", "secret", "address", "bucket", "bucket's name"],
+)
+def test_whatever_is_asked_of_it_is_refused(
+    object_store: ObjectStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str | None,
+    value: str,
+    told: set[str],
+) -> None:
+    """At once, and never taken for a file that is not there, which would be deleted or given up."""
+    if setting is not None:
+        monkeypatch.setenv(setting, value)
+    storage = object_store.storage("refusing" if setting else value, tmp_path, patience_s=90)
+    heard = set()
+    for ask in ASKED.values():
+        with pytest.raises(StorageRefused) as raised:
+            ask(storage)
+        heard.add(raised.value.strerror)
+        assert is_refused(raised.value)
+        assert is_the_storages(raised.value)
+        sentence = files.fault(raised.value)
+        assert sentence.startswith("The storage refuses the service: ")
+        assert not any(secret in sentence for secret in object_store.environment.values())
+        assert value not in sentence
+    assert heard == told
+
+
+def test_credentials_that_are_mended_in_their_file_are_read_anew(
+    object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the storage that was refused with the old ones: no process has to be started again."""
+    right = {name: object_store.environment[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    file = tmp_path / "credentials"
+    for name in right:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+
+    def write(given: dict[str, str]) -> None:
+        parser = configparser.ConfigParser()
+        parser["default"] = {name.lower(): value for name, value in given.items()}
+        with file.open("w") as opened:
+            parser.write(opened)
+
+    write(right | {"AWS_SECRET_ACCESS_KEY": "yesterday's"})
+    storage = object_store.storage("refusing", tmp_path)
+    with pytest.raises(StorageRefused, match="SignatureDoesNotMatch"):
+        storage.write("run_a/weights", b"content")
+    write(right)
+    storage.write("run_a/weights", b"content")
+    assert storage.read("run_a/weights") == b"content"
