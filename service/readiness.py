@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 # Whoever asks more often than this is told what the last look saw. A look at a bucket is paid for.
 _FRESH_S, _STORAGE_FRESH_S = 1.0, 10.0
 # A server that takes connections and says nothing is given up sooner than libpq would, and so is a folder of a network.
-_PATIENCE_S, _STORAGE_PATIENCE_S = 3.0, 8.0
+_PATIENCE_S, _STORAGE_PATIENCE_S = 3.0, 10.0
 
 
 class Readiness:

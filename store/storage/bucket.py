@@ -32,7 +32,7 @@ _CLOCK = "clock"
 # A large file's parts are put together before the store answers; whoever sends one waits for minutes anyway.
 _SENT_S = 60.0
 # Of what is asked while a transaction waits: of a database that lets none idle for 20 s, or that no other can write to.
-_HELD_PATIENCE_S, _HELD_ANSWER_S, _LOOK_ANSWER_S = 1.0, 5.0, 2.0
+_HELD_PATIENCE_S, _HELD_ANSWER_S = 1.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class BucketStorage:
         Raises:
             OSError: it does not.
         """
-        replace(self, patience_s=0.0, answer_s=min(_LOOK_ANSWER_S, self.answer_s)).require()
+        replace(self, patience_s=0.0).require()
 
     def write(self, path: str, content: bytes) -> StoredFile:
         """Store `content` at `path`, replacing what an earlier try left there.
