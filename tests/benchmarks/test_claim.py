@@ -10,7 +10,7 @@ import yaml
 
 from benchmarks.claim.__main__ import main
 from benchmarks.claim.judge import Verdict, judge
-from benchmarks.claim.measurements import Measurements
+from benchmarks.claim.measurements import Measurements, Replication, best_on_test, measurements
 from benchmarks.claim.tables import markdown
 from benchmarks.studies.record import write_record
 from gauntlet.resources import TERMINAL
@@ -215,18 +215,18 @@ def test_every_checkpoint_is_measured_once(
     with System(tmp_path, sqlite_url, broker_url) as system:
         system.start("worker")
         experiment = system.client.submit(tiny_document | {"objectives": objectives}).id
-        measurements = Measurements(system.client, experiment, sampled=2, whole_test_set=3)
+        wanted = Measurements(system.client, experiment, sampled=2, whole_test_set=3)
         again = Measurements(system.client, experiment, sampled=2, whole_test_set=3)
-        assert measurements.ask().status != "succeeded"
-        await_that(lambda: _all_ended(measurements))
+        assert wanted.ask().status != "succeeded"
+        await_that(lambda: _all_ended(wanted))
         assert _all_ended(again)
         write_record(system.client, experiment, tmp_path / "record", {})
         (tmp_path / "main.yaml").write_text(yaml.safe_dump(tiny_document))
         main(f"--only main --specs {tmp_path} --out {tmp_path} --url {system.client.url} --within 0".split())
     assert "not decided yet" in (tmp_path / "verdict.md").read_text()
     assert json.loads((tmp_path / "main/about.json").read_text())["status"] != "succeeded"
-    assert {one.status for one in measurements.look()} == {"succeeded"}
-    assert {one.id for one in again.look()} == {one.id for one in measurements.look()}
+    assert {one.status for one in wanted.look()} == {"succeeded"}
+    assert {one.id for one in again.look()} == {one.id for one in wanted.look()}
     rows = list(csv.DictReader((tmp_path / "record/evaluations.csv").read_text().splitlines()))
     asked = [(row["run"].partition("-")[0], row["epoch"], row["attack"].partition("@")[0], row["n"]) for row in rows]
     for kind in ("cross_entropy", "policy_gradient"):
@@ -235,6 +235,36 @@ def test_every_checkpoint_is_measured_once(
         assert len([one for one in asked if one[0] == kind and one[2].startswith("transfer")]) == 2
 
 
-def _all_ended(measurements: Measurements) -> bool:
-    experiment = measurements.ask()
-    return all(one.status in TERMINAL for one in (experiment, *measurements.look()))
+def test_of_the_replication_what_its_comparisons_read_is_measured(
+    tmp_path: Path, sqlite_url: str, broker_url: str, tiny_document: dict[str, Any]
+) -> None:
+    """AutoAttack at the best by the test images, for one that the held-out ones did not choose with its own checks.
+
+    APGD-T at the reward's and at cross-entropy's early ones; the first seed's best and last have more images.
+    """
+    document = tiny_document | {"objectives": list(_OBJECTIVES.values())}
+    document["evaluation"] |= {"select": ["best_fgsm"], "select_on": "validation", "validation_samples": 8}
+    with System(tmp_path, sqlite_url, broker_url) as system:
+        system.start("worker")
+        experiment = system.client.submit(document).id
+        wanted = measurements(system.client, experiment)
+        assert type(wanted) is Replication
+        replication = Replication(system.client, experiment, sampled=2, whole_test_set=3)
+        await_that(lambda: system.client.experiment(experiment).status in TERMINAL)
+        replication.ask()
+        found = [one for one in replication.look() if one.spec.attacks[0].kind != "transfer"]
+        asked = set()
+        for run in system.client.runs(experiment):
+            kept = sorted(system.client.checkpoints(run.id), key=lambda checkpoint: checkpoint.epoch or 0)
+            best, last = best_on_test(kept), kept[-1]
+            chosen = {one.checkpoint for one in system.client.evaluations(experiment=experiment) if one.run == run.id}
+            early = kept if run.objective == "cross_entropy" else [best]
+            asked |= {(checkpoint.id, "apgd-t", 2) for checkpoint in early}
+            asked |= {(best.id, "autoattack", 2)} if best.id not in chosen else set()
+            asked |= {(one.id, "autoattack", 3) for one in (best, last)}
+    assert {(one.checkpoint, one.spec.attacks[0].kind, one.spec.samples) for one in found} == asked
+
+
+def _all_ended(measured: Measurements) -> bool:
+    experiment = measured.ask()
+    return all(one.status in TERMINAL for one in (experiment, *measured.look()))
