@@ -19,7 +19,6 @@ from cli.terminal import FAILED, INTERRUPTED, errors, give_up, say, tell_id
 from gauntlet.checks.sentences import passed_over
 from gauntlet.client import GauntletClient
 from gauntlet.client.uploads import Archive, Watch
-from gauntlet.data.uploads.packing import PackedFolder
 from gauntlet.resources import DatasetDetails
 
 _LOOK_EVERY_S = 0.5
@@ -111,6 +110,9 @@ def delete(dataset: DatasetId, *, json: AsJson = False) -> None:
 def _archive(source: Path) -> Path | Archive:
     if not source.is_dir():
         return source
+    # Imported here, for it loads numpy: the other commands start without.
+    from gauntlet.data.uploads.packing import PackedFolder
+
     with errors.status("Looking at the folder …"):
         packed = PackedFolder(source)
     skipped = packed.passed_over.skipped

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
@@ -13,13 +13,13 @@ from cli.shown.tables import at_time
 from cli.terminal import give_up, tell_id
 from gauntlet.spec.asked.tokens import TokenRequest
 from gauntlet.spec.reading.messages import faults
-from service.settings import ServiceSettings
-from store.accounts import audit, secret_key
-from store.accounts import tokens as rows
-from store.accounts.audit import Deed
 from store.accounts.token_text import new_token
-from store.database import Database, migrate
-from store.errors import NotFound
+
+# What works on the database is imported inside the functions, as in up: all other commands start without SQLAlchemy.
+if TYPE_CHECKING:
+    from service.settings import ServiceSettings
+    from store.accounts.audit import Deed
+    from store.database import Database
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,6 +38,9 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a token and print it, this once."""
+    from store.accounts import audit, secret_key
+    from store.accounts import tokens as rows
+
     try:
         request = TokenRequest.model_validate({"owner": owner, "scope": scope, "name": name, "expires": expires})
     except ValidationError as error:
@@ -57,6 +60,8 @@ def create(
 @app.command("list")
 def list_tokens(*, as_json: AsJson = False) -> None:
     """List all tokens, but for what they say themselves."""
+    from store.accounts import tokens as rows
+
     with _store() as (database, _), database.reading() as session:
         found, after = [], None
         while True:
@@ -89,6 +94,10 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """Let a token open nothing from now on."""
+    from store.accounts import audit
+    from store.accounts import tokens as rows
+    from store.errors import NotFound
+
     try:
         with _store() as (database, _), database.writing() as session:
             shown = rows.show(rows.revoke(session, token))
@@ -109,15 +118,20 @@ def generate(*, as_json: AsJson = False) -> None:
         tell_id(text)
 
 
-def _deed(command: str, token: str) -> Deed:
+def _deed(command: str, token: str) -> "Deed":
     """What stands in the audit list: nobody's, for whoever may write to the database needs no token."""
+    from store.accounts.audit import Deed
+
     return Deed(
         owner=None, token=None, method="COMMAND", route=f"gauntlet tokens {command}", subject=token, request_id=None
     )
 
 
 @contextmanager
-def _store() -> Iterator[tuple[Database, ServiceSettings]]:
+def _store() -> Iterator[tuple["Database", "ServiceSettings"]]:
+    from service.settings import ServiceSettings
+    from store.database import Database, migrate
+
     settings = ServiceSettings()
     migrate(settings.database_url)
     database = Database(settings.database_url)
