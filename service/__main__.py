@@ -4,13 +4,16 @@ import logging
 import sys
 from collections.abc import Sequence
 
-import gauntlet
-from gauntlet.settings import SettingsInvalid, require_no_arguments
-from service.callers.access import AccessUnsafe
-from service.settings import ServiceSettings
-from service.transport.server import serve
-from store import logs
-from store.texts import masked
+from store.loading import without_collections
+
+with without_collections():
+    import gauntlet
+    from gauntlet.settings import SettingsInvalid, require_no_arguments
+    from service.callers.access import AccessUnsafe
+    from service.settings import ServiceSettings
+    from service.transport.server import serve
+    from store import logs
+    from store.texts import masked
 
 
 def main(arguments: Sequence[str] = ()) -> None:

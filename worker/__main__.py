@@ -3,11 +3,14 @@
 import sys
 from collections.abc import Sequence
 
-from gauntlet.settings import SettingsInvalid, require_no_arguments
-from store import logs
-from worker.app import run_worker
-from worker.processes import DeviceUnusable, NetworksUnusable
-from worker.settings import WorkerSettings
+from store.loading import without_collections
+
+with without_collections():
+    from gauntlet.settings import SettingsInvalid, require_no_arguments
+    from store import logs
+    from worker.app import run_worker
+    from worker.processes import DeviceUnusable, NetworksUnusable
+    from worker.settings import WorkerSettings
 
 
 def main(arguments: Sequence[str] = ()) -> None:
