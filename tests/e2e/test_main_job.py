@@ -24,7 +24,7 @@ def comparison(tiny_document: dict[str, Any]) -> dict[str, Any]:
         "objectives": [{"kind": "cross_entropy"}, {"kind": "policy_gradient"}],
         "evaluation": {
             "select": ["best_fgsm", "last"],
-            "attacks": [{"kind": "fgsm", "eps": "8/255"}, {"kind": "autoattack", "eps": "8/255"}],
+            "attacks": [{"kind": "fgsm", "eps": "8/255"}, {"kind": "autoattack", "eps": "64/255"}],
             "samples": 3,
         },
     }
@@ -61,7 +61,7 @@ def _do_the_main_job(system: System, tmp_path: Path, tiny_document: dict[str, An
     }
     for row in report.rows:
         assert row.n == 3
-        assert 0 <= row.accuracies["autoattack@8/255"] <= row.natural_accuracy <= 1
+        assert 0 <= row.accuracies["autoattack@64/255"] <= row.natural_accuracy <= 1
         assert row.test_accuracy is not None
         assert row.generalisation_gap == pytest.approx(row.train_accuracy - row.test_accuracy)
     assert "| policy gradient | 0 | epoch" in client.report_text(experiment.id, "md")
@@ -113,7 +113,7 @@ def test_a_folder_of_colour_images_takes_the_same_way(working: System, tiny_docu
         "dataset": {"name": "image_folder", "folder": "tinted", "image_size": 16},
         "architecture": {"kind": "cnn"},
         "training": {"epochs": 10, "optimizer": {"kind": "rmsprop", "lr": 1e-3}},
-        "evaluation": {"attacks": [{"kind": "autoattack", "eps": "4/255"}], "samples": 4},
+        "evaluation": {"attacks": [{"kind": "autoattack", "eps": "64/255"}], "samples": 4},
     }
     experiment = client.submit(document)
     await_that(lambda: client.experiment(experiment.id).status in TERMINAL)
