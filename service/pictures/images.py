@@ -85,7 +85,9 @@ class Decoder:
             # The kernel looks once in four milliseconds, which each of many pictures may be quicker than.
             raise UploadRejected(422, f"/image/{position}", name_of(uploads[0]), self._too_long())
         one = len(uploads) == 1
-        content = uploads[0] if one else b"".join([await upload.read() for upload in uploads])
+        is_small = all((upload.size or 0) <= _SMALL for upload in uploads)
+        # What is small lies in memory.
+        content = b"".join([upload.file.read() for upload in uploads]) if is_small else uploads[0]
         order = {"forms": forms, "most_pixels": self._most_pixels, "sizes": [upload.size for upload in uploads]}
         behind = [form.channels * form.height * form.width for form in forms] * len(uploads)
         try:

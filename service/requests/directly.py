@@ -1,6 +1,7 @@
 """Routes that are asked for often, answered past the framework.
 
 To look for a route and to work out what its function is given took longer than a small network does.
+
 They are the app's routes all the same, with its schema, and their requests come by the same edge. What is read, how its
 faults are told and what becomes of an error is the framework's and the app's own too; what is spared is the way there.
 """

@@ -14,16 +14,19 @@ from gauntlet.spec.reading.messages import MOST_FAULTS, no_such, printable
 from service.errors import ServiceError, invalid_fields
 
 # Of two, each reader may take another one.
-_SINGLE_HEADERS = (
-    "Content-Type",
-    "Content-Length",
-    "Content-Encoding",
-    "Idempotency-Key",
-    "Last-Event-ID",
-    "Range",
-    "Authorization",
-    "Host",
-)
+_SINGLE_HEADERS = {
+    name: name.lower().encode()
+    for name in (
+        "Content-Type",
+        "Content-Length",
+        "Content-Encoding",
+        "Idempotency-Key",
+        "Last-Event-ID",
+        "Range",
+        "Authorization",
+        "Host",
+    )
+}
 # By these a client is sure that it changes what it has seen, and nothing else: nobody here looks at them.
 _CONDITIONS = ("If-Match", "If-Unmodified-Since")
 _READING = ("GET", "HEAD")
@@ -116,8 +119,9 @@ def require_meant(method: str, headers: Headers, taken: Collection[str]) -> None
     Raises:
         ServiceError: 422, with a pointer to each.
     """
+    given = [name for name, _ in headers.raw]
     faults = [
-        (name, "This header may be given once only.") for name in _SINGLE_HEADERS if len(headers.getlist(name)) > 1
+        (name, "This header may be given once only.") for name, sent in _SINGLE_HEADERS.items() if given.count(sent) > 1
     ]
     conditions = _CONDITIONS if method in _READING else (*_CONDITIONS, "If-None-Match")
     faults += [

@@ -10,6 +10,7 @@ A browser sends such requests for any page it shows, from the machine that it ru
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from starlette.datastructures import Headers
@@ -92,6 +93,8 @@ def _is_asked_for_here(method: str, headers: Headers) -> bool:
     return follows_a_link and method in _READING
 
 
+# A client goes by the same names again and again; a head is bounded, and so are these.
+@lru_cache(maxsize=64)
 def _place(text: str) -> _Place | None:
     found = _AUTHORITY.fullmatch(text.lower())
     if found is None:
@@ -100,6 +103,7 @@ def _place(text: str) -> _Place | None:
     return _Place(found["name"].strip("[]").rstrip("."), None if port is None else int(port))
 
 
+@lru_cache(maxsize=64)
 def _address(name: str) -> IPv4Address | IPv6Address | None:
     try:
         return ip_address(name)
