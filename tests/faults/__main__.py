@@ -56,7 +56,7 @@ class Tally:
 
     @classmethod
     def of(cls, shown: Mapping[str, Any] | None) -> Self:
-        """What an earlier sitting has shown, to be gone on with."""
+        """What an earlier turn has shown, to be gone on with."""
         if shown is None:
             return cls()
         places = shown["by_place_and_seed"].items()
@@ -264,16 +264,16 @@ def main() -> None:
     )
     asked = parser.parse_args()
     began = time.monotonic()
-    told: dict[str, Any] = {"sittings": [], "databases": {}}
+    told: dict[str, Any] = {"turns": [], "databases": {}}
     if asked.out.exists():
         told = json.loads(asked.out.read_text())
-    sitting = {
+    turn = {
         "machine": describe_machine(),
         "commit": code_commit(),
         "load_before": round(os.getloadavg()[0], 1),
         "lease_s": asked.lease,
     }
-    told["sittings"].append(sitting)
+    told["turns"].append(turn)
     with tempfile.TemporaryDirectory(prefix="gauntlet-faults-", dir="/tmp") as name, databases(Path(name)) as urls:
         archive = write_tar(Path(name) / "pets.tar", two_splits())
         for kind, url in urls.items():
@@ -282,7 +282,7 @@ def main() -> None:
 
             def tell(tally: Tally, kind: str = kind) -> None:
                 told["databases"][kind] = tally.shown()
-                sitting["seconds"] = round(time.monotonic() - began)
+                turn["seconds"] = round(time.monotonic() - began)
                 asked.out.write_text(json.dumps(told, indent=1) + "\n")
                 shown = tally.shown()
                 sys.stdout.write(f"{kind}: {shown['kills']} kills, {shown['experiments']} experiments\n")

@@ -1,4 +1,4 @@
-"""What a sitting has shown is where the next one goes on."""
+"""What a turn has shown is where the next one goes on."""
 
 from collections import Counter
 
