@@ -10,16 +10,34 @@ from gauntlet.attacks import auto_step
 from gauntlet.attacks.gradient import direction, project
 from gauntlet.attacks.standing import Attacked, Standing, common_start, gradient_of, logits_of
 from gauntlet.models.precision import Model
-from gauntlet.spec.evaluations.attacks import Norm
+from gauntlet.spec.evaluations.attacks import Norm, TargetLoss
 
 # As in `gauntlet.attacks.gradient.pgd`.
 _REACH = 2.5
+# Classes whose logits differ in their scale and in a sign alone.
+_TOO_FEW = 2
+_TINY = 1e-12
 
 
 def difference(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
     """The target's logit minus the right one's, [n]: positive where the target has the better of it."""
     right, wanted = (logits.gather(1, classes[:, None]).squeeze(1) for classes in (labels, targets))
     return wanted - right
+
+
+def scaled(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    """The difference divided by the logits' length about their mean, [n].
+
+    A difference alone is largest, below zero, where all logits are nearly equal. A network whose units can all be at
+    zero, as one trained with a reward may be, has such points within the budget, and they have no gradient: an ascent
+    that comes there stays. Divided, no point is better for the logits' scale. Of two classes' logits it is constant, so
+    there it is the difference.
+    """
+    apart = difference(logits, labels, targets)
+    if logits.shape[1] <= _TOO_FEW:
+        return apart
+    length: Tensor = torch.linalg.vector_norm(logits - logits.mean(dim=1, keepdim=True), dim=1)
+    return apart / length.clamp(min=_TINY)
 
 
 def minimum_margin(
@@ -32,17 +50,20 @@ def minimum_margin(
     targets: int,
     steps: int,
     generator: torch.Generator,
+    loss: TargetLoss = "difference",
     stay: bool = False,
 ) -> Tensor:
     """MM (Gao et al. 2022, arXiv 2206.07314): Auto-PGD on z_t − z_y for each wrong class t, likeliest first.
 
-    The margins are of logits, neither rescaled nor put through a softmax, and the classes are ranked once, by the
-    logits of the images themselves (§3.3). At most so many are tried, each from a random point of its own.
+    The margins are of logits, neither rescaled nor put through a softmax unless `loss` says `scaled`, which is ours,
+    and the classes are ranked once, by the logits of the images themselves (§3.3). At most so many are tried, each from
+    a random point of its own.
     """
+    objective = scaled if loss == "scaled" else difference
     standing = Standing(images, stay=stay)
     for batch in _in_turn(model, images, labels, targets, standing):
         start = common_start(batch.clean, eps, norm, generator)
-        auto_step.ascend(model, batch, start, eps, norm=norm, steps=steps, objective=difference, standing=standing)
+        auto_step.ascend(model, batch, start, eps, norm=norm, steps=steps, objective=objective, standing=standing)
     return standing.found
 
 

@@ -228,8 +228,8 @@ def _own(attack: _Own, victim: Victim, seed: int) -> Perturb:
             )
         case Noise(draws=draws):
             perturb = drawing(gradient.noise, draws=draws)
-        case MinimumMargin(targets=targets, steps=steps):
-            perturb = drawing(targeted.minimum_margin, targets=targets, steps=steps, stay=attack.eot > 1)
+        case MinimumMargin(targets=targets, steps=steps, loss=loss):
+            perturb = drawing(targeted.minimum_margin, targets=targets, steps=steps, loss=loss, stay=attack.eot > 1)
         case MultiTargeted(targets=targets, steps=steps):
             perturb = drawing(targeted.multitargeted, targets=targets, steps=steps, stay=attack.eot > 1)
         case ProbabilityMargin(steps=steps):

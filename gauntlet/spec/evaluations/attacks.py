@@ -14,6 +14,7 @@ from gauntlet.spec.reading.texts import CheckpointId
 
 Norm = Literal["Linf", "L2"]
 GradientLoss = Literal["cross_entropy", "margin"]
+TargetLoss = Literal["difference", "scaled"]
 MOST_ATTACKS = 100
 
 
@@ -146,6 +147,13 @@ class MinimumMargin(GradientAttack):
         default=9, description="How many wrong classes, the likeliest first; all where there are fewer."
     )
     steps: Annotated[int, Field(ge=1, le=1_000)] = Field(default=20, description="For each of them.")
+    # Not told where it is the authors', so that what was measured before there was another keeps its fingerprint.
+    loss: TargetLoss = Field(
+        default="difference",
+        exclude_if=lambda loss: loss == "difference",
+        description="`scaled` divides the difference by the length of the logits about their mean, so that a point is "
+        "no better for making all of them small.",
+    )
 
 
 class ProbabilityMargin(GradientAttack):
@@ -176,25 +184,32 @@ class MultiTargeted(GradientAttack):
 
 
 class ScreenProtocol(GradientAttack):
-    """A short ensemble that takes seconds: PMA and MM of few steps. No AutoAttack, and never ranked with it.
+    """A short ensemble that takes seconds: PMA and MM of few steps, and since version 2 Square without a gradient.
 
-    Under L2 PGD on the margin stands in for PMA. An image that one part breaks is not given to the next.
+    No AutoAttack, and never ranked with it. Under L2 PGD on the margin stands in for PMA, and there is no Square. An
+    image that one part breaks is not given to the next. Version 2 has MM's loss scaled.
     """
 
     model_config = tag_required("kind")
     kind: Literal["screen"] = "screen"
+    version: Literal[1, 2] = Field(
+        default=1,
+        # Not told where it is the first, so that what was measured before there was another keeps its id.
+        exclude_if=lambda version: version == 1,
+        description="`protocol: screen` is the newest. A version's numbers are never ranked with another's.",
+    )
 
 
 class FastProtocol(GradientAttack):
     """An ensemble that takes minutes: PMA, MM, and since version 2 Square where there is no gradient to follow.
 
     No AutoAttack, and never ranked with it. Under L2 PGD on the margin stands in for PMA, and there is no Square. An
-    image that one part breaks is not given to the next.
+    image that one part breaks is not given to the next. Version 3 has MM's loss scaled.
     """
 
     model_config = tag_required("kind")
     kind: Literal["fast"] = "fast"
-    version: Literal[1, 2] = Field(
+    version: Literal[1, 2, 3] = Field(
         default=1,
         # Not told where it is the first, so that what was measured before there was another keeps its id.
         exclude_if=lambda version: version == 1,

@@ -1,5 +1,6 @@
 """Which parts an ensemble of attacks consists of, in the order in which they run. No torch."""
 
+from dataclasses import dataclass
 from typing import Final, assert_never
 
 from gauntlet.spec.evaluations.attacks import (
@@ -11,6 +12,7 @@ from gauntlet.spec.evaluations.attacks import (
     ProbabilityMargin,
     ScreenProtocol,
     Square,
+    TargetLoss,
 )
 
 Protocolled = ScreenProtocol | FastProtocol
@@ -21,6 +23,29 @@ _AUTOATTACK: Final[dict[str, tuple[str, ...]]] = {
     "plus": ("apgd-ce", "apgd-dlr", "fab", "square", "apgd-t", "fab-t"),
     "rand": ("apgd-ce", "apgd-dlr"),
     "few": ("apgd-ce", "mm", "fab-t", "square"),
+}
+
+
+@dataclass(frozen=True)
+class _Made:
+    """Steps of each of PMA's passes; of MM the classes, the steps for each, and the loss; queries of Square."""
+
+    steps: int
+    targets: int
+    target_steps: int
+    loss: TargetLoss
+    queries: int
+
+
+# By version.
+_SCREEN: Final[dict[int, _Made]] = {
+    1: _Made(steps=20, targets=3, target_steps=10, loss="difference", queries=0),
+    2: _Made(steps=10, targets=5, target_steps=15, loss="scaled", queries=300),
+}
+_FAST: Final[dict[int, _Made]] = {
+    1: _Made(steps=100, targets=9, target_steps=20, loss="difference", queries=0),
+    2: _Made(steps=100, targets=9, target_steps=20, loss="difference", queries=1_000),
+    3: _Made(steps=60, targets=9, target_steps=40, loss="scaled", queries=1_000),
 }
 
 
@@ -43,14 +68,14 @@ def attacks_of(protocol: Protocolled) -> tuple[ProbabilityMargin | PgdAttack | M
     """
     eps, norm, eot = protocol.eps, protocol.norm, protocol.eot
     match protocol:
-        case ScreenProtocol():
-            steps, targets, target_steps = 20, 3, 10
-        case FastProtocol():
-            steps, targets, target_steps = 100, 9, 20
+        case ScreenProtocol(version=version):
+            made = _SCREEN[version]
+        case FastProtocol(version=version):
+            made = _FAST[version]
         case _:
             assert_never(protocol)
-    margins = MinimumMargin(eps=eps, norm=norm, targets=targets, steps=target_steps, eot=eot)
+    margins = MinimumMargin(eps=eps, norm=norm, targets=made.targets, steps=made.target_steps, loss=made.loss, eot=eot)
     if norm == "L2":
-        return PgdAttack(eps=eps, norm=norm, steps=2 * steps, loss="margin", eot=eot), margins
-    stuck = (Square(eps=eps, queries=1_000),) if isinstance(protocol, FastProtocol) and protocol.version > 1 else ()
-    return ProbabilityMargin(eps=eps, steps=steps, eot=eot), margins, *stuck
+        return PgdAttack(eps=eps, norm=norm, steps=2 * made.steps, loss="margin", eot=eot), margins
+    stuck = (Square(eps=eps, queries=made.queries),) if made.queries else ()
+    return ProbabilityMargin(eps=eps, steps=made.steps, eot=eot), margins, *stuck

@@ -17,7 +17,7 @@ from gauntlet.attacks import auto_step
 from gauntlet.attacks.gradient import pgd
 from gauntlet.attacks.probability_margin import pma, probability_margin, right_probability, wrong_probability
 from gauntlet.attacks.standing import Attacked, Objective, Standing
-from gauntlet.attacks.targeted import minimum_margin, multitargeted
+from gauntlet.attacks.targeted import difference, minimum_margin, multitargeted, scaled
 from gauntlet.data.datasets import Dataset, to_unit
 from gauntlet.models.checkpoints import TrainingState
 from gauntlet.spec.evaluations.attacks import Norm
@@ -34,6 +34,12 @@ def mm(model: nn.Module, images: Tensor, labels: Tensor, norm: Norm = "Linf", ta
     return minimum_margin(model, images, labels, EPS[norm], norm=norm, targets=targets, steps=8, generator=random())
 
 
+def mm_scaled(model: nn.Module, images: Tensor, labels: Tensor, norm: Norm = "Linf") -> Tensor:
+    return minimum_margin(
+        model, images, labels, EPS[norm], norm=norm, targets=3, steps=8, loss="scaled", generator=random()
+    )
+
+
 def towards_each(model: nn.Module, images: Tensor, labels: Tensor, norm: Norm = "Linf", targets: int = 3) -> Tensor:
     return multitargeted(model, images, labels, EPS[norm], norm=norm, targets=targets, steps=8, generator=random())
 
@@ -46,6 +52,8 @@ Perturb = Callable[[nn.Module, Tensor, Tensor], Tensor]
 ATTACKS: dict[str, Perturb] = {
     "mm": mm,
     "mm in L2": partial(mm, norm="L2"),
+    "mm scaled": mm_scaled,
+    "mm scaled in L2": partial(mm_scaled, norm="L2"),
     "multitargeted": towards_each,
     "multitargeted in L2": partial(towards_each, norm="L2"),
     "pma": margins,
@@ -94,7 +102,7 @@ def test_images_stay_within_the_budget(model: nn.Module, images: Tensor, labels:
     assert not moved.requires_grad
     assert torch.equal(images, before)
     assert torch.equal(torch.get_rng_state(), state)
-    if any(attack is ATTACKS[name] for name in ("mm in L2", "multitargeted in L2")):
+    if any(attack is ATTACKS[name] for name in ("mm in L2", "mm scaled in L2", "multitargeted in L2")):
         assert torch.linalg.vector_norm((moved - images).flatten(1), dim=1).max() <= 1 + 1e-5
     else:
         assert (moved - images).abs().max() <= 32 / 255 + 1e-6
@@ -113,7 +121,7 @@ class _Linear(nn.Module):
 
 @pytest.mark.parametrize("classes", [2, 3, 10])
 @pytest.mark.parametrize("norm", ["Linf", "L2"])
-@pytest.mark.parametrize("attack", [minimum_margin, multitargeted])
+@pytest.mark.parametrize("attack", [minimum_margin, partial(minimum_margin, loss="scaled"), multitargeted])
 def test_a_linear_model_falls_just_where_it_must(classes: int, norm: Norm, attack: Callable[..., Tensor]) -> None:
     """z_t − z_y is at most its value at the image + eps ‖W_t − W_y‖, the dual norm; within 5 % of that it may stand."""
     model, eps = _Linear(classes), EPS[norm] / 8
@@ -129,6 +137,37 @@ def test_a_linear_model_falls_just_where_it_must(classes: int, norm: Norm, attac
     assert not (withstands & nearly).any()
     assert (withstands | (worst.amax(dim=1) > 0)).all()
     assert 10 < withstands.sum() < 190
+
+
+class _Fading(nn.Module):
+    """Two pixels, a and b, and three classes: class 1 is wrong for 0 where b > 0.55, but all fades where a < 0.45.
+
+    With h = max(10 (a − 0.45), 0) the logits are h + 0.001, h (0.6 + 8 (b − 0.5)) and 0.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        a, b = images.flatten(1).T
+        lit = (10 * (a - 0.45)).relu()
+        return torch.stack([lit + 1e-3, lit * (0.6 + 8 * (b - 0.5)), 0 * a], dim=1)
+
+
+def test_a_scaled_margin_does_not_lead_to_where_all_logits_are_equal() -> None:
+    """The difference alone is −0.001 there and best, and has no gradient; scaled it leads past the boundary, mostly."""
+    images, labels = torch.full((1, 1, 1, 2), 0.5), torch.tensor([0])
+    fallen = {difference: 0, scaled: 0}
+    for seed in range(1, 9):
+        start = 0.5 + 0.1 * (2 * torch.rand(1, 1, 1, 2, generator=random(seed)) - 1)
+        # Where the network has a gradient, and is right.
+        start[..., 0].clamp_(min=0.46)
+        start[..., 1].clamp_(max=0.54)
+        for objective in fallen:
+            standing, batch = Standing(images), Attacked(images, labels, torch.tensor([1]))
+            auto_step.ascend(
+                _Fading(), batch, start, Fraction(1, 10), norm="Linf", steps=40, objective=objective, standing=standing
+            )
+            fallen[objective] += int(_Fading()(standing.found).argmax() == 1)
+    assert fallen[difference] == 0
+    assert fallen[scaled] >= 6
 
 
 def test_steps_halve_as_in_the_authors_code(model: nn.Module, images: Tensor, labels: Tensor) -> None:

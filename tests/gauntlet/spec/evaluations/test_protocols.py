@@ -19,12 +19,12 @@ def test_a_protocol_is_short_for_its_attacks() -> None:
     """In a request of an evaluation; what is stored says everything itself, and reads as it was."""
     short = EvaluationSpec.model_validate({"protocol": "fast", "eps": ["4/255", "8/255"], "samples": 7})
     assert short == EvaluationSpec.model_validate(
-        {"attacks": [{"kind": "fast", "version": 2, "eps": ["4/255", "8/255"]}], "samples": 7}
+        {"attacks": [{"kind": "fast", "version": 3, "eps": ["4/255", "8/255"]}], "samples": 7}
     )
     assert set(short.model_dump()) == {"attacks", "samples", "batch_size", "seed", "masking"}
     assert EvaluationSpec.model_validate_json(short.model_dump_json()) == short
     asked = EvaluationRequest.model_validate({"checkpoint": "ckpt_1", "protocol": "screen", "eps": "1/2", "norm": "L2"})
-    assert [attack_label(attack) for attack in asked.spec().attacks] == ["screen@L2:0.5"]
+    assert [attack_label(attack) for attack in asked.spec().attacks] == ["screen(version=2)@L2:0.5"]
 
 
 def test_a_protocol_takes_the_place_of_a_presets_attacks() -> None:
@@ -33,7 +33,7 @@ def test_a_protocol_takes_the_place_of_a_presets_attacks() -> None:
     changed = ExperimentSpec.model_validate(
         {"preset": "quickstart", "evaluation": {"protocol": "fast", "eps": "8/255"}}
     )
-    assert changed.evaluation.attacks == (FastProtocol(eps=EPS, version=2),)
+    assert changed.evaluation.attacks == (FastProtocol(eps=EPS, version=3),)
     assert changed.evaluation.samples == preset.evaluation.samples
     assert len(preset.evaluation.attacks) == 2
 
@@ -64,6 +64,14 @@ def test_what_is_wrong_is_told_at_its_field(document: dict[str, Any], place: tup
         (ScreenProtocol(eps=EPS), ["pma(steps=20)@8/255", "mm(targets=3, steps=10)@8/255"]),
         (FastProtocol(eps=EPS), ["pma@8/255", "mm@8/255"]),
         (FastProtocol(eps=EPS, version=2), ["pma@8/255", "mm@8/255", "square(queries=1000)@8/255"]),
+        (
+            ScreenProtocol(eps=EPS, version=2),
+            ["pma(steps=10)@8/255", "mm(targets=5, steps=15, loss=scaled)@8/255", "square(queries=300)@8/255"],
+        ),
+        (
+            FastProtocol(eps=EPS, version=3),
+            ["pma(steps=60)@8/255", "mm(steps=40, loss=scaled)@8/255", "square(queries=1000)@8/255"],
+        ),
     ],
     ids=str,
 )
@@ -76,9 +84,15 @@ def test_a_protocol_is_always_the_same(protocol: ScreenProtocol | FastProtocol, 
 
 def test_a_version_of_a_protocol_is_another_protocol() -> None:
     """Its name says so; the first says nothing of versions, as it did before there was a second."""
-    first, second = (FastProtocol(eps=EPS, version=version) for version in (1, 2))
-    assert (attack_label(first), attack_label(second)) == ("fast@8/255", "fast(version=2)@8/255")
+    first, second, third = (FastProtocol(eps=EPS, version=version) for version in (1, 2, 3))
+    assert [*map(attack_label, (first, second, third))] == [
+        "fast@8/255",
+        "fast(version=2)@8/255",
+        "fast(version=3)@8/255",
+    ]
     assert first.model_dump(mode="json") == {"kind": "fast", "eps": "8/255", "norm": "Linf"}
+    assert ScreenProtocol(eps=EPS).model_dump(mode="json") == {"kind": "screen", "eps": "8/255", "norm": "Linf"}
+    assert attack_label(ScreenProtocol(eps=EPS, version=2)) == "screen(version=2)@8/255"
 
 
 def test_protocols_are_never_ranked_with_autoattack() -> None:
