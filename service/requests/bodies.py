@@ -22,15 +22,15 @@ from service.errors import ServiceError, invalid_fields, problem_errors
 from service.requests import forms
 from service.requests.multipart import MultipartReader
 from service.requests.parameters import read_pairs
-from service.requests.plain_multipart import read_plain
+from service.requests.plain_multipart import PlainParts
 from service.settings import ServiceSettings
 
 T = TypeVar("T", bound=BaseModel)
 
 _PATIENCE_S = 30.0
 _LONGEST_TYPE = 1_000
-# So many bytes are taken apart sooner than a thread is told to; a form of so many waits in memory until it is whole.
-_SHORT, _WHOLE = 8_192, 1 << 20
+# So many bytes are taken apart sooner than a thread is told to. A form of so many stays in memory, as its files do.
+_SHORT, _IN_MEMORY = 8_192, 1 << 20
 # To read one holds Python's lock for up to 10 ms, which threads that do so together hand to one another.
 _LARGE_DOCUMENTS = anyio.Semaphore(1)
 _SLOWEST = 65_536  # bytes a second, once the patience is used up
@@ -195,7 +195,7 @@ async def _fill(form: forms.Form, request: Request) -> None:
         case b"application/x-www-form-urlencoded":
             content = bytearray()
             async for piece in arriving(request):
-                form.require_room(len(content) + len(piece))
+                form.make_room(len(piece))
                 content += piece
             await run_in_threadpool(_read_urlencoded, bytes(content), form)
         case _:
@@ -203,30 +203,25 @@ async def _fill(form: forms.Form, request: Request) -> None:
 
 
 async def _fill_from_parts(form: forms.Form, request: Request, boundary: bytes) -> None:
-    stays = any(field.into_storage for field in form.fields.values())
-    pieces = arriving(request)
-    if not stays and _has_at_most(_WHOLE, request):
-        content = b"".join([piece async for piece in pieces])
-        if read_plain(boundary, content, form):
-            return
-        pieces = _all_of(content)
     reader = MultipartReader(boundary, form)
-    is_short = not stays and _has_at_most(_SHORT, request)
-    async for piece in pieces:
-        if is_short:
-            reader.feed(piece)
+    stays = any(field.into_storage for field in form.fields.values())
+    in_memory = not stays and _is_in_memory(request)
+    plain = PlainParts(boundary, form) if in_memory else None
+    async for piece in arriving(request):
+        rest = piece if plain is None else plain.feed(piece)
+        if rest is None:
+            continue
+        plain = None
+        if in_memory and len(rest) <= _SHORT:
+            reader.feed(rest)
         else:
-            await run_in_threadpool(reader.feed, piece)
+            await run_in_threadpool(reader.feed, rest)
     reader.require_end()
 
 
-async def _all_of(content: bytes) -> AsyncIterator[bytes]:
-    yield content
-
-
-def _has_at_most(size: int, request: Request) -> bool:
+def _is_in_memory(request: Request) -> bool:
     length = request.headers.get("content-length", "")
-    return length.isdecimal() and int(length[:20]) <= size
+    return length.isdecimal() and int(length[:20]) <= _IN_MEMORY
 
 
 def _read_urlencoded(content: bytes, form: forms.Form) -> None:

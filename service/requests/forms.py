@@ -75,6 +75,11 @@ class Form:
     storage: Storage
     items: list[tuple[str, str | UploadFile]] = field(default_factory=list)
     _came: Counter[str] = field(default_factory=Counter)
+    _text_bytes: int = 0
+
+    def takes(self, name: str) -> bool:
+        """Whether a field of that name may come now."""
+        return name in self.fields and self._came[name] < self.fields[name].most
 
     def expect(self, name: str) -> Field:
         """The field that is about to come."""
@@ -87,11 +92,16 @@ class Form:
         self._came[name] += 1
         return known
 
-    def require_room(self, text_bytes: int) -> None:
-        """Refuse more text in all than the form may hold."""
-        if text_bytes > self.most_text_bytes:
+    def has_room(self, text_bytes: int) -> bool:
+        """Whether so much text more may come."""
+        return self._text_bytes + text_bytes <= self.most_text_bytes
+
+    def make_room(self, text_bytes: int) -> None:
+        """Count text that came, and refuse more in all than the form may hold."""
+        if not self.has_room(text_bytes):
             detail = f"The texts of the form have more than {self.most_text_bytes} bytes."
             raise ServiceError(413, "body-too-large", detail)
+        self._text_bytes += text_bytes
 
     def add_text(self, name: str, text: bytes | str) -> None:
         """Add a text, or what a file holds that was given in its place."""

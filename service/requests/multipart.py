@@ -35,7 +35,6 @@ class MultipartReader:
     def __init__(self, boundary: bytes, form: Form) -> None:
         self._form = form
         self._part = _Part()
-        self._text_bytes = 0
         self._ended = False
         if not boundary:
             raise _broken("its Content-Type names no boundary")
@@ -107,8 +106,7 @@ class MultipartReader:
             part.upload.size = (part.upload.size or 0) + end - start
             part.upload.file.write(data[start:end])
             return
-        self._text_bytes += end - start
-        self._form.require_room(self._text_bytes)
+        self._form.make_room(end - start)
         part.text += data[start:end]
 
     def _end_part(self) -> None:

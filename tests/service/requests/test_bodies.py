@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,7 +21,9 @@ from service.routes.checkpoints import IMPORTS
 from service.routes.classifications import CLASSIFICATIONS
 from service.settings import ServiceSettings
 from service.transport.admission import Gate
+from tests.service.requests.test_forms import part
 from tests.service.requests.test_parameters import faults
+from tests.service.serving import serving
 
 JSON = {"Content-Type": "application/json"}
 
@@ -241,3 +245,47 @@ def test_a_body_that_does_not_arrive_is_not_waited_for(
     assert code == 408
     with IMPORTS.admit():
         pass
+
+
+# As many as `CLASSIFICATIONS` has.
+_PLACES = 4
+_FILE = part("image", b"x", b"Content-Type: image/png", more=b'; filename="a.png"')
+
+
+@pytest.mark.parametrize(
+    ("boundary", "pieces", "says"),
+    [
+        (b"", [], b"names no boundary"),
+        (b"; boundary=" + b"b" * 300, [], b"boundary is too long"),
+        (b"; boundary=b", [b"garbage"], b"cannot be read"),
+        (b"; boundary=b", [part("colour", b"blue")], b"no such field"),
+        (b"; boundary=b", [_FILE * 66], b"64 times"),
+        (b"; boundary=b", [_FILE * 3, _FILE[:-2], b"\r\n" + _FILE * 62], b"64 times"),
+        (b"; boundary=b", [_FILE + part("colour", b"blue")[:-5]], b"no such field"),
+    ],
+    ids=["none", "long", "garbage", "field", "many", "many in pieces", "second field"],
+)
+def test_what_is_refused_early_waits_for_no_more_of_its_form(
+    settings: ServiceSettings, boundary: bytes, pieces: list[bytes], says: bytes
+) -> None:
+    """As many as there are places, each of which says that more comes; an honest request is answered then."""
+    head = (
+        b"POST /v1/classifications HTTP/1.1\r\nHost: testserver\r\nContent-Type: multipart/form-data%s\r\n" % boundary
+    )
+    expects = b"" if pieces else b"Expect: 100-continue\r\n"
+    with serving(settings) as url, ExitStack() as open_:
+        host, _, port = url.removeprefix("http://").partition(":")
+        for _ in range(_PLACES + 1):
+            client = open_.enter_context(socket.create_connection((host, int(port)), timeout=20))
+            client.sendall(head + expects + b"Content-Length: 190000\r\n\r\n")
+            for piece in pieces:
+                client.sendall(piece)
+            answer = b"".join(iter(partial(client.recv, 65_536), b""))
+            assert answer.startswith(b"HTTP/1.1 422 "), answer
+            assert says in answer
+            assert b"connection: close" in answer.lower()
+        form = _FILE + part("checkpoint", b"ckpt_nobodys") + b"--b--\r\n"
+        honest = open_.enter_context(socket.create_connection((host, int(port)), timeout=20))
+        request = head.split(b"Content-Type")[0] + b"Content-Type: multipart/form-data; boundary=b\r\n"
+        honest.sendall(request + b"Content-Length: %d\r\n\r\n" % len(form) + form)
+        assert honest.recv(65_536).startswith(b"HTTP/1.1 404 ")
