@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from benchmarks.claim.records import Attacked, Epoch, RunRecord, read_epochs, read_runs
+from benchmarks.claim.records import Attacked, Epoch, RunRecord, planned_seeds, read_epochs, read_runs
 from gauntlet.report.compared.published import PAPER
 from gauntlet.results.intervals import holm, paired_p, student_interval
 
@@ -143,8 +143,16 @@ def judge(results: Path, batch_32: Path = _BATCH_32) -> Verdict:
     outside = _compared(_HELD_OUT, again, lambda pair: _robust(pair, lambda run: run.selected("best_fgsm")))
     repeated = {name: _compared(name, again, ways[name]) for name in (_BEST, _EQUAL_NATURAL)}
     missing = [name for name, comparison in found.items() if comparison is None]
-    missing += [f"on four other seeds: {name}" for name, comparison in repeated.items() if comparison is None]
-    primary, replication = (_adjusted([one for one in ours.values() if one is not None]) for ours in (found, repeated))
+    seeds = planned_seeds(results / "again")
+    for name, comparison in (*repeated.items(), (_HELD_OUT, outside)):
+        measured = comparison.differences if comparison else {}
+        if not measured or set(seeds) - measured.keys():
+            of = ", ".join(str(seed) for seed in seeds if seed not in measured)
+            missing.append(f"on four other seeds: {name}" + (f" (seeds {of})" if measured else ""))
+    primary = _adjusted([one for one in found.values() if one is not None])
+    # A verdict on some of the seeds would be one on whatever had ended first.
+    whole = all(one is not None and not set(seeds) - one.differences.keys() for one in repeated.values())
+    replication = _adjusted([one for one in repeated.values() if one is not None]) if whole else []
     return Verdict(
         answer=_answer({comparison.name: comparison for comparison in primary}),
         primary=tuple(primary),
@@ -153,7 +161,7 @@ def judge(results: Path, batch_32: Path = _BATCH_32) -> Verdict:
         statements=tuple(_statements(main)),
         table=tuple(_table(main, again)),
         loops=tuple(_loops(results, batch_32)),
-        missing=tuple(missing if outside else [*missing, f"on four other seeds: {_HELD_OUT}"]),
+        missing=tuple(missing),
     )
 
 
@@ -288,7 +296,9 @@ def _table(main: Mapping[int, _Pair], again: Mapping[int, _Pair]) -> Iterator[Ta
 
 
 def _published_at(run: RunRecord, selection: str) -> Epoch | None:
-    return run.best_on_test() if selection == "best_fgsm" else run.history[-1]
+    if selection == "best_fgsm":
+        return run.best_on_test()
+    return run.history[-1] if run.whole else None
 
 
 def _under_autoattack(runs: Mapping[int, RunRecord], at: Mapping[int, Epoch], n: int) -> dict[int, float]:

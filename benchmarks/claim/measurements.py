@@ -12,8 +12,8 @@ _EPS = "8/255"
 # A GPU takes as many at once in little more time than a hundred.
 _BATCH = 1_000
 _SAMPLED, _WHOLE_TEST_SET = 1_000, 10_000
-# Cross-entropy's accuracy passes the reward's best within so many epochs.
-_EARLY = 20
+# Cross-entropy's accuracy passes the reward's best within so many epochs: it is ahead by eight points there.
+_EARLY = 60
 
 
 def measurements(client: GauntletClient, experiment: str) -> Measuring:

@@ -35,11 +35,15 @@ class Attacked:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run: its objective's kind and label, its epochs in order, those kept as checkpoints, and what these bore."""
+    """One run: its objective's kind and label, its epochs in order, those kept as checkpoints, and what these bore.
+
+    `whole` says whether it had all of its epochs; which of its checkpoints is the best is not known before.
+    """
 
     kind: str
     label: str | None
     seed: int
+    whole: bool
     history: tuple[Epoch, ...]
     kept: frozenset[int]
     attacked: tuple[Attacked, ...]
@@ -50,7 +54,12 @@ class RunRecord:
         return next((epoch for epoch in self.history if epoch.epoch == chosen), None)
 
     def best_on_test(self) -> Epoch | None:
-        """Of the kept epochs the one with the highest FGSM accuracy on the test set, the first of equals."""
+        """Of the kept epochs the one with the highest FGSM accuracy on the test set, the first of equals.
+
+        None while the run is not whole.
+        """
+        if not self.whole:
+            return None
         return max((epoch for epoch in self.history if epoch.epoch in self.kept), key=_fgsm, default=None)
 
     def under(self, attack: str, epoch: int, n: int) -> Attacked | None:
@@ -82,12 +91,22 @@ def read_runs(record: Path) -> list[RunRecord]:
         if history:
             objective = run["objective"]
             kept = frozenset(checkpoint["epoch"] for checkpoint in run["checkpoints"])
-            runs.append(RunRecord(objective["kind"], objective.get("label"), run["seed"], history, kept, attacked))
+            whole = run["status"] == "succeeded"
+            runs.append(
+                RunRecord(objective["kind"], objective.get("label"), run["seed"], whole, history, kept, attacked)
+            )
     return runs
 
 
 def _fgsm(epoch: Epoch) -> float:
     return epoch.fgsm
+
+
+def planned_seeds(record: Path) -> tuple[int, ...]:
+    """The seeds of a record's experiment; none where there is no record."""
+    if not (record / "spec.json").exists():
+        return ()
+    return tuple(json.loads((record / "spec.json").read_text(encoding="utf-8"))["seeds"])
 
 
 def read_epochs(file: Path) -> Iterator[Epoch]:

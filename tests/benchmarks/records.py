@@ -20,13 +20,19 @@ def written(folder: Path, runs: Mapping[str, Written], objectives: Mapping[str, 
     for name, (epochs, attacked) in runs.items():
         objective, seed = name.rsplit("-", 1)
         kept = [{"epoch": epoch} for epoch in sorted({row["epoch"] for row in attacked})]
-        about[name] = {"objective": objectives[objective], "seed": int(seed), "checkpoints": kept}
+        about[name] = {
+            "objective": objectives[objective],
+            "seed": int(seed),
+            "status": "succeeded",
+            "checkpoints": kept,
+        }
         rows += [{"run": name, "selection": "", "masking": "", "n": 1000} | row for row in attacked]
         with (folder / "histories" / f"{name}.csv").open("w", newline="") as file:
             history = csv.DictWriter(file, ["epoch", "train_accuracy", "test_accuracy", "test_fgsm_accuracy"])
             history.writeheader()
             history.writerows(epochs)
     (folder / "about.json").write_text(json.dumps({"runs": about}))
+    (folder / "spec.json").write_text(json.dumps({"seeds": sorted({run["seed"] for run in about.values()})}))
     with (folder / "evaluations.csv").open("w", newline="") as file:
         table = csv.DictWriter(file, EVALUATION_COLUMNS)
         table.writeheader()

@@ -126,6 +126,20 @@ def test_the_replication_is_judged_by_itself(tmp_path: Path) -> None:
     assert verdict.missing == ()
 
 
+def test_an_interrupted_replication_is_no_verdict(tmp_path: Path) -> None:
+    """Which checkpoint of a run is the best is not known before its end, and some of the seeds confirm nothing."""
+    _written(tmp_path)
+    for name in ("main", "early"):
+        (tmp_path / name).rename(tmp_path / name.replace("main", "again").replace("early", "again-early"))
+    about = json.loads((tmp_path / "again/about.json").read_text())
+    about["runs"]["reward-2"]["status"] = "running"
+    (tmp_path / "again/about.json").write_text(json.dumps(about))
+    verdict = judge(tmp_path)
+    assert verdict.replication == ()
+    assert "on four other seeds: at equal natural accuracy, APGD-T (seeds 2)" in verdict.missing
+    assert "confirmed" not in markdown(verdict)
+
+
 def test_a_masked_gradient_is_no_robustness(tmp_path: Path) -> None:
     """The same numbers with a SUSPECT verdict do not make the claim hold."""
     verdict = _written(tmp_path, masking="SUSPECT")
