@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from store.loading import without_collections
 
-with without_collections():
+with without_collections(freezing=__name__ == "__main__"):
     import gauntlet
     from gauntlet.settings import SettingsInvalid, require_no_arguments
     from service.callers.access import AccessUnsafe

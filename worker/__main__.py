@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from store.loading import without_collections
 
-with without_collections():
+with without_collections(freezing=__name__ == "__main__"):
     from gauntlet.settings import SettingsInvalid, require_no_arguments
     from store import logs
     from worker.app import run_worker
