@@ -338,7 +338,7 @@ class BucketStorage:
             OSError: it has no room, or not what was asked for.
         """
         try:
-            return patiently(request, self.patience_s, str(self))
+            return patiently(request, self.patience_s)
         except StorageRefused:
             # Who asks next has credentials that are read anew.
             self.__dict__.pop("_client", None)

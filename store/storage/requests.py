@@ -3,6 +3,7 @@
 import errno
 import logging
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -24,13 +25,18 @@ _FULL: Final = frozenset(
 _REFUSED: Final = frozenset(
     {
         "AccessDenied",
+        "AccessDeniedException",
         "AccountProblem",
         "AllAccessDisabled",
         "AuthorizationHeaderMalformed",
+        "BadRequest",
         "ExpiredToken",
+        "ExpiredTokenException",
         "Forbidden",
         "InvalidAccessKeyId",
         "InvalidBucketName",
+        "InvalidClientTokenId",
+        "InvalidIdentityToken",
         "InvalidSecurity",
         "InvalidToken",
         "MethodNotAllowed",
@@ -40,10 +46,21 @@ _REFUSED: Final = frozenset(
         "RequestTimeTooSkewed",
         "SignatureDoesNotMatch",
         "TokenRefreshRequired",
+        "Unauthorized",
+        "UnrecognizedClientException",
     }
 )
-# What is only asked for its head is answered without a body, and without a name for what is wrong.
-_OF_HEADS: Final = {"301": "PermanentRedirect", "403": "Forbidden", "405": "MethodNotAllowed"}
+# What is only asked for its head is answered without a body, and without a name for what is wrong: S3's 400 is a token
+# that expired or another region's bucket.
+_OF_HEADS: Final = {
+    "301": "PermanentRedirect",
+    "400": "BadRequest",
+    "401": "Unauthorized",
+    "403": "Forbidden",
+    "405": "MethodNotAllowed",
+}
+# Whose own errors of files and values are of what it was told of the store.
+_BOTO: Final = frozenset({"aiobotocore", "botocore"})
 # A store takes no more parts of one object.
 _MOST_PARTS: Final = 10_000
 _PART: Final = 8 << 20
@@ -84,8 +101,8 @@ def part_of(size: int) -> int:
     return max(_PART, -(-size // _MOST_PARTS))
 
 
-def patiently(request: Callable[[], T], patience_s: float, asked: str) -> T:
-    """What the request answers, sent again for so long while the store is away; `asked` is what the log calls it.
+def patiently(request: Callable[[], T], patience_s: float) -> T:
+    """What the request answers, sent again for so long while the store is away.
 
     Raises:
         OSError: as `requested` does.
@@ -97,7 +114,7 @@ def patiently(request: Callable[[], T], patience_s: float, asked: str) -> T:
         except StorageAway:
             if time.monotonic() + wait_s > until:
                 raise
-            logger.warning("%s is tried again in %.1f s.", asked, wait_s)
+            logger.warning("The store is tried again in %.1f s.", wait_s)
             time.sleep(wait_s)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
@@ -108,7 +125,8 @@ def requested(request: Callable[[], T]) -> T:
     Raises:
         FileNotFoundError: there is no such object.
         FileDamaged: what came is not what was stored, by the store's own digest.
-        StorageRefused: it refuses these credentials or what they ask for, there are none, or there is no such bucket.
+        StorageRefused: it refuses these credentials or what they ask for, there are none, there is no such bucket,
+            or what boto was told of it is not to be used.
         StorageAway: the store does not answer, breaks off in the middle, or asks for a pause.
         OSError: its errno is ENOSPC where the store has no room, or it is of this machine's own disk.
     """
@@ -141,37 +159,56 @@ def _meant(error: Exception) -> Exception:
         return _refused(f"the store answers {code}", error)
     if _is_ours(error, code):
         return error
-    # Its text names the store's address, and what is told of this one is shown to users.
-    told = code or type(error).__name__
-    logger.warning("The store does not answer as it should: %s: %s", told, error)
-    return StorageAway(errno.EHOSTUNREACH, f"the store does not answer as it should ({told})")
+    why = f"the store does not answer as it should ({code or type(error).__name__})"
+    _log("The store is away", why, error)
+    return StorageAway(errno.EHOSTUNREACH, why)
 
 
 def _unfit_settings(error: Exception) -> str | None:
     """What is wrong with what boto was told of the store, None where that is not what is wrong."""
-    from botocore.exceptions import (
-        ConfigParseError,
-        NoCredentialsError,
-        ParamValidationError,
-        PartialCredentialsError,
-        ProfileNotFound,
-    )
+    from botocore import exceptions as boto
 
-    if isinstance(error, NoCredentialsError | PartialCredentialsError | ProfileNotFound):
+    missing = (boto.NoCredentialsError, boto.PartialCredentialsError, boto.ProfileNotFound)
+    unreachable = (boto.CredentialRetrievalError, boto.MetadataRetrievalError, boto.SSOError, boto.TokenRetrievalError)
+    of_connections = (
+        boto.ChecksumError,
+        boto.ConnectionError,
+        boto.HTTPClientError,
+        boto.IncompleteReadError,
+        boto.ResponseStreamingError,
+    )
+    if isinstance(error, missing):
         return "no credentials for the store were found"
-    if isinstance(error, ConfigParseError | ParamValidationError):
-        return f"what it is told of the store is not to be used ({type(error).__name__})"
+    if isinstance(error, unreachable):
+        return f"the credentials for the store cannot be had ({type(error).__name__})"
     # Boto has no error of its own for that.
-    if isinstance(error, ValueError) and str(error).startswith("Invalid endpoint"):
+    if isinstance(error, ValueError) and str(error).startswith(("Invalid endpoint", "Invalid IPv6 URL")):
         return "the store's address is none"
-    return None
+    if isinstance(error, boto.BotoCoreError):
+        unfit = not isinstance(error, of_connections)
+    else:
+        # A file of credentials that is not there must not be taken for an object that is not.
+        unfit = isinstance(error, ValueError | FileNotFoundError | IsADirectoryError | NotADirectoryError)
+        unfit = unfit and _code(error) is None and _is_botos(error)
+    return f"what it is told of the store is not to be used ({type(error).__name__})" if unfit else None
+
+
+def _is_botos(error: Exception) -> bool:
+    """Whether boto's own code, or what it called, raised it."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(frame.f_globals.get("__name__", "").partition(".")[0] in _BOTO for frame in frames)
+
+
+def _log(what: str, why: str, error: Exception) -> None:
+    """Log it with what the error says itself, a key, an account or an address maybe, where no job's log has it."""
+    logger.warning("%s: %s.", what, why, exc_info=(type(error), error, None))
 
 
 def _refused(why: str, error: Exception) -> StorageRefused:
-    """What becomes of it, for users to read; what it says itself, which may name a key or an account, is in the log."""
+    """What becomes of it, for users to read."""
     import s3fs
 
-    logger.warning("The store refuses this service: %s: %s", why, error)
+    _log("The store refuses this service", why, error)
     # Whoever asks next reads the credentials anew: their file may have been mended.
     s3fs.S3FileSystem.clear_instance_cache()
     return StorageRefused(errno.EACCES, why)

@@ -10,6 +10,7 @@ import s3fs
 from store import files
 from store.storage import BucketStorage, StorageRefused, is_refused, is_the_storages
 from tests.object_store import ObjectStore
+from tests.refusing_store import refusing_store
 
 ASKED: dict[str, Callable[[BucketStorage], object]] = {
     "require": lambda storage: storage.require(),
@@ -43,10 +44,21 @@ def read_anew(object_store: ObjectStore) -> Iterator[None]:
             {"the store answers SignatureDoesNotMatch", "the store answers Forbidden"},
         ),
         ("AWS_ENDPOINT_URL", "nowhere:9000", {"the store's address is none"}),
+        ("AWS_ENDPOINT_URL", "http://[::1", {"the store's address is none"}),
+        (
+            "AWS_ENDPOINT_URL",
+            "http://nowhere:99999999",
+            {"what it is told of the store is not to be used (EndpointResolutionError)"},
+        ),
+        ("AWS_DEFAULT_REGION", "us-east-1 ", {"what it is told of the store is not to be used (InvalidRegionError)"}),
+        ("AWS_PROFILE", "another-profile", {"no credentials for the store were found"}),
         (None, "no-such-bucket", {"the bucket is not there"}),
         (None, "no name", {"what it is told of the store is not to be used (ParamValidationError)"}),
     ],
-    ids=["key", "secret", "address", "bucket", "bucket's name"],
+    ids=[
+        *("key", "secret", "address", "unclosed address", "port", "region", "profile"),
+        *("bucket", "bucket's name"),
+    ],
 )
 def test_whatever_is_asked_of_it_is_refused(
     object_store: ObjectStore,
@@ -97,3 +109,59 @@ def test_credentials_that_are_mended_in_their_file_are_read_anew(
     write(right)
     storage.write("run_a/weights", b"content")
     assert storage.read("run_a/weights") == b"content"
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, "ExpiredToken"), (401, "Unauthorized"), (403, "AccessDenied")])
+def test_what_is_answered_without_a_body_is_refused_too(
+    object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, code: str
+) -> None:
+    """S3 answers so who asks for a head with a token that expired; the credentials are read anew afterwards."""
+    storage = object_store.storage("refusing", tmp_path, patience_s=90)
+    storage.write("run_a/weights", b"content")
+    s3fs.S3FileSystem.clear_instance_cache()
+    with monkeypatch.context() as environment, refusing_store(status, code) as address:
+        environment.setenv("AWS_ENDPOINT_URL", address)
+        storage = object_store.storage("refusing", tmp_path, patience_s=90)
+        for ask in ASKED.values():
+            with pytest.raises(StorageRefused, match="the store answers"):
+                ask(storage)
+    assert storage.holds("run_a/weights")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("credential_process = /bin/false", "the credentials for the store cannot be had (CredentialRetrievalError)"),
+        (
+            "credential_process = {folder}/nothing",
+            "what it is told of the store is not to be used (FileNotFoundError)",
+        ),
+        ("credential_process = /bin/echo {{", "what it is told of the store is not to be used (JSONDecodeError)"),
+        (
+            (
+                "sso_start_url = https://login.invalid\nsso_region = us-east-1\nsso_account_id = 123456789012\n"
+                "sso_role_name = trainer"
+            ),
+            "the credentials for the store cannot be had (SSOTokenLoadError)",
+        ),
+        (
+            "role_arn = arn:aws:iam::123456789012:role/trainer\nweb_identity_token_file = {folder}/nothing",
+            "what it is told of the store is not to be used (FileNotFoundError)",
+        ),
+    ],
+    ids=["process that fails", "no process", "process without sense", "login", "no token's file"],
+)
+def test_credentials_that_cannot_be_had_are_refused(
+    object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: str, told: str
+) -> None:
+    """A file of theirs that is not there is never taken for an object that is not."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    file = tmp_path / "config"
+    file.write_text("[default]\n" + settings.format(folder=tmp_path) + "\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(file))
+    storage = object_store.storage("refusing", tmp_path, patience_s=90)
+    for ask in ASKED.values():
+        with pytest.raises(StorageRefused) as raised:
+            ask(storage)
+        assert raised.value.strerror == told

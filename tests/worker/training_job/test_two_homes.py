@@ -1,23 +1,26 @@
 """Workers whose homes have nothing in common: what one began another ends, by the bucket and the database alone."""
 
+import logging
 from pathlib import Path
 
 import pytest
 import s3fs
 
 from gauntlet.spec.experiment import ExperimentSpec
-from store import files
+from store import files, job_logs
 from store.database import Database
 from store.subjects import checkpoints, runs
 from tests.object_store import ObjectStore
 from tests.packing import two_splits
+from tests.refusing_store import ACCOUNT, BUCKET, SENTENCE, USER, refusing_store
 from tests.uploads import packed, uploaded
 from tests.worker.training_job.attempts import AT_ONCE, claim, messages, result, spec_with, submit, train, train_until
 from tests.worker.training_job.conftest import Undisturbed
 from tests.worker.training_job.test_uploaded_data import spec_on
 from worker.beside.sweeper import sweep
-from worker.jobs.child import _work
+from worker.jobs.child import _logging_to, _work
 from worker.jobs.heartbeat import Heartbeat
+from worker.jobs.job_log import JobLog
 from worker.settings import WorkerSettings
 
 pytestmark = pytest.mark.long(seconds=8)
@@ -124,3 +127,46 @@ def test_a_bucket_that_is_away_holds_a_run_up(
     train(database, other, run)
     with database.reading() as session:
         assert runs.get(session, run).status == "succeeded"
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["refused", "away"])
+def test_a_jobs_log_holds_nothing_that_is_the_stores(
+    answers: bool,
+    database: Database,
+    homes: tuple[WorkerSettings, WorkerSettings],
+    object_store: ObjectStore,
+    tiny_spec: ExperimentSpec,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its sentence, with account, user, bucket and address, is in the worker's log alone; what it comes to is told."""
+    monkeypatch.setattr(WorkerSettings, "_storage_patience_s", 1.0)
+    one, other = homes
+    run = submit(database, spec_with(tiny_spec))
+    train_until(database, one, run, batches=5)
+    held = claim(database, run)
+    log = JobLog(database, held)
+    with (
+        monkeypatch.context() as environment,
+        refusing_store(403, "AccessDenied", heads=404) as address,
+        _logging_to(log),
+    ):
+        asked = address if answers else "http://127.0.0.1:9"
+        environment.setenv("AWS_ENDPOINT_URL", asked)
+        s3fs.S3FileSystem.clear_instance_cache()
+        _work(database, held, other, Heartbeat(database, held, other))
+    logging.getLogger().removeHandler(log)
+    s3fs.S3FileSystem.clear_instance_cache()
+    with database.reading() as session:
+        shown = "\n".join(job_logs.read(session, run, after=0, limit=1_000))
+        assert runs.get(session, run).status_reason == "storage"
+    known = object_store.environment
+    secrets = {known["AWS_ACCESS_KEY_ID"], known["AWS_SECRET_ACCESS_KEY"], ACCOUNT, USER, BUCKET, "127.0.0.1"}
+    assert [each for each in secrets if each in shown] == []
+    if answers:
+        assert "The store refuses this service: the store answers AccessDenied." in shown
+        assert SENTENCE in caplog.text
+    else:
+        assert "The store is away: the store does not answer as it should (EndpointConnectionError)." in shown
+        assert "The store is tried again in 0.5 s." in shown
+        assert asked in caplog.text
