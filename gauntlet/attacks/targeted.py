@@ -36,8 +36,19 @@ def scaled(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
     apart = difference(logits, labels, targets)
     if logits.shape[1] <= _TOO_FEW:
         return apart
-    length: Tensor = torch.linalg.vector_norm(logits - logits.mean(dim=1, keepdim=True), dim=1)
+    length = _length(logits)
+    # Squares of logits from 1e19 on are no fp32 numbers, and a difference of any by such a length is zero.
+    beyond = ~length.isfinite()
+    if bool(beyond.any()):
+        least = logits.detach().abs().amax(dim=1, keepdim=True).clamp(min=1)
+        near = logits / torch.where(beyond[:, None], least, 1)
+        apart, length = difference(near, labels, targets), _length(near)
     return apart / length.clamp(min=_TINY)
+
+
+def _length(logits: Tensor) -> Tensor:
+    found: Tensor = torch.linalg.vector_norm(logits - logits.mean(dim=1, keepdim=True), dim=1)
+    return found
 
 
 def minimum_margin(

@@ -20,6 +20,7 @@ from gauntlet.attacks.standing import Attacked, Objective, Standing
 from gauntlet.attacks.targeted import difference, minimum_margin, multitargeted, scaled
 from gauntlet.data.datasets import Dataset, to_unit
 from gauntlet.models.checkpoints import TrainingState
+from gauntlet.models.precision import Model
 from gauntlet.spec.evaluations.attacks import Norm
 from tests.gauntlet.examples import CPU, network_with
 
@@ -34,7 +35,7 @@ def mm(model: nn.Module, images: Tensor, labels: Tensor, norm: Norm = "Linf", ta
     return minimum_margin(model, images, labels, EPS[norm], norm=norm, targets=targets, steps=8, generator=random())
 
 
-def mm_scaled(model: nn.Module, images: Tensor, labels: Tensor, norm: Norm = "Linf") -> Tensor:
+def mm_scaled(model: Model, images: Tensor, labels: Tensor, norm: Norm = "Linf") -> Tensor:
     return minimum_margin(
         model, images, labels, EPS[norm], norm=norm, targets=3, steps=8, loss="scaled", generator=random()
     )
@@ -168,6 +169,30 @@ def test_a_scaled_margin_does_not_lead_to_where_all_logits_are_equal() -> None:
             fallen[objective] += int(_Fading()(standing.found).argmax() == 1)
     assert fallen[difference] == 0
     assert fallen[scaled] >= 6
+
+
+@pytest.mark.parametrize("larger", [1e19, 1e27, 1e36])
+def test_a_scaled_margin_is_the_same_of_logits_whose_squares_overflow(
+    model: nn.Module, images: Tensor, labels: Tensor, larger: float
+) -> None:
+    """In value and, times the scale, in gradient; ordinary rows beside them keep their bits, and as many fall."""
+    logits, targets = model(images).detach(), (labels + 1) % 10
+    plain, mixed = logits.clone().requires_grad_(), torch.cat([larger * logits, logits]).requires_grad_()
+    whole, both = scaled(plain, labels, targets), scaled(mixed, labels.repeat(2), targets.repeat(2))
+    (slope,) = torch.autograd.grad(whole.sum(), plain)
+    (slopes,) = torch.autograd.grad(both.sum(), mixed)
+    assert torch.equal(both[20:], whole)
+    assert torch.equal(slopes[20:], slope)
+    torch.testing.assert_close(both[:20], whole)
+    torch.testing.assert_close(slopes[:20] * larger, slope, rtol=1e-4, atol=1e-6)
+
+    def huge(points: Tensor) -> Tensor:
+        found: Tensor = larger * model(points)
+        return found
+
+    left = sum(robust(model, mm_scaled(model, images, labels), labels))
+    assert left < sum(robust(model, images, labels))
+    assert abs(sum(robust(model, mm_scaled(huge, images, labels), labels)) - left) <= 1
 
 
 def test_steps_halve_as_in_the_authors_code(model: nn.Module, images: Tensor, labels: Tensor) -> None:
