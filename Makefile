@@ -24,8 +24,7 @@ up: install ## Run the embedded system until Ctrl-C
 
 test: install-dev ## Run the tests and name the slowest; those of the page want a Chromium, and install Debian's where they may
 	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || apt-get install --yes --quiet chromium || true
-	# What Python compiles is kept, whatever the shell says: else each of the processes compiles all the tests anew.
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest --numprocesses auto --dist worksteal --durations=15
+	$(BIN)/pytest --numprocesses auto --dist worksteal --durations=15
 
 coverage: install-dev ## Run the tests one by one and tell which lines and branches none of them reaches, in processes of theirs too (an hour)
 	mkdir -p build/coverage
