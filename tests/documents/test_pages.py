@@ -38,7 +38,7 @@ LESS: Final = {
     "--samples 1000": "--samples 10",
     "--attack fast --eps 8/255 --watch": "--attack fast --eps 8/255 --samples 4 --watch",
     "--attack fast --eps 2/255 --eps 8/255 --samples 100": "--attack fgsm --eps 2/255 --eps 8/255 --samples 4",
-    "{kind: fast, eps: 2/255}, {kind: fast, eps: 8/255}], samples: 100": "{kind: fgsm, eps: 8/255}], samples: 4",
+    "protocol: fast, eps: [2/255, 8/255], samples: 100": "protocol: fast, eps: [2/255, 8/255], samples: 4",
 }
 
 
@@ -108,7 +108,7 @@ def test_experiments_and_the_practitioners_tutorial(
     with shell(tmp_path / "here", settings) as opened:
         own_files(opened.folder, tiny_spec.model_copy(update={"training": quick}))
         names = done_before(opened)
-        (weights,) = settings.storage.root.rglob("*.safetensors")
+        (weights,) = settings.home.rglob("*.safetensors")
         (opened.folder / "model.safetensors").write_bytes(weights.read_bytes())
         opened.run(script("docs/howto/experiment.md", names))
         assert "<svg" in (opened.folder / "report.html").read_text()

@@ -37,11 +37,8 @@ class _Made:
     queries: int
 
 
+_SCREEN: Final = _Made(steps=20, targets=3, target_steps=10, loss="difference", queries=0)
 # By version.
-_SCREEN: Final[dict[int, _Made]] = {
-    1: _Made(steps=20, targets=3, target_steps=10, loss="difference", queries=0),
-    2: _Made(steps=10, targets=5, target_steps=15, loss="scaled", queries=300),
-}
 _FAST: Final[dict[int, _Made]] = {
     1: _Made(steps=100, targets=9, target_steps=20, loss="difference", queries=0),
     2: _Made(steps=100, targets=9, target_steps=20, loss="difference", queries=1_000),
@@ -68,8 +65,8 @@ def attacks_of(protocol: Protocolled) -> tuple[ProbabilityMargin | PgdAttack | M
     """
     eps, norm, eot = protocol.eps, protocol.norm, protocol.eot
     match protocol:
-        case ScreenProtocol(version=version):
-            made = _SCREEN[version]
+        case ScreenProtocol():
+            made = _SCREEN
         case FastProtocol(version=version):
             made = _FAST[version]
         case _:

@@ -24,7 +24,7 @@ def test_a_protocol_is_short_for_its_attacks() -> None:
     assert set(short.model_dump()) == {"attacks", "samples", "batch_size", "seed", "masking"}
     assert EvaluationSpec.model_validate_json(short.model_dump_json()) == short
     asked = EvaluationRequest.model_validate({"checkpoint": "ckpt_1", "protocol": "screen", "eps": "1/2", "norm": "L2"})
-    assert [attack_label(attack) for attack in asked.spec().attacks] == ["screen(version=2)@L2:0.5"]
+    assert [attack_label(attack) for attack in asked.spec().attacks] == ["screen@L2:0.5"]
 
 
 def test_a_protocol_takes_the_place_of_a_presets_attacks() -> None:
@@ -65,10 +65,6 @@ def test_what_is_wrong_is_told_at_its_field(document: dict[str, Any], place: tup
         (FastProtocol(eps=EPS), ["pma@8/255", "mm@8/255"]),
         (FastProtocol(eps=EPS, version=2), ["pma@8/255", "mm@8/255", "square(queries=1000)@8/255"]),
         (
-            ScreenProtocol(eps=EPS, version=2),
-            ["pma(steps=10)@8/255", "mm(targets=5, steps=15, loss=scaled)@8/255", "square(queries=300)@8/255"],
-        ),
-        (
             FastProtocol(eps=EPS, version=3),
             ["pma(steps=60)@8/255", "mm(steps=40, loss=scaled)@8/255", "square(queries=1000)@8/255"],
         ),
@@ -92,7 +88,6 @@ def test_a_version_of_a_protocol_is_another_protocol() -> None:
     ]
     assert first.model_dump(mode="json") == {"kind": "fast", "eps": "8/255", "norm": "Linf"}
     assert ScreenProtocol(eps=EPS).model_dump(mode="json") == {"kind": "screen", "eps": "8/255", "norm": "Linf"}
-    assert attack_label(ScreenProtocol(eps=EPS, version=2)) == "screen(version=2)@8/255"
 
 
 def test_protocols_are_never_ranked_with_autoattack() -> None:
