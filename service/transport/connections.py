@@ -302,7 +302,11 @@ class _Unhurried:
             # Nothing looks at it any more.
             self.read_at_most(_READ_AT_ONCE_OF_KNOWN_LENGTH)
             self._transport.resume_reading()
-            self._transport.write_eof()
+            try:
+                self._transport.write_eof()
+            except OSError:
+                # Its client has reset the connection: asyncio is told of that only when it reads.
+                self._transport.abort()
 
     def read_at_most(self, size: int) -> None:
         """Bound what is read at once, which asyncio's selector transports look up each time."""
