@@ -3,9 +3,7 @@
 import asyncio
 import gc
 import json
-import logging
 import socket
-import struct
 import threading
 import weakref
 from asyncio.selector_events import _SelectorSocketTransport  # type: ignore[attr-defined]  # not in its public API
@@ -67,12 +65,6 @@ def serving(settings: ServiceSettings, crowd: Crowd) -> Iterator[tuple[uvicorn.S
     finally:
         server.should_exit = True
         thread.join(90)
-
-
-def reset(client: socket.socket) -> None:
-    """Close it so that the server is sent a reset."""
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    client.close()
 
 
 @pytest.fixture
@@ -341,18 +333,3 @@ def test_what_has_ended_lets_go_of_itself(settings: ServiceSettings, monkeypatch
             await_that(lambda: not transports, 10)
     finally:
         gc.enable()
-
-
-def test_a_client_that_resets_while_it_is_refused_is_no_fault(
-    settings: ServiceSettings, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Whatever refuses it, the connection's own parser or the app: no error is logged, and others are answered."""
-    unread = b"POST /unread HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nx"
-    with serving(settings, Crowd(1_000)) as (_, address):
-        for _ in range(150):
-            for sent in (b"\x16\x03 garbage\r\n\r\n", unread):
-                client = connected(address)
-                client.sendall(sent)
-                reset(client)
-        assert asked(address, GET + b"Connection: close\r\n\r\n").startswith(b"HTTP/1.1 200")
-    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
