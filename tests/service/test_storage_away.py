@@ -1,10 +1,13 @@
 """A storage that is away, refuses or is read-only: 503 that names it and says why, and the service lives on."""
 
+import errno
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -143,4 +146,35 @@ def test_a_storage_that_says_nothing_holds_up_nobody_who_asks_again(
     monkeypatch.setattr(FolderStorage, "look", lambda _: time.sleep(3))
     with TestClient(create_app(settings), raise_server_exceptions=False) as api:
         for _ in range(3):
+            assert told(api.get("/readyz"))[:2] == (503, "storage-away")
+
+
+def test_a_look_that_hangs_has_one_thread(settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it is asked, no other look begins meanwhile; what it says in the end counts."""
+    monkeypatch.setattr(readiness, "_STORAGE_PATIENCE_S", 0.05)
+    monkeypatch.setattr(readiness, "_STORAGE_FRESH_S", 0.0)
+    monkeypatch.setattr(readiness, "_STORAGE_OLD_S", 0.0)
+    hanging, before = Event(), threading.enumerate()
+    monkeypatch.setattr(FolderStorage, "look", lambda _: hanging.wait(60))
+    with TestClient(create_app(settings), raise_server_exceptions=False) as api:
+        for _ in range(10):
+            assert told(api.get("/readyz"))[:2] == (503, "storage-away")
+        looks = [thread for thread in threading.enumerate() if thread.name == "look at the storage"]
+        assert [thread.daemon for thread in looks if thread not in before] == [True]
+        hanging.set()
+        await_that(lambda: api.get("/readyz").status_code == 200)
+
+
+@pytest.mark.parametrize("fault", [OSError(errno.ESTALE, "Stale file handle"), ValueError("no such region")])
+def test_whatever_a_look_meets_is_no_storage_that_answers(
+    fault: Exception, settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault that is nobody's refusal is a storage that is away, whoever asks first."""
+
+    def look(_: FolderStorage) -> None:
+        raise fault
+
+    monkeypatch.setattr(FolderStorage, "look", look)
+    with TestClient(create_app(settings), raise_server_exceptions=False) as api:
+        for _ in range(2):
             assert told(api.get("/readyz"))[:2] == (503, "storage-away")
