@@ -1,7 +1,7 @@
 """The parts of a short form that are written as clients write them, each taken at once, on the event loop.
 
-`multipart` goes through a form byte by byte in Python: 1.5 ms of 64 small pictures, where this takes a quarter. The first
-thing that is not of the plainest kind, and all that comes after it, is that one's to read, and to refuse.
+`multipart` goes through a form byte by byte in Python: 1.5 ms of 64 small pictures, where this takes a quarter. The
+first thing that is not of the plainest kind, and all that comes after it, is that one's to read, and to refuse.
 """
 
 import re
