@@ -168,5 +168,4 @@ def test_a_jobs_log_holds_nothing_that_is_the_stores(
         assert SENTENCE in caplog.text
     else:
         assert "The store is away: the store does not answer as it should (EndpointConnectionError)." in shown
-        assert "The store is tried again in 0.5 s." in shown
         assert asked in caplog.text
