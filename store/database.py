@@ -1,18 +1,14 @@
 """The database: SQLite in WAL mode or PostgreSQL, behind short explicit transactions."""
 
-import json
 import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from copy import copy
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from pydantic_core import from_json
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -20,19 +16,17 @@ from sqlalchemy import (
     Float,
     NullPool,
     PoolProxiedConnection,
-    create_engine,
-    event,
     func,
-    make_url,
     select,
     true,
 )
-from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import InternalError, OperationalError
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import FunctionElement
+
+from store.engines import KEPT_CONNECTIONS, POSTGRESQL_STATEMENTS, READ_ONLY, engine_of, pool_of
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -41,27 +35,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_READ_ONLY = "gauntlet_read_only"
 _LAST = "gauntlet_last"
 _RETRY_EVERY_S = 1.0
-# SQLite copies the log into the database at about this length. Readers can hold that up; what it grows to meanwhile
-# would stay on the disk.
-_LONGEST_WAL = 4 << 20
-# Bounds, so that a database that does not answer costs a request seconds. libpq's own are minutes or none.
-_POOL_PATIENCE_S = 5
-# The others are closed after their use.
-_KEPT_CONNECTIONS = 5
-# How long SQLite asks again for a lock.
-_SQLITE_PATIENCE_S = 15
-_POSTGRESQL_CONNECTION = {
-    "connect_timeout": 5,
-    "tcp_user_timeout": 15_000,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 2,
-}
-# The last is for a process that is stopped in a transaction, whose locks nobody else would get.
-_POSTGRESQL_STATEMENTS = "-c lock_timeout=15s -c statement_timeout=60s -c idle_in_transaction_session_timeout=20s"
 
 
 class db_now(FunctionElement[float]):  # noqa: N801  # reads as the SQL function it is
@@ -123,12 +98,12 @@ class Database:
     are read.
     """
 
-    def __init__(self, url: str, *, connections: int = 15, kept: int = _KEPT_CONNECTIONS, bounded: bool = True) -> None:
-        bounds = _POSTGRESQL_STATEMENTS if bounded else ""
-        self._engine = _create_engine(url, statement_bounds=bounds, pool=_pool_of(connections, kept))
-        self._apart = _create_engine(url, statement_bounds=bounds, pool={"poolclass": NullPool})
+    def __init__(self, url: str, *, connections: int = 15, kept: int = KEPT_CONNECTIONS, bounded: bool = True) -> None:
+        bounds = POSTGRESQL_STATEMENTS if bounded else ""
+        self._engine = engine_of(url, statement_bounds=bounds, pool=pool_of(connections, kept))
+        self._apart = engine_of(url, statement_bounds=bounds, pool={"poolclass": NullPool})
         self._write = sessionmaker(self._engine, expire_on_commit=False)
-        reading: dict[str, Any] = {_READ_ONLY: True}
+        reading: dict[str, Any] = {READ_ONLY: True}
         if self._engine.dialect.name == "postgresql":
             # One view for all statements of a block, as a read transaction of SQLite has it anyway.
             reading["isolation_level"] = "REPEATABLE READ"
@@ -191,7 +166,7 @@ class Database:
     @contextmanager
     def reading_apart(self) -> Iterator[Session]:
         """The same on a connection that is opened for it, so that it does not wait for those in use."""
-        with Session(self._apart.execution_options(**{_READ_ONLY: True})) as session:
+        with Session(self._apart.execution_options(**{READ_ONLY: True})) as session:
             yield session
 
     def at_once(self, read: Callable[[Connection], T]) -> T | None:
@@ -204,7 +179,7 @@ class Database:
             return None
         try:
             if self._kept is None:
-                engine = _create_engine(self._url, pool={"poolclass": NullPool}, patience_s=0, begins=False)
+                engine = engine_of(self._url, pool={"poolclass": NullPool}, patience_s=0, begins=False)
                 self._kept = engine.connect()
             # By the driver: SQLAlchemy's own beginning and end of a transaction take a third of the look.
             driver = cast("sqlite3.Connection", self._kept.connection.dbapi_connection)
@@ -243,79 +218,6 @@ class Database:
         if self._kept is not None:
             self._kept.close()
         self._engine.dispose()
-
-
-def _pool_of(connections: int, kept: int = _KEPT_CONNECTIONS) -> dict[str, Any]:
-    kept = min(connections, kept)
-    return {"pool_size": kept, "max_overflow": connections - kept, "pool_timeout": _POOL_PATIENCE_S}
-
-
-def _create_engine(
-    url: str,
-    *,
-    statement_bounds: str = "",
-    pool: Mapping[str, Any],
-    patience_s: int = _SQLITE_PATIENCE_S,
-    begins: bool = True,
-) -> Engine:
-    if not url.startswith("sqlite"):
-        ours = _POSTGRESQL_CONNECTION | {"options": statement_bounds}
-        # What the URL itself says stands.
-        added = {name: value for name, value in ours.items() if name not in make_url(url).query}
-        engine = create_engine(
-            _with_psycopg(url), connect_args=added, pool_pre_ping=True, json_deserializer=_read_json, **pool
-        )
-        event.listen(engine, "handle_error", _call_it_away)
-        return engine
-    Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    sqlite = {"timeout": patience_s, "check_same_thread": False}
-    engine = create_engine(url, connect_args=sqlite, json_deserializer=_read_json, **pool)
-    event.listen(engine, "connect", partial(_configure_sqlite, patience_s))
-    if begins:
-        event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _call_it_away(context: ExceptionContext) -> OperationalError | None:
-    """The error of a database that is away, where PostgreSQL ended a transaction of a process that was stopped in it.
-
-    The driver has another for that alone (25P03) among all ways in which a connection ends.
-    """
-    error = context.sqlalchemy_exception
-    if not isinstance(error, InternalError) or not context.is_disconnect:
-        return None
-    return OperationalError(error.statement, error.params, context.original_exception, connection_invalidated=True)
-
-
-def _read_json(text: str | bytes) -> Any:
-    # In a fifth of json's time (measured on metrics), of which an experiment may have 22,000 rows.
-    try:
-        return from_json(text)
-    except ValueError:
-        # It takes no lone surrogates, which what wrote the row may have escaped.
-        return json.loads(text)
-
-
-def _with_psycopg(url: str) -> str:
-    return url.replace("postgresql://", "postgresql+psycopg://", 1)
-
-
-def _configure_sqlite(patience_s: int, connection: Any, _: object) -> None:
-    # The driver's own transaction handling would begin in deferred mode, which deadlocks into "database is locked".
-    connection.isolation_level = None
-    for pragma in (
-        "journal_mode=WAL",
-        f"journal_size_limit={_LONGEST_WAL}",
-        "synchronous=FULL",
-        f"busy_timeout={patience_s * 1000}",
-        "foreign_keys=ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    read_only = connection.get_execution_options().get(_READ_ONLY, False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
 def says_full(error: OperationalError) -> bool:
@@ -358,4 +260,4 @@ def migrate_to(url: str, revision: str) -> None:
 
 def engine_for_migrations(url: str) -> Engine:
     """An engine that sees the database as the application does, but whose statements may take their time."""
-    return _create_engine(url, pool=_pool_of(_KEPT_CONNECTIONS))
+    return engine_of(url, pool=pool_of(KEPT_CONNECTIONS))
