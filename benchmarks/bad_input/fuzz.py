@@ -45,7 +45,9 @@ def fuzz(api: Served, scope: Scope, *, examples: int, seed: int, phases: Sequenc
     """Ask for every operation, in some phases with so many generated examples; the same seed asks the same."""
     with tempfile.TemporaryDirectory(prefix="gauntlet-fuzz-") as folder:
         schema, report = Path(folder) / "openapi.json", Path(folder) / "report.json"
-        schema.write_bytes(httpx2.get(f"{api.url}/openapi.json", headers=api.bearer(scope)).raise_for_status().content)
+        # The first time it is made, which takes seconds of a busy machine.
+        answer = httpx2.get(f"{api.url}/openapi.json", headers=api.bearer(scope), timeout=120).raise_for_status()
+        schema.write_bytes(answer.content)
         ran = subprocess.run(  # noqa: S603  # our own command
             [
                 *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION)),

@@ -44,7 +44,7 @@ def directly(app: FastAPI, router: APIRouter) -> Mapping[tuple[str, str], ASGIAp
     for route in router.routes:
         if not isinstance(route, Route):
             continue
-        for more in _more(app, route):
+        if (more := next(_more(app, route), None)) is not None:
             raise TypeError(f"{route.path} takes more than a request and its form: {more}.")
         answer = ExceptionMiddleware(_Direct(route), handlers=app.exception_handlers)
         answering |= {(method, route.path): answer for method in route.methods or ()}
