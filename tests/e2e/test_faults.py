@@ -70,7 +70,7 @@ def test_a_run_survives_the_death_of_its_worker_bit_by_bit(system: System, tiny_
 
 @needs_compiler
 @pytest.mark.long(seconds=80, shares="compiler")
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 def test_a_compiled_run_survives_a_kill_within_an_epoch_bit_by_bit(
     system: System, tiny_document: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -90,13 +90,13 @@ def test_a_compiled_run_survives_a_kill_within_an_epoch_bit_by_bit(
     order(tmp_path / "orders", "state_recorded", 6)
     fragile = system.start("worker", orders=tmp_path / "orders")
     killed = client.submit(document).id
-    # Both attempts compile the step and what measures it: a minute of two cores, minutes where others want those, too.
-    finish(client, killed, patience_s=540)
+    # Both attempts compile the step and what measures it: a minute of two cores, eight were seen beside other tests.
+    finish(client, killed, patience_s=1_000)
     fragile.terminate()
     system.start("worker")
     system.forget_measurements()
     undisturbed = client.submit(document).id
-    finish(client, undisturbed, patience_s=540)
+    finish(client, undisturbed, patience_s=1_000)
 
     run = only_run(client, killed)
     events = list(client.events(run.id))
