@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from gauntlet import seeding
+from gauntlet.models.beginnings import HeInitialised, TorchInitialised, begin_as_keras, begin_as_torch
 from gauntlet.models.layers import Dropout, MaxPool2x2
 from gauntlet.models.own_networks import OwnClassifier
-from gauntlet.models.residual import HeInitialised, preactresnet18, wide_resnet
+from gauntlet.models.residual import preactresnet18, wide_resnet
 from gauntlet.models.torchvision_models import TorchvisionClassifier
-from gauntlet.models.transformers import TorchInitialised, vit
+from gauntlet.models.transformers import vit
 from gauntlet.spec.checkpoint_card import Normalisation
 from gauntlet.spec.runs.architectures import (
     ArchitectureSpec,
@@ -157,15 +158,14 @@ def split_head(model: nn.Module) -> tuple[nn.Module, nn.Linear]:
 def initialise(model: nn.Module, seed: int) -> None:
     """Initial weights in place, drawn from `seed` alone.
 
-    The paper's CNN and ResNet-18 have Keras' defaults: Glorot-uniform weights and zero biases. Other networks begin as
-    their own code says. Batch normalisation begins at scale 1, shift 0 and the statistics of a standard normal.
+    The paper's CNN, and whatever is layers in a row, has Keras' defaults. ResNet-18 begins as torch begins layers, as
+    in the code that CIFAR-10 is commonly trained with (kuangliu/pytorch-cifar, TRADES, MAIR). Other networks begin as
+    their own code says.
     """
     generator = seeding.generator("cpu", seed, "initial weights")
     if isinstance(model, HeInitialised | TorchInitialised | TorchvisionClassifier | OwnClassifier):
         model.initialise(generator)
-        return
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.xavier_uniform_(module.weight, generator=generator)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+    elif isinstance(model, nn.Sequential):
+        begin_as_keras(model, generator)
+    else:
+        begin_as_torch(model, generator)

@@ -5,26 +5,17 @@ Tensor names are those of the published code, so that its weights fit.
 
 from collections import OrderedDict
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-class HeInitialised(nn.Sequential):
-    """A network whose weights begin as its paper says: He-normal over the outputs, zero biases (He et al. 2015)."""
-
-    def initialise(self, generator: torch.Generator) -> None:
-        """Draw the weights anew, in place."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
-            elif isinstance(module, nn.Linear):
-                nn.init.kaiming_uniform_(module.weight, a=5**0.5, generator=generator)
-                nn.init.zeros_(module.bias)
+from gauntlet.models.beginnings import HeInitialised, TorchInitialised
 
 
 def preactresnet18(channels: int, classes: int) -> nn.Module:
-    """PreActResNet-18 (He et al. 2016b) as Wong et al. (2020) train it, with a normalisation before the last layer."""
+    """PreActResNet-18 (He et al. 2016b) as Wong et al. (2020) train it, with a normalisation before the last layer.
+
+    It begins as torch begins layers, as in their code.
+    """
     layers: OrderedDict[str, nn.Module] = OrderedDict(conv1=nn.Conv2d(channels, 64, 3, padding=1, bias=False))
     before = 64
     for number, width in enumerate((64, 128, 256, 512), start=1):
@@ -36,7 +27,7 @@ def preactresnet18(channels: int, classes: int) -> nn.Module:
     layers["pool"] = nn.AdaptiveAvgPool2d(1)
     layers["flatten"] = nn.Flatten()
     layers["linear"] = nn.Linear(before, classes)
-    return HeInitialised(layers)
+    return TorchInitialised(layers)
 
 
 class _Block(nn.Module):
@@ -75,7 +66,7 @@ class _PreActBlock(_Block):
 
 
 def wide_resnet(depth: int, widening: int, channels: int, classes: int) -> nn.Module:
-    """WRN-`depth`-`widening` without dropout (Zagoruyko & Komodakis 2016), named as TRADES and RobustBench do."""
+    """WRN-`depth`-`widening` without dropout (Zagoruyko & Komodakis 2016), named and begun as in TRADES' code."""
     widths = [16, 16 * widening, 32 * widening, 64 * widening]
     blocks = (depth - 4) // 6
     layers: OrderedDict[str, nn.Module] = OrderedDict(conv1=nn.Conv2d(channels, widths[0], 3, padding=1, bias=False))

@@ -5,6 +5,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
+from gauntlet.models.beginnings import TorchInitialised
 from gauntlet.spec.runs.architectures import Vit
 
 
@@ -33,20 +34,6 @@ def vit(spec: Vit, image_shape: tuple[int, int, int], classes: int) -> nn.Module
             head=nn.Linear(spec.width, classes),
         )
     )
-
-
-class TorchInitialised(nn.Sequential):
-    """A network whose layers begin as torch begins them, but for what has a beginning of its own."""
-
-    def initialise(self, generator: torch.Generator) -> None:
-        """Draw the weights anew, in place."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(generator.initial_seed())
-            for module in self.modules():
-                # torch's layers have it, and attention under a name of its own.
-                reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
-                if reset is not None:
-                    reset()
 
 
 class _Patches(nn.Module):
