@@ -129,5 +129,5 @@ class Replication(Measurements):
 
 
 def best_on_test(kept: Iterable[Checkpoint]) -> Checkpoint:
-    """The checkpoint with the highest FGSM accuracy on the test set, the first of equals."""
-    return max(kept, key=lambda checkpoint: checkpoint.metrics["test_fgsm_accuracy"])
+    """The checkpoint with the highest FGSM accuracy on the test set, the earliest of equals."""
+    return max(kept, key=lambda checkpoint: (checkpoint.metrics["test_fgsm_accuracy"], -(checkpoint.epoch or 0)))
