@@ -99,7 +99,7 @@ REPRODUCTIONS: Mapping[str, Reproduction] = {
         departures=(
             _UNNORMALISED,
             "PGD's step is 2.5 · ε / 50 = 0.4/255, and not 2/255.",
-            "Training is in fp32, and not in half precision.",
+            "Training is in fp32, and not in half precision, in which the source keeps the weights too.",
         ),
     ),
     "madry": Reproduction(
@@ -108,7 +108,7 @@ REPRODUCTIONS: Mapping[str, Reproduction] = {
         departures=(
             _UNNORMALISED,
             "The checkpoint is selected under FGSM on the test images, of every fifth epoch, and not under PGD.",
-            "Batches of 128, weight decay 5e-4 and augmentation by flips and crops are not stated there.",
+            "Training images are flipped and cropped, which is not stated there.",
         ),
     ),
     "trades": Reproduction(
@@ -117,7 +117,8 @@ REPRODUCTIONS: Mapping[str, Reproduction] = {
         departures=(
             _UNNORMALISED,
             "The checkpoint is selected under FGSM on the test images, of every fifth epoch, and not under PGD.",
-            "Batches of 128, weight decay 5e-4 and augmentation by flips and crops are not stated there.",
+            "Training images are flipped and cropped, which is not stated there.",
+            "The attack starts uniformly in the ball, and not within 0.001 · N(0, 1) of the image.",
         ),
     ),
 }

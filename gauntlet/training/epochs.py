@@ -19,7 +19,13 @@ from gauntlet.training.steps import tally
 from gauntlet.training.steps.augmentation import Changes, augmented, draw_changes
 from gauntlet.training.steps.compilation import accelerate, compiles
 from gauntlet.training.steps.objectives import action_noise
-from gauntlet.training.steps.optimizers import build_optimizer, learning_rate, set_learning_rate
+from gauntlet.training.steps.optimizers import (
+    build_optimizer,
+    learning_rate,
+    momentum_share,
+    set_learning_rate,
+    set_momentum,
+)
 from gauntlet.training.steps.step import Step, build_step, rows
 from gauntlet.training.updates import Batch, Update
 
@@ -139,12 +145,14 @@ class Epochs:
             iteration=iteration,
             left=self._spec.training.epochs * self.batches - iteration,
             rate=self.learning_rate(epoch, number),
+            momentum=momentum_share(self._spec.training, iteration, self.batches),
             strength=self.strength(epoch, number),
             seed=seeding.derive(seed, "dropout", epoch, number),
         )
 
     def _do(self, batch: Batch) -> None:
         set_learning_rate(self.optimizer, batch.rate)
+        set_momentum(self.optimizer, batch.momentum)
         if self._strength is not None:
             self._strength.fill_(batch.strength)
         inputs = batch.images, batch.labels, batch.noise

@@ -16,8 +16,8 @@ class Batch:
 
     It changes `model`, `optimizer` and the tally `totals`. `images` are uint8 [n, c, h, w], `labels` int64 [n], `noise`
     as a `Step` takes it; `iteration` is how many updates there were before in the whole run and `left` how many there
-    are from this one on, `rate` the learning rate, `strength` the share of the adversary's budget, and `seed` that of
-    what is drawn in the step itself.
+    are from this one on, `rate` the learning rate, `momentum` the share of the optimiser's that it goes by, `strength`
+    the share of the adversary's budget, and `seed` that of what is drawn in the step itself.
     """
 
     spec: RunSpec
@@ -30,6 +30,7 @@ class Batch:
     iteration: int
     left: int
     rate: float
+    momentum: float
     strength: float
     seed: int
 

@@ -7,6 +7,7 @@ from gauntlet.spec.kinds import faulty_fields
 from gauntlet.spec.runs.adversaries import AdversarySpec, FgsmAdversary, NFgsmAdversary, NoAdversary
 from gauntlet.spec.runs.architectures import ArchitectureSpec, Custom, Torchvision
 from gauntlet.spec.runs.objectives import A2c, AgentSpec, Dqn, ObjectiveSpec, PairedSpec, Ppo
+from gauntlet.spec.runs.optimizers import OneCycle, Sgd
 from gauntlet.spec.runs.training import TrainingSpec
 
 # (Field, its value, what is wrong with it)
@@ -37,7 +38,7 @@ def refuse_unfit(
     if training.compile == "on" and (training.grad_align is not None or training.awp is not None):
         why = "cannot be compiled with grad_align or awp, whose steps differentiate twice: take auto or off"
         faults.append((("training", "compile"), training.compile, why))
-    faults += _faults_of_guard(agents, adversary, training)
+    faults += [*_faults_of_guard(agents, adversary, training), *_faults_of_schedule(agents, training)]
     if faults:
         raise faulty_fields((place, value, f"objective {why}") for place, value, why in faults)
 
@@ -68,6 +69,20 @@ def _faults_of_guard(agents: Sequence[AgentSpec], adversary: AdversarySpec, trai
     if isinstance(adversary, NoAdversary | NFgsmAdversary) or adversary.norm != "Linf":
         which = f"{adversary.kind} under {adversary.norm}"
         yield place, action, f"cannot be trained on with n_fgsm after {which}: guard's action must be warn or stop"
+
+
+def _faults_of_schedule(agents: Sequence[AgentSpec], training: TrainingSpec) -> Iterator[Fault]:
+    """A momentum that follows the rate is that of plain SGD, in a loop of ours."""
+    schedule, optimizer = training.schedule, training.optimizer
+    if not isinstance(schedule, OneCycle) or schedule.lowest_momentum is None:
+        return
+    place, lowest = ("training", "schedule", "lowest_momentum"), schedule.lowest_momentum
+    if agents:
+        yield place, lowest, f"{_kinds(agents)} cannot be trained with a momentum that follows the rate"
+    if not isinstance(optimizer, Sgd) or optimizer.nesterov:
+        yield place, lowest, "cannot be trained so: only the momentum of sgd without nesterov follows the rate"
+    elif optimizer.momentum <= lowest:
+        yield place, lowest, f"cannot be trained so: the momentum at the peak must be below sgd's {optimizer.momentum}"
 
 
 def _faults_of_agents(agents: Sequence[AgentSpec], adversary: AdversarySpec, training: TrainingSpec) -> list[Fault]:

@@ -108,12 +108,18 @@ class Cosine(Spec):
 class OneCycle(Spec):
     """In proportion from 0 up to the whole rate at `peak`, a share of the training, and down to 0 (Smith 2018).
 
-    As Wong et al. (2020) use it: the optimiser's momentum stays as it is.
+    As torch's CyclicLR counts, which Wong et al. (2020) use: the first update's rate is 0.
     """
 
     model_config = tag_required("kind")
     kind: Literal["one_cycle"] = "one_cycle"
     peak: Annotated[float, Field(gt=0, lt=1)] = 0.4
+    lowest_momentum: Share | None = Field(
+        default=None,
+        exclude_if=lambda lowest: lowest is None,
+        description="SGD's momentum at the peak, to which it falls from its own and from which it rises again, in "
+        "proportion to the rate; null: it stays as it is.",
+    )
 
 
 ScheduleSpec = Annotated[Constant | TimeDecay | Steps | Cosine | OneCycle, Field(discriminator="kind")]

@@ -20,7 +20,7 @@ from gauntlet.training.steps import tally
 from gauntlet.training.steps.adversaries import attack
 from gauntlet.training.steps.cuda_graph import CapturedStep
 from gauntlet.training.steps.objectives import objective_loss
-from gauntlet.training.steps.optimizers import build_optimizer, set_learning_rate
+from gauntlet.training.steps.optimizers import build_optimizer, set_learning_rate, set_momentum
 from gauntlet.training.updates import Batch
 
 
@@ -74,7 +74,9 @@ class Program:
         """The next step of each run, which come in the order in which they were given at first."""
         first, inputs = batches[self.order[0]], self.inputs(batches)
         for block in self._blocks:
-            set_learning_rate(block.optimizer, batches[self.order[block.places.start]].rate)
+            one = batches[self.order[block.places.start]]
+            set_learning_rate(block.optimizer, one.rate)
+            set_momentum(block.optimizer, one.momentum)
         self._strength.fill_(first.strength)
         with fp32_products(self._spec.training.precision):
             whole = len(first.images) == self._spec.training.batch_size

@@ -72,6 +72,16 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
         group["lr"].fill_(value)
 
 
+def set_momentum(optimizer: torch.optim.Optimizer, share: float) -> None:
+    """Have the next update go by this share of SGD's momentum: v ← share · μ v + g, as long as it is not Nesterov's.
+
+    What is remembered is shortened, since a step that is compiled or captured has the momentum in it as a number.
+    """
+    if share != 1:
+        for state in optimizer.state.values():
+            state["momentum_buffer"].mul_(share)
+
+
 def learning_rate(spec: TrainingSpec, iteration: int, per_epoch: int) -> float:
     """Of the update after `iteration` earlier ones, where an epoch has `per_epoch` updates.
 
@@ -81,11 +91,18 @@ def learning_rate(spec: TrainingSpec, iteration: int, per_epoch: int) -> float:
     return spec.optimizer.lr * _share(spec.schedule, iteration, per_epoch, spec.epochs) / (1 + decay * iteration)
 
 
+def momentum_share(spec: TrainingSpec, iteration: int, per_epoch: int) -> float:
+    """What the optimiser's momentum is multiplied by at that update: 1 where the schedule leaves it as it is."""
+    optimizer, schedule = spec.optimizer, spec.schedule
+    if not (isinstance(optimizer, Sgd) and isinstance(schedule, OneCycle) and schedule.lowest_momentum is not None):
+        return 1.0
+    return 1 - (1 - schedule.lowest_momentum / optimizer.momentum) * _share(schedule, iteration, per_epoch, spec.epochs)
+
+
 def _share(schedule: ScheduleSpec, iteration: int, per_epoch: int, epochs: int) -> float:
     """Of the whole rate, between 0 and 1."""
     if isinstance(schedule, OneCycle):
-        # After the update, as Wong et al. count: the last one's rate is 0.
-        done = (iteration + 1) / (per_epoch * epochs)
+        done = iteration / (per_epoch * epochs)
         return done / schedule.peak if done < schedule.peak else (1 - done) / (1 - schedule.peak)
     warmup = schedule.warmup_epochs * per_epoch
     if iteration + 1 < warmup:

@@ -87,6 +87,20 @@ REFUSED = {
         "objectives": [{"kind": "a2c", "normalize_advantage": True}],
         "training": {"batch_size": 1},
     },
+    "a momentum that follows the rate of an agent": {
+        "objectives": [{"kind": "ppo"}],
+        "training": {"optimizer": {"kind": "sgd"}, "schedule": {"kind": "one_cycle", "lowest_momentum": 0.8}},
+    },
+    "a momentum of an optimiser without one": {"training": {"schedule": {"kind": "one_cycle", "lowest_momentum": 0.8}}},
+    "a cycle of Nesterov's momentum": {
+        "training": {
+            "optimizer": {"kind": "sgd", "nesterov": True},
+            "schedule": {"kind": "one_cycle", "lowest_momentum": 0.8},
+        }
+    },
+    "a momentum that rises to the lowest": {
+        "training": {"optimizer": {"kind": "sgd"}, "schedule": {"kind": "one_cycle", "lowest_momentum": 0.95}}
+    },
     "a floor above certainty": {"objectives": [{"kind": "policy_gradient", "log_prob_floor": 0}]},
     "a control character": {"name": "a\x00b"},
     "no name": {"name": ""},
@@ -138,7 +152,7 @@ def _accepts(build: Callable[[], object], *, wanted: bool) -> None:
 def test_a_spec_cannot_be_changed() -> None:
     """A spec is frozen and equal specs hash alike."""
     with pytest.raises(ValidationError):
-        experiment().training.epochs = 3  # type: ignore[misc]  # the assignment is the test
+        experiment().training.epochs = 3
     assert hash(experiment()) == hash(experiment())
 
 

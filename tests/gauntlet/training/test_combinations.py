@@ -59,11 +59,12 @@ def test_grad_align_and_awp_go_with_each(
 
 def options(optimizer: str, schedule: str) -> dict[str, Any]:
     """An epoch with all that a loss' training may have, of this kind of optimiser and schedule."""
+    cycling = {"lowest_momentum": 0.5} if (optimizer, schedule) == ("sgd", "one_cycle") else {}
     return {
         "epochs": 1,
         "batch_size": 8,
         "optimizer": {"kind": optimizer},
-        "schedule": {"kind": schedule},
+        "schedule": {"kind": schedule, **cycling},
         "max_grad_norm": 1.0,
         "augmentation": {"crop_padding": 2, "cutout": 3},
     }
@@ -114,6 +115,7 @@ MAX_RL = {"kind": "policy_gradient", "group": 4, "estimator": "max_rl"}
             "one_cycle",
         ),
         (GROUP, {"kind": "none"}, "rmsprop", "constant"),
+        ({"kind": "cross_entropy"}, {"kind": "fgsm_rs"}, "sgd", "one_cycle"),
         (MAX_RL, {"kind": "fgsm", "norm": "L2", "warmup_epochs": 0.5}, "sgd", "cosine"),
     ],
     ids=lambda each: each["kind"] if isinstance(each, dict) else each,

@@ -116,6 +116,24 @@ def test_a_run_tells_what_it_tells_alone(digits: Dataset) -> None:
             assert distance(other.model[name], weights) < 1e-3
 
 
+def test_a_momentum_that_follows_the_rate_does_so_together(digits: Dataset) -> None:
+    """A run's weights are those that it has alone, beside one whose momentum stays as it is."""
+    cycle = {"kind": "one_cycle", "peak": 0.5}
+    training = {"batch_size": 8, "optimizer": {"kind": "sgd", "lr": 0.02}}
+    specs = [
+        run_spec(seed=seed, training=training | {"schedule": cycle | further})
+        for seed, further in enumerate(({"lowest_momentum": 0.1}, {}, {"lowest_momentum": 0.1}))
+    ]
+    data = some(digits, train=40, test=10)
+    for spec, found in zip(specs, together(specs, data), strict=True):
+        alone = last_state(list(train(spec, data, device=CPU))).model
+        other = last_state(list(train(specs[1].model_copy(update={"seed": spec.seed}), data, device=CPU))).model
+        for name, weights in last_state(found).model.items():
+            assert distance(alone[name], weights) < 1e-4
+            if spec.training.schedule != specs[1].training.schedule:
+                assert distance(other[name], weights) > 1e-3
+
+
 def test_a_run_that_leaves_does_not_disturb_the_others(digits: Dataset) -> None:
     """One ends after its first batch and one diverges at once: the others end where they end with neither."""
     data, specs = some(digits, train=40, test=20), specs_of()[:4]
@@ -189,7 +207,7 @@ def test_some_runs_are_computed_alone(changes: dict[str, Any]) -> None:
 def test_kin_share_data_network_adversary_and_batches() -> None:
     """They differ in seed, objective, optimiser, rate and length, and in nothing else."""
     assert len({kin(spec) for spec in specs_of()}) == 1
-    others = [
+    others: list[dict[str, Any]] = [
         {"architecture": {"dropout": False}},
         {"adversary": {"eps": "4/255"}},
         {"training": {"batch_size": 8}},
@@ -203,7 +221,7 @@ def update_at(spec: RunSpec, iteration: int, left: int) -> Update:
     empty = torch.empty(0)
     model = torch.nn.Linear(1, 1)
     optimizer = torch.optim.SGD(model.parameters())
-    batch = Batch(spec, model, optimizer, empty, empty, empty, empty, iteration, left, 0.1, 1.0, 0)
+    batch = Batch(spec, model, optimizer, empty, empty, empty, empty, iteration, left, 0.1, 1.0, 1.0, 0)
     return Update(1, lambda: None, batch)
 
 

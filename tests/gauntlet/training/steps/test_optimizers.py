@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -18,7 +19,13 @@ from gauntlet.spec.runs.optimizers import (
     TimeDecay,
 )
 from gauntlet.spec.runs.training import TrainingSpec
-from gauntlet.training.steps.optimizers import build_optimizer, learning_rate, set_learning_rate
+from gauntlet.training.steps.optimizers import (
+    build_optimizer,
+    learning_rate,
+    momentum_share,
+    set_learning_rate,
+    set_momentum,
+)
 
 
 @pytest.mark.parametrize(
@@ -71,11 +78,12 @@ def test_no_optimizer_changes_anything_at_first(spec: Sgd | Adam | AdamW) -> Non
     optimizer = build_optimizer(spec, model)
     assert all(map(torch.equal, model.parameters(), other.parameters()))
     assert not any(tensor.any() for state in optimizer.state.values() for tensor in state.values())
-    fresh = {
+    ways: dict[str, Callable[[], torch.optim.Optimizer]] = {
         "sgd": lambda: torch.optim.SGD(other.parameters(), lr=1.0, momentum=0.9, weight_decay=5e-4),
         "adam": lambda: torch.optim.Adam(other.parameters(), lr=1.0, weight_decay=0.1),
         "adamw": lambda: torch.optim.AdamW(other.parameters(), lr=1.0, weight_decay=0.01),
-    }[spec.kind]()
+    }
+    fresh = ways[spec.kind]()
     for step in range(3):
         for each, its in ((model, optimizer), (other, fresh)):
             for parameter in each.parameters():
@@ -109,7 +117,7 @@ def test_momentum_by_hand() -> None:
         (Steps(milestones=(0.3,), factor=0.5), {2: 1, 3: 0.5, 9: 0.5}),
         (Cosine(), {0: 1, 5: 0.5, 9: (1 + math.cos(0.9 * math.pi)) / 2}),
         (Cosine(final=0.1, warmup_epochs=0.4), {0: 0.5, 1: 1, 2: 1, 6: 0.55}),
-        (OneCycle(), {0: 0.25, 3: 1, 6: 0.5, 9: 0}),
+        (OneCycle(), {0: 0, 1: 0.25, 4: 1, 7: 0.5, 9: 1 / 6}),
     ],
     ids=str,
 )
@@ -120,6 +128,39 @@ def test_a_schedule_by_hand(schedule: ScheduleSpec, rates: dict[int, float]) -> 
         assert learning_rate(training, iteration, 5) == pytest.approx(0.5 * share)
     decaying = TrainingSpec(epochs=2, optimizer=RmsProp(lr=0.5, decay=1), schedule=schedule)
     assert learning_rate(decaying, 1, 5) == pytest.approx(learning_rate(training, 1, 5) / 2)
+
+
+@pytest.mark.parametrize(("peak", "lowest"), [(0.5, 0.8), (0.3, 0.1)])
+def test_a_momentum_that_follows_the_rate_is_that_of_torchs_cycle(peak: float, lowest: float) -> None:
+    """Over a whole cycle, up and down, weights and rates are those of SGD under torch's CyclicLR."""
+    training = TrainingSpec(
+        epochs=2, optimizer=Sgd(lr=0.5, momentum=0.9), schedule=OneCycle(peak=peak, lowest_momentum=lowest)
+    )
+    ours, theirs = nn.Linear(3, 2), nn.Linear(3, 2)
+    theirs.load_state_dict(ours.state_dict())
+    optimizer = build_optimizer(training.optimizer, ours)
+    other = torch.optim.SGD(theirs.parameters(), lr=0.5, momentum=0.9, weight_decay=5e-4)
+    cycle = torch.optim.lr_scheduler.CyclicLR(
+        other, 0.0, 0.5, step_size_up=round(10 * peak), step_size_down=round(10 * (1 - peak)), base_momentum=lowest
+    )
+    for iteration in range(10):
+        set_learning_rate(optimizer, learning_rate(training, iteration, 5))
+        set_momentum(optimizer, momentum_share(training, iteration, 5))
+        assert learning_rate(training, iteration, 5) == pytest.approx(cycle.get_last_lr()[0])
+        for each in (*ours.parameters(), *theirs.parameters()):
+            each.grad = torch.full_like(each, 1.5 - iteration % 4)
+        optimizer.step()
+        other.step()
+        cycle.step()
+    for one, two in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(one, two, rtol=1e-5, atol=1e-6)
+
+
+def test_a_momentum_stays_where_nothing_is_said_of_it() -> None:
+    """By whatever schedule, and under optimisers that have none."""
+    schedules = Constant(), Cosine(), OneCycle()
+    specs = [TrainingSpec(epochs=2, optimizer=Sgd(), schedule=each) for each in schedules]
+    assert {momentum_share(spec, at, 5) for spec in [*specs, TrainingSpec(epochs=2)] for at in range(10)} == {1.0}
 
 
 def test_every_parameter_is_trained() -> None:
