@@ -119,6 +119,9 @@ def test_dropout_is_on_in_training_only() -> None:
     assert torch.equal(model(images), model(images))
     model.train()
     assert not torch.equal(model(images), model(images))
+    model.load_state_dict((without := build_model(Cnn(dropout=False), (1, 16, 16), 10).train()).state_dict())
+    assert torch.equal(without(images), without(images))
+    assert torch.allclose(without(images), model.eval()(images), atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resum
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import TrainingState
 from gauntlet.spec.experiment import RunSpec
+from gauntlet.spec.runs.architectures import Cnn
 from gauntlet.spec.runs.kinship import kin
 from gauntlet.training.epochs import Epochs
 from gauntlet.training.fused.program import Program
@@ -66,11 +67,17 @@ def first_gradients(specs: list[RunSpec], data: Dataset, *, together: bool) -> l
     return [[gradient[program.order.index(place)] for gradient in found] for place in range(len(specs))]
 
 
-@pytest.mark.parametrize("attacked", ["true_label", "objective"])
-def test_each_has_the_gradients_that_it_has_alone(digits: Dataset, attacked: str) -> None:
+@pytest.mark.parametrize(("attacked", "dropout"), [("true_label", True), ("objective", True), ("true_label", False)])
+def test_each_has_the_gradients_that_it_has_alone(digits: Dataset, attacked: str, dropout: bool) -> None:
     """Within 1e-5 of their length in fp32, dropout's masks and the actions drawn included; others' are far away."""
     specs = [
-        spec.model_copy(update={"adversary": run_spec(adversary={"loss": attacked}).adversary}) for spec in specs_of()
+        spec.model_copy(
+            update={
+                "adversary": run_spec(adversary={"loss": attacked}).adversary,
+                "architecture": Cnn(dropout=dropout),
+            }
+        )
+        for spec in specs_of()
     ]
     alone, together = (first_gradients(specs, digits, together=way) for way in (False, True))
     for one, same, other in zip(alone, together, together[1:] + together[:1], strict=True):

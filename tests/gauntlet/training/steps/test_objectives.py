@@ -43,6 +43,20 @@ def test_cross_entropy_by_hand() -> None:
     assert torch.allclose(loss.log_probs, torch.tensor([math.log(1 / 2), math.log(1 / 8)]))
 
 
+def test_label_smoothing_by_hand() -> None:
+    """A share of the label is spread over all classes, its own among them (Szegedy et al. 2016, §7)."""
+    found = loss_of(CrossEntropy(label_smoothing=0.3))
+    wanted = [0.8, 0.1, 0.1], [0.1, 0.8, 0.1]
+    by_hand = -sum(
+        share * math.log(p)
+        for shares, probabilities in zip(wanted, PROBABILITIES.tolist(), strict=True)
+        for share, p in zip(shares, probabilities, strict=True)
+    )
+    assert found.value.item() == pytest.approx(by_hand / 2)
+    # What is told of it is the label's own.
+    assert found.log_probs.tolist() == pytest.approx([math.log(0.5), math.log(0.125)])
+
+
 def test_policy_gradient_is_equation_1() -> None:
     """With the actions fixed (argmax: right, wrong) the loss is −(log ½ · 1 + log ¾ · −1) / 2."""
     loss = loss_of(ARGMAX)
@@ -207,4 +221,5 @@ def test_expected_reward_is_the_sampled_gradients_mean(reward: dict[str, Any], b
         loss_of(sampled, logits.expand(draws, 3), torch.full((draws,), label)).value.backward()
         exact = gradient_of(ExpectedReward(reward=paid), LOGITS[:1], torch.tensor([label]))
         assert exact.abs().max() > 0.2
+        assert logits.grad is not None
         assert torch.allclose(logits.grad, exact, atol=0.008)
