@@ -22,8 +22,6 @@ _ALPHA = 0.05
 _SAMPLED, _WHOLE_TEST_SET = 1_000, 10_000
 _SMALL_GAP = 0.02
 _EPOCHS = 220
-# Where a seed is in two of them, the later one is meant: PLAN.md says why one of them was trained again on a CPU.
-_EARLY = ("early", "again-early", "again-early-cpu")
 _BASELINE, _REWARD = "cross_entropy", "policy_gradient"
 # The paper's best checkpoint of cross-entropy.
 _LOOP_EPOCH = 60
@@ -132,7 +130,7 @@ class _Robust:
 
 def judge(results: Path, batch_32: Path = _BATCH_32) -> Verdict:
     """Judge the records below `results`; `batch_32` is the history of cross-entropy in batches of 32."""
-    early = {run.seed: run for name in _EARLY for run in read_runs(results / name)}
+    early = {run.seed: run for name in ("early", "again-early") for run in read_runs(results / name)}
     main, again = (_pairs(read_runs(results / name), early) for name in ("main", "again"))
     ways: dict[str, Callable[[_Pair], _Robust | None]] = {
         _BEST: lambda pair: _robust(pair, RunRecord.best_on_test),
