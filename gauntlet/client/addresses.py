@@ -2,6 +2,7 @@
 
 import re
 import ssl
+from collections.abc import Sequence
 from urllib.parse import quote
 
 import httpx2
@@ -24,6 +25,11 @@ def place(*parts: str) -> str:
         if not _ID.fullmatch(part):
             raise GauntletClientError(f"{part!r} is no id: one looks like exp_01jz8k… or run_01jz8k….")
     return "/v1/" + "/".join(map(quote, parts))
+
+
+def listed(values: str | Sequence[str]) -> list[str]:
+    """Several values of a parameter; one that is given as it is is one, and not as many as it has letters."""
+    return [values] if isinstance(values, str) else list(values)
 
 
 def settings() -> ClientSettings:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gauntlet.client.addresses import place
+from gauntlet.client.addresses import listed, place
 from gauntlet.client.asynchronous.connection import Connection
 from gauntlet.client.documents import body, written
 from gauntlet.resources import (
@@ -55,7 +55,7 @@ class Checkpoints:
     async def classify(
         self,
         images: Sequence[Path],
-        checkpoints: Sequence[str],
+        checkpoints: str | Sequence[str],
         *,
         attack: PictureAttack | Mapping[str, Any] | None = None,
     ) -> list[Classification]:
@@ -69,7 +69,7 @@ class Checkpoints:
         # A name need not be UTF-8 in a folder, but must in a request.
         named = [(path.name.encode("utf-8", "replace").decode(), path) for path in images]
         files = [("image", (name, path.read_bytes())) for name, path in named]
-        request: dict[str, Any] = {"files": files, "data": {"checkpoint": list(checkpoints)}}
+        request: dict[str, Any] = {"files": files, "data": {"checkpoint": listed(checkpoints)}}
         if attack is not None:
             request["data"]["attack"] = written(attack)
         answer = await self._http.read(Page[Classification], "POST", "/v1/classifications", **request)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gauntlet.client.addresses import listed
 from gauntlet.client.asynchronous.connection import Connection
 from gauntlet.client.documents import submission
 from gauntlet.report.compared.leaderboard import Leaderboard
@@ -36,7 +37,7 @@ class Comparisons:
 
     async def transfers(
         self,
-        checkpoints: Sequence[str],
+        checkpoints: str | Sequence[str],
         *,
         eps: str,
         norm: str = "Linf",
@@ -46,5 +47,5 @@ class Comparisons:
         """The transfer matrix of these checkpoints as far as it has been measured."""
         filters = {"eps": eps, "norm": norm, "steps": steps, "loss": loss}
         given = {key: value for key, value in filters.items() if value is not None}
-        params = {"checkpoint": list(checkpoints)} | given
+        params = {"checkpoint": listed(checkpoints)} | given
         return await self._http.read(TransferMatrix, "GET", "/v1/transfers", params=params)

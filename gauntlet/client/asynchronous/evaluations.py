@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from gauntlet.client.addresses import place
+from gauntlet.client.addresses import listed, place
 from gauntlet.client.asynchronous.connection import Connection
 from gauntlet.client.documents import body, submission
 from gauntlet.resources import (
@@ -30,11 +30,11 @@ class Evaluations:
         experiment: str | None = None,
         run: str | None = None,
         checkpoint: str | None = None,
-        status: Sequence[str] = (),
+        status: str | Sequence[str] = (),
     ) -> AsyncIterator[Evaluation]:
         """Evaluations, newest first; of one experiment, run or checkpoint if it is named, and of a status."""
         filters: dict[str, Any] = {"experiment": experiment, "run": run, "checkpoint": checkpoint}
-        return self._http.all(Evaluation, "/v1/evaluations", **filters, status=list(status))
+        return self._http.all(Evaluation, "/v1/evaluations", **filters, status=listed(status))
 
     async def evaluation(self, identifier: str) -> Evaluation:
         """One evaluation."""

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from gauntlet.client.addresses import place
+from gauntlet.client.addresses import listed, place
 from gauntlet.client.asynchronous.connection import Connection
 from gauntlet.client.documents import body, submission
 from gauntlet.rendering import FigureName, Format
@@ -41,14 +41,14 @@ class Experiments:
     def experiments(
         self,
         *,
-        status: Sequence[str] = (),
+        status: str | Sequence[str] = (),
         owner: str | None = None,
-        labels: Sequence[str] = (),
+        labels: str | Sequence[str] = (),
         name: str | None = None,
         order: str | None = None,
     ) -> AsyncIterator[Experiment]:
         """Experiments, newest first unless `order` names another one; those of a status, with all labels, and so on."""
-        filters: dict[str, Any] = {"status": list(status), "owner": owner, "label": list(labels)}
+        filters: dict[str, Any] = {"status": listed(status), "owner": owner, "label": listed(labels)}
         return self._http.all(Experiment, "/v1/experiments", **filters, name=name, order=order)
 
     async def cancel_experiment(self, identifier: str) -> Experiment:
@@ -69,10 +69,10 @@ class Experiments:
             Experiment, "POST", place("experiments", identifier, "priority"), **body({"priority": priority})
         )
 
-    async def series(self, experiment: str, names: Sequence[str] = ()) -> Series:
+    async def series(self, experiment: str, names: str | Sequence[str] = ()) -> Series:
         """The metrics of all its runs by epoch, to five digits; of these names, or all."""
         return await self._http.read(
-            Series, "GET", place("experiments", experiment, "series"), params={"name": list(names)}
+            Series, "GET", place("experiments", experiment, "series"), params={"name": listed(names)}
         )
 
     async def report(self, experiment: str) -> Report:

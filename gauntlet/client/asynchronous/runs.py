@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from gauntlet.client.addresses import place
+from gauntlet.client.addresses import listed, place
 from gauntlet.client.asynchronous.connection import Connection
 from gauntlet.resources import (
     EpochMetrics,
@@ -17,9 +17,9 @@ class Runs:
         """One run."""
         return await self._http.read(Run, "GET", place("runs", identifier))
 
-    def runs(self, experiment: str | None = None, *, status: Sequence[str] = ()) -> AsyncIterator[Run]:
+    def runs(self, experiment: str | None = None, *, status: str | Sequence[str] = ()) -> AsyncIterator[Run]:
         """Runs, newest first; of one experiment if it is named, and of one of the statuses."""
-        return self._http.all(Run, "/v1/runs", experiment=experiment, status=list(status))
+        return self._http.all(Run, "/v1/runs", experiment=experiment, status=listed(status))
 
     async def cancel_run(self, identifier: str) -> Run:
         """Cancel a run."""

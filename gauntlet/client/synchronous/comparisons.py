@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gauntlet.client.addresses import listed
 from gauntlet.client.documents import submission
 from gauntlet.client.synchronous.connection import Connection
 from gauntlet.report.compared.leaderboard import Leaderboard
@@ -34,7 +35,7 @@ class Comparisons:
 
     def transfers(
         self,
-        checkpoints: Sequence[str],
+        checkpoints: str | Sequence[str],
         *,
         eps: str,
         norm: str = "Linf",
@@ -44,5 +45,5 @@ class Comparisons:
         """The transfer matrix of these checkpoints as far as it has been measured."""
         filters = {"eps": eps, "norm": norm, "steps": steps, "loss": loss}
         given = {key: value for key, value in filters.items() if value is not None}
-        params = {"checkpoint": list(checkpoints)} | given
+        params = {"checkpoint": listed(checkpoints)} | given
         return self._http.read(TransferMatrix, "GET", "/v1/transfers", params=params)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from gauntlet.client.addresses import place
+from gauntlet.client.addresses import listed, place
 from gauntlet.client.synchronous.connection import Connection
 from gauntlet.resources import (
     EpochMetrics,
@@ -17,9 +17,9 @@ class Runs:
         """One run."""
         return self._http.read(Run, "GET", place("runs", identifier))
 
-    def runs(self, experiment: str | None = None, *, status: Sequence[str] = ()) -> Iterator[Run]:
+    def runs(self, experiment: str | None = None, *, status: str | Sequence[str] = ()) -> Iterator[Run]:
         """Runs, newest first; of one experiment if it is named, and of one of the statuses."""
-        return self._http.all(Run, "/v1/runs", experiment=experiment, status=list(status))
+        return self._http.all(Run, "/v1/runs", experiment=experiment, status=listed(status))
 
     def cancel_run(self, identifier: str) -> Run:
         """Cancel a run."""

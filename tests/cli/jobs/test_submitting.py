@@ -74,3 +74,13 @@ def test_lists_are_filtered(gauntlet: Any, spec: str) -> None:
     assert json.loads(gauntlet("evaluations", "--status", "running", "--json").output) == []
     wrong = gauntlet("experiments", "--order", "size")
     assert (wrong.exit_code, wrong.output.startswith("--order: ")) == (1, True)
+
+
+def test_a_single_filter_needs_no_list(gauntlet: Any, system: System, spec: str) -> None:
+    """What the client takes several of, it takes one of as it is; a string was as many filters as it has letters."""
+    made = gauntlet("submit", spec, "--label", "alone").output.strip()
+    found = system.client.experiments(status="queued", labels="alone")
+    assert [experiment.id for experiment in found] == [made]
+    (run,) = system.client.runs(made)
+    assert run.id in {queued.id for queued in system.client.runs(status="queued")}
+    assert list(system.client.evaluations(status="queued")) == []
