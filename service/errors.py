@@ -22,7 +22,7 @@ from gauntlet.spec.reading.messages import MOST_FAULTS, faults, printable
 from service.requests.paths import methods_of
 from store.database import says_full
 from store.errors import IdempotencyConflict, NotFound, NotYours, QuotaExceeded, Refused, RequestUnfit
-from store.storage import STORAGE_FULL, StorageAway, is_refused
+from store.storage import STORAGE_FULL, StorageAway, StorageRefused
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def storage_unavailable(error: OSError) -> ServiceError | None:
     if isinstance(error, StorageAway):
         detail = "The service's storage does not answer now; the request can be sent again later."
         return ServiceError(503, "storage-away", detail, headers={"Retry-After": "2"})
-    if is_refused(error):
+    if isinstance(error, StorageRefused):
         why = error.strerror or type(error).__name__
         detail = f"The service's storage refuses the service ({why}), which its operator has to mend."
         return ServiceError(503, "storage-refused", detail, headers={"Retry-After": "2"})

@@ -4,13 +4,15 @@ They have ids too, made from their names, so that one list can hold them all.
 """
 
 import hashlib
+import logging
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.data.sets.cifar10_c import FOLDER
-from gauntlet.data.sets.folders import folders_in
+from gauntlet.data.sets.folders import folders_in, not_to_be_read
 from gauntlet.data.sets.parquet import is_parquet
 from gauntlet.data.sets.published import TORCHVISION, published
 from gauntlet.resources import Dataset, DatasetDetails, DatasetThumbnail
@@ -32,6 +34,8 @@ from gauntlet.spec.reading.texts import FOLDER_NAME
 from service.data import look
 from service.settings import ServiceSettings
 from store.errors import NotFound
+
+logger = logging.getLogger(__name__)
 
 _PREFIX = "local_"
 # A data root holds a few; of another folder that was taken for one not everything is told.
@@ -113,13 +117,18 @@ def _all(data_root: Path) -> Iterator[AnyDataset]:
     for dataset in (Cifar10(), Cifar100(), Svhn(), Mnist(), FashionMnist(), Kmnist()):
         if published(dataset).is_there(data_root):
             yield dataset
-    names = [
-        name
-        for name in folders_in(data_root) or ()
-        if re.match(FOLDER_NAME, name) and name not in (TORCHVISION, FOLDER)
-    ]
-    for name in names[:_MOST_FOLDERS]:
-        yield Parquet(folder=name) if is_parquet(data_root / name) else ImageFolder(folder=name)
+    for name in [name for name in folders_in(data_root) or () if re.match(FOLDER_NAME, name)][:_MOST_FOLDERS]:
+        if unread := not_to_be_read(data_root / name, name):
+            # One that is not this service's to read is no fault of those beside it.
+            _tell_once(unread)
+        elif name not in (TORCHVISION, FOLDER):
+            yield Parquet(folder=name) if is_parquet(data_root / name) else ImageFolder(folder=name)
+
+
+@lru_cache(_MOST_FOLDERS)
+def _tell_once(unread: str) -> None:
+    """Log that a folder is left out; the page asks for the list again and again."""
+    logger.warning("No data set is made of it: %s", unread)
 
 
 def _id(dataset: AnyDataset) -> str:

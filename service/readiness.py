@@ -17,8 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from store.database import Database
 from store.models import Experiment
-from store.storage import Storage, StorageAway
-from store.storage.values import is_refused
+from store.storage import Storage, StorageAway, StorageRefused
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +86,7 @@ class StorageLooks:
         fault: OSError | None = StorageAway("it says nothing")
         try:
             error = await self._looks.within(_STORAGE_PATIENCE_S)
-            if isinstance(error, OSError) and is_refused(error):
+            if isinstance(error, StorageRefused):
                 fault = error
             else:
                 fault = StorageAway(str(error)) if error is not None else None

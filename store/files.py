@@ -10,7 +10,7 @@ from pathlib import Path
 
 from store import failpoints
 from store.queue.jobs import Claim
-from store.storage import STORAGE_FULL, Draft, FileDamaged, Storage, StorageAway, StoredFile, is_refused
+from store.storage import STORAGE_FULL, Draft, FileDamaged, Storage, StorageAway, StorageRefused, StoredFile
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def fault(error: OSError, what: str = "job") -> str:
         return f"The storage takes no more: {why}. The {what} goes on when there is room."
     if isinstance(error, StorageAway):
         return f"The storage is away: {why}. The {what} goes on when it is back."
-    if is_refused(error):
+    if isinstance(error, StorageRefused):
         return f"The storage refuses the service: {why}. The {what} goes on when its operator has mended that."
     return f"A file of the {what} could not be read or written: {why}. Its worker's log says which."
 
@@ -153,9 +153,7 @@ def _delete(storage: Storage, paths: Iterable[str], recorded: Collection[str]) -
         if path not in recorded:
             try:
                 storage.delete(path)
-            except OSError as error:
-                if not is_refused(error):
-                    raise
+            except StorageRefused as error:
                 # One that may not be deleted must not keep the others.
                 logger.warning("%s, which no row names, cannot be deleted: %s", path, error)
 

@@ -1,5 +1,6 @@
 """A server that answers whatever a store is asked as S3 answers whom it refuses, with words that are no user's."""
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,9 @@ SENTENCE = (
 
 
 @contextmanager
-def refusing_store(status: int, code: str, *, heads: int | None = None) -> Iterator[str]:
+def refusing_store(
+    status: int, code: str, *, heads: int | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[str]:
     """Its address; requests are answered with this status and a body, those for a head with `heads` and none."""
     body = f"<Error><Code>{code}</Code><Message>{SENTENCE.replace(chr(34), '&quot;')}</Message></Error>".encode()
 
@@ -36,10 +39,12 @@ def refusing_store(status: int, code: str, *, heads: int | None = None) -> Itera
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
     server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     serving = threading.Thread(target=server.serve_forever)
     serving.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         serving.join()

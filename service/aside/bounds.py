@@ -2,8 +2,8 @@
 
 An order comes as a line of JSON on the standard input: {"seconds", "bytes", …}, with so many bytes of content behind
 it. The answer is a line of JSON too, on the standard output: what the work comes to, with the bytes behind it that its
-asker expects; or {"refused", …}; or {"storage", "why"}, an OSError's number and text; or {"failed"}, which is a fault
-of ours; each with "seconds", how long it computed.
+asker expects; or {"refused", …}; or {"storage", "why"}, an OSError's number and text, with "met_there" where it was
+met in the storage; or {"failed"}, which is a fault of ours; each with "seconds", how long it computed.
 """
 
 import json

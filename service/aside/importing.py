@@ -35,14 +35,18 @@ def examine(order: Mapping[str, Any], _content: bytes) -> Answer:
     try:
         tensors = _read(order["weights"], card)
         findings = _tried(tensors, card)
-        with Path(f"/proc/self/fd/{order['into']}").open("wb") as file:
-            file.write(encode_weights(tensors, card))
+        content = encode_weights(tensors, card)
     except (CheckpointInvalid, ModelUnfit) as error:
         return {"refused": str(error)}, ()
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise MemoryError from error
         raise
+    try:
+        with Path(f"/proc/self/fd/{order['into']}").open("wb") as file:
+            file.write(content)
+    except OSError as error:
+        return {"storage": error.errno, "why": error.strerror, "met_there": True}, ()
     return {"findings": [finding.model_dump() for finding in findings]}, ()
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from starlette.datastructures import UploadFile
 
 from service.errors import ServiceError
+from store.storage import met_there
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +96,8 @@ class Aside:
         if "failed" in answer:
             raise RuntimeError(f"The process for {self._work} failed, by a fault of ours: {answer['failed']}")
         if "storage" in answer:
-            raise OSError(answer["storage"], answer["why"])
+            met = OSError(answer["storage"], answer["why"])
+            raise met_there(met) if answer.get("met_there") else met
         return answer, parts
 
     async def close(self) -> None:

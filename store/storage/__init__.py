@@ -12,8 +12,8 @@ from store.storage.values import (
     StorageAway,
     StorageRefused,
     StoredFile,
-    is_refused,
     is_the_storages,
+    met_there,
 )
 
 Storage = FolderStorage | BucketStorage
@@ -31,6 +31,6 @@ __all__ = [
     "StorageAway",
     "StorageRefused",
     "StoredFile",
-    "is_refused",
     "is_the_storages",
+    "met_there",
 ]

@@ -23,7 +23,7 @@ from store.storage.packing import pack, unpack
 from store.storage.patterns import matching
 from store.storage.requests import client, part_of, patiently
 from store.storage.scratch import Scratch
-from store.storage.values import Draft, FileDamaged, Room, StorageRefused, StoredFile
+from store.storage.values import Draft, FileDamaged, Room, StorageRefused, StoredFile, refusals, sha256_of
 
 T = TypeVar("T")
 
@@ -123,11 +123,11 @@ class BucketStorage:
 
         def bring(copy: Path) -> None:
             self._ask(lambda: self._client.get_file(self._key(path), str(copy)))
-            if _sha256_of(copy) != sha256:
+            if sha256_of(copy) != sha256:
                 raise FileDamaged(path)
 
         def is_damaged(copy: Path) -> bool:
-            return _sha256_of(copy) != sha256
+            return sha256_of(copy) != sha256
 
         copy = self.cache.get(sha256, size, bring)
         # Another process may have found it damaged and dropped it.
@@ -233,6 +233,7 @@ class BucketStorage:
         """Delete what is in a workplace, and the folder above if that is empty now."""
         self.scratch.leave(path)
 
+    @refusals()
     def prepare_folder(self, made: str, path: str) -> Callable[[], None]:
         """Send the folder made in that workplace; what is returned publishes it at `path`, at once.
 
@@ -244,7 +245,7 @@ class BucketStorage:
         """
         with self.draft() as draft:
             size = pack(self.workplace(made), draft.path)
-            sha256 = _sha256_of(draft.path)
+            sha256 = sha256_of(draft.path)
             packed = f"{path}/{sha256}.tar"
             # Before the tar, which may take hours: what is made may be taken for left behind by then.
             for picture in sorted((self.workplace(made) / "thumbnails").glob("*")):
@@ -300,7 +301,7 @@ class BucketStorage:
         def bring(copy: Path) -> None:
             with self.draft() as draft:
                 self._ask(lambda: self._client.get_file(self._key(manifest["path"]), str(draft.path)))
-                if _sha256_of(draft.path) != manifest["sha256"]:
+                if sha256_of(draft.path) != manifest["sha256"]:
                     raise FileDamaged(manifest["path"])
                 unpack(draft.path, copy / path)
 
@@ -329,6 +330,7 @@ class BucketStorage:
     def _found(self, pattern: str) -> dict[str, float]:
         return matching(self._names(pattern.partition("*")[0]), pattern)
 
+    @refusals()
     def _ask(self, request: Callable[[], T]) -> T:
         """What the store answers, asked again while it is away.
 
@@ -343,8 +345,3 @@ class BucketStorage:
             # Who asks next has credentials that are read anew.
             self.__dict__.pop("_client", None)
             raise
-
-
-def _sha256_of(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 
+from store.storage.values import refusals
+
 _CONTENT, _BYTES = "content", "bytes"
 _PARTIAL, _LOCK = ".partial", ".lock"
 _AT_ONCE = fcntl.LOCK_EX | fcntl.LOCK_NB
@@ -33,6 +35,7 @@ class FetchedCache:
     folder: Path
     most_bytes: int
 
+    @refusals()
     def get(self, key: str, size: Callable[[], int], bring: Callable[[Path], None]) -> Path:
         """The copy under that key: a file or a folder, which `bring` makes where there is none, of so many bytes.
 
@@ -61,10 +64,12 @@ class FetchedCache:
                 raise
         return entry / _CONTENT
 
+    @refusals()
     def drop(self, key: str, is_damaged: Callable[[Path], bool]) -> None:
         """Forget a copy that still is damaged: another process may have brought it anew."""
         self._delete(key, lambda entry: is_damaged(entry / _CONTENT), fcntl.LOCK_EX)
 
+    @refusals()
     def sweep(self) -> None:
         """Delete what is beyond the bound, and what processes that died left half brought or half deleted."""
         self._make_room(0)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from store import failpoints
-from store.storage.values import Draft, Room, StoredFile
+from store.storage.values import Draft, Room, StorageRefused, StoredFile, refusals
 
 _PARTIAL = ".partial"
 _DRAFTS = "incoming"
@@ -28,6 +28,7 @@ class FolderStorage:
     def __str__(self) -> str:
         return str(self.root)
 
+    @refusals()
     def require(self) -> None:
         """See that it is there.
 
@@ -36,7 +37,9 @@ class FolderStorage:
         """
         if not self.root.is_dir():
             raise FileNotFoundError(errno.ENOENT, "The storage is away", str(self.root))
+        os.scandir(self.root).close()
 
+    @refusals()
     def look(self) -> None:
         """See that it can be read and written, as far as that can be told without writing.
 
@@ -47,8 +50,9 @@ class FolderStorage:
         if not os.access(there, os.R_OK | os.W_OK | os.X_OK):
             read_only = os.statvfs(there).f_flag & os.ST_RDONLY
             refused = errno.EROFS if read_only else errno.EACCES
-            raise OSError(refused, os.strerror(refused), str(there))
+            raise StorageRefused(refused, os.strerror(refused), str(there))
 
+    @refusals()
     def write(self, path: str, content: bytes) -> StoredFile:
         """Store `content` durably at `path`, replacing what an earlier try left there.
 
@@ -69,6 +73,7 @@ class FolderStorage:
             raise
         return StoredFile(path, hashlib.sha256(content).hexdigest(), len(content))
 
+    @refusals()
     def mark(self, path: str) -> None:
         """Have an empty file there.
 
@@ -79,6 +84,7 @@ class FolderStorage:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.touch()
 
+    @refusals()
     def draft(self) -> Draft:
         """A file on the storage's own disk: what is kept of it is renamed, never copied.
 
@@ -87,6 +93,7 @@ class FolderStorage:
         """
         return Draft(self.root / _DRAFTS)
 
+    @refusals()
     def keep(self, draft: Draft, path: str) -> None:
         """Store what was written, durably, at `path`.
 
@@ -101,6 +108,7 @@ class FolderStorage:
         failpoints.reach("file_renamed")
         sync_folder(target.parent)
 
+    @refusals()
     def fetch(self, path: str, sha256: str) -> Path:  # noqa: ARG002  # a bucket's copies go by it
         """A file of this machine with what is stored at `path`: here the file itself, whatever it has become.
 
@@ -111,8 +119,11 @@ class FolderStorage:
         file = self.root / path
         if not file.is_file():
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(file))
+        # Whoever opens it is no part of the storage any more: that it may not be read is told here.
+        file.open("rb").close()
         return file
 
+    @refusals()
     def read(self, path: str) -> bytes:
         """What is stored at `path`.
 
@@ -122,14 +133,17 @@ class FolderStorage:
         """
         return (self.root / path).read_bytes()
 
+    @refusals()
     def holds(self, path: str) -> bool:
         """Whether a file is there."""
         return (self.root / path).is_file()
 
+    @refusals()
     def find(self, pattern: str) -> list[str]:
         """The paths of files and folders that look so, such as `run_*/attempt-*/*`, in their order."""
         return sorted(str(found.relative_to(self.root)) for found in self.root.glob(pattern))
 
+    @refusals()
     def find_old(self, pattern: str, older_than_s: float) -> list[str]:
         """Those of them that nobody has written to for so long, by the storage's own clock."""
         before = self._long_ago(older_than_s)
@@ -141,6 +155,7 @@ class FolderStorage:
                     old.append(path)
         return old
 
+    @refusals()
     def delete(self, path: str) -> None:
         """Delete the file at `path`, if there is one.
 
@@ -149,6 +164,7 @@ class FolderStorage:
         """
         (self.root / path).unlink(missing_ok=True)
 
+    @refusals()
     def delete_folder(self, path: str) -> None:
         """Delete all that lies below `path`; nothing happens if there is nothing.
 
@@ -159,6 +175,7 @@ class FolderStorage:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.root / path)
 
+    @refusals()
     def forget_drafts(self, older_than_s: float) -> None:
         """Delete what was being received when its receiver died: nothing has come for so long."""
         for path in self.find_old(f"{_DRAFTS}/*", older_than_s):
@@ -177,12 +194,14 @@ class FolderStorage:
         with contextlib.suppress(OSError):
             (self.root / path).parent.rmdir()
 
+    @refusals()
     def prepare_folder(self, made: str, path: str) -> Callable[[], None]:
         """Get the folder made in that workplace ready to be published at `path`; what is returned does it, at once.
 
         What lies at `path` is replaced; whoever publishes sees to it that nobody else does.
         """
 
+        @refusals()
         def publish() -> None:
             target = self.root / path
             if target.exists():
@@ -200,8 +219,16 @@ class FolderStorage:
         """None: what is published here takes the place of what was."""
         return []
 
-    def fetch_folder(self, path: str) -> Path:  # noqa: ARG002  # a bucket's is copied
-        """A folder of this machine below which `path` lies, if it was published."""
+    @refusals()
+    def fetch_folder(self, path: str) -> Path:
+        """A folder of this machine below which `path` lies, if it was published.
+
+        Raises:
+            OSError: the storage cannot be read.
+        """
+        # As in `fetch`.
+        with contextlib.suppress(FileNotFoundError):
+            os.scandir(self.root / path).close()
         return self.root
 
     def room(self) -> Room | None:

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import ssl
 import time
 import traceback
 from collections.abc import Callable
@@ -61,6 +62,9 @@ _OF_HEADS: Final = {
 }
 # Whose own errors of files and values are of what it was told of the store.
 _BOTO: Final = frozenset({"aiobotocore", "botocore"})
+_OF_FILES: Final = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+# What its code fails with on a value that it does not expect, such as a text in the place of a section.
+_OF_VALUES: Final = (ValueError, AttributeError, LookupError, TypeError)
 # A store takes no more parts of one object.
 _MOST_PARTS: Final = 10_000
 _PART: Final = 8 << 20
@@ -139,7 +143,7 @@ def requested(request: Callable[[], T]) -> T:
     except FlexibleChecksumError as error:
         # The store has a digest of its own, which boto looks at.
         raise FileDamaged("an object of the bucket") from error
-    except (BotoCoreError, ClientError, ConnectionFailed, OSError, ValueError, *S3_RETRYABLE_ERRORS) as error:
+    except (BotoCoreError, ClientError, ConnectionFailed, OSError, *_OF_VALUES, *S3_RETRYABLE_ERRORS) as error:
         meant = _meant(error)
         if meant is error:
             raise
@@ -185,12 +189,42 @@ def _unfit_settings(error: Exception) -> str | None:
     if isinstance(error, ValueError) and str(error).startswith(("Invalid endpoint", "Invalid IPv6 URL")):
         return "the store's address is none"
     if isinstance(error, boto.BotoCoreError):
+        if isinstance(error, boto.HTTPClientError | boto.ConnectionError):
+            # What boto met while it made the connection.
+            met = getattr(error, "kwargs", {}).get("error")
+            if (why := _unfit_of_tls(met)) is not None:
+                return why
+            if _is_told(met):
+                return f"what it is told of the store is not to be used ({type(met).__name__})"
         unfit = not isinstance(error, of_connections)
     else:
         # A file of credentials that is not there must not be taken for an object that is not.
-        unfit = isinstance(error, ValueError | FileNotFoundError | IsADirectoryError | NotADirectoryError)
-        unfit = unfit and _code(error) is None and _is_botos(error)
+        unfit = isinstance(error, (*_OF_FILES, *_OF_VALUES)) and _code(error) is None and _is_botos(error)
     return f"what it is told of the store is not to be used ({type(error).__name__})" if unfit else None
+
+
+def _unfit_of_tls(met: object) -> str | None:
+    """What is wrong with how the store's certificate is looked at, None where that is not what is wrong."""
+    from aiohttp import ClientConnectorCertificateError, ClientConnectorSSLError
+
+    if isinstance(met, ClientConnectorCertificateError):
+        return "the store's certificate is not one that is trusted here"
+    if isinstance(met, ClientConnectorSSLError) and getattr(met.os_error, "reason", None) == "WRONG_VERSION_NUMBER":
+        return "the store's address says https, and nobody speaks TLS there"
+    if isinstance(met, ssl.SSLError) and met.library != "SSL":
+        # Of files that are to hold certificates; of a connection it is the library itself that tells.
+        return "the file of certificates for the store holds none"
+    return None
+
+
+def _is_told(met: object) -> bool:
+    """Whether what boto was told kept it from making a connection: a file, a proxy, a value that no header takes."""
+    from aiohttp import ClientError as ConnectionFailed
+    from botocore.exceptions import InvalidProxiesConfigError
+
+    # The store's own headers are decoded there.
+    is_answer = isinstance(met, ConnectionFailed | UnicodeDecodeError)
+    return isinstance(met, (InvalidProxiesConfigError, ValueError, *_OF_FILES)) and not is_answer
 
 
 def _is_botos(error: Exception) -> bool:
@@ -222,7 +256,7 @@ def _is_ours(error: Exception, code: str | None) -> bool:
     """Whether it is of this machine, or just says that an object is not there."""
     if isinstance(error, OSError):
         return isinstance(error, FileNotFoundError) or (code is None and error.errno in _OURS)
-    return isinstance(error, ValueError)
+    return isinstance(error, _OF_VALUES)
 
 
 def _code(error: BaseException | None) -> str | None:

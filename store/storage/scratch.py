@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from store.storage.values import Draft
+from store.storage.values import Draft, refusals
 
 _INCOMING, _MAKING = "incoming", "making"
 
@@ -24,6 +24,7 @@ class Scratch:
         """Where nothing ever is."""
         return self.folder / "nothing"
 
+    @refusals()
     def draft(self) -> Draft:
         """A file that is to be sent, held for as long as it is open: sending it may take hours.
 
@@ -44,6 +45,7 @@ class Scratch:
         with contextlib.suppress(OSError):
             self.workplace(path).parent.rmdir()
 
+    @refusals()
     def forget(self, older_than_s: float) -> None:
         """Delete what was being received or made when who did it died: nothing of it was written to for so long.
 

@@ -1,8 +1,10 @@
 """What a storage is asked for and answers with, and what can be wrong with it."""
 
 import errno
+import hashlib
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -20,17 +22,42 @@ class StorageAway(OSError):
 
 
 class StorageRefused(OSError):
-    """The store refuses this service: its credentials, its rights, or a bucket that there is not."""
+    """The storage refuses this service until an operator changes something.
+
+    Its credentials, its rights, or a bucket that there is not; of a folder, or of what lies on this machine of a
+    bucket, what the system says to whoever may not read or write there.
+    """
 
 
-def is_refused(error: OSError) -> bool:
-    """Whether the storage takes nothing from this service until an operator changes something."""
-    return isinstance(error, StorageRefused) or error.errno in _REFUSED
+def met_there(error: OSError) -> OSError:
+    """What an error comes to that was met in the storage: its refusal, where the system lets nobody read or write.
+
+    The same errno from anywhere else says nothing about the storage.
+    """
+    if isinstance(error, StorageRefused) or error.errno not in _REFUSED:
+        return error
+    return StorageRefused(error.errno, error.strerror, error.filename)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Of what is read or written within, all is the storage's.
+
+    Raises:
+        OSError: as `met_there` says.
+    """
+    try:
+        yield
+    except OSError as error:
+        met = met_there(error)
+        if met is error:
+            raise
+        raise met from error
 
 
 def is_the_storages(error: OSError) -> bool:
     """Whether the storage itself is at fault, and not what is asked for: whoever asks may wait until it is mended."""
-    return error.errno in STORAGE_FULL or isinstance(error, StorageAway) or is_refused(error)
+    return error.errno in STORAGE_FULL or isinstance(error, StorageAway | StorageRefused)
 
 
 class FileDamaged(OSError):
@@ -57,6 +84,17 @@ class Room:
     free: int
 
 
+@refusals()
+def sha256_of(file: Path) -> str:
+    """The digest of a file that is the storage's, in hexadecimal digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
 class Draft:
     """A file on this machine that is on its way into the storage: written to, kept, or gone when it is closed.
 
@@ -64,20 +102,24 @@ class Draft:
         OSError: it cannot be made.
     """
 
+    @refusals()
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / token_hex(16)
         self._file = self.path.open("x+b")
 
+    @refusals()
     def write(self, piece: bytes) -> int:
         return self._file.write(piece)
 
+    @refusals()
     def seek(self, place: int) -> int:
         return self._file.seek(place)
 
     def fileno(self) -> int:
         return self._file.fileno()
 
+    @refusals()
     def sync(self) -> None:
         """Have it on the disk, which takes seconds for a large one.
 
@@ -87,6 +129,7 @@ class Draft:
         self._file.flush()
         os.fsync(self._file.fileno())
 
+    @refusals()
     def close(self) -> None:
         # What was not written yet may find no room, and is not wanted any more.
         with suppress(OSError):

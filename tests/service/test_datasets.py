@@ -20,6 +20,7 @@ from store.storage import Draft, FolderStorage, StorageAway
 from store.subjects import datasets
 from tests.packing import class_folders, two_splits, write_tar, write_zip
 from tests.pictures import encoded
+from tests.rights import without_rights
 from tests.uploads import packed, unpack
 from worker.settings import WorkerSettings
 
@@ -35,9 +36,8 @@ def upload(api: TestClient, content: bytes, **fields: Any) -> Any:
 
 
 def left(settings: ServiceSettings) -> list[str]:
-    return sorted(
-        str(path.relative_to(settings.storage.root)) for path in settings.storage.root.rglob("*") if path.is_file()
-    )
+    root = settings.home / "checkpoints"
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 
 
 def _away(*_: object) -> bytes:
@@ -101,7 +101,7 @@ def test_the_same_archive_again_is_the_same_data_set(
     other = upload(api, content, test_fraction=0.5, seed=1)
     assert other.status_code == 202
     assert other.json()["id"] != first.json()["id"]
-    assert not list((settings.storage.root / "incoming").iterdir())
+    assert not list((settings.home / "checkpoints/incoming").iterdir())
 
 
 def test_an_archive_whose_like_is_deleted_meanwhile_is_kept_while_others_may_write(
@@ -178,6 +178,56 @@ def test_an_upload_past_a_quota_leaves_nothing(settings: ServiceSettings, quota:
     assert left(settings) == [f"{first.json()['id']}/archive"]
 
 
+def test_a_folder_that_may_not_be_read_is_left_out_of_the_list(
+    settings: ServiceSettings, tiny_document: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It keeps no other from being listed, is named in the log once, and who asks for it by name is told why."""
+    for folder in ("closed", "open", "seen"):
+        for name, content in two_splits().items():
+            picture = settings.data_root / folder / name
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            picture.write_bytes(content)
+    (settings.data_root / "link").symlink_to(settings.data_root / "closed/train")
+    (settings.data_root / "torchvision").mkdir()
+    (settings.data_root / "CIFAR-10-C").mkdir()
+    # What may only be listed holds files that may not be opened.
+    modes = {"closed": 0, "seen": 0o400, "torchvision": 0, "CIFAR-10-C": 0}
+    for name, mode in modes.items():
+        (settings.data_root / name).chmod(mode)
+
+    def asked() -> tuple[list[Any], list[Any]]:
+        with TestClient(create_app(settings)) as api:
+            wanted: list[dict[str, Any]] = [
+                {"name": "image_folder", "folder": "closed"},
+                {"name": "image_folder", "folder": "seen"},
+                {"name": "parquet", "folder": "closed"},
+                {"name": "cifar10_c", "corruption": "fog", "severity": 1},
+            ]
+            documents = [tiny_document | {"dataset": dataset} for dataset in wanted]
+            return (
+                [api.get("/v1/datasets") for _ in range(3)],
+                [api.post("/v1/experiments", json=document) for document in documents],
+            )
+
+    lists, refusals = without_rights(asked)
+    for name in modes:
+        (settings.data_root / name).chmod(0o700)
+    for listed in lists:
+        assert [each["name"] for each in listed.json()["data"]] == ["digits", "open"]
+    said = [record.getMessage() for record in caplog.records if record.name == "service.local_datasets"]
+    assert said == [
+        f"No data set is made of it: The folder {name} cannot be read: Permission denied."
+        for name in ("CIFAR-10-C", "closed", "seen", "torchvision")
+    ]
+    told = [refusal.json()["errors"][0]["message"] for refusal in refusals]
+    assert [message.split(".")[0] for message in told] == [
+        "The folder closed cannot be read: Permission denied",
+        "The folder seen cannot be read: Permission denied",
+        "The folder closed cannot be read: Permission denied",
+        "CIFAR-10-C's fog is not below the data root, and is not fetched",
+    ]
+
+
 def test_the_list_has_uploads_and_what_lies_in_the_data_root(api: TestClient, settings: ServiceSettings) -> None:
     """Newest first, then digits and folders; page by page; each can be looked at by its id."""
     uploads = [upload(api, content).json()["id"] for content in (b"one", b"two")]
@@ -196,7 +246,8 @@ def test_the_list_has_uploads_and_what_lies_in_the_data_root(api: TestClient, se
     assert [each["name"] for each in whole["data"]] == ["pets", "pets", "digits", "mnist", "hub", "my-images"]
     assert [each["id"] for each in whole["data"][:2]] == uploads[::-1]
     assert (whole["has_more"], whole["next"]) == (False, None)
-    pages, after = [], {}
+    pages: list[Any] = []
+    after: dict[str, Any] = {}
     while True:
         page = api.get("/v1/datasets", params={"limit": 1} | after).json()
         pages += page["data"]

@@ -14,12 +14,13 @@ import pytest
 import s3fs
 from fastapi.testclient import TestClient
 
-from service import readiness
+from service import local_datasets, readiness
 from service.app import create_app
 from service.settings import ServiceSettings
 from store.storage import FolderStorage
 from tests.e2e.system import await_that
 from tests.object_store import ObjectStore
+from tests.rights import without_rights
 from tests.service.conftest import require_documented
 from tests.service.test_datasets import upload
 from tests.uploads import packed
@@ -136,6 +137,36 @@ def test_a_read_only_folder_is_no_full_one(settings: ServiceSettings, tmp_path: 
                 assert str(mounted) not in answer.text
     finally:
         subprocess.run(["umount", str(mounted)], check=True)
+
+
+def test_a_folder_of_another_user_is_told_as_that(settings: ServiceSettings, tmp_path: Path) -> None:
+    """To who uploads, and to who asks whether the service is ready."""
+    (settings.home / "checkpoints").mkdir(mode=0o500)
+    content = packed(tmp_path)
+
+    def asked() -> list[Any]:
+        with TestClient(create_app(settings), raise_server_exceptions=False) as api:
+            return [upload(api, content), api.get("/readyz")]
+
+    for answer in without_rights(asked):
+        status, problem, detail, _ = told(answer)
+        assert (status, problem) == (503, "storage-refused")
+        assert "(Permission denied)" in detail
+
+
+def test_what_may_not_be_read_elsewhere_is_a_fault_of_ours(
+    settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is told to mend the storage, or to come again, for a file that has nothing to do with it."""
+
+    def may_not(_: Path) -> list[str]:
+        raise PermissionError(errno.EACCES, "Permission denied", "/etc/ssl/openssl.cnf")
+
+    monkeypatch.setattr(local_datasets, "folders_in", may_not)
+    with TestClient(create_app(settings), raise_server_exceptions=False) as api:
+        answer = api.get("/v1/datasets")
+        assert (answer.status_code, answer.json()["type"]) == (500, "urn:gauntlet:problem:internal-error")
+        assert api.get("/readyz").status_code == 200
 
 
 def test_a_storage_that_says_nothing_holds_up_nobody_who_asks_again(

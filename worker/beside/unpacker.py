@@ -26,7 +26,7 @@ from store.database import Database
 from store.errors import LeaseLost
 from store.queue import unpacking
 from store.queue.unpacking import Unpacking
-from store.storage import StorageAway, is_the_storages
+from store.storage import StorageAway, is_the_storages, met_there
 from worker.settings import WorkerSettings
 
 T = TypeVar("T")
@@ -244,8 +244,12 @@ class Unpacker:
                         return _why_it_ended(process.wait(), seconds)
                     case {"progress": [str(phase), int(completed), int(total)]}:
                         progress = (phase, completed, total)
-                    case {"storage": str(why), "errno": number}:
-                        return {"storage": self._at_fault(OSError(number, why))}
+                    case {"storage": str(why), "errno": number, "path": path}:
+                        met = OSError(number, why, path)
+                        # Of what it opened before there is no path.
+                        if path is None or _is_below(str(path), archive, Path(str(order["folder"]))):
+                            met = met_there(met)
+                        return {"storage": self._at_fault(met)}
                     case _:
                         return answer
                 with self._database.writing() as session:
@@ -255,6 +259,10 @@ class Unpacker:
     def _seconds_for(self, size: int) -> int:
         """How long the archive may compute: by its size, so that a small hostile one holds up nobody for long."""
         return max(1, int(min(self._settings.max_unpacking_s, _FREE_S + size / _SLOWEST)))
+
+
+def _is_below(path: str, *places: Path) -> bool:
+    return any(Path(path).is_relative_to(place) for place in places)
 
 
 def _in_a_thread(work: Callable[[], T]) -> Future[T]:

@@ -2,7 +2,7 @@
 
 It is told what to do in a line of JSON: {"archive", "folder", "name", "draw", "bounds", "memory", "seconds"}. It tells
 how far it is, {"progress": [phase, completed, total]}, at most twice a second, and in the end {"made": contents},
-{"refused": sentence}, {"storage": sentence, "errno": number} or {"failed": trace}. It ends with
+{"refused": sentence}, {"storage": sentence, "errno": number, "path": path or null} or {"failed": trace}. It ends with
 its parent.
 """
 
@@ -66,7 +66,8 @@ def _answer(order: dict[str, Any], tell: _Teller) -> dict[str, Any]:
     except MemoryError:
         return {"refused": f"The archive takes more than {order['memory'] >> 20} MiB of memory to be read."}
     except OSError as error:
-        return {"storage": error.strerror or type(error).__name__, "errno": error.errno}
+        path = None if error.filename is None else str(error.filename)
+        return {"storage": error.strerror or type(error).__name__, "errno": error.errno, "path": path}
     except Exception:  # noqa: BLE001  # it is told to the process that can log it
         return {"failed": traceback.format_exc()[-_LONGEST_TRACE:]}
     return {"made": made.model_dump(mode="json")}

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gauntlet.data.sets.archives import Archive
+from gauntlet.data.sets.published import are_seen
 from gauntlet.errors import DatasetUnavailable
 from gauntlet.spec.class_names import KNOWN_CLASSES
 from gauntlet.spec.kinds import Cifar10C
@@ -19,8 +20,8 @@ _PIXELS = (32, 32, 3)
 
 
 def is_there(spec: Cifar10C, data_root: Path) -> bool:
-    """Whether the two files lie there that it needs."""
-    return all((data_root / FOLDER / name).is_file() for name in _files(spec))
+    """Whether the two files are seen there that it needs."""
+    return are_seen(data_root / FOLDER, _files(spec))
 
 
 def missing(spec: Cifar10C) -> str:

@@ -105,6 +105,8 @@ def list_folder(
         TooManyEntries: it has more than `most_entries` files and folders.
     """
     root = data_root / folder
+    if unread := not_to_be_read(root, folder):
+        return FolderListing({}, (), (unread,))
     if folders_in(root) is None:
         return FolderListing({}, (), (no_such_folder(data_root, folder),))
     return list_splits(root, folder, splits, most_entries=most_entries)
@@ -180,9 +182,30 @@ def folders_in(root: Path) -> list[str] | None:
     """The names of the folders in `root`, sorted and without hidden ones; None where it is no folder to be listed."""
     try:
         with os.scandir(root) as entries:
-            return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+            return sorted(entry.name for entry in entries if not entry.name.startswith(".") and _is_folder(entry))
     except OSError:
         return None
+
+
+def not_to_be_read(folder: Path, name: str) -> str | None:
+    """The sentence of a folder that this process may not list or look into; None of any other, and where is none."""
+    try:
+        os.scandir(folder).close()
+        # Needs what any file in it does.
+        os.stat(f"{folder}/.")  # noqa: PTH116  # a Path has no such dot
+    except PermissionError as error:
+        return f"The folder {shown(name)} cannot be read: {error.strerror}."
+    except OSError:
+        return None
+    return None
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link to where nobody may look is none of the others' matter.
+        return False
 
 
 def split_meant_by(name: str) -> Split | None:

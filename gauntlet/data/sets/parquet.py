@@ -18,7 +18,7 @@ import numpy.typing as npt
 from gauntlet.checks.classes import unlike_classes
 from gauntlet.checks.description import ClassImages, SplitDescription
 from gauntlet.checks.names import is_text, listed, shown
-from gauntlet.data.sets.folders import FolderListing, no_such_folder, split_meant_by
+from gauntlet.data.sets.folders import FolderListing, no_such_folder, not_to_be_read, split_meant_by
 from gauntlet.data.sets.walk import TooManyEntries
 from gauntlet.errors import DatasetUnavailable
 from gauntlet.extras import needed
@@ -233,10 +233,12 @@ def list_parquet(
         TooManyEntries: one of its files has more than `most_rows` rows.
     """
     root = data_root / spec.folder
+    for folder, name in ((root, spec.folder), (root / "data", f"{spec.folder}/data")):
+        if unread := not_to_be_read(folder, name):
+            return FolderListing({}, (), (unread,))
     if not root.is_dir():
         return FolderListing({}, (), (no_such_folder(data_root, spec.folder),))
-    folder = _Folder(root, spec.folder, spec.image, spec.label)
-    return _list(folder, splits, most_rows)
+    return _list(_Folder(root, spec.folder, spec.image, spec.label), splits, most_rows)
 
 
 def list_tables(
@@ -277,8 +279,11 @@ def split_of(name: str) -> Split | None:
 
 
 def is_parquet(root: Path) -> bool:
-    """Whether a folder holds Parquet files as they are called here."""
-    return any(_FILE.fullmatch(path.name) for folder in (root, root / "data") for path in folder.glob("*.parquet"))
+    """Whether a folder holds Parquet files as they are called here, as far as this process may look."""
+    try:
+        return any(_FILE.fullmatch(path.name) for folder in (root, root / "data") for path in folder.glob("*.parquet"))
+    except PermissionError:
+        return False
 
 
 def _require_small_groups(path: Path, metadata: Any) -> None:

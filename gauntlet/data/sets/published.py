@@ -1,6 +1,6 @@
 """What is known without their files of the data sets that torchvision reads. No torch."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +26,8 @@ class Published:
     images: Mapping[Split, tuple[int, ...]]
 
     def is_there(self, data_root: Path) -> bool:
-        """Whether all files lie below the data root; whether they are whole is told when they are read."""
-        return all((data_root / TORCHVISION / file).is_file() for file in self.files)
+        """Whether all files are seen below the data root; whether they are whole is told when they are read."""
+        return are_seen(data_root / TORCHVISION, self.files)
 
     @property
     def to_be_fetched(self) -> str:
@@ -45,6 +45,14 @@ class Published:
             for split, images in found.items()
             if images != sum(self.images[split])
         )
+
+
+def are_seen(folder: Path, files: Iterable[str]) -> bool:
+    """Whether all files are there, as far as this process may look."""
+    try:
+        return all((folder / file).is_file() for file in files)
+    except PermissionError:
+        return False
 
 
 def _idx(folder: str) -> tuple[str, ...]:

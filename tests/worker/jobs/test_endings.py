@@ -11,6 +11,7 @@ from gauntlet.errors import CompilerMissing
 from store import database as module
 from store.database import Database
 from store.queue.jobs import Claim
+from store.storage import StorageRefused
 from store.subjects import runs
 from worker.jobs.endings import conclude
 from worker.jobs.heartbeat import Stopped
@@ -43,26 +44,32 @@ def rename(database: Database, table: str, to: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "reason"),
+    ("error", "status", "reason", "crashes"),
     [
-        (CompilerMissing("There is no compiler."), "failed", "compiler_missing"),
-        (OSError(errno.EIO, "Input/output error"), "queued", "storage"),
-        (OSError(errno.EROFS, "Read-only file system"), "queued", "storage"),
-        (Stopped("cancelled"), "cancelled", "user"),
-        (Stopped("shutdown"), "queued", "worker_shutdown"),
+        (CompilerMissing("There is no compiler."), "failed", "compiler_missing", 0),
+        (OSError(errno.EIO, "Input/output error"), "queued", "storage", 1),
+        (PermissionError(errno.EACCES, "Permission denied", "/data/pets/labels.npy"), "queued", "storage", 1),
+        (OSError(errno.EROFS, "Read-only file system", "/home/worker/.cache/torch"), "queued", "storage", 1),
+        (StorageRefused(errno.EROFS, "Read-only file system"), "queued", "storage", 0),
+        (Stopped("cancelled"), "cancelled", "user", 0),
+        (Stopped("shutdown"), "queued", "worker_shutdown", 0),
     ],
-    ids=["failed", "given up", "waits", "cancelled", "stopped"],
+    ids=["failed", "given up", "may not read", "may not write", "waits", "cancelled", "stopped"],
 )
 def test_an_end_is_written_once_the_database_is_there_again(
     error: Exception,
     status: str,
     reason: str,
+    crashes: int,
     database: Database,
     held: Claim,
     settings: WorkerSettings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """At the first try it does not take it; runs that are trained together would all end with an end that is lost."""
+    """At the first try it does not take it; runs that are trained together would all end with an end that is lost.
+
+    Only what the storage itself refuses costs no attempt: elsewhere a right that is missing is waited for in vain.
+    """
     monkeypatch.setattr(module, "_RETRY_EVERY_S", 0.0)
     restore = Restore(database)
     rename(database, "events", "away")
@@ -73,4 +80,4 @@ def test_an_end_is_written_once_the_database_is_there_again(
         module.logger.removeHandler(restore)
     with database.reading() as session:
         run = runs.get(session, held.id)
-    assert (run.status, run.status_reason, restore.met) == (status, reason, 1)
+    assert (run.status, run.status_reason, run.crashes, restore.met) == (status, reason, crashes, 1)

@@ -1,6 +1,8 @@
 """An archive whose storage is at fault waits and says why; one that is lost or damaged in it fails, in the end."""
 
+import queue
 from pathlib import Path
+from typing import Any
 
 import pytest
 import s3fs
@@ -11,7 +13,9 @@ from store.models import Dataset
 from store.queue.jobs import MOST_CRASHES
 from store.subjects import datasets
 from tests.object_store import ObjectStore
+from tests.rights import without_rights
 from tests.uploads import packed, receive, unpack
+from worker.beside import unpacker
 from worker.beside.sweeper import sweep
 from worker.settings import WorkerSettings
 
@@ -49,6 +53,41 @@ def test_refused_credentials_are_waited_for(
     s3fs.S3FileSystem.clear_instance_cache()
     unpack(database, on_a_bucket)
     assert row_of(database, identifier).status == "ready"
+
+
+def test_a_folder_that_takes_nothing_is_waited_for(
+    database: Database, settings: WorkerSettings, tmp_path: Path
+) -> None:
+    """What the process that unpacks is told there is the storage's refusal too."""
+    identifier = receive(database, settings.storage, packed(tmp_path))
+    (settings.home / "checkpoints" / identifier).chmod(0o500)
+    without_rights(lambda: unpack(database, settings))
+    row = row_of(database, identifier)
+    assert (row.status, row.status_reason, row.crashes) == ("unpacking", "storage", 0)
+    assert row.status_detail == (
+        "The storage refuses the service: Permission denied. The data set goes on when its operator has mended that."
+    )
+    (settings.home / "checkpoints" / identifier).chmod(0o700)
+    unpack(database, settings)
+    assert row_of(database, identifier).status == "ready"
+
+
+def test_what_the_process_may_not_read_elsewhere_is_no_matter_of_the_storage(
+    database: Database, settings: WorkerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried three times, as any file; nobody is sent to mend the storage."""
+    told = queue.SimpleQueue[dict[str, Any]]()
+    monkeypatch.setattr(unpacker, "_told_by", lambda _: told)
+    identifier = receive(database, settings.storage, packed(tmp_path))
+    for crashes in range(1, MOST_CRASHES + 1):
+        told.put({"storage": "Permission denied", "errno": 13, "path": "/etc/fonts/fonts.conf"})
+        unpack(database, settings)
+        row = row_of(database, identifier)
+        assert (row.status_reason, row.crashes) == ("storage", crashes)
+        assert row.status_detail == (
+            "A file of the data set could not be read or written: Permission denied. Its worker's log says which."
+        )
+    assert row.status == "failed"
 
 
 @pytest.mark.parametrize("fault", ["lost", "damaged"])
