@@ -63,5 +63,8 @@ def _departures(attack: AnyAttack) -> Iterator[str]:
             yield value.replace("_", " ")
         elif isinstance(value, float):
             yield f"{field} {value:g}"
-        else:
+        elif field.endswith("s"):
             yield f"{value:,} {field if value != 1 else field.removesuffix('s')}"
+        else:
+            # It counts nothing: the third version is not three of them.
+            yield f"{field} {value}"
