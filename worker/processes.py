@@ -27,7 +27,7 @@ from store.queue.helpers import Help
 from store.queue.jobs import Claim, Hold
 from worker.entry import enter, probe
 from worker.settings import WorkerSettings
-from worker.unhelped import Unhelped
+from worker.unhelped import NOTHING_LEFT, Unhelped
 
 logger = logging.getLogger(__name__)
 
@@ -220,7 +220,7 @@ class JobProcesses:
             multiprocessing.process._children.discard(job.process)  # type: ignore[attr-defined]  # noqa: SLF001  # as said above
             self._give_back(job, "was ended by SIGKILL, but the kernel does not let go of it: it keeps its memory")
         elif exit_code != 0:
-            self._give_back(job, _ending(exit_code))
+            self._give_back(job, _ending(exit_code), is_fault=exit_code != NOTHING_LEFT)
 
     def make_room(self) -> None:
         """End one of the processes that help another worker, if a job waits: at most a batch is lost by that."""
@@ -298,10 +298,10 @@ class JobProcesses:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(server, signal.SIGKILL)
 
-    def _give_back(self, job: _Job, how: str) -> None:
+    def _give_back(self, job: _Job, how: str, *, is_fault: bool = True) -> None:
         for held in job.claims:
             if isinstance(held, Help):
-                self._end_help(job, held, how)
+                self._end_help(job, held, how, is_fault=is_fault)
                 continue
             fault = f"The process of attempt {held.token} {how}."
             with self._database.writing() as session:
@@ -320,11 +320,12 @@ class JobProcesses:
                 job_logs.append(session, held.id, [told])
             logger.error("%s: %s", held.id, told)
 
-    def _end_help(self, job: _Job, helped: Help, how: str) -> None:
+    def _end_help(self, job: _Job, helped: Help, how: str, *, is_fault: bool) -> None:
         """What it had taken is free at once. One that was not ended by this worker was of no use in that evaluation."""
         if job.killed_at is None:
             self._unhelped.add(helped.evaluation)
-            logger.warning("%s %s.", job.name, how)
+            if is_fault:
+                logger.warning("%s %s.", job.name, how)
         with self._database.writing() as session:
             helpers.leave(session, helped)
 

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+# How a process ends that found nothing more to help with: an evaluation that is all others' is left alone as well.
+NOTHING_LEFT: Final = 10
 # What was wrong may pass, as a database that was away; to try again costs the reading of model and images.
 _BARRED_S: Final = 600.0
 # They are named in a query. Past these the longest barred are tried again.

@@ -31,6 +31,7 @@ from worker.jobs.job_log import JobLog
 from worker.jobs.shared_sweep import NothingToDo
 from worker.jobs.training_job import train_run
 from worker.settings import WorkerSettings
+from worker.unhelped import NOTHING_LEFT
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ def main(settings: WorkerSettings, claims: Sequence[Claim]) -> None:
 
 
 def help_out(settings: WorkerSettings, helped: Help) -> None:
-    """Help with another worker's evaluation. Entry of the process, which ends with an error where it is of no use."""
+    """Help with another worker's evaluation. Entry of the process, whose exit status says where it is of no use."""
     logs.configure(f"{helped.job} {helped.speaker}", settings.log_format, job=helped.job)
     database = Database(settings.database_url, kept=1)
     log = JobLog(database, helped)
@@ -124,7 +125,7 @@ def _help(database: Database, helped: Help, settings: WorkerSettings, heartbeat:
     except NothingToDo as error:
         logger.info("%s", error)
         end(database, helped, "shutdown")
-        sys.exit(1)
+        sys.exit(NOTHING_LEFT)
     except CannotHelp as error:
         logger.warning("%s", error)
         sys.exit(1)

@@ -27,6 +27,7 @@ from worker.jobs.evaluation_job import evaluate_checkpoint
 from worker.jobs.heartbeat import Heartbeat
 from worker.jobs.shared_sweep import SharedSweep
 from worker.settings import WorkerSettings
+from worker.unhelped import NOTHING_LEFT
 
 torch.set_num_threads(1)
 
@@ -215,8 +216,9 @@ def test_kept_pictures_are_the_evaluations_own_workers(
     monkeypatch.setattr(shared_sweep, "_PATIENCE_S", 0.0)
     held = claimed(database, queued(database, checkpoint, FGSM, samples=12, batch_size=2, keep_images=4))
     own, other = Worker(database, held, settings), helper(database, settings, held)
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as ended:
         _help(database, _help_of(other), settings, other.heartbeat)
+    assert ended.value.code == NOTHING_LEFT
     with database.reading() as session:
         assert helpers.count(session, [held.id]) == {held.id: 0}
     computed = [(stage, batch) for stage, batch, _, _ in rows(database, held.id)]
@@ -258,8 +260,9 @@ def test_other_images_are_not_helped_with(
     """A worker whose test set is another one says so and ends with an error; it computes nothing."""
     held = claimed(database, queued(database, checkpoint, FGSM, samples=12, batch_size=2))
     other = helper(database, settings, _begun_elsewhere(database, held, settings))
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as ended:
         _help(database, _help_of(other), settings, Heartbeat(database, other.hand, settings))
+    assert ended.value.code == 1
     assert f"The evaluation {held.id} attacks other images than are here" in caplog.text
     assert not rows(database, held.id)
 

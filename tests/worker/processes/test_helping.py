@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from worker import processes as module
 from worker.beside.reconciler import reconcile
 from worker.processes import JobProcesses
 from worker.settings import WorkerSettings
+from worker.unhelped import NOTHING_LEFT
 
 pytestmark = pytest.mark.long(seconds=15)
 
@@ -122,6 +125,28 @@ def test_a_helper_that_is_killed_leaves_nothing_behind(
         return helpers_of(database, helped) == 1
 
     await_that(helps)
+
+
+@pytest.mark.parametrize(("status", "warned"), [(NOTHING_LEFT, False), (1, True)])
+def test_a_helper_that_finds_nothing_to_do_is_no_fault(
+    status: int,
+    warned: bool,
+    database: Database,
+    processes: JobProcesses,
+    helped: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The evaluation is left alone for a while all the same; only of a fault the log has a warning."""
+    monkeypatch.setattr(module, "enter", partial(_ends_with, status))
+    processes.help()
+    await_that(lambda: processes._unhelped.ids() == (helped,) and processes.free_slots == 1)
+    assert helpers_of(database, helped) == 0
+    assert any("ended with exit status" in record.getMessage() for record in caplog.records) == warned
+
+
+def _ends_with(status: int, *_: object) -> None:
+    sys.exit(status)
 
 
 def test_a_worker_that_is_told_not_to_helps_nobody(database: Database, settings: WorkerSettings, helped: str) -> None:
