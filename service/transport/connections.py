@@ -7,6 +7,8 @@ they are, writes its refusals as plain text, and lets both of two contradicting 
 import asyncio
 import json
 import logging
+import math
+import time
 import uuid
 from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
@@ -33,12 +35,39 @@ _LONGEST_HEAD = 16_384
 # waits meanwhile.
 _READ_AT_ONCE = 8_192
 _READ_AT_ONCE_OF_KNOWN_LENGTH = 262_144
+_TELL_EVERY_S = 60.0
 # Read and dropped, so that a client that sends all before it reads, as most libraries do, learns why it is refused.
 _LONGEST_REST = 64 << 20
 # To begin with a request takes a third of a millisecond, to end a connection half as much. Of 50 that came at once each
 # turn of the loop did a step of all, and whoever asked for anything else waited for several such turns.
 _BEGUN_AT_ONCE = 4
 _ENDED_AT_ONCE = 16
+
+
+class Garbled:
+    """How often what came was no HTTP: told when that begins, and then at most once a minute.
+
+    What came is not told: it may be a request with a token, cut in two.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._told = -math.inf
+        self._times = 0
+
+    def note(self) -> None:
+        """It was, once more."""
+        self._times += 1
+        if self._clock() - self._told >= _TELL_EVERY_S:
+            logger.warning("What was received is no HTTP; times since this was told last: %d.", self._times)
+            self._told, self._times = self._clock(), 0
+
+
+def _of_faults() -> logging.Logger:
+    """The logger of uvicorn without its warnings: any client can bring about each as often as it likes."""
+    faults = logging.getLogger("uvicorn.error.faults")
+    faults.setLevel(logging.ERROR)
+    return faults
 
 
 @dataclass
@@ -55,6 +84,8 @@ class Crowd:
     waiting: dict["Connection", None] = field(default_factory=dict)
     at_once: frozenset[str] = frozenset()
     """Paths that are answered before all others that came together with them."""
+    garbled: Garbled = field(default_factory=Garbled)
+    faults: logging.Logger = field(default_factory=_of_faults)
     beginnings: Pace = field(default_factory=lambda: Pace(_BEGUN_AT_ONCE))
     endings: Pace = field(default_factory=lambda: Pace(_ENDED_AT_ONCE))
 
@@ -127,6 +158,7 @@ class Connection(H11Protocol):
         super().__init__(config, server_state, app_state, _loop)
         self.conn: _Requests = _Requests(self._head_came)
         self.app = partial(crowd.answer, self.app)
+        self.logger = crowd.faults
         self._crowd = crowd
         self._rest = 0
         self._patience: asyncio.TimerHandle | None = None
@@ -184,6 +216,7 @@ class Connection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, or could be read in two ways; `msg` says no more than that."""
         fault = self.conn.fault
+        self._crowd.garbled.note()
         detail = f"{msg.removesuffix('.')}: {printable(str(fault))}."
         self._refuse(HTTPStatus(fault.error_status_hint), "invalid-http", detail)
 
