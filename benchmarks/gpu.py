@@ -3,12 +3,14 @@
     python -m benchmarks.gpu --data-root DATA --out build/gpu.json --seconds 840
     python -m benchmarks.gpu --rehearse --out build/rehearsal.json      # all of it, tiny, on a CPU
 
-First the tests that want a GPU, then speeds, then the replication of the paper's claim (benchmarks/claim) for as long
-as there is time. Each finding is written when it is there, the most wanted first; the same command goes on after an
-interruption and measures again what failed. DATA holds CIFAR-10 as the image folder `cifar10`.
+First what is most wanted: runs together by Triton's kernels and by torch's, and the tests that want a GPU; then other
+speeds, then the replication of the paper's claim (benchmarks/claim) for as long as there is time. Each finding is
+written when it is there; the same command goes on after an interruption and measures again what failed. DATA holds
+CIFAR-10 as the image folder `cifar10`.
 
 A speed is that of the loop itself: all that a run draws and gathers between its steps is in it, an epoch's end is not.
-All are of noise of CIFAR-10's size, half of the runs by cross-entropy and half by a reward.
+All are of noise of CIFAR-10's size, half of the runs by cross-entropy and half by a reward. Where Triton's kernels gave
+way to torch's, `warned` says why.
 """
 
 import argparse
@@ -20,7 +22,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,14 +34,15 @@ from benchmarks.findings import Findings
 from benchmarks.machine import describe_machine
 from benchmarks.speed.peers import Recipe, naive_training, plain_cnn, rmsprop
 from benchmarks.speed.rounds import random_images
+from benchmarks.speed.together import Scale, spec_of, together
 from benchmarks.speed.training_step import gauntlet_training
 from gauntlet.data.datasets import Dataset, ImageSet, load_dataset, to_unit
 from gauntlet.evaluation.loop import evaluate
-from gauntlet.events import BatchFinished, CheckpointReady
+from gauntlet.events import CheckpointReady
 from gauntlet.models.architectures import build_model
 from gauntlet.spec.evaluations.evaluation import EvaluationSpec
-from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.kinds import ImageFolder
+from gauntlet.spec.runs.kinship import Kernels
 from gauntlet.training.fused.together import train_together
 
 _ROOT = Path(__file__).parents[1]
@@ -54,35 +56,6 @@ training: {epochs: 2, checkpoint_every: 2, batch_size: 32}
 seeds: [0, 1]
 evaluation: {attacks: [{kind: fgsm, eps: 8/255}], samples: 16, batch_size: 16}
 """
-_OBJECTIVES = ({"kind": "cross_entropy"}, {"kind": "policy_gradient", "action": "argmax", "baseline": "batch_mean"})
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How much of everything: as a GPU is asked for, or as a CPU can rehearse."""
-
-    device: torch.device
-    images: int = 50_000
-    runs: tuple[int, ...] = (24, 1, 6, 12, 48)
-    batches: tuple[int, ...] = (32, 128)
-    precisions: tuple[str, ...] = ("bf16", "tf32", "fp32")
-    jobs: tuple[int, ...] = (1, 12)
-    warm_up: int = 20
-    steps: int = 200
-    attacked: int = 10_000
-    attacked_by_package: int = 1_000
-    attack_batch: int = 1_000
-    epochs: int = 10
-
-    @property
-    def compile(self) -> str:
-        """How a step is done: captured in a graph on a GPU."""
-        return "on" if self.device.type == "cuda" else "off"
-
-    @classmethod
-    def of_a_rehearsal(cls) -> "Scale":
-        """What a CPU has done within minutes."""
-        return cls(torch.device("cpu"), 128, (2, 1), (16,), ("fp32",), (1, 2), 1, 2, 4, 2, 4, 1)
 
 
 def main() -> None:
@@ -100,7 +73,8 @@ def main() -> None:
     findings = Findings(options.out, options.seconds, resume=True)
     torch.set_num_threads(1 if options.rehearse else torch.get_num_threads())
     findings.add("machine", describe_machine)
-    findings.add("tests", partial(_tests, limit_s=120), needs=60)
+    _both_ways(findings, scale)
+    findings.add("tests", partial(_tests, limit_s=150), needs=60)
     _speeds(findings, scale)
     _attacks(findings, scale, options.data_root)
     _claim(findings, options)
@@ -137,8 +111,16 @@ def _ran(command: list[str], environment: Mapping[str, str], limit_s: float) -> 
     return told
 
 
+def _both_ways(findings: Findings, scale: Scale) -> None:
+    ways: tuple[Kernels, ...] = ("triton", "torch")
+    for runs, batch in scale.both_ways:
+        for kernels in ways:
+            name = f"{runs} runs of {batch}, {scale.precisions[0]}, {kernels}"
+            findings.add(name, partial(together, scale, runs, batch, scale.precisions[0], kernels), needs=15)
+
+
 def _speeds(findings: Findings, scale: Scale) -> None:
-    first_precision, first_batch = scale.precisions[0], scale.batches[0]
+    first_precision = scale.precisions[0]
     for batch in scale.batches:
         for runs in scale.runs:
             name = f"{runs} runs of {batch}, {first_precision}"
@@ -148,59 +130,13 @@ def _speeds(findings: Findings, scale: Scale) -> None:
     for served in (False, True):
         name = "jobs beside each other" + (", MPS" if served else "")
         findings.add(name, partial(_beside, scale, served=served), needs=60)
+    most, batch = scale.both_ways[0]
     for precision in scale.precisions[1:]:
-        for runs in scale.runs[:2]:
-            measure = partial(together, scale, runs, first_batch, precision)
-            findings.add(f"{runs} runs of {first_batch}, {precision}", measure, needs=15)
-
-
-def together(scale: Scale, runs: int, batch: int, precision: str) -> dict[str, float]:
-    """Images/s of so many runs trained together.
-
-    `behind_s` is for how long the GPU still computed when all was launched: next to nothing where the host limits it.
-    """
-    pixels, labels = random_images(scale.images)
-    images = ImageSet(pixels, labels)
-    data = Dataset(images, images.take(10), tuple("abcdefghij"))
-    specs = [_spec(seed, batch, precision, scale) for seed in range(runs)]
-    steps = scale.warm_up + min(scale.steps, scale.images // batch - scale.warm_up - 1)
-    done, started, seconds, behind = 0, 0.0, 0.0, 0.0
-
-    def leaves(_: int) -> bool:
-        return seconds > 0
-
-    for place, event in train_together(specs, data, device=scale.device, leaves=leaves):
-        if place == runs - 1 and isinstance(event, BatchFinished):
-            done += 1
-            if done == scale.warm_up:
-                _finish(scale.device)
-                started = time.perf_counter()
-            elif done == steps:
-                queued = time.perf_counter()
-                _finish(scale.device)
-                seconds = time.perf_counter() - started
-                behind = time.perf_counter() - queued
-    rate = runs * batch * (steps - scale.warm_up) / seconds
-    return {"images_per_second": round(rate), "behind_s": round(behind, 3)}
-
-
-def _spec(seed: int, batch: int, precision: str, scale: Scale) -> RunSpec:
-    return RunSpec.model_validate(
-        {
-            "dataset": {"name": "cifar10"},
-            "architecture": {"kind": "cnn"},
-            "objective": _OBJECTIVES[seed % 2],
-            "adversary": {"kind": "fgsm", "eps": "8/255"},
-            "training": {"batch_size": batch, "precision": precision, "compile": scale.compile},
-            "evaluation": {},
-            "seed": seed,
-        }
-    )
-
-
-def _finish(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+        for kernels in ("triton", "torch"):
+            measure = partial(together, scale, most, batch, precision, kernels)
+            findings.add(f"{most} runs of {batch}, {precision}, {kernels}", measure, needs=15)
+        measure = partial(together, scale, 1, batch, precision)
+        findings.add(f"1 runs of {batch}, {precision}", measure, needs=15)
 
 
 def _timed(one_pass: Any, images: int) -> int:
@@ -219,7 +155,7 @@ def _naive(scale: Scale, batch: int) -> int:
 
 def _one(scale: Scale, batch: int) -> int:
     pixels, labels = random_images(min(scale.images, 1_000 * batch))
-    training = _spec(0, batch, scale.precisions[0], scale).training.model_dump(mode="json")
+    training = spec_of(0, batch, scale.precisions[0], scale).training.model_dump(mode="json")
     return _timed(gauntlet_training(pixels, labels, scale.device, training=training), len(labels))
 
 
@@ -275,14 +211,14 @@ def _data(scale: Scale, data_root: Path | None) -> Dataset:
 
 
 def _trained(scale: Scale, data: Dataset) -> Mapping[str, Tensor]:
-    spec = _spec(0, scale.batches[-1], scale.precisions[0], scale)
+    spec = spec_of(0, scale.batches[-1], scale.precisions[0], scale)
     training = spec.training.model_copy(update={"epochs": scale.epochs, "checkpoint_every": scale.epochs})
     events = train_together([spec.model_copy(update={"training": training})], data, device=scale.device)
     return [event.state.model for _, event in events if isinstance(event, CheckpointReady)][-1]
 
 
 def _model(scale: Scale, data: Dataset, weights: Mapping[str, Tensor]) -> nn.Module:
-    model = build_model(_spec(0, 32, "fp32", scale).architecture, data.image_shape, len(data.classes))
+    model = build_model(spec_of(0, 32, "fp32", scale).architecture, data.image_shape, len(data.classes))
     model.load_state_dict(dict(weights))
     return model.to(scale.device).eval()
 

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from gauntlet.settings import Networks, PositiveSeconds, Said
+from gauntlet.spec.runs.kinship import Kernels
 from store.settings import StoreSettings
 
 _NVIDIA_DRIVER = Path("/dev/nvidiactl")
@@ -56,6 +57,11 @@ class WorkerSettings(StoreSettings):
         le=256,
         description="How many runs of an experiment are trained as one program in one slot, at most, where they differ "
         "in seed, objective and rates only; 1 trains each alone.",
+    )
+    fused_kernels: Annotated[Kernels, Said(allowed="auto, triton or torch")] = Field(
+        default="auto",
+        description="Whose kernels compute such runs; auto takes Triton's in bf16 and TF32 on a GPU from Ampere on, "
+        "where they do what torch's do.",
     )
     threads: int = Field(
         default=0, ge=0, le=1024, description="Torch threads of one job; 0 shares the cores among the slots."

@@ -7,10 +7,7 @@ is found is written as it is found, the most wanted first; what does not work or
 """
 
 import argparse
-import json
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -38,26 +35,17 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=32, help="of an image, in pixels")
     parser.add_argument("--runs", type=int, nargs="+", default=[24, 1, 6])
     parser.add_argument("--batches", type=int, nargs="+", default=[32, 128])
-    parser.add_argument("--compile", nargs=3, help="only compile: share, shares, type")
     options = parser.parse_args()
 
     bench = Bench(torch.device(options.device), options.side)
     most, first = options.runs[0], options.batches[0]
-    if options.compile:
-        share, shares, dtype = options.compile
-        print(json.dumps(bench.compile(first, int(share), int(shares), getattr(torch, dtype))))
-        return
     record = Findings(options.out, options.seconds)
     record.add("machine", bench.describe)
-    # Triton compiles in processes of their own while torch's own ways are measured.
-    compilers = start_compilers(options, 16, "bfloat16")
     record.add("today, one run", partial(bench.today, first))
     for name in ("unfolded", "grouped", "grouped, channels last"):
         record.add(f"{name}, fp32: errors", partial(bench.errors, name, 3, first, torch.float32))
         record.add(f"{name}, bf16: errors", partial(bench.errors, name, 3, first, torch.bfloat16))
         record.add(f"{name}, bf16, {most} runs of {first}", partial(bench.speed, name, most, first))
-    record.add("triton: compiled", lambda: [compiler.communicate(timeout=15) for compiler in compilers])
-    compilers = start_compilers(options, 8, "float32")
     record.add("triton, bf16: errors", partial(bench.errors, "triton", 3, first, torch.bfloat16))
     record.add(f"triton, bf16: kernels, {most} runs of {first}", partial(bench.kernels, most, first))
     for runs in options.runs:
@@ -72,25 +60,20 @@ def main() -> None:
         record.add(f"today, one run of {batch}", partial(bench.today, batch))
         record.add(f"unfolded, bf16, {most} runs of {batch}", partial(bench.speed, "unfolded", most, batch))
     record.add(f"triton, bf16: kernels, 1 run of {first}", partial(bench.kernels, 1, first))
-    record.add(f"triton, bf16, 1 run of {first}, its own best", partial(bench.speed, "triton", 1, first))
     record.add("mapped, bf16: errors", partial(bench.errors, "mapped", 3, first, torch.bfloat16))
     record.add(f"mapped, bf16, {most} runs of {first}", partial(bench.speed, "mapped", most, first), needs=1)
-    record.add("triton, tf32: compiled", lambda: [compiler.communicate(timeout=5) for compiler in compilers], needs=3)
     record.add("triton, tf32: errors", partial(bench.errors, "triton", 3, first, torch.float32), needs=3)
     record.add(f"triton, tf32, {most} runs of {first}", partial(bench.speed, "triton", most, first, torch.float32))
     for runs in options.runs[1:]:
         for name in ("unfolded", "grouped"):
             record.add(f"{name}, bf16, {runs} runs of {first}", partial(bench.speed, name, runs, first))
-    for late in compilers:
-        late.kill()
 
 
 class Bench:
-    """The measurements; `configs` are the best of Triton's kernels, for so many runs."""
+    """The measurements."""
 
     def __init__(self, device: torch.device, side: int) -> None:
         self.device, self.side = device, side
-        self.configs: dict[int, dict[tuple[str, int], int]] = {}
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
     def describe(self) -> dict[str, Any]:
@@ -108,7 +91,7 @@ class Bench:
     def _network(self, *, dropout: bool) -> nn.Module:
         return paper_cnn((3, self.side, self.side), _CLASSES, dropout=dropout).to(self.device)
 
-    def program(self, name: str, weights: list[Tensor], batch: int, dtype: torch.dtype) -> Any:
+    def program(self, name: str, weights: list[Tensor], dtype: torch.dtype) -> Any:
         match name:
             case "grouped":
                 return Grouped(weights, dtype)
@@ -120,59 +103,38 @@ class Bench:
                 models = self._network(dropout=True), self._network(dropout=False)
                 return Mapped(weights, dtype, models)
             case _:
-                from benchmarks.speed.fused_triton import TritonProgram
+                from benchmarks.speed.fused_triton import ByTriton
 
-                precision = "ieee" if self.device.type == "cpu" else "tf32"
-                program = TritonProgram(weights, batch, self.side, dtype, precision)
-                program.configs |= self.configs.get(len(weights[0]), self.configs.get(0, {}))
-                return program
-
-    def compile(self, batch: int, share: int, shares: int, dtype: torch.dtype) -> list[str]:
-        """Compile a share of Triton's kernels; returns what failed."""
-        _, _, _, weights = self.inputs(1, batch)
-        program = self.program("triton", weights, batch, dtype)
-        found: list[str] = program.compile(share, shares, 3 if dtype == torch.bfloat16 else 1)
-        return found
+                return ByTriton(weights, dtype)
 
     def errors(self, name: str, runs: int, batch: int, dtype: torch.dtype) -> dict[str, Any]:
         """Relative errors against fp32 one by one, the largest of all runs; and those of one by one in this type."""
         images, labels, models, weights = self.inputs(runs, batch)
         exact = [one_by_one(m, x, y, torch.float32) for m, x, y in zip(models, images, labels, strict=True)]
         single = [one_by_one(m, x, y, dtype) for m, x, y in zip(models, images, labels, strict=True)]
-        logits, by_images, by_weights = self.program(name, weights, batch, dtype).check(images, labels)
+        logits, by_images, by_weights = self.program(name, weights, dtype).check(images, labels)
         fused = [(logits[r], by_images[r], [w[r] for w in by_weights]) for r in range(runs)]
         return {"fused": worst(fused, exact), "one by one": worst(single, exact)}
 
     def speed(self, name: str, runs: int, batch: int, dtype: torch.dtype = torch.bfloat16) -> dict[str, Any]:
         """A whole step's time and the images/s of all runs together."""
         images, labels, _, weights = self.inputs(runs, batch)
-        program = self.program(name, weights, batch, dtype)
+        program = self.program(name, weights, dtype)
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = dtype == torch.float32
         seconds = self.timed(lambda: program.step(images, labels))
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         return {"us": round(seconds * 1e6, 1), "images_per_second": round(runs * batch / seconds)}
 
     def kernels(self, runs: int, batch: int) -> dict[str, Any]:
-        """Microseconds of every kernel in every configuration; the best is kept."""
-        from benchmarks.speed.fused_triton import CONFIGS
+        """Microseconds of every kernel of the convolutions, those of weights' gradients in several tiles."""
+        from benchmarks.speed.fused_triton import operations
 
-        images, labels, _, weights = self.inputs(runs, batch)
-        program = self.program("triton", weights, batch, torch.bfloat16)
-        program.step(images, labels)
         found: dict[str, Any] = {}
-        best: dict[tuple[str, int], int] = {}
-        for (kind, layer), launch in program.operations().items():
-            times = {}
-            for i, config in enumerate(CONFIGS[kind]):
-                program.configs[kind, layer] = i
-                try:
-                    times[i] = self.timed(launch, inner=10) * 1e6
-                except Exception as error:  # noqa: BLE001  # a configuration that does not work is a finding
-                    found[f"{kind} {layer} {config}: error"] = str(error)[:300]
-            program.configs[kind, layer] = best[kind, layer] = min(times, key=times.__getitem__)
-            found[f"{kind} {layer}"] = {str(CONFIGS[kind][i]): round(spent, 1) for i, spent in times.items()}
-        self.configs[runs] = best
-        self.configs.setdefault(0, best)
+        for name, launch in operations(runs, batch, self.side, self.device):
+            try:
+                found[name] = round(self.timed(launch, inner=10) * 1e6, 1)
+            except Exception as error:  # noqa: BLE001  # a tile that does not work is a finding
+                found[name] = f"{type(error).__name__}: {str(error)[:300]}"
         return found
 
     def today(self, batch: int) -> dict[str, Any]:
@@ -213,7 +175,7 @@ class Bench:
     def profile_of(self, name: str, runs: int, batch: int) -> Any:
         """Which kernels of a whole step take how long."""
         images, labels, _, weights = self.inputs(runs, batch)
-        program = self.program(name, weights, batch, torch.bfloat16)
+        program = self.program(name, weights, torch.bfloat16)
         graph = captured_in_graph(lambda: program.step(images, labels), 1)
         return profiled(graph.replay)
 
@@ -225,22 +187,6 @@ class Bench:
             return time.perf_counter() - started
         graph = captured_in_graph(run, inner)
         return clocked(graph.replay, 10 if inner == 1 else 2) / inner
-
-
-def start_compilers(options: argparse.Namespace, shares: int, dtype: str) -> list["subprocess.Popen[str]"]:
-    """Processes that compile a share each and leave it in Triton's cache; none without a GPU."""
-    if options.device != "cuda":
-        return []
-    command = [sys.executable, "-m", "benchmarks.speed.fused_layers", "--out", str(options.out), "--batches", "32"]
-    return [
-        subprocess.Popen(  # noqa: S603  # our own command
-            [*command, "--compile", str(share), str(shares), dtype],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for share in range(shares)
-    ]
 
 
 def one_by_one(

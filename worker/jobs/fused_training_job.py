@@ -128,6 +128,7 @@ class _Group:
             watch=watch,
             leaves=left,
             hurries=lambda place: begun[place][0].heartbeat.must_save,
+            kernels=self._settings.fused_kernels,
         )
         for place, event in events:
             member, run = begun[place]

@@ -1,11 +1,15 @@
 """Which runs can be computed as one program."""
 
 from collections.abc import Hashable
+from typing import Literal
 
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.runs.adversaries import FgsmAdversary, NoAdversary
 from gauntlet.spec.runs.architectures import Cnn
 from gauntlet.spec.runs.objectives import AgentSpec, PairedSpec, PolicyGradient
+
+# Whose kernels compute runs as one; with `auto` Triton's where they were measured to be the faster.
+Kernels = Literal["auto", "triton", "torch"]
 
 
 def kin(spec: RunSpec) -> Hashable | None:

@@ -1,6 +1,7 @@
 """The paper's network many times over: weights stacked by run, convolutions in groups, products batched."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +9,10 @@ from torch import Tensor, nn
 
 from gauntlet.models.layers import kept_of
 from gauntlet.spec.runs.architectures import Cnn
+from gauntlet.spec.runs.training import Precision
+
+if TYPE_CHECKING:
+    from gauntlet.training.fused.triton_network import TritonNetwork
 
 # Dropout after each block of two convolutions and after the hidden layer (arXiv 2012.04353, Figure 1).
 _BLOCK_RATE, _HIDDEN_RATE = 0.25, 0.5
@@ -18,22 +23,62 @@ class StackedCnn(nn.Module):
     """`paper_cnn` for many runs; its parameters are theirs, [runs, …], and each of theirs becomes a part of them.
 
     Images come as those of the runs one after the other, float32 [runs · n, c, h, w], and logits [runs · n, classes]
-    go. In train mode dropout goes by `words`, random int64 [runs, `words_for(n)`], as a run alone draws them.
+    go. In train mode dropout goes by the words that the step began with.
+
+    With `by_triton` Triton's kernels compute it in `precision`, and in eval mode its weights have no gradients then;
+    otherwise torch's do, in groups, in the precision of the context.
     """
 
-    def __init__(self, spec: Cnn, models: Sequence[nn.Module]) -> None:
+    by_triton = False
+
+    def __init__(self, spec: Cnn, models: Sequence[nn.Module], precision: Precision = "fp32") -> None:
         super().__init__()
         self._runs = len(models)
         self._dropout = spec.dropout
+        self._precision = precision
         self.weights = nn.ParameterList(
             joined(parameters) for parameters in zip(*(model.parameters() for model in models), strict=True)
         )
-        self.words: Tensor | None = None
+        self._words: Tensor | None = None
+        self._triton: TritonNetwork | None = None
+
+    def begin(self, words: Tensor) -> tuple[Tensor, ...]:
+        """Begin a step with the weights as they are; returns what its gradients are taken of, one for each weight.
+
+        `words` are random int64 [runs, `words_for(n)`], as a run alone draws them; where Triton computes they may be a
+        seed of each run instead, int64 [runs], of which as many are drawn.
+        """
+        self._words, self._triton = words, None
+        if not self.by_triton:
+            return tuple(self.weights)
+        # Triton may not be there.
+        from gauntlet.training.fused.triton_network import TritonNetwork
+
+        self._triton = TritonNetwork(tuple(self.weights), self._precision)
+        return self._triton.leaves
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, as said above."""
+        words = self._words if self.training and self._dropout else None
+        if self._triton is not None:
+            if words is not None:
+                words = self.drawn(words, images).view(torch.int32)
+            return self._triton.logits(images, words, (_BLOCK_RATE, _HIDDEN_RATE), learns=self.training)
+        return self._by_torch(images, words)
+
+    def drawn(self, words: Tensor, images: Tensor) -> Tensor:
+        """The words for one pass over such images, int64 [runs, …], of seeds too."""
+        if words.dim() > 1:
+            return words
+        # As above.
+        from gauntlet.training.fused.triton_network import drawn
+
+        count = self.words_for(len(images) // self._runs, (images.shape[2], images.shape[3]))
+        return drawn(words, 2 * count).view(torch.int64)
+
+    def _by_torch(self, images: Tensor, words: Tensor | None) -> Tensor:
         count = len(images) // self._runs
-        dropped = _Dropped(self.words if self.training and self._dropout else None, count)
+        dropped = _Dropped(words, count)
         x = images.unflatten(0, (self._runs, count)).transpose(0, 1).flatten(1, 2)
         for layer in range(_CONVOLUTIONS):
             weight, bias = self.weights[2 * layer], self.weights[2 * layer + 1]

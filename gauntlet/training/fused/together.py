@@ -12,7 +12,7 @@ from gauntlet.data.datasets import Dataset, MappedSet, TrainingImages, hold_out
 from gauntlet.events import TrainingEvent
 from gauntlet.models.checkpoints import TrainingState
 from gauntlet.spec.experiment import RunSpec
-from gauntlet.spec.runs.kinship import kin
+from gauntlet.spec.runs.kinship import Kernels, kin
 from gauntlet.training.fused.program import Program
 from gauntlet.training.loop import course
 from gauntlet.training.updates import Batch, Update
@@ -36,6 +36,7 @@ def train_together(
     watch: Callable[[int, Callable[[], TrainingState], int], None] = lambda _place, _capture, _done: None,
     leaves: Callable[[int], bool] = lambda _: False,
     hurries: Callable[[int], bool] = lambda _: False,
+    kernels: Kernels = "auto",
 ) -> Iterator[tuple[int, TrainingEvent | Ended]]:
     """Train runs on the same data, each from its beginning or from a captured state; yields (place in `specs`, event).
 
@@ -55,6 +56,8 @@ def train_together(
         watch: as `train` has it, of the run at that place; what it raises ends that run.
         leaves: asked after every event and update whether the run at that place is to end here.
         hurries: whether the run at that place is not to wait for others, such as before a stop.
+        kernels: whose compute what is computed as one: `auto` takes Triton's in bfloat16 and TF32 on a GPU from Ampere
+            on, where they do what torch's do, and torch's elsewhere.
 
     Raises:
         GauntletError: what all compute together cannot be done on the device.
@@ -78,7 +81,7 @@ def train_together(
         for place, spec in enumerate(specs)
     }
     due: dict[int, Update] = {}
-    programs = _Programs(kinds)
+    programs = _Programs(kinds, kernels)
     while courses:
         for place in list(courses):
             over = place in due and leaves(place)
@@ -124,10 +127,11 @@ def _until_due(steps: Iterator[TrainingEvent | Update]) -> Iterator[TrainingEven
 class _Programs:
     """The programs that are there, by the places of their runs; `kinds` is what each place's run has kin by."""
 
-    def __init__(self, kinds: Sequence[Hashable | None]) -> None:
+    def __init__(self, kinds: Sequence[Hashable | None], kernels: Kernels = "auto") -> None:
         # Small numbers, as they are compared at every step; those without kin are kin of nobody.
         self._kinds = [kinds.index(kind) if kind is not None else -1 - place for place, kind in enumerate(kinds)]
         self._known: dict[tuple[int, ...], Program] = {}
+        self._kernels = kernels
 
     def next_of(self, due: Mapping[int, Update], hurries: Callable[[int], bool]) -> dict[int, Update]:
         """Those of the updates that are to be done now: of kin, all but of those that wait for others."""
@@ -157,12 +161,16 @@ class _Programs:
                 (place,) = batches
                 due[place].do()
             else:
-                self._program(batches).do(list(batches.values()))
+                program = self._program(batches)
+                program.do(list(batches.values()))
+                if not program.by_triton:
+                    # What Triton's kernels do not do once need not be tried with every run that leaves.
+                    self._kernels = "torch"
 
     def _program(self, batches: Mapping[int, Batch]) -> Program:
         places = tuple(batches)
         if places not in self._known:
             # Its runs' weights move, so programs that had one of them are no longer right.
             self._known = {known: program for known, program in self._known.items() if not set(known) & set(places)}
-            self._known[places] = Program(list(batches.values()))
+            self._known[places] = Program(list(batches.values()), self._kernels)
         return self._known[places]

@@ -37,12 +37,14 @@ class CapturedStep:
 
 @contextmanager
 def unchanged(tensors: Iterable[Tensor]) -> Iterator[None]:
-    """Whatever happens inside to these tensors' values, in place, is undone at the end."""
+    """Whatever happens inside to these tensors' values, in place, is undone at the end, after an error too."""
     kept = [(tensor, tensor.detach().clone()) for tensor in tensors]
-    yield
-    with torch.no_grad():
-        for tensor, before in kept:
-            tensor.copy_(before)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for tensor, before in kept:
+                tensor.copy_(before)
 
 
 def try_out(run: Callable[[], None]) -> None:

@@ -1,8 +1,10 @@
-"""What only a GPU can show: the captured step, and that nothing waits for the device within an epoch."""
+"""What only a GPU can show: the captured step, Triton's kernels, and that nothing waits for the device in an epoch."""
 
+import logging
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -11,11 +13,18 @@ from torch import Tensor
 
 from gauntlet import seeding
 from gauntlet.data.datasets import Dataset
-from gauntlet.events import CheckpointReady, EpochFinished, TrainingEvent
+from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, TrainingEvent
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import TrainingState
 from gauntlet.models.precision import fp32_products
+from gauntlet.spec.experiment import RunSpec
+from gauntlet.spec.runs.architectures import Cnn
+from gauntlet.spec.runs.kinship import Kernels
+from gauntlet.spec.runs.training import Precision
 from gauntlet.training.epochs import Epochs
+from gauntlet.training.fused import trial
+from gauntlet.training.fused.network import StackedCnn
+from gauntlet.training.fused.program import Program
 from gauntlet.training.fused.together import Ended, train_together
 from gauntlet.training.loop import train
 from gauntlet.training.steps.compilation import accelerate
@@ -23,7 +32,7 @@ from gauntlet.training.steps.objectives import action_noise
 from gauntlet.training.steps.optimizers import build_optimizer
 from gauntlet.training.steps.step import build_step, rows
 from gauntlet.training.steps.tally import empty_tally
-from gauntlet.training.updates import run
+from gauntlet.training.updates import Batch, run
 from tests.gauntlet.examples import GPU, needs_gpu, network, run_spec, some
 from tests.gauntlet.training.steps.test_step import CASES
 
@@ -56,12 +65,12 @@ def gradients(case: dict[str, Any], data: Dataset, *, captured: bool, dropout: i
 
 
 def thirds(data: Dataset) -> list[tuple[Tensor, Tensor]]:
-    return list(zip(data.train.images[:96].split(32), data.train.labels[:96].split(32), strict=True))
+    return list(data.train.take(96).pieces(32))
 
 
 def distance(one: Tensor, other: Tensor) -> float:
     """‖one − other‖ / ‖one‖."""
-    return ((one - other).norm() / one.norm()).item()
+    return float((one - other).norm() / one.norm())
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -99,15 +108,22 @@ def test_nothing_waits_for_the_device_within_an_epoch(digits: Dataset) -> None:
     epochs = Epochs(spec, digits, model)
     batches = run(epochs.updates(1, 0))
     next(batches)
-    try:
-        with warnings.catch_warnings(category=UserWarning, action="ignore"):  # that it is a prototype
-            torch.cuda.set_sync_debug_mode("error")
+    with never_waiting():
         for done in batches:
             if done == epochs.batches - 1:
                 break
+    assert done == epochs.batches - 1
+
+
+@contextmanager
+def never_waiting() -> Iterator[None]:
+    """Inside, what waits for the device raises."""
+    try:
+        with warnings.catch_warnings(category=UserWarning, action="ignore"):  # that it is a prototype
+            torch.cuda.set_sync_debug_mode("error")
+        yield
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert done == epochs.batches - 1
 
 
 def test_a_captured_step_and_its_trials_leave_the_callers_random_state(digits: Dataset) -> None:
@@ -118,7 +134,8 @@ def test_a_captured_step_and_its_trials_leave_the_callers_random_state(digits: D
     assert torch.equal(torch.cuda.get_rng_state(), before[1])
 
 
-def test_runs_trained_together_have_the_weights_of_those_alone(digits: Dataset) -> None:
+@pytest.mark.parametrize("kernels", ["triton", "torch"])
+def test_runs_trained_together_have_the_weights_of_those_alone(digits: Dataset, kernels: Kernels) -> None:
     """In fp32, without dropout, whose masks are others there; alone, then together, then alone again.
 
     The second is an epoch ahead and ends an epoch earlier, so the first's captured step finds its weights moved.
@@ -131,7 +148,7 @@ def test_runs_trained_together_have_the_weights_of_those_alone(digits: Dataset) 
     ]
     alone = [states(train(spec, data, device=GPU)) for spec in specs]
     found: list[list[TrainingEvent]] = [[], []]
-    for place, event in train_together(specs, data, device=GPU, resume={1: alone[1][0]}):
+    for place, event in train_together(specs, data, device=GPU, resume={1: alone[1][0]}, kernels=kernels):
         assert not isinstance(event, Ended) or event.error is None
         if not isinstance(event, Ended):
             found[place].append(event)
@@ -143,3 +160,113 @@ def test_runs_trained_together_have_the_weights_of_those_alone(digits: Dataset) 
 def states(events: Iterable[TrainingEvent]) -> list[TrainingState]:
     """After each epoch."""
     return [event.state for event in events if isinstance(event, CheckpointReady)]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "tf32", "fp32"])
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (1, 16, 16)], ids=str)
+def test_tritons_kernels_do_what_torchs_do(
+    precision: Precision, shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of whole batches and of smaller ones, logits and all gradients: in fp32 within 1e-5 of their length."""
+    monkeypatch.setitem(trial._FURTHEST, "fp32", (1e-5, 1e-5))
+    network = StackedCnn(Cnn(), some_networks(3, shape), precision).train()
+    network.by_triton = True
+    seeds = torch.tensor([3, 4, 5], device=GPU)
+    for count in (32, 128, 5):
+        generator = seeding.generator(GPU, 0, "test", count)
+        images = torch.rand(3 * count, *shape, generator=generator, device=GPU)
+        labels = torch.randint(10, (3, count), generator=generator, device=GPU)
+        with fp32_products(precision):
+            assert trial.disagreement(network, precision, images, labels, seeds) is None
+
+
+def some_networks(count: int, shape: tuple[int, int, int]) -> list[torch.nn.Module]:
+    return [network(seed=seed, shape=shape).to(GPU) for seed in range(count)]
+
+
+BOTH: tuple[dict[str, Any], ...] = ({"kind": "cross_entropy"}, {"kind": "policy_gradient", "baseline": "batch_mean"})
+
+
+def specs_together(runs: int, **training: Any) -> list[RunSpec]:
+    """Half by cross-entropy, half by a reward."""
+    training = {"precision": "bf16", "compile": "on"} | training
+    return [run_spec(seed=seed, objective=BOTH[seed % 2], training=training) for seed in range(runs)]
+
+
+def program_of(specs: Sequence[RunSpec], data: Dataset) -> tuple[Program, list[Batch]]:
+    """Triton's, at the runs' first batch."""
+    due = []
+    for spec in specs:
+        model = build_model(spec.architecture, data.image_shape, 10)
+        initialise(model, spec.seed)
+        due.append(next(Epochs(spec, data, model.to(GPU)).updates(1, 0)).batch)
+    found = [batch for batch in due if batch is not None]
+    return Program(found, "triton"), found
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adam"])
+def test_a_captured_step_of_tritons_is_the_plain_one(digits: Dataset, optimizer: str) -> None:
+    """Weights and tallies after three steps with one batch, by RMSprop in a kernel of ours and by torch's own Adam."""
+    ends = []
+    for compiled in ("off", "on"):
+        training = {"compile": compiled, "optimizer": {"kind": optimizer, "lr": 1e-3}}
+        program, due = program_of(specs_together(4, **training), some(digits, train=64, test=8))
+        for _ in range(3):
+            program.do(due)
+        assert program.by_triton
+        ends.append([[batch.totals, *batch.model.parameters()] for batch in due])
+    for plain, captured in zip(*ends, strict=True):
+        assert all(distance(one, other) < 1e-4 for one, other in zip(plain, captured, strict=True))
+
+
+def test_dropout_draws_anew_at_every_step_of_tritons(digits: Dataset) -> None:
+    """A captured step takes its seeds from outside: others drop others, and the same ones the same."""
+    program, due = program_of(specs_together(2), some(digits, train=64, test=8))
+    program.do(due)
+    assert program.by_triton
+    images, labels, seeds, *noise = program.inputs(due)
+    with fp32_products("bf16"):
+        found = [program.gradients(images, labels, words, *noise)[0] for words in (seeds, seeds, seeds + 1)]
+    assert distance(found[0], found[1]) < 1e-6
+    assert distance(found[0], found[2]) > 0.1
+
+
+@pytest.mark.parametrize("kernels", ["triton", "torch"])
+def test_both_objectives_learn_together_and_go_on_from_their_checkpoints(
+    digits: Dataset, kernels: Kernels, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Four runs in bf16, adversary and all: far above chance after five epochs, whole or resumed after the third.
+
+    One leaves on the way, and nobody warns.
+    """
+    specs, left = specs_together(4, epochs=5), [0]
+
+    def leaves(place: int) -> bool:
+        left[0] += place == 3
+        return place == 3 and left[0] > 40
+
+    found: list[list[Any]] = [[] for _ in specs]
+    for place, event in train_together(specs, digits, device=GPU, kernels=kernels, leaves=leaves):
+        found[place].append(event)
+    middle = {place: states(found[place])[2] for place in range(3)}
+    for place, event in train_together(specs[:3], digits, device=GPU, kernels=kernels, resume=middle):
+        found[place].append(event)
+    for events in found[:3]:
+        whole, resumed = [event.metrics for event in events if isinstance(event, EpochFinished) and event.epoch == 5]
+        for ended in (whole, resumed):
+            assert ended["test_accuracy"] > 0.3
+            assert math.isfinite(ended["loss"])
+        assert states(events)[-1].model.keys() == states(events)[0].model.keys()
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_nothing_waits_for_the_device_while_runs_train_together(digits: Dataset) -> None:
+    """From the step after the first, which is tried and captured, to the epoch's last but one."""
+    specs = specs_together(3)
+    events = train_together(specs, digits, device=GPU, kernels="triton")
+    last = 2
+    assert any(place == last and isinstance(event, BatchFinished) for place, event in events)
+    with never_waiting():
+        for place, event in events:
+            if place == last and isinstance(event, BatchFinished) and event.batch == event.batches - 2:
+                break

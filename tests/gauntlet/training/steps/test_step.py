@@ -49,7 +49,8 @@ def after_one_step(
     optimizer, totals = build_optimizer(spec.training.optimizer, model), empty_tally(CPU)
     step = build_step(spec, model, optimizer, totals)
     noise = action_noise((2, 1, rows(spec, 32), 10), seeding.generator("cpu", 0, "test"))
-    inputs = data.train.images[:32], data.train.labels[:32], noise
+    first = data.train.take(32)
+    inputs = first.drawn(torch.arange(32)), first.labels, noise
     torch.manual_seed(0)
     (accelerate(step, inputs, ()) if compiled else step)(*inputs)
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]

@@ -1,12 +1,17 @@
 """Triton kernels for many small networks at once: 3 × 3 convolutions as implicit matrix products, one grid row per run.
 
 Images and activations are [runs, images, height, width, channels], weights [runs, 3, 3, in, out], both in the type that
-is multiplied; sums are fp32. A pooled layer keeps of each 2 × 2 window its greatest value and a byte that says which
-corner it was: 4 where nothing passes back, since ReLU or dropout took it. So neither the unpooled activations nor their
-gradient are ever written.
+is multiplied (bfloat16 or float32); biases are float32, and so are all sums. A pooled layer keeps of each 2 × 2 window
+its greatest value and a byte that says which corner it was: 4 where nothing passes back, since ReLU or dropout took it.
+So neither the unpooled activations nor their gradient are ever written. NaN stays NaN, as in torch's own layers.
+
+`gauntlet.training.fused.features` launches them; importing this module takes Triton.
 """
 
 # ruff: noqa: ANN001, ANN201, ANN202, N803  # Triton types them, and a constant is a parameter in capitals
+# ruff: noqa: PLR0124, PLR0915, SIM108  # only NaN is not itself; a kernel is one function, whose branches are compiled away
+
+from typing import Final
 
 import triton
 import triton.language as tl
@@ -68,14 +73,16 @@ def _gradient_at(
     return tl.load(g + at[:, None] + co[None, :], mask=there[:, None], other=0)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first_word", "words_of_a_run", "images"])
 def conv_forward(
     x,
     w,
     b,
     y,
     code,
-    seeds,
+    words,
+    first_word,
+    words_of_a_run,
     images,
     HEIGHT: tl.constexpr,
     WIDTH: tl.constexpr,
@@ -84,11 +91,16 @@ def conv_forward(
     OUT: tl.constexpr,
     POOLED: tl.constexpr,
     DROPPED: tl.constexpr,
+    LEAST_KEPT: tl.constexpr,
     PRECISION: tl.constexpr,
     BLOCK: tl.constexpr,
     STAGES: tl.constexpr,
 ):
-    """Convolution, bias and ReLU; where pooled, also the greatest of each 2 × 2 window and dropout of rate DROPPED."""
+    """Convolution, bias and ReLU; where pooled, also the greatest of each 2 × 2 window and dropout of rate DROPPED.
+
+    Of what is dropped, element i of a run is kept if the int32 i after `first_word` of its `words` is at least
+    LEAST_KEPT.
+    """
     run = tl.program_id(1).to(tl.int64)
     height: tl.constexpr = HEIGHT + 2 * PAD - 2
     width: tl.constexpr = WIDTH + 2 * PAD - 2
@@ -111,25 +123,31 @@ def conv_forward(
         xs = _windows(x, n, oy, ox, inside, HEIGHT, WIDTH, PAD, IN)
         ws = tl.load(w + k[:, None] * OUT + co[None, :], mask=(k < 9 * IN)[:, None], other=0)
         acc = tl.dot(xs, ws, acc, input_precision=PRECISION)
-    acc = tl.maximum(acc + tl.load(b + run * OUT + co)[None, :].to(tl.float32), 0.0)
+    acc += tl.load(b + run * OUT + co)[None, :]
+    # As a maximum it would make 0 of NaN.
+    acc = tl.where(acc < 0, 0.0, acc)
     y += run * (rows // 4 * OUT if POOLED else rows * OUT)
     if POOLED:
-        best, corner = tl.max(tl.reshape(acc, (BLOCK // 4, 4, OUT)), axis=1, return_indices=True)
+        window = tl.reshape(acc, (BLOCK // 4, 4, OUT))
+        # What is greater than NaN is nobody's promise, but a sum with it is NaN.
+        best, corner = tl.max(tl.where(window == window, window, 0.0), axis=1, return_indices=True)
+        total = tl.sum(window, axis=1)
+        best = tl.where(total == total, best, total)
         q = tl.program_id(0) * (BLOCK // 4) + tl.arange(0, BLOCK // 4)
         at = q[:, None] * OUT + co[None, :]
+        there = (q < rows // 4)[:, None]
         passes = best > 0
         if DROPPED > 0:
-            kept = tl.rand(tl.load(seeds + run), at) >= DROPPED
+            kept = tl.load(words + run * words_of_a_run + first_word + at, mask=there, other=0) >= LEAST_KEPT
             passes = passes & kept
             best = tl.where(kept, best * (1 / (1 - DROPPED)), 0.0)
-        there = (q < rows // 4)[:, None]
         tl.store(y + at, best.to(y.dtype.element_ty), mask=there)
         tl.store(code + run * (rows // 4 * OUT) + at, tl.where(passes, corner, 4).to(tl.int8), mask=there)
     else:
         tl.store(y + m[:, None] * OUT + co[None, :], acc.to(y.dtype.element_ty), mask=inside[:, None])
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["images"])
 def conv_input_gradient(
     g,
     code,
@@ -144,15 +162,14 @@ def conv_input_gradient(
     IN: tl.constexpr,
     OUT: tl.constexpr,
     POOLED: tl.constexpr,
-    EPILOGUE: tl.constexpr,
+    RELU: tl.constexpr,
     PRECISION: tl.constexpr,
     BLOCK: tl.constexpr,
     STAGES: tl.constexpr,
 ):
     """The gradient of a layer's input from that of its output.
 
-    EPILOGUE: "relu" is that before the ReLU whose output is `x`; "scaled" times `scale`; "ascended" is no gradient but
-    the image `x` moved by `scale` along its sign, within [0, 1].
+    With RELU it is that before the ReLU whose output is `x`, otherwise times `scale`.
     """
     run = tl.program_id(1).to(tl.int64)
     height: tl.constexpr = HEIGHT + 2 * PAD - 2
@@ -175,18 +192,14 @@ def conv_input_gradient(
         acc = tl.dot(gs, ws, acc, input_precision=PRECISION)
     at = run * (rows * IN) + m[:, None] * IN + ci[None, :]
     there = inside[:, None] & (ci < IN)[None, :]
-    if EPILOGUE == "relu":
+    if RELU:
         acc = tl.where(tl.load(x + at, mask=there, other=0) > 0, acc, 0.0)
-    elif EPILOGUE == "scaled":
+    else:
         acc = acc * scale
-    elif EPILOGUE == "ascended":
-        sign = (acc > 0).to(tl.float32) - (acc < 0).to(tl.float32)
-        moved = tl.load(x + at, mask=there, other=0).to(tl.float32) + scale * sign
-        acc = tl.minimum(tl.maximum(moved, 0.0), 1.0)
     tl.store(out + at, acc.to(out.dtype.element_ty), mask=there)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["images"])
 def conv_weight_gradient(
     x,
     g,
@@ -200,11 +213,12 @@ def conv_weight_gradient(
     IN: tl.constexpr,
     OUT: tl.constexpr,
     POOLED: tl.constexpr,
+    WIDE: tl.constexpr,
     PRECISION: tl.constexpr,
     BLOCK: tl.constexpr,
     STAGES: tl.constexpr,
 ):
-    """Gradients of weights and bias in parts to be added up: [runs, parts, 9 · IN, OUT] and [runs, parts, OUT].
+    """Gradients of weights and bias in parts to be added up: [runs, parts, OUT, 9 · IN] and [runs, parts, OUT].
 
     The grid is (parts, 3, runs), the second the window's row; (parts, 1, runs) for images of few channels.
     """
@@ -224,7 +238,25 @@ def conv_weight_gradient(
     co = tl.arange(0, OUT)
     bias = tl.zeros((OUT,), tl.float32)
     parts += (run * splits + split) * (9 * IN * OUT)
-    if IN >= _LEAST:
+    if WIDE:
+        # The window's row at once, 3 · IN values that lie together: a product of as many rows as wgmma wants.
+        k = tl.arange(0, 4 * IN)
+        acc = tl.zeros((4 * IN, OUT), tl.float32)
+        for block in tl.range(split * share, (split + 1) * share, num_stages=STAGES):
+            m = block * BLOCK + tl.arange(0, BLOCK)
+            inside = m < rows
+            n, oy, ox = _place(m, height, width, False)
+            gs = _gradient_at(g, code, n, oy, ox, inside, height, width, OUT, POOLED)
+            iy = oy + ky - PAD
+            ix = (ox - PAD)[:, None] + (k // IN)[None, :]
+            there = (inside & (iy >= 0) & (iy < HEIGHT))[:, None] & (k < 3 * IN)[None, :] & (ix >= 0) & (ix < WIDTH)
+            at = ((n * HEIGHT + iy) * WIDTH + ox - PAD) * IN
+            xs = tl.load(x + at[:, None] + k[None, :], mask=there, other=0)
+            acc = tl.dot(tl.trans(xs), gs, acc, input_precision=PRECISION)
+            bias += tl.sum(gs.to(tl.float32), axis=0)
+        at = parts + ky * (3 * IN) + k[:, None] + co[None, :] * (9 * IN)
+        tl.store(at, acc, mask=(k < 3 * IN)[:, None])
+    elif IN >= _LEAST:
         left = tl.zeros((IN, OUT), tl.float32)
         middle = tl.zeros((IN, OUT), tl.float32)
         right = tl.zeros((IN, OUT), tl.float32)
@@ -241,10 +273,10 @@ def conv_weight_gradient(
             xs = _pixels(x, n, iy, ox + 2 - PAD, inside, HEIGHT, WIDTH, IN)
             right = tl.dot(tl.trans(xs), gs, right, input_precision=PRECISION)
             bias += tl.sum(gs.to(tl.float32), axis=0)
-        at = parts + ky * (3 * IN * OUT) + tl.arange(0, IN)[:, None] * OUT + co[None, :]
+        at = parts + ky * (3 * IN) + tl.arange(0, IN)[:, None] + co[None, :] * (9 * IN)
         tl.store(at, left)
-        tl.store(at + IN * OUT, middle)
-        tl.store(at + 2 * IN * OUT, right)
+        tl.store(at + IN, middle)
+        tl.store(at + 2 * IN, right)
     else:
         acc = tl.zeros((32, OUT), tl.float32)
         for block in tl.range(split * share, (split + 1) * share, num_stages=STAGES):
@@ -256,27 +288,45 @@ def conv_weight_gradient(
             acc = tl.dot(tl.trans(xs), gs, acc, input_precision=PRECISION)
             bias += tl.sum(gs.to(tl.float32), axis=0)
         k = tl.arange(0, 32)
-        tl.store(parts + k[:, None] * OUT + co[None, :], acc, mask=(k < 9 * IN)[:, None])
+        tl.store(parts + k[:, None] + co[None, :] * (9 * IN), acc, mask=(k < 9 * IN)[:, None])
     if ky == 0:
         tl.store(bias_parts + (run * splits + split) * OUT + co, bias)
 
 
 @triton.jit
-def rmsprop(weights, squares, gradients, copy, rates, size, splits, rho, epsilon, BLOCK: tl.constexpr):
-    """RMSprop without momentum on fp32 `weights` [runs, size], of whose gradients `splits` parts are added up.
+def draw(words, seeds, count, BLOCK: tl.constexpr):
+    """Random int32 [runs, count] by each run's own seed, an int64 (Philox, as Triton has it); 4 divides `count`."""
+    run = tl.program_id(1).to(tl.int64)
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    a, b, c, d = tl.randint4x(tl.load(seeds + run), i)
+    there = i < count // 4
+    at = words + run * count + i
+    tl.store(at, a.to(tl.int32, bitcast=True), mask=there)
+    tl.store(at + count // 4, b.to(tl.int32, bitcast=True), mask=there)
+    tl.store(at + count // 4 * 2, c.to(tl.int32, bitcast=True), mask=there)
+    tl.store(at + count // 4 * 3, d.to(tl.int32, bitcast=True), mask=there)
 
-    Each run has its own rate. `copy` takes the weights in the type that is multiplied.
+
+@triton.jit
+def rmsprop(weights, squares, gradients, constants, blocks, size, BLOCK: tl.constexpr):
+    """RMSprop without momentum on float32 `weights` and `squares` [runs, size], in place.
+
+    `constants` float32 [blocks, 5] are rate, ρ, 1 − ρ, ε and weight decay; `blocks` int32 [runs] says which are a
+    run's.
     """
     run = tl.program_id(1).to(tl.int64)
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     there = i < size
-    gradient = tl.zeros((BLOCK,), tl.float32)
-    for split in range(splits):
-        gradient += tl.load(gradients + (run * splits + split) * size + i, mask=there, other=0).to(tl.float32)
     at = run * size + i
-    square = rho * tl.load(squares + at, mask=there, other=0) + (1 - rho) * gradient * gradient
-    moved = tl.load(rates + run) * gradient / (tl.sqrt(square) + epsilon)
-    weight = tl.load(weights + at, mask=there, other=0) - moved
+    own = constants + tl.load(blocks + run) * 5
+    rate, rho, rest = tl.load(own), tl.load(own + 1), tl.load(own + 2)
+    epsilon, decay = tl.load(own + 3), tl.load(own + 4)
+    weight = tl.load(weights + at, mask=there, other=0)
+    gradient = tl.load(gradients + at, mask=there, other=0).to(tl.float32) + decay * weight
+    square = rho * tl.load(squares + at, mask=there, other=0) + rest * gradient * gradient
     tl.store(squares + at, square, mask=there)
-    tl.store(weights + at, weight, mask=there)
-    tl.store(copy + at, weight.to(copy.dtype.element_ty), mask=there)
+    tl.store(weights + at, weight - rate * gradient / (tl.sqrt(square) + epsilon), mask=there)
+
+
+# With TRITON_INTERPRET=1 in the environment they are computed by NumPy, on a CPU.
+INTERPRETED: Final = not isinstance(draw, triton.JITFunction)
