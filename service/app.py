@@ -5,9 +5,9 @@ import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
-from anyio import CapacityLimiter
-from anyio.to_thread import current_default_thread_limiter, run_sync
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -21,6 +21,7 @@ from service.answering.reports import Reporter
 from service.answering.streams import MOST_LISTENERS, Streams
 from service.answering.versions import KeptAnswers, KnownRows, Looks
 from service.callers.access import Access
+from service.detached import detached
 from service.pictures.classification import Classifier, KnownWeights
 from service.pictures.images import Decoder
 from service.readiness import Readiness
@@ -166,10 +167,9 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
 
 async def _tidy(storage: Storage) -> None:
     """Forget what processes of this machine that died were receiving, now and each hour: it may have no worker."""
-    thread = CapacityLimiter(1)
     while True:
         try:
-            await run_sync(storage.forget_here, files.GRACE_S, limiter=thread, abandon_on_cancel=True)
+            await detached(partial(storage.forget_here, files.GRACE_S), "tidying")
         except OSError as error:
             logger.warning("What was left in %s cannot be deleted yet: %s", storage, error)
         await asyncio.sleep(files.GRACE_S)

@@ -15,6 +15,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from gauntlet.spec.kinds import AnyDataset, Uploaded
+from service.detached import detached
 from service.errors import ServiceError
 from service.settings import ServiceSettings
 from store import dataset_files
@@ -70,8 +71,9 @@ class StorageReads:
         return coming.result()
 
     async def _bring_dataset(self, dataset: Uploaded) -> Path:
-        # Where the server stops it is not waited for.
-        return await run_sync(self._settings.root_of, dataset, limiter=self._datasets, abandon_on_cancel=True)
+        # Where the server stops it is not waited for; what is half brought then is cleared away as a dead process's.
+        async with self._datasets:
+            return await detached(partial(self._settings.root_of, dataset), "data set")
 
     def _has_come(self, identifier: str, ended: asyncio.Task[Path]) -> None:
         del self._coming[identifier]

@@ -1,0 +1,44 @@
+"""Work that may hang, in daemon threads: the process's end waits for those of a pool, however long they take."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
+from threading import Thread
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def detached(work: Callable[[], T], name: str) -> T:
+    """What the work comes to. Where this is cancelled, or the process ends, nobody waits for it.
+
+    It must leave nothing that another process cannot clear away.
+
+    Args:
+        name: the thread's.
+    """
+    coming: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    context = copy_context()
+
+    def do() -> None:
+        try:
+            result = context.run(work)
+        except Exception as error:  # noqa: BLE001  # it is raised where the work is waited for
+            _tell(coming, partial(coming.set_exception, error))
+        else:
+            _tell(coming, partial(coming.set_result, result))
+
+    Thread(target=do, name=name, daemon=True).start()
+    return await coming
+
+
+def _tell(coming: "asyncio.Future[T]", outcome: Callable[[], None]) -> None:
+    def settle() -> None:
+        if not coming.done():
+            outcome()
+
+    # The loop may have ended meanwhile.
+    with contextlib.suppress(RuntimeError):
+        coming.get_loop().call_soon_threadsafe(settle)
