@@ -68,6 +68,8 @@ def build_step(
         def learned(forward: Model) -> tuple[Loss, Tensor]:
             """The objective, and the logits on attacked images."""
             chosen_from = _action_logits(spec, model, forward, attacked)
+            # Before the attacked ones, as in the code of TRADES and MART: normalisation's statistics know the order.
+            of_natural = forward(natural) if isinstance(spec.loss, PairedSpec) else None
             logits = forward(attacked)
             loss = objective_loss(
                 spec.loss,
@@ -75,7 +77,7 @@ def build_step(
                 targets,
                 noise=noise[1],
                 action_logits=chosen_from,
-                natural_logits=forward(natural) if isinstance(spec.loss, PairedSpec) else None,
+                natural_logits=of_natural,
             )
             return loss, logits
 
