@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
-from scipy.stats import page_trend_test
 
 from benchmarks.claim.records import RunRecord, read_runs
 from gauntlet.results.intervals import holm, paired_p, student_interval
@@ -190,6 +189,8 @@ def _trend(name: str, settings: Sequence[str], figures: Mapping[str, BySeed], *,
     if there == list(settings) and len(seeds) >= _FEWEST_SEEDS:
         ranks = range(1, len(settings) + 1) if rising else range(len(settings), 0, -1)
         table = [[figures[setting][seed] for setting in settings] for seed in seeds]
+        from scipy.stats import page_trend_test  # a second that who only looks at the records need not wait for
+
         p = float(page_trend_test(table, predicted_ranks=list(ranks)).pvalue)
     return Trend(name, means, tuple(seeds), p)
 
