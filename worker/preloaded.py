@@ -11,5 +11,7 @@ gc.disable()
 importlib.import_module("worker.jobs.child")
 # What the library loads only where it is asked for.
 importlib.import_module("gauntlet.training.agents")
+# What torch loads with a process's first step of an optimizer, compiled or not: two seconds of every run.
+importlib.import_module("torch._dynamo")
 gc.freeze()
 gc.enable()
