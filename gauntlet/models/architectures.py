@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gauntlet import seeding
-from gauntlet.models.beginnings import HeInitialised, TorchInitialised, begin_as_keras, begin_as_torch
+from gauntlet.models.initialisation import HeInitialised, TorchInitialised, initialise_as_keras, initialise_as_torch
 from gauntlet.models.layers import Dropout, MaxPool2x2
 from gauntlet.models.own_networks import OwnClassifier
 from gauntlet.models.residual import preactresnet18, wide_resnet
@@ -166,6 +166,6 @@ def initialise(model: nn.Module, seed: int) -> None:
     if isinstance(model, HeInitialised | TorchInitialised | TorchvisionClassifier | OwnClassifier):
         model.initialise(generator)
     elif isinstance(model, nn.Sequential):
-        begin_as_keras(model, generator)
+        initialise_as_keras(model, generator)
     else:
-        begin_as_torch(model, generator)
+        initialise_as_torch(model, generator)

@@ -14,7 +14,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from gauntlet.models import architectures, beginnings, layers, residual, torchvision_models, transformers
+from gauntlet.models import architectures, initialisation, layers, residual, torchvision_models, transformers
 from gauntlet.models.hooks import is_hooked
 from gauntlet.models.precision import Model, in_precision
 from gauntlet.spec.runs.training import InferencePrecision
@@ -24,7 +24,10 @@ _LEVELS = 255
 # Of these modules a network calls an `nn.Sequential` as a whole, and asks nothing of what is in it. Torchvision's were
 # read; what wraps a team's own network is not among ours.
 _KNOWN_CODE = {
-    *(module.__name__ for module in (architectures, beginnings, layers, residual, torchvision_models, transformers)),
+    *(
+        module.__name__
+        for module in (architectures, initialisation, layers, residual, torchvision_models, transformers)
+    ),
     *(f"torchvision.models.{name}" for name in ("alexnet", "resnet", "squeezenet", "vgg")),
 }
 

@@ -8,7 +8,7 @@ from collections import OrderedDict
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gauntlet.models.beginnings import HeInitialised, TorchInitialised
+from gauntlet.models.initialisation import HeInitialised, TorchInitialised
 
 
 def preactresnet18(channels: int, classes: int) -> nn.Module:

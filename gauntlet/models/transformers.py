@@ -5,7 +5,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from gauntlet.models.beginnings import TorchInitialised
+from gauntlet.models.initialisation import TorchInitialised
 from gauntlet.spec.runs.architectures import Vit
 
 

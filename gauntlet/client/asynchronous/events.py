@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 
-from gauntlet.client.addresses import place
+from gauntlet.client.addresses import listed, place
 from gauntlet.client.asynchronous.connection import Connection
 from gauntlet.client.errors import GauntletClientError
 from gauntlet.resources import Event, EventType
@@ -21,7 +21,7 @@ class Events:
         self,
         of: str | None = None,
         *,
-        types: Sequence[EventType] = (),
+        types: EventType | Sequence[EventType] = (),
         after: int | None = None,
         follow: bool = False,
     ) -> AsyncIterator[Event]:
@@ -34,15 +34,17 @@ class Events:
         path = self._place(of)
         if follow:
             return self._follow(path, types, after)
-        return self._http.all(Event, path, type=list(types) or None, after=None if after is None else str(after))
+        return self._http.all(Event, path, type=listed(types) or None, after=None if after is None else str(after))
 
-    async def _follow(self, path: str, types: Sequence[EventType], after: int | None) -> AsyncIterator[Event]:
+    async def _follow(
+        self, path: str, types: EventType | Sequence[EventType], after: int | None
+    ) -> AsyncIterator[Event]:
         known = after
         silent_since: float | None = None
         while True:
             headers = {} if known is None else {"Last-Event-ID": str(known)}
             try:
-                async for frame in self._http.frames(path, {"type": list(types)}, headers):
+                async for frame in self._http.frames(path, {"type": listed(types)}, headers):
                     silent_since = None
                     if frame.get("event") == "end":
                         return

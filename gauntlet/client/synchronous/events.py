@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 
-from gauntlet.client.addresses import place
+from gauntlet.client.addresses import listed, place
 from gauntlet.client.errors import GauntletClientError
 from gauntlet.client.synchronous.connection import Connection
 from gauntlet.resources import Event, EventType
@@ -20,7 +20,7 @@ class Events:
         self,
         of: str | None = None,
         *,
-        types: Sequence[EventType] = (),
+        types: EventType | Sequence[EventType] = (),
         after: int | None = None,
         follow: bool = False,
     ) -> Iterator[Event]:
@@ -33,15 +33,15 @@ class Events:
         path = self._place(of)
         if follow:
             return self._follow(path, types, after)
-        return self._http.all(Event, path, type=list(types) or None, after=None if after is None else str(after))
+        return self._http.all(Event, path, type=listed(types) or None, after=None if after is None else str(after))
 
-    def _follow(self, path: str, types: Sequence[EventType], after: int | None) -> Iterator[Event]:
+    def _follow(self, path: str, types: EventType | Sequence[EventType], after: int | None) -> Iterator[Event]:
         known = after
         silent_since: float | None = None
         while True:
             headers = {} if known is None else {"Last-Event-ID": str(known)}
             try:
-                for frame in self._http.frames(path, {"type": list(types)}, headers):
+                for frame in self._http.frames(path, {"type": listed(types)}, headers):
                     silent_since = None
                     if frame.get("event") == "end":
                         return

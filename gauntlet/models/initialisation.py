@@ -12,7 +12,7 @@ class TorchInitialised(nn.Sequential):
 
     def initialise(self, generator: torch.Generator) -> None:
         """Draw the weights anew, in place."""
-        begin_as_torch(self, generator)
+        initialise_as_torch(self, generator)
 
 
 class HeInitialised(nn.Sequential):
@@ -28,7 +28,7 @@ class HeInitialised(nn.Sequential):
                 nn.init.zeros_(module.bias)
 
 
-def begin_as_torch(network: nn.Module, generator: torch.Generator) -> None:
+def initialise_as_torch(network: nn.Module, generator: torch.Generator) -> None:
     """Draw the weights as torch's layers do where nothing is said: uniform within ±1/√(fan in), biases too."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator.initial_seed())
@@ -39,7 +39,7 @@ def begin_as_torch(network: nn.Module, generator: torch.Generator) -> None:
                 reset()
 
 
-def begin_as_keras(network: nn.Module, generator: torch.Generator) -> None:
+def initialise_as_keras(network: nn.Module, generator: torch.Generator) -> None:
     """Draw the weights of its convolutions and dense layers as Keras does: Glorot-uniform, and zero biases."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
