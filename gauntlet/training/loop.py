@@ -32,6 +32,7 @@ from gauntlet.training.epoch_metrics import EpochMetrics
 from gauntlet.training.epochs import Epochs
 from gauntlet.training.guard import TrainingGuard
 from gauntlet.training.steps.averaging import WeightAverage
+from gauntlet.training.steps.cuda_graph import on_device
 from gauntlet.training.updates import Update, doing
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def train(
         wants_state=wants_state,
         watch=watch,
     )
-    yield from doing(steps)
+    yield from on_device(torch.device(device), doing(steps))
 
 
 def course(

@@ -1,6 +1,6 @@
 """A run's updates one after the other, each told of before it is done: by the run alone, or with those of others."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -54,7 +54,7 @@ def run(updates: Iterable[Update]) -> Iterator[int]:
         yield update.number
 
 
-def doing(steps: Iterable[TrainingEvent | Update]) -> Iterator[TrainingEvent]:
+def doing(steps: Iterable[TrainingEvent | Update]) -> Generator[TrainingEvent, None, None]:
     """Do the updates among a run's steps as they come, and yield the others."""
     for step in steps:
         if isinstance(step, Update):

@@ -101,8 +101,8 @@ def _member(database: Database, held: Claim, settings: WorkerSettings) -> Member
 
 
 def _work(database: Database, held: Claim, settings: WorkerSettings, heartbeat: Heartbeat) -> None:
-    device = choose_device(settings.device)
     try:
+        device = choose_device(settings.device)
         if held.kind == "run":
             waiting = train_run(database, held, settings, heartbeat, device)
             wake(create_celery(settings.broker_url), len(waiting))

@@ -6,10 +6,16 @@ import torch
 
 
 def choose_device(name: str) -> torch.device:
-    """The torch device a setting means; `auto` is the GPU if there is one."""
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The torch device a setting means; `auto` is the GPU if there is one.
+
+    A GPU that the setting numbers becomes this process's current one, which what torch and Triton launch goes by.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
+    return device
 
 
 def devices_of_a_run(first: torch.device, count: int) -> list[torch.device]:

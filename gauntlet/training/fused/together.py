@@ -1,7 +1,7 @@
 """Many runs in one generator: those that can be are computed as one program, the others beside them."""
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -15,6 +15,7 @@ from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.runs.kinship import Kernels, kin
 from gauntlet.training.fused.program import Program
 from gauntlet.training.loop import course
+from gauntlet.training.steps.cuda_graph import on_device
 from gauntlet.training.updates import Batch, Update
 
 
@@ -63,6 +64,35 @@ def train_together(
         GauntletError: what all compute together cannot be done on the device.
     """
     device = torch.device(device)
+    steps = _trained(
+        specs,
+        data,
+        device,
+        resume=resume or {},
+        initial_weights=initial_weights or {},
+        wants_state=wants_state,
+        watch=watch,
+        leaves=leaves,
+        hurries=hurries,
+        kernels=kernels,
+    )
+    return on_device(device, steps)
+
+
+def _trained(
+    specs: Sequence[RunSpec],
+    data: Dataset,
+    device: torch.device,
+    *,
+    resume: Mapping[int, TrainingState],
+    initial_weights: Mapping[int, dict[str, Tensor]],
+    wants_state: Callable[[int], bool],
+    watch: Callable[[int, Callable[[], TrainingState], int], None],
+    leaves: Callable[[int], bool],
+    hurries: Callable[[int], bool],
+    kernels: Kernels,
+) -> Generator[tuple[int, TrainingEvent | Ended], None, None]:
+    """As `train_together` says."""
     parts = cache(partial(_parts_on, device, data))
     kinds = [kin(spec) for spec in specs]
     several = {kind for kind, count in Counter(kinds).items() if kind is not None and count > 1}
@@ -71,8 +101,8 @@ def train_together(
             spec,
             data,
             device=device,
-            resume=(resume or {}).get(place),
-            initial_weights=(initial_weights or {}).get(place),
+            resume=resume.get(place),
+            initial_weights=initial_weights.get(place),
             wants_state=partial(wants_state, place),
             watch=partial(watch, place),
             parts=parts,
@@ -132,6 +162,8 @@ class _Programs:
         self._kinds = [kinds.index(kind) if kind is not None else -1 - place for place, kind in enumerate(kinds)]
         self._known: dict[tuple[int, ...], Program] = {}
         self._kernels = kernels
+        # Of which kind Triton's kernels did not do what torch's do.
+        self._failed: set[int] = set()
 
     def next_of(self, due: Mapping[int, Update], hurries: Callable[[int], bool]) -> dict[int, Update]:
         """Those of the updates that are to be done now: of kin, all but of those that wait for others."""
@@ -163,14 +195,15 @@ class _Programs:
             else:
                 program = self._program(batches)
                 program.do(list(batches.values()))
-                if not program.by_triton:
+                if program.failed:
                     # What Triton's kernels do not do once need not be tried with every run that leaves.
-                    self._kernels = "torch"
+                    self._failed.add(self._kinds[next(iter(batches))])
 
     def _program(self, batches: Mapping[int, Batch]) -> Program:
         places = tuple(batches)
         if places not in self._known:
             # Its runs' weights move, so programs that had one of them are no longer right.
             self._known = {known: program for known, program in self._known.items() if not set(known) & set(places)}
-            self._known[places] = Program(list(batches.values()), self._kernels)
+            kernels = "torch" if self._kinds[places[0]] in self._failed else self._kernels
+            self._known[places] = Program(list(batches.values()), kernels)
         return self._known[places]

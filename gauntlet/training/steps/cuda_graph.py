@@ -1,10 +1,13 @@
 """A training step captured in a CUDA graph: hundreds of small kernels that start with one launch."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+T = TypeVar("T")
 
 # cuDNN and the allocator settle within a few calls; torch's documentation asks for three.
 _TRIALS = 3
@@ -33,6 +36,24 @@ class CapturedStep:
         for buffer, value in zip(self._buffers, inputs, strict=True):
             buffer.copy_(value, non_blocking=True)
         self._graph.replay()
+
+
+def on_device(device: torch.device, steps: Generator[T, None, None]) -> Iterator[T]:
+    """The same, each computed with the GPU as the current one: graphs, streams and Triton go by it, not by tensors.
+
+    Between them the caller has its own. On a CPU nothing is done about it.
+    """
+    if device.type != "cuda":
+        yield from steps
+        return
+    with closing(steps):
+        while True:
+            with torch.cuda.device(device):
+                try:
+                    step = next(steps)
+                except StopIteration:
+                    return
+            yield step
 
 
 @contextmanager
