@@ -67,8 +67,8 @@ class StackedCnn(nn.Module):
         return self._by_torch(images, words)
 
     def drawn(self, words: Tensor, images: Tensor) -> Tensor:
-        """The words for one pass over such images, int64 [runs, …], of seeds too."""
-        if words.dim() > 1:
+        """The words for one pass over such images, int64 [runs, …], of seeds too; as they are where none are used."""
+        if words.dim() > 1 or not self._dropout:
             return words
         # As above.
         from gauntlet.training.fused.triton_network import drawn

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# What says nothing of the kernels: torch's would fare no better. Earlier versions of torch have no AcceleratorError.
+_OF_THE_DEVICE: Final = (torch.OutOfMemoryError, getattr(torch, "AcceleratorError", torch.OutOfMemoryError))
+
 
 @dataclass(frozen=True)
 class _Block:
@@ -53,7 +56,8 @@ class Program:
     where they are when the program is given up.
 
     Where `kernels` and the device are for it, Triton's compute the network, and RMSprop where all runs descend by it.
-    They are tried first: if they fail, or do not do what torch's do, the log says so and torch's go on.
+    They are tried first: if they fail, or do not do what torch's do, the log says so and torch's go on. A device that
+    fails, or has not the memory, raises as ever.
     """
 
     def __init__(self, batches: Sequence[Batch], kernels: Kernels = "auto") -> None:
@@ -65,7 +69,7 @@ class Program:
         precision, first = self._spec.training.precision, runs[0].images
         self._network = StackedCnn(self._spec.architecture, [run.model for run in runs], precision).train()
         shape = (first.shape[1], first.shape[2], first.shape[3])
-        self._network.by_triton = computed_by_triton(kernels, precision, first.device, shape)
+        self._network.by_triton = computed_by_triton(kernels, precision, first.device, (len(first), *shape))
         self._parameters = tuple(self._network.parameters())
         self._moments: dict[tuple[int, str], Tensor] = {}
         self._totals = joined([run.totals for run in runs])
@@ -75,13 +79,18 @@ class Program:
             for _, places in groupby(range(len(runs)), lambda at: _likeness(runs[at].spec))
         ]
         self._captured: CapturedStep | None = None
-        self._tried = False
+        self._tried, self._failed = False, False
         self._rmsprop: StackedRmsProp | None = None
 
     @property
     def by_triton(self) -> bool:
         """Whether Triton's kernels compute it: once a step is done, whether they do what torch's do."""
         return self._network.by_triton
+
+    @property
+    def failed(self) -> bool:
+        """Whether Triton's kernels were tried here, and did not do what torch's do."""
+        return self._failed
 
     def _block(self, runs: Sequence[Batch], places: list[int]) -> _Block:
         spec, where = runs[places[0]].spec, slice(places[0], places[-1] + 1)
@@ -123,20 +132,25 @@ class Program:
 
     def _try(self, *inputs: Tensor) -> None:
         """Do the step by Triton's kernels, undo it, and hold them against torch's."""
-        self._tried = True
+        self._tried, trace = True, None
         try:
             with unchanged(self._changed()):
                 self._rmsprop = self._stacked_rmsprop()
                 self._step(*inputs)
             images, labels, words, *_ = inputs
             fault = disagreement(self._network, self._spec.training.precision, to_unit(images), labels, words)
+        except _OF_THE_DEVICE:
+            raise
         except Exception as error:  # noqa: BLE001  # whatever it is, torch's kernels do it instead, or raise it again
+            trace = error
             fault = f"{type(error).__name__}: {(str(error).strip() or 'no more is said').splitlines()[0]}"
         self._network.by_triton = fault is None
         if fault is not None:
-            self._rmsprop = None
+            self._rmsprop, self._failed = None, True
             logger.warning(
-                "Torch's kernels compute these runs, for Triton's do not do here what they should: %s.", fault
+                "Torch's kernels compute these runs, for Triton's do not do here what they should: %s.",
+                fault,
+                exc_info=trace,
             )
 
     def _stacked_rmsprop(self) -> "StackedRmsProp | None":

@@ -135,8 +135,12 @@ def test_a_captured_step_and_its_trials_leave_the_callers_random_state(digits: D
 
 
 @pytest.mark.parametrize("kernels", ["triton", "torch"])
-def test_runs_trained_together_have_the_weights_of_those_alone(digits: Dataset, kernels: Kernels) -> None:
+def test_runs_trained_together_have_the_weights_of_those_alone(
+    digits: Dataset, kernels: Kernels, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """In fp32, without dropout, whose masks are others there; alone, then together, then alone again.
+
+    Those kernels that were asked for compute them, and nobody warns.
 
     The second is an epoch ahead and ends an epoch earlier, so the first's captured step finds its weights moved.
     """
@@ -148,6 +152,13 @@ def test_runs_trained_together_have_the_weights_of_those_alone(digits: Dataset, 
     ]
     alone = [states(train(spec, data, device=GPU)) for spec in specs]
     found: list[list[TrainingEvent]] = [[], []]
+    used, do = set(), Program.do
+
+    def told(program: Program, batches: Sequence[Batch]) -> None:
+        do(program, batches)
+        used.add(program.by_triton)
+
+    monkeypatch.setattr(Program, "do", told)
     for place, event in train_together(specs, data, device=GPU, resume={1: alone[1][0]}, kernels=kernels):
         assert not isinstance(event, Ended) or event.error is None
         if not isinstance(event, Ended):
@@ -155,6 +166,8 @@ def test_runs_trained_together_have_the_weights_of_those_alone(digits: Dataset, 
     for its, mine in zip(alone, found, strict=True):
         one, other = its[-1].model, states(mine)[-1].model
         assert max(distance(one[name].flatten(), other[name].flatten()) for name in one) < 1e-3
+    assert used == {kernels == "triton"}
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def states(events: Iterable[TrainingEvent]) -> list[TrainingState]:

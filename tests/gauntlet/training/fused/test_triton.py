@@ -14,11 +14,15 @@ from gauntlet.data.datasets import Dataset, ImageSet, TrainingImages
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.layers import kept_of
 from gauntlet.spec.experiment import RunSpec
+from gauntlet.spec.runs.architectures import Cnn
 from gauntlet.spec.runs.optimizers import RmsProp
 from gauntlet.training.epochs import Epochs
+from gauntlet.training.fused.network import StackedCnn
 from gauntlet.training.fused.program import Program
+from gauntlet.training.fused.trial import disagreement
 from gauntlet.training.steps.optimizers import build_optimizer, set_learning_rate
 from gauntlet.training.updates import Batch, Update
+from tests.gauntlet.examples import network as network_of
 from tests.gauntlet.examples import run_spec
 
 pytestmark = pytest.mark.long(seconds=60)
@@ -27,11 +31,12 @@ if torch.cuda.is_available():
     pytest.skip("where there is a GPU they are compiled", allow_module_level=True)
 # Triton looks where it is imported, and again as it begins.
 os.environ["TRITON_INTERPRET"] = "1"
-pytest.importorskip("triton")
-from gauntlet.training.fused import features, triton_network  # noqa: E402  # see above
-from gauntlet.training.fused.rmsprop import StackedRmsProp  # noqa: E402
-
-del os.environ["TRITON_INTERPRET"]
+try:
+    pytest.importorskip("triton")
+    from gauntlet.training.fused import features, triton_network
+    from gauntlet.training.fused.rmsprop import StackedRmsProp
+finally:
+    del os.environ["TRITON_INTERPRET"]
 
 
 @pytest.fixture(autouse=True)
@@ -253,6 +258,18 @@ def test_kernels_that_fail_or_are_wrong_leave_the_step_to_torchs(
         assert all(torch.equal(mine, its) for mine, its in zip(one, other, strict=True))
     (warned,) = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert said in warned.getMessage()
+
+
+def test_without_dropout_both_compute_the_same() -> None:
+    """A step begins with seeds, as on a GPU, and none is used; with dropout the words of both are drawn of them."""
+    images, labels = torch.rand(2, 3, 10, 10), torch.tensor([[1], [2]])
+    for dropout in (False, True):
+        network = StackedCnn(Cnn(dropout=dropout), [few_network(seed) for seed in (0, 1)])
+        assert disagreement(network, "fp32", images, labels, torch.tensor([3, 4])) is None
+
+
+def few_network(seed: int) -> torch.nn.Module:
+    return network_of(seed=seed, shape=(3, 10, 10))
 
 
 def test_drawn_words_are_each_runs_own() -> None:
