@@ -25,13 +25,22 @@ async def detached(work: Callable[[], T], name: str) -> T:
     def do() -> None:
         try:
             result = context.run(work)
-        except Exception as error:  # noqa: BLE001  # it is raised where the work is waited for
-            _tell(coming, partial(coming.set_exception, error))
+        except BaseException as error:  # noqa: BLE001  # it is raised where the work is waited for
+            _tell(coming, partial(coming.set_exception, _raisable(error)))
         else:
             _tell(coming, partial(coming.set_result, result))
 
     Thread(target=do, name=name, daemon=True).start()
     return await coming
+
+
+def _raisable(error: BaseException) -> BaseException:
+    if not isinstance(error, StopIteration):
+        return error
+    # A coroutine cannot raise it, and a future refuses it.
+    instead = RuntimeError("the work raised StopIteration")
+    instead.__cause__ = error
+    return instead
 
 
 def _tell(coming: "asyncio.Future[T]", outcome: Callable[[], None]) -> None:

@@ -7,7 +7,6 @@ import hashlib
 import logging
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 
 from gauntlet.checks.description import DatasetDescription
@@ -40,6 +39,8 @@ logger = logging.getLogger(__name__)
 _PREFIX = "local_"
 # A data root holds a few; of another folder that was taken for one not everything is told.
 _MOST_FOLDERS = 1_000
+# Folders that may not be read, of which the log tells already.
+_left_out: set[Path] = set()
 _SIDE, _MOST_THUMBNAILS = 96, 100
 
 
@@ -114,21 +115,26 @@ def _thumbnails(identifier: str, seen: DatasetDescription) -> tuple[DatasetThumb
 
 def _all(data_root: Path) -> Iterator[AnyDataset]:
     yield Digits()
+    if not _is_open(data_root, str(data_root)):
+        return
     for dataset in (Cifar10(), Cifar100(), Svhn(), Mnist(), FashionMnist(), Kmnist()):
         if published(dataset).is_there(data_root):
             yield dataset
     for name in [name for name in folders_in(data_root) or () if re.match(FOLDER_NAME, name)][:_MOST_FOLDERS]:
-        if unread := not_to_be_read(data_root / name, name):
-            # One that is not this service's to read is no fault of those beside it.
-            _tell_once(unread)
-        elif name not in (TORCHVISION, FOLDER):
+        # One that is not this service's to read is no fault of those beside it.
+        if _is_open(data_root / name, name) and name not in (TORCHVISION, FOLDER):
             yield Parquet(folder=name) if is_parquet(data_root / name) else ImageFolder(folder=name)
 
 
-@lru_cache(_MOST_FOLDERS)
-def _tell_once(unread: str) -> None:
-    """Log that a folder is left out; the page asks for the list again and again."""
-    logger.warning("No data set is made of it: %s", unread)
+def _is_open(folder: Path, name: str) -> bool:
+    """Whether it may be read; if not, that is logged, and again only after it could be: the page asks for it often."""
+    unread = not_to_be_read(folder, name)
+    if unread is None:
+        _left_out.discard(folder)
+    elif folder not in _left_out:
+        _left_out.add(folder)
+        logger.warning("No data set is made of it: %s", unread)
+    return unread is None
 
 
 def _id(dataset: AnyDataset) -> str:

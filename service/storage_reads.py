@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import anyio
-from anyio.to_thread import run_sync
 
 from gauntlet.spec.kinds import AnyDataset, Uploaded
 from service.detached import detached
@@ -45,11 +44,13 @@ class StorageReads:
             OSError: it cannot be read.
         """
         read = partial(dataset_files.thumbnail, self._settings.storage, identifier, number)
-        return await run_sync(read, limiter=self._small)
+        async with self._small:
+            return await detached(read, "small picture")
 
     async def bring(self, fetch: Callable[[], T]) -> T:
         """What `fetch` comes to, which brings a file."""
-        return await run_sync(fetch, limiter=self._files)
+        async with self._files:
+            return await detached(fetch, "file")
 
     async def root_of(self, dataset: AnyDataset) -> Path:
         """The folder that the data set lies below, of which a copy may have to come first.

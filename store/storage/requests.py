@@ -211,7 +211,9 @@ def _unfit_of_tls(met: object) -> str | None:
         return "the store's certificate is not one that is trusted here"
     if isinstance(met, ClientConnectorSSLError) and getattr(met.os_error, "reason", None) == "WRONG_VERSION_NUMBER":
         return "the store's address says https, and nobody speaks TLS there"
-    if isinstance(met, ssl.SSLError) and met.library != "SSL":
+    # aiohttp's own error of a handshake has no library; the one that it wraps has. A store whose TLS fails is away.
+    tls = met.os_error if isinstance(met, ClientConnectorSSLError) else met
+    if isinstance(tls, ssl.SSLError) and getattr(tls, "library", None) not in {None, "SSL"}:
         # Of files that are to hold certificates; of a connection it is the library itself that tells.
         return "the file of certificates for the store holds none"
     return None

@@ -228,6 +228,27 @@ def test_a_folder_that_may_not_be_read_is_left_out_of_the_list(
     ]
 
 
+def test_a_closed_data_root_is_told_again_once_it_could_be_read(
+    settings: ServiceSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The list has the digits alone, and the log says why: once each time that it is closed."""
+    (settings.data_root / "pictures").mkdir(parents=True)
+
+    def asked() -> list[str]:
+        with TestClient(create_app(settings)) as api:
+            return [each["name"] for each in api.get("/v1/datasets").json()["data"]]
+
+    try:
+        for mode, names in ((0, ["digits"]), (0, ["digits"]), (0o700, ["digits", "pictures"]), (0, ["digits"])):
+            settings.data_root.chmod(mode)
+            assert without_rights(asked) == names
+    finally:
+        settings.data_root.chmod(0o700)
+    said = [record.getMessage() for record in caplog.records if record.name == "service.local_datasets"]
+    assert len(said) == 2
+    assert all(str(settings.data_root) in each and "Permission denied" in each for each in said)
+
+
 def test_the_list_has_uploads_and_what_lies_in_the_data_root(api: TestClient, settings: ServiceSettings) -> None:
     """Newest first, then digits and folders; page by page; each can be looked at by its id."""
     uploads = [upload(api, content).json()["id"] for content in (b"one", b"two")]

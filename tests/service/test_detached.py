@@ -24,6 +24,7 @@ hang = threading.Event()
 storage_reads._WAITED_FOR_S = 0.1
 ServiceSettings.root_of = lambda *_: hang.wait()
 FolderStorage.forget_here = lambda *_: hang.wait()
+storage_reads.dataset_files.thumbnail = lambda *_: hang.wait()
 
 
 async def serve():
@@ -32,8 +33,13 @@ async def serve():
     try:
         await reads.root_of(Uploaded(id="dset_a", image_size=12))
     except ServiceError as error:
-        print(error.kind, *sorted(each.name for each in threading.enumerate()))
-    tidying.cancel()
+        print(error.kind)
+    others = [asyncio.create_task(reads.thumbnail("dset_a", 0)), asyncio.create_task(reads.bring(hang.wait))]
+    while len(threads := sorted(each.name for each in threading.enumerate())) < 5:
+        await asyncio.sleep(0.01)
+    print(*threads, sep=", ")
+    for task in (tidying, *others):
+        task.cancel()
 
 
 asyncio.run(serve())
@@ -42,9 +48,10 @@ print("ended")
 
 
 def test_a_storage_that_hangs_keeps_no_process_from_its_end() -> None:
-    """Neither in what is tidied at the start nor in a data set that is brought."""
+    """Neither in what is tidied at the start nor in a data set, a small picture or a file that is brought."""
     told = subprocess.run([sys.executable, "-c", _HANGS], capture_output=True, text=True, check=True, timeout=120)
-    assert told.stdout.splitlines() == ["data-set-coming MainThread data set tidying", "ended"]
+    threads = "MainThread, data set, file, small picture, tidying"
+    assert told.stdout.splitlines() == ["data-set-coming", threads, "ended"]
 
 
 def test_what_comes_of_it_is_told() -> None:
@@ -56,6 +63,10 @@ def test_what_comes_of_it_is_told() -> None:
     async def ask() -> int:
         with pytest.raises(OSError, match="No space"):
             await detached(fail, "failing")
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await detached(lambda: next(iter(())), "stopping")
+        with pytest.raises(SystemExit):
+            await detached(lambda: sys.exit(3), "leaving")
         return await detached(lambda: 7, "counting")
 
     assert asyncio.run(ask()) == 7

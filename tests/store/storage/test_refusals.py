@@ -2,8 +2,10 @@
 
 import configparser
 import shutil
+import socketserver
 import ssl
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 import s3fs
 
 from store import files
-from store.storage import BucketStorage, StorageRefused, is_the_storages
+from store.storage import BucketStorage, StorageAway, StorageRefused, is_the_storages
 from tests.object_store import ObjectStore
 from tests.refusing_store import refusing_store
 
@@ -147,6 +149,30 @@ def test_what_is_only_met_when_a_connection_is_made_is_refused_too(
         with pytest.raises(StorageRefused) as raised:
             ASKED[name](storage)
         assert raised.value.strerror == told
+
+
+@pytest.mark.parametrize("description", [40, 80], ids=["handshake failure", "internal error"])
+def test_a_store_that_breaks_the_handshake_off_is_away(
+    object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, description: int
+) -> None:
+    """As a load balancer does whose stores are away: that may pass, so nobody is told to mend a setting."""
+    alert = bytes([21, 3, 3, 0, 2, 2, description])
+
+    class Alerts(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(1 << 14)
+            self.request.sendall(alert)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Alerts) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://127.0.0.1:{server.server_address[1]}")
+            with pytest.raises(StorageAway):
+                object_store.storage("alerting", tmp_path, patience_s=0.5).require()
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="nothing makes a certificate here")
