@@ -1,4 +1,4 @@
-"""A run that an earlier version began is trained to its end by this one."""
+"""A run goes on whose database is upgraded in the middle of it; its code and files are this version's throughout."""
 
 import pytest
 from alembic import command
@@ -14,10 +14,15 @@ from worker.settings import WorkerSettings
 
 # Of runs alone; before lists, before pauses, and before what is trained together.
 @pytest.mark.parametrize("revision", ["2026_11_25_retries", "2026_11_27_turns", "2026_11_27_results"])
-def test_a_run_that_an_older_version_began_comes_out_the_same(
+def test_a_run_whose_database_is_taken_back_and_upgraded_comes_out_the_same(
     revision: str, settings: WorkerSettings, tiny_spec: ExperimentSpec, undisturbed: Undisturbed
 ) -> None:
-    """Its worker is stopped within its second epoch, the database is upgraded, and it goes on from what was saved."""
+    """Its worker is stopped within its second epoch, and it goes on from what was saved.
+
+    Meanwhile the schema is taken back to that of an earlier version, with the rows that are there, and brought forward
+    again. Begun it was by this version's code: what an earlier one's wrote otherwise into a row or a file, no test of
+    this kind can tell.
+    """
     spec = spec_with(tiny_spec)
     database = Database(settings.database_url)
     run = submit(database, spec)
