@@ -20,7 +20,7 @@ from store.storage import Draft, FolderStorage, StorageAway
 from store.subjects import datasets
 from tests.packing import class_folders, two_splits, write_tar, write_zip
 from tests.pictures import encoded
-from tests.rights import without_rights
+from tests.rights import of_modes, without_rights
 from tests.uploads import packed, unpack
 from worker.settings import WorkerSettings
 
@@ -192,8 +192,6 @@ def test_a_folder_that_may_not_be_read_is_left_out_of_the_list(
     (settings.data_root / "CIFAR-10-C").mkdir()
     # What may only be listed holds files that may not be opened.
     modes = {"closed": 0, "seen": 0o400, "torchvision": 0, "CIFAR-10-C": 0}
-    for name, mode in modes.items():
-        (settings.data_root / name).chmod(mode)
 
     def asked() -> tuple[list[Any], list[Any]]:
         with TestClient(create_app(settings)) as api:
@@ -209,9 +207,8 @@ def test_a_folder_that_may_not_be_read_is_left_out_of_the_list(
                 [api.post("/v1/experiments", json=document) for document in documents],
             )
 
-    lists, refusals = without_rights(asked)
-    for name in modes:
-        (settings.data_root / name).chmod(0o700)
+    with of_modes((settings.data_root / name, mode) for name, mode in modes.items()):
+        lists, refusals = without_rights(asked)
     for listed in lists:
         assert [each["name"] for each in listed.json()["data"]] == ["digits", "open"]
     said = [record.getMessage() for record in caplog.records if record.name == "service.local_datasets"]

@@ -1,7 +1,6 @@
 """A storage that is away, refuses or is read-only: 503 that names it and says why, and the service lives on."""
 
 import errno
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from service.settings import ServiceSettings
 from store.storage import FolderStorage
 from tests.e2e.system import await_that
 from tests.object_store import ObjectStore
-from tests.rights import without_rights
+from tests.rights import mounted_at, of_mode, without_rights
 from tests.service.conftest import require_documented
 from tests.service.test_datasets import upload
 from tests.uploads import packed
@@ -125,30 +124,30 @@ def test_a_read_only_folder_is_no_full_one(settings: ServiceSettings, tmp_path: 
     """Nothing is ready where nothing can be written, and an upload is told that it is the operator's to mend."""
     mounted = settings.home / "checkpoints"
     mounted.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(mounted)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("nothing can be mounted here")
-    try:
-        with TestClient(create_app(settings), raise_server_exceptions=False) as api:
-            for answer in (upload(api, packed(tmp_path)), api.get("/readyz")):
-                status, problem, detail, _ = told(answer)
-                assert (status, problem) == (503, "storage-refused")
-                assert "(Read-only file system)" in detail
-                assert str(mounted) not in answer.text
-    finally:
-        subprocess.run(["umount", str(mounted)], check=True)
+    with (
+        mounted_at(mounted, ["-t", "tmpfs", "-o", "ro", "tmpfs"]),
+        TestClient(create_app(settings), raise_server_exceptions=False) as api,
+    ):
+        for answer in (upload(api, packed(tmp_path)), api.get("/readyz")):
+            status, problem, detail, _ = told(answer)
+            assert (status, problem) == (503, "storage-refused")
+            assert "(Read-only file system)" in detail
+            assert str(mounted) not in answer.text
 
 
 def test_a_folder_of_another_user_is_told_as_that(settings: ServiceSettings, tmp_path: Path) -> None:
     """To who uploads, and to who asks whether the service is ready."""
-    (settings.home / "checkpoints").mkdir(mode=0o500)
+    checkpoints = settings.home / "checkpoints"
+    checkpoints.mkdir()
     content = packed(tmp_path)
 
     def asked() -> list[Any]:
         with TestClient(create_app(settings), raise_server_exceptions=False) as api:
             return [upload(api, content), api.get("/readyz")]
 
-    for answer in without_rights(asked):
+    with of_mode(0o500, checkpoints):
+        answers = without_rights(asked)
+    for answer in answers:
         status, problem, detail, _ = told(answer)
         assert (status, problem) == (503, "storage-refused")
         assert "(Permission denied)" in detail

@@ -1,15 +1,15 @@
 """A storage that this process may not use is told as that, whatever is asked of it; so are a bucket's copies here."""
 
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from store.storage import Draft, FetchedCache, FolderStorage, Scratch, StorageRefused, is_the_storages, met_there
+from tests import rights
 from tests.object_store import ObjectStore
-from tests.rights import without_rights
+from tests.rights import mounted_at, of_mode, without_rights
 
 Place = Callable[[Path], AbstractContextManager[None]]
 
@@ -56,36 +56,19 @@ def _bring(copy: Path) -> None:
     copy.write_bytes(b"content")
 
 
-@contextmanager
-def closed(root: Path) -> Iterator[None]:
+def closed(root: Path) -> AbstractContextManager[None]:
     """To be read and written by another user."""
-    root.chmod(0)
-    yield
-    root.chmod(0o700)
+    return of_mode(0, root)
 
 
-@contextmanager
-def another_users(root: Path) -> Iterator[None]:
+def another_users(root: Path) -> AbstractContextManager[None]:
     """To be read only: all of its folders belong to somebody else."""
-    folders = _all_in(root)
-    for folder in folders:
-        folder.chmod(0o500)
-    yield
-    for folder in folders:
-        folder.chmod(0o700)
+    return of_mode(0o500, *_all_in(root))
 
 
-@contextmanager
-def mounted(root: Path) -> Iterator[None]:
+def mounted(root: Path) -> AbstractContextManager[None]:
     """On a file system that is to be read only."""
-    bind = subprocess.run(["mount", "--bind", str(root), str(root)], capture_output=True, check=False)
-    if bind.returncode != 0:
-        pytest.skip("nothing can be mounted here")
-    try:
-        subprocess.run(["mount", "-o", "remount,bind,ro", str(root)], capture_output=True, check=True)
-        yield
-    finally:
-        subprocess.run(["umount", str(root)], check=True)
+    return mounted_at(root, ["--bind", str(root)], ["-o", "remount,bind,ro"])
 
 
 @pytest.fixture
@@ -127,12 +110,10 @@ def test_what_a_folder_does_not_allow_is_the_storages_refusal(
 
 def test_a_file_that_may_not_be_read_is_refused_before_it_is_opened(storage: FolderStorage) -> None:
     """Who is given its path is no part of the storage: from there the system's word would say nothing of it."""
-    (storage.root / "run_a/weights").chmod(0)
-    (storage.root / "dset_a/attempt-1").chmod(0)
-    for ask in (ASKED["fetch"], ASKED["read"], ASKED["fetch_folder"]):
-        with pytest.raises(StorageRefused, match="Permission denied"):
-            without_rights(lambda ask=ask: ask(storage))  # type: ignore[misc]  # mypy does not infer the default's type
-    (storage.root / "dset_a/attempt-1").chmod(0o700)
+    with of_mode(0, storage.root / "run_a/weights", storage.root / "dset_a/attempt-1"):
+        for ask in (ASKED["fetch"], ASKED["read"], ASKED["fetch_folder"]):
+            with pytest.raises(StorageRefused, match="Permission denied"):
+                without_rights(lambda ask=ask: ask(storage))  # type: ignore[misc]  # mypy does not infer the default's type
 
 
 @pytest.mark.parametrize("place", [closed, another_users, mounted])
@@ -161,14 +142,10 @@ def test_a_buckets_copies_that_cannot_be_kept_are_its_refusal(object_store: Obje
     stored = storage.write("run_a/weights", b"content")
     assert storage.fetch(stored.path, stored.sha256).read_bytes() == b"content"
     storage.write("run_a/other", b"other")
-    folders = _all_in(home)
-    for folder in folders:
-        folder.chmod(0o500)
-    for ask in (storage.draft, lambda: storage.fetch("run_a/other", "0" * 64)):
-        with pytest.raises(StorageRefused, match="Permission denied"):
-            without_rights(ask)
-    for folder in folders:
-        folder.chmod(0o700)
+    with another_users(home):
+        for ask in (storage.draft, lambda: storage.fetch("run_a/other", "0" * 64)):
+            with pytest.raises(StorageRefused, match="Permission denied"):
+                without_rights(ask)
 
 
 def test_the_systems_word_means_the_storage_only_where_it_was_met_there() -> None:
@@ -178,3 +155,56 @@ def test_the_systems_word_means_the_storage_only_where_it_was_met_there() -> Non
     assert is_the_storages(met_there(elsewhere))
     full = OSError(28, "No space left on device")
     assert met_there(full) is full
+
+
+@pytest.mark.parametrize(
+    ("mount", "why", "unmounted"),
+    [
+        (None, "there is no mount", False),
+        ("echo no right >&2; exit 32", "no right", False),
+        # As in a user namespace, whose mounts of the outer one keep their flags.
+        ('[ "$1" = --bind ] && exit 0; echo locked >&2; exit 32', "locked", True),
+    ],
+)
+def test_what_cannot_be_mounted_for_a_test_skips_it(
+    mount: str | None, why: str, unmounted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the reason; what was mounted until then is unmounted."""
+    programs, said = tmp_path / "bin", tmp_path / "unmounted"
+    programs.mkdir()
+    for name, does in {"mount": mount, "umount": f'echo "$1" > {said}'}.items():
+        if does is not None:
+            (programs / name).write_text(f"#!/bin/sh\n{does}\n")
+            (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs))
+    with pytest.raises(pytest.skip.Exception, match=why), mounted(tmp_path):
+        pass
+    assert said.exists() == unmounted
+    assert not unmounted or said.read_text() == f"{tmp_path}\n"
+
+
+@pytest.mark.parametrize("place", [closed, another_users])
+def test_a_test_that_fails_in_a_closed_place_leaves_it_open(place: Place, storage: FolderStorage) -> None:
+    """Or nobody but root could delete what it left."""
+    with pytest.raises(ZeroDivisionError), place(storage.root):
+        raise ZeroDivisionError
+    assert {path.stat().st_mode & 0o777 for path in (storage.root, storage.root / "run_a")} <= {0o700, 0o755}
+    without_rights(lambda: storage.write("run_b/weights", b"content"))
+
+
+def test_root_that_cannot_be_without_rights_skips_a_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it may not be taken from what it starts, which would be told nothing of modes."""
+
+    class Keeps:
+        """A system that has all rights and lets go of none."""
+
+        def capget(self, *_: object) -> int:
+            return 0
+
+        def prctl(self, option: int, *_: object) -> int:
+            return 1 if option == rights.PR_CAPBSET_READ else -1
+
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: Keeps())
+    with pytest.raises(pytest.skip.Exception, match="cannot be dropped"):
+        without_rights(lambda: None)

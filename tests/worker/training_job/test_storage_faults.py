@@ -13,7 +13,7 @@ from store.queue import jobs
 from store.queue.jobs import Claim, JobProgress
 from store.subjects import runs
 from tests.packing import two_splits
-from tests.rights import without_rights
+from tests.rights import of_mode, without_rights
 from tests.worker.training_job.attempts import (
     AT_ONCE,
     claim,
@@ -73,17 +73,16 @@ def test_a_storage_that_is_closed_to_the_worker_is_waited_for(
     soon = settings.model_copy(update={"retry_s": AT_ONCE})
     run = submit(database, spec_with(tiny_spec))
     settings.storage.mark("run_other")
-    (settings.home / "checkpoints").chmod(0o500)
-    for _ in range(jobs.MOST_CRASHES + 1):
-        held = claim(database, run)
-        without_rights(lambda held=held: _work(database, held, soon, Heartbeat(database, held, soon)))  # type: ignore[misc]  # mypy does not infer the default's type
-        with database.reading() as session:
-            row = runs.get(session, run)
-        assert (row.status, row.status_reason, row.crashes) == ("queued", "storage", 0)
-        assert row.status_detail == (
-            "The storage refuses the service: Permission denied. The job goes on when its operator has mended that."
-        )
-    (settings.home / "checkpoints").chmod(0o700)
+    with of_mode(0o500, settings.home / "checkpoints"):
+        for _ in range(jobs.MOST_CRASHES + 1):
+            held = claim(database, run)
+            without_rights(lambda held=held: _work(database, held, soon, Heartbeat(database, held, soon)))  # type: ignore[misc]  # mypy does not infer the default's type
+            with database.reading() as session:
+                row = runs.get(session, run)
+            assert (row.status, row.status_reason, row.crashes) == ("queued", "storage", 0)
+            assert row.status_detail == (
+                "The storage refuses the service: Permission denied. The job goes on when its operator has mended that."
+            )
     train(database, settings, run)
     assert kept(database, run)
 
@@ -102,10 +101,9 @@ def test_another_folder_that_is_closed_is_not_told_as_the_storages(
     run = submit(database, spec)
     place = settings.data_root / "pets" if closed == "data" else settings.home / "decoded"
     place.mkdir(parents=True, exist_ok=True)
-    place.chmod(0)
     held = claim(database, run)
-    without_rights(lambda: _work(database, held, settings, Heartbeat(database, held, settings)))
-    place.chmod(0o700)
+    with of_mode(0, place):
+        without_rights(lambda: _work(database, held, settings, Heartbeat(database, held, settings)))
     with database.reading() as session:
         row = runs.get(session, run)
     told = (row.status, row.status_reason, row.crashes, row.status_detail)
