@@ -3,6 +3,7 @@
 An archive waits behind no training: that may take days, and what is waited for here is its user's next step.
 """
 
+import errno
 import json
 import logging
 import queue
@@ -246,8 +247,7 @@ class Unpacker:
                         progress = (phase, completed, total)
                     case {"storage": str(why), "errno": number, "path": path}:
                         met = OSError(number, why, path)
-                        # Of what it opened before there is no path.
-                        if path is None or _is_below(str(path), archive, Path(str(order["folder"]))):
+                        if _is_in_the_storage(met, archive, Path(str(order["folder"]))):
                             met = met_there(met)
                         return {"storage": self._at_fault(met)}
                     case _:
@@ -261,8 +261,13 @@ class Unpacker:
         return max(1, int(min(self._settings.max_unpacking_s, _FREE_S + size / _SLOWEST)))
 
 
-def _is_below(path: str, *places: Path) -> bool:
-    return any(Path(path).is_relative_to(place) for place in places)
+def _is_in_the_storage(error: OSError, archive: Path, folder: Path) -> bool:
+    """Whether the process that unpacks was told it of its archive, its folder, or what it makes the folder in."""
+    if error.filename is None:
+        # Of what was open before; it is its folder alone that it writes to. Any other errno may be of anything.
+        return error.errno == errno.EROFS
+    path = Path(error.filename)
+    return path.is_relative_to(archive) or path.is_relative_to(folder) or folder.is_relative_to(path)
 
 
 def _in_a_thread(work: Callable[[], T]) -> Future[T]:

@@ -1,5 +1,6 @@
 """An archive whose storage is at fault waits and says why; one that is lost or damaged in it fails, in the end."""
 
+import errno
 import queue
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from store.models import Dataset
 from store.queue.jobs import MOST_CRASHES
 from store.subjects import datasets
 from tests.object_store import ObjectStore
-from tests.rights import without_rights
+from tests.rights import of_mode, without_rights
 from tests.uploads import packed, receive, unpack
 from worker.beside import unpacker
 from worker.beside.sweeper import sweep
 from worker.settings import WorkerSettings
+
+REFUSED = "The storage refuses the service: Permission denied. The data set goes on when its operator has mended that."
 
 
 @pytest.fixture
@@ -46,10 +49,7 @@ def test_refused_credentials_are_waited_for(
             unpack(database, on_a_bucket)
             row = row_of(database, identifier)
             assert (row.status, row.status_reason, row.crashes) == ("unpacking", "storage", 0)
-            assert row.status_detail == (
-                "The storage refuses the service: the store answers Forbidden. "
-                "The data set goes on when its operator has mended that."
-            )
+            assert row.status_detail == REFUSED.replace("Permission denied", "the store answers Forbidden")
     s3fs.S3FileSystem.clear_instance_cache()
     unpack(database, on_a_bucket)
     assert row_of(database, identifier).status == "ready"
@@ -60,27 +60,80 @@ def test_a_folder_that_takes_nothing_is_waited_for(
 ) -> None:
     """What the process that unpacks is told there is the storage's refusal too."""
     identifier = receive(database, settings.storage, packed(tmp_path))
-    (settings.home / "checkpoints" / identifier).chmod(0o500)
-    without_rights(lambda: unpack(database, settings))
+    with of_mode(0o500, settings.home / "checkpoints" / identifier):
+        without_rights(lambda: unpack(database, settings))
     row = row_of(database, identifier)
     assert (row.status, row.status_reason, row.crashes) == ("unpacking", "storage", 0)
-    assert row.status_detail == (
-        "The storage refuses the service: Permission denied. The data set goes on when its operator has mended that."
-    )
-    (settings.home / "checkpoints" / identifier).chmod(0o700)
+    assert row.status_detail == REFUSED
     unpack(database, settings)
     assert row_of(database, identifier).status == "ready"
 
 
-def test_what_the_process_may_not_read_elsewhere_is_no_matter_of_the_storage(
-    database: Database, settings: WorkerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_scratch_that_takes_no_folder_is_waited_for(
+    database: Database, on_a_bucket: WorkerSettings, tmp_path: Path
 ) -> None:
-    """It is tried three times, as any file; nobody is sent to mend the storage."""
+    """However often: there the system names the folder above an attempt's, which is to be made with it."""
+    identifier = receive(database, on_a_bucket.storage, packed(tmp_path))
+    making = dataset_files.workplace(on_a_bucket.storage, identifier, 1).parents[1]
+    making.mkdir(parents=True)
+    with of_mode(0o500, making):
+        for _ in range(MOST_CRASHES + 1):
+            without_rights(lambda: unpack(database, on_a_bucket))
+            row = row_of(database, identifier)
+            assert (row.status, row.status_reason, row.crashes) == ("unpacking", "storage", 0)
+            assert row.status_detail == REFUSED
+    unpack(database, on_a_bucket)
+    assert row_of(database, identifier).status == "ready"
+
+
+@pytest.mark.parametrize(
+    ("number", "why", "above"),
+    [
+        (errno.EACCES, "Permission denied", 1),
+        (errno.EACCES, "Permission denied", 2),
+        (errno.EROFS, "Read-only file system", None),
+    ],
+)
+def test_what_the_process_was_told_in_the_storage_is_waited_for(
+    number: int,
+    why: str,
+    above: int | None,
+    database: Database,
+    settings: WorkerSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of the data set's own folder, of the root above, and where only what it had opened is to be read only."""
+    told = queue.SimpleQueue[dict[str, Any]]()
+    monkeypatch.setattr(unpacker, "_told_by", lambda _: told)
+    identifier = receive(database, settings.storage, packed(tmp_path))
+    path = None
+    if above is not None:
+        path = str(dataset_files.workplace(settings.storage, identifier, 1).parents[above - 1])
+    for _ in range(MOST_CRASHES + 1):
+        told.put({"storage": why, "errno": number, "path": path})
+        unpack(database, settings)
+        row = row_of(database, identifier)
+        assert (row.status, row.status_reason, row.crashes) == ("unpacking", "storage", 0)
+        assert row.status_detail == REFUSED.replace("Permission denied", why)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+@pytest.mark.parametrize("path", ["/etc/fonts/fonts.conf", None])
+def test_what_the_process_may_not_do_elsewhere_is_no_matter_of_the_storage(
+    path: str | None,
+    number: int,
+    database: Database,
+    settings: WorkerSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is tried three times, as any file; nobody is sent to mend the storage. Without a path it may be anything's."""
     told = queue.SimpleQueue[dict[str, Any]]()
     monkeypatch.setattr(unpacker, "_told_by", lambda _: told)
     identifier = receive(database, settings.storage, packed(tmp_path))
     for crashes in range(1, MOST_CRASHES + 1):
-        told.put({"storage": "Permission denied", "errno": 13, "path": "/etc/fonts/fonts.conf"})
+        told.put({"storage": "Permission denied", "errno": number, "path": path})
         unpack(database, settings)
         row = row_of(database, identifier)
         assert (row.status_reason, row.crashes) == ("storage", crashes)
