@@ -83,5 +83,5 @@ def test_a_single_filter_needs_no_list(gauntlet: Any, system: System, spec: str)
     assert [experiment.id for experiment in found] == [made]
     (run,) = system.client.runs(made)
     assert run.id in {queued.id for queued in system.client.runs(status="queued")}
-    assert list(system.client.evaluations(status="queued")) == []
+    assert {evaluation.status for evaluation in system.client.evaluations(status="queued")} <= {"queued"}
     assert {event.type for event in system.client.events(made, types="status")} == {"status"}
