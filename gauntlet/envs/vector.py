@@ -36,7 +36,7 @@ class ImageClassificationVectorEnv(VectorEnv[NDArray[np.float32], ArrayLike, NDA
         EnvironmentMisused, DatasetUnavailable, pydantic.ValidationError: as `Classification` says.
     """
 
-    metadata: dict[str, Any] = {  # noqa: RUF012  Gymnasium declares it so
+    metadata: dict[str, Any] = {  # noqa: RUF012  # Gymnasium declares it so
         "render_modes": ["rgb_array"],
         "render_fps": FRAMES_PER_SECOND,
         "autoreset_mode": AutoresetMode.SAME_STEP,

@@ -201,7 +201,7 @@ def _finite_output(model: nn.Module, epoch: int, batch: int) -> Iterator[None]:
 @contextmanager
 def _seeded(device: torch.device, seed: int) -> Iterator[None]:
     """Torch's and NumPy's global random states, which Stable-Baselines3 draws from, set inside and restored after."""
-    before = np.random.get_state()  # noqa: NPY002  it is the state that the library uses
+    before = np.random.get_state()  # noqa: NPY002  # it is the state that the library uses
     np.random.seed(seed % 2**32)  # noqa: NPY002  # the library draws from it
     try:
         with seeding.torch_seeded(device, seed):

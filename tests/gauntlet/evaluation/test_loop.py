@@ -45,7 +45,7 @@ def run(
 
 
 @pytest.fixture(scope="module")
-def whole(brief: None, trained: TrainingState, digits: Dataset) -> list[BatchAttacked]:  # noqa: ARG001  as it is brief
+def whole(brief: None, trained: TrainingState, digits: Dataset) -> list[BatchAttacked]:  # noqa: ARG001  # as it is brief
     """What 15 images show of themselves under FGSM and AutoAttack."""
     return run(network_with(trained), digits.test, BOTH)
 

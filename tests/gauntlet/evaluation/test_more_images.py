@@ -27,7 +27,7 @@ def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def wholes(brief: None, trained: TrainingState, digits: Dataset) -> list[list[BatchAttacked]]:  # noqa: ARG001  as it is brief
+def wholes(brief: None, trained: TrainingState, digits: Dataset) -> list[list[BatchAttacked]]:  # noqa: ARG001  # as it is brief
     """The same of 6, 12 and 15 images in short segments."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sweep, "SEGMENT", 6)

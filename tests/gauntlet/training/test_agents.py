@@ -179,7 +179,7 @@ def test_the_caller_s_random_state_is_left_alone(few: Dataset, objective: dict[s
     drawn = []
     for train in (lambda: None, lambda: finished(spec_of(objective, epochs=1), few)):
         torch.manual_seed(3)
-        np.random.seed(3)  # noqa: NPY002  the state that Stable-Baselines3 draws from
+        np.random.seed(3)  # noqa: NPY002  # the state that Stable-Baselines3 draws from
         train()
         drawn.append((torch.rand(1).item(), np.random.rand()))  # noqa: NPY002  # the same state
     assert drawn[0] == drawn[1]

@@ -35,7 +35,7 @@ def test_a_view_is_shown_once_for_a_place(chromium: Browser, whole_system: Syste
         expect(token).to_have_value("")
     with chromium.new_context(base_url=url_of(whole_system)) as visitor, visitor.new_page() as page:
         # The first view is the login, so that no module of another is there yet.
-        page.route("**/page/system.js", lambda route: held.append(route))  # noqa: PLW0108 - it takes no method of a list
+        page.route("**/page/system.js", lambda route: held.append(route))  # noqa: PLW0108  # it takes no method of a list
         page.goto("/#/login")
         token = page.get_by_label("Token", exact=True)
         expect(token).to_be_visible()
@@ -49,7 +49,7 @@ def test_what_is_typed_while_an_answer_is_awaited_stays(chromium: Browser, whole
     """A field can be typed in, Enter included, or takes nothing yet; the answer takes neither focus nor text away."""
     held: list[Route] = []
     with opened(chromium, url_of(whole_system)) as page:
-        page.route(re.compile(r"/v1/(checkpoints\?|catalog$)"), lambda route: held.append(route))  # noqa: PLW0108 - it takes no method of a list
+        page.route(re.compile(r"/v1/(checkpoints\?|catalog$)"), lambda route: held.append(route))  # noqa: PLW0108  # it takes no method of a list
         page.goto("/#/attack")
         search = page.get_by_role("searchbox", name="Filter checkpoints")
         search.fill("seed")

@@ -37,6 +37,13 @@ def row_of(database: Database, identifier: str) -> Dataset:
         return row
 
 
+def assert_it_waits(database: Database, identifier: str, why: str = "Permission denied") -> None:
+    """For the storage, with no attempt counted, and its user reads why."""
+    row = row_of(database, identifier)
+    assert (row.status, row.status_reason, row.crashes) == ("unpacking", "storage", 0)
+    assert row.status_detail == REFUSED.replace("Permission denied", why)
+
+
 def test_refused_credentials_are_waited_for(
     database: Database, on_a_bucket: WorkerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -47,9 +54,7 @@ def test_refused_credentials_are_waited_for(
         s3fs.S3FileSystem.clear_instance_cache()
         for _ in range(MOST_CRASHES + 1):
             unpack(database, on_a_bucket)
-            row = row_of(database, identifier)
-            assert (row.status, row.status_reason, row.crashes) == ("unpacking", "storage", 0)
-            assert row.status_detail == REFUSED.replace("Permission denied", "the store answers Forbidden")
+            assert_it_waits(database, identifier, "the store answers Forbidden")
     s3fs.S3FileSystem.clear_instance_cache()
     unpack(database, on_a_bucket)
     assert row_of(database, identifier).status == "ready"
@@ -62,9 +67,7 @@ def test_a_folder_that_takes_nothing_is_waited_for(
     identifier = receive(database, settings.storage, packed(tmp_path))
     with of_mode(0o500, settings.home / "checkpoints" / identifier):
         without_rights(lambda: unpack(database, settings))
-    row = row_of(database, identifier)
-    assert (row.status, row.status_reason, row.crashes) == ("unpacking", "storage", 0)
-    assert row.status_detail == REFUSED
+    assert_it_waits(database, identifier)
     unpack(database, settings)
     assert row_of(database, identifier).status == "ready"
 
@@ -79,9 +82,7 @@ def test_a_scratch_that_takes_no_folder_is_waited_for(
     with of_mode(0o500, making):
         for _ in range(MOST_CRASHES + 1):
             without_rights(lambda: unpack(database, on_a_bucket))
-            row = row_of(database, identifier)
-            assert (row.status, row.status_reason, row.crashes) == ("unpacking", "storage", 0)
-            assert row.status_detail == REFUSED
+            assert_it_waits(database, identifier)
     unpack(database, on_a_bucket)
     assert row_of(database, identifier).status == "ready"
 
@@ -113,9 +114,7 @@ def test_what_the_process_was_told_in_the_storage_is_waited_for(
     for _ in range(MOST_CRASHES + 1):
         told.put({"storage": why, "errno": number, "path": path})
         unpack(database, settings)
-        row = row_of(database, identifier)
-        assert (row.status, row.status_reason, row.crashes) == ("unpacking", "storage", 0)
-        assert row.status_detail == REFUSED.replace("Permission denied", why)
+        assert_it_waits(database, identifier, why)
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
