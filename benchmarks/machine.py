@@ -9,13 +9,18 @@ import torch
 
 
 def describe_machine() -> dict[str, Any]:
-    """Processor, cores, what speeds up bf16 there, GPU if there is one, and versions."""
+    """Processor with its generation's numbers, cores, what speeds up bf16 there, GPU if there is one, and versions."""
     cpuinfo = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    fields = dict(line.split(":", 1) for line in cpuinfo.splitlines() if ":" in line)
-    flags = {flag for name, value in fields.items() if name.strip() == "flags" for flag in value.split()}
-    models = [value.strip() for name, value in fields.items() if name.strip() == "model name"]
+    lines = (line.split(":", 1) for line in cpuinfo.splitlines() if ":" in line)
+    fields = {name.strip(): value.strip() for name, value in lines}
+    flags = set(fields.get("flags", "").split())
+    # Virtual machines name the maker's line alone, "AMD EPYC": its generations differ by a factor of two.
+    generation = [
+        f"{name} {fields[key]}" for name, key in (("family", "cpu family"), ("model", "model")) if key in fields
+    ]
+    processor = fields.get("model name", platform.processor())
     return {
-        "processor": models[0] if models else platform.processor(),
+        "processor": f"{processor} ({', '.join(generation)})" if generation else processor,
         "cores": os.cpu_count(),
         "bf16_instructions": sorted(flags & {"amx_bf16", "avx512_bf16"}),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,

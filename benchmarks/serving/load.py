@@ -83,9 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _keep(file: Path, name: str, found: dict[str, Any]) -> None:
-    """Write a section in its place; the others stay as they were measured."""
-    known = json.loads(file.read_text(encoding="utf-8"))["sections"] if file.exists() else {}
-    document = {"machine": describe_machine(), "sections": known | {name: found}}
+    """Write a section in its place; the others stay as they were measured, if that was on the same machine."""
+    machine = describe_machine()
+    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    others = known["sections"] if known.get("machine") == machine else {}
+    document = {"machine": machine, "sections": others | {name: found}}
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
