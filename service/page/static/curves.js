@@ -22,10 +22,14 @@ const alarmed = (runs, name, alarms) => runs.flatMap((run) => pairs(run, name).f
 export function training({ series, names, places, hidden, single, alarms = new Map() }) {
   const shown = series.runs.filter((run) => !hidden.has(run.objective));
   return names.map((name) => {
-    const lines = [...places].filter(([objective]) => !hidden.has(objective)).map(([objective, place]) => {
+    const lines = [...places].filter(([objective]) => !hidden.has(objective)).flatMap(([objective, place]) => {
       const runs = shown.filter((run) => run.objective === objective && run.values[name]);
-      const { points, band } = over(runs, name);
-      return { name: capital(titled(objective)), short: capital(titled(objective)), place, points, band, marks: [...marks(name, points), ...(isShare(name) ? alarmed(runs, name, alarms) : [])], seeds: single && runs.length > 1 ? runs.map((run) => pairs(run, name)) : [] };
+      const called = capital(titled(objective));
+      const line = (told, { points, band = [] }, of, seeds = []) => ({ name: told, short: told, place, points, band, marks: [...marks(name, points), ...(isShare(name) ? alarmed(of, name, alarms) : [])], seeds });
+      const mean = over(runs, name);
+      if (mean.points.length) return [line(called, mean, runs, single && runs.length > 1 ? runs.map((run) => pairs(run, name)) : [])];
+      // What is measured where it is due, as probes are, may be measured in no epoch of all runs: each stands for itself.
+      return runs.map((run) => line(`${called}, seed ${run.seed}`, { points: pairs(run, name) }, [run]));
     }).filter((line) => line.points.length);
     const share = isShare(name);
     return chart({ key: name, title: `${metricTitle(name)}${share ? ", %" : ""}`, across: "epoch", share, series: lines, words: lines.map((line) => sentence(line, share)).join(" ") });

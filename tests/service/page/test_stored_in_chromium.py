@@ -115,6 +115,36 @@ def test_a_sweep_and_a_collapse_are_read(
         assert of_training == ["training › optimizer › lr"]
 
 
+def test_what_is_measured_in_some_epochs_of_some_runs_is_drawn_run_by_run(
+    chromium: Browser, whole_system: System, database: Database, tiny_spec: ExperimentSpec
+) -> None:
+    """There is no mean of it: one seed was probed, after one epoch, as where that epoch alone was suspicious."""
+    spec = ExperimentSpec.model_validate(
+        overlay(tiny_spec.model_dump(mode="json"), {"name": "probed", "seeds": [0, 1]})
+    )
+    with database.writing() as session:
+        experiment, made = experiments.create(session, spec, None)
+        identifier = experiment.id
+        for place, run in enumerate(made):
+            held = jobs.claim(session, "run", run, "worker", 60)
+            assert held is not None
+            for epoch in range(1, spec.training.epochs + 1):
+                metrics = course(epoch, 0.5, collapses=place == 0 and epoch == COLLAPSE - 1)
+                runs.record_epoch(session, held, EpochRecord(epoch, metrics, 1.5, 64.0, []))
+            jobs.finish(session, held, "succeeded")
+    with opened(chromium, url_of(whole_system)) as page:
+        page.goto(f"/#/experiments/{identifier}")
+        probe = page.get_by_role("img", name=re.compile("^Accuracy of probed images under PGD, % "))
+        expect(probe).to_have_accessible_name(
+            "Accuracy of probed images under PGD, % over epoch. "
+            f"Cross-entropy, seed 0: from 40.0 % at epoch {COLLAPSE - 1} "
+            f"to 40.0 % at epoch {COLLAPSE - 1}, highest 40.0 % at epoch {COLLAPSE - 1}."
+        )
+        expect(probe.locator("circle.last")).to_have_count(1)
+        expect(page.get_by_role("img", name=re.compile("^Test accuracy, % .* Cross-entropy: from "))).to_be_visible()
+        expect(page.get_by_text("Nothing has been measured yet")).to_have_count(0)
+
+
 def test_a_leaderboard_is_read(chromium: Browser, whole_system: System, database: Database) -> None:
     """Lists of what was measured alike, each told in words; published numbers where theirs would stand, unranked."""
     auto = {"kind": "autoattack", "eps": "8/255"}
