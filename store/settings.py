@@ -4,7 +4,7 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -43,6 +43,23 @@ def _folder_or_bucket(url: str) -> str:
     return url
 
 
+def _with_password(url: str, file: Path) -> str:
+    """The URL with what the file holds as its password, without the line's end, as PostgreSQL's image reads it."""
+    said = "GAUNTLET_DATABASE_PASSWORD_FILE"
+    parts = urlsplit(url)
+    user, _, hosts = parts.netloc.rpartition("@")
+    if not url.startswith(_POSTGRESQL) or not user or ":" in user:
+        raise ValueError(f"{said} goes with a GAUNTLET_DATABASE_URL of PostgreSQL that names a user and no password.")
+    try:
+        password = file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ValueError(f"{said} cannot be read: {reason}.") from error
+    if not password:
+        raise ValueError(f"{said} names a file that holds no password.")
+    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{hosts}").geturl()
+
+
 class StoreSettings(Settings):
     """Database, broker and files. Unset or empty ones are the embedded default's, below `home`."""
 
@@ -58,6 +75,9 @@ class StoreSettings(Settings):
             default="sqlite:///HOME/gauntlet.db",
         ),
     ] = Field(default="", description="SQLite or PostgreSQL. libpq takes a password from PGPASSWORD as well.")
+    database_password_file: Annotated[Path | None, Said(allowed="a file", default="none")] = Field(
+        default=None, description="A file with PostgreSQL's password, such as a container's secret, and nothing else."
+    )
     broker_url: Annotated[
         str,
         AfterValidator(_known_broker),
@@ -116,6 +136,13 @@ class StoreSettings(Settings):
         }
         given = {key: value for key, value in values.items() if value not in (None, "")}
         return defaults | given | {"home": home}
+
+    @model_validator(mode="after")
+    def _knows_the_password(self) -> Self:
+        if self.database_password_file is not None:
+            url = _with_password(self.database_url, self.database_password_file)
+            object.__setattr__(self, "database_url", url)
+        return self
 
     @model_validator(mode="after")
     def _speaks_s3(self) -> Self:

@@ -47,11 +47,12 @@ class Announcer:
         self._presence = Presence(
             settings.worker_name, settings.worker_slots, gauntlet.__version__, dict(networks or {})
         )
+        self._alive_file = settings.alive_file
         self._entered = False
         self._alive = 1
 
     def tell(self) -> None:
-        """Say that it lives."""
+        """Say that it lives, in its row and then by its file."""
         with self._database.writing() as session:
             if self._entered:
                 workers.beat(session, self._presence)
@@ -59,6 +60,8 @@ class Announcer:
                 workers.enter(session, self._presence)
             self._alive = workers.count_alive(session)
         self._entered = True
+        if self._alive_file is not None:
+            self._alive_file.touch()
 
     def in_turn(self, work: Callable[[], None]) -> Callable[[], None]:
         """The same work, done in about as many of each round as if there were never more than a few workers."""

@@ -110,6 +110,8 @@ def _children(settings: ServiceSettings, broker_socket: Path) -> list[Child]:
     environment = {
         "GAUNTLET_HOME": str(settings.home),
         "GAUNTLET_DATABASE_URL": settings.database_url,
+        # It is in the URL.
+        "GAUNTLET_DATABASE_PASSWORD_FILE": "",
         "GAUNTLET_BROKER_URL": f"redis+socket://{broker_socket}",
         "GAUNTLET_STORAGE_URL": settings.storage_url,
         "GAUNTLET_CACHE": str(settings.cache),

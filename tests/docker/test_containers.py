@@ -31,22 +31,73 @@ PREFIX = "GAUNTLET_"
 
 
 def test_compose_file_follows_the_schema() -> None:
-    """The compose file, its variables filled in, is valid, and every volume it mounts is declared."""
-    compose = compose_spec.PyOptions(apply_merge=True).from_yaml(_interpolated(COMPOSE.read_text()))
+    """The compose file, its variables and anchors filled in, is valid, and every volume it mounts is declared."""
+    resolved = yaml.safe_dump(yaml.safe_load(_interpolated(COMPOSE.read_text())))
+    compose = compose_spec.PyOptions().from_yaml(resolved)
     compose.validate()
-    assert set(compose.service_names()) == {"postgres", "redis", *OURS}
+    assert set(compose.service_names()) == {"postgres", "redis", "proxy", *OURS}
 
 
-def test_password_has_no_default() -> None:
-    """Without POSTGRES_PASSWORD nothing starts, and it stands in no URL, where it could break it or be logged."""
-    uses = re.findall(r"\$\{?POSTGRES_PASSWORD[^}\n]*", COMPOSE.read_text())
-    assert uses
-    assert all(use.startswith("${POSTGRES_PASSWORD:?") for use in uses)
+def test_the_password_is_a_secret_file() -> None:
+    """All that speak to PostgreSQL have it from the same file, and it stands in no URL and no environment."""
     services = _services()
-    password = services["postgres"]["environment"]["POSTGRES_PASSWORD"]
+    assert services["postgres"]["environment"]["POSTGRES_PASSWORD_FILE"] == "/run/secrets/postgres_password"
     for name in OURS:
-        assert services[name]["environment"]["PGPASSWORD"] == password
-        assert services[name]["environment"]["GAUNTLET_DATABASE_URL"] == "postgresql://gauntlet@postgres:5432/gauntlet"
+        environment = services[name]["environment"]
+        assert environment["GAUNTLET_DATABASE_PASSWORD_FILE"] == "/run/secrets/postgres_password"
+        assert environment["GAUNTLET_DATABASE_URL"] == "postgresql://gauntlet@postgres:5432/gauntlet"
+    assert {name for name in services if "postgres_password" in services[name].get("secrets", ())} == {
+        "postgres",
+        *OURS,
+    }
+    variables = {variable for each in services.values() for variable in each.get("environment", ())}
+    assert not {variable for variable in variables if "PASSWORD" in variable and not variable.endswith("_FILE")}
+
+
+def test_every_secret_is_a_file_that_git_leaves_out() -> None:
+    """Those that are asked for are declared, each below secrets/ unless it is said otherwise."""
+    declared = yaml.safe_load(_interpolated(COMPOSE.read_text()))["secrets"]
+    assert {secret for each in _services().values() for secret in each.get("secrets", ())} == set(declared)
+    assert {name: each["file"] for name, each in declared.items()} == {name: f"./secrets/{name}" for name in declared}
+    assert "/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_no_container_is_more_than_it_needs_to_be() -> None:
+    """None is root, gains privileges, has capabilities, or writes into its image; each says whether it is well."""
+    assert [_instructions(process, "USER") for process in PROCESSES] == [["1000:1000"]] * 2
+    for name, service in _services().items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert not {"privileged", "cap_add", "pid", "network_mode"} & service.keys(), name
+        assert service.get("user") == {"postgres": "postgres", "redis": "redis", "proxy": "nginx"}.get(name), name
+        assert ("healthcheck" in service) is (name != "migrate"), name
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_what_processes_write_lies_in_volumes(name: str) -> None:
+    """Their home and where temporary files go, on a disk: what is uploaded or decoded may be larger than memory."""
+    service = _services()[name]
+    assert {service["environment"]["GAUNTLET_HOME"], "/tmp"} <= set(map(str, service["volumes"]))
+    assert "tmpfs" not in service
+
+
+def test_a_worker_is_well_while_it_tells_that_it_lives(tmp_path: Path) -> None:
+    """By the file that its settings name, which must be there and a minute old at most."""
+    alive = tmp_path / "alive"
+    for name in WORKERS:
+        service = _services()[name]
+        file = service["environment"]["GAUNTLET_ALIVE_FILE"]
+        keyword, *command = service["healthcheck"]["test"]
+        assert keyword == "CMD"
+        assert file in command[-1]
+        here = [part.replace(file, str(alive)) for part in command]
+        alive.unlink(missing_ok=True)
+        assert subprocess.run(here, check=False, capture_output=True).returncode == 1
+        alive.touch()
+        assert subprocess.run(here, check=False).returncode == 0
+        os.utime(alive, (alive.stat().st_mtime - 70,) * 2)
+        assert subprocess.run(here, check=False).returncode == 1
 
 
 def test_every_variable_is_a_setting() -> None:
@@ -61,15 +112,18 @@ def test_every_variable_is_a_setting() -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_settings_accept_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_accept_the_environment(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the compose file puts into a container's environment is valid there."""
     for key in [key for key in os.environ if key.startswith(PREFIX)]:
         monkeypatch.delenv(key)
     environment = _services()[name]["environment"]
     for key, value in environment.items():
         monkeypatch.setenv(key, value)
+    secret = tmp_path / "secret"
+    secret.write_text("p@ss/word%\n")
+    monkeypatch.setenv("GAUNTLET_DATABASE_PASSWORD_FILE", str(secret))
     settings = WorkerSettings() if name in WORKERS else ServiceSettings()
-    assert settings.database_url == environment["GAUNTLET_DATABASE_URL"]
+    assert settings.database_url == "postgresql://gauntlet:p%40ss%2Fword%25@postgres:5432/gauntlet"
     assert settings.broker_url == environment["GAUNTLET_BROKER_URL"]
 
 
@@ -78,15 +132,17 @@ def test_images_are_pinned() -> None:
     bases = [_instructions(process, "FROM") for process in PROCESSES]
     assert bases[0] == bases[1]
     images = [service["image"] for service in _services().values() if "image" in service] + bases[0]
-    assert len(images) == 3
+    assert len(images) == 4
     for image in images:
         assert re.search(r":\d+\.\d+(\.\d+)?-[a-z]+", image), image
 
 
 def test_only_the_service_is_published_and_on_loopback() -> None:
-    """From outside the machine nothing is reached; on it the API is at port 8000 or GAUNTLET_PORT."""
-    published = {name: service["ports"] for name, service in _services().items() if "ports" in service}
-    assert published == {"service": ["127.0.0.1:8000:8000"]}
+    """From outside the machine the proxy is reached, if it is asked for; on it the API is, at GAUNTLET_PORT or 8000."""
+    services = _services()
+    published = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert published == {"service": ["127.0.0.1:8000:8000"], "proxy": ["80:8080", "443:8443"]}
+    assert services["proxy"]["profiles"] == ["tls"]
     moved = _services(GAUNTLET_PORT="9000")["service"]["ports"]
     assert moved == ["127.0.0.1:9000:8000"]
 
@@ -162,12 +218,10 @@ def test_files_are_shared() -> None:
 def test_the_first_token_is_a_secret_and_the_key_outlives_its_container() -> None:
     """Only the service has them, the token from a file on the host, the key on a volume apart from the database."""
     services = _services()
-    (secret,) = services["service"]["secrets"]
     environment = services["service"]["environment"]
-    assert environment["GAUNTLET_FIRST_TOKEN_FILE"] == f"/run/secrets/{secret}"
-    assert yaml.safe_load(_interpolated(COMPOSE.read_text()))["secrets"][secret]["file"] == "./secrets/first_token"
+    assert environment["GAUNTLET_FIRST_TOKEN_FILE"] == "/run/secrets/first_token"
     assert f"keys:{Path(environment['GAUNTLET_SECRET_KEY_FILE']).parent}" in services["service"]["volumes"]
-    assert not any("secrets" in service for name, service in services.items() if name != "service")
+    assert [name for name in services if "first_token" in services[name].get("secrets", ())] == ["service"]
 
 
 @pytest.mark.parametrize("name", WORKERS)
@@ -292,14 +346,13 @@ def test_build_names_its_dockerfile(process: str) -> None:
 
 
 def _interpolated(text: str, **given: str) -> str:
-    """The text with its `${NAME:-default}` and `${NAME:?message}` replaced, as Compose does before it reads it."""
-    values = {"POSTGRES_PASSWORD": "a secret"} | given
+    """The text with its `${NAME:-default}` replaced, as Compose does before it reads it."""
 
     def value(match: re.Match[str]) -> str:
-        name, kind, rest = match.groups()
-        return values.get(name, "") or (rest if kind == "-" else "")
+        name, default = match.groups()
+        return given.get(name, "") or default
 
-    return re.sub(r"\$\{(\w+):([-?])([^}]*)\}", value, text)
+    return re.sub(r"\$\{(\w+):-([^}]*)\}", value, text)
 
 
 def _services(**given: str) -> dict[str, Any]:

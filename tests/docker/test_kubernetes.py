@@ -29,6 +29,14 @@ def environment(pod: dict[str, Any]) -> dict[str, str]:
     return shared | {each["name"]: each["value"] for each in container.get("env", ()) if "value" in each}
 
 
+def mounted_secrets(pod: dict[str, Any]) -> set[str]:
+    """Where its only container finds what is secret."""
+    (container,) = pod["containers"]
+    at = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    secrets = [volume for volume in pod["volumes"] if "secret" in volume]
+    return {f"{at[each['name']]}/{item['path']}" for each in secrets for item in each["secret"]["items"]}
+
+
 def test_every_object_follows_its_schema() -> None:
     """Strictly: a field that Kubernetes does not know is a fault."""
     for item in ITEMS:
@@ -43,6 +51,7 @@ def test_our_processes_take_their_settings() -> None:
         settings = WorkerSettings if "worker" in name else ServiceSettings
         given = {key: value for key, value in environment(pod).items() if key.startswith(PREFIX)}
         assert set(given) <= _variables(settings), name
+        assert given.pop("GAUNTLET_DATABASE_PASSWORD_FILE") in mounted_secrets(pod)
         settings.model_validate({key.removeprefix(PREFIX).lower(): value for key, value in given.items()})
 
 

@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
+from gauntlet.settings import SettingsInvalid
 from store.settings import StoreSettings
 
 
@@ -45,3 +47,37 @@ def test_a_bucket_and_what_its_paths_begin_with(tmp_path: Path) -> None:
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert told.split() == ["s3://files/team/one", str(tmp_path / "cache/fetched"), "set()"]
+
+
+def test_the_password_comes_from_a_file(tmp_path: Path) -> None:
+    """Whatever signs it has, and with the line's end that an editor puts behind it."""
+    file = tmp_path / "password"
+    file.write_text("p@:/%ü #\n", encoding="utf-8")
+    url = "postgresql://gauntlet@db:5432/gauntlet?sslmode=require"
+    read = make_url(StoreSettings(database_url=url, database_password_file=file).database_url)
+    assert read == make_url(url).set(password="p@:/%ü #")
+
+
+@pytest.mark.parametrize(
+    ("url", "content", "told"),
+    [
+        ("postgresql://db/gauntlet", b"secret", "that names a user and no password"),
+        ("postgresql://me:secret@db/gauntlet", b"secret", "that names a user and no password"),
+        ("sqlite:////srv/gauntlet.db", b"secret", "of PostgreSQL"),
+        ("postgresql://me@db/gauntlet", b"\n", "names a file that holds no password"),
+        ("postgresql://me@db/gauntlet", b"\xff", "cannot be read: it is no text"),
+        ("postgresql://me@db/gauntlet", None, "cannot be read: No such file or directory"),
+    ],
+)
+def test_a_password_that_is_none_or_goes_with_no_url_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, content: bytes | None, told: str
+) -> None:
+    """In a sentence that names the setting, and shows no password."""
+    file = tmp_path / "password"
+    if content is not None:
+        file.write_bytes(content)
+    monkeypatch.setenv("GAUNTLET_DATABASE_URL", url)
+    monkeypatch.setenv("GAUNTLET_DATABASE_PASSWORD_FILE", str(file))
+    with pytest.raises(SettingsInvalid, match=f"GAUNTLET_DATABASE_PASSWORD_FILE .*{told}") as refused:
+        StoreSettings.from_environment()
+    assert "secret" not in str(refused.value)

@@ -1,9 +1,13 @@
 """A worker's row, from its first word to its last."""
 
 import logging
+import os
 import random
+import time
+from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import SQLAlchemyError
 
 from store.database import Database, db_now
 from store.models import Worker
@@ -26,6 +30,21 @@ def test_a_worker_is_there_from_its_start_to_its_stop(database: Database, databa
     announcer.leave()
     with database.reading() as session:
         assert workers.show(session) == []
+
+
+def test_its_file_is_touched_each_time_the_database_knows(tmp_path: Path, sqlite_url: str) -> None:
+    """A container's health check looks at it; while the database is away it grows old."""
+    file, database = tmp_path / "alive", Database(sqlite_url)
+    announcer = Announcer(database, WorkerSettings(database_url=sqlite_url, worker_name="here:1", alive_file=file))
+    for _ in range(2):
+        announcer.tell()
+        assert time.time() - file.stat().st_mtime < 60
+        os.utime(file, (0, 0))
+    Path(sqlite_url.removeprefix("sqlite:///")).unlink()
+    database.close()
+    with pytest.raises(SQLAlchemyError):
+        announcer.tell()
+    assert file.stat().st_mtime == 0
 
 
 @pytest.mark.parametrize(("chance", "others", "looks"), [(0.99, 9, True), (0.2, 40, True), (0.3, 40, False)])

@@ -48,6 +48,11 @@ def test_the_page_lists_every_setting_as_it_is() -> None:
         ("GAUNTLET_HOME", "~nobody-of-this-name/x", "GAUNTLET_HOME begins with the home of a user whom there is not."),
         ("GAUNTLET_DATABASE_URL", "mysql://me:secret@db/x", "GAUNTLET_DATABASE_URL must be a database as sqlite:///"),
         ("GAUNTLET_DATABASE_URL", "sqlite:///:memory:", "GAUNTLET_DATABASE_URL must be a database as sqlite:///"),
+        (
+            "GAUNTLET_DATABASE_PASSWORD_FILE",
+            "/etc/hostname",
+            "GAUNTLET_DATABASE_PASSWORD_FILE goes with a GAUNTLET_DATABASE_URL of PostgreSQL that names a user",
+        ),
         ("GAUNTLET_BROKER_URL", "amqp://me:secret@queue", "GAUNTLET_BROKER_URL must be a broker as redis://"),
         (
             "GAUNTLET_STORAGE_URL",
