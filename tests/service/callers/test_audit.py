@@ -13,6 +13,8 @@ from service import dependencies
 from service.requests.parameters import with_dependencies
 from service.settings import ServiceSettings
 from store.accounts.token_text import new_token
+from store.database import Database
+from store.queue import jobs
 from tests.service.conftest import documented_app
 from tests.service.logins import bearer, login
 
@@ -70,6 +72,30 @@ def test_logins_and_what_comes_without_one_are_in_the_list_too(
     listed = api.get("/v1/audit").json()["data"]
     assert [(each["owner"], each["route"]) for each in listed] == [(None, "/v1/experiments"), ("ada", "/v1/session")]
     assert (listed[0]["token"], listed[1]["subject"]) == (None, None)
+
+
+def test_a_request_is_followed_to_what_became_of_it(
+    guarded: ServiceSettings, guarded_api: TestClient, callers: dict[str, dict[str, str]], tiny_document: dict[str, Any]
+) -> None:
+    """By its id to the experiment, and by that to the worker that took a run, at which attempt."""
+    request = guarded_api.post("/v1/experiments", json=tiny_document, headers=callers["ada"]).headers["X-Request-Id"]
+    listed = guarded_api.get("/v1/audit", headers=callers["root"]).json()["data"]
+    (entry,) = [each for each in listed if each["request"] == request]
+    experiment, reader = entry["subject"], callers["eve"]
+    (run,) = guarded_api.get("/v1/runs", params={"experiment": experiment}, headers=reader).json()["data"]
+    database = Database(guarded.database_url)
+    with database.writing() as session:
+        held = jobs.claim(session, "run", run["id"], "here:1", 60)
+        assert held is not None
+        jobs.finish(session, held, "succeeded")
+    database.close()
+    events = guarded_api.get(f"/v1/experiments/{experiment}/events", headers=reader).json()["data"]
+    of_run = [(each["kind"], each["attempt"], each["message"]) for each in events if each["subject"] == run["id"]]
+    assert of_run == [
+        ("queued", None, "The run is queued."),
+        ("running", 1, "The run is running: attempt 1 on here:1."),
+        ("succeeded", 1, "The run is succeeded."),
+    ]
 
 
 def test_the_list_is_for_admins_page_by_page(
