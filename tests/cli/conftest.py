@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from rich.console import Console
-from typer.testing import CliRunner
+from typer.testing import Result
 
-from cli.commands import app
 from store.database import Database
+from tests import command
 from tests.e2e.system import System
 
 
@@ -45,7 +44,7 @@ def gauntlet(system: System, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("GAUNTLET_URL", system.client.url)
 
     def run(*arguments: str) -> Result:
-        return CliRunner().invoke(app, arguments)
+        return command.run(*arguments)
 
     return run
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 from cli.commands import app
+from tests.command import whole
 from tests.documents.blocks import PAGES, ROOT
 
 # What stands for one of several commands, or for any.
@@ -35,7 +35,7 @@ def mentioned(text: str) -> Iterator[str]:
 def meant(line: str) -> tuple[Any, list[str]]:
     """The command, and what it is given."""
     _, *words = shlex.split(line)
-    command: Any = typer.main.get_command(app)
+    command: Any = whole(app)
     while words and not words[0].startswith("-") and hasattr(command, "commands"):
         assert words[0] in command.commands, f"{line}: there is no such command"
         command = command.commands[words.pop(0)]

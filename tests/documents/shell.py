@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from typer.testing import CliRunner
 
-from cli.commands import app
 from service.settings import ServiceSettings
 from store.database import Database
 from store.queue import turns
+from tests import command
 from tests.service.test_documented_requests import served
 from worker.beside.unpacker import Unpacker
 from worker.jobs.evaluation_job import evaluate_checkpoint
@@ -108,7 +107,7 @@ class Shell:
             return "", "", 0
         waits = any(word in arguments for word in _WAITING)
         with _as_if(where, given), self._at_work() if waits else nullcontext():
-            done = CliRunner().invoke(app, arguments)
+            done = command.run(*arguments)
         return done.stdout, done.stderr, done.exit_code
 
     @contextmanager

@@ -7,15 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from click.testing import Result
-from typer.testing import CliRunner
 
-from cli.commands import app
+from tests.command import run as gauntlet
 from tests.gauntlet.examples import network
-
-
-def gauntlet(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

@@ -6,22 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
 
-from cli.commands import app
 from gauntlet.data.datasets import load_split
 from gauntlet.evaluation.kept_pictures import gather, pictures_of
 from gauntlet.evaluation.loop import evaluate
 from gauntlet.models.checkpoints import encode_weights
 from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from gauntlet.spec.kinds import Digits
+from tests.command import run as gauntlet
 from tests.evaluations import card
 from tests.gauntlet.examples import network
-
-
-def gauntlet(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

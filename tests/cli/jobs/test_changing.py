@@ -4,10 +4,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import typer
-
 from cli.commands import app
 from store.database import Database
+from tests.command import whole
 from tests.e2e.system import System
 from tests.evaluations import finished, imported, queued
 
@@ -23,7 +22,7 @@ def commands(group: Any, path: str = "gauntlet") -> Iterator[tuple[str, Any]]:
 
 def test_every_command_writes_json() -> None:
     """`--json` is an option of all of them."""
-    found = dict(commands(typer.main.get_command(app)))
+    found = dict(commands(whole(app)))
     assert len(found) > 40
     without = [name for name, each in found.items() if not any("--json" in option.opts for option in each.params)]
     assert without == []

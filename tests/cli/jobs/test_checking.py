@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import Result
 from PIL import Image
-from typer.testing import CliRunner
+from typer.testing import Result
 
-from cli.commands import app
 from gauntlet.checks.machine import this_machine
 from gauntlet.resources import Check
 from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
@@ -19,6 +17,7 @@ from gauntlet.spec.runs.architectures import Cnn
 from store.database import Database
 from store.storage import StoredFile
 from store.subjects import checkpoints
+from tests import command
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def run(document: dict[str, Any], *arguments: str) -> Result:
         (tmp_path / "spec.yaml").write_text(yaml.safe_dump(document))
-        return CliRunner().invoke(app, ["check", str(tmp_path / "spec.yaml"), *arguments])
+        return command.run("check", tmp_path / "spec.yaml", *arguments)
 
     return run
 
