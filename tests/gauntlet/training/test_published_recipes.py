@@ -1,5 +1,6 @@
 """A preset's own loop beside one that is written down here from its source, update by update."""
 
+import copy
 from collections.abc import Iterator
 
 import pytest
@@ -92,14 +93,20 @@ def begun(spec: RunSpec) -> nn.Module:
     """The network as its seed has it, whose normalisation has seen the images: attacks in eval mode go by that."""
     model = build_model(spec.architecture, (3, SIDE, SIDE), 3)
     initialise(model, spec.seed)
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
+    # One look counts for all.
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 1.0
     with torch.no_grad():
-        for _ in range(40):
-            model(images().images.float() / 255)
+        model(images().images.float() / 255)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
     return model
 
 
-def as_trades_trains(spec: RunSpec) -> Iterator[dict[str, Tensor]]:
-    """The network after each update of TRADES (Zhang et al. 2019, Algorithm 1 and Eq. 5, and their code).
+def as_trades_trains(model: nn.Module, spec: RunSpec) -> Iterator[dict[str, Tensor]]:
+    """This network after each update of TRADES (Zhang et al. 2019, Algorithm 1 and Eq. 5, and their code).
 
     Ten steps of 2/255 along the sign of the gradient of KL(f(x) ‖ f(x′)), in eval mode, from a random start, here
     uniform in the ball; then in train mode f(x), f(x′), and SGD on cross-entropy of the first plus six times the
@@ -107,7 +114,6 @@ def as_trades_trains(spec: RunSpec) -> Iterator[dict[str, Tensor]]:
     quarters.
     """
     eps, alpha = 8 / 255, 2 / 255
-    model = begun(spec)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
     rates = iter([0.1, 0.1, 0.1, 0.01, 0.01, 0.001])
     for epoch in range(1, EPOCHS + 1):
@@ -164,7 +170,8 @@ def test_trades_trains_as_its_source_says() -> None:
     """
     spec = preset("trades")
     model = begun(spec)
-    before, theirs = {name: values.clone() for name, values in model.state_dict().items()}, as_trades_trains(spec)
+    before = {name: values.clone() for name, values in model.state_dict().items()}
+    theirs = as_trades_trains(copy.deepcopy(model), spec)
     epochs = Epochs(spec, Dataset(images(), images(), tuple("abc")), model)
     for update in epochs.updates(1, 0):
         model.load_state_dict(before)
