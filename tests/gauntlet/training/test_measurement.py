@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from gauntlet.attacks.gradient import fgsm
 from gauntlet.data.datasets import Dataset, ImageSet, to_unit
+from gauntlet.models.architectures import initialise
 from gauntlet.models.checkpoints import TrainingState
-from gauntlet.training.measurement import Measurement, batches_of, natural_accuracy
-from tests.gauntlet.examples import measured, network, network_with
+from gauntlet.training.measurement import Measurement, batches_of, build_probe, compiled_probe, natural_accuracy
+from tests.gauntlet.examples import measured, needs_compiler, network, network_with
 
 EPS = Fraction(32, 255)
 
@@ -49,6 +50,26 @@ def test_measuring_is_counting(model: nn.Module, digits: Dataset, eps: Fraction)
     assert found.predicted_classes == wanted.predicted_classes
     assert found.lowered_loss == pytest.approx(wanted.lowered_loss, abs=1.5 / len(test))
     assert 0.1 < found.accuracy < 1
+
+
+@needs_compiler
+@pytest.mark.long(seconds=8, shares="compiler")
+def test_a_compiled_probe_finds_what_the_plain_one_does(digits: Dataset) -> None:
+    """The same logits, natural and attacked, but for rounding; only batches of as many as are measured at once are
+    compiled.
+    """
+    model = nn.Sequential(nn.Flatten(), nn.Dropout(0.25), nn.Linear(16 * 16, 10))
+    initialise(model, 3)
+    plain = build_probe(model.eval(), EPS)
+    fast = compiled_probe(plain)
+    before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    for count in (63, 64):
+        images = digits.test.take(count)
+        found, wanted = (probe(images.images, images.labels) for probe in (fast, plain))
+        for one, other in zip(found, wanted, strict=True):
+            assert torch.allclose(one, other, rtol=0, atol=1e-5)
+        assert not torch.allclose(*wanted, rtol=0, atol=1e-2)
+        assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == before + (count == 64)
 
 
 def test_an_attack_lowers_the_measured_accuracy(model: nn.Module, digits: Dataset) -> None:
