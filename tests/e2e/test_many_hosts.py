@@ -52,7 +52,6 @@ class Site:
             "GAUNTLET_LEASE_S": "8",
             "GAUNTLET_HEARTBEAT_S": "0.2",
             "GAUNTLET_RECONCILE_S": "0.5",
-            "GAUNTLET_SWEEP_S": "0.5",
             "GAUNTLET_STATE_EVERY_S": "0.001",
         }
         self._stack.callback(hosts.end, host.start("worker", self.log(host), environment))
@@ -94,7 +93,7 @@ def test_who_is_cut_off_is_replaced_and_writes_nothing_more(site: Site, tiny_spe
     """Another host goes on with the run, an hour behind or ahead of the first; what the first one still wants to write
     when its cable is whole again touches nothing, and the run is the one that nobody disturbed.
     """
-    training = tiny_spec.training.model_copy(update={"epochs": 24, "checkpoint_every": 24, "compile": "off"})
+    training = tiny_spec.training.model_copy(update={"epochs": 12, "checkpoint_every": 12, "compile": "off"})
     spec = tiny_spec.model_copy(update={"training": training})
     with hosts.hosts(2) as (first, second):
         run_id = site.submit(spec)
@@ -110,7 +109,7 @@ def test_who_is_cut_off_is_replaced_and_writes_nothing_more(site: Site, tiny_spe
         await_that(lambda: "has taken the run over" in site.log(first).read_text())
         again = site.submit(spec)
         await_that(lambda: site.run(again).status == "succeeded")
-    assert (ended.attempt, ended.crashes, epochs) == (2, 0, list(range(1, 25)))
+    assert (ended.attempt, ended.crashes, epochs) == (2, 0, list(range(1, 13)))
     assert ended.started_at is not None
     assert ended.finished_at is not None
     # By the database's clock, whatever the hosts' say.
