@@ -1,6 +1,8 @@
 """One thread, and the bundled digits read once."""
 
+import importlib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -17,6 +19,12 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="session")
 def digits() -> Dataset:
     return load_dataset(Digits(), Path("unused"))
+
+
+@pytest.fixture(scope="session")
+def torchattacks() -> ModuleType:
+    """The peer, for those who compare with it: with scipy.stats it would be a second of each pytest worker's start."""
+    return importlib.import_module("torchattacks")
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,11 @@
 """PGD, noise and their L2 versions: what holds of them whatever the model."""
 
 from fractions import Fraction
+from types import ModuleType
 
 import pytest
 import torch
 import torch.nn.functional as F
-import torchattacks
 from torch import Tensor, nn
 
 from gauntlet import seeding
@@ -114,7 +114,7 @@ def test_a_seed_decides(model: nn.Module, images: Tensor, labels: Tensor) -> Non
     assert not torch.equal(first, other)
 
 
-def test_pgd_equals_torchattacks(model: nn.Module, images: Tensor, labels: Tensor) -> None:
+def test_pgd_equals_torchattacks(model: nn.Module, images: Tensor, labels: Tensor, torchattacks: ModuleType) -> None:
     """From the image itself, with the same step, both end at the same points wherever the image withstands them."""
     eps, steps = Fraction(16, 255), 5
     theirs = torchattacks.PGD(model, eps=float(eps), alpha=2.5 * float(eps) / steps, steps=steps, random_start=False)(

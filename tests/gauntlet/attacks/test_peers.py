@@ -1,10 +1,10 @@
 """Our FGSM held against torchattacks'."""
 
 from fractions import Fraction
+from types import ModuleType
 
 import pytest
 import torch
-import torchattacks
 
 from gauntlet.attacks.gradient import fgsm, mode
 from gauntlet.data.datasets import Dataset, to_unit
@@ -15,7 +15,9 @@ BUDGETS = [Fraction(0), Fraction(1, 255), Fraction(8, 255), Fraction(32, 255), F
 
 
 @pytest.mark.parametrize("eps", BUDGETS, ids=str)
-def test_fgsm_equals_torchattacks(trained: TrainingState, digits: Dataset, eps: Fraction) -> None:
+def test_fgsm_equals_torchattacks(
+    trained: TrainingState, digits: Dataset, torchattacks: ModuleType, eps: Fraction
+) -> None:
     """On a network in eval mode both give the same adversarial digits, to the bit."""
     model = network_with(trained)
     images, labels = to_unit(digits.test.images), digits.test.labels
@@ -24,7 +26,9 @@ def test_fgsm_equals_torchattacks(trained: TrainingState, digits: Dataset, eps: 
     assert torch.equal(theirs, images) == (eps == 0)
 
 
-def test_fgsm_in_eval_mode_equals_torchattacks_during_training(trained: TrainingState, digits: Dataset) -> None:
+def test_fgsm_in_eval_mode_equals_torchattacks_during_training(
+    trained: TrainingState, digits: Dataset, torchattacks: ModuleType
+) -> None:
     """torchattacks turns dropout off for the attack and on again afterwards; `mode` around ours does the same."""
     model = network_with(trained).train()
     images, labels = to_unit(digits.test.images), digits.test.labels
