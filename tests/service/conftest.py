@@ -91,7 +91,10 @@ def settings(tmp_path: Path, service_database: str, broker_url: str) -> ServiceS
 @pytest.fixture
 def api(settings: ServiceSettings) -> Iterator[TestClient]:
     """An HTTP client of it; an error inside the service is an answer, as it is for a user."""
-    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+    app = create_app(settings)
+    # Two seconds for each app that is asked for it.
+    app.openapi_schema = documented_app().openapi()
+    with TestClient(app, raise_server_exceptions=False) as client:
         client.event_hooks = {"response": [require_documented]}
         yield client
 
