@@ -7,7 +7,6 @@ import tomllib
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 from urllib.error import HTTPError
 
 import compose_spec
@@ -19,96 +18,38 @@ from cli import commands
 from cli.machine.embedded import worker_grace_s
 from service.app import create_app
 from service.settings import ServiceSettings
+from tests.docker.composed import (
+    COMPOSE,
+    OURS,
+    PREFIX,
+    PROCESSES,
+    ROOT,
+    WORKERS,
+    interpolated,
+    services_of,
+    variables_of,
+)
 from tests.gauntlet.client.test_http import Answer, answering
 from worker.settings import WorkerSettings
-
-ROOT = Path(__file__).parents[2]
-COMPOSE = ROOT / "docker-compose.yml"
-PROCESSES = ("service", "worker")
-WORKERS = ("worker", "worker-gpu")
-OURS = ("migrate", "service", *WORKERS)
-PREFIX = "GAUNTLET_"
 
 
 def test_compose_file_follows_the_schema() -> None:
     """The compose file, its variables and anchors filled in, is valid, and every volume it mounts is declared."""
-    resolved = yaml.safe_dump(yaml.safe_load(_interpolated(COMPOSE.read_text())))
+    resolved = yaml.safe_dump(yaml.safe_load(interpolated(COMPOSE.read_text())))
     compose = compose_spec.PyOptions().from_yaml(resolved)
     compose.validate()
     assert set(compose.service_names()) == {"postgres", "redis", "proxy", *OURS}
 
 
-def test_the_password_is_a_secret_file() -> None:
-    """All that speak to PostgreSQL have it from the same file, and it stands in no URL and no environment."""
-    services = _services()
-    assert services["postgres"]["environment"]["POSTGRES_PASSWORD_FILE"] == "/run/secrets/postgres_password"
-    for name in OURS:
-        environment = services[name]["environment"]
-        assert environment["GAUNTLET_DATABASE_PASSWORD_FILE"] == "/run/secrets/postgres_password"
-        assert environment["GAUNTLET_DATABASE_URL"] == "postgresql://gauntlet@postgres:5432/gauntlet"
-    assert {name for name in services if "postgres_password" in services[name].get("secrets", ())} == {
-        "postgres",
-        *OURS,
-    }
-    variables = {variable for each in services.values() for variable in each.get("environment", ())}
-    assert not {variable for variable in variables if "PASSWORD" in variable and not variable.endswith("_FILE")}
-
-
-def test_every_secret_is_a_file_that_git_leaves_out() -> None:
-    """Those that are asked for are declared, each below secrets/ unless it is said otherwise."""
-    declared = yaml.safe_load(_interpolated(COMPOSE.read_text()))["secrets"]
-    assert {secret for each in _services().values() for secret in each.get("secrets", ())} == set(declared)
-    assert {name: each["file"] for name, each in declared.items()} == {name: f"./secrets/{name}" for name in declared}
-    assert "/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
-
-
-def test_no_container_is_more_than_it_needs_to_be() -> None:
-    """None is root, gains privileges, has capabilities, or writes into its image; each says whether it is well."""
-    assert [_instructions(process, "USER") for process in PROCESSES] == [["1000:1000"]] * 2
-    for name, service in _services().items():
-        assert service["read_only"] is True, name
-        assert service["cap_drop"] == ["ALL"], name
-        assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert not {"privileged", "cap_add", "pid", "network_mode"} & service.keys(), name
-        assert service.get("user") == {"postgres": "postgres", "redis": "redis", "proxy": "nginx"}.get(name), name
-        assert ("healthcheck" in service) is (name != "migrate"), name
-
-
-@pytest.mark.parametrize("name", OURS)
-def test_what_processes_write_lies_in_volumes(name: str) -> None:
-    """Their home and where temporary files go, on a disk: what is uploaded or decoded may be larger than memory."""
-    service = _services()[name]
-    assert {service["environment"]["GAUNTLET_HOME"], "/tmp"} <= set(map(str, service["volumes"]))
-    assert "tmpfs" not in service
-
-
-def test_a_worker_is_well_while_it_tells_that_it_lives(tmp_path: Path) -> None:
-    """By the file that its settings name, which must be there and a minute old at most."""
-    alive = tmp_path / "alive"
-    for name in WORKERS:
-        service = _services()[name]
-        file = service["environment"]["GAUNTLET_ALIVE_FILE"]
-        keyword, *command = service["healthcheck"]["test"]
-        assert keyword == "CMD"
-        assert file in command[-1]
-        here = [part.replace(file, str(alive)) for part in command]
-        alive.unlink(missing_ok=True)
-        assert subprocess.run(here, check=False, capture_output=True).returncode == 1
-        alive.touch()
-        assert subprocess.run(here, check=False).returncode == 0
-        os.utime(alive, (alive.stat().st_mtime - 70,) * 2)
-        assert subprocess.run(here, check=False).returncode == 1
-
-
 def test_every_variable_is_a_setting() -> None:
     """Every GAUNTLET_ variable that the compose file names is a field of the settings of who reads it."""
     fields = {"migrate": ServiceSettings, "service": ServiceSettings} | dict.fromkeys(WORKERS, WorkerSettings)
-    services = _services()
+    services = services_of()
     for name, settings in fields.items():
         given = {key for key in services[name]["environment"] if key.startswith(PREFIX)}
-        assert given <= _variables(settings), name
+        assert given <= variables_of(settings), name
     named = set(re.findall(rf"{PREFIX}[A-Z_]+", COMPOSE.read_text()))
-    assert named <= _variables(ServiceSettings) | _variables(WorkerSettings)
+    assert named <= variables_of(ServiceSettings) | variables_of(WorkerSettings)
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -116,7 +57,7 @@ def test_settings_accept_the_environment(name: str, tmp_path: Path, monkeypatch:
     """What the compose file puts into a container's environment is valid there."""
     for key in [key for key in os.environ if key.startswith(PREFIX)]:
         monkeypatch.delenv(key)
-    environment = _services()[name]["environment"]
+    environment = services_of()[name]["environment"]
     for key, value in environment.items():
         monkeypatch.setenv(key, value)
     secret = tmp_path / "secret"
@@ -131,7 +72,7 @@ def test_images_are_pinned() -> None:
     """Every image that is not built here has a tag with a patch or minor version, and none is `latest`."""
     bases = [_instructions(process, "FROM") for process in PROCESSES]
     assert bases[0] == bases[1]
-    images = [service["image"] for service in _services().values() if "image" in service] + bases[0]
+    images = [service["image"] for service in services_of().values() if "image" in service] + bases[0]
     assert len(images) == 4
     for image in images:
         assert re.search(r":\d+\.\d+(\.\d+)?-[a-z]+", image), image
@@ -139,17 +80,17 @@ def test_images_are_pinned() -> None:
 
 def test_only_the_service_is_published_and_on_loopback() -> None:
     """From outside the machine the proxy is reached, if it is asked for; on it the API is, at GAUNTLET_PORT or 8000."""
-    services = _services()
+    services = services_of()
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
     assert published == {"service": ["127.0.0.1:8000:8000"], "proxy": ["80:8080", "443:8443"]}
     assert services["proxy"]["profiles"] == ["tls"]
-    moved = _services(GAUNTLET_PORT="9000")["service"]["ports"]
+    moved = services_of(GAUNTLET_PORT="9000")["service"]["ports"]
     assert moved == ["127.0.0.1:9000:8000"]
 
 
 def test_start_order() -> None:
     """The schema is made once PostgreSQL answers; service and workers start after it, and once Redis answers."""
-    services = _services()
+    services = services_of()
     healthy = {"condition": "service_healthy"}
     assert services["migrate"]["depends_on"] == {"postgres": healthy}
     assert services["migrate"]["restart"] == "no"
@@ -164,7 +105,7 @@ def test_start_order() -> None:
 
 def test_service_health_is_its_readiness(tmp_path: Path) -> None:
     """The healthcheck asks a route that the API has, at the port it listens on, with valid Python."""
-    *command, code = _services()["service"]["healthcheck"]["test"]
+    *command, code = services_of()["service"]["healthcheck"]["test"]
     assert command == ["CMD", "python", "-c"]
     compile(code, "healthcheck", "exec")
     asked = re.search(r"http://127\.0\.0\.1:(\d+)(/\w+)", code)
@@ -184,7 +125,7 @@ def test_service_health_is_not_asked_of_a_proxy(monkeypatch: pytest.MonkeyPatch,
     """The healthcheck fails on what is no success and on nothing else, whatever proxy the container is given."""
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
-    *_, code = _services()["service"]["healthcheck"]["test"]
+    *_, code = services_of()["service"]["healthcheck"]["test"]
     with answering(Answer(status)) as (url, seen):
         asks = code.replace("http://127.0.0.1:8000", url)
         if status == 200:
@@ -197,7 +138,7 @@ def test_service_health_is_not_asked_of_a_proxy(monkeypatch: pytest.MonkeyPatch,
 
 def test_migrate_runs_a_command_that_exists() -> None:
     """`gauntlet migrate` is what the installed package offers."""
-    program, command = _services()["migrate"]["command"]
+    program, command = services_of()["migrate"]["command"]
     (script,) = entry_points(group="console_scripts", name=program)
     assert script.load() is commands.app
     assert command in typer.main.get_command(commands.app).commands
@@ -205,7 +146,7 @@ def test_migrate_runs_a_command_that_exists() -> None:
 
 def test_files_are_shared() -> None:
     """Service and workers see the same checkpoints where GAUNTLET_STORAGE_URL says, and only read the data."""
-    services = _services(GAUNTLET_DATA_ROOT="/srv/images")
+    services = services_of(GAUNTLET_DATA_ROOT="/srv/images")
     for name in ("service", *WORKERS):
         storage = services[name]["environment"]["GAUNTLET_STORAGE_URL"].removeprefix("file://")
         assert f"checkpoints:{storage}" in services[name]["volumes"]
@@ -215,19 +156,10 @@ def test_files_are_shared() -> None:
         assert data["read_only"] is True
 
 
-def test_the_first_token_is_a_secret_and_the_key_outlives_its_container() -> None:
-    """Only the service has them, the token from a file on the host, the key on a volume apart from the database."""
-    services = _services()
-    environment = services["service"]["environment"]
-    assert environment["GAUNTLET_FIRST_TOKEN_FILE"] == "/run/secrets/first_token"
-    assert f"keys:{Path(environment['GAUNTLET_SECRET_KEY_FILE']).parent}" in services["service"]["volumes"]
-    assert [name for name in services if "first_token" in services[name].get("secrets", ())] == ["service"]
-
-
 @pytest.mark.parametrize("name", WORKERS)
 def test_workers_scale_and_stop_cleanly(name: str) -> None:
     """Nothing ties a worker to one container, and it has longer to stop than the supervisor gives it elsewhere."""
-    worker = _services()[name]
+    worker = services_of()[name]
     assert not {"container_name", "ports", "hostname"} & worker.keys()
     assert worker["init"] is True
     assert worker["restart"] == "unless-stopped"
@@ -238,14 +170,14 @@ def test_workers_scale_and_stop_cleanly(name: str) -> None:
 def test_workers_share_their_machine(name: str) -> None:
     """However many there are, each takes one core unless it is told to take more, and never all that it sees."""
     keys = ("GAUNTLET_WORKER_SLOTS", "GAUNTLET_THREADS")
-    assert [_services()[name]["environment"][key] for key in keys] == ["1", "1"]
-    environment = _services(GAUNTLET_WORKER_SLOTS="2", GAUNTLET_THREADS="8")[name]["environment"]
+    assert [services_of()[name]["environment"][key] for key in keys] == ["1", "1"]
+    environment = services_of(GAUNTLET_WORKER_SLOTS="2", GAUNTLET_THREADS="8")[name]["environment"]
     assert [environment[key] for key in keys] == ["2", "8"]
 
 
 def test_gpu_worker_is_asked_for() -> None:
     """The worker with a GPU starts by its profile only, and is the worker but for the GPU and its device."""
-    services = _services()
+    services = services_of()
     gpu, cpu = services["worker-gpu"], services["worker"]
     assert gpu.pop("profiles") == ["gpu"]
     (device,) = gpu.pop("deploy")["resources"]["reservations"]["devices"]
@@ -314,7 +246,7 @@ def test_command_gets_the_signals(process: str) -> None:
 
 def test_new_volumes_belong_to_the_processes() -> None:
     """The folders under the volumes are made with the processes' owner, which the volumes take over."""
-    environment = _services()["service"]["environment"]
+    environment = services_of()["service"]["environment"]
     storage = environment["GAUNTLET_STORAGE_URL"].removeprefix("file://")
     keys = Path(environment["GAUNTLET_SECRET_KEY_FILE"]).parent
     for process in PROCESSES:
@@ -339,30 +271,10 @@ def test_images_hold_the_packages_and_the_documents_and_nothing_else() -> None:
 @pytest.mark.parametrize("process", PROCESSES)
 def test_build_names_its_dockerfile(process: str) -> None:
     """The compose file builds each process from its own Dockerfile, with the repository as context."""
-    build = _services()[process]["build"]
+    build = services_of()[process]["build"]
     assert build["context"] == "."
     assert ROOT / build["dockerfile"] == _dockerfile(process)
     assert _dockerfile(process).is_file()
-
-
-def _interpolated(text: str, **given: str) -> str:
-    """The text with its `${NAME:-default}` replaced, as Compose does before it reads it."""
-
-    def value(match: re.Match[str]) -> str:
-        name, default = match.groups()
-        return given.get(name, "") or default
-
-    return re.sub(r"\$\{(\w+):-([^}]*)\}", value, text)
-
-
-def _services(**given: str) -> dict[str, Any]:
-    """The compose file's services, anchors and variables resolved."""
-    services: dict[str, Any] = yaml.safe_load(_interpolated(COMPOSE.read_text(), **given))["services"]
-    return services
-
-
-def _variables(settings: type[ServiceSettings | WorkerSettings]) -> set[str]:
-    return {PREFIX + name.upper() for name in settings.model_fields}
 
 
 def _dockerfile(process: str) -> Path:

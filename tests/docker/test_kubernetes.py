@@ -7,7 +7,7 @@ import kubernetes_validate
 import yaml
 
 from service.settings import ServiceSettings
-from tests.docker.test_containers import PREFIX, _variables
+from tests.docker.composed import PREFIX, variables_of
 from worker.settings import WorkerSettings
 
 MANIFESTS = Path(__file__).parents[2] / "docker/kubernetes/gauntlet.yaml"
@@ -50,7 +50,7 @@ def test_our_processes_take_their_settings() -> None:
             continue
         settings = WorkerSettings if "worker" in name else ServiceSettings
         given = {key: value for key, value in environment(pod).items() if key.startswith(PREFIX)}
-        assert set(given) <= _variables(settings), name
+        assert set(given) <= variables_of(settings), name
         assert given.pop("GAUNTLET_DATABASE_PASSWORD_FILE") in mounted_secrets(pod)
         settings.model_validate({key.removeprefix(PREFIX).lower(): value for key, value in given.items()})
 
