@@ -10,6 +10,7 @@ from guide.markdown import cell, table
 _KINDS: Final = {
     "Data sets": "datasets",
     "Networks": "architectures",
+    "Network options": "network_options",
     "Objectives": "objectives",
     "Adversaries": "adversaries",
     "Optimisers": "optimizers",

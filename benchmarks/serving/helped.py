@@ -101,6 +101,7 @@ def _checkpoint(database: Database, storage: FolderStorage) -> str:
     trained = [event for event in train(run, data, device="cpu") if isinstance(event, CheckpointReady)][-1]
     card = CheckpointCard(
         architecture=run.architecture,
+        normalisation=run.normalisation,
         dataset=run.dataset,
         classes=data.classes,
         image_shape=run.dataset.image_shape,

@@ -8,6 +8,7 @@ from gauntlet.spec.catalog import Catalog
 _KINDS: Final = (
     "datasets",
     "architectures",
+    "network_options",
     "objectives",
     "adversaries",
     "optimizers",

@@ -18,6 +18,7 @@ from gauntlet.spec.evaluations.transfers import TransferRequest
 from gauntlet.spec.experiment import ExperimentSpec, RunSpec
 from gauntlet.spec.kinds import DatasetSpec, ImageFolder, Parquet, Uploaded
 from gauntlet.spec.runs.architectures import ArchitectureSpec, Custom
+from gauntlet.spec.runs.normalisation import unlike_normalisation
 from gauntlet.spec.runs.training import TrainingSpec
 
 # By id: what a checkpoint says of itself, or None where there is none. Ids that were not looked up are absent.
@@ -269,8 +270,8 @@ def _initial_checkpoint(
     faults = []
     if held != wanted:
         faults.append(f"The initial checkpoint holds a {held}, but what is trained is a {wanted}.")
-    if card.normalisation is not None:
-        faults.append("The initial checkpoint normalises its input, and what is trained does not.")
+    if unlike := unlike_normalisation("The initial checkpoint", card.normalisation, spec.normalisation):
+        faults.append(unlike)
     if classes is not None and (unlike := unlike_classes("the initial checkpoint", card.classes, _DATA_SET, classes)):
         faults.append(unlike)
     for message in faults:

@@ -12,7 +12,6 @@ from gauntlet.models.own_networks import OwnClassifier
 from gauntlet.models.residual import preactresnet18, wide_resnet
 from gauntlet.models.torchvision_models import TorchvisionClassifier
 from gauntlet.models.transformers import vit
-from gauntlet.spec.checkpoint_card import Normalisation
 from gauntlet.spec.runs.architectures import (
     ArchitectureSpec,
     Cnn,
@@ -24,6 +23,7 @@ from gauntlet.spec.runs.architectures import (
     WideResNet28,
     WideResNet34,
 )
+from gauntlet.spec.runs.normalisation import Normalisation
 from gauntlet.torchvision_ops import declare_missing_operators
 
 
@@ -100,6 +100,18 @@ class Normalise(nn.Module):
         return (images - self.mean) / self.std
 
 
+def normalised(network: nn.Module, normalisation: Normalisation | None) -> nn.Module:
+    """The network behind its normalisation, both on the network's device; itself where there is none.
+
+    Its parameters and buffers are the network's own, under whose names they are kept: what is put in front has none to
+    learn.
+    """
+    if normalisation is None:
+        return network
+    device = next(network.parameters()).device
+    return nn.Sequential(Normalise(normalisation).to(device), network).train(network.training)
+
+
 def build_model(spec: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
     """An untrained network for images of `image_shape` (channels, height, width), channels last in memory.
 
@@ -144,9 +156,12 @@ def _built(  # noqa: PLR0911  # one network each
 def split_head(model: nn.Module) -> tuple[nn.Module, nn.Linear]:
     """A network of `build_model` in two: to its features, [n, c, h, w] → [n, features], and its last layer.
 
-    The modules are the network's own.
+    The modules are the network's own; what `normalised` puts in front is a part of the first.
     """
     *layers, head = model.children()
+    if [type(layer) for layer in layers] == [Normalise] and not isinstance(head, nn.Linear):
+        features, last = split_head(head)
+        return nn.Sequential(*layers, features), last
     if not isinstance(model, nn.Sequential):
         # torchvision's residual networks flatten between the last two of their children.
         layers.append(nn.Flatten())

@@ -18,12 +18,13 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from gauntlet.errors import CheckpointInvalid
-from gauntlet.models.architectures import Normalise, build_model
+from gauntlet.models.architectures import build_model, normalised
 from gauntlet.models.network_states import described, empty_state
 from gauntlet.models.own_networks import package_of
 from gauntlet.models.tensor_files import names, opened, read_fitting
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.runs.architectures import ArchitectureSpec
+from gauntlet.spec.runs.normalisation import Normalisation, unlike_normalisation
 from gauntlet.spec.runs.regularizers import Averaging
 
 # One entry only: safetensors writes several in no fixed order, and equal states must be equal bytes.
@@ -157,26 +158,29 @@ def build_loaded(tensors: dict[str, Tensor], card: CheckpointCard) -> nn.Module:
     """
     network = build_model(card.architecture, card.image_shape, len(card.classes))
     load_weights(network, tensors)
-    model = network if card.normalisation is None else nn.Sequential(Normalise(card.normalisation), network)
-    return model.eval().requires_grad_(False)
+    return normalised(network, card.normalisation).eval().requires_grad_(False)
 
 
 def load_initial_weights(
-    path: Path, architecture: ArchitectureSpec, image_shape: tuple[int, int, int], classes: int
+    path: Path,
+    architecture: ArchitectureSpec,
+    image_shape: tuple[int, int, int],
+    classes: int,
+    normalisation: Normalisation | None = None,
 ) -> dict[str, Tensor]:
     """The tensors of a weights file, on the CPU, to start the training of such a model from.
 
     Raises:
         CheckpointInvalid: damaged, no checkpoint of ours, of a model of another kind, image shape or class count, or of
-            one that normalises its input, which what is trained does not.
+            one that normalises its input otherwise.
     """
     card, tensors = _read_weights(path)
     found = described(card.architecture, card.image_shape, len(card.classes))
     wanted = described(architecture, image_shape, classes)
     if found != wanted:
         raise CheckpointInvalid(f"The checkpoint to start from holds a {found}, but what is trained is a {wanted}.")
-    if card.normalisation is not None:
-        raise CheckpointInvalid("The checkpoint to start from normalises its input, and what is trained does not.")
+    if told := unlike_normalisation("The checkpoint to start from", card.normalisation, normalisation):
+        raise CheckpointInvalid(told)
     return tensors
 
 

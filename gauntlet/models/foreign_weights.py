@@ -11,8 +11,8 @@ from gauntlet.errors import CheckpointInvalid
 from gauntlet.models.foreign_names import Translation, naming, translate
 from gauntlet.models.network_states import described, empty_state
 from gauntlet.models.tensor_files import TensorSource, names, opened, quoted, read_fitting
-from gauntlet.spec.checkpoint_card import Normalisation
 from gauntlet.spec.runs.architectures import ArchitectureSpec
+from gauntlet.spec.runs.normalisation import Normalisation
 
 # Numbers are written down with four digits, or with three.
 _SAME_NUMBER = 6e-4

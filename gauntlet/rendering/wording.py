@@ -39,6 +39,7 @@ def describe_training(spec: ExperimentSpec) -> str:
     schedule, norm = spec.training.schedule.kind, spec.adversary.norm
     paced = "" if schedule == "constant" else f" with a {schedule.replace('_', '-')} schedule"
     changed = "" if spec.training.augmentation is None else " of augmented images"
+    behind = "" if spec.normalisation is None else " behind a normalisation"
     averaging, averaged = spec.training.averaging, ""
     if averaging is not None and averaging.keep != "weights":
         decay = f"(decay {averaging.decay:g})"
@@ -49,7 +50,7 @@ def describe_training(spec: ExperimentSpec) -> str:
         )
         averaged = f" {kept}; curves are of the weights."
     return (
-        f"Data set {dataset_title(spec.dataset)}, architecture {spec.architecture.kind}; "
+        f"Data set {dataset_title(spec.dataset)}, architecture {spec.architecture.kind}{behind}; "
         f"{_trained(spec.adversary)} {budget(norm, spec.adversary.eps)}, {counted(spec.training.epochs, 'epoch')} in "
         f"batches of {spec.training.batch_size}{changed}, {optimizer.kind} at {optimizer.lr:g}{paced}."
         f"{held_out}{averaged}"

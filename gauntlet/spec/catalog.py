@@ -25,8 +25,13 @@ _CHOSEN: Final[Mapping[str, tuple[str | int, ...]]] = {
     "schedules": ("training", "schedule"),
     "attacks": ("evaluation", "attacks", 0),
 }
-# Fields of `training` that a run may have or not, each with one class of its own.
-_OPTIONS: Final[tuple[str, ...]] = ("augmentation", "grad_align", "awp", "averaging", "guard")
+# Fields that a run may have or not, each with one class of its own, by where they are.
+_OPTIONS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
+    "network_options": (("normalisation",),),
+    "training_options": tuple(
+        ("training", name) for name in ("augmentation", "grad_align", "awp", "averaging", "guard")
+    ),
+}
 _SENTENCE = re.compile(r"(.+?[.:])(?= [A-Z`]|$)", re.DOTALL)
 _SOURCE = re.compile(r"\(([^()]*?[^()\d]\d{4}[^()]*)\)")
 
@@ -58,7 +63,7 @@ class CatalogField(_Value):
 class CatalogEntry(_Value):
     """Something to choose, by the `tag` that names it (`kind`, or `name` for a data set) and its value `name`.
 
-    Of training's options `name` is the field itself, and there is no tag.
+    Of options `name` is the field itself, and there is no tag.
     """
 
     name: str
@@ -83,6 +88,7 @@ class Catalog(_Value):
     object: Literal["catalog"] = "catalog"
     datasets: tuple[CatalogEntry, ...]
     architectures: tuple[CatalogEntry, ...]
+    network_options: tuple[CatalogEntry, ...]
     objectives: tuple[CatalogEntry, ...]
     adversaries: tuple[CatalogEntry, ...]
     optimizers: tuple[CatalogEntry, ...]
@@ -99,11 +105,12 @@ def catalog() -> Catalog:
         kind: tuple(_entry(model) for model in find_place(ExperimentSpec, place).models)
         for kind, place in _CHOSEN.items()
     }
-    options = tuple(
-        _entry(model, (None, name))
-        for name in _OPTIONS
-        for model in find_place(ExperimentSpec, ("training", name)).models
-    )
+    options = {
+        kind: tuple(
+            _entry(model, (None, place[-1])) for place in places for model in find_place(ExperimentSpec, place).models
+        )
+        for kind, places in _OPTIONS.items()
+    }
     presets = tuple(
         CatalogPreset(
             name=name,
@@ -113,7 +120,7 @@ def catalog() -> Catalog:
         )
         for name, preset in PRESETS.items()
     )
-    return Catalog.model_validate({**chosen, "training_options": options, "presets": presets})
+    return Catalog.model_validate({**chosen, **options, "presets": presets})
 
 
 def _entry(model: type[BaseModel], named: tuple[str | None, object] | None = None) -> CatalogEntry:

@@ -10,6 +10,7 @@ from gauntlet.spec.kinds import DatasetSpec, Side, Spec, tag_required
 from gauntlet.spec.reading.lists import Listed
 from gauntlet.spec.reading.texts import Label, Source
 from gauntlet.spec.runs.architectures import ArchitectureSpec, require_size
+from gauntlet.spec.runs.normalisation import Normalisation
 
 Channels = Annotated[int, Field(ge=1, le=16)]
 ImageShape = Annotated[tuple[Channels, Side, Side], Listed(3, 3)]
@@ -35,30 +36,6 @@ class Imported(Spec):
     source: Source = ""
 
 
-class Normalisation(Spec):
-    """What a model subtracts from and divides its input by, one number for each channel; inside the model."""
-
-    mean: Annotated[tuple[float, ...], Listed(1, 16)]
-    std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Listed(1, 16)]
-
-    def require_unit_scale(self) -> None:
-        """Raise a ValueError if the numbers are for pixels in [0, 255]; images here are in [0, 1]."""
-        if max(*self.mean, *self.std) > 1:
-            mean, std = ([round(value / 255, 4) for value in values] for values in (self.mean, self.std))
-            raise ValueError(
-                f"normalisation is of images in [0, 1], and these numbers are on the scale of 0 to 255: divided by 255 "
-                f"they are mean {mean} and std {std}"
-            )
-
-    def require_channels(self, channels: int) -> None:
-        """Raise a ValueError unless there is one mean and one std for each channel."""
-        if not len(self.mean) == len(self.std) == channels:
-            raise ValueError(
-                f"normalisation needs one mean and one std for each channel: {channels}, "
-                f"not {len(self.mean)} and {len(self.std)}"
-            )
-
-
 class CheckpointCard(Spec):
     """The data set is the one that the model was made for, whose test images it is evaluated on."""
 
@@ -76,6 +53,8 @@ class CheckpointCard(Spec):
     def _normalises_every_channel(self) -> Self:
         if self.normalisation is not None:
             self.normalisation.require_channels(self.image_shape[0])
+        if isinstance(self.origin, Trained) and self.normalisation != self.origin.spec.normalisation:
+            raise ValueError("the card's normalisation must be the one that its run trained behind")
         return self
 
     @model_validator(mode="after")

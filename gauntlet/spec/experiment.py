@@ -20,6 +20,7 @@ from gauntlet.spec.reading.texts import Label
 from gauntlet.spec.runs.adversaries import AdversarySpec
 from gauntlet.spec.runs.architectures import ArchitectureSpec, Cnn, require_size
 from gauntlet.spec.runs.fitting import refuse_unfit
+from gauntlet.spec.runs.normalisation import Normalisation, refuse_normalisation
 from gauntlet.spec.runs.objective_labels import objective_labels, objective_title
 from gauntlet.spec.runs.objectives import AgentSpec, LossSpec, ObjectiveSpec
 from gauntlet.spec.runs.training import TrainingSpec
@@ -31,6 +32,14 @@ MAX_SEED = 2**63 - 1
 
 # No Literal: true is equal to 1.
 SpecVersion = Annotated[int, Field(ge=1, le=1)]
+# Not told where there is none, so that a spec of before is the same text.
+NormalisationSpec = Annotated[
+    Normalisation | None,
+    Field(
+        exclude_if=lambda normalisation: normalisation is None,
+        description="What is done to images in front of the network, as a part of the model; null: nothing.",
+    ),
+]
 
 
 class RunSpec(Spec):
@@ -39,6 +48,7 @@ class RunSpec(Spec):
     version: SpecVersion = 1
     dataset: DatasetSpec
     architecture: ArchitectureSpec
+    normalisation: NormalisationSpec = None
     objective: ObjectiveSpec
     adversary: AdversarySpec
     training: TrainingSpec
@@ -59,6 +69,11 @@ class RunSpec(Spec):
     @model_validator(mode="after")
     def _images_are_not_too_large(self) -> Self:
         require_size(self.architecture, self.dataset.image_shape, ("dataset", "image_size"))
+        return self
+
+    @model_validator(mode="after")
+    def _normalises_every_channel(self) -> Self:
+        refuse_normalisation(self.normalisation, self.dataset.image_shape)
         return self
 
     @model_validator(mode="after")
@@ -101,6 +116,7 @@ class ExperimentSpec(Spec):
     name: Label = "experiment"
     dataset: DatasetSpec
     architecture: ArchitectureSpec = Cnn()
+    normalisation: NormalisationSpec = None
     objectives: Annotated[tuple[ObjectiveSpec, ...], Listed(1, 100), AfterValidator(_no_objective_twice)]
     adversary: AdversarySpec
     training: TrainingSpec = TrainingSpec()
@@ -142,6 +158,11 @@ class ExperimentSpec(Spec):
     @model_validator(mode="after")
     def _images_are_not_too_large(self) -> Self:
         require_size(self.architecture, self.dataset.image_shape, ("dataset", "image_size"))
+        return self
+
+    @model_validator(mode="after")
+    def _normalises_every_channel(self) -> Self:
+        refuse_normalisation(self.normalisation, self.dataset.image_shape)
         return self
 
     @model_validator(mode="after")
@@ -193,6 +214,7 @@ class ExperimentSpec(Spec):
         first = RunSpec(
             dataset=self.dataset,
             architecture=self.architecture,
+            normalisation=self.normalisation,
             objective=self.objectives[0],
             adversary=self.adversary,
             training=self.training,

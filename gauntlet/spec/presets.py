@@ -68,6 +68,8 @@ WONG2020: dict[str, Any] = {
     "name": "wong2020",
     "dataset": {"name": "cifar10"},
     "architecture": {"kind": "preactresnet18"},
+    # Their budgets are divided by the std, and are these in pixels.
+    "normalisation": {"mean": [0.4914, 0.4822, 0.4465], "std": [0.2471, 0.2435, 0.2616]},
     "objectives": [{"kind": "cross_entropy"}],
     "adversary": {"kind": "fgsm_rs", "eps": "8/255", "step": 1.25, "mode": "train"},
     "training": {
@@ -92,6 +94,8 @@ MADRY: dict[str, Any] = {
     "name": "madry",
     "dataset": {"name": "cifar10"},
     "architecture": {"kind": "resnet18"},
+    # The notebook's numbers, whose std is pytorch-cifar's and not that of all pixels.
+    "normalisation": {"mean": [0.4914, 0.4822, 0.4465], "std": [0.2023, 0.1994, 0.2010]},
     "objectives": [{"kind": "cross_entropy"}],
     "adversary": {"kind": "pgd", "eps": "8/255", "steps": 10, "step": 0.25},
     "training": {
@@ -106,6 +110,7 @@ MADRY: dict[str, Any] = {
     "evaluation": {"select": ["best_fgsm", "last"], "attacks": [_AUTOATTACK], "samples": 10_000},
 }
 
+# MAIR's, whose numbers it is to come to; the authors' own code trains a WRN-34-10 and normalises nothing.
 TRADES: dict[str, Any] = MADRY | {
     "name": "trades",
     "objectives": [{"kind": "trades", "beta": 6.0}],

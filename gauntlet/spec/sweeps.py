@@ -19,9 +19,10 @@ SweptField = Annotated[
     str,
     Field(max_length=200),
     Matching(
-        r"^(architecture|adversary|training|objectives\.\d{1,2}|dataset\.train_samples)(\.[a-z_]\w*)*$",
-        "This must be a field of what is trained, with dots between its parts: of architecture, adversary, training or "
-        "objectives.N, or dataset.train_samples. Seeds have a list of their own, and evaluations are the same for all.",
+        r"^(architecture|normalisation|adversary|training|objectives\.\d{1,2}|dataset\.train_samples)(\.[a-z_]\w*)*$",
+        "This must be a field of what is trained, with dots between its parts: of architecture, normalisation, "
+        "adversary, training or objectives.N, or dataset.train_samples. Seeds have a list of their own, and "
+        "evaluations are the same for all.",
     ),
 ]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from gauntlet.data.datasets import TrainingImages
+from gauntlet.models.architectures import normalised
 from gauntlet.models.precision import fp32_products
 from gauntlet.results.suspicions import AVERAGED, OVERFITTING
 from gauntlet.spec.experiment import RunSpec
@@ -57,7 +58,7 @@ class EpochMetrics:
         self.guard = TrainingGuard(spec, epochs.images, model, self._probe)
         self._test, self._validation = test.to(device), validation.to(device)
         self._train = epochs.images.take(len(test))
-        self._average = average.network
+        self._average = None if average.network is None else normalised(average.network, spec.normalisation)
         images = sum(map(batches_of, (self._train, self._test, self._validation)))
         self.batches = images * (1 if self._average is None else 2) + self.guard.batches
 

@@ -21,7 +21,7 @@ from gauntlet.events import (
 )
 from gauntlet.extras import needed
 from gauntlet.models import checkpoints
-from gauntlet.models.architectures import build_model, initialise
+from gauntlet.models.architectures import build_model, initialise, normalised
 from gauntlet.models.checkpoints import TrainingState, Versions
 from gauntlet.models.precision import require_precision
 from gauntlet.models.sharding import Ranks, Sharded, with_whole_batch_norms
@@ -112,15 +112,16 @@ def course(
     """
     require_precision(spec.training.precision, device)
     data, validation = (parts or partial(hold_out, data))(spec.evaluation.held_out(len(data.train)))
-    model = build_model(spec.architecture, data.image_shape, len(data.classes))
-    initialise(model, spec.seed)
+    # What is kept are the network's own tensors; what stands in front of it has none to keep.
+    network = build_model(spec.architecture, data.image_shape, len(data.classes))
+    initialise(network, spec.seed)
     if initial_weights is not None:
-        checkpoints.load_weights(model, initial_weights)
-    model.to(device)
+        checkpoints.load_weights(network, initial_weights)
+    model = normalised(network.to(device), spec.normalisation)
     computed = model if ranks is None else Sharded(with_whole_batch_norms(model), ranks)
     epochs = build_epochs(spec, data, computed)
     test = MappedSet.whole(data.test) if isinstance(data.train, MappedSet) else data.test
-    average = WeightAverage(spec.training.averaging, model)
+    average = WeightAverage(spec.training.averaging, network)
     measuring = EpochMetrics(spec, computed, epochs, average, test=test, validation=validation)
     guard = measuring.guard
     environment = checkpoints.environment(
@@ -133,7 +134,7 @@ def course(
     )
     done, batches, warnings = 0, 0, frozenset[str]()
     if resume is not None:
-        checkpoints.restore(resume, model, epochs.optimizer, epochs.totals, epochs.critic)
+        checkpoints.restore(resume, network, epochs.optimizer, epochs.totals, epochs.critic)
         done, batches, warnings = resume.epoch, resume.batch, frozenset(resume.warnings)
         guard.restore(resume)
         average.restore(resume)
@@ -141,7 +142,7 @@ def course(
         yield Resumed(done, batches, bit_identical=checkpoints.bit_identical(resume, device, environment))
 
     def state(epoch: int, batch: int) -> TrainingState:
-        weights, moments = checkpoints.capture(model, epochs.optimizer)
+        weights, moments = checkpoints.capture(network, epochs.optimizer)
         return TrainingState(
             epoch=epoch,
             batch=batch,
@@ -169,7 +170,7 @@ def course(
 
         # Measuring changes nothing of the state.
         metrics = measuring.of(epoch, warnings, partial(watch, partial(state, epoch - 1, epochs.batches)))
-        if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
+        if not all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values()):
             raise TrainingDiverged(epoch, epochs.batches, math.inf)
         yield EpochFinished(epoch, metrics, seconds, epochs.images_after(first) / seconds)
 

@@ -32,7 +32,7 @@ from store.times import as_datetime
 
 # What the runs of an experiment differ in.
 _OWN = {"objective", "seed"}
-_OWN_OF_TRIALS = _OWN | {"architecture", "adversary", "training", "dataset"}
+_OWN_OF_TRIALS = _OWN | {"architecture", "normalisation", "adversary", "training", "dataset"}
 
 
 class Standing(NamedTuple):

@@ -3,7 +3,7 @@
 from gauntlet.data.datasets import Dataset
 from gauntlet.errors import ModelUnfit
 from gauntlet.evaluation.preflight import preflight
-from gauntlet.models.architectures import build_model, initialise
+from gauntlet.models.architectures import build_model, initialise, normalised
 from gauntlet.models.own_networks import package_of
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.runs.architectures import Custom
@@ -29,7 +29,7 @@ def look_at(spec: RunSpec, data: Dataset) -> list[Note]:
     told = f"The network {spec.architecture.name} comes from the package {package}."
     notes = [Note("network", told, data={"package": package})]
     images, _ = next(data.train.take(_LOOKED_AT_WITH).batches(_LOOKED_AT_WITH))
-    for finding in preflight(model, images, None, classes):
+    for finding in preflight(normalised(model, spec.normalisation), images, None, classes):
         if finding.severity == "error":
             raise ModelUnfit(f"{told} {finding.message}")
         notes.append(Note("network", finding.message, alarm=True, data={"finding": finding.kind}))

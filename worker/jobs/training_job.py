@@ -233,7 +233,9 @@ def _initial_weights(database: Database, storage: Storage, spec: RunSpec, data: 
             checkpoint = checkpoints.get(session, spec.training.initial_checkpoint)
     except NotFound as error:
         raise CheckpointInvalid(str(error)) from error
-    return load_initial_weights(weights_of(checkpoint, storage), spec.architecture, data.image_shape, len(data.classes))
+    return load_initial_weights(
+        weights_of(checkpoint, storage), spec.architecture, data.image_shape, len(data.classes), spec.normalisation
+    )
 
 
 def _resume_state(storage: Storage, path: str | None, sha256: str | None) -> TrainingState | None:

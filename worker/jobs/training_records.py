@@ -173,6 +173,7 @@ class Recorder:
                 dataset=self.spec.dataset,
                 classes=self.data.classes,
                 image_shape=self.data.image_shape,
+                normalisation=self.spec.normalisation,
                 origin=Trained(spec=self.spec, epoch=epoch, averaged=averaged),
                 package=package_of(self.spec.architecture),
             )

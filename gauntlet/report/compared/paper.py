@@ -105,6 +105,8 @@ def _departures(spec: ExperimentSpec, labels: Sequence[str], n: int | None) -> I
         yield f"Accuracies are of {n:,} test images, not {_TEST_IMAGES:,}."
     if isinstance(spec.architecture, Cnn) and not spec.architecture.dropout:
         yield "The network has no dropout."
+    if spec.normalisation is not None:
+        yield "Images are normalised in front of the network, of which the paper says nothing."
     if spec.training.initial_checkpoint is not None:
         yield "Training starts from another checkpoint's weights."
     yield from _changed_fields(spec, labels)

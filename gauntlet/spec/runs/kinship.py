@@ -36,4 +36,4 @@ def kin(spec: RunSpec) -> Hashable | None:
     ):
         return None
     shared = training.batch_size, training.precision, training.compile, training.augmentation
-    return spec.dataset, spec.architecture, adversary, spec.evaluation, shared
+    return spec.dataset, spec.architecture, spec.normalisation, adversary, spec.evaluation, shared

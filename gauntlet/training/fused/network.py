@@ -7,8 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gauntlet.models.architectures import Normalise
 from gauntlet.models.layers import kept_of
 from gauntlet.spec.runs.architectures import Cnn
+from gauntlet.spec.runs.normalisation import Normalisation
 from gauntlet.spec.runs.training import Precision
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ _CONVOLUTIONS = 4
 class StackedCnn(nn.Module):
     """`paper_cnn` for many runs; its parameters are theirs, [runs, …], and each of theirs becomes a part of them.
 
+    All stand behind the same normalisation, or none.
+
     Images come as those of the runs one after the other, float32 [runs · n, c, h, w], and logits [runs · n, classes]
     go. In train mode dropout goes by the words that the step began with.
 
@@ -31,7 +35,13 @@ class StackedCnn(nn.Module):
 
     by_triton = False
 
-    def __init__(self, spec: Cnn, models: Sequence[nn.Module], precision: Precision = "fp32") -> None:
+    def __init__(
+        self,
+        spec: Cnn,
+        models: Sequence[nn.Module],
+        precision: Precision = "fp32",
+        normalisation: Normalisation | None = None,
+    ) -> None:
         super().__init__()
         self._runs = len(models)
         self._dropout = spec.dropout
@@ -39,6 +49,7 @@ class StackedCnn(nn.Module):
         self.weights = nn.ParameterList(
             joined(parameters) for parameters in zip(*(model.parameters() for model in models), strict=True)
         )
+        self._normalise = None if normalisation is None else Normalise(normalisation).to(self.weights[0].device)
         self._words: Tensor | None = None
         self._triton: TritonNetwork | None = None
 
@@ -60,6 +71,8 @@ class StackedCnn(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits, as said above."""
         words = self._words if self.training and self._dropout else None
+        if self._normalise is not None:
+            images = self._normalise(images)
         if self._triton is not None:
             if words is not None:
                 words = self.drawn(words, images).view(torch.int32)

@@ -67,7 +67,8 @@ class Program:
         self._spec = runs[0].spec
         assert isinstance(self._spec.architecture, Cnn), "Only these have kin."
         precision, first = self._spec.training.precision, runs[0].images
-        self._network = StackedCnn(self._spec.architecture, [run.model for run in runs], precision).train()
+        models = [run.model for run in runs]
+        self._network = StackedCnn(self._spec.architecture, models, precision, self._spec.normalisation).train()
         shape = (first.shape[1], first.shape[2], first.shape[3])
         self._network.by_triton = computed_by_triton(kernels, precision, first.device, (len(first), *shape))
         self._parameters = tuple(self._network.parameters())

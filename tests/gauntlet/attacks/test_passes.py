@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -5,8 +7,8 @@ from torch import Tensor, nn
 from gauntlet.attacks.passes import Passes, passes_of
 from gauntlet.attacks.slices import Sliced, Together
 from gauntlet.models.architectures import Normalise, build_model
-from gauntlet.spec.checkpoint_card import Normalisation
 from gauntlet.spec.runs.architectures import Cnn, ResNet
+from gauntlet.spec.runs.normalisation import Normalisation
 from tests.gauntlet.examples import CPU, network
 
 NORMALISED = Normalise(Normalisation(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4)))
@@ -68,10 +70,11 @@ def test_points_that_were_just_seen_are_not_passed_forward_again(moved: int, mon
     # The way back may be a convolution too, with the kernels turned around.
     own, convolve = set(map(id, model.parameters())), nn.functional.conv2d
 
-    def watched(values: Tensor, weight: Tensor, *more: object, **named: object) -> Tensor:
+    def watched(values: Tensor, weight: Tensor, *more: Any, **named: Any) -> Tensor:
         if id(weight) in own:
             seen.append(len(values))
-        return convolve(values, weight, *more, **named)
+        found: Tensor = convolve(values, weight, *more, **named)
+        return found
 
     monkeypatch.setattr(nn.functional, "conv2d", watched)
     found = gradient(quick, images)
@@ -105,7 +108,7 @@ def test_what_was_forgotten_is_passed_forward_anew() -> None:
 def test_other_models_are_given_as_they_were() -> None:
     """A residual network, a ReLU after pooling, a touched layer and a model whose batch must stay whole."""
     touched = network()
-    touched[0][0].register_forward_hook(lambda *_: None)
+    touched.get_submodule("0.0").register_forward_hook(lambda *_: None)
     odd = nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten())
     lopsided = nn.Sequential(nn.Conv2d(3, 4, 2, padding="same"), nn.Flatten())
     for model in (build_model(ResNet(), (3, 32, 32), 10), odd, touched, lopsided):

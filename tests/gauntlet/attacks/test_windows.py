@@ -1,5 +1,6 @@
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -9,12 +10,12 @@ from torch.nn.utils import prune
 from gauntlet.attacks.known_layers import stack_of
 from gauntlet.attacks.windows import Window, Windowed
 from gauntlet.models.architectures import Normalise, build_model
-from gauntlet.spec.checkpoint_card import Normalisation
 from gauntlet.spec.runs.architectures import Cnn
+from gauntlet.spec.runs.normalisation import Normalisation
 from tests.gauntlet.examples import network
 
 RANDOM = torch.Generator()
-EXACT = {"rtol": 0, "atol": 1e-6}  # kernels for another shape may add up in another order
+EXACT: dict[str, Any] = {"rtol": 0, "atol": 1e-6}  # kernels for another shape may add up in another order
 
 
 class Doubled(nn.Conv2d):
@@ -134,7 +135,7 @@ def test_another_model_is_left_as_it_is(model: nn.Module) -> None:
 
 def _replaced(layer: nn.Module) -> None:
     original = layer.forward
-    layer.forward = lambda images: original(images).clamp(-0.5, 0.5)  # type: ignore[method-assign]  # what is tested
+    layer.forward = lambda images: original(images).clamp(-0.5, 0.5)
 
 
 def _pruned(layer: nn.Module) -> None:
@@ -177,7 +178,7 @@ def test_a_network_that_was_touched_is_left_as_it_is(touch: str) -> None:
 def test_hooks_after_the_windows_are_called() -> None:
     """What comes after the part that is taken apart is called as a whole, hooks and all."""
     model = network(shape=(3, 32, 32))
-    model[4].register_forward_hook(lambda _, __, logits: logits.roll(1, dims=1))
+    model.get_submodule("4").register_forward_hook(lambda _, __, logits: logits.roll(1, dims=1))
     follow(model, uniform(4, 3, 32, 32), 4, 3)
 
 

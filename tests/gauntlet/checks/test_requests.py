@@ -15,13 +15,14 @@ from gauntlet.checks.requests import (
     transfer_faults,
 )
 from gauntlet.errors import AttackUnsupported, DatasetUnavailable
-from gauntlet.spec.checkpoint_card import CheckpointCard, Imported, Normalisation
+from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
 from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from gauntlet.spec.evaluations.transfers import TransferRequest
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import ImageFolder
 from gauntlet.spec.presets import overlay
 from gauntlet.spec.runs.architectures import Cnn, ResNet
+from gauntlet.spec.runs.normalisation import Normalisation
 
 FGSM = {"kind": "fgsm", "eps": "8/255"}
 AUTO = {"kind": "autoattack", "eps": "8/255"}
@@ -167,6 +168,16 @@ def test_an_initial_checkpoint_is_of_the_same_model_and_classes(initial: Checkpo
     ((pointer, sentence),) = told(experiment_faults(asked, seen("cat", "dog"), {"ckpt_1": initial}, UNKNOWN))
     assert pointer == "/training/initial_checkpoint"
     assert message in sentence
+
+
+def test_an_initial_checkpoint_may_stand_behind_the_same_normalisation() -> None:
+    """An imported network that normalises can be trained on as it is; without, or with others, it would see others."""
+    same = Normalisation(mean=(0.5,) * 3, std=(0.25,) * 3)
+    behind, plain = card("cat", "dog", normalisation=same), card("cat", "dog")
+    asked = spec(training={"initial_checkpoint": "ckpt_1"}, normalisation=same.model_dump(mode="json"))
+    assert told(experiment_faults(asked, seen("cat", "dog"), {"ckpt_1": behind}, UNKNOWN)) == []
+    ((_, sentence),) = told(experiment_faults(asked, seen("cat", "dog"), {"ckpt_1": plain}, UNKNOWN))
+    assert sentence.startswith("The initial checkpoint does not normalise its input, and what is trained normalises")
 
 
 def test_an_evaluation_is_of_the_classes_that_are_there() -> None:

@@ -20,9 +20,10 @@ from gauntlet.models.checkpoints import (
     load_training_state,
     restore,
 )
-from gauntlet.spec.checkpoint_card import CheckpointCard, Normalisation, Trained
+from gauntlet.spec.checkpoint_card import CheckpointCard, Trained
 from gauntlet.spec.kinds import Digits
 from gauntlet.spec.runs.architectures import Cnn
+from gauntlet.spec.runs.normalisation import Normalisation
 from gauntlet.spec.runs.optimizers import RmsProp
 from gauntlet.training.steps.optimizers import build_optimizer
 from gauntlet.training.steps.tally import empty_tally
@@ -69,7 +70,8 @@ def test_a_weights_file_gives_back_model_and_card(state: TrainingState, file: Pa
 
 def test_a_normalising_model_takes_plain_images(state: TrainingState, file: Path) -> None:
     """Its tensors have the plain network's names, and what it computes is the network of (image − mean) / std."""
-    card = CARD.model_copy(update={"normalisation": Normalisation(mean=(0.3,), std=(0.5,))})
+    behind = {"normalisation": Normalisation(mean=(0.3,), std=(0.5,))}
+    card = CARD.model_copy(update=behind | {"origin": Trained(spec=SPEC.model_copy(update=behind), epoch=3)})
     file.write_bytes(encode_weights(state.model, card))
     images = torch.rand(3, 1, 16, 16)
     model = network()
@@ -237,6 +239,8 @@ def test_the_environment_names_what_bits_depend_on() -> None:
         {"origin": {"kind": "found"}},
         {"normalisation": {"mean": [0.5, 0.5], "std": [0.2, 0.2]}},
         {"normalisation": {"mean": [0.5], "std": [0]}},
+        # Its run was trained without one: the network would answer otherwise than it was measured to.
+        {"normalisation": {"mean": [0.5], "std": [0.2]}},
     ],
     ids=lambda change: str(change)[:60],
 )

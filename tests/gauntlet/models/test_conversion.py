@@ -17,7 +17,6 @@ from gauntlet.models.conversion import convert
 from gauntlet.models.foreign_names import translate
 from gauntlet.models.foreign_weights import read_foreign_weights
 from gauntlet.models.network_states import empty_state
-from gauntlet.spec.checkpoint_card import Normalisation
 from gauntlet.spec.runs.architectures import (
     ArchitectureSpec,
     Cnn,
@@ -28,6 +27,7 @@ from gauntlet.spec.runs.architectures import (
     WideResNet28,
     WideResNet34,
 )
+from gauntlet.spec.runs.normalisation import Normalisation
 from tests.gauntlet.examples import network, same_tensors
 
 MEAN, STD = [0.25], [0.5]

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from gauntlet.models.architectures import Normalise, build_model, initialise
 from gauntlet.models.inference import prepared
 from gauntlet.models.precision import in_precision
-from gauntlet.spec.checkpoint_card import Normalisation
 from gauntlet.spec.runs.architectures import ArchitectureSpec, Cnn, Custom, Torchvision, Vit
+from gauntlet.spec.runs.normalisation import Normalisation
 
 NORMALISATION = Normalisation(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
 CATALOGUE: list[ArchitectureSpec] = [
@@ -85,7 +85,7 @@ class _Slicing(_OfOnesOwn):
 
 class _Reading(_OfOnesOwn):
     def forward(self, images: Tensor) -> Tensor:
-        weight: Tensor = self.body[0].weight
+        weight = self.body.get_submodule("0").get_parameter("weight")
         logits: Tensor = self.body(images) * weight.abs().sum()
         return logits
 

@@ -25,6 +25,7 @@ def whole_documents() -> list[tuple[type[BaseModel], dict[str, Any]]]:
     experiment = {
         "dataset": {"name": "image_folder", "folder": "pets", "train_samples": 100},
         "objectives": [{"kind": kind} for kind in _kinds(LossSpec | AgentSpec)],
+        "normalisation": {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]},
         "adversary": {"kind": "fgsm", "eps": "8/255"},
         "training": {"initial_checkpoint": "ckpt_1"},
         "evaluation": evaluation | {"select_on": "validation", "validation_samples": 10, "select": ["last"]},

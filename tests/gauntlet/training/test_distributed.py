@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
 
@@ -63,6 +63,7 @@ CASES: dict[str, dict[str, Any]] = {
     # Batch statistics of uneven parts, in one update: further ones, or an attack along a sign, enlarge last bits.
     "resnet": {
         "architecture": {"kind": "preactresnet18"},
+        "normalisation": {"mean": [0.3], "std": [0.4]},
         "objective": {"kind": "cross_entropy"},
         "adversary": {"kind": "none", "eps": "8/255"},
         "training": STILL | {"batch_size": 7, "optimizer": {"kind": "sgd", "lr": 0.01, "momentum": 0.9}},
@@ -102,6 +103,7 @@ def test_whoever_stops_ends_all_and_a_loss_is_told(digits: Dataset) -> None:
     next(events)
     beside = children() - before
     assert len(beside) >= 1
+    assert isinstance(events, Generator)
     events.close()
     assert children() == before
 

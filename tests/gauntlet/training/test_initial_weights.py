@@ -12,9 +12,10 @@ from gauntlet.data.datasets import Dataset, load_dataset
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.events import EpochFinished
 from gauntlet.models.checkpoints import encode_training_state, encode_weights, load_initial_weights
-from gauntlet.spec.checkpoint_card import CheckpointCard, Imported, Normalisation
+from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
 from gauntlet.spec.kinds import Digits, ImageFolder
 from gauntlet.spec.runs.architectures import Cnn
+from gauntlet.spec.runs.normalisation import Normalisation
 from gauntlet.spec.runs.training import TrainingSpec
 from gauntlet.training.loop import train
 from tests.gauntlet.examples import CPU, finished, network, run_spec, same_tensors
@@ -79,12 +80,15 @@ def test_weights_of_another_model_are_refused(file: Path, shape: tuple[int, int,
         load_initial_weights(file, Cnn(), shape, classes)
 
 
-def test_weights_behind_a_normalisation_are_refused(file: Path) -> None:
+def test_weights_behind_another_normalisation_are_refused(file: Path) -> None:
     """Training would show the network images of another range."""
     card = CARD.model_copy(update={"normalisation": Normalisation(mean=(0.5,), std=(0.5,))})
     file.write_bytes(encode_weights(weights_of_a_network(3), card))
-    with pytest.raises(CheckpointInvalid, match="normalises its input"):
+    with pytest.raises(CheckpointInvalid, match=r"normalises its input .*, and what is trained does not"):
         load_initial_weights(file, Cnn(), (1, 16, 16), 10)
+    with pytest.raises(CheckpointInvalid, match=r"std \[0.5\], and what is trained .* std \[0.25\]"):
+        load_initial_weights(file, Cnn(), (1, 16, 16), 10, Normalisation(mean=(0.5,), std=(0.25,)))
+    assert same_tensors(load_initial_weights(file, Cnn(), (1, 16, 16), 10, card.normalisation), weights_of_a_network(3))
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(few: Dataset, file: Path) -> None:

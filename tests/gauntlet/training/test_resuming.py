@@ -28,6 +28,7 @@ RANDOM = {
 VALIDATED = RANDOM | {"evaluation": {"select_on": "validation"}}
 # 72 images: two full batches an epoch, and a smaller one.
 BATCHES = 3
+GREY = {"mean": [0.3], "std": [0.2]}
 TRAINING = {"precision", "compile", "batch_size", "grad_align", "awp", "averaging"}
 
 
@@ -76,7 +77,8 @@ CASES = [
     pytest.param(VALIDATED, id="validated-fp32"),
     pytest.param(RANDOM | {"precision": "bf16"}, id="random-bf16"),
     pytest.param({"objective": CROSS_ENTROPY, "grad_align": {}, "awp": {}, "averaging": {}}, id="added"),
-    pytest.param(A2C, id="a2c"),
+    pytest.param(RANDOM | {"normalisation": GREY, "averaging": {}}, id="normalised"),
+    pytest.param(A2C | {"normalisation": GREY}, id="a2c-normalised"),
     pytest.param(PPO | {"averaging": {"keep": "weights"}}, id="ppo"),
     pytest.param(PPO | {"precision": "bf16"}, id="ppo-bf16"),
     pytest.param(DQN, id="dqn"),
@@ -135,7 +137,8 @@ def _changed(state: TrainingState, part: str) -> TrainingState:
     values = max(tensors.values(), key=torch.numel).view(-1)
     largest = values.argmax()
     values[largest] = torch.nextafter(values[largest], torch.tensor(torch.inf))
-    return dataclasses.replace(state, **{part: tensors})
+    changed: dict[str, Any] = {part: tensors}
+    return dataclasses.replace(state, **changed)
 
 
 def test_a_resumed_epoch_counts_its_own_images(few: Dataset) -> None:

@@ -11,11 +11,12 @@ from torch import Tensor
 from gauntlet.data.datasets import Dataset, ImageSet
 from gauntlet.errors import TrainingDiverged
 from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resumed, StateReady, TrainingEvent
-from gauntlet.models.architectures import build_model, initialise
+from gauntlet.models.architectures import build_model, initialise, normalised
 from gauntlet.models.checkpoints import TrainingState
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.runs.architectures import Cnn
 from gauntlet.spec.runs.kinship import kin
+from gauntlet.spec.runs.normalisation import Normalisation
 from gauntlet.training.epochs import Epochs
 from gauntlet.training.fused.program import Program
 from gauntlet.training.fused.together import Ended, _Programs, train_together
@@ -25,6 +26,7 @@ from tests.gauntlet.examples import CPU, run_spec, some
 
 pytestmark = pytest.mark.long(seconds=8)
 
+GREY = Normalisation(mean=(0.3,), std=(0.2,))
 POLICY = {"kind": "policy_gradient", "entropy_bonus": 0.1, "group": 2}
 # Two share all but the seed; the others differ in objective, optimiser, rate, schedule and length.
 RUNS: tuple[dict[str, Any], ...] = (
@@ -54,7 +56,7 @@ def first_gradients(specs: list[RunSpec], data: Dataset, *, together: bool) -> l
     for spec in specs:
         model = build_model(spec.architecture, data.image_shape, 10)
         initialise(model, spec.seed)
-        update = next(Epochs(spec, data, model).updates(1, 0))
+        update = next(Epochs(spec, data, normalised(model, spec.normalisation)).updates(1, 0))
         assert update.batch is not None
         batches.append(update.batch)
         updates.append(update)
@@ -67,14 +69,20 @@ def first_gradients(specs: list[RunSpec], data: Dataset, *, together: bool) -> l
     return [[gradient[program.order.index(place)] for gradient in found] for place in range(len(specs))]
 
 
-@pytest.mark.parametrize(("attacked", "dropout"), [("true_label", True), ("objective", True), ("true_label", False)])
-def test_each_has_the_gradients_that_it_has_alone(digits: Dataset, attacked: str, dropout: bool) -> None:
+@pytest.mark.parametrize(
+    ("attacked", "dropout", "behind"),
+    [("true_label", True, None), ("objective", True, None), ("true_label", False, GREY)],
+)
+def test_each_has_the_gradients_that_it_has_alone(
+    digits: Dataset, attacked: str, dropout: bool, behind: Normalisation | None
+) -> None:
     """Within 1e-5 of their length in fp32, dropout's masks and the actions drawn included; others' are far away."""
     specs = [
         spec.model_copy(
             update={
                 "adversary": run_spec(adversary={"loss": attacked}).adversary,
                 "architecture": Cnn(dropout=dropout),
+                "normalisation": behind,
             }
         )
         for spec in specs_of()
@@ -216,12 +224,14 @@ def test_kin_share_data_network_adversary_and_batches() -> None:
     assert len({kin(spec) for spec in specs_of()}) == 1
     others: list[dict[str, Any]] = [
         {"architecture": {"dropout": False}},
+        {"normalisation": {"mean": [0.3], "std": [0.2]}},
+        {"normalisation": {"mean": [0.3], "std": [0.4]}},
         {"adversary": {"eps": "4/255"}},
         {"training": {"batch_size": 8}},
         {"training": {"precision": "bf16"}},
         {"evaluation": {"select_on": "validation"}},
     ]
-    assert len({kin(run_spec(**changes)) for changes in [{}, *others]}) == 6
+    assert len({kin(run_spec(**changes)) for changes in [{}, *others]}) == 8
 
 
 def update_at(spec: RunSpec, iteration: int, left: int) -> Update:

@@ -41,6 +41,20 @@ def test_an_experiment_and_its_runs_are_stored_together(database: Database, tiny
     assert (shown.status, shown.progress.total) == ("queued", 4)
 
 
+def test_trials_keep_their_own_normalisation(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """A run without one has none, though the first trial, whose text the others share, has one."""
+    behind = {"mean": [0.3], "std": [0.2]}
+    document = tiny_spec.model_dump(mode="json") | {"sweep": {"over": {"normalisation": [behind, None]}}}
+    spec = ExperimentSpec.model_validate(document)
+    with database.writing() as session:
+        experiments.create(session, spec, None)
+    with database.reading() as session:
+        rows = session.scalars(select(Run).order_by(Run.ordinal)).all()
+    assert [RunSpec.model_validate(row.spec) for row in rows] == [run for _, run in spec.runs()]
+    told = [RunSpec.model_validate(row.spec).normalisation for row in rows]
+    assert [each is None for each in told] == [False] * (len(rows) // 2) + [True] * (len(rows) // 2)
+
+
 def test_the_largest_seed_fits(database: Database, tiny_spec: ExperimentSpec) -> None:
     """A 63-bit seed survives the database."""
     seed = 2**63 - 1
