@@ -29,6 +29,7 @@ from gauntlet.spec.evaluations.attacks import FgsmAttack
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.runs.adversaries import AdversarySpec, NoAdversary
 from gauntlet.spec.runs.objectives import AgentSpec, Dqn
+from gauntlet.spec.runs.optimizers import OneCycle
 from gauntlet.spec.runs.training import Precision
 from gauntlet.training.agent_policies import NEVER, Agent, build_agent, reported_loss, updates_per_rollout
 from gauntlet.training.steps import tally
@@ -97,9 +98,14 @@ class AgentEpochs:
         return tally.LARGEST_LOSS * weight * self._objective.reward.largest**2
 
     def learning_rate(self, epoch: int, batch: int) -> float:
-        """Of the updates with `batch` (from 0) of `epoch` (from 1): that of the first of them."""
+        """Of the updates with `batch` (from 0) of `epoch` (from 1): that of the first of them.
+
+        By `one_cycle` it is that of the one in their middle: the run's first is 0, and a rollout would be played for
+        nothing.
+        """
         rollouts, per_rollout = (epoch - 1) * self.batches + batch, updates_per_rollout(self._objective)
-        return learning_rate(self._spec.training, rollouts * per_rollout, self.batches * per_rollout)
+        which = per_rollout // 2 if isinstance(self._spec.training.schedule, OneCycle) else 0
+        return learning_rate(self._spec.training, rollouts * per_rollout + which, self.batches * per_rollout)
 
     def updates(self, epoch: int, done: int) -> Iterator[Update]:
         """The batches of `epoch` after the first `done`, each of which is to be done before the next is asked for.

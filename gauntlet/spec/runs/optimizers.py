@@ -108,7 +108,8 @@ class Cosine(Spec):
 class OneCycle(Spec):
     """In proportion from 0 up to the whole rate at `peak`, a share of the training, and down to 0 (Smith 2018).
 
-    As torch's CyclicLR counts, which Wong et al. (2020) use: the first update's rate is 0.
+    As torch's CyclicLR counts, which Wong et al. (2020) use: the first update's rate is 0, but for a run of one update,
+    which has the whole.
     """
 
     model_config = tag_required("kind")

@@ -102,7 +102,8 @@ def momentum_share(spec: TrainingSpec, iteration: int, per_epoch: int) -> float:
 def _share(schedule: ScheduleSpec, iteration: int, per_epoch: int, epochs: int) -> float:
     """Of the whole rate, between 0 and 1."""
     if isinstance(schedule, OneCycle):
-        done = iteration / (per_epoch * epochs)
+        # A cycle of one update is at its peak: counted as CyclicLR does it would be at 0, and nothing would be learned.
+        done = iteration / (per_epoch * epochs) if per_epoch * epochs > 1 else schedule.peak
         return done / schedule.peak if done < schedule.peak else (1 - done) / (1 - schedule.peak)
     warmup = schedule.warmup_epochs * per_epoch
     if iteration + 1 < warmup:

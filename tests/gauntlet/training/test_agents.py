@@ -143,6 +143,22 @@ def test_the_learning_rate_decays_by_updates() -> None:
     assert agent.learning_rate(2, 0) == pytest.approx(0.1 / (1 + 0.5 * 4))
 
 
+def test_no_rollout_is_played_for_nothing() -> None:
+    """By one_cycle, which begins at 0, a rollout has the rate of the update in its middle; a single one trains, too."""
+    cycle = {"schedule": {"kind": "one_cycle", "peak": 0.5}, "optimizer": {"lr": 0.1, "decay": 0.0}}
+    ppo = {"kind": "ppo", "n_steps": 2, "n_epochs": 2}
+    agent = epochs_of(spec_of(ppo, batch_size=3, epochs=1, **cycle), three_shades(12), small_network())
+    # Two rollouts of four updates: the third of eight, and the seventh.
+    assert agent.batches == 2
+    assert [agent.learning_rate(1, rollout) for rollout in (0, 1)] == pytest.approx([0.1 * 2 / 4, 0.1 * 2 / 4])
+    for objective in (A2C, PPO):
+        model, before = small_network(), small_network()
+        only = epochs_of(spec_of(objective, batch_size=12, epochs=1, **cycle), three_shades(12), model)
+        assert only.learning_rate(1, 0) > 0
+        list(run(only.updates(1, 0)))
+        assert all(not torch.equal(*pair) for pair in zip(model.parameters(), before.parameters(), strict=True))
+
+
 @each_agent
 def test_large_rewards_are_no_divergence(objective: dict[str, Any]) -> None:
     """A critic's error is as the square of the reward; with the largest that a spec may ask for a run goes on."""

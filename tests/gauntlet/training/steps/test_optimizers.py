@@ -130,6 +130,49 @@ def test_a_schedule_by_hand(schedule: ScheduleSpec, rates: dict[int, float]) -> 
     assert learning_rate(decaying, 1, 5) == pytest.approx(learning_rate(training, 1, 5) / 2)
 
 
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        Constant(),
+        Constant(warmup_epochs=0.5),
+        Constant(warmup_epochs=3),
+        TimeDecay(decay=0.5, warmup_epochs=3),
+        Steps(milestones=(0.01, 0.99), warmup_epochs=3),
+        Steps(milestones=(0.01, 0.99)),
+        Cosine(),
+        Cosine(warmup_epochs=1),
+        Cosine(warmup_epochs=3),
+        OneCycle(),
+        OneCycle(peak=0.01),
+        OneCycle(peak=0.99),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("updates", [1, 2, 3])
+def test_no_update_is_for_nothing(schedule: ScheduleSpec, updates: int) -> None:
+    """In a run of few updates, or one that ends within its warm-up, every rate is above 0 and none above the whole.
+
+    But for one_cycle's first where there are several, as torch's CyclicLR counts; a run of one is at its peak.
+    """
+    training = TrainingSpec(epochs=1, optimizer=Sgd(lr=0.5), schedule=schedule)
+    rates = [learning_rate(training, iteration, updates) for iteration in range(updates)]
+    if isinstance(schedule, OneCycle) and updates > 1:
+        assert rates.pop(0) == 0
+    assert all(0 < rate <= 0.5 for rate in rates)
+    if isinstance(schedule, OneCycle) and updates == 1:
+        assert rates == [0.5]
+    elif not isinstance(schedule, OneCycle) and schedule.warmup_epochs > 1:
+        assert rates == pytest.approx([0.5 * (done + 1) / (3 * updates) for done in range(updates)])
+
+
+def test_a_cycle_of_one_update_has_the_momentum_of_its_peak() -> None:
+    """With the rate goes the momentum."""
+    cycle = OneCycle(lowest_momentum=0.45)
+    training = TrainingSpec(epochs=1, optimizer=Sgd(momentum=0.9), schedule=cycle)
+    assert momentum_share(training, 0, 1) == pytest.approx(0.5)
+    assert momentum_share(training, 0, 2) == 1
+
+
 @pytest.mark.parametrize(("peak", "lowest"), [(0.5, 0.8), (0.3, 0.1)])
 def test_a_momentum_that_follows_the_rate_is_that_of_torchs_cycle(peak: float, lowest: float) -> None:
     """Over a whole cycle, up and down, weights and rates are those of SGD under torch's CyclicLR."""
