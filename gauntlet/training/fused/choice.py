@@ -22,25 +22,36 @@ _CHANNELS: Final = 32
 _NO_COMPILER: Final = "Triton finds no C compiler, which it needs at run time: install gcc and libc6-dev, or set CC"
 
 
+def warn_once(told: set[str], sentence: str, error: Exception | None = None) -> None:
+    """Log it, with the error's trace, unless it is `told`: a job makes programs anew whenever a run joins or leaves."""
+    if sentence not in told:
+        told.add(sentence)
+        logger.warning("%s", sentence, exc_info=error)
+
+
 def computed_by_triton(
-    kernels: Kernels, precision: Precision, device: torch.device, images: tuple[int, int, int, int]
+    kernels: Kernels,
+    precision: Precision,
+    device: torch.device,
+    images: tuple[int, int, int, int],
+    told: set[str],
 ) -> bool:
     """Whether Triton's kernels are to be tried, on a run's batches of shape `images`, (n, c, h, w).
 
     `auto` takes them where they were measured, in bfloat16 and TF32, on a GPU of Ampere's generation or a newer one
     where Triton is installed. With `triton` they are wanted in float32 too, and on a CPU in Triton's interpreter; where
-    that cannot be, the log says so. It says of either if Triton is there and does not load, or finds no C compiler.
+    that cannot be, the log says so. It says of either if Triton is there and does not load, or finds no C compiler; and
+    each once, as long as `told` is the same set.
     """
     if kernels == "torch" or (kernels == "auto" and (device.type == "cpu" or precision == "fp32")):
         return False
     try:
         hindrance = _unfit(device, images) or _missing(device, images[1])
-    except Exception:
-        # It is there, but may not suit what else is; torch's kernels need none of it.
-        logger.warning("Torch's kernels compute these runs, for Triton cannot be loaded.", exc_info=True)
+    except Exception as error:  # noqa: BLE001  # it may not suit whatever else is there; torch's kernels need none of it
+        warn_once(told, "Torch's kernels compute these runs, for Triton cannot be loaded.", error)
         return False
     if hindrance is not None and (kernels == "triton" or hindrance == _NO_COMPILER):
-        logger.warning("Torch's kernels compute these runs, for %s.", hindrance)
+        warn_once(told, f"Torch's kernels compute these runs, for {hindrance}.")
     return hindrance is None
 
 

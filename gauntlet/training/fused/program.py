@@ -1,6 +1,5 @@
 """One step of many runs at once: each has the gradients, the update and the tally that it has alone."""
 
-import logging
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,7 +18,7 @@ from gauntlet.spec.runs.architectures import Cnn
 from gauntlet.spec.runs.kinship import Kernels
 from gauntlet.spec.runs.objectives import LossSpec
 from gauntlet.spec.runs.optimizers import RmsProp
-from gauntlet.training.fused.choice import computed_by_triton
+from gauntlet.training.fused.choice import computed_by_triton, warn_once
 from gauntlet.training.fused.network import StackedCnn, joined
 from gauntlet.training.fused.trial import disagreement
 from gauntlet.training.steps import tally
@@ -31,8 +30,6 @@ from gauntlet.training.updates import Batch
 
 if TYPE_CHECKING:
     from gauntlet.training.fused.rmsprop import StackedRmsProp
-
-logger = logging.getLogger(__name__)
 
 # What says nothing of the kernels: torch's would fare no better. Earlier versions of torch have no AcceleratorError.
 _OF_THE_DEVICE: Final = (torch.OutOfMemoryError, getattr(torch, "AcceleratorError", torch.OutOfMemoryError))
@@ -56,11 +53,12 @@ class Program:
     where they are when the program is given up.
 
     Where `kernels` and the device are for it, Triton's compute the network, and RMSprop where all runs descend by it.
-    They are tried first: if they fail, or do not do what torch's do, the log says so and torch's go on. A device that
-    fails, or has not the memory, raises as ever.
+    They are tried first: if they fail, or do not do what torch's do, the log says so, once as long as `told` is the
+    same set, and torch's go on. A device that fails, or has not the memory, raises as ever.
     """
 
-    def __init__(self, batches: Sequence[Batch], kernels: Kernels = "auto") -> None:
+    def __init__(self, batches: Sequence[Batch], kernels: Kernels = "auto", told: set[str] | None = None) -> None:
+        self._told: set[str] = set() if told is None else told
         # Those that are alike beside each other.
         self.order = sorted(range(len(batches)), key=lambda place: str(_likeness(batches[place].spec)))
         runs = [batches[place] for place in self.order]
@@ -70,7 +68,7 @@ class Program:
         models = [run.model for run in runs]
         self._network = StackedCnn(self._spec.architecture, models, precision, self._spec.normalisation).train()
         shape = (first.shape[1], first.shape[2], first.shape[3])
-        self._network.by_triton = computed_by_triton(kernels, precision, first.device, (len(first), *shape))
+        self._network.by_triton = computed_by_triton(kernels, precision, first.device, (len(first), *shape), self._told)
         self._parameters = tuple(self._network.parameters())
         self._moments: dict[tuple[int, str], Tensor] = {}
         self._totals = joined([run.totals for run in runs])
@@ -133,7 +131,8 @@ class Program:
 
     def _try(self, *inputs: Tensor) -> None:
         """Do the step by Triton's kernels, undo it, and hold them against torch's."""
-        self._tried, trace = True, None
+        self._tried = True
+        trace: Exception | None = None
         try:
             with unchanged(self._changed()):
                 self._rmsprop = self._stacked_rmsprop()
@@ -148,10 +147,10 @@ class Program:
         self._network.by_triton = fault is None
         if fault is not None:
             self._rmsprop, self._failed = None, True
-            logger.warning(
-                "Torch's kernels compute these runs, for Triton's do not do here what they should: %s.",
-                fault,
-                exc_info=trace,
+            warn_once(
+                self._told,
+                f"Torch's kernels compute these runs, for Triton's do not do here what they should: {fault}.",
+                trace,
             )
 
     def _stacked_rmsprop(self) -> "StackedRmsProp | None":

@@ -164,6 +164,8 @@ class _Programs:
         self._kernels = kernels
         # Of which kind Triton's kernels did not do what torch's do.
         self._failed: set[int] = set()
+        # What the log has of why Triton's kernels do not compute them.
+        self._told: set[str] = set()
 
     def next_of(self, due: Mapping[int, Update], hurries: Callable[[int], bool]) -> dict[int, Update]:
         """Those of the updates that are to be done now: of kin, all but of those that wait for others."""
@@ -205,5 +207,5 @@ class _Programs:
             # Its runs' weights move, so programs that had one of them are no longer right.
             self._known = {known: program for known, program in self._known.items() if not set(known) & set(places)}
             kernels = "torch" if self._kinds[places[0]] in self._failed else self._kernels
-            self._known[places] = Program(list(batches.values()), kernels)
+            self._known[places] = Program(list(batches.values()), kernels, self._told)
         return self._known[places]

@@ -36,8 +36,8 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_on_a_cpu_nothing_is_tried(precision: Precision, caplog: pytest.LogCaptureFixture) -> None:
     """Nor said."""
-    assert not computed_by_triton("auto", precision, CPU, IMAGES)
-    assert not computed_by_triton("torch", precision, CPU, IMAGES)
+    assert not computed_by_triton("auto", precision, CPU, IMAGES, set())
+    assert not computed_by_triton("torch", precision, CPU, IMAGES, set())
     assert not caplog.records
 
 
@@ -62,7 +62,7 @@ def test_what_hinders_is_said_where_triton_was_asked_for(
 ) -> None:
     """An old GPU, images too small or too many, or no Triton: torch's kernels compute the runs."""
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
-    assert not computed_by_triton(kernels, "bf16", GPU, images)
+    assert not computed_by_triton(kernels, "bf16", GPU, images, set())
     assert [said in record.getMessage() for record in caplog.records] == ([True] if kernels == "triton" else [])
 
 
@@ -72,11 +72,27 @@ def test_triton_that_is_there_and_does_not_load_is_always_said(
 ) -> None:
     """With the error, whichever it is: here a module of ours is gone."""
     monkeypatch.setitem(sys.modules, "gauntlet.training.fused.kernels", None)
-    assert not computed_by_triton(kernels, "bf16", GPU, IMAGES)
+    assert not computed_by_triton(kernels, "bf16", GPU, IMAGES, set())
     (record,) = caplog.records
     assert "Triton cannot be loaded" in record.getMessage()
     assert record.exc_info is not None
     assert isinstance(record.exc_info[1], ImportError)
+
+
+def test_each_cause_is_said_once_in_a_job(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """However many programs a job makes; another cause is said, too, and another job says all that it has."""
+
+    def asked(told: set[str]) -> None:
+        for capability in (AMPERE, (7, 5), AMPERE):
+            monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, found=capability: found)
+            assert not computed_by_triton("triton", "bf16", GPU, IMAGES, told)
+
+    once = ["not installed", "older than Ampere"]
+    for told, said in ((first := set[str](), once), (first, once), (set[str](), once * 2)):
+        asked(told)
+        assert [cause in record.getMessage() for cause, record in zip(said, caplog.records, strict=True)] == [
+            True for _ in said
+        ]
 
 
 @pytest.mark.parametrize("kernels", ["auto", "triton"])
@@ -87,7 +103,7 @@ def test_a_c_compiler_that_is_missing_is_always_said(
     loads(monkeypatch)
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setenv("PATH", "")
-    assert not computed_by_triton(kernels, "bf16", GPU, IMAGES)
+    assert not computed_by_triton(kernels, "bf16", GPU, IMAGES, set())
     assert ["no C compiler" in record.getMessage() for record in caplog.records] == [True]
     monkeypatch.setenv("CC", "cc")
-    assert computed_by_triton(kernels, "bf16", GPU, IMAGES)
+    assert computed_by_triton(kernels, "bf16", GPU, IMAGES, set())
