@@ -130,8 +130,9 @@ export async function show({ parts, search, signal }) {
       if (initial) {
         const { card } = await get(`/v1/checkpoints/${initial}`, signal);
         put(base, "/training/initial_checkpoint", initial);
-        // What the weights were trained behind belongs to them; null also takes away a preset's own.
-        Object.assign(base, { dataset: card.dataset, architecture: card.architecture, normalisation: card.normalisation ?? null });
+        Object.assign(base, { dataset: card.dataset, architecture: card.architecture });
+        // Weights go on behind what they were trained behind, and a preset's own would be another.
+        if (card.normalisation ?? base.normalisation) base.normalisation = card.normalisation ?? null;
       }
       // Unless another was chosen since.
       if (number !== begun) return;

@@ -44,12 +44,14 @@ def test_what_differs_from_the_paper_is_named() -> None:
         {
             "training": {"batch_size": 512},
             "adversary": {"mode": "train"},
+            "normalisation": {"mean": [0.5] * 3, "std": [0.25] * 3},
             "objectives": [{"kind": "cross_entropy"}, {"kind": "policy_gradient"}, {"kind": "trades", "beta": 2}],
         }
     )
     assert other.paper is not None
     assert {
         "training.batch_size is 512, not 128.",
+        "Images are normalised in front of the network, of which the paper says nothing.",
         "adversary.mode is train, not eval.",
         "policy gradient departs from the preset: action sample, baseline none.",
         "TRADES departs from the preset: beta = 2.",
