@@ -118,26 +118,30 @@ def _search(
     """Which images are broken from here, positions int64 [m] in the order of time, and where, [m, c, h, w]."""
     low, high = clean - eps, clean + eps
     left = torch.arange(len(clean), device=clean.device)
-    best = margin(model.start(start), labels)
+    logits = model.start(start)
+    best, wrong = margin(logits, labels), logits.argmax(dim=1) != labels
     broken, points = [], []
     for query in range(queries + 1):
-        # The authors' margin is the right logit minus the others' largest: a tie is broken.
+        # As in the authors' code a tie ends the search, and is broken only if another class has the better of it.
         going = best < 0
         if not bool(going.all()):
-            broken.append(left[~going])
-            points.append(model.images[~going])
-            left, labels, best, low, high = (each[going] for each in (left, labels, best, low, high))
+            fallen = ~going & wrong
+            broken.append(left[fallen])
+            points.append(model.images[fallen])
+            left, labels, best, wrong, low, high = (each[going] for each in (left, labels, best, wrong, low, high))
             model.go_on_with(going.nonzero().flatten())
         if not len(left) or query == queries:
             break
         window = _window(query, clean.shape[2], clean.shape[3], random)
         changed = window.of(model.images) + 2 * eps * _signs((clean.shape[1], 1, 1), random)
         changed = torch.minimum(torch.maximum(changed, window.of(low)), window.of(high)).clamp_(0, 1)
-        margins = margin(model.look(window, changed), labels)
+        logits = model.look(window, changed)
+        margins = margin(logits, labels)
         better = (margins > best).nonzero().flatten()
         if len(better):
             model.keep(better)
             best[better] = margins[better]
+            wrong[better] = logits.argmax(dim=1)[better] != labels[better]
     return torch.cat([left[:0], *broken]), torch.cat([clean[:0], *points])
 
 

@@ -1,11 +1,19 @@
 from fractions import Fraction
+from functools import partial
+from math import sqrt
 
+import pytest
 import torch
+from pyautoattack.square import SquareAttack
 from torch import Tensor, nn
 
-from gauntlet.attacks.square import square_where_stuck
+from gauntlet.attacks.known_layers import stack_of
+from gauntlet.attacks.square import _window, square, square_where_stuck
+from gauntlet.attacks.windows import Windowed
 
 EPS = Fraction(1, 10)
+# A square that changes a last bit alone may be kept or not, by the last bit of a margin.
+assert_near = partial(torch.testing.assert_close, rtol=0, atol=1e-6)
 
 
 def lit(threshold: float) -> nn.Module:
@@ -39,6 +47,25 @@ def test_an_image_without_a_gradient_is_broken_by_squares() -> None:
     assert 0 <= found.min() <= found.max() <= 1
 
 
+def test_a_bright_image_stays_in_the_range_of_colours() -> None:
+    """Whatever of it no square has changed by then is within the start's stripes, and those within [0, 1]."""
+    images = torch.zeros(1, 1, 8, 8)
+    images[..., ::3] = 1
+    found = attacked(lit(0.39), images, torch.tensor([0]))
+    assert not torch.equal(found, images)
+    assert found.max() == 1
+    assert (found - images).abs().max() <= float(EPS) + 1e-6
+
+
+def test_an_image_with_a_gradient_at_one_pixel_is_left_to_those_who_follow_it() -> None:
+    """Stuck is where it is zero at all of them."""
+    model = lit(0.3)
+    model[1].weight.data[0, 1:] = 0
+    images = torch.full((1, 1, 8, 8), 0.5)
+    model[1].bias.data[0] = -0.4 / 64
+    assert torch.equal(attacked(model, images, torch.tensor([1])), images)
+
+
 def test_no_image_has_a_part_in_anothers_outcome() -> None:
     """In another order, in parts or by itself: the same pictures bit by bit."""
     images = torch.rand(7, 1, 8, 8, generator=torch.Generator().manual_seed(1))
@@ -55,3 +82,77 @@ def test_no_image_has_a_part_in_anothers_outcome() -> None:
 def test_images_that_all_have_a_gradient_stay_as_they_are() -> None:
     images = torch.linspace(0.5, 0.9, 3)[:, None, None, None].expand(3, 1, 8, 8).contiguous()
     assert torch.equal(attacked(lit(0.3), images, torch.ones(3, dtype=torch.int64)), images)
+
+
+def authors(model: nn.Module, queries: int, seed: int = 0) -> SquareAttack:
+    """Their attack as AutoAttack asks for it."""
+    return SquareAttack(model, eps=float(EPS), n_queries=queries, seed=seed, resc_schedule=False)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (8, 8), (40, 17), (40_000, 50_000)])
+def test_squares_shrink_as_the_authors_do(size: tuple[int, int]) -> None:
+    """Over all 10,000 queries of the paper's schedule (§4), in pictures of any form; places are in the picture."""
+    height, width = size
+    schedule = authors(nn.Identity(), 10_000)
+    starts = [1, *(10 * first for first in (1, 5, 20, 50, 100, 200, 400, 600, 800)), 9_998]
+    for query in (query for start in starts for query in (start - 1, start, start + 1)):
+        wanted = max(round(sqrt(schedule.p_selection(query) * height * width)), 1)
+        random = torch.Generator().manual_seed(query)
+        top, left, *sides = _window(query, height, width, random)
+        assert sides == [min(wanted, height, width)] * 2
+        assert 0 <= top <= height - sides[0]
+        assert 0 <= left <= width - sides[1]
+
+
+def striped(seed: int) -> nn.Module:
+    """A convolution and a head, untrained, whose classes are near each other."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(3 * 48, 4))
+    return model.eval().requires_grad_(requires_grad=False)
+
+
+@pytest.mark.parametrize("pixels", [10**6, 5 * 48], ids=["at once", "in parts"])
+def test_square_makes_the_authors_images(pixels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of pictures that are broken at once, on the way, or not at all, and of one that is wrong as it is."""
+    monkeypatch.setattr("gauntlet.attacks.square._MOST_PIXELS", pixels)
+    with torch.random.fork_rng():
+        model = striped(0)
+        images = torch.rand(24, 2, 6, 8, generator=torch.Generator().manual_seed(1))
+        labels = model(images).argmax(dim=1)
+        labels[3] = (labels[3] + 1) % 4
+        attacked = [authors(model, queries, seed=5).perturb(images, labels) for queries in (1, 70)]
+    stack = stack_of(model)
+    assert stack is not None
+    for wanted, queries in zip(attacked, (1, 70), strict=True):
+        found = square(Windowed(model, stack), images, labels, EPS, queries=queries, seed=5)
+        assert_near(found, wanted)
+    soon, later = ((found != images).flatten(1).any(dim=1) for found in attacked)
+    assert 0 < int(soon.sum()) < int(later.sum()) < 23
+    assert torch.equal(attacked[1][3], images[3])
+
+
+@pytest.mark.parametrize("second", [0, 3])
+def test_a_tie_ends_the_search_and_is_no_error(second: int) -> None:
+    """Where two classes are always alike the first is taken: as in the authors' code such an image stays as it was."""
+    with torch.random.fork_rng():
+        model = striped(0)
+        head = model[3]
+        head.weight.data[second], head.bias.data[second] = head.weight.data[2], head.bias.data[2]
+        images = torch.rand(24, 2, 6, 8, generator=torch.Generator().manual_seed(1))
+        labels = model(images).argmax(dim=1)
+        wanted = authors(model, 70, seed=5).perturb(images, labels)
+    stack = stack_of(model)
+    assert stack is not None
+    found = square(Windowed(model, stack), images, labels, EPS, queries=70, seed=5)
+    assert_near(found, wanted)
+    changed = (found != images).flatten(1).any(dim=1)
+    assert torch.equal(changed, model(found).argmax(dim=1) != labels)
+    assert 0 < int(changed.sum()) < 24
+
+
+def test_a_network_that_says_nothing_is_not_broken_by_it() -> None:
+    """All its logits are alike everywhere: no image is changed, as it is taken for its class as before."""
+    model = lit(2.0)
+    model[3].bias.data[0] = 0
+    images = torch.full((3, 1, 8, 8), 0.5)
+    assert torch.equal(attacked(model, images, torch.zeros(3, dtype=torch.int64)), images)
