@@ -54,7 +54,8 @@ def attack_misses(metrics: Mapping[str, float]) -> bool:
         metrics["test_fgsm_accuracy"] - metrics["test_accuracy"],
         metrics["train_adversarial_accuracy"] - metrics["train_accuracy"],
     )
-    return metrics["fgsm_lowered_loss"] >= _LOSS_FELL or above >= _ABOVE_NATURAL
+    # A difference of two shares, which need not be exact.
+    return metrics["fgsm_lowered_loss"] >= _LOSS_FELL or above >= _ABOVE_NATURAL - 1e-9
 
 
 def overfitting(metrics: Mapping[str, float]) -> str | None:
@@ -63,7 +64,7 @@ def overfitting(metrics: Mapping[str, float]) -> str | None:
         return None
     pgd, fgsm, best = (metrics[f"probe_{name}"] for name in ("accuracy", "fgsm_accuracy", "best_accuracy"))
     means = "it has learned the attack that it trains on (catastrophic overfitting), and withstands hardly any other."
-    # A difference of two shares of the same few hundred images, which need not be exact.
+    # Differences of two shares of the same few hundred images.
     if fgsm - pgd > _DROP - 1e-9 and pgd <= fgsm / 2 and attack_misses(metrics):
         seen = f"{_per_cent(fgsm)} of the probed training images under FGSM and on {_per_cent(pgd)} under PGD"
         return f"The model is right on {seen}: {means}"
