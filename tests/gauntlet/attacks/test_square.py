@@ -60,9 +60,9 @@ def test_a_bright_image_stays_in_the_range_of_colours() -> None:
 def test_an_image_with_a_gradient_at_one_pixel_is_left_to_those_who_follow_it() -> None:
     """Stuck is where it is zero at all of them."""
     model = lit(0.3)
-    model[1].weight.data[0, 1:] = 0
+    model.get_parameter("1.weight").data[0, 1:] = 0
     images = torch.full((1, 1, 8, 8), 0.5)
-    model[1].bias.data[0] = -0.4 / 64
+    model.get_parameter("1.bias").data[0] = -0.4 / 64
     assert torch.equal(attacked(model, images, torch.tensor([1])), images)
 
 
@@ -136,8 +136,9 @@ def test_a_tie_ends_the_search_and_is_no_error(second: int) -> None:
     """Where two classes are always alike the first is taken: as in the authors' code such an image stays as it was."""
     with torch.random.fork_rng():
         model = striped(0)
-        head = model[3]
-        head.weight.data[second], head.bias.data[second] = head.weight.data[2], head.bias.data[2]
+        for name in ("3.weight", "3.bias"):
+            of_classes = model.get_parameter(name).data
+            of_classes[second] = of_classes[2]
         images = torch.rand(24, 2, 6, 8, generator=torch.Generator().manual_seed(1))
         labels = model(images).argmax(dim=1)
         wanted = authors(model, 70, seed=5).perturb(images, labels)
@@ -153,6 +154,6 @@ def test_a_tie_ends_the_search_and_is_no_error(second: int) -> None:
 def test_a_network_that_says_nothing_is_not_broken_by_it() -> None:
     """All its logits are alike everywhere: no image is changed, as it is taken for its class as before."""
     model = lit(2.0)
-    model[3].bias.data[0] = 0
+    model.get_parameter("3.bias").data[0] = 0
     images = torch.full((3, 1, 8, 8), 0.5)
     assert torch.equal(attacked(model, images, torch.zeros(3, dtype=torch.int64)), images)

@@ -7,7 +7,7 @@ import pytest
 
 from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.margins import ImageMargin, Quartiles, margin_outcome, rounded
-from gauntlet.spec.evaluations.attacks import FgsmAttack, PgdAttack
+from gauntlet.spec.evaluations.attacks import AnyAttack, FgsmAttack, PgdAttack
 
 # The right class's probability, the largest, the margin in logits, and its gradient's norms.
 NEAR = ImageMargin(0.5, 0.5, 1.0, 100.0, 4.0)
@@ -50,7 +50,7 @@ def test_whoever_answers_with_all_classes_alike_gives_nothing_up(classes: int) -
 
 def test_a_straight_line_promises_what_lies_beyond_each_budget() -> None:
     """A wrong image never does, one without a gradient always, and one whose gradient is unknown is not counted."""
-    budgets = [
+    budgets: list[AnyAttack] = [
         FgsmAttack(eps=Fraction(8, 255)),
         PgdAttack(eps=Fraction(8, 255)),
         FgsmAttack(eps=Fraction(1, 255)),
@@ -69,3 +69,29 @@ def test_of_a_model_that_is_never_right_there_are_no_quartiles() -> None:
     found = margin_outcome([WRONG], 10, [FgsmAttack(eps=Fraction(1, 255))])
     assert (found.margins, found.slopes, found.distances) == (None, None, None)
     assert found.straight[0].accuracy.value == 0
+
+
+def test_a_tie_is_no_right_answer() -> None:
+    """A margin of zero is at the boundary, whatever its gradient, and not among the right ones."""
+    tied = ImageMargin(0.5, 0.5, 0.0, 0.0, 0.0)
+    assert (tied.distance("Linf"), tied.distance("L2")) == (0, 0)
+    found = margin_outcome([tied], 2, [FgsmAttack(eps=Fraction(0))])
+    assert found.margins is None
+    assert found.straight[0].accuracy.value == 0
+
+
+def test_what_lies_just_at_a_budget_is_not_beyond_it() -> None:
+    """There the margin is zero."""
+    edge = ImageMargin(0.9, 0.9, 1.0, 4.0, 1.0)
+    found = margin_outcome([edge], 2, [FgsmAttack(eps=Fraction(1, 4)), FgsmAttack(eps=Fraction(249, 1000))])
+    assert [line.accuracy.value for line in found.straight] == [0, 1]
+
+
+def test_quartiles_are_values_of_their_own() -> None:
+    """Of 1 to 100 the 25th, the 50th and the 75th."""
+    assert Quartiles.of(map(float, range(100, 0, -1))) == Quartiles(lower=25, median=50, upper=75)
+    assert Quartiles.of([]) is None
+
+
+def test_four_digits_are_kept() -> None:
+    assert [rounded(value) for value in (0.123456, 98765.4, -1.00049)] == [0.1235, 98770, -1.0]
