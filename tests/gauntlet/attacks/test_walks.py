@@ -1,15 +1,23 @@
-"""PGD, MultiTargeted and MM step by step: where each step leads, towards which class, and which point is kept."""
+"""PGD, MultiTargeted, MM and PMA step by step: where each step leads, towards which class, and which point is kept."""
 
 from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
+from math import cos, pi
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from gauntlet.attacks.gradient import noise, pgd, random_point
-from gauntlet.attacks.standing import Attacked, Standing, gradient_of, logits_of
+from gauntlet.attacks.gradient import direction, noise, pgd, random_point
+from gauntlet.attacks.probability_margin import (
+    _PASSES,
+    pma,
+    probability_margin,
+    right_probability,
+    wrong_probability,
+)
+from gauntlet.attacks.standing import Attacked, Objective, Standing, gradient_of, logits_of
 from gauntlet.attacks.targeted import difference, minimum_margin, multitargeted
 from gauntlet.spec.evaluations.attacks import Norm, TargetLoss
 from tests.gauntlet.attacks.hills import (
@@ -124,6 +132,56 @@ def test_multitargeted_leaves_an_image_at_its_first_misclassified_point(clean: T
     assert len(set(lengths)) > 2
 
 
+@pytest.mark.parametrize("norm", NORMS)
+def test_each_image_leaves_pma_by_itself(clean: Tensor, norm: Norm) -> None:
+    """At its first misclassified point; the others go on, along a cosine anew in each part of an odd number of steps.
+
+    Of two classes all its losses have one direction.
+    """
+    model, steps, clean = Hills(HELD), 7, clean.clone()
+    clean[0], clean[1] = 0, 1
+    found = pma(model, clean, RIGHT, EPS, norm=norm, steps=steps, generator=random())
+    reach = [float(EPS) * (1 + cos(pi * number / of)) for of in (3, 4) for number in range(of)]
+    lengths, ends = [], []
+    for number, (own, start) in enumerate(zip(points(clean), points(model.seen[0]), strict=True)):
+        way = [start]
+        for length in reach:
+            _, slope = height_and_slope(way[-1])
+            way.append(nearest(moved(way[-1], slope, length, norm), own, norm))
+        wrong = [step for step, point in enumerate(way) if is_wrong(point)]
+        lengths.append(wrong[0] if wrong else -1)
+        if wrong:
+            assert_near(found[number].flatten(), torch.tensor(way[wrong[0]], dtype=torch.float32))
+        if lengths[-1] in {-1, steps}:
+            ends.append(way[-1])
+    assert {-1, 0} < set(lengths)
+    assert_near(model.seen[steps].flatten(1), torch.tensor(ends, dtype=torch.float32))
+    everywhere = torch.cat(model.seen)
+    assert 0 <= everywhere.min() <= everywhere.max() <= 1
+    # A second pass is for those that are left.
+    second = model.seen[steps + 1]
+    assert len(second) == lengths.count(-1)
+    assert len(model.seen) == 2 * (steps + 1)
+
+
+def test_pma_ascends_one_term_and_then_both(clean: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """−p_y in the first half of the first pass and p_t in that of the second, and their sum in the rest."""
+    assert ((right_probability, probability_margin), (wrong_probability, probability_margin)) == _PASSES
+    ascended: list[str] = []
+
+    def noted(name: str) -> Objective:
+        def objective(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+            ascended.append(name)
+            return difference(logits, labels, targets)
+
+        return objective
+
+    passes = ((noted("p_y"), noted("both")), (noted("p_t"), noted("all")))
+    monkeypatch.setattr("gauntlet.attacks.probability_margin._PASSES", passes)
+    pma(Hills(held=4), clean, RIGHT, EPS, norm="Linf", steps=7, generator=random())
+    assert ascended == ["p_y"] * 3 + ["both"] * 4 + ["p_t"] * 3 + ["all"] * 4
+
+
 def test_where_all_images_fall_nothing_is_looked_at_further(clean: Tensor) -> None:
     """At their start already, which is what is found of them, or by PGD at their last point; no more is tried."""
     for attack in (multitargeted, minimum_margin):
@@ -131,6 +189,9 @@ def test_where_all_images_fall_nothing_is_looked_at_further(clean: Tensor) -> No
         found = attack(model, clean, RIGHT, EPS, norm="Linf", targets=1, steps=STEPS, generator=random())
         assert torch.equal(found, model.seen[1])
         assert len(model.seen) == 2
+    model = Hills(held=-1)
+    assert torch.equal(pma(model, clean, RIGHT, EPS, norm="Linf", steps=7, generator=random()), model.seen[0])
+    assert len(model.seen) == 1
     model = Hills(held=-1)
     found = pgd(
         model, clean, RIGHT, EPS, norm="L2", steps=STEPS, restarts=2, loss="margin", stops=False, generator=random()
@@ -190,10 +251,17 @@ def test_a_random_point_follows_from_its_generator(clean: Tensor, norm: Norm) ->
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_the_steepest_image_of_a_batch_does_not_shorten_anothers_step() -> None:
+    """Under L2 a step is as long as it is asked for beside a gradient 10³⁵ times as long."""
+    gradient = torch.tensor([[3.0, -4.0], [3e-35, -4e-35]])[:, None, None]
+    assert_near(direction(gradient, "L2").flatten(1), torch.tensor([[0.6, -0.8]] * 2))
+
+
 def test_noise_keeps_the_first_misclassified_draw(clean: Tensor) -> None:
     """Of an image that no draw breaks the last one."""
     model = Hills(HELD)
     found = noise(model, clean, RIGHT, Fraction(1, 10), norm="Linf", draws=5, generator=random())
+    assert 0 <= torch.cat(model.seen).min() <= torch.cat(model.seen).max() == 1
     kept = []
     for number, draws in enumerate(zip(*map(points, model.seen), strict=True)):
         wrong = [draw for draw, point in enumerate(draws) if is_wrong(point)]
