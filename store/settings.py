@@ -44,14 +44,14 @@ def _folder_or_bucket(url: str) -> str:
 
 
 def _with_password(url: str, file: Path) -> str:
-    """The URL with what the file holds as its password, without the line's end, as PostgreSQL's image reads it."""
+    """The URL with the password that the file holds, without line feeds behind it, as PostgreSQL's image reads it."""
     said = "GAUNTLET_DATABASE_PASSWORD_FILE"
     parts = urlsplit(url)
     user, _, hosts = parts.netloc.rpartition("@")
     if not url.startswith(_POSTGRESQL) or not user or ":" in user:
         raise ValueError(f"{said} goes with a GAUNTLET_DATABASE_URL of PostgreSQL that names a user and no password.")
     try:
-        password = file.read_text(encoding="utf-8").rstrip("\r\n")
+        password = file.read_bytes().rstrip(b"\n").decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise ValueError(f"{said} cannot be read: {reason}.") from error

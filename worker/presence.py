@@ -48,6 +48,7 @@ class Announcer:
             settings.worker_name, settings.worker_slots, gauntlet.__version__, dict(networks or {})
         )
         self._alive_file = settings.alive_file
+        self._forget()
         self._entered = False
         self._alive = 1
 
@@ -78,8 +79,14 @@ class Announcer:
 
     def leave(self) -> None:
         """Say that it stops. Where that cannot be said, its row grows old."""
+        self._forget()
         try:
             with self._database.writing() as session:
                 workers.leave(session, self._presence.name)
         except SQLAlchemyError as error:
             logger.warning("The database does not know that this worker stops: %s", error)
+
+    def _forget(self) -> None:
+        """What another process told by the file is no sign of this one."""
+        if self._alive_file is not None:
+            self._alive_file.unlink(missing_ok=True)

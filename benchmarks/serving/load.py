@@ -1,4 +1,6 @@
-"""How the service answers under load: each figure by itself, into one file that keeps what was measured before.
+"""How the service answers under load: each figure by itself, into one file.
+
+With `--only` the file keeps what was measured before, on the same machine; all of it begins a file anew.
 
     python -m benchmarks.serving.load --only status --out benchmarks/results/load.json
 
@@ -68,6 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     if options.only and (unknown := set(options.only) - set(sections)):
         parser.error(f"There is no section {', '.join(sorted(unknown))}; there are {', '.join(sections)}.")
+    kept: dict[str, Any] = {}
+    if options.only and options.out is not None and options.out.exists():
+        before = json.loads(options.out.read_text(encoding="utf-8"))
+        if before["machine"] != describe_machine():
+            parser.error(f"{options.out} is of another machine or other versions: name another file.")
+        kept = before["sections"]
     # What is started here inherits it: all but the API.
     os.sched_setaffinity(0, OTHER_CORES)
     for name in options.only or sections:
@@ -78,17 +86,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "commit": code_commit(),
         }
         print(json.dumps({name: found}, indent=1), flush=True)
+        kept |= {name: found}
         if options.out is not None:
-            _keep(options.out, name, found)
+            _write(options.out, kept)
 
 
-def _keep(file: Path, name: str, found: dict[str, Any]) -> None:
-    """Write a section in its place; the others stay as they were measured, if that was on the same machine."""
-    machine = describe_machine()
-    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    others = known["sections"] if known.get("machine") == machine else {}
-    document = {"machine": machine, "sections": others | {name: found}}
+def _write(file: Path, sections: dict[str, Any]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
+    document = {"machine": describe_machine(), "sections": sections}
     file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 

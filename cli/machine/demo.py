@@ -17,6 +17,7 @@ from gauntlet.client import GauntletClient
 from gauntlet.report.report import Report
 from gauntlet.spec.runs.objective_labels import objective_title
 from service.settings import ServiceSettings
+from store.texts import masked
 
 _HELD_OUT = 0
 QUICKSTART: Final = {"preset": "quickstart"}
@@ -42,7 +43,7 @@ def run_demo(settings: ServiceSettings, console: Console, spec: Mapping[str, Any
         print_report(report, console)
         _classify_a_digit(client, settings.home, report, console)
         console.print(f"\nDone in {time.monotonic() - started:.0f} s. Everything lies in {settings.home}:")
-        console.print(f"  database     {settings.database_url.removeprefix('sqlite:///')}")
+        console.print(f"  database     {masked(settings.database_url).removeprefix('sqlite:///')}")
         console.print(f"  checkpoints  {settings.storage}")
         console.print(f"  logs         {settings.home / 'logs'}")
         console.print(

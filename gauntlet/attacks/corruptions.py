@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
+import scipy  # `ndimage` is loaded where it is first used: a third of a second for nothing where nothing is corrupted
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 from torch import Tensor
 
 from gauntlet import seeding
@@ -68,12 +68,13 @@ def _defocus_blur(x: _Pixels, strength: tuple[float, ...], _draw: Generator) -> 
     disk = (across[:, None] ** 2 + across**2 <= radius**2).astype(np.float64)
     taps = np.exp(-(np.arange(-edge, edge + 1) ** 2) / (2 * softness**2))
     for axis in (0, 1):
-        disk = ndimage.correlate1d(disk, taps / taps.sum(), axis=axis, mode="mirror")
+        disk = scipy.ndimage.correlate1d(disk, taps / taps.sum(), axis=axis, mode="mirror")
     return _filtered(x, disk / disk.sum())
 
 
 def _filtered(x: _Pixels, kernel: _Pixels) -> _Pixels:
-    return ndimage.correlate(x, kernel[:, :, None], mode="mirror")  # type: ignore[no-any-return]  # scipy has no types
+    blurred: _Pixels = scipy.ndimage.correlate(x, kernel[:, :, None], mode="mirror")
+    return blurred
 
 
 def _glass_blur(x: _Pixels, strength: tuple[float, ...], draw: Generator) -> _Pixels:
@@ -95,7 +96,7 @@ def _glass_blur(x: _Pixels, strength: tuple[float, ...], draw: Generator) -> _Pi
 
 
 def _smooth(x: _Pixels, deviation: float) -> _Pixels:
-    smoothed: _Pixels = ndimage.gaussian_filter(x, (deviation, deviation, 0), mode="nearest")
+    smoothed: _Pixels = scipy.ndimage.gaussian_filter(x, (deviation, deviation, 0), mode="nearest")
     return smoothed
 
 
@@ -111,7 +112,7 @@ def _zoomed(x: _Pixels, factor: float) -> _Pixels:
     kept = [int(np.ceil(side / factor)) for side in sides]
     begin = [(side - inner) // 2 for side, inner in zip(sides, kept, strict=True)]
     middle = x[begin[0] : begin[0] + kept[0], begin[1] : begin[1] + kept[1]]
-    large = ndimage.zoom(middle, (factor, factor, 1), order=1)
+    large = scipy.ndimage.zoom(middle, (factor, factor, 1), order=1)
     over = [(now - side) // 2 for now, side in zip(large.shape, sides, strict=False)]
     return large[over[0] : over[0] + sides[0], over[1] : over[1] + sides[1]]  # type: ignore[no-any-return]  # likewise
 
@@ -168,12 +169,16 @@ def _elastic_transform(x: _Pixels, strength: tuple[float, ...], draw: Generator)
     moved = _affine(x, corners, draw)
     along = [
         displacement
-        * ndimage.gaussian_filter(draw.uniform(-1, 1, size=(height, width)), smoothness, mode="reflect", truncate=3)
+        * scipy.ndimage.gaussian_filter(
+            draw.uniform(-1, 1, size=(height, width)), smoothness, mode="reflect", truncate=3
+        )
         for _ in range(2)
     ]
     rows, columns = np.mgrid[:height, :width]
     at = [rows + along[1], columns + along[0]]
-    return np.stack([ndimage.map_coordinates(channel, at, order=1, mode="reflect") for channel in _channels(moved)], 2)
+    return np.stack(
+        [scipy.ndimage.map_coordinates(channel, at, order=1, mode="reflect") for channel in _channels(moved)], 2
+    )
 
 
 def _affine(x: _Pixels, reach: float, draw: Generator) -> _Pixels:
@@ -186,7 +191,8 @@ def _affine(x: _Pixels, reach: float, draw: Generator) -> _Pixels:
     back = np.linalg.solve(np.column_stack([after, np.ones(3)]), before).T
     matrix, offset = back[::-1, 1::-1], back[::-1, 2]
     return np.stack(
-        [ndimage.affine_transform(channel, matrix, offset, order=1, mode="mirror") for channel in _channels(x)], axis=2
+        [scipy.ndimage.affine_transform(channel, matrix, offset, order=1, mode="mirror") for channel in _channels(x)],
+        axis=2,
     )
 
 

@@ -21,14 +21,13 @@ from gauntlet.errors import CheckpointInvalid
 from gauntlet.models.architectures import build_model, normalised
 from gauntlet.models.network_states import described, empty_state
 from gauntlet.models.own_networks import package_of
-from gauntlet.models.tensor_files import names, opened, read_fitting
+from gauntlet.models.tensor_files import HEADER, names, opened, read_fitting
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.runs.architectures import ArchitectureSpec
 from gauntlet.spec.runs.normalisation import Normalisation, unlike_normalisation
 from gauntlet.spec.runs.regularizers import Averaging
 
 # One entry only: safetensors writes several in no fixed order, and equal states must be equal bytes.
-_HEADER = "gauntlet"
 _FUSED = "fused"
 
 
@@ -135,7 +134,7 @@ def encode_weights(tensors: dict[str, Tensor], card: CheckpointCard) -> bytes:
     """
     # A model's own tensors may lie channels-last; the file knows one order only.
     ordered = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    return save(ordered, metadata={_HEADER: card.model_dump_json()})
+    return save(ordered, metadata={HEADER: card.model_dump_json()})
 
 
 def load_model(path: Path, device: torch.device | str) -> LoadedModel:
@@ -200,7 +199,7 @@ def encode_training_state(state: TrainingState) -> bytes:
         "environment": state.environment,
         "guard": asdict(state.guard),
     }
-    return save(tensors, metadata={_HEADER: json.dumps(header)})
+    return save(tensors, metadata={HEADER: json.dumps(header)})
 
 
 def load_training_state(path: Path) -> TrainingState:
@@ -313,7 +312,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def _header(file: safe_open, path: Path) -> dict[str, Any]:
     try:
-        header = json.loads((file.metadata() or {})[_HEADER])
+        header = json.loads((file.metadata() or {})[HEADER])
     except (KeyError, ValueError, RecursionError) as error:
         raise CheckpointInvalid(f"{path.name} is no checkpoint file of ours.") from error
     if not isinstance(header, dict):

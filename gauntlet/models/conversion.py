@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.models.foreign_names import likeness, translate
-from gauntlet.models.foreign_weights import ForeignWeights, fit
+from gauntlet.models.foreign_weights import ForeignWeights, fit, told_in_header
 from gauntlet.models.network_states import empty_state
 from gauntlet.models.tensor_files import names, opened, quoted
 from gauntlet.spec.runs.architectures import (
@@ -30,6 +30,7 @@ from gauntlet.spec.runs.architectures import (
     WideResNet28,
     WideResNet34,
 )
+from gauntlet.spec.runs.normalisation import Normalisation
 
 # Those whose kind says all of them, and which are told apart by the names of their tensors.
 RECOGNISED: tuple[ArchitectureSpec, ...] = (Cnn(), ResNet(), PreActResNet(), WideResNet28(), WideResNet34())
@@ -66,10 +67,7 @@ class Conversion:
         """The safetensors file, which holds the normalisation too, if there is one."""
         tensors = dict(self.weights.tensors)
         if (said := self.weights.normalisation) is not None:
-            tensors |= {
-                f"normalisation.{name}": torch.tensor(values, dtype=torch.float64)
-                for name, values in (("mean", said.mean), ("std", said.std))
-            }
+            tensors |= _as_tensors(said)
         return save(tensors)
 
 
@@ -113,6 +111,14 @@ def convert(path: Path, architecture: ArchitectureSpec | None = None, part: str 
     return Conversion(kind, image_shape, classes, weights, place, state.beside)
 
 
+def _as_tensors(said: Normalisation) -> dict[str, Tensor]:
+    """Under names that a reader takes for a normalisation."""
+    return {
+        f"normalisation.{name}": torch.tensor(values, dtype=torch.float64)
+        for name, values in (("mean", said.mean), ("std", said.std))
+    }
+
+
 @dataclass(frozen=True)
 class _State:
     """Named tensors at one place of a file, and the names of what lies beside them."""
@@ -154,7 +160,8 @@ def _read(path: Path) -> Any:
         raise CheckpointInvalid(f"{path.name} cannot be read: {error.strerror or type(error).__name__}.") from error
     if not start.startswith(_SAVED_BY_TORCH):
         with opened(path) as file:
-            return {name: file.get_tensor(name) for name in names(file)}
+            said = told_in_header(file)
+            return {name: file.get_tensor(name) for name in names(file)} | ({} if said is None else _as_tensors(said))
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # an unpickler may raise anything at what a stranger wrote

@@ -1,16 +1,18 @@
 """Weights that another program wrote, read for a network of the catalogue."""
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import safe_open
 from torch import Tensor
 
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.models.foreign_names import Translation, naming, translate
 from gauntlet.models.network_states import described, empty_state
-from gauntlet.models.tensor_files import TensorSource, names, opened, quoted, read_fitting
+from gauntlet.models.tensor_files import HEADER, TensorSource, names, opened, quoted, read_fitting
 from gauntlet.spec.runs.architectures import ArchitectureSpec
 from gauntlet.spec.runs.normalisation import Normalisation
 
@@ -38,7 +40,8 @@ def read_foreign_weights(
 
     They may have the names of `gauntlet.models.foreign_names`, and come with ours. Floating-point tensors come as
     float32, and `num_batches_tracked` may be absent: a network in eval mode, and one that trains as ours do, never
-    reads it. Where the file holds what the network's input is normalised with, `normalisation` must say it too.
+    reads it. Where the file holds what the network's input is normalised with, in tensors or as a checkpoint of ours
+    in its header, `normalisation` must say it too.
 
     Raises:
         CheckpointInvalid: no safetensors file, damaged, or tensors unlike the network's, not finite, or of another
@@ -46,9 +49,21 @@ def read_foreign_weights(
     """
     with opened(path) as file:
         found = fit(file, names(file), architecture, image_shape, classes, name=path.name)
-        if found.normalisation is not None:
-            _require_normalisation(found.normalisation, normalisation, path.name)
+        if (stored := found.normalisation or told_in_header(file)) is not None:
+            _require_normalisation(stored, normalisation, path.name)
         return found.tensors
+
+
+def told_in_header(file: safe_open) -> Normalisation | None:
+    """What a checkpoint of ours, whose tensors are the network's alone, says on its card of the input.
+
+    None where there is no such card, or it is not to be made out: nothing else of it is asked for here.
+    """
+    try:
+        said = json.loads((file.metadata() or {})[HEADER])["normalisation"]
+        return Normalisation.model_validate_json(json.dumps(said))
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
 
 
 def fit(
@@ -98,9 +113,9 @@ def _normalisation(source: TensorSource, found: Translation, channels: int) -> N
 
 
 def _require_normalisation(stored: Normalisation, said: Normalisation | None, name: str) -> None:
-    if said is not None and all(
-        math.isclose(one, other, abs_tol=_SAME_NUMBER)
-        for one, other in zip(stored.mean + stored.std, said.mean + said.std, strict=True)
+    found, told = (() if each is None else each.mean + each.std for each in (stored, said))
+    if len(found) == len(told) and all(
+        math.isclose(one, other, abs_tol=_SAME_NUMBER) for one, other in zip(found, told, strict=True)
     ):
         return
     mean, std = ([round(value, 4) for value in values] for values in (stored.mean, stored.std))

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from gauntlet.errors import CheckpointInvalid
 
+# Where a checkpoint of ours says what it is.
+HEADER = "gauntlet"
 # ResNet-18 has 122 tensors, and a card with 10,000 classes is some 100 kB.
 _MOST_HEADER_BYTES = 4 << 20
 _MOST_TENSORS = 4_096

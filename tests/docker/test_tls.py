@@ -36,6 +36,13 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def nginx_version() -> tuple[int, ...]:
+    said = subprocess.run(["nginx", "-v"], check=True, capture_output=True, text=True).stderr
+    found = re.search(r"nginx/([0-9.]+)", said)
+    assert found is not None
+    return tuple(map(int, found[1].split(".")))
+
+
 class Proxy:
     """The proxy as the container has it, but for where it listens, writes, and finds its secrets and the API."""
 
@@ -44,6 +51,8 @@ class Proxy:
         self._certificate = folder / "tls_certificate"
         self.well, self.plain, self.tls = free_ports(3)
         text = CONFIGURATION.read_text()
+        if nginx_version() < (1, 25, 1):
+            text = text.replace("listen 8443 ssl;", "listen 8443 ssl http2;").replace("http2 on;", "")
         replaced = {
             "/run/secrets/": f"{folder}/",
             " /tmp/": f" {folder}/",

@@ -16,7 +16,7 @@ from tests.faults.arming import order
 from tests.gauntlet.examples import needs_compiler
 from tests.packing import two_splits
 
-pytestmark = pytest.mark.long(seconds=70)
+pytestmark = pytest.mark.long(seconds=55)
 
 MEGABYTE = 1 << 20
 

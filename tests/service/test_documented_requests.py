@@ -21,6 +21,8 @@ from service.settings import ServiceSettings
 from tests.e2e.system import await_that
 from tests.packing import class_folders, write_zip
 
+pytestmark = pytest.mark.long(seconds=12)
+
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 COMMANDS = [
     command

@@ -50,12 +50,12 @@ def test_a_bucket_and_what_its_paths_begin_with(tmp_path: Path) -> None:
 
 
 def test_the_password_comes_from_a_file(tmp_path: Path) -> None:
-    """Whatever signs it has, and with the line's end that an editor puts behind it."""
+    """Whatever signs it has, without the line feed that an editor puts behind it, as PostgreSQL's image reads it."""
     file = tmp_path / "password"
-    file.write_text("p@:/%ü #\n", encoding="utf-8")
+    file.write_bytes("p@:/%ü #\r\n".encode())
     url = "postgresql://gauntlet@db:5432/gauntlet?sslmode=require"
     read = make_url(StoreSettings(database_url=url, database_password_file=file).database_url)
-    assert read == make_url(url).set(password="p@:/%ü #")
+    assert read == make_url(url).set(password="p@:/%ü #\r")
 
 
 @pytest.mark.parametrize(

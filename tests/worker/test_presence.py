@@ -33,9 +33,11 @@ def test_a_worker_is_there_from_its_start_to_its_stop(database: Database, databa
 
 
 def test_its_file_is_touched_each_time_the_database_knows(tmp_path: Path, sqlite_url: str) -> None:
-    """A container's health check looks at it; while the database is away it grows old."""
+    """A container's health check looks at it; while the database is away it grows old. It is this worker's alone."""
     file, database = tmp_path / "alive", Database(sqlite_url)
+    file.touch()
     announcer = Announcer(database, WorkerSettings(database_url=sqlite_url, worker_name="here:1", alive_file=file))
+    assert not file.exists()
     for _ in range(2):
         announcer.tell()
         assert time.time() - file.stat().st_mtime < 60
@@ -45,6 +47,8 @@ def test_its_file_is_touched_each_time_the_database_knows(tmp_path: Path, sqlite
     with pytest.raises(SQLAlchemyError):
         announcer.tell()
     assert file.stat().st_mtime == 0
+    announcer.leave()
+    assert not file.exists()
 
 
 @pytest.mark.parametrize(("chance", "others", "looks"), [(0.99, 9, True), (0.2, 40, True), (0.3, 40, False)])

@@ -22,17 +22,19 @@ const alarmed = (runs, name, alarms) => runs.flatMap((run) => pairs(run, name).f
 export function training({ series, names, places, hidden, single, alarms = new Map() }) {
   const shown = series.runs.filter((run) => !hidden.has(run.objective));
   return names.map((name) => {
+    let alone = false;
     const lines = [...places].filter(([objective]) => !hidden.has(objective)).flatMap(([objective, place]) => {
       const runs = shown.filter((run) => run.objective === objective && run.values[name]);
       const called = capital(titled(objective));
-      const line = (told, { points, band = [] }, of, seeds = []) => ({ name: told, short: told, place, points, band, marks: [...marks(name, points), ...(isShare(name) ? alarmed(of, name, alarms) : [])], seeds });
+      const line = (told, { points, band = [] }, of, seeds = [], whose = "") => ({ name: told, short: told, place, points, band, marks: [...marks(name, points, whose), ...(isShare(name) ? alarmed(of, name, alarms) : [])], seeds });
       const mean = over(runs, name);
       if (mean.points.length) return [line(called, mean, runs, single && runs.length > 1 ? runs.map((run) => pairs(run, name)) : [])];
       // What is measured where it is due, as probes are, may be measured in no epoch of all runs: each stands for itself.
-      return runs.map((run) => line(`${called}, seed ${run.seed}`, { points: pairs(run, name) }, [run]));
+      alone = runs.length > 0;
+      return runs.map((run) => line(`${called}, seed ${run.seed}`, { points: pairs(run, name) }, [run], [], `seed ${run.seed}, `));
     }).filter((line) => line.points.length);
     const share = isShare(name);
-    return chart({ key: name, title: `${metricTitle(name)}${share ? ", %" : ""}`, across: "epoch", share, series: lines, words: lines.map((line) => sentence(line, share)).join(" ") });
+    return chart({ key: name, title: `${metricTitle(name)}${share ? ", %" : ""}${alone ? ", run by run" : ""}`, across: "epoch", share, series: lines, words: lines.map((line) => sentence(line, share)).join(" ") });
   });
 }
 
@@ -63,11 +65,11 @@ function over(runs, name) {
 
 const highest = (points) => points.reduce((best, each) => (each[1] > best[1] ? each : best));
 
-function marks(name, points) {
+function marks(name, points, whose) {
   if (!points.length) return [];
   const last = points.at(-1);
-  const found = [[...last, `last epoch, ${last[0]}`, "last"]];
-  if (isShare(name)) found.unshift([...highest(points), `best epoch, ${highest(points)[0]}`, "mark"]);
+  const found = [[...last, `${whose}last epoch, ${last[0]}`, "last"]];
+  if (isShare(name)) found.unshift([...highest(points), `${whose}best epoch, ${highest(points)[0]}`, "mark"]);
   return found;
 }
 

@@ -13,10 +13,13 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from gauntlet.errors import CheckpointInvalid
+from gauntlet.models.checkpoints import encode_weights
 from gauntlet.models.conversion import convert
 from gauntlet.models.foreign_names import translate
 from gauntlet.models.foreign_weights import read_foreign_weights
 from gauntlet.models.network_states import empty_state
+from gauntlet.spec.checkpoint_card import CheckpointCard, Imported
+from gauntlet.spec.kinds import Digits
 from gauntlet.spec.runs.architectures import (
     ArchitectureSpec,
     Cnn,
@@ -97,6 +100,44 @@ def test_a_normalisation_in_the_file_goes_with_it(
         read_foreign_weights(out, Cnn(), (1, 16, 16), 10)
     with pytest.raises(CheckpointInvalid, match="is another"):
         read_foreign_weights(out, Cnn(), (1, 16, 16), 10, Normalisation(mean=(0.5,), std=(0.5,)))
+
+
+def test_a_checkpoint_of_ours_goes_with_what_its_card_says(file: Path, weights: dict[str, Tensor]) -> None:
+    """Its tensors are the network's alone: brought in again without what the card says it would answer otherwise."""
+    said = Normalisation(mean=tuple(MEAN), std=tuple(STD))
+    card = CheckpointCard(
+        architecture=Cnn(),
+        dataset=Digits(),
+        classes=tuple("0123456789"),
+        image_shape=(1, 16, 16),
+        normalisation=said,
+        origin=Imported(name="ours"),
+    )
+    for name, content in (("ours", encode_weights(weights, card)), ("converted", b"")):
+        out = file.with_name(f"{name}.safetensors")
+        out.write_bytes(content or convert(file.with_name("ours.safetensors")).encoded())
+        assert same_tensors(read_foreign_weights(out, Cnn(), (1, 16, 16), 10, said), weights)
+        with pytest.raises(
+            CheckpointInvalid, match=r"with mean \[0\.25\] and std \[0\.5\], and the card's .*is missing"
+        ):
+            read_foreign_weights(out, Cnn(), (1, 16, 16), 10)
+    with pytest.raises(CheckpointInvalid, match="is another"):
+        read_foreign_weights(
+            out.with_name("ours.safetensors"), Cnn(), (1, 16, 16), 10, Normalisation(mean=(0, 0), std=(1, 1))
+        )
+    plain = file.with_name("plain.safetensors")
+    plain.write_bytes(encode_weights(weights, card.model_copy(update={"normalisation": None})))
+    assert convert(plain).weights.normalisation is None
+    none = (
+        "[" * 100_000,
+        '{"normalisation": {"mean": 1}}',
+        "3",
+        "{}",
+        '{"normalisation": {"mean": [NaN], "std": [1]}}',
+    )
+    for header in none:
+        plain.write_bytes(save(weights, metadata={"gauntlet": header}))
+        assert same_tensors(read_foreign_weights(plain, Cnn(), (1, 16, 16), 10), weights)
 
 
 def test_a_normalisation_of_pixels_up_to_255_is_brought_to_ours(file: Path, weights: dict[str, Tensor]) -> None:

@@ -12,6 +12,8 @@ from gauntlet.events import CheckpointReady, EpochFinished, TrainingEvent
 from gauntlet.models.checkpoints import encode_training_state, load_training_state
 from tests.gauntlet.examples import events, run_spec, some, states
 
+pytestmark = pytest.mark.long(seconds=20)
+
 GROUP = {"kind": "policy_gradient", "group": 3, "baseline": "leave_one_out"}
 EXPLORING = {"kind": "policy_gradient", "action": "epsilon_greedy", "log_prob_floor": -16.118}
 

@@ -17,7 +17,7 @@ from gauntlet.training.epochs import Epochs
 from gauntlet.training.steps.augmentation import draw_changes
 from tests.gauntlet.examples import CPU, events, states
 
-pytestmark = pytest.mark.long(seconds=30)
+pytestmark = pytest.mark.long(seconds=20)
 
 EPOCHS, IMAGES, BATCH, SIDE = 2, 40, 16, 12
 

@@ -30,6 +30,8 @@ from tests.evaluations import FGSM, finished, queued
 from tests.service.conftest import Pages
 from tests.store.recorded import record
 
+pytestmark = pytest.mark.long(seconds=12)
+
 
 @pytest.fixture
 def database(settings: ServiceSettings) -> Iterator[Database]:

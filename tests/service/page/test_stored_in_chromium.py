@@ -134,9 +134,9 @@ def test_what_is_measured_in_some_epochs_of_some_runs_is_drawn_run_by_run(
             jobs.finish(session, held, "succeeded")
     with opened(chromium, url_of(whole_system)) as page:
         page.goto(f"/#/experiments/{identifier}")
-        probe = page.get_by_role("img", name=re.compile("^Accuracy of probed images under PGD, % "))
+        probe = page.get_by_role("img", name=re.compile("^Accuracy of probed images under PGD, %, run by run "))
         expect(probe).to_have_accessible_name(
-            "Accuracy of probed images under PGD, % over epoch. "
+            "Accuracy of probed images under PGD, %, run by run over epoch. "
             f"Cross-entropy, seed 0: from 40.0 % at epoch {COLLAPSE - 1} "
             f"to 40.0 % at epoch {COLLAPSE - 1}, highest 40.0 % at epoch {COLLAPSE - 1}."
         )

@@ -23,6 +23,8 @@ from service.app import create_app
 from service.routes import checkpoints
 from service.settings import ServiceSettings
 
+pytestmark = pytest.mark.long(seconds=16)
+
 CARD: dict[str, Any] = {
     "name": "a digit reader",
     "source": "https://example.org/digits",
