@@ -5,9 +5,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.loaders import Loader
 
 from cli.machine.processes import die_with_parent
 from store.storage import BucketStorage, FetchedCache, Scratch
@@ -87,7 +91,26 @@ class ObjectStore:
 @contextmanager
 def running_object_store(folder: Path) -> Iterator[ObjectStore]:
     """A server for this process, whose environment says where it is."""
-    store = ObjectStore(folder)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(Loader, "__init__", _knowing(Loader.__init__))
+        yield from _running(ObjectStore(folder))
+
+
+def _knowing(make: Callable[..., None]) -> Callable[..., None]:
+    """Have all of botocore's loaders keep what they read in one place.
+
+    Each client would read anew what is said of S3, which is most of what a test takes that makes some.
+    """
+    known: dict[Any, Any] = {}
+
+    def begin(self: Loader, *args: Any, **given: Any) -> None:
+        make(self, *args, **given)
+        self._cache = known
+
+    return begin
+
+
+def _running(store: ObjectStore) -> Iterator[ObjectStore]:
     before = {name: os.environ.get(name) for name in store.environment}
     os.environ.update(store.environment)
     store.start()

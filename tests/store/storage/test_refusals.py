@@ -8,11 +8,9 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import s3fs
-from botocore.loaders import Loader
 
 from store import files
 from store.storage import BucketStorage, StorageAway, StorageRefused, is_the_storages
@@ -33,19 +31,8 @@ ASKED: dict[str, Callable[[BucketStorage], object]] = {
 }
 
 
-# What botocore's files say of S3, which each client would read anew: most of what these tests took.
-_SAID_OF_S3: dict[Any, Any] = {}
-
-
 @pytest.fixture(autouse=True)
-def read_anew(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    made = Loader.__init__
-
-    def make(self: Loader, *args: Any, **given: Any) -> None:
-        made(self, *args, **given)
-        self._cache = _SAID_OF_S3
-
-    monkeypatch.setattr(Loader, "__init__", make)
+def read_anew(object_store: ObjectStore) -> Iterator[None]:
     object_store.bucket("refusing")
     s3fs.S3FileSystem.clear_instance_cache()
     yield
