@@ -55,10 +55,6 @@ class Evaluation(Iterator[BatchAttacked]):
         """The nominal cost of a batch in model passes, without what it spares later."""
         return self._prices[batch.stage].cost * len(batch.images)
 
-    def progress(self, batch: BatchAttacked) -> int:
-        """How many model passes the batch brings behind us, with those that it spares."""
-        return self._prices[batch.stage].progress(batch)
-
     def close(self) -> None:
         """Attack nothing more."""
         self._batches.close()

@@ -46,10 +46,6 @@ class Price:
     cost: int
     spares: int = 0
 
-    def progress(self, batch: BatchAttacked) -> int:
-        """How many model passes a batch of the stage brings behind us, those that its wrong images spare among them."""
-        return self.cost * len(batch.images) + self.spares * (len(batch.images) - sum(batch.robust))
-
 
 # Yields batches, and None when all that is next is being computed by others; returns which images stay right.
 Part = Generator[BatchAttacked | None, None, Tensor]
@@ -176,7 +172,9 @@ class Sweep:
         """Note that batches are done, whoever did them."""
         for batch in batches:
             self._done[batch.stage, batch.images] = batch
-            self._completed += self._prices[batch.stage].progress(batch)
+            price = self._prices[batch.stage]
+            wrong = len(batch.images) - sum(batch.robust)
+            self._completed += price.cost * len(batch.images) + price.spares * wrong
 
     def _kept_of(self, stage: str, positions: Sequence[int]) -> int:
         """Of how many of a batch's images, which ascend, the attacked pictures are kept."""

@@ -8,7 +8,6 @@ from typing import Final
 import torch
 
 from gauntlet.evaluation.loop import evaluate
-from gauntlet.evaluation.sweep import SEGMENT
 from gauntlet.events import BatchAttacked
 from gauntlet.results.finding import Finding
 from gauntlet.results.margins import ImageMargin
@@ -22,7 +21,6 @@ from store.queue.jobs import Claim, JobProgress
 from store.subjects import evaluations
 from worker.jobs.evaluation_inputs import Inputs
 from worker.jobs.heartbeat import Heartbeat
-from worker.jobs.pace import SparingPace
 from worker.settings import WorkerSettings
 
 # What others found is needed at the end of a stage, which takes them seconds or minutes.
@@ -60,8 +58,8 @@ class SharedSweep:
         self.done, self.known = len(done), len(known)
         self._reused = {(batch.stage, batch.images) for batch in known}
         self._colleagues = _StoredColleagues(database, hand, settings, heartbeat, done)
-        # Of the batches computed here. A segment of the images goes through all attacks before the next begins.
-        self._pace = SparingPace(SEGMENT / min(inputs.spec.samples, len(inputs.test)))
+        # Of the batches computed here: how long they took, and how many model passes they were.
+        self._spent_s, self._passes = 0.0, 0
         self._since = time.monotonic()
         self._told = JobProgress(NATURAL, 0, 0, "model passes")
         self._batches = evaluate(
@@ -89,15 +87,16 @@ class SharedSweep:
             yield batch, seconds
             self._colleagues.note(batch, seconds)
             if not reused:
-                self._pace.note(seconds, self._batches.passes(batch), self._batches.progress(batch))
+                self._spent_s, self._passes = self._spent_s + seconds, self._passes + self._batches.passes(batch)
             self._watch(batch.stage, batch.completed, batch.total)
         if self._told.completed < self._told.total:
             # The last batch was another's.
             self._heartbeat.tell(JobProgress(self._told.phase, self._told.total, self._told.total, self._told.unit))
 
     def _watch(self, stage: str, completed: int, total: int) -> None:
-        alone_s = self._pace.eta_s(completed, total)
-        eta_s = None if alone_s is None else alone_s / self._colleagues.hands
+        eta_s = None
+        if self._passes:
+            eta_s = self._spent_s / self._passes * (total - completed) / self._colleagues.hands
         self._told = JobProgress(stage, completed, total, "model passes", eta_s)
         self._heartbeat.tell(self._told)
         self._heartbeat.checkpoint()
