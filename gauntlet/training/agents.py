@@ -100,12 +100,13 @@ class AgentEpochs:
     def learning_rate(self, epoch: int, batch: int) -> float:
         """Of the updates with `batch` (from 0) of `epoch` (from 1): that of the first of them.
 
-        By `one_cycle` it is that of the one in their middle: the run's first is 0, and a rollout would be played for
-        nothing.
+        By `one_cycle` the run's first is 0, and its rollout would be played for nothing: that one has its middle's.
         """
         rollouts, per_rollout = (epoch - 1) * self.batches + batch, updates_per_rollout(self._objective)
-        which = per_rollout // 2 if isinstance(self._spec.training.schedule, OneCycle) else 0
-        return learning_rate(self._spec.training, rollouts * per_rollout + which, self.batches * per_rollout)
+        done: float = rollouts * per_rollout
+        if done == 0 and isinstance(self._spec.training.schedule, OneCycle):
+            done = per_rollout / 2
+        return learning_rate(self._spec.training, done, self.batches * per_rollout)
 
     def updates(self, epoch: int, done: int) -> Iterator[Update]:
         """The batches of `epoch` after the first `done`, each of which is to be done before the next is asked for.

@@ -26,7 +26,9 @@ class Normalisation(Spec):
 
         Images here are in [0, 1].
         """
-        if max(*map(abs, self.mean), *self.std) > 1:
+        if min(self.mean) < -1:
+            raise ValueError(f"normalisation is of images in [0, 1], and {min(self.mean):g} is no mean of them")
+        if max(*self.mean, *self.std) > 1:
             mean, std = ([round(value / 255, 4) for value in values] for values in (self.mean, self.std))
             raise ValueError(
                 f"normalisation is of images in [0, 1], and these numbers are on the scale of 0 to 255: divided by 255 "

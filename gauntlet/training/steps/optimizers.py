@@ -82,8 +82,8 @@ def set_momentum(optimizer: torch.optim.Optimizer, share: float) -> None:
             state["momentum_buffer"].mul_(share)
 
 
-def learning_rate(spec: TrainingSpec, iteration: int, per_epoch: int) -> float:
-    """Of the update after `iteration` earlier ones, where an epoch has `per_epoch` updates.
+def learning_rate(spec: TrainingSpec, iteration: float, per_epoch: int) -> float:
+    """Of the update after `iteration` earlier ones, or within one, where an epoch has `per_epoch` updates.
 
     What the schedule says, times Keras' time-based decay where the optimiser has one.
     """
@@ -99,7 +99,7 @@ def momentum_share(spec: TrainingSpec, iteration: int, per_epoch: int) -> float:
     return 1 - (1 - schedule.lowest_momentum / optimizer.momentum) * _share(schedule, iteration, per_epoch, spec.epochs)
 
 
-def _share(schedule: ScheduleSpec, iteration: int, per_epoch: int, epochs: int) -> float:
+def _share(schedule: ScheduleSpec, iteration: float, per_epoch: int, epochs: int) -> float:
     """Of the whole rate, between 0 and 1."""
     if isinstance(schedule, OneCycle):
         # A cycle of one update is at its peak: counted as CyclicLR does it would be at 0, and nothing would be learned.

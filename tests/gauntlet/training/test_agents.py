@@ -144,13 +144,15 @@ def test_the_learning_rate_decays_by_updates() -> None:
 
 
 def test_no_rollout_is_played_for_nothing() -> None:
-    """By one_cycle, which begins at 0, a rollout has the rate of the update in its middle; a single one trains, too."""
+    """By one_cycle, which begins at 0, the first has its middle's rate, and the others that of their first update."""
     cycle = {"schedule": {"kind": "one_cycle", "peak": 0.5}, "optimizer": {"lr": 0.1, "decay": 0.0}}
-    ppo = {"kind": "ppo", "n_steps": 2, "n_epochs": 2}
-    agent = epochs_of(spec_of(ppo, batch_size=3, epochs=1, **cycle), three_shades(12), small_network())
-    # Two rollouts of four updates: the third of eight, and the seventh.
-    assert agent.batches == 2
-    assert [agent.learning_rate(1, rollout) for rollout in (0, 1)] == pytest.approx([0.1 * 2 / 4, 0.1 * 2 / 4])
+    four = {"kind": "ppo", "n_steps": 2, "n_epochs": 2}
+    one = {"kind": "ppo", "n_steps": 1, "n_epochs": 1}
+    # Two rollouts of four updates, and four of one.
+    expected = ((four, [0.05, 0.1]), (one, [0.025, 0.05, 0.1, 0.05]), (A2C | {"n_steps": 1}, [0.025, 0.05, 0.1, 0.05]))
+    for objective, rates in expected:
+        agent = epochs_of(spec_of(objective, batch_size=3, epochs=1, **cycle), three_shades(12), small_network())
+        assert [agent.learning_rate(1, rollout) for rollout in range(agent.batches)] == pytest.approx(rates)
     for objective in (A2C, PPO):
         model, before = small_network(), small_network()
         only = epochs_of(spec_of(objective, batch_size=12, epochs=1, **cycle), three_shades(12), model)

@@ -58,7 +58,7 @@ def test_a_compiled_probe_finds_what_the_plain_one_does(digits: Dataset) -> None
     """The same logits, natural and attacked, but for rounding; only batches of as many as are measured at once are
     compiled.
     """
-    model = nn.Sequential(nn.Flatten(), nn.Dropout(0.25), nn.Linear(16 * 16, 10))
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Dropout(0.25), nn.Linear(2 * 14 * 14, 10))
     initialise(model, 3)
     plain = build_probe(model.eval(), EPS)
     fast = compiled_probe(plain)

@@ -44,7 +44,8 @@ def test_every_run_has_the_experiments() -> None:
         ({"mean": [0.5, float("nan"), 0.5]}, "/mean/1", "must be a finite number"),
         ({"std": [0.5, 1e-40, 0.5]}, "", "1e-40 is next to nothing"),
         ({"mean": [125.3, 123.0, 113.9]}, "", "divided by 255 they are mean [0.4914, 0.4824, 0.4467]"),
-        ({"mean": [-1e300, 0, 0]}, "", "on the scale of 0 to 255"),
+        ({"mean": [-1e300, 0, 0]}, "", "is no mean of them"),
+        ({"mean": [0, -2, 0]}, "", "-2 is no mean of them"),
         ({"means": [0.5]}, "/means", ""),
     ],
 )
