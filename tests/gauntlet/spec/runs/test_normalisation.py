@@ -19,7 +19,7 @@ def experiment(**changes: Any) -> ExperimentSpec:
 
 def test_a_spec_without_one_is_the_text_that_it_was() -> None:
     """Stored specs, their digests and fingerprints do not change; null says the same."""
-    plain = experiment()
+    plain = ExperimentSpec.model_validate({name: value for name, value in MADRY.items() if name != "normalisation"})
     assert "normalisation" not in plain.model_dump_json()
     assert "normalisation" not in plain.runs()[0][1].model_dump_json()
     assert experiment(normalisation=None) == plain
