@@ -41,10 +41,12 @@ class Evaluation(Iterator[BatchAttacked]):
     def __init__(
         self,
         findings: tuple[Finding, ...],
+        sweep: Sweep,
         batches: Generator[BatchAttacked, None, None],
         prices: Mapping[str, Price],
     ) -> None:
         self.findings = findings
+        self._sweep = sweep
         self._batches = batches
         self._prices = prices
 
@@ -54,6 +56,10 @@ class Evaluation(Iterator[BatchAttacked]):
     def passes(self, batch: BatchAttacked) -> int:
         """The nominal cost of a batch in model passes, without what it spares later."""
         return self._prices[batch.stage].cost * len(batch.images)
+
+    def left(self) -> float:
+        """Model passes that are expected to be left; a bound until a first segment is through all attacks."""
+        return self._sweep.left()
 
     def close(self) -> None:
         """Attack nothing more."""
@@ -122,7 +128,7 @@ def evaluate(
         watch=watch,
         colleagues=colleagues or Alone(),
     )
-    return Evaluation(findings, sweep.through(lambda segment: plans.attack(sweep, segment)), prices)
+    return Evaluation(findings, sweep, sweep.through(lambda segment: plans.attack(sweep, segment)), prices)
 
 
 class _Plans:

@@ -15,6 +15,7 @@ from gauntlet.errors import OutputNotFinite
 from gauntlet.evaluation.borrowing import borrowed
 from gauntlet.evaluation.certificates import Predict
 from gauntlet.evaluation.colleagues import Colleagues
+from gauntlet.evaluation.forecast import Forecast
 from gauntlet.evaluation.margins import looked_at
 from gauntlet.evaluation.stages import Perturb, Victim
 from gauntlet.events import BatchAttacked
@@ -45,6 +46,10 @@ class Price:
 
     cost: int
     spares: int = 0
+
+    def progress(self, batch: BatchAttacked) -> int:
+        """How many model passes a batch of the stage brings behind us, with those that its wrong images spare."""
+        return self.cost * len(batch.images) + self.spares * (len(batch.images) - sum(batch.robust))
 
 
 # Yields batches, and None when all that is next is being computed by others; returns which images stay right.
@@ -81,6 +86,14 @@ class Sweep:
         self._done: dict[tuple[str, tuple[int, ...]], BatchAttacked] = {}
         self._known = {(batch.stage, batch.images): batch for batch in known}
         self._stage, self._total, self._completed = NATURAL, total, 0
+        sizes = [min(SEGMENT, len(images) - start) for start in range(0, len(images), SEGMENT)]
+        price = sum(price.cost for stage, price in prices.items() if not stage.startswith(_NO_ATTACKS))
+        self._forecast = Forecast(sizes, price)
+        # What is done to images beside the attacks spares nothing.
+        self._beside = total - len(images) * price
+        # They cost nothing when their turn comes.
+        for batch in self._known.values():
+            self._foresee(batch)
         self._learn(*(batch for batch in done if batch.stage in prices))
 
     def through(self, attack: Callable[[Tensor], Segment]) -> Generator[BatchAttacked, None, None]:
@@ -172,9 +185,24 @@ class Sweep:
         """Note that batches are done, whoever did them."""
         for batch in batches:
             self._done[batch.stage, batch.images] = batch
-            price = self._prices[batch.stage]
-            wrong = len(batch.images) - sum(batch.robust)
-            self._completed += price.cost * len(batch.images) + price.spares * wrong
+            self._completed += self._prices[batch.stage].progress(batch)
+            if (batch.stage, batch.images) not in self._known:
+                self._foresee(batch)
+
+    def _foresee(self, batch: BatchAttacked) -> None:
+        """Take a batch for done, or as good as done, in what is expected of the rest."""
+        price = self._prices.get(batch.stage)
+        if price is None:
+            return
+        progress = price.progress(batch)
+        if batch.stage.startswith(_NO_ATTACKS):
+            self._beside -= progress
+        else:
+            self._forecast.note(batch.images[0] // SEGMENT, price.cost * len(batch.images), progress)
+
+    def left(self) -> float:
+        """Model passes that are expected to be left, where images fall as those did that are through all attacks."""
+        return self._forecast.left() + self._beside
 
     def _kept_of(self, stage: str, positions: Sequence[int]) -> int:
         """Of how many of a batch's images, which ascend, the attacked pictures are kept."""

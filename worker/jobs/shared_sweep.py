@@ -96,7 +96,7 @@ class SharedSweep:
     def _watch(self, stage: str, completed: int, total: int) -> None:
         eta_s = None
         if self._passes:
-            eta_s = self._spent_s / self._passes * (total - completed) / self._colleagues.hands
+            eta_s = self._spent_s / self._passes * self._batches.left() / self._colleagues.hands
         self._told = JobProgress(stage, completed, total, "model passes", eta_s)
         self._heartbeat.tell(self._told)
         self._heartbeat.checkpoint()

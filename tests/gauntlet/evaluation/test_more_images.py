@@ -58,3 +58,31 @@ def test_what_is_known_of_the_first_images_is_not_computed_again(
     assert extended == whole
     assert max(seen) <= 3
     assert extended[-1].completed == extended[-1].total
+
+
+@pytest.mark.usefixtures("short_segments")
+def test_what_is_left_is_expected_to_fall_as_the_first_segment_did(
+    model: nn.Module, digits: Dataset, wholes: list[list[BatchAttacked]]
+) -> None:
+    """Of 15 images in segments of 6, 6 and 3: a bound within the first; then what the first took, for each image of one
+    that has not begun, and the bound of the one that has. What was known or done before counts as what is done now.
+    """
+    _, first, whole = wholes
+    asked = spec(FGSM, AUTO, samples=15)
+
+    def left(done: list[BatchAttacked], known: list[BatchAttacked]) -> float:
+        return evaluate(model, digits.test, asked, 10, device=CPU, done=done, known=known).left()
+
+    passes = evaluate(model, digits.test, asked, 10, device=CPU).passes
+    total = whole[0].total
+    ends = [max(place for place, batch in enumerate(whole) if batch.images[0] < end) + 1 for end in (6, 12, 15)]
+    taken = sum(passes(batch) for batch in whole[: ends[0]])
+    assert taken < total * 6 / 15
+    expected = {0: total, ends[0] - 1: total - whole[ends[0] - 2].completed, ends[0]: taken / 6 * 9, ends[2]: 0.0}
+    within = ends[0] + 2
+    expected[within] = total * 12 / 15 - whole[within - 1].completed + taken / 6 * 3
+    expected[ends[2] - 1] = total - whole[ends[2] - 2].completed
+    for done, passes_left in expected.items():
+        assert left(whole[:done], []) == pytest.approx(passes_left)
+    of_two = sum(passes(batch) for batch in whole[: ends[1]])
+    assert left([], first) == left(whole[: ends[1]], first) == pytest.approx(of_two / 12 * 3)
