@@ -30,9 +30,10 @@ export function training({ series, names, places, hidden, single, alarms = new M
       const mean = over(runs, name);
       if (mean.points.length) return [line(called, mean, runs, single && runs.length > 1 ? runs.map((run) => pairs(run, name)) : [])];
       // What is measured where it is due, as probes are, may be measured in no epoch of all runs: each stands for itself.
-      alone = runs.length > 0;
-      return runs.map((run) => line(`${called}, seed ${run.seed}`, { points: pairs(run, name) }, [run], [], `seed ${run.seed}, `));
-    }).filter((line) => line.points.length);
+      const apart = runs.map((run) => line(`${called}, seed ${run.seed}`, { points: pairs(run, name) }, [run], [], `seed ${run.seed}, `)).filter(({ points }) => points.length);
+      alone ||= apart.length > 0;
+      return apart;
+    });
     const share = isShare(name);
     return chart({ key: name, title: `${metricTitle(name)}${share ? ", %" : ""}${alone ? ", run by run" : ""}`, across: "epoch", share, series: lines, words: lines.map((line) => sentence(line, share)).join(" ") });
   });
