@@ -55,7 +55,7 @@ class Evaluation(Iterator[BatchAttacked]):
 
     def passes(self, batch: BatchAttacked) -> int:
         """The nominal cost of a batch in model passes, without what it spares later."""
-        return self._prices[batch.stage].cost * len(batch.images)
+        return self._prices[batch.stage].passes(batch)
 
     def left(self) -> float:
         """Model passes that are expected to be left; a bound until a first segment is through all attacks."""

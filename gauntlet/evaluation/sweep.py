@@ -47,9 +47,13 @@ class Price:
     cost: int
     spares: int = 0
 
+    def passes(self, batch: BatchAttacked) -> int:
+        """How many model passes a batch of the stage takes."""
+        return self.cost * len(batch.images)
+
     def progress(self, batch: BatchAttacked) -> int:
-        """How many model passes a batch of the stage brings behind us, with those that its wrong images spare."""
-        return self.cost * len(batch.images) + self.spares * (len(batch.images) - sum(batch.robust))
+        """How many it brings behind us, with those that its wrong images spare."""
+        return self.passes(batch) + self.spares * (len(batch.images) - sum(batch.robust))
 
 
 # Yields batches, and None when all that is next is being computed by others; returns which images stay right.
@@ -198,7 +202,7 @@ class Sweep:
         if batch.stage.startswith(_NO_ATTACKS):
             self._beside -= progress
         else:
-            self._forecast.note(batch.images[0] // SEGMENT, price.cost * len(batch.images), progress)
+            self._forecast.note(batch.images[0] // SEGMENT, price.passes(batch), progress)
 
     def left(self) -> float:
         """Model passes that are expected to be left, where images fall as those did that are through all attacks."""

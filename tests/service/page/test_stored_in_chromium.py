@@ -1,9 +1,11 @@
 """What a browser shows of results that nobody needs to train for: rows as a worker would have left them."""
 
 import re
+from collections.abc import Iterable, Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
+from sqlalchemy.orm import Session
 
 from gauntlet.results.protocol import IMPLEMENTATIONS
 from gauntlet.results.suspicions import OVERFITTING, overfitting
@@ -13,6 +15,7 @@ from gauntlet.spec.kinds import Cifar10
 from gauntlet.spec.presets import overlay
 from store.database import Database
 from store.queue import jobs, sweeps
+from store.queue.jobs import Claim
 from store.subjects import evaluation_requests, evaluations, experiments, runs
 from store.subjects.evaluations import AttackedSet
 from store.subjects.runs import EpochRecord, Note
@@ -37,15 +40,21 @@ def course(epoch: int, fgsm: float, *, collapses: bool) -> dict[str, float]:
     return found | {"train_adversarial_accuracy": fgsm, "fgsm_lowered_loss": 0.5 if epoch >= COLLAPSE else 0.0}
 
 
+def begun(session: Session, made: Iterable[str]) -> Iterator[Claim]:
+    """Each run in its turn, claimed."""
+    for run in made:
+        held = jobs.claim(session, "run", run, "worker", 60)
+        assert held is not None
+        yield held
+
+
 def swept(database: Database, spec: ExperimentSpec) -> str:
     """An experiment whose first run collapses, and of whose others some are stopped early; its id."""
     with database.writing() as session:
         # In one transaction: a worker is waiting.
         experiment, made = experiments.create(session, spec, None)
         identifier = experiment.id
-        for place, run in enumerate(made):
-            held = jobs.claim(session, "run", run, "worker", 60)
-            assert held is not None
+        for place, held in enumerate(begun(session, made)):
             for epoch in range(1, spec.training.epochs + 1):
                 metrics = course(epoch, (0.5, 0.45, 0.6)[place % 3] + epoch / 50, collapses=place == 0)
                 told = overfitting(metrics)
@@ -125,9 +134,7 @@ def test_what_is_measured_in_some_epochs_of_some_runs_is_drawn_run_by_run(
     with database.writing() as session:
         experiment, made = experiments.create(session, spec, None)
         identifier = experiment.id
-        for place, run in enumerate(made):
-            held = jobs.claim(session, "run", run, "worker", 60)
-            assert held is not None
+        for place, held in enumerate(begun(session, made)):
             for epoch in range(1, spec.training.epochs + 1):
                 metrics = course(epoch, 0.5, collapses=place == 0 and epoch == COLLAPSE - 1)
                 runs.record_epoch(session, held, EpochRecord(epoch, metrics, 1.5, 64.0, []))

@@ -20,6 +20,7 @@ from worker.beside import unpacker
 from worker.beside.sweeper import sweep
 from worker.settings import WorkerSettings
 
+Told = queue.SimpleQueue[dict[str, Any]]
 REFUSED = "The storage refuses the service: Permission denied. The data set goes on when its operator has mended that."
 
 
@@ -27,6 +28,14 @@ REFUSED = "The storage refuses the service: Permission denied. The data set goes
 def on_a_bucket(object_store: ObjectStore, settings: WorkerSettings) -> WorkerSettings:
     object_store.bucket("archives")
     return settings.model_copy(update={"storage_url": "s3://archives/team"})
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    """What the process that unpacks is taken to have said."""
+    said = Told()
+    monkeypatch.setattr(unpacker, "_told_by", lambda _: said)
+    return said
 
 
 def row_of(database: Database, identifier: str) -> Dataset:
@@ -99,14 +108,12 @@ def test_what_the_process_was_told_in_the_storage_is_waited_for(
     number: int,
     why: str,
     above: int | None,
+    told: Told,
     database: Database,
     settings: WorkerSettings,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Of the data set's own folder, of the root above, and where only what it had opened is to be read only."""
-    told = queue.SimpleQueue[dict[str, Any]]()
-    monkeypatch.setattr(unpacker, "_told_by", lambda _: told)
     identifier = receive(database, settings.storage, packed(tmp_path))
     path = None
     if above is not None:
@@ -122,14 +129,12 @@ def test_what_the_process_was_told_in_the_storage_is_waited_for(
 def test_what_the_process_may_not_do_elsewhere_is_no_matter_of_the_storage(
     path: str | None,
     number: int,
+    told: Told,
     database: Database,
     settings: WorkerSettings,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is tried three times, as any file; nobody is sent to mend the storage. Without a path it may be anything's."""
-    told = queue.SimpleQueue[dict[str, Any]]()
-    monkeypatch.setattr(unpacker, "_told_by", lambda _: told)
     identifier = receive(database, settings.storage, packed(tmp_path))
     for crashes in range(1, MOST_CRASHES + 1):
         told.put({"storage": "Permission denied", "errno": number, "path": path})
