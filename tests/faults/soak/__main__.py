@@ -29,14 +29,14 @@ from tests.e2e.system import System
 from tests.faults.soak import verdict
 from tests.faults.soak.memory import Memory
 from tests.faults.soak.parts import Parts
-from tests.faults.soak.strikes import EVERY_S, Striker
+from tests.faults.soak.strikes import EVERY_S, STOPPED_S, Striker
 from tests.faults.soak.users import Findings, Undisturbed, User
 from tests.postgres import create_database, running_postgres
 
 _USERS = 3
-# A lease that a busy machine does not let run out; the rest as slow as what is done here allows.
+# Seconds that a busy machine does not let run out; the rest as slow as what is done here allows.
+_LEASE_S = 6.0
 _SETTINGS = {
-    "GAUNTLET_LEASE_S": "6",
     "GAUNTLET_HEARTBEAT_S": "0.5",
     "GAUNTLET_RECONCILE_S": "1",
     "GAUNTLET_RETRY_S": "1",
@@ -53,11 +53,19 @@ def main() -> int:
     parser.add_argument("--database", choices=("SQLite", "PostgreSQL"), default="SQLite")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--every", type=float, default=EVERY_S, help="Seconds between strikes.")
+    parser.add_argument(
+        "--lease",
+        type=float,
+        default=_LEASE_S,
+        help="Seconds; where others leave a job no processor for so long, it counts as one that died.",
+    )
     parser.add_argument("--seed", type=int, default=0, help="Of whom it strikes, and of what users do.")
     parser.add_argument(
         "--home", type=Path, help="Where the system's files and logs are kept; else they go at the end."
     )
     asked = parser.parse_args()
+    if asked.lease >= STOPPED_S[1]:
+        parser.error(f"--lease is to be less than {STOPPED_S[1]:g}, the longest stop: none would run out")
     told: dict[str, Any] = json.loads(asked.out.read_text()) if asked.out.exists() else {}
     findings = Findings()
     with (
@@ -68,7 +76,8 @@ def main() -> int:
     ):
         home = folder / "home"
         home.mkdir()
-        with System(home, url, f"redis+socket://{socket}", settings=_SETTINGS) as system:
+        settings = _SETTINGS | {"GAUNTLET_LEASE_S": f"{asked.lease:g}"}
+        with System(home, url, f"redis+socket://{socket}", settings=settings) as system:
             with Parts(system, socket, postgres) as parts:
                 found = _soak(system, parts, findings, asked, told)
                 system_ended = parts
@@ -95,6 +104,7 @@ def _soak(
         "began": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "seed": asked.seed,
         "every_s": asked.every,
+        "lease_s": asked.lease,
     }
 
     def tell() -> None:
