@@ -10,7 +10,7 @@ import os
 import secrets
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from store import failpoints
@@ -30,9 +30,14 @@ def carried_out(folder: Path) -> list[str]:
     return [file.name.partition(":")[0] for file in (folder / _CARRIED_OUT).iterdir()]
 
 
-def withdraw(folder: Path) -> None:
-    """Take back the orders that nobody has carried out."""
-    for file in folder.glob("*:*"):
+def ordered(folder: Path, places: Collection[str] | None = None) -> list[Path]:
+    """The orders that nobody has carried out: of these places, or all."""
+    return [file for file in folder.glob("*:*") if places is None or file.name.partition(":")[0] in places]
+
+
+def withdraw(folder: Path, places: Collection[str] | None = None) -> None:
+    """Take them back."""
+    for file in ordered(folder, places):
         file.unlink(missing_ok=True)
 
 

@@ -34,3 +34,12 @@ def result_of(session: Session, run: str) -> list[Any]:
         outcomes.order_by(*of_weights),
     )
     return [[tuple(row) for row in session.execute(query)] for query in ordered]
+
+
+def measured_of(session: Session, evaluation: str) -> list[Any]:
+    """The same of an evaluation that was asked for by itself: each attacked batch, and the outcome."""
+    batch = EvaluationBatch.stage, EvaluationBatch.batch
+    rows = select(*batch, EvaluationBatch.images, EvaluationBatch.predicted)
+    rows = rows.where(EvaluationBatch.evaluation_id == evaluation).order_by(*batch)
+    outcome = session.scalar(select(Evaluation.outcome).where(Evaluation.id == evaluation))
+    return [*map(tuple, session.execute(rows)), outcome]

@@ -1,7 +1,7 @@
 """What systems whose processes are ended are asked to do, and how to ask a service that may die of it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from sqlalchemy.exc import DBAPIError
@@ -10,6 +10,18 @@ from gauntlet.client import GauntletClientError
 
 SEEDS = (0, 1, 2)
 PATIENCE_S = 600.0
+
+# Whose network is right often enough for attacks to have something to do.
+ATTACKED: Mapping[str, Any] = {
+    "name": "attacked",
+    "dataset": {"name": "digits"},
+    "objectives": [{"kind": "cross_entropy"}],
+    "adversary": {"kind": "fgsm", "eps": "8/255"},
+    "training": {"epochs": 4, "batch_size": 32, "optimizer": {"kind": "rmsprop", "lr": 1e-3}, "compile": "off"},
+    "evaluation": {"attacks": [{"kind": "fgsm", "eps": "8/255"}], "samples": 16},
+}
+# Long enough for others to help with it, a few of them after one another.
+LONG: Mapping[str, Any] = {"attacks": [{"kind": "pgd", "eps": "8/255", "steps": 200}], "samples": 60, "batch_size": 1}
 
 Answer = TypeVar("Answer")
 

@@ -15,26 +15,17 @@ from sqlalchemy import select
 from gauntlet.client import GauntletClient, Refused
 from gauntlet.resources import TERMINAL
 from store.database import Database
-from store.models import Checkpoint, Dataset, EpochMetrics, Evaluation, EvaluationBatch, Experiment, Run
+from store.models import Checkpoint, Dataset, EpochMetrics, Evaluation, Experiment, Run
 from tests.e2e.system import System
-from tests.faults.comparison import result_of
-from tests.faults.work import PATIENCE_S, SEEDS, document, persist
+from tests.faults.comparison import measured_of, result_of
+from tests.faults.work import ATTACKED, LONG, PATIENCE_S, SEEDS, document, persist
 from tests.packing import two_splits, write_tar
 
 EPOCHS = 8
 # The second is long enough for the other worker to help with it.
 ATTACKS: Mapping[str, dict[str, Any]] = {
     "fgsm": {"attacks": [{"kind": "fgsm", "eps": "8/255"}], "samples": 64, "batch_size": 8},
-    "pgd": {"attacks": [{"kind": "pgd", "eps": "8/255", "steps": 200}], "samples": 24, "batch_size": 1},
-}
-# Whose network is right often enough for attacks to have something to do.
-_ATTACKED: Mapping[str, Any] = {
-    "name": "attacked",
-    "dataset": {"name": "digits"},
-    "objectives": [{"kind": "cross_entropy"}],
-    "adversary": {"kind": "fgsm", "eps": "8/255"},
-    "training": {"epochs": 4, "batch_size": 32, "optimizer": {"kind": "rmsprop", "lr": 1e-3}, "compile": "off"},
-    "evaluation": {"attacks": [{"kind": "fgsm", "eps": "8/255"}], "samples": 16},
+    "pgd": {**LONG, "samples": 24},
 }
 _THINGS = {"experiment": 4, "cancelled": 2, "paused": 2, "evaluation": 3, "cancelled evaluation": 1, "data set": 2}
 _PAUSE_S = 3.0
@@ -51,7 +42,7 @@ class Undisturbed:
     def __init__(self, system: System, database: Database, findings: "Findings") -> None:
         user = User(system, database, self, random.Random(0), Path("/nonexistent"), findings)
         submitted = {seed: user.submitted(document(seed, epochs=EPOCHS)) for seed in SEEDS}
-        attacked = user.finished(user.submitted(_ATTACKED))
+        attacked = user.finished(user.submitted(ATTACKED))
         self.results = {seed: user.result(user.finished(experiment)) for seed, experiment in submitted.items()}
         with database.reading() as session:
             last = select(Checkpoint.id).where(Checkpoint.run_id == attacked).order_by(Checkpoint.epoch.desc())
@@ -183,14 +174,10 @@ class User(threading.Thread):
         if status != "succeeded":
             why = self._rows(select(Evaluation.status_detail).where(Evaluation.id == evaluation))
             raise Difference(f"{evaluation} is {status}: {why}")
-        batch = EvaluationBatch.stage, EvaluationBatch.batch
 
         def read() -> list[Any]:
             with self._database.reading() as session:
-                rows = select(*batch, EvaluationBatch.images, EvaluationBatch.predicted)
-                rows = rows.where(EvaluationBatch.evaluation_id == evaluation).order_by(*batch)
-                outcome = session.scalar(select(Evaluation.outcome).where(Evaluation.id == evaluation))
-                return [*map(tuple, session.execute(rows)), outcome]
+                return measured_of(session, evaluation)
 
         return persist(read)
 
