@@ -1,5 +1,6 @@
-"""A real Valkey for the tests, from a Python package, on a unix socket."""
+"""A real Valkey for the tests, from a Python package, on a unix socket; or a real Redis, where the machine has one."""
 
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,16 @@ from cli.machine.embedded import broker_command
 _READY = b"eady to accept connections"
 
 
+REDIS = shutil.which("redis-server")
+"""Its command; None where `redis-server` is not on the path. No package of Python brings a current one."""
+
+
+def server_command(path: Path, server: str | None = None) -> list[str]:
+    """The command that runs the embedded system's broker on the socket, or such a one as `server` is."""
+    command = broker_command(path)
+    return command if server is None else [server, *command[1:]]
+
+
 @contextmanager
 def socket_path() -> Iterator[Path]:
     """A path short enough for a socket, in a folder that goes with the block."""
@@ -19,13 +30,13 @@ def socket_path() -> Iterator[Path]:
 
 
 @contextmanager
-def running_broker(path: Path) -> Iterator[str]:
+def running_broker(path: Path, server: str | None = None) -> Iterator[str]:
     """A broker on the socket inside the block; yields its URL."""
-    server = subprocess.Popen(broker_command(path), stdout=subprocess.PIPE)
-    assert server.stdout is not None
+    running = subprocess.Popen(server_command(path, server), stdout=subprocess.PIPE)
+    assert running.stdout is not None
     try:
-        assert any(_READY in line for line in server.stdout), "the broker did not start"
+        assert any(_READY in line for line in running.stdout), "the broker did not start"
         yield f"redis+socket://{path}"
     finally:
-        server.terminate()
-        server.communicate(timeout=90)
+        running.terminate()
+        running.communicate(timeout=90)

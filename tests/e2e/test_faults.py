@@ -10,7 +10,7 @@ import pytest
 
 from gauntlet.client import GauntletClient
 from gauntlet.resources import TERMINAL, Run
-from tests.broker import running_broker, socket_path
+from tests.broker import REDIS, running_broker, socket_path
 from tests.e2e.system import System, await_that, kill_group
 from tests.faults.arming import order
 from tests.gauntlet.examples import needs_compiler
@@ -137,13 +137,22 @@ def test_an_orderly_stop_puts_a_run_back(system: System, tiny_document: dict[str
     assert "resumed" in [event.kind for event in client.events(run.id)]
 
 
+@pytest.mark.parametrize(
+    ("database_url", "broker"),
+    [
+        ("sqlite", None),
+        pytest.param("postgresql", REDIS, marks=pytest.mark.skipif(REDIS is None, reason="no redis-server is here")),
+    ],
+    indirect=["database_url"],
+    ids=["sqlite, valkey", "postgresql, redis"],
+)
 def test_a_broker_that_is_lost_or_hangs_delays_a_run_but_does_not_lose_it(
-    tmp_path: Path, sqlite_url: str, tiny_document: dict[str, Any]
+    tmp_path: Path, database_url: str, broker: str | None, tiny_document: dict[str, Any]
 ) -> None:
     """Runs submitted while no broker was ever up, or between two brokers, or while one takes connections and never
     answers, start once a worker's reconciler looks; so do the service and the worker that start beside such a one.
     """
-    with socket_path() as path, System(tmp_path, sqlite_url, f"redis+socket://{path}") as system:
+    with socket_path() as path, System(tmp_path, database_url, f"redis+socket://{path}") as system:
 
         def submitted() -> str:
             return system.client.submit(tiny_document | {"training": {"epochs": 1}}).id
@@ -151,10 +160,10 @@ def test_a_broker_that_is_lost_or_hangs_delays_a_run_but_does_not_lose_it(
         early = submitted()
         worker = system.start("worker")
         finish(system.client, early)
-        with running_broker(path):
+        with running_broker(path, broker):
             finish(system.client, submitted())
         between = submitted()
-        with running_broker(path):
+        with running_broker(path, broker):
             finish(system.client, between)
             finish(system.client, submitted())
         path.unlink(missing_ok=True)

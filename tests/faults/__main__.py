@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.machine import describe_machine
 from benchmarks.studies.record import code_commit
-from tests.broker import running_broker, socket_path
+from tests.broker import REDIS, running_broker, socket_path
 from tests.e2e.system import System
 from tests.faults.matrix import OF_EXPERIMENTS, OF_HELPERS, Matrix
 from tests.faults.tally import Tally
@@ -83,7 +83,7 @@ def main() -> None:
     told: dict[str, Any] = {"turns": [], "databases": {}}
     if asked.out.exists():
         told = json.loads(asked.out.read_text())
-    turn = {
+    turn: dict[str, Any] = {
         "machine": describe_machine(),
         "commit": code_commit(),
         "load_before": round(os.getloadavg()[0], 1),
@@ -107,10 +107,13 @@ def main() -> None:
             tally = Tally.of(told["databases"].get(kind))
             home, orders = Path(name) / kind, Path(name) / kind / "orders"
             (orders / "carried-out").mkdir(parents=True)
+            # With PostgreSQL goes Redis, where there is one.
+            server = REDIS if kind == "PostgreSQL" else None
+            turn.setdefault("brokers", {})[kind] = "Valkey" if server is None else "Redis"
             settings = {"GAUNTLET_LEASE_S": f"{asked.lease:g}", "GAUNTLET_WORKER_SLOTS": "1"}
             with (
                 socket_path() as path,
-                running_broker(path) as broker,
+                running_broker(path, server) as broker,
                 System(home, url, broker, orders, settings) as system,
                 Matrix(system, orders, random.Random(asked.seed), tally).at_work() as matrix,
             ):

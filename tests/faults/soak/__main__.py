@@ -105,6 +105,7 @@ def _soak(
         "seed": asked.seed,
         "every_s": asked.every,
         "lease_s": asked.lease,
+        "broker": parts.broker,
     }
 
     def tell() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cli.machine.embedded import broker_command
+from tests.broker import REDIS, server_command
 from tests.e2e.system import System
 
 _LOOK_EVERY_S = 0.5
@@ -38,7 +38,9 @@ class Parts:
         self._mark = f"GAUNTLET_HOME={system.home}".encode()
         self._running = {"api": system.service}
         self._running |= {f"worker {number}": system.start("worker") for number in range(WORKERS)}
-        self._broker = start_broker(broker_socket)
+        # With PostgreSQL goes Redis, where there is one.
+        self._server = None if postgres is None else REDIS
+        self._broker = start_broker(broker_socket, self._server)
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="keeper")
@@ -56,6 +58,11 @@ class Parts:
         if error is not None:
             self.end_broker()
 
+    @property
+    def broker(self) -> str:
+        """What it is called."""
+        return "Valkey" if self._server is None else "Redis"
+
     def end_broker(self) -> None:
         """The last of all."""
         self._broker.terminate()
@@ -72,7 +79,7 @@ class Parts:
                 for name in dead:
                     self._running[name] = self._system.start("service" if name == "api" else "worker")
                 if broker_died:
-                    self._broker = start_broker(self._socket)
+                    self._broker = start_broker(self._socket, self._server)
             self.restarts += len(dead) + broker_died
 
     def alive(self) -> list[Process]:
@@ -127,9 +134,9 @@ def resident_bytes(process: Process) -> int | None:
     return None
 
 
-def start_broker(socket: Path) -> subprocess.Popen[bytes]:
+def start_broker(socket: Path, server: str | None) -> subprocess.Popen[bytes]:
     """A broker on the socket, with nothing in it."""
-    return subprocess.Popen(broker_command(socket), stdout=subprocess.DEVNULL)
+    return subprocess.Popen(server_command(socket, server), stdout=subprocess.DEVNULL)
 
 
 def _described(folder: Path, leaders: dict[int, str]) -> Process:
