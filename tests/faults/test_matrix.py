@@ -3,6 +3,7 @@
 import ast
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,10 @@ PACKAGES = ("gauntlet", "store", "service", "worker", "cli")
 class Home:
     """A database and a storage, and a worker of one slot whose processes are made here."""
 
-    def __init__(self, folder: Path, template: Path) -> None:
-        folder.mkdir()
-        shutil.copy(template, folder / "gauntlet.db")
+    def __init__(self, folder: Path, database_url: str) -> None:
         self.settings = WorkerSettings(
             home=folder,
+            database_url=database_url,
             broker_url="redis+socket:///nonexistent/broker.sock",
             device="cpu",
             threads=1,
@@ -120,16 +120,27 @@ class Home:
 
 @pytest.fixture
 def home(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Callable[[str], Home]]:
-    """Makes homes."""
+    """Makes homes, each with an SQLite of its own."""
     made: list[Home] = []
 
     def make(name: str) -> Home:
-        made.append(Home(tmp_path / name, migrated_sqlite))
+        folder = tmp_path / name
+        folder.mkdir()
+        shutil.copy(migrated_sqlite, folder / "gauntlet.db")
+        made.append(Home(folder, f"sqlite:///{folder / 'gauntlet.db'}"))
         return made[-1]
 
     yield make
     for each in made:
         each.database.close()
+
+
+@pytest.fixture
+def here(tmp_path: Path, database_url: str) -> Iterator[Home]:
+    """One on each kind of database, for what does not train."""
+    here = Home(tmp_path / "home", database_url)
+    yield here
+    here.database.close()
 
 
 def test_the_matrix_has_every_place_of_the_code() -> None:
@@ -200,9 +211,8 @@ def test_a_pause_outlives_the_process_that_was_to_make_it(
         assert runs.get(session, run).status == "queued"
 
 
-def test_what_a_worker_claimed_as_it_died_is_another_s(home: Callable[[str], Home], tiny_spec: ExperimentSpec) -> None:
+def test_what_a_worker_claimed_as_it_died_is_another_s(here: Home, tiny_spec: ExperimentSpec) -> None:
     """Killed between the claim and the job's process: once the lease has run out the job waits again."""
-    here = home("claimed")
     run = here.submit(tiny_spec)
     here.database.close()
 
@@ -219,13 +229,11 @@ def test_what_a_worker_claimed_as_it_died_is_another_s(home: Callable[[str], Hom
         assert jobs.reclaim_expired(session, Run, retry_s=AT_ONCE) == {run: "queued"}
 
 
-def test_a_submission_is_stored_once_or_not_at_all(home: Callable[[str], Home], tiny_spec: ExperimentSpec) -> None:
+def test_a_submission_is_stored_once_or_not_at_all(here: Home, tiny_spec: ExperimentSpec) -> None:
     """Killed before its commit nothing of it is there; asked again with its key there is one."""
-    here = home("submitted")
 
     def submit() -> None:
-        own = Database(here.settings.database_url)
-        with own.writing() as session:
+        with closing(Database(here.settings.database_url)) as own, own.writing() as session:
             experiments.create(session, tiny_spec, "key")
 
     before = counts(here)

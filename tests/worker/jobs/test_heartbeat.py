@@ -22,14 +22,13 @@ from worker.settings import WorkerSettings
 
 
 @pytest.fixture
-def settings(tmp_path: Path, sqlite_url: str) -> WorkerSettings:
-    """A worker with a fast pulse."""
-    return WorkerSettings(home=tmp_path, database_url=sqlite_url, heartbeat_s=0.02)
+def settings(tmp_path: Path, database_url: str) -> WorkerSettings:
+    """A worker with a fast pulse, on a database of each kind."""
+    return WorkerSettings(home=tmp_path, database_url=database_url, heartbeat_s=0.02)
 
 
-@pytest.fixture
-def database(settings: WorkerSettings) -> Database:
-    return Database(settings.database_url)
+# A table that is not there: to PostgreSQL that is a fault of the statement, not of the database.
+missing_table = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @contextmanager
@@ -83,6 +82,7 @@ def test_the_pulse_follows_the_number_of_workers(database: Database, held: Claim
     assert heartbeat.every_s == settings.heartbeat_s
 
 
+@missing_table
 def test_after_a_beat_that_failed_the_next_one_comes_soon(
     database: Database, held: Claim, settings: WorkerSettings
 ) -> None:
@@ -204,6 +204,7 @@ def test_a_job_that_does_not_listen_is_ended(database: Database, held: Claim, se
     assert (run.status, run.status_reason) == ("cancelled", "user")
 
 
+@missing_table
 def test_a_job_that_waits_to_write_its_end_is_not_ended_while_the_database_is_away(
     database: Database, held: Claim, settings: WorkerSettings
 ) -> None:

@@ -55,6 +55,9 @@ class StopsAt(Heartbeat):
                 self.stop(self._why)
 
 
+on_each_database = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+
+
 def spec_with(tiny_spec: ExperimentSpec, objective: str = "policy_gradient", **training: object) -> ExperimentSpec:
     optimizer = {"kind": "rmsprop", "lr": 1e-3}
     changes = {

@@ -36,14 +36,16 @@ def _settings(home: Path, database_url: str) -> WorkerSettings:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, sqlite_url: str) -> WorkerSettings:
-    """A worker that saves a state after every batch."""
-    return _settings(tmp_path, sqlite_url)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """SQLite; a test of what the database may play a part in asks for each kind (`attempts.on_each_database`)."""
+    url: str = request.getfixturevalue(f"{getattr(request, 'param', 'sqlite')}_url")
+    return url
 
 
 @pytest.fixture
-def database(settings: WorkerSettings) -> Database:
-    return Database(settings.database_url)
+def settings(tmp_path: Path, database_url: str) -> WorkerSettings:
+    """A worker that saves a state after every batch."""
+    return _settings(tmp_path, database_url)
 
 
 @pytest.fixture(scope="session")

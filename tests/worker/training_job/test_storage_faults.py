@@ -18,6 +18,7 @@ from tests.worker.training_job.attempts import (
     AT_ONCE,
     claim,
     kept,
+    on_each_database,
     result,
     resume_path,
     spec_with,
@@ -114,6 +115,7 @@ def test_another_folder_that_is_closed_is_not_told_as_the_storages(
         assert told == ("queued", "storage", 1, why)
 
 
+@on_each_database
 def test_on_a_full_disk_the_run_waits_for_room(
     database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec
 ) -> None:

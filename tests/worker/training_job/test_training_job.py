@@ -10,7 +10,7 @@ from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
 from store.database import Database
 from store.models import Checkpoint
-from store.queue import retries
+from store.queue import jobs, retries
 from store.subjects import checkpoints, runs
 from tests.evaluations import queued
 from tests.worker.training_job.attempts import (
@@ -19,6 +19,7 @@ from tests.worker.training_job.attempts import (
     fail,
     kept,
     messages,
+    on_each_database,
     result,
     resume_path,
     spec_with,
@@ -223,6 +224,25 @@ def test_a_missing_compiler_is_named(
     reason, detail = fail(database, settings, submit(database, spec_with(tiny_spec, compile="on")))
     assert reason == "compiler_missing"
     assert "Install g++" in str(detail)
+
+
+@on_each_database
+def test_a_run_that_diverges_keeps_what_was_finite(
+    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec
+) -> None:
+    """It fails at once, for good, with the checkpoints of the epochs before: with all images in a batch it has some, as
+    the first update's rate is 0.
+    """
+    wild = {"optimizer": {"kind": "rmsprop", "lr": 10.0}, "schedule": {"kind": "one_cycle", "peak": 0.5}}
+    spec = spec_with(tiny_spec, batch_size=96, checkpoint_every=1, **wild)
+    run = submit(database, spec.model_copy(update={"objectives": tiny_spec.objectives}))
+    reason, detail = fail(database, settings, run)
+    assert reason == "diverged"
+    epochs = [checkpoint.epoch for checkpoint in kept(database, run)]
+    assert epochs == list(range(len(epochs), 0, -1))
+    assert f"diverged in epoch {epochs[0] + 1}," in str(detail)
+    with database.writing() as session:
+        assert jobs.claim(session, "run", run, "worker", 60) is None
 
 
 def test_a_validation_set_that_leaves_nothing_fails_the_run(
