@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from gauntlet.client import GauntletClientError
 
 SEEDS = (0, 1, 2)
-# What is lost stays so: on a machine with fifteen processes to a core an evaluation that was killed thrice took eleven minutes.
+# What is lost stays so; with fifteen processes to a core an evaluation that was killed three times took eleven minutes.
 PATIENCE_S = 1_800.0
 
 # Whose network is right often enough for attacks to have something to do.
