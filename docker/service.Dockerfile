@@ -18,7 +18,7 @@ COPY pyproject.toml hatch_build.py requirements.lock ./
 RUN mkdir gauntlet && touch README.md gauntlet/__init__.py
 # `make install`, word for word; the image has no make.
 RUN python3.11 -m venv .venv \
-    && .venv/bin/pip install --quiet --constraint requirements.lock --editable '.[server,s3]'
+    && .venv/bin/pip install --quiet --constraint requirements.lock --editable '.[server,s3,traces]'
 
 # .dockerignore lists what comes along.
 COPY . .

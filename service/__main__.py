@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     logging.getLogger(__name__).info("Gauntlet %s, on %s.", gauntlet.__version__, masked(settings.database_url))
     try:
         serve(settings)
-    except AccessUnsafe as error:
+    except (AccessUnsafe, SettingsInvalid) as error:
         sys.exit(str(error))
 
 

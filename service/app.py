@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -56,10 +58,12 @@ from service.routes import (
 from service.settings import ServiceSettings
 from service.storage_reads import StorageReads
 from service.transport.edge import Edge
+from service.transport.traced import Tracing
 from store import files
 from store.database import Database
 from store.queue.broker import create_celery
 from store.storage import Storage
+from store.traces.sending import sender
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +85,8 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
     """
     settings = settings or _settings_of_environment()
 
+    spans = sender(settings.traces, "gauntlet-api", f"{socket.gethostname()}:{os.getpid()}")
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         current_default_thread_limiter().total_tokens = THREADS
@@ -93,6 +99,8 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
         await app.state.reporter.close()
         app.state.celery.close()
         app.state.database.close()
+        if spans is not None:
+            await asyncio.to_thread(spans.close)
 
     app = FastAPI(
         # The guide and the schema are `service.routes.guide`.
@@ -101,6 +109,8 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
         version=gauntlet.__version__,
         summary="Train image classifiers on adversarial examples and measure how robust they are.",
         lifespan=lifespan,
+        # Its own would say whatever stands in a URL, of requests too that are refused at the door.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         # A redirect would name the host that the request named.
         redirect_slashes=False,
         responses={422: _PROBLEM | {"description": "The request has invalid fields; `errors` names them."}},
@@ -159,6 +169,7 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
         answered=app.state.metrics.note,
         known=app.state.known_rows.answer,
         direct=directly(app, classifications.router),
+        tracing=None if spans is None else Tracing(spans),
     )
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))

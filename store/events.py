@@ -56,7 +56,7 @@ def job_columns(model: type[Run] | type[Evaluation]) -> Sequence[Any]:
     """What a statement that changes the status of jobs returns for `tell_statuses`."""
     run: Any = model.run_id if issubclass(model, Evaluation) else null()
     job = model.id, model.experiment_id, model.status, model.status_reason, model.status_detail
-    return *job, model.attempt, model.worker, run.label("run")
+    return *job, model.attempt, model.worker, model.traceparent, run.label("run")
 
 
 def tell_statuses(session: Session, model: type[Run] | type[Evaluation], rows: Iterable[Any]) -> None:
@@ -83,9 +83,10 @@ def sentence(kind: str, job: Any) -> str:
 
 def _status_news(kind: str, row: Any) -> News:
     said = sentence(kind, row)
+    data = {"reason": row.status_reason} | ({"run": row.run} if row.run else {})
     if row.status == "running":
         said = f"the {kind} is running: attempt {row.attempt} on {row.worker}."
-    data = {"reason": row.status_reason} | ({"run": row.run} if row.run else {})
+        data |= {"worker": row.worker}
     return News("status", row.status, row.id, f"T{said[1:]}", row.experiment_id, row.attempt, data=data)
 
 

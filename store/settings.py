@@ -12,6 +12,7 @@ from gauntlet.settings import Said, Settings
 from gauntlet.spec.kinds import AnyDataset, Uploaded
 from store import logs
 from store.storage import BucketStorage, FetchedCache, FolderStorage, Scratch, Storage
+from store.traces.sending import Traces, require_sendable
 
 # sockaddr_un holds 108 bytes with its terminator.
 _LONGEST_SOCKET_PATH = 107
@@ -114,6 +115,11 @@ class StoreSettings(Settings):
         pattern=r"^ *(([A-Za-z_]\w*\.)*[A-Za-z_]\w*:[A-Za-z_]\w*( *, *|$))*$",
         description="Networks of your own: mappings from names to builders, in packages installed beside the workers.",
     )
+    traces: Annotated[Traces, Said(allowed="on or off")] = Field(
+        default="off",
+        description="Whether spans of requests and of the jobs that they queue are sent by OTLP, to where "
+        "OpenTelemetry's own variables say (OTEL_EXPORTER_OTLP_ENDPOINT, …).",
+    )
     log_format: logs.Form = Field(default="text", description="How each process logs: lines for people, or JSON lines.")
 
     # A request is waited for, and holds one of few threads; a worker's job can wait longer.
@@ -148,6 +154,12 @@ class StoreSettings(Settings):
     def _speaks_s3(self) -> Self:
         if self.storage_url.startswith("s3:") and find_spec("s3fs") is None:
             raise ValueError("GAUNTLET_STORAGE_URL names a bucket, which takes s3fs: install gauntlet[server,s3].")
+        return self
+
+    @model_validator(mode="after")
+    def _sends_spans(self) -> Self:
+        if self.traces == "on":
+            require_sendable()
         return self
 
     @property

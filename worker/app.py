@@ -11,6 +11,7 @@ from store.database import Database
 from store.queue.broker import TASK, create_celery
 from store.queue.workers import BEAT_EVERY_S
 from store.texts import masked
+from store.traces.sending import sender
 from worker.beside.reconciler import reconcile
 from worker.beside.rounds import Rounds
 from worker.beside.sweeper import sweep
@@ -20,6 +21,7 @@ from worker.jobs.images import decoded_cache
 from worker.presence import Announcer
 from worker.processes import JobProcesses
 from worker.settings import WorkerSettings
+from worker.spans import Tell
 
 logger = logging.getLogger(__name__)
 
@@ -28,15 +30,17 @@ _LOOK_FOR_ARCHIVES_S = 1.0
 _TELL_WEBHOOKS_S = 2.0
 
 
-def create_worker(settings: WorkerSettings) -> Celery:
-    """A Celery app with this project's task, its reconciler and an orderly shutdown.
+def create_worker(settings: WorkerSettings, tell: Tell | None) -> tuple[Celery, JobProcesses]:
+    """A Celery app with this project's task, its reconciler and an orderly shutdown, and the processes of its jobs.
+
+    `tell` sends spans, if any are wanted.
 
     Raises:
         DeviceUnusable: no job of this worker could run.
     """
     app = create_celery(settings.broker_url)
     database = Database(settings.database_url, kept=1)
-    processes = JobProcesses(settings, database)
+    processes = JobProcesses(settings, database, tell)
     processes.prepare()
     announcer = Announcer(database, settings, processes.networks)
     presence = Rounds("presence", announcer.tell, BEAT_EVERY_S, at_once=True)
@@ -50,7 +54,7 @@ def create_worker(settings: WorkerSettings) -> Celery:
     }
     tidy = partial(sweep, database, settings.storage, decoded=decoded_cache(settings), **ages)
     sweeper = Rounds("sweeper", tidy, settings.sweep_s)
-    unpacker = Unpacker(database, settings)
+    unpacker = Unpacker(database, settings, tell)
     unpacking = Rounds("unpacker", announcer.in_turn(unpacker.look), _LOOK_FOR_ARCHIVES_S)
     tell = partial(deliver, database, settings.webhook_networks)
     telling = Rounds("webhooks", announcer.in_turn(tell), _TELL_WEBHOOKS_S)
@@ -85,7 +89,7 @@ def create_worker(settings: WorkerSettings) -> Celery:
     def keep_logging(**_: Any) -> None:
         pass
 
-    return app
+    return app, processes
 
 
 def run_worker(settings: WorkerSettings) -> None:
@@ -103,16 +107,24 @@ def run_worker(settings: WorkerSettings) -> None:
         masked(settings.database_url),
         settings.storage,
     )
-    create_worker(settings).worker_main(
-        [
-            # No banner, whose lines are of another form.
-            "--quiet",
-            "worker",
-            "--pool=threads",
-            f"--concurrency={settings.worker_slots}",
-            f"--hostname=gauntlet@{settings.worker_name.replace(':', '-')}",
-            "--loglevel=INFO",
-            "--without-gossip",
-            "--without-mingle",
-        ]
-    )
+    # In this process alone, which is never forked: jobs' processes hand it their spans.
+    spans = sender(settings.traces, "gauntlet-worker", settings.worker_name)
+    app, processes = create_worker(settings, None if spans is None else spans.tell)
+    try:
+        app.worker_main(
+            [
+                # No banner, whose lines are of another form.
+                "--quiet",
+                "worker",
+                "--pool=threads",
+                f"--concurrency={settings.worker_slots}",
+                f"--hostname=gauntlet@{settings.worker_name.replace(':', '-')}",
+                "--loglevel=INFO",
+                "--without-gossip",
+                "--without-mingle",
+            ]
+        )
+    finally:
+        if spans is not None:
+            processes.await_end()
+            spans.close()

@@ -1,5 +1,6 @@
 """Where the process of a job begins. What needs torch is imported there: the worker itself stays free of it."""
 
+import socket
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
@@ -8,16 +9,16 @@ from store.queue.jobs import Claim
 from worker.settings import WorkerSettings
 
 
-def enter(settings: WorkerSettings, claims: Sequence[Claim | Help]) -> None:
-    """Do what was claimed."""
+def enter(settings: WorkerSettings, claims: Sequence[Claim | Help], spans: socket.socket | None) -> None:
+    """Do what was claimed; spans of it go to the worker by `spans`, if any are wanted."""
     from worker.jobs.child import help_out, main
 
     attempts = [held for held in claims if isinstance(held, Claim)]
     if attempts:
-        main(settings, attempts)
+        main(settings, attempts, spans)
     for helped in claims:
         if isinstance(helped, Help):
-            help_out(settings, helped)
+            help_out(settings, helped, spans)
 
 
 def probe(settings: WorkerSettings, tells: Connection) -> None:

@@ -5,16 +5,13 @@ memory, the GPU's too, comes back when it ends. One that hangs does not renew it
 once they have run out; its slot is free then, even where the kernel does not let go of it.
 """
 
-import contextlib
 import logging
 import multiprocessing
-import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 
 from sqlalchemy.orm import Session
@@ -25,8 +22,10 @@ from store.errors import LeaseLost
 from store.queue import fused, helpers, jobs, turns
 from store.queue.helpers import Help
 from store.queue.jobs import Claim, Hold
+from worker import fork_server
 from worker.entry import enter, probe
 from worker.settings import WorkerSettings
+from worker.spans import Spans, Tell
 from worker.unhelped import NOTHING_LEFT, Unhelped
 
 logger = logging.getLogger(__name__)
@@ -38,6 +37,7 @@ _LAST_GRACE_S = 3.0
 # A process that is ended is gone within milliseconds; to give back a GPU's memory takes it a second or two.
 _DIES_WITHIN_S = 10.0
 _LOOK_EVERY_S = 1.0
+_LOOK_AT_END_S = 0.05
 
 
 class DeviceUnusable(Exception):
@@ -72,9 +72,11 @@ _Find = Callable[[], Sequence[Claim | Help]]
 class JobProcesses:
     """The processes of the jobs that this worker holds, at most one per slot. Thread-safe."""
 
-    def __init__(self, settings: WorkerSettings, database: Database) -> None:
+    def __init__(self, settings: WorkerSettings, database: Database, tell: Tell | None = None) -> None:
+        """`tell` sends spans, if any are wanted."""
         self._settings = settings
         self._database = database
+        self.spans = Spans(database, tell)
         self._context = multiprocessing.get_context("forkserver")
         self._slots = threading.BoundedSemaphore(settings.worker_slots)
         self._jobs: list[_Job] = []
@@ -95,7 +97,7 @@ class JobProcesses:
             NetworksUnusable: the packages that are to have networks do not.
         """
         with self._preparing:
-            if not self._prepared or not _fork_server_lives():
+            if not self._prepared or not fork_server.lives():
                 # The probe starts a fork server, whatever comes of it.
                 self._prepared = False
                 self._probe()
@@ -181,7 +183,8 @@ class JobProcesses:
         if not claims:
             return
         failpoints.reach("claimed")
-        process = self._context.Process(target=enter, args=(self._settings, claims), name=claims[0].id)
+        told = self._settings, claims, self.spans.theirs
+        process = self._context.Process(target=enter, args=told, name=claims[0].id)
         job = _Job(claims, process)
         with self._lock:
             self._jobs.append(job)
@@ -279,6 +282,12 @@ class JobProcesses:
         last.daemon = True
         last.start()
 
+    def await_end(self) -> None:
+        """Return when all processes have ended, and what they leave behind is written down; after `shut_down`."""
+        while self._jobs:
+            time.sleep(_LOOK_AT_END_S)
+        self.spans.close()
+
     def _end_all(self) -> None:
         with self._lock:
             running = list(self._jobs)
@@ -293,10 +302,7 @@ class JobProcesses:
             job.killed_at = job.killed_at or time.monotonic()
             return
         # The fork server does not answer. Whoever waits for it hears that it ended; the next start makes a new one.
-        server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # noqa: SLF001  # there is no other way to it
-        if server is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(server, signal.SIGKILL)
+        fork_server.end()
 
     def _give_back(self, job: _Job, how: str, *, is_fault: bool = True) -> None:
         for held in job.claims:
@@ -319,6 +325,7 @@ class JobProcesses:
                 # Its own process could tell no more.
                 job_logs.append(session, held.id, [told])
             logger.error("%s: %s", held.id, told)
+            self.spans.tell_of_lost([held])
 
     def _end_help(self, job: _Job, helped: Help, how: str, *, is_fault: bool) -> None:
         """What it had taken is free at once. One that was not ended by this worker was of no use in that evaluation."""
@@ -328,16 +335,6 @@ class JobProcesses:
                 logger.warning("%s %s.", job.name, how)
         with self._database.writing() as session:
             helpers.leave(session, helped)
-
-
-def _fork_server_lives() -> bool:
-    """Whether it is there to be asked; it is not waited for, which is its next start's to do."""
-    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # noqa: SLF001  # there is no other way to it
-    if server is None:
-        return False
-    with contextlib.suppress(ChildProcessError):
-        return os.waitid(os.P_PID, server, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
-    return False
 
 
 def _hold(session: Session, held: Claim | Help) -> Hold:

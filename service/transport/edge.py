@@ -17,6 +17,7 @@ from service.transport.exchange import BodyTooLarge, Exchange, NoMoreWanted
 from service.transport.lasting import send_what_lasts
 from service.transport.origins import Door
 from service.transport.pace import Pace
+from service.transport.traced import Tracing
 from store import logs
 
 logger = logging.getLogger(__name__)
@@ -37,17 +38,19 @@ class Edge:
         answered: Callable[[Scope, int, float], None] | None = None,
         known: Callable[[Scope], Response | None] | None = None,
         direct: Mapping[tuple[str, str], ASGIApp] | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """Around `app`, with what is told of each answer.
 
         `known` answers what it knows before any route is looked for, and `direct` has the apps that answer a method and
-        a path in the place of `app`: both when the request has been let in.
+        a path in the place of `app`: both when the request has been let in. `tracing` tells of requests as spans.
         """
         self._app = app
         self._settings = settings
         self._access = access
         self._door = Door(settings)
         self._answered, self._known, self._direct = answered, known, direct or {}
+        self._tracing = tracing
         self._pieces = Pace(_PIECES_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,6 +66,8 @@ class Edge:
         try:
             await self._answer(scope, asked, exchange)
         finally:
+            if self._tracing is not None:
+                self._tracing.close(asked, exchange)
             if self._answered is not None and exchange.status and not exchange.is_stream:
                 self._answered({**asked, "method": scope["method"]}, exchange.status, time.monotonic() - started)
 
@@ -72,6 +77,8 @@ class Edge:
             require_no_token_in_url(scope)
             await self._access.require_allowed(scope)
             exchange.require_bounded_length()
+            if self._tracing is not None:
+                self._tracing.open(asked)
             send = Freshness(scope, exchange.send).send
             answer = None if self._known is None else self._known(asked)
             app = answer or self._direct.get((asked["method"], asked["path"]), self._app)

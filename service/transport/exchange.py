@@ -49,6 +49,7 @@ class Exchange:
         self._received = 0
         self._answered = False
         self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
         self.is_stream = False
         self._replaced = False
 
@@ -131,7 +132,7 @@ class Exchange:
     async def _start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self._answered = True
         self.status = status
-        headers = list(headers)
+        self.headers = headers = list(headers)
         self.is_stream = (b"content-type", _STREAM) in ((name, value[: len(_STREAM)]) for name, value in headers)
         told = with_manners([*headers, (_ID, self.request_id.encode())])
         if self._unread:

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from gauntlet.resources import DatasetStatus
 from store.models.base import Base, Id, Json, Owner
+from store.traces.spans import PLACE_LENGTH, place_asked
 
 _STATUS_LIST = ", ".join(f"'{status}'" for status in get_args(DatasetStatus))
 
@@ -52,6 +53,8 @@ class Dataset(Base):
     attempt: Mapped[int] = mapped_column(Integer, default=0)
     crashes: Mapped[int] = mapped_column(Integer, default=0)
     worker: Mapped[str | None] = mapped_column(String(200))
+    # The place, in a trace, of the request that brought it (`store.traces`).
+    traceparent: Mapped[str | None] = mapped_column(String(PLACE_LENGTH), default=place_asked)
     lease_expires_at: Mapped[float | None] = mapped_column(Float)
     phase: Mapped[str | None] = mapped_column(String(40))
     completed: Mapped[int] = mapped_column(BigInteger, default=0)

@@ -24,6 +24,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 from gauntlet.spec.asked.priorities import PRIORITIES
 from gauntlet.spec.evaluations.evaluation import Selected
 from store.models.base import STATUSES, Base, Id, Json, Owner
+from store.traces.spans import PLACE_LENGTH, place_asked
 
 NORMAL = PRIORITIES.index("normal")
 # Whose turn it is, and since when an owner waits, are looked up in these alone.
@@ -86,6 +87,7 @@ class Job:
     `pause_requested` says that a running one is to stop and become paused; it stays where the job ended before that.
     `retried_by` is the job that took this one's place after it failed or was cancelled, `retry_of` the other way round;
     either may have been deleted since. `priority` is a position in `gauntlet.spec.asked.priorities.PRIORITIES`.
+    `traceparent` is the place, in a trace, of the request that queued it or had it resumed (`store.traces`).
     """
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
@@ -107,6 +109,7 @@ class Job:
     pause_requested: Mapped[bool] = mapped_column(default=False, server_default=false())
     retry_of: Mapped[str | None] = mapped_column(Id)
     retried_by: Mapped[str | None] = mapped_column(Id)
+    traceparent: Mapped[str | None] = mapped_column(String(PLACE_LENGTH), default=place_asked)
     phase: Mapped[str | None] = mapped_column(String(300))
     completed: Mapped[int] = mapped_column(BigInteger, default=0)
     total: Mapped[int] = mapped_column(BigInteger, default=0)

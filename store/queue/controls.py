@@ -7,13 +7,17 @@ its attempt's, and may still end otherwise.
 
 from typing import Any
 
-from sqlalchemy import Update, case, false, null, or_, true, update
+from sqlalchemy import Update, case, false, null, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from gauntlet.spec.asked.priorities import PRIORITIES, Priority
 from store import events
 from store.database import db_now
 from store.queue.jobs import ACTIVE, JobModel
+from store.traces import spans
+
+# Of a request that has thousands of jobs go on.
+_MOST_FOLLOWED = 16
 
 
 def cancel(session: Session, model: JobModel, *where: Any) -> None:
@@ -57,6 +61,10 @@ def resume(session: Session, model: JobModel, *where: Any) -> int:
         "status_detail": case((paused, null()), else_=model.status_detail),
         "not_before": case((paused, null()), else_=model.not_before),
     }
+    if (place := spans.place_asked()) is not None:
+        before = select(model.traceparent).where(*where, paused).distinct().limit(_MOST_FOLLOWED)
+        spans.follow(session.scalars(before).all())
+        values["traceparent"] = case((paused, place), else_=model.traceparent)
     return _change(session, model, asked.values(values), "queued")
 
 

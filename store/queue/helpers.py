@@ -37,11 +37,12 @@ _Key = tuple[str, int]
 
 @dataclass(frozen=True)
 class Help:
-    """One helper of an evaluation; `id` guards every write of it."""
+    """One helper of an evaluation; `id` guards every write of it, and `traceparent` is the evaluation's."""
 
     id: str
     evaluation: str
     experiment: str | None
+    traceparent: str | None = None
 
     @property
     def job(self) -> str:
@@ -92,7 +93,7 @@ def claim(
     take_turn(session, "helpers")
     hands = _helpers_of(Evaluation.id) + 1
     query = (
-        select(Evaluation.id, Evaluation.experiment_id)
+        select(Evaluation.id, Evaluation.experiment_id, Evaluation.traceparent)
         .where(
             Evaluation.status == "running",
             Evaluation.cancel_requested.is_(False),
@@ -113,7 +114,7 @@ def claim(
     found = session.execute(query).one_or_none()
     if found is None:
         return None
-    helped = Help(new_id("help"), found.id, found.experiment_id)
+    helped = Help(new_id("help"), found.id, found.experiment_id, found.traceparent)
     values = {"id": helped.id, "evaluation_id": found.id, "worker": worker, "lease_expires_at": db_now() + lease_s}
     session.execute(insert(EvaluationHelper).values(values))
     return helped

@@ -52,12 +52,13 @@ class JobProgress:
 
 @dataclass(frozen=True)
 class Claim:
-    """A job held by one attempt; `token` guards every write of it. `experiment` is for those who read of it."""
+    """A job held by one attempt; `token` guards every write of it. The rest is for those who read of it."""
 
     kind: JobKind
     id: str
     token: int
     experiment: str | None = None
+    traceparent: str | None = None
 
     @property
     def model(self) -> JobModel:
@@ -111,7 +112,9 @@ def claim(
             **({"fused_with": fused_with} if kind == "run" else {}),
         ),
     )
-    return Claim(kind, identifier, taken[0].attempt, taken[0].experiment_id) if taken else None
+    if not taken:
+        return None
+    return Claim(kind, identifier, taken[0].attempt, taken[0].experiment_id, taken[0].traceparent)
 
 
 def renew(session: Session, held: Claim, lease_s: float, progress: JobProgress | None) -> Asked | None:

@@ -15,6 +15,7 @@ from store.models import Checkpoint, EpochMetrics, Evaluation, Event, Run, new_i
 from store.queue.jobs import JobModel
 from store.storage import Storage
 from store.subjects import deletions, evaluations, runs
+from store.traces import spans
 
 _RETRIED = ("failed", "cancelled")
 # Its next attempt would come to the same.
@@ -72,6 +73,7 @@ def retry_run(session: Session, identifier: str, lost_state: str | None) -> tupl
         trial=run.trial,
         retry_of=run.id,
     )
+    spans.follow([run.traceparent])
     session.add(new)
     session.flush()
     # A state that was saved since the look is there.
@@ -114,6 +116,7 @@ def retry_evaluation(session: Session, identifier: str) -> tuple[Evaluation, boo
         spec=evaluation.spec,
         retry_of=evaluation.id,
     )
+    spans.follow([evaluation.traceparent])
     session.add(new)
     session.flush()
     events.tell_queued(session, [new])

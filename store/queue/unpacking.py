@@ -26,7 +26,10 @@ _LOST = "Its unpacking was lost with its worker too often; perhaps the archive b
 
 @dataclass(frozen=True)
 class Unpacking:
-    """An archive held by one attempt; `attempt` guards every write of it."""
+    """An archive held by one attempt; `attempt` guards every write of it.
+
+    `traceparent` is where, in a trace, the request stands that brought it, `age_s` how long ago it did.
+    """
 
     id: str
     name: str
@@ -36,6 +39,8 @@ class Unpacking:
     quota_bytes: int | None
     archive_bytes: int
     archive_sha256: str
+    traceparent: str | None
+    age_s: float
 
 
 def any_waits(session: Session) -> bool:
@@ -76,13 +81,15 @@ def claim_next(session: Session, worker: str, lease_s: float) -> Unpacking | Non
             Dataset.quota_bytes,
             Dataset.archive_bytes,
             Dataset.archive_sha256,
+            Dataset.traceparent,
+            (db_now() - Dataset.created_at).label("age_s"),
         )
     ).one_or_none()
     if taken is None:
         return None
     draw = None if taken.draw is None else SplitDraw.model_validate(taken.draw)
     owners = (taken.owner, taken.quota_bytes, taken.archive_bytes, taken.archive_sha256)
-    return Unpacking(taken.id, taken.name, taken.attempt, draw, *owners)
+    return Unpacking(taken.id, taken.name, taken.attempt, draw, *owners, taken.traceparent, taken.age_s)
 
 
 def room_for(session: Session, held: Unpacking) -> int | None:

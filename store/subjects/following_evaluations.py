@@ -40,6 +40,7 @@ def queue(session: Session, run: Run, checkpoints: Sequence[Checkpoint]) -> list
             experiment_id=run.experiment_id,
             run_id=run.id,
             checkpoint_id=checkpoint,
+            traceparent=run.traceparent,
             selection=list(selections),
             spec=_with_sources(session, run, spec.of_one(), checkpoint, beside[checkpoint]).model_dump(mode="json"),
         )

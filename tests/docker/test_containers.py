@@ -207,7 +207,7 @@ def test_images_install_as_make_does(process: str) -> None:
     # The stamp file serves make alone.
     expected = [command for command in _make_install() if not command.startswith("touch ")]
     assert len(expected) == 2
-    expected = [command.replace("[server]", "[server,s3]") for command in expected]
+    expected = [command.replace("[server]", "[server,s3,traces]") for command in expected]
     installing = [run for run in _instructions(process, "RUN") if re.search(r"\b(pip|venv|apt|apt-get|curl)\b", run)]
     assert [command.strip() for run in installing for command in run.split("&&")] == expected
 

@@ -1,12 +1,15 @@
 """What happens when a job's process is killed at one place, as often as it is told; by one worker for all of these."""
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from gauntlet.resources import TERMINAL
+from tests.collector import Collector
 from tests.e2e.system import System, await_that
 from tests.e2e.test_faults import finish, only_run
 from tests.faults.arming import order
@@ -42,6 +45,52 @@ def test_an_evaluation_by_itself_is_woken_and_survives_a_kill(
     assert (first.status, second.status, first.attempt > 1) == ("succeeded", "succeeded", True)
     assert [(attack.status, attack.completed) for attack in second.attacks] == [("done", 32)]
     assert list(client.images(killed)) == list(client.images(longer))[:24]
+
+
+def test_a_request_is_traced_to_the_rows_that_come_of_it(
+    armed: tuple[System, Path], collector: Collector, tiny_document: dict[str, Any]
+) -> None:
+    """In its caller's trace: what waited and for how long, the attempt that was killed and the one after it, and what
+    each did; the evaluation that followed; and nothing that a user called anything.
+    """
+    system, orders = armed
+    order(orders, "epoch_recorded", 1)
+    caller = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    document = tiny_document | {"name": "sir bors", "training": {"epochs": 2}, "labels": ["sir bors"]}
+    answer = httpx2.post(
+        f"http://127.0.0.1:{system.port}/v1/experiments", json=document, headers={"traceparent": caller}
+    )
+    experiment = answer.json()["id"]
+    finish(system.client, experiment)
+    run = only_run(system.client, experiment)
+    (evaluation,) = system.client.evaluations(run=run.id)
+    trace = caller.split("-")[1]
+    await_that(lambda: bool(collector.of(trace, "evaluation attempt")))
+    await_that(lambda: len(collector.of(trace, "run attempt")) == 2)
+    (request,) = collector.of(trace, "POST /v1/experiments")
+    killed, second = collector.of(trace, "run attempt")
+    (evaluated,) = collector.of(trace, "evaluation attempt")
+    assert (request.parent, request.service) == (caller.split("-")[2], "gauntlet-api")
+    assert request.attributes["gauntlet.experiment.id"] == experiment
+    assert {span.parent for span in (killed, second, evaluated)} == {request.id}
+    assert {span.service for span in (killed, second, evaluated)} == {"gauntlet-worker"}
+    told = [(span.attributes["gauntlet.attempt"], span.attributes["gauntlet.status"]) for span in (killed, second)]
+    assert told == [(1, "queued"), (2, "succeeded")]
+    assert (killed.is_error, killed.attributes["error.type"], second.is_error) == (True, "worker_lost", False)
+    assert {span.attributes["gauntlet.run.id"] for span in (killed, second, evaluated)} == {run.id}
+    assert evaluated.attributes["gauntlet.evaluation.id"] == evaluation.id
+    # The database's clock has milliseconds, and the time that it is asked counts.
+    begun = [span.began for span in (killed, second, evaluated)]
+    assert [span.ended for span in collector.of(trace, "queued")] == pytest.approx(begun, abs=5)
+    epochs = [(span.parent, span.attributes["gauntlet.first"]) for span in collector.of(trace, "epochs")]
+    assert epochs == [(killed.id, 1), (second.id, 2)]
+    parts = {span.name for span in collector.of(trace) if span.parent == collector.of(trace, "epochs")[0].id}
+    assert parts == {"write files", "record rows"}
+    attacked = [span.attributes["gauntlet.first"] for span in collector.of(trace, "attacks")]
+    assert attacked[0] == "natural"
+    assert len(attacked) == 2
+    assert {span.parent for span in collector.of(trace, "attacks")} == {evaluated.id}
+    assert b"sir bors" not in collector.raw
 
 
 def test_a_run_that_kills_its_process_each_time_fails(

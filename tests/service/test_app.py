@@ -14,7 +14,7 @@ from service.settings import ServiceSettings
 
 def test_the_service_and_the_command_start_without_what_computes_or_draws() -> None:
     """No torch, no environments: models run in processes of their own. What draws comes with the first report, and
-    brings no plotting library."""
+    brings no plotting library. What sends spans comes where it is asked for."""
     code = """if True:
         import sys, service.app
         assert not sys.modules.keys() & {"torch", "gymnasium", "scipy", "gauntlet.rendering.html"}
@@ -22,6 +22,8 @@ def test_the_service_and_the_command_start_without_what_computes_or_draws() -> N
         assert not sys.modules.keys() & {"torch", "gymnasium"}
         import gauntlet.rendering.html
         assert "matplotlib" not in sys.modules
+        import worker.app
+        assert not sys.modules.keys() & {"opentelemetry.sdk", "opentelemetry.exporter", "requests"}
     """
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -9,6 +9,7 @@ from sqlalchemy import make_url
 
 from gauntlet.settings import SettingsInvalid
 from store.settings import StoreSettings
+from store.traces import sending
 
 
 def test_everything_lies_below_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,3 +82,31 @@ def test_a_password_that_is_none_or_goes_with_no_url_is_refused(
     with pytest.raises(SettingsInvalid, match=f"GAUNTLET_DATABASE_PASSWORD_FILE .*{told}") as refused:
         StoreSettings.from_environment()
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "hunter2@collector:4318", "must be a URL as http://collector:4318"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://[hunter2", "must be a URL as http://collector:4318"),
+    ],
+)
+def test_traces_that_could_not_be_sent_are_refused(
+    variable: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where they are asked for, in a sentence that does not say what may be a password."""
+    monkeypatch.setenv(variable, value)
+    StoreSettings.from_environment()
+    monkeypatch.setenv("GAUNTLET_TRACES", "on")
+    with pytest.raises(SettingsInvalid, match=told) as refused:
+        StoreSettings.from_environment()
+    assert "hunter2" not in str(refused.value)
+
+
+def test_traces_want_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start without it says in one line what to install."""
+    monkeypatch.setenv("GAUNTLET_TRACES", "on")
+    monkeypatch.setattr(sending, "find_spec", lambda _: None)
+    with pytest.raises(SettingsInvalid, match=r"install gauntlet\[server,traces\]\.$"):
+        StoreSettings.from_environment()

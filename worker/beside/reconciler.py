@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from store.database import Database
 from store.queue import helpers, jobs, turns
+from store.queue.jobs import Claim
+from store.traces import attempts
 from worker.processes import JobProcesses
 
 logger = logging.getLogger(__name__)
@@ -26,7 +28,7 @@ def reconcile(
     """
     processes.end_hung()
     if takes_part():
-        _take_back(database, retry_s)
+        processes.spans.tell_of_lost(_take_back(database, retry_s))
     free = processes.free_slots
     if free <= 0:
         processes.make_room()
@@ -39,9 +41,14 @@ def reconcile(
         processes.help()
 
 
-def _take_back(database: Database, retry_s: float) -> None:
+def _take_back(database: Database, retry_s: float) -> list[Claim]:
+    """Queue what dead workers held; returns which attempts those were of jobs in a trace."""
+    lost: list[Claim] = []
     with database.writing() as session:
         for model in jobs.JOB_MODELS.values():
-            for identifier, status in jobs.reclaim_expired(session, model, retry_s=retry_s).items():
+            taken = jobs.reclaim_expired(session, model, retry_s=retry_s)
+            for identifier, status in taken.items():
                 logger.warning("The lease of %s ran out: its worker died or hung. Now it is %s.", identifier, status)
+            lost += attempts.lost(session, model, taken) if taken else ()
         helpers.forget_expired(session)
+    return lost

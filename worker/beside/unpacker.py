@@ -28,7 +28,9 @@ from store.errors import LeaseLost
 from store.queue import unpacking
 from store.queue.unpacking import Unpacking
 from store.storage import StorageAway, is_the_storages, met_there
+from store.traces import attempts
 from worker.settings import WorkerSettings
+from worker.spans import Tell
 
 T = TypeVar("T")
 
@@ -55,8 +57,10 @@ class _Stopping(Exception):
 class Unpacker:
     """What a worker does about archives; `look` is called again and again."""
 
-    def __init__(self, database: Database, settings: WorkerSettings) -> None:
+    def __init__(self, database: Database, settings: WorkerSettings, tell: Tell | None = None) -> None:
+        """`tell` sends spans, if any are wanted."""
         self._database = database
+        self._tell = tell
         self._settings = settings
         self._stopping = threading.Event()
 
@@ -88,6 +92,7 @@ class Unpacker:
 
     def _unpack(self, held: Unpacking) -> None:
         logger.info("The archive of %s (%s) is unpacked, attempt %d.", held.id, held.name, held.attempt)
+        began = time.time()
         answer, publish = self._made(held)
         try:
             published = self._record(held, answer, publish)
@@ -97,6 +102,9 @@ class Unpacker:
             published = self._record(held, answer, publish)
         told = next(iter(answer))
         failed = told not in ("made", "stopped")
+        if self._tell is not None:
+            for span in attempts.unpacked(held, self._settings.worker_name, began, told, failed=failed):
+                self._tell(span)
         logger.log(
             logging.WARNING if failed else logging.INFO,
             "The archive of %s: %s%s.",

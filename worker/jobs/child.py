@@ -5,6 +5,7 @@ It has one job, several runs that are trained together, or a share of another wo
 
 import logging
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -31,19 +32,21 @@ from worker.jobs.job_log import JobLog
 from worker.jobs.shared_sweep import NothingToDo
 from worker.jobs.training_job import train_run
 from worker.settings import WorkerSettings
+from worker.spans import Tell, teller
 from worker.unhelped import NOTHING_LEFT
 
 logger = logging.getLogger(__name__)
 
 
-def main(settings: WorkerSettings, claims: Sequence[Claim]) -> None:
+def main(settings: WorkerSettings, claims: Sequence[Claim], spans: socket.socket | None) -> None:
     """Do one claimed job, or train several claimed runs, and write down how each ended. Entry of the process."""
     first, others = claims[0], len(claims) - 1
     who = f"{first.id} attempt {first.token}" + (f" and {others} more" if others else "")
     logs.configure(who, settings.log_format, job=None if others else first.id, attempt=None if others else first.token)
     started = time.monotonic()
     database = Database(settings.database_url, kept=1)
-    members = [_member(database, held, settings) for held in claims]
+    tell = None if spans is None else teller(spans)
+    members = [_member(database, held, settings, tell) for held in claims]
     with _logging_to(*(member.log for member in members)):
         with _at_work(settings, *(member.heartbeat for member in members)):
             if others:
@@ -54,17 +57,22 @@ def main(settings: WorkerSettings, claims: Sequence[Claim]) -> None:
             for held in claims:
                 with logs.about(held.id, held.token):
                     logger.info("After %.1f s: %s", time.monotonic() - started, jobs.end_of(session, held))
+        for member in members:
+            member.heartbeat.course.end(database)
     database.close()
 
 
-def help_out(settings: WorkerSettings, helped: Help) -> None:
+def help_out(settings: WorkerSettings, helped: Help, spans: socket.socket | None) -> None:
     """Help with another worker's evaluation. Entry of the process, whose exit status says where it is of no use."""
     logs.configure(f"{helped.job} {helped.speaker}", settings.log_format, job=helped.job)
     database = Database(settings.database_url, kept=1)
     log = JobLog(database, helped)
-    heartbeat = Heartbeat(database, helped, settings, log)
-    with _logging_to(log), _at_work(settings, heartbeat):
-        _help(database, helped, settings, heartbeat)
+    heartbeat = Heartbeat(database, helped, settings, log, None if spans is None else teller(spans))
+    try:
+        with _logging_to(log), _at_work(settings, heartbeat):
+            _help(database, helped, settings, heartbeat)
+    finally:
+        heartbeat.course.end(database)
     database.close()
 
 
@@ -95,9 +103,11 @@ def _at_work(settings: WorkerSettings, *heartbeats: Heartbeat) -> Iterator[None]
         yield
 
 
-def _member(database: Database, held: Claim, settings: WorkerSettings) -> Member:
+def _member(database: Database, held: Claim, settings: WorkerSettings, tell: Tell | None) -> Member:
     log = JobLog(database, held)
-    return Member(held, Heartbeat(database, held, settings, log), log)
+    heartbeat = Heartbeat(database, held, settings, log, tell)
+    heartbeat.course.begin(database)
+    return Member(held, heartbeat, log)
 
 
 def _work(database: Database, held: Claim, settings: WorkerSettings, heartbeat: Heartbeat) -> None:

@@ -61,20 +61,26 @@ def evaluate_checkpoint(
     sweep = SharedSweep(database, held, inputs, settings, heartbeat, device)
     logger.info("%d batches are done, %d are known from other evaluations.", sweep.done, sweep.known)
     keeper = PictureKeeper(database, held, settings.storage, inputs.spec)
-    told = _StageLog()
+    told, course = _StageLog(), heartbeat.course
+    course.prepared()
     for batch, seconds in sweep:
         tells = told.is_due(batch)
+        course.visit(batch.stage, ago_s=seconds)
         failpoints.reach("batch_attacked")
-        kept = keeper.write_part(batch)
+        with course.part("write files"):
+            kept = keeper.write_part(batch)
         record = partial(_record, held=held, batch=batch, kept=kept, seconds=seconds, tell_progress=tells)
-        database.write(record, patience_s=settings.database_patience_s)
+        with course.part("record rows"):
+            database.write(record, patience_s=settings.database_patience_s)
         failpoints.reach("batch_recorded")
         told.add(batch, seconds)
     told.end()
     heartbeat.tell_at_once()
-    whole = keeper.write_whole(inputs.test, _about(held, inputs, device))
+    with course.part("write files"):
+        whole = keeper.write_whole(inputs.test, _about(held, inputs, device))
     finish = partial(_complete, held=held, findings=sweep.findings, whole=whole)
-    database.write(finish, patience_s=settings.database_patience_s)
+    with course.part("record rows"):
+        database.write(finish, patience_s=settings.database_patience_s)
     failpoints.reach("outcome_recorded")
     keeper.tidy()
 

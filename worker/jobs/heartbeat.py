@@ -25,9 +25,11 @@ from store.errors import LeaseLost
 from store.queue import helpers, jobs, workers
 from store.queue.helpers import Help
 from store.queue.jobs import Asked, Claim, JobProgress
+from worker.jobs.course import Course
 from worker.jobs.job_log import JobLog
 from worker.presence import beats_every_s
 from worker.settings import WorkerSettings
+from worker.spans import Tell
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +52,16 @@ class Heartbeat:
     """What a job tells and is told, with every beat; its log is stored with it."""
 
     def __init__(
-        self, database: Database, held: Claim | Help, settings: WorkerSettings, log: JobLog | None = None
+        self,
+        database: Database,
+        held: Claim | Help,
+        settings: WorkerSettings,
+        log: JobLog | None = None,
+        tell: Tell | None = None,
     ) -> None:
+        """`tell` sends spans of what the job goes through."""
         self._log = log
+        self.course = Course(held, settings.worker_name, tell)
         self._database = database
         self._held = held
         self._settings = settings
@@ -83,6 +92,7 @@ class Heartbeat:
     def leave(self) -> None:
         """Tell no more of the job, whose end is written down."""
         self.is_over, self.is_deaf = True, False
+        self.course.end(self._database)
         if self._log is not None:
             self._log.store_last()
 
@@ -197,6 +207,7 @@ class Heartbeat:
             logger.exception("The end of %s could not be written; its lease will run out.", self._held.id)
         if self._log is not None:
             self._log.store_last()
+        self.course.end(self._database)
         self.is_over = self.is_deaf = True
 
 

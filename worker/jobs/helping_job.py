@@ -46,10 +46,13 @@ def help_evaluate(
     logger.info("%s helps on %s.", settings.worker_name, describe_device(device))
     failpoints.reach("help_begun")
     count, spent_s = 0, 0.0
+    heartbeat.course.prepared()
     for batch, seconds in sweep:
+        heartbeat.course.visit(batch.stage, ago_s=seconds)
         failpoints.reach("help_attacked")
         record = partial(evaluations.record_batch, hand=helped, batch=batch, seconds=seconds)
-        database.write(record, patience_s=settings.database_patience_s)
+        with heartbeat.course.part("record rows"):
+            database.write(record, patience_s=settings.database_patience_s)
         failpoints.reach("help_recorded")
         count, spent_s = count + 1, spent_s + seconds
     logger.info("%s has computed %d batches in %.1f s; there are no more.", settings.worker_name, count, spent_s)

@@ -152,6 +152,8 @@ def begin(
     recorder = Recorder(database, held, settings, heartbeat, spec, data)
     recorder.sweep()
 
+    heartbeat.course.prepared()
+
     # A compiled step takes half a minute to its first batch.
     slow = not isinstance(spec.objective, AgentSpec) and compiles(spec.training, data, device)
     heartbeat.tell(JobProgress("compiling" if slow else "starting", 0, 1, "batches"))
@@ -185,7 +187,8 @@ def complete(recorder: Recorder) -> list[str]:
     """
     recorder.heartbeat.tell_at_once()
     patience_s = recorder.settings.database_patience_s
-    waiting = recorder.database.write(lambda session: runs.complete(session, recorder.held), patience_s=patience_s)
+    with recorder.heartbeat.course.part("record rows"):
+        waiting = recorder.database.write(lambda session: runs.complete(session, recorder.held), patience_s=patience_s)
     if waiting:
         logger.info("Its evaluations are queued: %s.", ", ".join(waiting))
     recorder.sweep()

@@ -138,6 +138,7 @@ class Recorder:
         )
         replaced = self._store(lambda session: self._record(session, record))
         self._log(record)
+        self.heartbeat.course.done(event.epoch)
         failpoints.reach("epoch_recorded")
         self._delete(replaced)
         self._finished, self._notes = None, []
@@ -181,14 +182,16 @@ class Recorder:
             yield KeptWeights(self._file(name, encode_weights(model, card)), card)
 
     def _file(self, name: str, content: bytes) -> StoredFile:
-        return self.settings.storage.write(f"{files.attempt_folder(self.held)}/{name}.safetensors", content)
+        with self.heartbeat.course.part("write files"):
+            return self.settings.storage.write(f"{files.attempt_folder(self.held)}/{name}.safetensors", content)
 
     def _delete(self, path: str | None) -> None:
         if path is not None:
             self.settings.storage.delete(path)
 
     def _store(self, work: Callable[[Session], T]) -> T:
-        return self.database.write(work, patience_s=self.settings.database_patience_s)
+        with self.heartbeat.course.part("record rows"):
+            return self.database.write(work, patience_s=self.settings.database_patience_s)
 
 
 def position(epoch: int, batch: int) -> str:

@@ -17,6 +17,7 @@ from store.errors import LeaseLost
 from store.queue import unpacking
 from store.storage import FolderStorage, Storage, StorageAway
 from store.subjects import datasets
+from store.traces.spans import ASKED, Asked, Span
 from tests.disks import largest_file
 from tests.object_store import ObjectStore
 from tests.packing import class_folders, two_splits
@@ -46,6 +47,21 @@ def test_an_archive_becomes_a_data_set(database: Database, settings: WorkerSetti
     assert shown.description.dataset == "pets"
     assert [each.label for each in shown.thumbnails] == ["cat"] * 3 + ["dog"] * 3
     assert shown.thumbnails[5].path == f"/v1/datasets/{identifier}/thumbnails/5.png"
+
+
+def test_an_unpacking_is_in_the_trace_of_what_brought_the_archive(database: Database, settings: WorkerSettings) -> None:
+    """How long it waited, and the attempt with what came of it; the archive's name is in neither."""
+    place = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    before = ASKED.set(Asked(place))
+    identifier = receive(database, settings.storage, b"no archive", name="sir bors")
+    ASKED.reset(before)
+    told: list[Span] = []
+    Unpacker(database, settings, told.append).look()
+    queued, attempt = told
+    assert (queued.name, attempt.name, {queued.parent, attempt.parent}) == ("queued", "unpacking attempt", {place})
+    assert queued.began <= queued.ended == attempt.began <= attempt.ended
+    assert (attempt.error, attempt.attributes["gauntlet.dataset.id"]) == ("refused", identifier)
+    assert "bors" not in repr(told)
 
 
 @pytest.mark.parametrize(
