@@ -12,9 +12,6 @@ from gauntlet.client import GauntletClient
 from gauntlet.resources import TERMINAL, Run
 from tests.broker import REDIS, running_broker, socket_path
 from tests.e2e.system import System, await_that, kill_group
-from tests.faults.arming import order
-from tests.gauntlet.examples import needs_compiler
-from tests.packing import two_splits
 
 pytestmark = pytest.mark.long(seconds=55)
 
@@ -64,51 +61,6 @@ def test_a_run_survives_the_death_of_its_worker_bit_by_bit(system: System, tiny_
 
     run = only_run(client, killed)
     assert [event.kind for event in client.events(run.id) if event.epoch is None] == ["data", "started", "resumed"]
-    assert run.attempt == 2
-    assert result(client, killed) == result(client, undisturbed)
-    await_that(system.leaves_no_orphan)
-
-
-@needs_compiler
-@pytest.mark.long(seconds=80, shares="compiler")
-@pytest.mark.timeout(2400)
-def test_a_compiled_run_survives_a_kill_within_an_epoch_bit_by_bit(
-    system: System, tiny_document: dict[str, Any], tmp_path: Path
-) -> None:
-    """Killed after two of an epoch's three batches, it goes on with the third, and everything comes out the same.
-
-    With all that draws random numbers: dropout in both passes, actions in the attack and in the loss. Of 64 images at
-    once what measures would be compiled, too, which takes as long as the step does (`test_measurement.py` does it).
-    """
-    client = system.client
-    for name, content in two_splits(train=24, test=4).items():
-        picture = system.home / "data/few" / name
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        picture.write_bytes(content)
-    document = tiny_document | {
-        "dataset": {"name": "image_folder", "folder": "few", "image_size": 16},
-        # A transformer has more to compile.
-        "architecture": {"kind": "cnn"},
-        "training": {"epochs": 4, "batch_size": 16, "checkpoint_every": 2, "compile": "on", "precision": "bf16"},
-        "objectives": [{"kind": "policy_gradient", "entropy_bonus": 0.1}],
-        "adversary": tiny_document["adversary"] | {"loss": "objective", "mode": "train"},
-        "evaluation": tiny_document["evaluation"] | {"samples": 8},
-    }
-    # States are recorded after the first two batches of every epoch: the sixth is of the third epoch.
-    order(tmp_path / "orders", "state_recorded", 6)
-    system.start("worker", orders=tmp_path / "orders")
-    killed = client.submit(document).id
-    # Its first attempt compiles the step: a minute of two cores, and several beside other tests.
-    finish(client, killed, patience_s=1_000)
-    system.forget_measurements()
-    undisturbed = client.submit(document).id
-    finish(client, undisturbed, patience_s=1_000)
-
-    run = only_run(client, killed)
-    events = list(client.events(run.id))
-    told = [event for event in events if event.epoch is None]
-    assert [event.kind for event in told] == ["data", "started", "resumed"]
-    assert told[2].message.endswith(" continues after epoch 2 and 2 batches.")
     assert run.attempt == 2
     assert result(client, killed) == result(client, undisturbed)
     await_that(system.leaves_no_orphan)

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from gauntlet.data.datasets import Dataset
 from gauntlet.events import EpochFinished, Resumed, TrainingEvent, Warned
 from gauntlet.models.checkpoints import TrainingState, encode_training_state, load_training_state
+from gauntlet.models.layers import Dropout
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.training.loop import train
 from tests.gauntlet.examples import CPU, events, needs_compiler, run_spec, same_tensors, some, states
@@ -153,13 +155,38 @@ def test_a_resumed_epoch_counts_its_own_images(few: Dataset) -> None:
 def test_compiling_is_part_of_the_environment(few: Dataset) -> None:
     """A state of a run that is not compiled is told not to be bit-identical where it goes on compiled.
 
-    Nothing is compiled before the first batch. That compiled runs resume bit by bit `tests/e2e/test_faults.py` holds.
+    Nothing is compiled before the first batch.
     """
     plain, compiled = (spec_for(1, objective=CROSS_ENTROPY, compile=how) for how in ("off", "on"))
     state = states(events(plain, few, every_state=True))[0]
     for spec, bit_identical in ((plain, True), (compiled, False)):
         resumed = next(train(spec, few, device=CPU, resume=state))
         assert resumed == Resumed(0, 1, bit_identical=bit_identical)
+
+
+@needs_compiler
+@pytest.mark.long(seconds=25, shares="compiler")
+@pytest.mark.timeout(1200)
+def test_a_compiled_run_resumes_as_any_other(few: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From within its second epoch on, compiled again, it draws and computes the same to the bit.
+
+    With all that draws random numbers: dropout in both passes, actions in the attack and in the loss. Of a network of
+    one layer, since g++ takes seconds for each; and of 64 images at once what measures would be compiled, too.
+    """
+
+    def one_layer(*_: object) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), Dropout(0.25), nn.Linear(few.train.images[0].numel(), len(few.classes)))
+
+    monkeypatch.setattr("gauntlet.training.loop.build_model", one_layer)
+    spec = spec_for(2, **RANDOM, compile="on", precision="bf16", batch_size=16)
+    data = some(few, train=48, test=4)
+    whole = events(spec, data, every_state=True)
+    (within,) = (state for state in states(whole) if (state.epoch, state.batch) == (1, 2))
+    (tmp_path / "state").write_bytes(encode_training_state(within))
+    rest = events(spec, data, load_training_state(tmp_path / "state"), every_state=True)
+    assert rest[0] == Resumed(1, 2, bit_identical=True)
+    assert digests(rest) == {(2, 0): digests(whole)[2, 0]}
+    assert rows(rest) == [row for row in rows(whole) if _epoch(row) > 1]
 
 
 # Two batches, each attacked and learned from in train mode, or learned from twice.
