@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from gauntlet.resources import TERMINAL
 from gauntlet.spec.experiment import ExperimentSpec
 from tests.benchmarks.records import written
 from tests.e2e.system import System, await_that
+from tests.smallest import SMALLEST
+
+pytestmark = pytest.mark.long(seconds=20)
 
 _PLAN = Path(__file__).parents[2] / "benchmarks/claim"
 _OBJECTIVES = {"cross_entropy": {"kind": "cross_entropy"}, "reward": {"kind": "policy_gradient"}}
@@ -217,26 +222,38 @@ def test_the_specs_are_those_of_the_plan() -> None:
         assert specs[again].training == specs[first].training
 
 
-def test_every_checkpoint_is_measured_once(
-    tmp_path: Path, sqlite_url: str, broker_url: str, tiny_document: dict[str, Any]
-) -> None:
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path, broker_url: str) -> Iterator[System]:
+    """A whole Gauntlet with a worker."""
+    home = tmp_path_factory.mktemp("claim")
+    shutil.copy(migrated_sqlite, home / "gauntlet.db")
+    with System(home, f"sqlite:///{home / 'gauntlet.db'}", broker_url) as running:
+        running.start("worker")
+        yield running
+
+
+@pytest.fixture
+def tiny_document(tiny_document: dict[str, Any]) -> dict[str, Any]:
+    """Of the smallest network: what is tested is which of its checkpoints are measured."""
+    return tiny_document | {"architecture": SMALLEST}
+
+
+def test_every_checkpoint_is_measured_once(system: System, tmp_path: Path, tiny_document: dict[str, Any]) -> None:
     """APGD-T at every kept checkpoint, AutoAttack on more images at the selected ones, transfer between the best.
 
     It is asked for while the runs go on, and by a second process that begins when the first is done. A third has no
     time to wait, and writes what there is.
     """
     objectives = [{"kind": "cross_entropy"}, {"kind": "policy_gradient"}]
-    with System(tmp_path, sqlite_url, broker_url) as system:
-        system.start("worker")
-        experiment = system.client.submit(tiny_document | {"objectives": objectives}).id
-        wanted = Measurements(system.client, experiment, sampled=2, whole_test_set=3)
-        again = Measurements(system.client, experiment, sampled=2, whole_test_set=3)
-        assert wanted.ask().status != "succeeded"
-        await_that(lambda: _all_ended(wanted))
-        assert _all_ended(again)
-        write_record(system.client, experiment, tmp_path / "record", {})
-        (tmp_path / "main.yaml").write_text(yaml.safe_dump(tiny_document))
-        main(f"--only main --specs {tmp_path} --out {tmp_path} --url {system.client.url} --within 0".split())
+    experiment = system.client.submit(tiny_document | {"objectives": objectives}).id
+    wanted = Measurements(system.client, experiment, sampled=2, whole_test_set=3)
+    again = Measurements(system.client, experiment, sampled=2, whole_test_set=3)
+    assert wanted.ask().status != "succeeded"
+    await_that(lambda: _all_ended(wanted))
+    assert _all_ended(again)
+    write_record(system.client, experiment, tmp_path / "record", {})
+    (tmp_path / "main.yaml").write_text(yaml.safe_dump(tiny_document))
+    main(f"--only main --specs {tmp_path} --out {tmp_path} --url {system.client.url} --within 0".split())
     assert "not decided yet" in (tmp_path / "verdict.md").read_text()
     assert json.loads((tmp_path / "main/about.json").read_text())["status"] != "succeeded"
     assert {one.status for one in wanted.look()} == {"succeeded"}
@@ -250,7 +267,7 @@ def test_every_checkpoint_is_measured_once(
 
 
 def test_of_the_replication_what_its_comparisons_read_is_measured(
-    tmp_path: Path, sqlite_url: str, broker_url: str, tiny_document: dict[str, Any]
+    system: System, tiny_document: dict[str, Any]
 ) -> None:
     """AutoAttack at the best by the test images, for one that the held-out ones did not choose with its own checks.
 
@@ -258,24 +275,22 @@ def test_of_the_replication_what_its_comparisons_read_is_measured(
     """
     document = tiny_document | {"objectives": list(_OBJECTIVES.values())}
     document["evaluation"] |= {"select": ["best_fgsm"], "select_on": "validation", "validation_samples": 8}
-    with System(tmp_path, sqlite_url, broker_url) as system:
-        system.start("worker")
-        experiment = system.client.submit(document).id
-        wanted = measurements(system.client, experiment)
-        assert type(wanted) is Replication
-        replication = Replication(system.client, experiment, sampled=2, whole_test_set=3)
-        await_that(lambda: system.client.experiment(experiment).status in TERMINAL)
-        replication.ask()
-        found = [one for one in replication.look() if one.spec.attacks[0].kind != "transfer"]
-        asked = set()
-        for run in system.client.runs(experiment):
-            kept = sorted(system.client.checkpoints(run.id), key=lambda checkpoint: checkpoint.epoch or 0)
-            best, last = best_on_test(kept), kept[-1]
-            chosen = {one.checkpoint for one in system.client.evaluations(experiment=experiment) if one.run == run.id}
-            early = kept if run.objective == "cross_entropy" else [best]
-            asked |= {(checkpoint.id, "apgd-t", 2) for checkpoint in early}
-            asked |= {(best.id, "autoattack", 2)} if best.id not in chosen else set()
-            asked |= {(one.id, "autoattack", 3) for one in (best, last)}
+    experiment = system.client.submit(document).id
+    wanted = measurements(system.client, experiment)
+    assert type(wanted) is Replication
+    replication = Replication(system.client, experiment, sampled=2, whole_test_set=3)
+    await_that(lambda: system.client.experiment(experiment).status in TERMINAL)
+    replication.ask()
+    found = [one for one in replication.look() if one.spec.attacks[0].kind != "transfer"]
+    asked = set()
+    for run in system.client.runs(experiment):
+        kept = sorted(system.client.checkpoints(run.id), key=lambda checkpoint: checkpoint.epoch or 0)
+        best, last = best_on_test(kept), kept[-1]
+        chosen = {one.checkpoint for one in system.client.evaluations(experiment=experiment) if one.run == run.id}
+        early = kept if run.objective == "cross_entropy" else [best]
+        asked |= {(checkpoint.id, "apgd-t", 2) for checkpoint in early}
+        asked |= {(best.id, "autoattack", 2)} if best.id not in chosen else set()
+        asked |= {(one.id, "autoattack", 3) for one in (best, last)}
     assert {(one.checkpoint, one.spec.attacks[0].kind, one.spec.samples) for one in found} == asked
 
 
