@@ -23,6 +23,8 @@ def home(tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Pa
     """The data folder and database that the command works on."""
     monkeypatch.setenv("GAUNTLET_HOME", str(tmp_path))
     monkeypatch.setenv("GAUNTLET_DATABASE_URL", sqlite_url)
+    # Any that is free: a Gauntlet may be running beside the tests.
+    monkeypatch.setenv("GAUNTLET_PORT", "0")
     return tmp_path
 
 
