@@ -3,7 +3,6 @@
 import csv
 import json
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -15,24 +14,26 @@ from gauntlet.report.report import Report
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import PAPER_SAMPLED
 from tests.e2e.system import System
+from tests.smallest import SMALLEST
 
 pytestmark = pytest.mark.long(seconds=30)
 
 
-@pytest.fixture
-def spec(tmp_path: Path, tiny_document: dict[str, Any]) -> Path:
-    """The tiny experiment with both objectives, as a file."""
-    file = tmp_path / "spec.yaml"
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory: pytest.TempPathFactory, tiny_spec: ExperimentSpec) -> Path:
+    """A folder with the tiny experiment of both objectives as a file, the system's data, and what was kept of it."""
+    folder = tmp_path_factory.mktemp("reproduced")
     objectives = [{"kind": "cross_entropy"}, {"kind": "policy_gradient", "label": "Ours: R ∈ {0, 1}"}]
-    file.write_text(yaml.safe_dump(tiny_document | {"objectives": objectives}))
-    return file
+    document = tiny_spec.model_dump(mode="json") | {"architecture": SMALLEST, "objectives": objectives}
+    (folder / "spec.yaml").write_text(yaml.safe_dump(document))
+    where = ("--home", str(folder / "home"), "--out", str(folder / "out"))
+    reproduce.main(["--spec", str(folder / "spec.yaml"), *where])
+    return folder
 
 
-def test_it_keeps_all_that_the_service_says_and_finds_its_experiment_again(tmp_path: Path, spec: Path) -> None:
-    """Report, figures, history and provenance are written; started again it repeats nothing and writes the same."""
-    out, again = tmp_path / "out", tmp_path / "again"
-    reproduce.main(["--spec", str(spec), "--home", str(tmp_path / "home"), "--out", str(out)])
-
+def test_it_keeps_all_that_the_service_says(reproduced: Path) -> None:
+    """Report, figures, history and provenance are written."""
+    out = reproduced / "out"
     report = Report.model_validate_json((out / "report.json").read_text())
     assert report.complete
     assert len(report.rows) == 2
@@ -65,34 +66,38 @@ def test_it_keeps_all_that_the_service_says_and_finds_its_experiment_again(tmp_p
     assert about["database_bytes"] > 0
     assert about["storage_bytes"] > 0
 
-    reproduce.main(["--spec", str(spec), "--home", str(tmp_path / "home"), "--out", str(again)])
+
+def test_it_finds_its_experiment_again(reproduced: Path, tmp_path: Path, broker_url: str) -> None:
+    """Started again, here of a service that runs, it repeats nothing and writes the same.
+
+    With --now nothing is waited for; an experiment may be named instead of the spec, and renderings be left out.
+    """
+    out, home, spec, other = reproduced / "out", reproduced / "home", reproduced / "spec.yaml", tmp_path / "other.yaml"
+    again, first, second = tmp_path / "again", tmp_path / "first", tmp_path / "second"
+    other.write_text(yaml.safe_dump(yaml.safe_load(spec.read_text()) | {"name": "another"}))
+    # Without a worker: nothing of the first is left to be done, and the other waits.
+    with System(home, f"sqlite:///{home / 'gauntlet.db'}", broker_url) as system:
+        there = ["--url", system.client.url, "--out"]
+        reproduce.main([*there, str(again), "--spec", str(spec), "--home", str(home)])
+        reproduce.main([*there, str(first), "--spec", str(other), "--now"])
+        newest, oldest = system.client.experiments()
+        named = ["--experiment", newest.id, "--commit", "abc", "--leave-out", "report.html"]
+        reproduce.main([*there, str(second), "--now", *named])
+        assert [found.id for found in system.client.experiments()] == [newest.id, oldest.id]
     written = sorted(file.relative_to(out) for file in out.rglob("*") if file.is_file())
     assert sorted(file.relative_to(again) for file in again.rglob("*") if file.is_file()) == written
     for name in written:
         if name.name != "about.json":
             assert (again / name).read_text() == (out / name).read_text(), name
-    assert json.loads((again / "about.json").read_text())["experiment"] == about["experiment"]
-
-
-def test_results_so_far_can_be_had_of_a_service_that_runs(
-    tmp_path: Path, sqlite_url: str, broker_url: str, spec: Path
-) -> None:
-    """With --now nothing is waited for; an experiment may be named instead of the spec, and renderings be left out."""
-    with System(tmp_path, sqlite_url, broker_url) as system:
-        there = ["--url", system.client.url, "--now", "--out"]
-        reproduce.main([*there, str(tmp_path / "first"), "--spec", str(spec)])
-        (experiment,) = system.client.experiments()
-        out = str(tmp_path / "out")
-        reproduce.main([*there, out, "--experiment", experiment.id, "--commit", "abc", "--leave-out", "report.html"])
-        assert [found.id for found in system.client.experiments()] == [experiment.id]
-    about = json.loads((tmp_path / "out/about.json").read_text())
+    assert json.loads((again / "about.json").read_text())["experiment"] == oldest.id
+    about = json.loads((second / "about.json").read_text())
     assert (about["status"], about["commit"], about["finished_at"]) == ("queued", "abc", None)
     assert "database_bytes" not in about
-    assert "this may change" in (tmp_path / "out/report.md").read_text()
-    assert list((tmp_path / "out/figures").iterdir()) == []
+    assert "this may change" in (second / "report.md").read_text()
+    assert list((second / "figures").iterdir()) == []
     forms = {"report.json", "report.md", "report.csv", "report.tex"}
-    assert {file.name for file in (tmp_path / "out").glob("report.*")} == forms
-    assert (tmp_path / "first/report.html").exists()
+    assert {file.name for file in second.glob("report.*")} == forms
+    assert (first / "report.html").exists()
 
 
 def test_the_spec_is_the_papers_but_for_what_is_told() -> None:
