@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,14 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def whole_system(tmp_path_factory: pytest.TempPathFactory, broker_url: str) -> Iterator[System]:
+def whole_system(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path, broker_url: str) -> Iterator[System]:
     """API and worker, with nothing in them yet."""
     home: Path = tmp_path_factory.mktemp("page")
+    shutil.copy(migrated_sqlite, home / "gauntlet.db")
     with System(home, f"sqlite:///{home / 'gauntlet.db'}", broker_url) as system:
-        system.start("worker")
+        # Of what is trained to be looked at, and then cancelled, one run is at work; and it tells how far it is, for
+        # which the page asks anew, once a second.
+        system.start("worker", GAUNTLET_WORKER_SLOTS="1", GAUNTLET_HEARTBEAT_S="1")
         yield system
 
 

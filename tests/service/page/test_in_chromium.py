@@ -58,7 +58,7 @@ def test_a_finished_experiment_is_read(chromium: Browser, whole_system: System, 
         expect(page.get_by_role("columnheader", name="Seeds")).to_be_visible()
         expect(page.get_by_role("columnheader", name="Age")).to_have_attribute("aria-sort", "descending")
         expect(page.get_by_role("searchbox")).to_have_value("onerror")
-        expect(page.get_by_text(re.compile("1 worker alive, 0 of 2 slots busy; the queue is empty"))).to_be_visible()
+        expect(page.get_by_text(re.compile("1 worker alive, 0 of 1 slot busy; the queue is empty"))).to_be_visible()
         row.get_by_role("link", name=HOSTILE).click()
         expect(page.get_by_role("heading", name=HOSTILE)).to_be_visible()
         expect(page.get_by_text(report.result)).to_be_visible()
@@ -225,7 +225,7 @@ def test_nobody_is_kept_out_of_any_view(chromium: Browser, whole_system: System,
     paths = paths_of_views(finished, checkpoint)
     # A view that is added is walked too.
     assert set(paths) == {file.stem for file in VIEWS.glob("*.html")}
-    with opened(chromium, url_of(whole_system), reduced_motion="reduce") as page:
+    with opened(chromium, url_of(whole_system)) as page:
         for path in paths.values():
             page.goto(f"/#/{path}")
             expect(page.locator("main > *")).not_to_have_count(0)

@@ -80,7 +80,7 @@ def test_a_sweep_and_a_collapse_are_read(
         "objectives": [{"kind": "cross_entropy"}, {"kind": "policy_gradient"}],
         "sweep": {
             "method": "asha",
-            "trials": 40,
+            "trials": 12,
             "over": tried,
             "reduction": 2,
         },

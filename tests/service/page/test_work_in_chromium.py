@@ -37,6 +37,7 @@ def test_an_experiment_is_written_checked_and_paused(chromium: Browser, whole_sy
         expect(epochs).to_have_attribute("aria-invalid", "true")
         expect(submit).to_be_disabled()
         epochs.fill("500")
+        page.get_by_role("textbox", name="Seeds").fill("0")
         page.get_by_role("textbox", name="Name").fill("long")
         expect(page.get_by_role("region", name="YAML", exact=True)).to_contain_text("epochs: 500")
         expect(submit).to_be_enabled()
