@@ -74,27 +74,24 @@ def start(home: Path, **environment: str) -> Up:
     return up
 
 
-@pytest.mark.parametrize(
-    ("number", "folder"), [(signal.SIGINT, "home"), (signal.SIGTERM, "long" * 30)], ids=["interrupt", "long-path"]
-)
-def test_a_signal_ends_all_of_it(tmp_path: Path, number: signal.Signals, folder: str) -> None:
+def test_an_interrupt_ends_all_of_it(tmp_path: Path) -> None:
     """Broker, API, worker and fork server are gone, the exit status is 0, and nothing was left behind.
 
     The broker's socket lies in a temporary folder, which goes too, where its own path would be too long. What was
-    asked of the API meanwhile is in no log. The environment's proxies have no part in it.
+    asked of the API meanwhile is in no log. The environment's proxies have no part in it. The tutorial's test has
+    SIGTERM end one whose socket lies at home.
     """
-    home = tmp_path / folder
+    home = tmp_path / ("long" * 30)
     with tempfile.TemporaryDirectory(dir="/tmp") as elsewhere:
         proxies = {"http_proxy": "http://127.0.0.1:9", "all_proxy": "socks5://127.0.0.1:9", "no_proxy": ""}
         up = start(home, TMPDIR=elsewhere, **proxies)
         await_that(lambda: "ready." in (home / "logs/worker.log").read_text())
         below = descendants(up.process.pid)
         assert len(below) >= 3
-        long = bool(list(Path(elsewhere).glob("gauntlet-*/broker.sock")))
-        assert (long, (home / "broker.sock").exists()) == (folder != "home", folder == "home")
+        assert list(Path(elsewhere).glob("gauntlet-*/broker.sock"))
         # Where the API looks for images: it can tell a folder that is not there from data that it cannot see.
         assert (home / "data").is_dir()
-        up.end(number)
+        up.end(signal.SIGINT)
         assert up.process.returncode == 0
         assert up.said.endswith("Stopped.")
         assert not GauntletClient(up.client.url).ready()
