@@ -63,9 +63,11 @@ def opened(browser: Browser, url: str, **context: Any) -> Iterator[Page]:
     page.add_init_script(_NOTE_VIOLATIONS)
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.goto("/")
-    yield page
-    faults += page.evaluate("violations")
-    visitor.close()
+    try:
+        yield page
+        faults += page.evaluate("violations")
+    finally:
+        visitor.close()
     assert not faults, faults
 
 

@@ -1,7 +1,6 @@
 """What is asked for on the page, in a real browser, with a real system behind it."""
 
 import re
-import socket
 import zipfile
 from pathlib import Path
 
@@ -9,15 +8,16 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from gauntlet.client import GauntletClient
 from gauntlet.resources import TERMINAL
 from gauntlet.spec.asked.tokens import TokenRequest
+from service.settings import ServiceSettings
 from store.accounts import secret_key, tokens
 from store.database import Database
 from tests.browser import opened
 from tests.e2e.system import System, await_that
 from tests.pictures import encoded
 from tests.service.page.visits import HOSTILE, drop, percent, url_of
+from tests.service.test_documented_requests import served
 
 pytestmark = pytest.mark.long(seconds=35, shares="page")
 
@@ -180,25 +180,19 @@ def test_a_data_set_is_uploaded_and_deleted(chromium: Browser, whole_system: Sys
 
 
 def test_a_reader_logs_in_and_out_with_a_token_made_on_the_page(
-    chromium: Browser, whole_system: System, finished: str
+    chromium: Browser, whole_system: System, finished: str, database: Database, broker_url: str
 ) -> None:
     """Where tokens are wanted the page asks for one and leads on; what it got no script can read.
 
     An admin makes tokens, each shown once, revokes them, and sees who did what; a reader sees none of it.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    database = Database(whole_system.database_url)
-    key = secret_key.read_or_make(whole_system.home / "secret.key")
+    settings = ServiceSettings(
+        home=whole_system.home, database_url=whole_system.database_url, broker_url=broker_url, auth="on"
+    )
+    key = secret_key.read_or_make(settings.home / "secret.key")
     with database.writing() as session:
         _, first = tokens.create(session, key, TokenRequest(owner="root", scope="admin"))
-    database.close()
-    whole_system.start("service", GAUNTLET_AUTH="on", GAUNTLET_PORT=str(port))
-    url = f"http://127.0.0.1:{port}"
-    with GauntletClient(url) as guarded:
-        await_that(guarded.ready)
-    with opened(chromium, url) as page:
+    with served(settings) as address, opened(chromium, f"http://{address}") as page:
         page.on("dialog", lambda dialog: dialog.accept())
         page.goto(f"/#/experiments/{finished}")
         log_in(page, "gauntlet_wrong")
