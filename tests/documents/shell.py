@@ -7,12 +7,13 @@ done by another one, by the worker's own functions, while a command waits for th
 import json
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
 from _thread import interrupt_main
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
@@ -35,6 +36,8 @@ _LONGEST_S: Final = 120
 # Where the command's own process would be: it sends what it was called with and writes what came of it.
 _SENDER: Final = """
 import json, os, socket, sys
+if sys.argv[1] in {own_processes!r}:
+    os.execv({whole!r}, sys.argv)
 with socket.socket(socket.AF_UNIX) as link:
     link.connect({address!r})
     given = {{name: value for name, value in os.environ.items() if name.startswith("GAUNTLET_")}}
@@ -46,7 +49,66 @@ sys.stdout.write(out)
 sys.stderr.write(err)
 sys.exit(status)
 """
+Answer = Callable[[list[str], str, dict[str, str]], tuple[str, str, int]]
 _WAITING: Final = ("--watch", "--follow", "watch", "upload")
+
+
+def typed(
+    script: str, folder: Path, settings: Mapping[str, str], answer: Answer, *, own_processes: Sequence[str] = ()
+) -> str:
+    """What a script writes in a shell in that folder, whose `gauntlet` is answered here, but for those commands.
+
+    The shell knows of no other settings of Gauntlet than these. What it started ends with it.
+
+    Raises:
+        AssertionError: it ended with another status than 0.
+    """
+    bin_folder = folder.parent / "bin"
+    bin_folder.mkdir(exist_ok=True)
+    address = str(folder.parent / "command.sock")
+    whole = str(Path(sys.executable).parent / "gauntlet")
+    sender = bin_folder / "gauntlet"
+    told_of = _SENDER.format(address=address, whole=whole, own_processes=list(own_processes))
+    sender.write_text(f"#!{sys.executable} -IS\n{told_of}")
+    sender.chmod(0o755)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GAUNTLET_")}
+    environment |= {"PATH": f"{bin_folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"} | settings
+    told = folder.parent / "told.txt"
+    with socket.socket(socket.AF_UNIX) as listening, told.open("w") as output:
+        listening.bind(address)
+        listening.listen()
+        listening.settimeout(0.05)
+        with subprocess.Popen(
+            ["bash", "-e", "-o", "pipefail", "-c", script],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as bash:
+            try:
+                while bash.poll() is None:
+                    try:
+                        link, _ = listening.accept()
+                    except TimeoutError:
+                        continue
+                    with link, link.makefile("rw") as both:
+                        arguments, where, given = json.loads(both.readline())
+                        both.write(json.dumps(answer(arguments, where, given)) + "\n")
+            finally:
+                if bash.returncode != 0:
+                    os.killpg(bash.pid, signal.SIGKILL)
+    Path(address).unlink()
+    assert bash.returncode == 0, f"{script}\n{told.read_text()}"
+    return told.read_text()
+
+
+def answered(arguments: Sequence[str], where: str, given: Mapping[str, str]) -> tuple[str, str, int]:
+    """What the command says to these words in that folder, with those settings, and its exit status."""
+    with _as_if(where, given):
+        done = command.run(*arguments)
+    return done.stdout, done.stderr, done.exit_code
 
 
 class Shell:
@@ -67,48 +129,15 @@ class Shell:
         Raises:
             AssertionError: it ended with another status than 0.
         """
-        bin_folder = self.folder.parent / "bin"
-        bin_folder.mkdir(exist_ok=True)
-        address = str(self.folder.parent / "command.sock")
-        sender = bin_folder / "gauntlet"
-        sender.write_text(f"#!{sys.executable} -IS\n{_SENDER.format(address=address)}")
-        sender.chmod(0o755)
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("GAUNTLET_")}
-        environment |= {"PATH": f"{bin_folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        environment |= {"GAUNTLET_URL": self._url, "GAUNTLET_HOME": str(self._worker.home)}
-        environment |= {"GAUNTLET_DATABASE_URL": self._worker.database_url, "GAUNTLET_BROKER_URL": _NOWHERE}
-        told = self.folder.parent / "told.txt"
-        with socket.socket(socket.AF_UNIX) as listening, told.open("w") as output:
-            listening.bind(address)
-            listening.listen()
-            listening.settimeout(0.05)
-            with subprocess.Popen(
-                ["bash", "-e", "-o", "pipefail", "-c", script],
-                cwd=self.folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            ) as bash:
-                while bash.poll() is None:
-                    try:
-                        link, _ = listening.accept()
-                    except TimeoutError:
-                        continue
-                    with link, link.makefile("rw") as both:
-                        arguments, where, given = json.loads(both.readline())
-                        both.write(json.dumps(self._answer(arguments, where, given)) + "\n")
-        Path(address).unlink()
-        assert bash.returncode == 0, f"{script}\n{told.read_text()}"
-        return told.read_text()
+        here = {"GAUNTLET_URL": self._url, "GAUNTLET_HOME": str(self._worker.home)}
+        here |= {"GAUNTLET_DATABASE_URL": self._worker.database_url, "GAUNTLET_BROKER_URL": _NOWHERE}
+        return typed(script, self.folder, here, self._answer)
 
     def _answer(self, arguments: list[str], where: str, given: dict[str, str]) -> tuple[str, str, int]:
         if arguments == ["up"]:
             return "", "", 0
-        waits = any(word in arguments for word in _WAITING)
-        with _as_if(where, given), self._at_work() if waits else nullcontext():
-            done = command.run(*arguments)
-        return done.stdout, done.stderr, done.exit_code
+        with self._at_work() if any(word in arguments for word in _WAITING) else nullcontext():
+            return answered(arguments, where, given)
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
@@ -148,7 +177,7 @@ class Shell:
 
 
 @contextmanager
-def _as_if(folder: str, given: dict[str, str]) -> Iterator[None]:
+def _as_if(folder: str, given: Mapping[str, str]) -> Iterator[None]:
     """Inside, this process is where a command's own would be, with its settings; its log ends with it."""
     where, environment, log = Path.cwd(), dict(os.environ), logging.getLogger()
     handlers, level = log.handlers[:], log.level

@@ -17,6 +17,7 @@ from service.settings import ServiceSettings
 from tests.documents.blocks import blocks
 from tests.documents.shell import Shell, shell
 from tests.packing import class_folders
+from tests.smallest import SMALLEST
 
 pytestmark = pytest.mark.long(seconds=20)
 
@@ -71,7 +72,7 @@ def settings(tmp_path: Path, sqlite_url: str) -> ServiceSettings:
 
 def own_files(folder: Path, tiny: ExperimentSpec) -> None:
     """What a reader brings."""
-    document = json.dumps(tiny.model_dump(mode="json"))
+    document = json.dumps(tiny.model_dump(mode="json") | {"architecture": SMALLEST})
     (folder / "tiny.yaml").write_text(document)
     (folder / "mine.yaml").write_text(document)
     Image.new("L", (16, 16), 200).save(folder / "PICTURE.png")
