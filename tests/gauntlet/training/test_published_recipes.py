@@ -1,8 +1,8 @@
 """A preset's own loop beside one that is written down here from its source, update by update."""
 
 import copy
+from collections import OrderedDict
 from collections.abc import Iterator
-from itertools import islice
 
 import pytest
 import torch
@@ -11,15 +11,40 @@ from torch import Tensor, nn
 
 from gauntlet import seeding
 from gauntlet.data.datasets import Dataset, ImageSet
+from gauntlet.models import architectures
 from gauntlet.models.architectures import build_model, initialise, normalised
+from gauntlet.models.initialisation import TorchInitialised
+from gauntlet.models.residual import _PreActBlock
 from gauntlet.spec.experiment import ExperimentSpec, RunSpec
+from gauntlet.spec.runs.architectures import PreActResNet, ResNet
 from gauntlet.training.epochs import Epochs
 from gauntlet.training.steps.augmentation import draw_changes
 from tests.gauntlet.examples import CPU, events, states
 
-pytestmark = pytest.mark.long(seconds=20)
-
 EPOCHS, IMAGES, BATCH, SIDE = 2, 40, 16, 12
+
+
+@pytest.fixture(autouse=True)
+def one_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the place of the presets' networks one of a single block with their layers, begun as they are.
+
+    What a loop does to weights and statistics depends on no more; that the networks are the published ones
+    `models/test_architectures.py` holds.
+    """
+    monkeypatch.setattr(architectures, "_built", lambda _spec, shape, classes: residual(shape[0], classes))
+
+
+def residual(channels: int, classes: int) -> nn.Module:
+    layers: OrderedDict[str, nn.Module] = OrderedDict(
+        conv1=nn.Conv2d(channels, 8, 3, padding=1, bias=False),
+        block=_PreActBlock(8, 16, 2),
+        bn=nn.BatchNorm2d(16),
+        relu=nn.ReLU(),
+        pool=nn.AdaptiveAvgPool2d(1),
+        flatten=nn.Flatten(),
+        linear=nn.Linear(16, classes),
+    )
+    return TorchInitialised(layers)
 
 
 def images() -> ImageSet:
@@ -159,13 +184,14 @@ def as_trades_trains(model: nn.Module, spec: RunSpec) -> Iterator[dict[str, Tens
 
 def test_wong2020_trains_as_its_source_says() -> None:
     """After each update all weights, and the statistics of batch normalisation, which both passes are taken into, are
-    theirs but for rounding, which grows with the updates.
+    theirs but for rounding.
 
-    Measured on the third update: without the momentum's cycle they would be 43 % of their way apart, without weight
-    decay 50, with a step of 8/255 or a cycle that peaks at 0.4 70 and more, with the attack in eval mode all of it, and
-    without the normalisation of their input some tensors more than twice their way. As it is they are 3 %.
+    Measured on the third update: without the momentum's cycle or weight decay some would be 7 % of their way apart,
+    with a step of 8/255 10, with a cycle that peaks at 0.4 52, with the attack in eval mode all of it, and without the
+    normalisation of their input more than twice their way. As it is they are less than 0.001 %.
     """
     spec = preset("wong2020")
+    assert spec.architecture == PreActResNet()
     ours = [state.model for state in states(events(spec, Dataset(images(), images(), tuple("abc")), every_state=True))]
     theirs = list(as_wong2020_trains(spec, in_pixels=True))
     assert len(ours) == len(theirs) == 6
@@ -178,29 +204,29 @@ def test_wong2020_trains_as_its_source_says() -> None:
         for name in their:
             apart = (our[name] - their[name]).float().norm()
             way = (their[name] - before[name]).float().norm()
-            assert apart <= (0.01, 0.01, 0.05, 0.2, 0.2, 0.2)[number] * way, (number, name)
+            assert apart <= 0.01 * way, (number, name)
 
 
 def test_wong2020_in_pixels_is_wong2020_in_its_own_numbers() -> None:
     """Where images are normalised, in the loader or in the model, changes nothing but rounding, here of float64.
 
-    In float32 a thousandth of the signs is another on such small images, and a fourth of the gradient with it.
+    In float32 a thousandth of the signs may be another on such small images, and much of the gradient with it.
     """
     spec = preset("wong2020")
     both = [as_wong2020_trains(spec, in_pixels=way, dtype=torch.float64) for way in (True, False)]
-    for ours, theirs in islice(zip(*both, strict=True), 2):
+    for ours, theirs in zip(*both, strict=True):
         for name in theirs:
             torch.testing.assert_close(ours[name], theirs[name], rtol=1e-6, atol=1e-9)
 
 
 def test_trades_trains_as_its_source_says() -> None:
-    """Each update of an epoch from where theirs begins: ten steps along signs make so much of rounding that weights
-    which differ by a millionth have a fifth of the attacked pixels elsewhere.
+    """Each update of an epoch from where theirs begins: ten steps along signs make much of rounding.
 
-    Measured on the first: with β = 5 in the place of 6 some tensors would be 8 % of their way apart, and nearer than
-    0.01 % they are.
+    Measured: with β = 5 in the place of 6, a step less or steps of 1.9/255 some tensors would be 2 to 4 % of their way
+    apart, from no random start 17, with the attack in train mode 85. As it is they are less than 0.003 %.
     """
     spec = preset("trades")
+    assert spec.architecture == ResNet()
     model = begun(spec)
     before = {name: values.clone() for name, values in model.state_dict().items()}
     theirs = as_trades_trains(copy.deepcopy(model), spec)
@@ -211,6 +237,6 @@ def test_trades_trains_as_its_source_says() -> None:
         after = next(theirs)
         for name, values in model.state_dict().items():
             way = (after[name] - before[name]).float().norm()
-            assert (values - after[name]).float().norm() <= 0.01 * way, (update.number, name)
+            assert (values - after[name]).float().norm() <= 0.005 * way, (update.number, name)
         before = after
     assert update.number == 3
