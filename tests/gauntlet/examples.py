@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gauntlet import seeding
-from gauntlet.data.datasets import Dataset, ImageSet
+from gauntlet.data.datasets import Dataset, ImageSet, to_unit
 from gauntlet.events import CheckpointReady, StateReady, TrainingEvent
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import TrainingState
@@ -50,6 +50,16 @@ def some(data: Dataset, *, train: int, test: int) -> Dataset:
     return Dataset(data.train.take(train), data.test.take(test), data.classes)
 
 
+def middles(data: Dataset, side: int) -> Dataset:
+    """The same images without their borders: the paper's network computes of 10 × 10 pixels a fifth of what it does of
+    16 × 16.
+    """
+    begin = (data.image_shape[1] - side) // 2
+    within = slice(begin, begin + side)
+    cut = [ImageSet(each.images[:, :, within, within], each.labels) for each in (data.train, data.test)]
+    return Dataset(cut[0], cut[1], data.classes)
+
+
 def bright_or_dark(count: int) -> ImageSet:
     """Noise of 12 × 12 pixels that is dark (class 0) or bright (class 1)."""
     generator = seeding.generator("cpu", 0, "bright or dark")
@@ -77,6 +87,23 @@ def network(classes: int = 10, *, seed: int = 0, shape: tuple[int, int, int] = (
     model = build_model(Cnn(), shape, classes)
     initialise(model, seed)
     return model.eval()
+
+
+def class_means(data: Dataset) -> nn.Module:
+    """The nearest of the classes' mean images, in one linear layer, for what does not depend on the network.
+
+    It is right on 90 % of the digits, on half of them at 32/255, and computes in a fiftieth of the paper's time.
+    """
+    images = to_unit(data.train.images).flatten(1)
+    means = torch.stack([images[data.train.labels == label].mean(dim=0) for label in range(len(data.classes))])
+    layer = nn.Linear(*means.T.shape)
+    layer.load_state_dict({"weight": means, "bias": -means.square().sum(dim=1) / 2})
+    return nn.Sequential(nn.Flatten(), layer).eval().requires_grad_(requires_grad=False)
+
+
+def normalising(*_: object) -> nn.Module:
+    """The smallest network for digits that normalises a batch; in the place of `architectures._built`."""
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 14 * 14, 10))
 
 
 def network_with(state: TrainingState) -> nn.Module:
