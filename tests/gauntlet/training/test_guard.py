@@ -12,6 +12,7 @@ from gauntlet import seeding
 from gauntlet.attacks.gradient import pgd
 from gauntlet.data.datasets import Dataset, to_unit
 from gauntlet.events import BatchFinished, CheckpointReady, EpochFinished, Resumed, TrainingEvent, Warned
+from gauntlet.models.architectures import build_model
 from gauntlet.models.checkpoints import GuardState, TrainingState, encode_training_state, load_training_state
 from gauntlet.results.suspicions import OVERFITTING, overfitting
 from gauntlet.spec.experiment import RunSpec
@@ -24,18 +25,18 @@ from tests.gauntlet.examples import (
     events,
     measured,
     network,
-    network_with,
     run_spec,
     same_tensors,
     states,
 )
+from tests.smallest import SMALLEST
 
 pytestmark = pytest.mark.long(seconds=6)
 
 
 def guarded(action: str, *, epochs: int = 3) -> RunSpec:
     guard = {"action": action, "images": 50, "every": 1}
-    return run_spec(training={"epochs": epochs, "checkpoint_every": 100, "guard": guard})
+    return run_spec(architecture=SMALLEST, training={"epochs": epochs, "checkpoint_every": 100, "guard": guard})
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,8 @@ def test_the_probe_is_pgd_on_the_first_training_images(few: Dataset) -> None:
     """`probe_accuracy` is what the network after the epoch withstands, and FGSM's share is of the same images."""
     spec, images = guarded("warn", epochs=2), few.train.take(50)
     found = events(spec, few)
-    told, model = metrics(found)[-1], network_with(after(found, 2))
+    told, model = metrics(found)[-1], build_model(spec.architecture, few.image_shape, 10).eval()
+    model.load_state_dict(after(found, 2).model)
     attacked = pgd(
         model,
         to_unit(images.images),
@@ -147,7 +149,9 @@ def test_it_goes_on_with_n_fgsm(falling: TrainingState, few: Dataset, tmp_path: 
 def test_what_it_costs_nothing_when_off(few: Dataset) -> None:
     """Off, no image is probed and nothing of the run differs but the metrics of probes."""
     on, off = (
-        events(run_spec(training={"guard": {"action": action, "every": 1}}), few, every_state=True)
+        events(
+            run_spec(architecture=SMALLEST, training={"guard": {"action": action, "every": 1}}), few, every_state=True
+        )
         for action in ("warn", "off")
     )
     assert all(not any(name.startswith("probe") for name in told) for told in metrics(off))
