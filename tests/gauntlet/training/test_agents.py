@@ -15,12 +15,15 @@ from gauntlet.attacks.gradient import fgsm
 from gauntlet.data.datasets import Dataset, ImageSet, to_unit
 from gauntlet.errors import TrainingDiverged
 from gauntlet.events import EpochFinished
+from gauntlet.models import architectures
+from gauntlet.models.architectures import build_model
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.runs.objectives import AgentSpec
 from gauntlet.training.agents import AgentEpochs
 from gauntlet.training.steps import tally
 from gauntlet.training.updates import run
-from tests.gauntlet.examples import bright_or_dark, events, finished, network, run_spec, same_tensors, some
+from tests.gauntlet.examples import bright_or_dark, events, finished, normalising, run_spec, same_tensors, some
+from tests.smallest import SMALLEST
 
 A2C = {"kind": "a2c"}
 PPO = {"kind": "ppo", "n_steps": 2, "n_epochs": 2}
@@ -29,8 +32,12 @@ AGENTS = {"a2c": A2C, "ppo": PPO, "dqn": DQN}
 each_agent = pytest.mark.parametrize("objective", AGENTS.values(), ids=AGENTS)
 
 
-def spec_of(objective: dict[str, Any], **training: object) -> RunSpec:
-    return run_spec(objective=objective, adversary={"eps": "16/255"}, training=training)
+# Which network an agent has makes no difference to the agent; this one reads patches of 4 × 4 pixels.
+READER = {"kind": "vit", "patch": 4, "width": 16, "depth": 1, "heads": 1}
+
+
+def spec_of(objective: dict[str, Any], architecture: dict[str, Any] = SMALLEST, **training: object) -> RunSpec:
+    return run_spec(objective=objective, architecture=architecture, adversary={"eps": "16/255"}, training=training)
 
 
 def small_network(classes: int = 3) -> nn.Sequential:
@@ -59,10 +66,10 @@ def _played(agent: AgentEpochs) -> RolloutBuffer:
 @each_agent
 def test_an_agent_learns(objective: dict[str, Any]) -> None:
     """On images that are bright or dark each agent learns which is which, and its reward rises."""
-    data = Dataset(bright_or_dark(256), bright_or_dark(300), ("dark", "bright"))
+    data = Dataset(bright_or_dark(256), bright_or_dark(60), ("dark", "bright"))
     found = [
         event.metrics
-        for event in events(spec_of(objective, epochs=8, batch_size=16), data)
+        for event in events(spec_of(objective, READER, epochs=6, batch_size=16), data)
         if isinstance(event, EpochFinished)
     ]
     # Four epochs are enough on some processors, whose rounding is that of another seed.
@@ -75,9 +82,9 @@ def test_the_values_of_dqn_are_expected_rewards() -> None:
     """The right class is worth about the reward for being right, the wrong one about that for being wrong."""
     data = Dataset(bright_or_dark(256), bright_or_dark(100), ("dark", "bright"))
     objective = DQN | {"reward": {"correct": 2.0, "wrong": -0.5}, "epsilon": 0.5}
-    state = finished(spec_of(objective, epochs=8, batch_size=16), data)
-    model = network(2, shape=(1, 12, 12))
-    model.load_state_dict(state.model)
+    spec = spec_of(objective, READER, epochs=8, batch_size=16)
+    model = build_model(spec.architecture, data.image_shape, 2).eval()
+    model.load_state_dict(finished(spec, data).model)
     values = model(to_unit(data.test.images)).detach()
     right = values.gather(1, data.test.labels[:, None]).mean()
     wrong = values.gather(1, 1 - data.test.labels[:, None]).mean()
@@ -186,7 +193,7 @@ def test_chance_depends_on_seed_epoch_and_rollout(few: Dataset, objective: dict[
     first = finished(spec_of(objective, epochs=1), few)
     torch.rand(7)
     second = finished(spec_of(objective, epochs=1), few)
-    other = finished(run_spec(objective=objective, seed=1, training={"epochs": 1}), few)
+    other = finished(spec_of(objective, epochs=1).model_copy(update={"seed": 1}), few)
     assert same_tensors(first.model, second.model)
     assert not same_tensors(first.model, other.model)
 
@@ -224,18 +231,13 @@ def test_a_rollout_may_show_more_images_than_there_are(objective: dict[str, Any]
 @each_agent
 @pytest.mark.parametrize("update_mode", ["eval", "train"])
 def test_the_mode_of_updates_decides_over_batch_normalisation(
-    few: Dataset, objective: dict[str, Any], update_mode: str
+    few: Dataset, objective: dict[str, Any], update_mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its statistics follow the images where updates are made in train mode, and stay where they are in eval mode."""
-    small = some(few, train=8, test=4)
-    spec = run_spec(
-        objective=objective | {"n_steps": 1, "update_mode": update_mode},
-        architecture={"kind": "resnet18"},
-        # In eval mode nothing normalises what an untrained network computes, so at a larger rate it may run away.
-        training={"epochs": 1, "batch_size": 8, "optimizer": {"lr": 1e-5}},
-    )
-    state = finished(spec, small)
-    assert bool(state.model["bn1.running_mean"].any()) == (update_mode == "train")
+    monkeypatch.setattr(architectures, "_built", normalising)
+    spec = spec_of(objective | {"n_steps": 1, "update_mode": update_mode}, epochs=1, batch_size=8)
+    state = finished(spec, some(few, train=8, test=4))
+    assert bool(state.model["1.running_mean"].any()) == (update_mode == "train")
 
 
 @each_agent
