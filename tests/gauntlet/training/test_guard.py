@@ -31,7 +31,7 @@ from tests.gauntlet.examples import (
 )
 from tests.smallest import SMALLEST
 
-pytestmark = pytest.mark.long(seconds=6)
+pytestmark = pytest.mark.long(seconds=4)
 
 
 def guarded(action: str, *, epochs: int = 3) -> RunSpec:

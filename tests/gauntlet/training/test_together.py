@@ -24,7 +24,7 @@ from gauntlet.training.loop import train
 from gauntlet.training.updates import Batch, Update
 from tests.gauntlet.examples import CPU, middles, run_spec, some
 
-pytestmark = pytest.mark.long(seconds=8)
+pytestmark = pytest.mark.long(seconds=5)
 
 GREY = Normalisation(mean=(0.3,), std=(0.2,))
 POLICY = {"kind": "policy_gradient", "entropy_bonus": 0.1, "group": 2}
