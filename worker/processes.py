@@ -317,15 +317,18 @@ class JobProcesses:
                         jobs.release(session, held, "worker_shutdown")
                     else:
                         jobs.abandon(session, held, fault, retry_s=self._settings.retry_s)
+                    is_given_back = True
                 except LeaseLost:
                     if len(job.claims) > 1:
                         # It had ended before its process did.
                         continue
+                    is_given_back = False
                 told = f"{fault} Now {jobs.end_of(session, held)}"
                 # Its own process could tell no more.
                 job_logs.append(session, held.id, [told])
             logger.error("%s: %s", held.id, told)
-            self.spans.tell_of_lost([held])
+            # Else whoever took it back has told of it, or it did itself.
+            self.spans.tell_of_lost([held] if is_given_back else [])
 
     def _end_help(self, job: _Job, helped: Help, how: str, *, is_fault: bool) -> None:
         """What it had taken is free at once. One that was not ended by this worker was of no use in that evaluation."""

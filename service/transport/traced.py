@@ -40,7 +40,9 @@ class Tracing:
         """Begin the span of a request that has been let in; what is queued from here on is of its trace."""
         if request["method"] in _ONLY_LOOK:
             return
-        opened = self._sender.open(_method(request), Headers(scope=request).get("traceparent"))
+        # Of several none is their caller's, as W3C has it.
+        named = Headers(scope=request).getlist("traceparent")
+        opened = self._sender.open(_method(request), named[0] if len(named) == 1 else None)
         if opened.place is not None:
             asked = Asked(opened.place)
             ASKED.set(asked)

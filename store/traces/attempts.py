@@ -22,7 +22,7 @@ from store.traces.spans import Attributes, Span, below
 # From a job's queueing to its attempt's end there are three. Others come after it only where somebody looks late.
 _LOOKED_AT: Final = 50
 # An attempt that ends so has no fault.
-_ORDERLY: Final = (None, "worker_shutdown")
+_ORDERLY: Final = (None, "worker_shutdown", "restored")
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,10 @@ def place_of(held: Claim) -> str | None:
 
 def waited(session: Session, held: Claim) -> Iterator[Span]:
     """The span of the job's waiting before this attempt, if it is known."""
+    if held.traceparent is None:
+        return
     course = _course_of(session, held)
-    if held.traceparent is not None and course.queued is not None and course.claimed is not None:
+    if course.queued is not None and course.claimed is not None:
         yield Span(
             "queued", below(held.traceparent), held.traceparent, course.queued.since, course.claimed.since, about(held)
         )
@@ -80,8 +82,11 @@ def ended(session: Session, held: Claim) -> Iterator[Span]:
 
     Nothing where its events are forgotten, or its job is deleted.
     """
-    course, place = _course_of(session, held), place_of(held)
-    if held.traceparent is None or place is None or course.claimed is None or course.ended is None:
+    place = place_of(held)
+    if held.traceparent is None or place is None:
+        return
+    course = _course_of(session, held)
+    if course.claimed is None or course.ended is None:
         return
     end, reason = course.ended, course.ended.data.get("reason")
     said = {

@@ -157,7 +157,8 @@ class _Complaints(logging.Handler):
         self._next = now + _COMPLAINS_EVERY_S
         said = record.getMessage() if record.name == _EXPORTER else str(record.msg)
         told = logging.makeLogRecord(record.__dict__ | {"msg": f"Spans: {said}", "args": (), "exc_info": None})
-        for handler in self._by:
+        # Where the process had none when this was made, by those that it has now.
+        for handler in self._by or logging.getLogger().handlers:
             handler.handle(told)
 
 

@@ -24,12 +24,11 @@ def require_sendable() -> None:
     """
     if not all(_is_there(package) for package in _NEEDED):
         raise ValueError("GAUNTLET_TRACES=on takes OpenTelemetry's SDK and exporter: install gauntlet[server,traces].")
-    for variable in _PROTOCOLS:
-        if os.environ.get(variable) not in (None, "", _PROTOCOL):
-            raise ValueError(f"{variable} must be {_PROTOCOL}: GAUNTLET_TRACES=on sends by no other protocol.")
-    for variable in _ENDPOINTS:
-        if (url := os.environ.get(variable)) and not _is_http(url):
-            raise ValueError(f"{variable} must be a URL as http://collector:4318.")
+    protocol, endpoint = _that_counts(_PROTOCOLS), _that_counts(_ENDPOINTS)
+    if protocol is not None and os.environ[protocol] != _PROTOCOL:
+        raise ValueError(f"{protocol} must be {_PROTOCOL}: GAUNTLET_TRACES=on sends by no other protocol.")
+    if endpoint is not None and not _is_http(os.environ[endpoint]):
+        raise ValueError(f"{endpoint} must be a URL as http://collector:4318.")
 
 
 def sender(traces: Traces, service: str, instance: str) -> "Sender | None":
@@ -48,6 +47,11 @@ def sender(traces: Traces, service: str, instance: str) -> "Sender | None":
     from store.traces.otlp import Sender
 
     return Sender(service, instance)
+
+
+def _that_counts(variables: tuple[str, str]) -> str | None:
+    """The first that says something: of traces alone, before that of all signals."""
+    return next((variable for variable in variables if os.environ.get(variable)), None)
 
 
 def _is_there(package: str) -> bool:

@@ -104,6 +104,16 @@ def test_traces_that_could_not_be_sent_are_refused(
     assert "hunter2" not in str(refused.value)
 
 
+def test_what_is_said_of_traces_counts_before_what_is_said_of_all_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a collector that takes metrics by another protocol keeps nobody from sending spans."""
+    monkeypatch.setenv("GAUNTLET_TRACES", "on")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://collector:4318/v1/traces")
+    assert StoreSettings.from_environment().traces == "on"
+
+
 def test_traces_want_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """A start without it says in one line what to install."""
     monkeypatch.setenv("GAUNTLET_TRACES", "on")

@@ -28,7 +28,7 @@ def reconcile(
     """
     processes.end_hung()
     if takes_part():
-        processes.spans.tell_of_lost(_take_back(database, retry_s))
+        processes.spans.tell_of_lost(_take_back(database, retry_s, tells=processes.spans.theirs is not None))
     free = processes.free_slots
     if free <= 0:
         processes.make_room()
@@ -41,14 +41,14 @@ def reconcile(
         processes.help()
 
 
-def _take_back(database: Database, retry_s: float) -> list[Claim]:
-    """Queue what dead workers held; returns which attempts those were of jobs in a trace."""
+def _take_back(database: Database, retry_s: float, *, tells: bool) -> list[Claim]:
+    """Queue what dead workers held; returns, for who tells of them, which attempts those were of jobs in a trace."""
     lost: list[Claim] = []
     with database.writing() as session:
         for model in jobs.JOB_MODELS.values():
             taken = jobs.reclaim_expired(session, model, retry_s=retry_s)
             for identifier, status in taken.items():
                 logger.warning("The lease of %s ran out: its worker died or hung. Now it is %s.", identifier, status)
-            lost += attempts.lost(session, model, taken) if taken else ()
+            lost += attempts.lost(session, model, taken) if taken and tells else ()
         helpers.forget_expired(session)
     return lost

@@ -95,11 +95,10 @@ class Unpacker:
         began = time.time()
         answer, publish = self._made(held)
         try:
-            published = self._record(held, answer, publish)
+            answer = self._record(held, answer, publish)
         except OSError as error:
             # It was not to be published.
-            answer = {"storage": error}
-            published = self._record(held, answer, publish)
+            answer = self._record(held, {"storage": error}, publish)
         told = next(iter(answer))
         failed = told not in ("made", "stopped")
         if self._tell is not None:
@@ -113,11 +112,11 @@ class Unpacker:
             f", {answer[told]}" if failed else "",
         )
         failpoints.reach("unpacking_recorded")
-        if published:
+        if told == "made":
             # What is left is deleted by the sweeper.
             with suppress(OSError):
                 dataset_files.tidy(self._settings.storage, held.id)
-        elif told in ("made", "refused", "failed"):
+        elif told in ("refused", "failed"):
             self._delete(held)
 
     def _delete(self, held: Unpacking) -> None:
@@ -126,14 +125,13 @@ class Unpacker:
         except OSError as error:
             logger.warning("What was sent of %s is left to the sweeper: %s", held.id, error)
 
-    def _record(self, held: Unpacking, answer: dict[str, Any], publish: Callable[[], None]) -> bool:
-        """Write down what became of the archive; whether it was published.
+    def _record(self, held: Unpacking, answer: dict[str, Any], publish: Callable[[], None]) -> dict[str, Any]:
+        """Write down what became of the archive; returns that, as what was made may be too much to be published.
 
         Raises:
             LeaseLost: another attempt has it, or it was deleted.
             OSError: what was made of it cannot be published; nothing is written down.
         """
-        published = False
         with self._database.writing() as session:
             match answer:
                 case {"made": made}:
@@ -144,10 +142,10 @@ class Unpacker:
                     if room is None or contents.bytes <= room:
                         publish()
                         unpacking.complete(session, held, contents)
-                        published = True
                     else:
                         # Others of the owner's came meanwhile.
-                        unpacking.fail(session, held, "archive_refused", str(too_many_bytes(room)))
+                        answer = {"refused": str(too_many_bytes(room))}
+                        unpacking.fail(session, held, "archive_refused", answer["refused"])
                 case {"refused": str(why)}:
                     unpacking.fail(session, held, "archive_refused", why)
                 case {"failed": _}:
@@ -162,7 +160,7 @@ class Unpacker:
                 case {"lost": _}:
                     # Its lease runs out, and another attempt is made, as where the worker is lost.
                     pass
-        return published
+        return answer
 
     def _made(self, held: Unpacking) -> tuple[dict[str, Any], Callable[[], None]]:
         """What becomes of the archive, and what publishes that where something was made of it.

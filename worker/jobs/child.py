@@ -49,6 +49,8 @@ def main(settings: WorkerSettings, claims: Sequence[Claim], spans: socket.socket
     members = [_member(database, held, settings, tell) for held in claims]
     with _logging_to(*(member.log for member in members)):
         with _at_work(settings, *(member.heartbeat for member in members)):
+            for member in members:
+                member.heartbeat.course.begin(database)
             if others:
                 train_runs(database, members, settings, choose_device(settings.device))
             else:
@@ -105,9 +107,7 @@ def _at_work(settings: WorkerSettings, *heartbeats: Heartbeat) -> Iterator[None]
 
 def _member(database: Database, held: Claim, settings: WorkerSettings, tell: Tell | None) -> Member:
     log = JobLog(database, held)
-    heartbeat = Heartbeat(database, held, settings, log, tell)
-    heartbeat.course.begin(database)
-    return Member(held, heartbeat, log)
+    return Member(held, Heartbeat(database, held, settings, log, tell), log)
 
 
 def _work(database: Database, held: Claim, settings: WorkerSettings, heartbeat: Heartbeat) -> None:

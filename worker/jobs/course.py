@@ -1,6 +1,7 @@
 """What one attempt, or helper, tells of itself as spans, of which there are few however long it takes."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -8,7 +9,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from store.database import Database
@@ -47,7 +47,10 @@ class _Stretch:
 
 
 class Course:
-    """What an attempt goes through; costs nothing without `tell`, or where its job is in no trace."""
+    """What an attempt goes through; costs nothing without `tell`, or where its job is in no trace.
+
+    No span is worth a job: nothing raises for want of one. The job tells, and the thread that beats for it may end it.
+    """
 
     def __init__(self, held: Claim | Help, worker: str, tell: Tell | None = None) -> None:
         self._held = held
@@ -60,6 +63,7 @@ class Course:
         self._stretches = 0
         self._visited: str | None = None
         self._computed = 0
+        self._telling = threading.RLock()
 
     def begin(self, database: Database) -> None:
         """Tell how long the job has waited."""
@@ -68,8 +72,9 @@ class Course:
     def prepared(self) -> None:
         """What it needs is read: from here on it does what it is there for."""
         now = time.time()
-        self._say("prepare", self._place, self._began, now)
-        self._stretch = _Stretch(now)
+        with self._telling:
+            self._say("prepare", self._place, self._began, now)
+            self._stretch = _Stretch(now)
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -81,20 +86,22 @@ class Course:
         try:
             yield
         finally:
-            part = self._stretch.parts.setdefault(name, _Part(began))
-            part.ended = time.time()
-            part.times += 1
-            part.busy_s += part.ended - began
+            with self._telling:
+                part = self._stretch.parts.setdefault(name, _Part(began))
+                part.ended = time.time()
+                part.times += 1
+                part.busy_s += part.ended - began
 
     def done(self, label: str | int, *, ago_s: float = 0.0) -> None:
         """A unit is done, an epoch or an attack, since so many seconds; `label` says which."""
         if self._tell is None:
             return
-        stretch = self._stretch
-        stretch.units += 1
-        stretch.labels[1:] = [label]
-        if stretch.units >= 2 ** (self._stretches // _OF_ONE_SIZE):
-            self._close(time.time() - ago_s)
+        with self._telling:
+            stretch = self._stretch
+            stretch.units += 1
+            stretch.labels[1:] = [label]
+            if stretch.units >= 2 ** (self._stretches // _OF_ONE_SIZE):
+                self._close(time.time() - ago_s)
 
     def visit(self, attack: str, *, ago_s: float) -> None:
         """A batch of this attack was computed, in so many seconds; if it is another one, the last is done for now."""
@@ -105,15 +112,16 @@ class Course:
 
     def end(self, database: Database) -> None:
         """Tell what is left, and how the attempt ended; once, however often it is asked."""
-        if self._visited is not None:
-            self.done(self._visited)
-        if self._stretch.units or self._stretch.parts:
-            self._close(time.time())
-        if isinstance(self._held, Help):
-            computed: Attributes = {"gauntlet.worker": self._worker, "gauntlet.batches": self._computed}
-            self._say("help", self._held.traceparent, self._began, time.time(), computed, self._place)
-        self._tell_of_events(database, attempts.ended)
-        self._tell = None
+        with self._telling:
+            if self._visited is not None:
+                self.done(self._visited)
+            if self._stretch.units or self._stretch.parts:
+                self._close(time.time())
+            if isinstance(self._held, Help):
+                computed: Attributes = {"gauntlet.worker": self._worker, "gauntlet.batches": self._computed}
+                self._say("help", self._held.traceparent, self._began, time.time(), computed)
+            self._tell_of_events(database, attempts.ended)
+            self._tell = None
 
     def _close(self, ended: float) -> None:
         stretch = self._stretch
@@ -135,12 +143,11 @@ class Course:
         began: float,
         ended: float,
         attributes: Attributes = _NOTHING,
-        place: str | None = None,
     ) -> str | None:
         """Tell of a span below another one; returns its place."""
         if self._tell is None or parent is None:
             return None
-        place = place or below(parent)
+        place = below(parent)
         self._tell(Span(name, place, parent, began, ended, {**_about(self._held), **attributes}))
         return place
 
@@ -151,15 +158,13 @@ class Course:
             with database.reading() as session:
                 for span in read(session, self._held):
                     self._tell(span)
-        except SQLAlchemyError as error:
-            # No span is worth a job.
+        except Exception as error:  # noqa: BLE001  # a job goes on, and a thread beats, whatever it is
             logger.warning("It cannot be read how %s went, so no span tells it: %s", self._held.id, error)
 
 
 def _place_of(held: Claim | Help) -> str | None:
-    if isinstance(held, Claim):
-        return attempts.place_of(held)
-    return None if held.traceparent is None else below(held.traceparent)
+    """Below what its spans are told: of a helper below the evaluation, as its own comes at its end, or never."""
+    return attempts.place_of(held) if isinstance(held, Claim) else held.traceparent
 
 
 def _about(held: Claim | Help) -> Attributes:

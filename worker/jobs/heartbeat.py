@@ -207,8 +207,8 @@ class Heartbeat:
             logger.exception("The end of %s could not be written; its lease will run out.", self._held.id)
         if self._log is not None:
             self._log.store_last()
-        self.course.end(self._database)
         self.is_over = self.is_deaf = True
+        self.course.end(self._database)
 
 
 @contextmanager

@@ -68,6 +68,9 @@ def test_what_is_queued_again_follows_what_was(
         assert api.get(f"/v1/runs/{run}", headers=ada | {"traceparent": CALLER}).status_code == 200
         assert api.post(f"/v1/runs/{run}/retry", headers={"traceparent": CALLER}).status_code == 401
         assert api.post("/v1/runs/sir bors/pause", headers=ada).status_code == 404
+        # Nobody's trace is gone on with where two are named.
+        twice = [*ada.items(), ("traceparent", CALLER), ("traceparent", CALLER)]
+        assert api.post(f"/v1/runs/{retry}/cancel", headers=twice).status_code == 200
     assert first is not None
     assert second is not None
     assert third is not None
@@ -79,6 +82,7 @@ def test_what_is_queued_again_follows_what_was(
         "POST /v1/runs/{run_id}/resume",
         "POST /v1/experiments/{experiment_id}/cancel",
         "POST /v1/runs/{run_id}/retry",
+        "POST /v1/runs/{run_id}/cancel",
     }
     made, resumed, retried = (
         by_name[name]
@@ -90,7 +94,8 @@ def test_what_is_queued_again_follows_what_was(
     assert (made.trace, made.parent, made.links) == (TRACE, CALLER[36:52], ())
     assert resumed.links == ((made.trace, made.id),)
     assert retried.links == ((resumed.trace, resumed.id),)
-    assert len(collector.spans) == 6
+    assert by_name["POST /v1/runs/{run_id}/cancel"].parent != CALLER[36:52]
+    assert len(collector.spans) == 7
     assert made.attributes["gauntlet.experiment.id"] == experiment
     assert (made.attributes["http.response.status_code"], retried.attributes["gauntlet.run.id"]) == (202, retry)
     assert ada["Authorization"].removeprefix("Bearer ").encode() not in collector.raw
