@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.machine.embedded import free_port
+from gauntlet.client import GauntletClient
 from tests.documents.shell import answered, typed
 
 pytestmark = pytest.mark.long(seconds=30)
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.long(seconds=30)
 PAGE = Path(__file__).parents[2] / "docs/tutorial.md"
 INSTALLATION = "python3 -m venv gauntlet-env\n. gauntlet-env/bin/activate\npip install --editable '.[server]'\n"
 LESS = {"epochs: 5, ": "epochs: 2, ", "samples: 360": "samples: 120"}
-THE_END, THE_END_WITH_ITS_STATUS = "kill $!\nwait\n", "kill $!\nwait $!\n"
+THE_END, THE_END_WITH_ITS_STATUS = "kill $!\nwait\n", "test -S var/broker.sock\nkill $!\nwait $!\n"
 MOST_LINES = 30
 
 
@@ -40,12 +41,13 @@ def test_the_tutorial_trains_a_robust_classifier(tmp_path: Path) -> None:
     commands = commands.removesuffix(THE_END) + THE_END_WITH_ITS_STATUS
     folder = tmp_path / "here"
     folder.mkdir()
-    port = {"GAUNTLET_PORT": str(free_port("127.0.0.1", 0))}
-    text = typed(commands, folder, port, answered, own_processes=["up"])
+    port = free_port("127.0.0.1", 0)
+    text = typed(commands, folder, {"GAUNTLET_PORT": str(port)}, answered, own_processes=["up"])
     assert re.search(r"^zero\.png +ckpt_\w+ +0 ", text, flags=re.MULTILINE)
     assert text.count(": epoch 2 of 2, ") == 2
     assert text.rstrip().endswith("Stopped.")
     assert not (folder / "var/broker.sock").exists()
+    assert not GauntletClient(f"http://127.0.0.1:{port}").ready()
 
     assert "<svg" in (folder / "report.html").read_text()
     accuracies = re.search(

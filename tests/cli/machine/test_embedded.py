@@ -108,7 +108,8 @@ def test_a_fallen_api_comes_back_and_a_killed_supervisor_leaves_nothing_behind(
 ) -> None:
     """The supervisor says that a child died and starts it again; after kill -9 its children end by themselves.
 
-    Meanwhile a second one on the same folder is refused, on whatever port, and does not disturb the first.
+    What they left at home keeps the next one there from nothing. Meanwhile a second one on the same folder is refused,
+    on whatever port, and does not disturb the first.
     """
     up = start(tmp_path / "home")
     (api,) = (pid for pid in descendants(up.process.pid) if b"-m\0service" in Path(f"/proc/{pid}/cmdline").read_bytes())
@@ -125,6 +126,10 @@ def test_a_fallen_api_comes_back_and_a_killed_supervisor_leaves_nothing_behind(
     below = descendants(up.process.pid)
     up.end(signal.SIGKILL)
     await_that(lambda: not any(map(is_alive, below)))
+    again = start(up.home)
+    assert again.client.ready()
+    again.end(signal.SIGINT)
+    assert again.process.returncode == 0
 
 
 def refused(monkeypatch: pytest.MonkeyPatch, home: Path, **environment: str) -> str:

@@ -27,7 +27,8 @@ def test_first_visit_to_a_running_quickstart(chromium: Browser, whole_system: Sy
     """An empty Gauntlet says what to do; one click starts the quickstart, which is followed live, and cancelled."""
     if list(whole_system.client.experiments()):
         pytest.skip("another test was first")
-    with opened(chromium, url_of(whole_system)) as page:
+    # This visitor minds no motion.
+    with opened(chromium, url_of(whole_system), reduced_motion="no-preference") as page:
         expect(page.get_by_text("Nothing has been trained here yet")).to_be_visible()
         assert barriers(page) == []
         page.get_by_role("button", name="Start the quickstart").click()
@@ -35,6 +36,8 @@ def test_first_visit_to_a_running_quickstart(chromium: Browser, whole_system: Sy
         expect(page.get_by_role("progressbar").first).to_be_visible()
         # The curve grows without anybody's doing; a first epoch may take minutes beside other tests.
         expect(page.get_by_role("img", name=re.compile("Test accuracy, % over epoch"))).to_be_visible(timeout=240_000)
+        moving = "document.getAnimations().map((each) => [each.animationName, each.playState])"
+        assert ["turn", "running"] in page.evaluate(moving)
         page.once("dialog", lambda dialog: dialog.accept())
         page.get_by_role("button", name="Cancel", exact=True).click()
         expect(page.locator(".head .status")).to_have_text(re.compile("cancelled"))
