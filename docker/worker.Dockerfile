@@ -16,7 +16,7 @@ WORKDIR /app
 # layer. The build needs a readme and one package to be there.
 COPY pyproject.toml hatch_build.py requirements.lock ./
 RUN mkdir gauntlet && touch README.md gauntlet/__init__.py
-# `make install`, word for word; the image has no make.
+# `make install`, with the extras that who runs an image cannot add; the image has no make.
 RUN python3.11 -m venv .venv \
     && .venv/bin/pip install --quiet --constraint requirements.lock --editable '.[server,s3,traces]'
 

@@ -56,8 +56,8 @@ def create_worker(settings: WorkerSettings, tell: Tell | None) -> tuple[Celery, 
     sweeper = Rounds("sweeper", tidy, settings.sweep_s)
     unpacker = Unpacker(database, settings, tell)
     unpacking = Rounds("unpacker", announcer.in_turn(unpacker.look), _LOOK_FOR_ARCHIVES_S)
-    tell = partial(deliver, database, settings.webhook_networks)
-    telling = Rounds("webhooks", announcer.in_turn(tell), _TELL_WEBHOOKS_S)
+    deliveries = partial(deliver, database, settings.webhook_networks)
+    telling = Rounds("webhooks", announcer.in_turn(deliveries), _TELL_WEBHOOKS_S)
 
     @app.task(name=TASK)
     def work() -> None:

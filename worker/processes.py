@@ -310,6 +310,7 @@ class JobProcesses:
                 self._end_help(job, held, how, is_fault=is_fault)
                 continue
             fault = f"The process of attempt {held.token} {how}."
+            lost = [held]
             with self._database.writing() as session:
                 try:
                     if self._closing:
@@ -317,18 +318,17 @@ class JobProcesses:
                         jobs.release(session, held, "worker_shutdown")
                     else:
                         jobs.abandon(session, held, fault, retry_s=self._settings.retry_s)
-                    is_given_back = True
                 except LeaseLost:
                     if len(job.claims) > 1:
                         # It had ended before its process did.
                         continue
-                    is_given_back = False
+                    # Whoever took it back has told of it, or it did itself.
+                    lost = []
                 told = f"{fault} Now {jobs.end_of(session, held)}"
                 # Its own process could tell no more.
                 job_logs.append(session, held.id, [told])
             logger.error("%s: %s", held.id, told)
-            # Else whoever took it back has told of it, or it did itself.
-            self.spans.tell_of_lost([held] if is_given_back else [])
+            self.spans.tell_of_lost(lost)
 
     def _end_help(self, job: _Job, helped: Help, how: str, *, is_fault: bool) -> None:
         """What it had taken is free at once. One that was not ended by this worker was of no use in that evaluation."""
