@@ -104,9 +104,12 @@ def test_no_more_is_unpacked_than_a_quota_leaves(sqlite_url: str, settings: Work
 
 
 def test_what_fitted_when_it_was_begun_is_looked_at_again(
-    sqlite_url: str, settings: WorkerSettings, tmp_path: Path
+    sqlite_url: str, settings: WorkerSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of two that are unpacked at once and exceed their owner's quota together, the second to end is refused."""
+    """Of two that are unpacked at once and exceed their owner's quota together, the second to end is refused.
+
+    The log says so too: it was made, but that is not what became of it.
+    """
     database = Database(sqlite_url)
     identifier = receive(database, settings.storage, packed(tmp_path), quota_bytes=1_000_000)
 
@@ -123,6 +126,7 @@ def test_what_fitted_when_it_was_begun_is_looked_at_again(
     with database.reading() as session:
         row = datasets.get(session, identifier)
     assert (row.status, row.status_reason) == ("failed", "archive_refused")
+    assert f"The archive of {identifier}: refused, " in caplog.text
     assert left(settings.storage, identifier) == set()
     database.close()
 
