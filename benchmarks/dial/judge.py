@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from benchmarks.claim.records import RunRecord, read_runs
+from benchmarks.dial.rise import rising_part
 from gauntlet.results.intervals import holm, paired_p, student_interval
 from gauntlet.spec.experiment import ExperimentSpec
 
@@ -162,12 +163,14 @@ def _ahead(run: RunRecord, runs: Mapping[str, Mapping[int, RunRecord]], early: M
     baseline = runs[BASELINE].get(run.seed)
     if baseline is None:
         return None
-    rise: list[tuple[float, float]] = []
-    for one in filter(None, (early.get(run.seed), baseline)):
-        for epoch in one.history:
-            robust = _robust(one, epoch.epoch)
-            if robust is not None and (not rise or epoch.natural > rise[-1][0]):
-                rise.append((epoch.natural, robust))
+    measured = (
+        (epoch.natural, robust)
+        for one in (early.get(run.seed), baseline)
+        if one is not None
+        for epoch in one.history
+        if (robust := _robust(one, epoch.epoch)) is not None
+    )
+    rise = rising_part(measured, lambda point: point[0])
     natural = run.history[-1].natural
     if not rise or not rise[0][0] <= natural <= rise[-1][0]:
         return None

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from benchmarks.dial.judge import Verdict, judge
+from benchmarks.dial.measurements import to_measure
 from benchmarks.dial.tables import markdown
+from gauntlet.resources import Checkpoint
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.reading.files import read_file
 from tests.benchmarks.records import Written, written
@@ -31,19 +33,27 @@ def _run(natural: float, robust: float) -> Written:
     return epochs, [{"epoch": 2, "attack": "apgd-t@8/255", "accuracy": robust}]
 
 
-def _early(*points: tuple[float, float]) -> Written:
-    """Cross-entropy's first epochs, each kept: natural accuracy, and APGD-T's."""
+def _early(*points: tuple[float, float | None]) -> Written:
+    """Cross-entropy's first epochs, each kept: natural accuracy, and APGD-T's where it was measured."""
     epochs = [
         {"epoch": epoch, "train_accuracy": 0.9, "test_accuracy": natural, "test_fgsm_accuracy": 0.4}
         for epoch, (natural, _) in enumerate(points, 1)
     ]
     attacked = [
-        {"epoch": epoch, "attack": "apgd-t@8/255", "accuracy": robust} for epoch, (_, robust) in enumerate(points, 1)
+        {"epoch": epoch, "attack": "apgd-t@8/255", "accuracy": robust}
+        for epoch, (_, robust) in enumerate(points, 1)
+        if robust is not None
     ]
     return epochs, attacked
 
 
-def _judged(folder: Path, seeds: int = 3, planned: Sequence[str] = _DIAL, failed: Collection[str] = ()) -> Verdict:
+def _judged(
+    folder: Path,
+    seeds: int = 3,
+    planned: Sequence[str] = _DIAL,
+    failed: Collection[str] = (),
+    fallen_back: float | None = 0.1,
+) -> Verdict:
     """At 50, 60 and 70 % the dial keeps 30 %; cross-entropy, at 80 % with 40 %, rose from 20 % at 40 % in a line."""
     runs = {}
     for seed in range(seeds):
@@ -64,7 +74,7 @@ def _judged(folder: Path, seeds: int = 3, planned: Sequence[str] = _DIAL, failed
     }
     (folder / "digits/spec.json").write_text(ExperimentSpec.model_validate(spec).model_dump_json())
     # The third epoch fell back and is not part of the rise.
-    early = {f"ce-{seed}": _early((0.4, 0.2), (0.6, 0.3), (0.5, 0.1)) for seed in range(seeds)}
+    early = {f"ce-{seed}": _early((0.4, 0.2), (0.6, 0.3), (0.5, fallen_back)) for seed in range(seeds)}
     written(folder / "digits-early", early, _OBJECTIVES)
     found = judge(folder, "digits")
     assert found is not None
@@ -79,6 +89,19 @@ def test_an_arm_is_compared_where_cross_entropy_was_as_accurate(tmp_path: Path) 
     assert ahead[0].by_seed == pytest.approx({0: 0.05, 1: 0.06, 2: 0.07})
     assert differences["T = 1, last epoch"].mean == pytest.approx(-0.09)
     assert differences[f"{_SAMPLED} minus T = 1, last epoch"].mean == pytest.approx(-0.06)
+
+
+def test_what_is_not_part_of_the_rise_need_not_be_measured(tmp_path: Path) -> None:
+    assert _judged(tmp_path / "rise", fallen_back=None) == _judged(tmp_path / "each")
+
+
+def test_only_the_rise_is_measured() -> None:
+    """In the order of epochs, however they are listed; one that is as accurate as another before tells nothing more."""
+    accurate = {1: 0.4, 2: 0.6, 3: 0.5, 4: 0.6, 5: 0.7}
+    listed = [
+        Checkpoint.model_construct(epoch=epoch, metrics={"test_accuracy": accurate[epoch]}) for epoch in (5, 3, 1, 4, 2)
+    ]
+    assert [one.epoch for one in to_measure(listed)] == [1, 2, 5]
 
 
 def test_what_cross_entropy_never_was_as_accurate_as_is_missing(tmp_path: Path) -> None:
