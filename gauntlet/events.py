@@ -101,10 +101,10 @@ class BatchAttacked:
 
     `stage` is `natural`, an attack (`fgsm@8/255`) or a part of one (`autoattack@8/255:apgd-ce`). `images` are positions
     in the test set; `labels` and `predicted` are class indices. Of the natural stage only, `zero_gradient` says where
-    cross-entropy's gradient is exactly zero, and `margins` has an item for each image. `completed` of `total` model
-    passes per the stages' nominal cost are done with this batch. `findings`, the same with every batch, are what looks
-    wrong with the model. `attacked` are the attacked pictures of its first images that the spec keeps, float32
-    [k, c, h, w] on the CPU; None if it keeps none.
+    cross-entropy's gradient is zero or no number at every pixel, and `margins` has an item for each image. `completed`
+    of `total` model passes per the stages' nominal cost are done with this batch. `findings`, the same with every
+    batch, are what looks wrong with the model. `attacked` are the attacked pictures of its first images that the spec
+    keeps, float32 [k, c, h, w] on the CPU; None if it keeps none.
     """
 
     stage: str

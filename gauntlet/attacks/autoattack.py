@@ -60,7 +60,8 @@ class _RowMajor(nn.Module):
     """The model with gradients in plain NCHW memory order, and its logits times `scale`.
 
     The package reads gradients with `view`, which fails on the channels-last ones of a channels-last model. Flattening
-    costs nothing forward and copies the gradient into plain order backward.
+    costs nothing forward and copies the gradient into plain order backward. Under L2 it divides them by their length,
+    so one that is not a number at a single pixel would make such an image of it: there it is taken for zero.
     """
 
     def __init__(self, model: nn.Module, scale: float) -> None:
@@ -69,7 +70,10 @@ class _RowMajor(nn.Module):
         self.scale = scale
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.model(images.flatten(1).unflatten(1, images.shape[1:]))
+        rows = images.flatten(1).unflatten(1, images.shape[1:])
+        if rows.requires_grad:
+            rows.register_hook(torch.nan_to_num)
+        logits: Tensor = self.model(rows)
         return logits if self.scale == 1 else logits * self.scale
 
 

@@ -225,12 +225,16 @@ def input_gradient(model: Model, images: Tensor, loss: LogitLoss) -> tuple[Tenso
 
 
 def direction(gradient: Tensor, norm: Norm) -> Tensor:
-    """The step of length 1 in the norm that raises a linear function of this gradient [n, c, h, w] most."""
+    """The step of length 1 in the norm that raises a linear function of this gradient [n, c, h, w] most.
+
+    Where it is not a number no direction is known, and there is no step; the sign of one is zero to torch, too.
+    """
     match norm:
         case "Linf":
             return gradient.sign()
         case "L2":
             # Scaled first: the squares of a confident model's gradient are too small for fp32.
+            gradient = gradient.nan_to_num()
             largest = gradient.abs().amax(dim=(1, 2, 3), keepdim=True)
             scaled = gradient / largest.clamp_min(torch.finfo(gradient.dtype).tiny)
             return scaled / _length(scaled)

@@ -13,10 +13,10 @@ _LARGEST = torch.finfo(torch.float32).max
 
 
 def looked_at(model: Model, images: Tensor, labels: Tensor) -> tuple[Tensor, tuple[ImageMargin, ...]]:
-    """Where the gradient of cross-entropy is exactly zero, bool [n], and each image's margin.
+    """Where the gradient of cross-entropy is zero or no number at every pixel, bool [n], and each image's margin.
 
     `images` float32 [n, c, h, w], `labels` int64 [n], both where the model is; its parameters need no gradient. Attacks
-    that follow cross-entropy stand still where it has none.
+    that follow cross-entropy stand still there.
     """
     inputs = images.detach().requires_grad_()
     with torch.enable_grad():
@@ -38,7 +38,7 @@ def looked_at(model: Model, images: Tensor, labels: Tensor) -> tuple[Tensor, tup
         slopes.norm(2, dim=1),
     )
     rows = torch.stack([column.float() for column in columns], dim=1).tolist()
-    return (of_loss == 0).flatten(1).all(dim=1), tuple(_image(*row) for row in rows)
+    return ((of_loss == 0) | of_loss.isnan()).flatten(1).all(dim=1), tuple(_image(*row) for row in rows)
 
 
 def _image(probability: float, confidence: float, difference: float, l1: float, l2: float) -> ImageMargin:

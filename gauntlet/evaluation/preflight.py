@@ -124,6 +124,7 @@ def _examined(model: nn.Module, images: Tensor, labels: Tensor | None, classes: 
         dependent,
         # An output that never changes has no gradient: that is said already.
         None if constant else _zero_gradient(gradient),
+        _non_finite_gradient(gradient),
         None if labels is None else _chance(logits, labels, classes),
     )
     usable = (
@@ -286,6 +287,19 @@ def _zero_gradient(gradient: Tensor | None) -> Finding | None:
         "zero_gradient",
         f"For {100 * share:.1f} % of the images the gradient of cross-entropy is exactly zero: attacks that follow it "
         f"stand still there.{everywhere if share == 1 else ''}",
+    )
+
+
+def _non_finite_gradient(gradient: Tensor | None) -> Finding | None:
+    if gradient is None or bool(gradient.isfinite().all()):
+        return None
+    share = (~gradient.isfinite()).flatten(1).any(dim=1).float().mean().item()
+    return _warning(
+        "non_finite_gradient",
+        f"For {100 * share:.1f} % of the images the gradient of cross-entropy is infinite or not a number at some "
+        "pixel: attacks that follow it take no step where it is no number, and under L2 hardly any but where it is "
+        "infinite. A root or a logarithm of black is like that, in a branch that torch.where does not take too: clamp "
+        "what it is given.",
     )
 
 

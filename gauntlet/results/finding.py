@@ -16,6 +16,7 @@ FindingKind = Literal[
     "unseeded_output",
     "batch_dependent",
     "zero_gradient",
+    "non_finite_gradient",
     "chance_accuracy",
     "dataset_unavailable",
 ]

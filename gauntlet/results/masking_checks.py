@@ -195,7 +195,7 @@ def unbounded(sample: Sample, norm: str, growing: Mapping[Fraction, tuple[Broken
 
 
 def zero_gradient(n: int, zero: int) -> Check:
-    """Natural images at which cross-entropy's gradient is exactly zero in fp32.
+    """Natural images at which cross-entropy's gradient is exactly zero in fp32, or no number, which counts as zero.
 
     There an attack that follows it stands still. Suspect above 1 % of the images, which is counted and not estimated.
     It is a fact about gradients and not about intent: an ordinary model that is very confident has such images too, and

@@ -42,7 +42,7 @@ class ModelLookedAt(Structure):
 
 @dataclass
 class StageResult:
-    """Position in the test set → class index, and at how many images cross-entropy's gradient is exactly zero.
+    """Position in the test set → class index, and at how many images cross-entropy's gradient is zero or no number.
 
     `margins` holds those that were taken, in any order.
     """

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -6,11 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gauntlet.attacks.gradient import fgsm, mode
+from gauntlet.attacks.gradient import direction, fgsm, mode
 from gauntlet.data.datasets import Dataset, to_unit
 from gauntlet.errors import AttackUnsupported
 from gauntlet.models.checkpoints import TrainingState
 from gauntlet.models.precision import Model
+from gauntlet.spec.evaluations.attacks import Norm
 from tests.gauntlet.examples import network, network_with
 
 BUDGETS = [Fraction(0), Fraction(1, 255), Fraction(32, 255), Fraction(1)]
@@ -172,3 +174,14 @@ def test_a_mode_ends_with_its_block(*, before: bool, inside: bool) -> None:
     with pytest.raises(KeyError):
         fails()
     assert all(module.training is before for module in model.modules())
+
+
+@pytest.mark.parametrize("norm", ["Linf", "L2"])
+def test_there_is_no_step_where_the_gradient_is_no_number(norm: Norm) -> None:
+    """Along the others it goes as if that pixel had none; where a pixel's is infinite L2 goes along that one."""
+    gradient = torch.tensor([3.0, -4.0, 0.0, math.nan]).view(1, 1, 2, 2)
+    assert torch.equal(direction(gradient, norm), direction(gradient.nan_to_num(0), norm))
+    assert torch.equal(direction(gradient * math.nan, norm), torch.zeros(1, 1, 2, 2))
+    steep = torch.tensor([3.0, -math.inf, 0.0, 1.0]).view(1, 1, 2, 2)
+    wanted = [1.0, -1.0, 0.0, 1.0] if norm == "Linf" else [0.0, -1.0, 0.0, 0.0]
+    assert direction(steep, norm).flatten().tolist() == pytest.approx(wanted, abs=1e-30)

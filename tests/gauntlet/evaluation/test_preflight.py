@@ -61,6 +61,7 @@ FAULTS = {
     "probabilities": (Model(lambda logits: logits.softmax(dim=1)), "warning"),
     "random_output": (Model(lambda logits: logits + 0.01 * torch.rand_like(logits)), "warning"),
     "zero_gradient": (Model(partly_saturated), "warning"),
+    "non_finite_gradient": (Model(lambda logits: torch.where(logits < 99, logits, (logits - 99).sqrt())), "warning"),
 }
 
 

@@ -1,0 +1,93 @@
+"""A model whose logits are finite and whose gradient is not: attacks stand still there, and that is told.
+
+The model takes the nearest of four patterns of dark pixels, behind sRGB's transfer function. Its power has an infinite
+slope at black, which `torch.where` multiplies by zero where it takes the other branch, so the gradient is not a number
+at any black pixel. With the power's argument clamped it is the same function, and its gradient is right.
+"""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gauntlet.data.datasets import ImageSet, to_unit
+from gauntlet.evaluation.loop import evaluate
+from gauntlet.evaluation.margins import looked_at
+from gauntlet.events import BatchAttacked
+from gauntlet.models.precision import Model
+from gauntlet.results.outcome import EvaluationOutcome, summarise
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
+from tests.reports import measured
+
+_CLASSES, _SIDE, _LINEAR = 4, 8, 0.0031308
+_DRAWN = torch.Generator().manual_seed(1)
+_BRIGHT = torch.rand(_CLASSES, 1, _SIDE, _SIDE, generator=_DRAWN) * 0.6
+_PATTERNS = torch.where(torch.rand(_BRIGHT.shape, generator=_DRAWN) < 0.8, 0, _BRIGHT)
+LABELS = torch.arange(16) % _CLASSES
+IMAGES = ImageSet.of((_PATTERNS[LABELS] * 255).round().to(torch.uint8), LABELS)
+
+
+def _shown(linear: Tensor, *, least: float) -> Tensor:
+    return torch.where(linear <= _LINEAR, 12.92 * linear, 1.055 * linear.clamp(min=least) ** (1 / 2.4) - 0.055)
+
+
+_MEANS = _shown(_PATTERNS.flatten(1), least=_LINEAR)
+
+
+def nearest(*, least: float) -> Model:
+    return lambda images: (
+        _shown(images, least=least).flatten(1) @ _MEANS.T
+        - _MEANS.square().sum(dim=1) / 2  # the nearest has the largest
+    )
+
+
+TRAPPED, SOUND = nearest(least=0), nearest(least=_LINEAR)
+
+
+def evaluated(model: Model, *attacks: dict[str, Any]) -> tuple[EvaluationOutcome, list[BatchAttacked]]:
+    spec = EvaluationSpec.model_validate({"attacks": attacks, "samples": len(IMAGES), "keep_images": len(IMAGES)})
+    found = list(evaluate(model, IMAGES, spec, _CLASSES, device="cpu"))
+    return summarise(spec, found, measured()), found
+
+
+def test_both_models_are_one_function() -> None:
+    images = to_unit(IMAGES.images)
+    assert torch.equal(TRAPPED(images), SOUND(images))
+    assert bool((SOUND(images).argmax(dim=1) == LABELS).all())
+
+
+def test_an_attack_that_stands_still_is_told_and_the_sound_models_falls() -> None:
+    """The same budget leaves everything right of the one model and nothing of the other: the finding says why."""
+    attack = {"kind": "fgsm", "eps": "0.2"}
+    (trapped, _), (sound, _) = evaluated(TRAPPED, attack), evaluated(SOUND, attack)
+    assert (trapped.attacks[0].accuracy.value, sound.attacks[0].accuracy.value) == (1, 0)
+    (finding,) = trapped.findings
+    assert (finding.kind, finding.severity) == ("non_finite_gradient", "warning")
+    assert "For 100.0 % of the images" in finding.message
+    assert sound.findings == ()
+
+
+@pytest.mark.usefixtures("brief")
+@pytest.mark.parametrize("kind", ["fgsm", "pgd", "mm", "multitargeted", "apgd-ce", "apgd-t", "fab-t"])
+@pytest.mark.parametrize(("norm", "eps"), [("Linf", "0.2"), ("L2", "1")])
+def test_no_attack_makes_an_image_that_is_none(kind: str, norm: str, eps: str) -> None:
+    """Under L2 a gradient is divided by its length: one pixel's would make all of the image, and end the evaluation."""
+    outcome, found = evaluated(TRAPPED, {"kind": kind, "eps": eps, "norm": norm})
+    assert [finding.kind for finding in outcome.findings] == ["non_finite_gradient"]
+    pictures = [batch.attacked for batch in found if batch.attacked is not None]
+    assert sum(map(len, pictures)) == len(IMAGES)
+    assert all(bool(picture.isfinite().all()) for picture in pictures)
+
+
+def test_an_image_without_any_direction_is_counted_as_one_without_a_gradient() -> None:
+    """Of two black images and one that is bright throughout, the two; the verdict on masking goes by that count."""
+    images = torch.stack([torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), torch.full((1, 2, 2), 0.5)])
+
+    def model(seen: Tensor) -> Tensor:
+        shown = _shown(seen, least=0).flatten(1).sum(dim=1)
+        return torch.stack([shown, -shown], dim=1)
+
+    without, margins = looked_at(model, images, torch.tensor([0, 1, 0]))
+    assert without.tolist() == [True, True, False]
+    assert [margin.gradient_l1 is None for margin in margins] == [True, True, False]
