@@ -62,7 +62,8 @@ class Comparison(PairedTest):
 
     `metric` is `natural_accuracy`, `generalisation_gap` or the key of the report's headline. There is no p with fewer
     than two seeds, or where every seed differs by the same. With one seed alone `image_interval` says what the test
-    images tell of its accuracies: Newcombe's 95 % interval of their difference.
+    images tell of its accuracies: Newcombe's interval of their difference, of 95 % for all of the report's comparisons
+    in this metric that have one together.
     """
 
     objective: str
@@ -75,6 +76,8 @@ class Comparison(PairedTest):
 
 
 Tested = TypeVar("Tested", bound=PairedTest)
+# An objective's row and the baseline's, by the seed that both have.
+_Pairs = Mapping[int, tuple[ReportRow, ReportRow]]
 
 
 def summaries(rows: Sequence[ReportRow]) -> Iterator[Summary]:
@@ -127,12 +130,15 @@ def metric(row: ReportRow, name: str) -> float:
 
 def _unadjusted(rows: Sequence[ReportRow], baseline: str, metrics: Sequence[str]) -> Iterator[Comparison]:
     groups = {of: {row.seed: row for row in alike} for of, alike in _grouped(rows).items()}
+    paired: dict[tuple[str, Selected], _Pairs] = {}
     for (objective, selection), ours in groups.items():
-        if objective == baseline:
-            continue
         theirs = groups.get((baseline, selection), {})
-        pairs = {seed: (row, theirs[seed]) for seed, row in ours.items() if seed in theirs}
-        for name in metrics if pairs else ():
+        pairs: _Pairs = {seed: (row, theirs[seed]) for seed, row in ours.items() if seed in theirs}
+        if objective != baseline and pairs:
+            paired[objective, selection] = pairs
+    alone = sum(len(pairs) == 1 for pairs in paired.values())
+    for (objective, selection), pairs in paired.items():
+        for name in metrics:
             scale = GAP_DIFFERENCE if name == "generalisation_gap" else DIFFERENCE
             differences = [metric(one, name) - metric(other, name) for one, other in pairs.values()]
             yield Comparison(
@@ -144,15 +150,16 @@ def _unadjusted(rows: Sequence[ReportRow], baseline: str, metrics: Sequence[str]
                 difference=Estimate.of(differences, scale),
                 p=paired_p(differences),
                 p_adjusted=None,
-                image_interval=_image_interval(pairs, name),
+                image_interval=_image_interval(pairs, name, alone),
             )
 
 
-def _image_interval(pairs: Mapping[int, tuple[ReportRow, ReportRow]], name: str) -> tuple[float, float] | None:
+def _image_interval(pairs: _Pairs, name: str, alone: int) -> tuple[float, float] | None:
+    """One of `alone` that have a single seed."""
     if len(pairs) > 1 or name == "generalisation_gap":
         return None
     ((one, other),) = pairs.values()
-    return difference_interval(metric(one, name), one.n, metric(other, name), other.n)
+    return difference_interval(metric(one, name), one.n, metric(other, name), other.n, together=alone)
 
 
 def _grouped(rows: Sequence[ReportRow]) -> dict[tuple[str, Selected], list[ReportRow]]:

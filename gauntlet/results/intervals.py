@@ -7,11 +7,14 @@ from collections.abc import Sequence
 _Z_95 = 1.959963984540054
 
 
-def wilson_interval(fraction: float, n: int) -> tuple[float, float]:
-    """The 95 % score interval of a proportion of n (Wilson 1927, JASA 22); it stays inside [0, 1]."""
-    centre = fraction + _Z_95**2 / (2 * n)
-    spread = _Z_95 * math.sqrt(fraction * (1 - fraction) / n + _Z_95**2 / (4 * n**2))
-    scale = 1 + _Z_95**2 / n
+def wilson_interval(fraction: float, n: int, z: float = _Z_95) -> tuple[float, float]:
+    """The 95 % score interval of a proportion of n (Wilson 1927, JASA 22); it stays inside [0, 1].
+
+    `z` is the normal distribution's point that it goes by, where it is not that of 95 %.
+    """
+    centre = fraction + z**2 / (2 * n)
+    spread = z * math.sqrt(fraction * (1 - fraction) / n + z**2 / (4 * n**2))
+    scale = 1 + z**2 / n
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
@@ -24,11 +27,18 @@ def lower_bound(right: int, n: int, alpha: float) -> float:
     return float(betaincinv(right, n - right + 1, alpha))
 
 
-def difference_interval(first: float, first_n: int, second: float, second_n: int) -> tuple[float, float]:
-    """The 95 % interval of first − second, proportions of two samples (Newcombe 1998, Stat. Med. 17, method 10)."""
+def difference_interval(
+    first: float, first_n: int, second: float, second_n: int, *, together: int = 1
+) -> tuple[float, float]:
+    """The 95 % interval of first − second, proportions of two samples (Newcombe 1998, Stat. Med. 17, method 10).
+
+    Where it is one of several, `together`, each is as much wider as it takes for all of them to hold with 95 %
+    (Bonferroni): whoever looks for the largest difference looks at all.
+    """
+    z = _Z_95 if together == 1 else statistics.NormalDist().inv_cdf(1 - 0.025 / together)
     (first_low, first_high), (second_low, second_high) = (
-        wilson_interval(first, first_n),
-        wilson_interval(second, second_n),
+        wilson_interval(first, first_n, z),
+        wilson_interval(second, second_n, z),
     )
     return (
         first - second - math.hypot(first - first_low, second_high - second),

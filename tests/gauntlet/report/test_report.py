@@ -184,6 +184,20 @@ def test_one_seed_has_no_deviation() -> None:
     assert gap.image_interval is None
 
 
+def test_intervals_of_one_seed_hold_together() -> None:
+    """Each of three other objectives' is wider, for as many as answer the same question: at both checkpoints, six."""
+    rewards = [{"kind": "policy_gradient", "entropy_bonus": bonus} for bonus in (0, 0.1, 0.2)]
+    several = {"seeds": [7], "objectives": [{"kind": "cross_entropy"}, *rewards]}
+    for changes, together in ((several, 3), (several | {"evaluation": {"select": ["best_fgsm", "last"]}}, 6)):
+        report = made_up(changes)
+        rows = {(row.objective, row.selection): row.natural_accuracy for row in report.rows}
+        found = [one for one in report.comparisons if one.metric == "natural_accuracy"]
+        assert len(found) == together
+        for one in found:
+            ours, theirs = (rows[name, one.selection] for name in (one.objective, one.baseline))
+            assert one.image_interval == difference_interval(ours, 500, theirs, 500, together=together)
+
+
 def test_objectives_are_compared_as_their_runs_call_them() -> None:
     """A database may hold labels that an earlier service wrote: the first is the baseline all the same."""
     earlier = ["cross_entropy", "policy_gradient (reward={'wrong': 0.0})"]

@@ -64,6 +64,25 @@ def test_one_seed_is_judged_by_the_test_images_alone(robust: float, verdict: str
     assert "as far as the test images go; one seed each does not say what training again would change." in found.result
 
 
+@pytest.mark.parametrize(
+    ("kinds", "verdict"),
+    [
+        (("policy_gradient",), "is more robust than"),
+        (
+            ("policy_gradient", "ppo", "a2c", "dqn", "expected_reward"),
+            "is not shown to differ in robustness from",
+        ),
+    ],
+)
+def test_the_best_of_many_takes_a_larger_difference(kinds: tuple[str, ...], verdict: str) -> None:
+    """5.6 points on 500 images are more than chance of one objective, and not of the best of five."""
+    report = made_up(ONE_SEED | {"objectives": [{"kind": kind} for kind in ("cross_entropy", *kinds)]})
+    others = {kind: [0.2] for kind in kinds}
+    found = with_accuracies(report, {"cross_entropy": [0.2]} | others | {"policy_gradient": [0.256]})
+    assert verdict in found.result
+    assert ("(with 95 % for all 5 comparisons together)" in found.result) == (len(kinds) > 1)
+
+
 def test_the_most_robust_of_several_is_told() -> None:
     """Of three others the best one is held against the first, also where it is behind it."""
     kinds = ("cross_entropy", "policy_gradient", "expected_reward", "ppo")

@@ -124,3 +124,27 @@ def test_holms_adjustment() -> None:
     assert holm([0.6, 0.9]) == [1, 1]
     assert holm([0.03, 0.035]) == pytest.approx([0.06, 0.06])
     assert holm([]) == []
+
+
+@pytest.mark.parametrize("others", [1, 4, 19])
+def test_the_largest_of_many_differences_is_no_finding(others: int) -> None:
+    """Of networks that are right on half of all images alike, against the first: 5 of 100 reports have any interval
+    without 0 at most. Of 20 that stand for themselves one is found in three of ten reports.
+    """
+    n, reports = 1_000, 1_000
+    seen = np.random.default_rng(0).binomial(n, 0.5, (reports, 1 + others)) / n
+
+    def found(together: int) -> float:
+        intervals = [
+            [difference_interval(accuracy, n, baseline, n, together=together) for accuracy in accuracies]
+            for baseline, *accuracies in seen.tolist()
+        ]
+        return statistics.fmean(any(low > 0 or high < 0 for low, high in each) for each in intervals)
+
+    assert found(others) < 0.065
+    if others > 10:
+        assert found(1) > 0.25
+
+
+def test_intervals_of_one_are_newcombes_own() -> None:
+    assert difference_interval(0.8, 70, 0.6, 80, together=1) == difference_interval(0.8, 70, 0.6, 80)
