@@ -85,6 +85,10 @@ class Reward(Spec):
         return max(abs(self.correct), abs(self.wrong), 1.0)
 
 
+# Baselines that look at an image's own actions.
+_OF_THE_GROUP = ("group_mean", "leave_one_out")
+
+
 class PolicyGradient(Objective):
     """Vanilla policy gradient on the predicted class (the paper's Eq. 1; Williams 1992)."""
 
@@ -101,9 +105,16 @@ class PolicyGradient(Objective):
         default="train", description="Whether the action is chosen from the pass with dropout or one without."
     )
     reward: Reward = Reward()
-    baseline: Literal["none", "batch_mean", "leave_one_out"] = Field(
+    baseline: Literal["none", "batch_mean", "group_mean", "leave_one_out"] = Field(
         default="none",
-        description="What is taken from a reward: nothing, the batch's mean, or the mean of the image's other actions.",
+        description="What is taken from a reward: nothing, the batch's mean, or the mean of the image's actions, all "
+        "(`group_mean`) or the others (`leave_one_out`).",
+    )
+    scale_rewards: Literal["none", "batch", "group"] = Field(
+        default="none",
+        description="What a reward less its baseline is divided by: nothing, or the standard deviation of the rewards "
+        "of the batch, or of the image's actions (with `group_mean`: GRPO, arXiv 2402.03300). How much is paid then "
+        "makes no difference.",
     )
     group: Annotated[int, Field(ge=1, le=256)] = Field(default=1, description="Actions drawn for each image.")
     estimator: Literal["reward", "max_rl"] = Field(
@@ -128,8 +139,15 @@ class PolicyGradient(Objective):
 
     @model_validator(mode="after")
     def _one_action_has_no_others(self) -> Self:
-        if self.baseline == "leave_one_out" and self.group == 1:
-            raise ValueError("baseline leave_one_out compares an image's actions: group must be at least 2")
+        if self.baseline in _OF_THE_GROUP and self.group == 1:
+            raise ValueError(f"baseline {self.baseline} compares an image's actions: group must be at least 2")
+        if self.scale_rewards == "batch" and self.baseline == "none":
+            raise ValueError("scale_rewards batch needs a baseline: equal rewards, which do not deviate, must leave 0")
+        if self.scale_rewards == "group" and self.baseline not in _OF_THE_GROUP:
+            raise ValueError(
+                "scale_rewards group needs baseline group_mean or leave_one_out: "
+                "an image's equal rewards, which do not deviate, must leave 0"
+            )
         if self.action == "argmax" and self.group > 1:
             raise ValueError("action argmax is the same each time: group must be 1")
         if self.estimator == "max_rl" and (self.action != "sample" or self.baseline != "none"):

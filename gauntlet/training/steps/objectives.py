@@ -22,7 +22,7 @@ class Loss:
 
     `value` is a scalar with its graph. `rewards` float32 [n] is what the environment paid for the actions taken
     (None for an objective without a reward), `log_probs` float32 [n] the log-probability of the class the loss looks
-    at; both are detached.
+    at, or [group, n] of each action of a group; both are detached.
     """
 
     value: Tensor
@@ -106,8 +106,9 @@ def _policy_gradient(
 ) -> Loss:
     """L = −(1/B) Σ log P(a|s) · R, arXiv 2012.04353, Eq. 1 (REINFORCE, Williams 1992).
 
-    Departures, each off by default: several actions for each image, a baseline, MaxRL's estimator (arXiv 2602.02710,
-    whose gradient is the mean score of the right actions), an entropy bonus, a floor under log P.
+    Departures, each off by default: several actions for each image, a baseline, rewards divided by their deviation
+    (GRPO, arXiv 2402.03300), MaxRL's estimator (arXiv 2602.02710, whose gradient is the mean score of the right
+    actions), an entropy bonus, a floor under log P.
     """
     log_policy = F.log_softmax(logits, dim=1)
     actions = choose_actions(spec, logits if action_logits is None else action_logits, noise)
@@ -129,11 +130,27 @@ def _advantages(spec: PolicyGradient, rewards: Tensor, right: Tensor) -> Tensor:
     if spec.estimator == "max_rl":
         share = len(right) / right.sum(dim=0).clamp(min=1) if right.dim() > 1 else 1.0
         return right * share * (spec.reward.correct - spec.reward.wrong)
+    if spec.scale_rewards == "none":
+        return _less_baseline(spec, rewards)
+    # What is paid cancels out. The mean of ones is exactly 1, so that nothing is left where all are equal.
+    paid = right.to(torch.float32)
+    deviation = paid.std(dim=0 if spec.scale_rewards == "group" else None, correction=0).clamp(min=_LEAST_DEVIATION)
+    better = (spec.reward.correct > spec.reward.wrong) - (spec.reward.correct < spec.reward.wrong)
+    return _less_baseline(spec, paid) / deviation * better
+
+
+# Far below that of one right action among all that a batch can have.
+_LEAST_DEVIATION = 1e-6
+
+
+def _less_baseline(spec: PolicyGradient, rewards: Tensor) -> Tensor:
     match spec.baseline:
         case "none":
             return rewards
         case "batch_mean":
             return rewards - rewards.mean()
+        case "group_mean":
+            return rewards - rewards.mean(dim=0)
         case "leave_one_out":
             return rewards - (rewards.sum(dim=0) - rewards) / (len(rewards) - 1)
         case _:

@@ -78,6 +78,13 @@ REFUSED = {
     },
     "no training samples": {"dataset": {"name": "digits", "train_samples": 0}},
     "off-policy without a floor": {"objectives": [{"kind": "policy_gradient", "action": "epsilon_greedy"}]},
+    "the mean of one action": {"objectives": [{"kind": "policy_gradient", "baseline": "group_mean"}]},
+    "the deviation of rewards without their mean": {
+        "objectives": [{"kind": "policy_gradient", "scale_rewards": "batch"}]
+    },
+    "an image's deviation from the batch's mean": {
+        "objectives": [{"kind": "policy_gradient", "group": 2, "baseline": "batch_mean", "scale_rewards": "group"}]
+    },
     "an agent on natural images": {"objectives": [{"kind": "ppo"}], "training": {"mix": "both"}},
     "an agent compiled": {"objectives": [{"kind": "dqn"}], "training": {"compile": "on"}},
     "an agent that attacks itself": {"objectives": [{"kind": "ppo"}], "adversary": {"loss": "objective"}},

@@ -68,6 +68,7 @@ def test_the_paper_preset_is_the_papers_experiment() -> None:
         "reward": {"correct": 1, "wrong": -1},
         "baseline": "batch_mean",
         "group": 1,
+        "scale_rewards": "none",
         "estimator": "reward",
         "entropy_bonus": 0,
         "log_prob_floor": None,

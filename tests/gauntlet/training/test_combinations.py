@@ -13,7 +13,7 @@ from gauntlet.models import architectures
 from gauntlet.models.checkpoints import encode_training_state, load_training_state
 from tests.gauntlet.examples import events, normalising, run_spec, some, states
 
-GROUP = {"kind": "policy_gradient", "group": 3, "baseline": "leave_one_out"}
+GROUP = {"kind": "policy_gradient", "group": 3, "baseline": "leave_one_out", "scale_rewards": "group"}
 EXPLORING = {"kind": "policy_gradient", "action": "epsilon_greedy", "log_prob_floor": -16.118}
 
 

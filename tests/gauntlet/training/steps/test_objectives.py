@@ -25,7 +25,8 @@ def noise_for(logits: Tensor, seed: int = 0) -> Tensor:
 
 
 def loss_of(spec: LossSpec, logits: Tensor = LOGITS, labels: Tensor = LABELS, seed: int = 0) -> Loss:
-    return objective_loss(spec, logits, labels, noise=noise_for(logits, seed))
+    group = (spec.group,) if isinstance(spec, PolicyGradient) and spec.group > 1 else ()
+    return objective_loss(spec, logits, labels, noise=action_noise((*group, *logits.shape), stream(seed)))
 
 
 def gradient_of(spec: LossSpec, logits: Tensor, labels: Tensor, seed: int = 0) -> Tensor:
@@ -93,6 +94,35 @@ def test_the_batch_mean_baseline_by_hand() -> None:
     assert not gradient_of(centred, LOGITS, torch.tensor([0, 2])).any()
 
 
+def test_a_scaled_reward_by_hand() -> None:
+    """One of four is right: 3/4 and −1/4 over √(3/16), whatever is paid for it."""
+    logits, labels = LOGITS[[0, 1, 0, 1]], torch.tensor([0, 0, 1, 0])
+    log_probs = torch.log_softmax(logits, dim=1).amax(dim=1)
+    wanted = -(log_probs * torch.tensor([3.0, -1.0, -1.0, -1.0]) / math.sqrt(3)).mean().item()
+    for reward in (Reward(), Reward(correct=50, wrong=49.9)):
+        scaled = PolicyGradient(action="argmax", baseline="batch_mean", scale_rewards="batch", reward=reward)
+        loss = loss_of(scaled, logits, labels)
+        assert loss.value.item() == pytest.approx(wanted)
+        assert loss.rewards is not None
+        assert loss.rewards.tolist() == pytest.approx([reward.correct, *[reward.wrong] * 3])
+
+
+@pytest.mark.parametrize(
+    ("scale", "baseline"),
+    [("batch", "batch_mean"), *((scale, of) for scale in ("batch", "group") for of in ("group_mean", "leave_one_out"))],
+)
+@pytest.mark.parametrize("right", [True, False])
+def test_equal_rewards_teach_nothing_however_scaled(scale: str, baseline: str, *, right: bool) -> None:
+    """Exactly, of a reward that no float holds too, and in a batch of one image."""
+    spec = PolicyGradient.model_validate(
+        {"group": 3, "baseline": baseline, "scale_rewards": scale, "reward": {"correct": 0.1, "wrong": 0.7}}
+    )
+    certain = torch.tensor([[60.0, 0.0, 0.0]])
+    for images in (1, 7):
+        labels = torch.full((images,), 0 if right else 2)
+        assert not gradient_of(spec, certain.expand(images, 3).contiguous(), labels).any()
+
+
 def test_the_entropy_bonus_by_hand() -> None:
     """The bonus times the mean entropy of the policy is taken from the loss."""
     entropy = -(PROBABILITIES * PROBABILITIES.log()).sum(dim=1).mean().item()
@@ -121,9 +151,23 @@ VARIANTS: dict[str, LossSpec] = {
     "argmax": ARGMAX,
     "epsilon_greedy": PolicyGradient(action="epsilon_greedy", epsilon=0.5, log_prob_floor=-16.118),
     "batch_mean": PolicyGradient(baseline="batch_mean", reward=Reward(correct=1, wrong=-1 / 9)),
+    "scaled": PolicyGradient(baseline="batch_mean", scale_rewards="batch"),
+    "grpo": PolicyGradient(group=4, baseline="group_mean", scale_rewards="group"),
     "entropy_bonus": PolicyGradient(entropy_bonus=0.3),
     "floor": PolicyGradient(action="epsilon_greedy", epsilon=1, log_prob_floor=-1.5),
 }
+
+
+@pytest.mark.parametrize("spec", VARIANTS.values(), ids=VARIANTS)
+def test_runs_that_train_together_have_their_own_gradients(spec: LossSpec) -> None:
+    """Mapped over runs, as a fused program maps it, each has what it has alone: batches' means are its own."""
+    logits = torch.randn(2, 8, 4, generator=stream(1), dtype=torch.float64)
+    labels = torch.randint(4, (2, 8), generator=stream(2))
+    group = (spec.group,) if isinstance(spec, PolicyGradient) and spec.group > 1 else ()
+    noise = torch.stack([action_noise((*group, 8, 4), stream(seed)) for seed in (3, 4)])
+    together = torch.func.vmap(lambda *run: objective_loss(spec, *run[:2], noise=run[2]).value)(logits, labels, noise)
+    alone = [loss_of(spec, *run, seed=seed).value for *run, seed in zip(logits, labels, (3, 4), strict=True)]
+    assert torch.allclose(together, torch.stack(alone), rtol=1e-12)
 
 
 @pytest.mark.parametrize("spec", VARIANTS.values(), ids=VARIANTS)
@@ -196,7 +240,7 @@ def test_only_the_value_has_a_graph(spec: LossSpec) -> None:
     assert loss.value.shape == ()
     assert loss.value.requires_grad
     assert not loss.log_probs.requires_grad
-    assert loss.log_probs.shape == LABELS.shape
+    assert loss.log_probs.shape[-1:] == LABELS.shape
     if loss.rewards is not None:
         assert not loss.rewards.requires_grad
         assert loss.rewards.dtype == torch.float32

@@ -24,6 +24,8 @@ FORMULAS: dict[Shape, tuple[Callable[[float], float], Callable[[float], float]]]
     ),
 }
 ZERO_ONE = Reward(correct=1, wrong=0)
+# Probabilities of the right class: 1/2 and 1/8.
+LIKELY, LABELS = torch.tensor([[2.0, 1.0, 1.0], [1.0, 1.0, 6.0]]).log(), torch.tensor([0, 1])
 
 
 def exact(shape: Shape, terms: int = 7) -> ExpectedReward:
@@ -100,6 +102,17 @@ def test_the_dial_leads_from_the_reward_to_cross_entropy() -> None:
     assert lengths == sorted(lengths)
 
 
+def drawn(sampled: PolicyGradient) -> tuple[Tensor, Tensor]:
+    """The mean of a thousand gradients, and its standard error."""
+    noise = action_noise((1_000, sampled.group, *LIKELY.shape), seeding.generator("cpu", 1, "test"))
+    draws = []
+    for each in noise:
+        leaf = LIKELY.clone().requires_grad_()
+        draws.append(torch.autograd.grad(objective_loss(sampled, leaf, LABELS, noise=each).value, leaf)[0])
+    found = torch.stack(draws)
+    return found.mean(dim=0), found.std(dim=0) / len(draws) ** 0.5
+
+
 @pytest.mark.parametrize(
     ("sampled", "shape"),
     [
@@ -112,15 +125,32 @@ def test_the_dial_leads_from_the_reward_to_cross_entropy() -> None:
 )
 def test_the_mean_of_many_draws_is_the_exact_gradient(sampled: PolicyGradient, shape: ExpectedReward) -> None:
     """Within four standard errors in every coordinate; leaving one out and MaxRL's share are unbiased."""
-    logits, labels = torch.tensor([[2.0, 1.0, 1.0], [1.0, 1.0, 6.0]]).log(), torch.tensor([0, 1])
     scale = sampled.reward.correct - sampled.reward.wrong
-    wanted = scale * gradient_of(shape, logits, labels)
-    noise = action_noise((1_000, sampled.group, *logits.shape), seeding.generator("cpu", 1, "test"))
-    draws = []
-    for each in noise:
-        leaf = logits.clone().requires_grad_()
-        draws.append(torch.autograd.grad(objective_loss(sampled, leaf, labels, noise=each).value, leaf)[0])
-    found = torch.stack(draws)
-    error = found.std(dim=0) / len(draws) ** 0.5
-    assert ((found.mean(dim=0) - wanted).abs() <= 4 * error + 1e-6).all()
+    wanted = scale * gradient_of(shape, LIKELY, LABELS)
+    mean, error = drawn(sampled)
+    assert ((mean - wanted).abs() <= 4 * error + 1e-6).all()
     assert (error < 0.04).all()
+
+
+@pytest.mark.parametrize("reward", [Reward(), Reward(correct=7, wrong=3), Reward(correct=0, wrong=1)])
+def test_grpo_has_the_gradient_of_its_groups_deviation(reward: Reward) -> None:
+    """Of G actions of which q are right: E √(q (1 − q)) where p has p (1 − p), whatever is paid; its sign counts."""
+    grpo = PolicyGradient(group=4, baseline="group_mean", scale_rewards="group", reward=reward)
+    deviations = [
+        sum(math.comb(4, k) * p**k * (1 - p) ** (4 - k) * math.sqrt(k / 4 * (1 - k / 4)) for k in range(5))
+        for p in (0.5, 0.125)
+    ]
+    variances = torch.tensor([[0.5 * 0.5], [0.125 * 0.875]])
+    wanted = gradient_of(exact("p"), LIKELY, LABELS) / variances * torch.tensor(deviations)[:, None]
+    mean, error = drawn(grpo)
+    assert ((mean - (wanted if reward.correct > reward.wrong else -wanted)).abs() <= 4 * error + 1e-6).all()
+    assert (error < 0.02).all()
+
+
+def test_grpo_in_large_groups_ascends_the_angle() -> None:
+    """As arXiv 2510.13651 has it: arcsin √p, at rewards of 1 and −1 as `expected_reward` scales it."""
+    grpo = PolicyGradient(group=256, baseline="group_mean", scale_rewards="group")
+    wanted = gradient_of(ExpectedReward(shape="arcsin_sqrt"), LIKELY, LABELS)
+    mean, error = drawn(grpo)
+    assert ((mean - wanted).abs() <= 4 * error + 0.01 * wanted.abs()).all()
+    assert (error < 0.002).all()
