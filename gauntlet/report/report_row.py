@@ -61,7 +61,8 @@ def report_row(
         run: its name, and `checkpoint` that of the checkpoint; any text.
         epoch: which the checkpoint is of, from 1.
         selection: why it was evaluated, such as `last`.
-        metrics: of that epoch, as `EpochFinished` has them.
+        metrics: of that epoch, as `EpochFinished` has them; one of an earlier version does not say how many test images
+            there are, of which training took as many of its own if it had them.
     """
     train, train_n, test = metrics["train_accuracy"], int(metrics["train_accuracy_n"]), metrics["test_accuracy"]
     attacked = attacked_accuracies(outcome)
@@ -83,8 +84,9 @@ def report_row(
         intervals={key: accuracy.interval for key, accuracy in measured.items()}
         | {
             "train_accuracy": wilson_interval(train, train_n),
-            # Training takes as many images of its own as there are for test.
-            "generalisation_gap": difference_interval(train, train_n, test, train_n),
+            "generalisation_gap": difference_interval(
+                train, train_n, test, int(metrics.get("test_accuracy_n", train_n))
+            ),
         },
         masking=outcome.masking.verdict if outcome.masking else None,
         doubts=doubts(outcome.findings, outcome.masking, metrics),

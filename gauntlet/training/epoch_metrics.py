@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 class EpochMetrics:
     """Measures `model` after an epoch: on test and validation images, and on as many training images as for test.
 
-    Those are always the same: both accuracies have the same error. `guard` probes it where that is due.
+    Those are always the same: both accuracies have the same error, unless fewer images are trained on. `guard` probes
+    it where that is due.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class EpochMetrics:
     def _measured(self, model: nn.Module, probe: Probe, tick: Callable[[], None]) -> dict[str, float]:
         train = natural_accuracy(model, self._train, tick, precision=self._precision)
         metrics = {"train_accuracy": train, "train_accuracy_n": float(len(self._train))}
-        metrics |= _test_metrics(measure(model, self._test, probe, tick))
+        metrics |= _test_metrics(measure(model, self._test, probe, tick)) | {"test_accuracy_n": float(len(self._test))}
         return metrics | _validation_metrics(model, self._validation, probe, tick)
 
 

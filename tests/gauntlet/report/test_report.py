@@ -57,6 +57,14 @@ def row(*attacks: dict[str, str], **changes: Any) -> ReportRow:
     return report_row(**(given | changes))
 
 
+def test_the_gaps_interval_counts_the_test_images_that_there_are() -> None:
+    """A run on 100 images beside 10,000 of test knows the one accuracy well; an earlier version says of neither."""
+    few = metrics(0.9, 100, 0.85)
+    told = row(FGSM, metrics=few | {"test_accuracy_n": 10_000.0}).intervals["generalisation_gap"]
+    assert told == difference_interval(0.9, 100, 0.85, 10_000)
+    assert row(FGSM, metrics=few).intervals["generalisation_gap"] == difference_interval(0.9, 100, 0.85, 100)
+
+
 def test_batches_are_counted_into_accuracies() -> None:
     """Each attack's accuracy is its survivors over all n images, AutoAttack's what no part of it broke."""
     outcome = counted(FGSM, WIDER, AUTO)

@@ -205,7 +205,7 @@ def test_metrics_are_of_the_epochs_last_weights(few: Dataset) -> None:
         assert told["predicted_classes"] == natural.predicted_classes
         assert told["test_fgsm_accuracy"] == natural.fgsm_accuracy
         assert told["train_accuracy"] == natural_accuracy(model, few.train.take(24))
-        assert told["train_accuracy_n"] == 24
+        assert (told["train_accuracy_n"], told["test_accuracy_n"]) == (24, 24)
         assert told["learning_rate"] == learning_rate(spec.training, 3 * epoch - 1, 3)
         assert all(type(value) is float and math.isfinite(value) for value in told.values())
     assert "mean_reward" not in metrics(found)[0]
@@ -245,7 +245,7 @@ def test_the_training_accuracy_is_of_images_trained_on(digits: Dataset) -> None:
     spec = run_spec(evaluation={"select_on": "validation", "validation_samples": 30}, training={"epochs": 1})
     data = some(digits, train=40, test=24)
     (told,) = metrics(found := events(spec, data))
-    assert told["train_accuracy_n"] == 10
+    assert (told["train_accuracy_n"], told["test_accuracy_n"]) == (10, 24)
     rest, _ = hold_out(data, 30)
     assert told["train_accuracy"] == natural_accuracy(network_with(states(found)[0]), rest.train)
 
