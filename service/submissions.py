@@ -6,10 +6,12 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.orm import Session
 
+from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.requests import experiment_faults, initial_checkpoints, named_checkpoints, remarks, sources
+from gauntlet.checks.used_images import used_images
 from gauntlet.resources import Check, PlannedRun, ProblemError
 from gauntlet.spec.asked.requests import ExperimentRequest, LikeRequest
-from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.experiment import ExperimentSpec, Planned
 from gauntlet.spec.reading.messages import printable
 from service.data import look, machine_of_workers
 from service.errors import ServiceError, invalid_fields, problem_errors
@@ -77,14 +79,24 @@ def check(database: Database, settings: ServiceSettings, fields: Mapping[str, An
             remarks=tuple(remarks(spec, found, cards)),
             dataset=found,
             spec=spec,
-            runs=tuple(
-                PlannedRun(objective=label, seed=run.seed, values={} if trial is None else trial.values)
-                for label, run, trial in spec.planned()
-            ),
+            runs=tuple(_planned(each, found) for each in spec.planned()),
             estimates=estimates.of_time(session, spec, found),
             checkpoint_bytes=estimates.of_disk(session, spec),
         )
     return planned if faults else planned.model_copy(update={"faults": _weights_gone(database, settings, spec)})
+
+
+def _planned(planned: Planned, found: DatasetDescription | None) -> PlannedRun:
+    label, run, trial = planned
+    images = used_images(run, found)
+    return PlannedRun(
+        objective=label,
+        seed=run.seed,
+        values={} if trial is None else trial.values,
+        train_images=images.train,
+        validation_images=images.validation,
+        test_images=images.test,
+    )
 
 
 def _weights_gone(database: Database, settings: ServiceSettings, spec: ExperimentSpec) -> tuple[ProblemError, ...]:

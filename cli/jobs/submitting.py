@@ -1,6 +1,6 @@
 """`gauntlet submit`: an experiment of a file, of a preset, or like another one; looked at, or queued."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from cli.jobs.following import follow
 from cli.jobs.watched import duration
 from cli.json_output import AsJson, print_json
 from cli.terminal import FAILED, MISUSED, give_up, say, tell_id
+from gauntlet.report.numbers import counted
 from gauntlet.resources import Check
 from gauntlet.spec.asked.requests import ExperimentRequest
 from gauntlet.spec.reading.files import SpecFile
@@ -82,6 +83,7 @@ def _what_it_takes(found: Check) -> Iterator[str]:
         trials = dict.fromkeys(in_words(run.values) for run in found.runs if run.values)
         yield f"Runs: {len(found.runs)}" + (f", of {len(trials)} trials." if trials else ".")
         yield from (f"  {trial}" for trial in trials)
+        yield from _what_they_use(found)
     for estimate in found.estimates:
         times = (("training", estimate.training_seconds), ("attacks", estimate.evaluation_seconds))
         told = [f"{what} {duration(seconds)}" for what, seconds in times if seconds is not None]
@@ -89,3 +91,32 @@ def _what_it_takes(found: Check) -> Iterator[str]:
             yield f"On {estimate.device}, one job after the other: {', '.join(told)}."
     if found.checkpoint_bytes is not None:
         yield f"Checkpoints: {found.checkpoint_bytes / _GIBIBYTE:.2g} GiB."
+
+
+def _what_they_use(found: Check) -> Iterator[str]:
+    """How many images of how many each run is trained, validated and attacked on; of a sweep from the fewest on."""
+    data = found.dataset
+    if data is None or data.train is None or data.test is None:
+        return
+    train, validation, test = (
+        _span([count for count in counts if count is not None])
+        for counts in zip(
+            *((run.train_images, run.validation_images, run.test_images) for run in found.runs), strict=True
+        )
+    )
+    # An earlier service does not tell.
+    if train is None or test is None:
+        return
+    beside = f", with {validation} held out for validation" if validation not in {None, "0"} else ""
+    yield (
+        f"Each is trained on {train} of {counted(data.train.images, 'image')}{beside}, "
+        f"and attacked on {test} of {counted(data.test.images, 'test image')}."
+    )
+
+
+def _span(counts: Sequence[int]) -> str | None:
+    """Such as `200` or, where they differ, `100 to 200`; None of none."""
+    if not counts:
+        return None
+    few, many = min(counts), max(counts)
+    return f"{few:,}" if few == many else f"{few:,} to {many:,}"

@@ -67,11 +67,18 @@ class Series(Resource):
 
 
 class PlannedRun(Resource):
-    """A run that an experiment would have; of a sweep with the values of its trial, by field."""
+    """A run that an experiment would have; of a sweep with the values of its trial, by field.
+
+    How many images it is trained on, holds out for validation beside them, and is attacked on: None where the data is
+    not seen, and of an earlier service, which does not tell.
+    """
 
     objective: str
     seed: int
     values: dict[str, Any] = Field(default_factory=dict)  # an earlier service has no sweeps
+    train_images: int | None = None
+    validation_images: int | None = None
+    test_images: int | None = None
 
 
 class Estimate(Resource):

@@ -38,6 +38,24 @@ def test_a_draft_is_told_what_it_would_be(
     assert rows(settings) == before
 
 
+def test_a_draft_is_told_how_many_images_its_runs_use(api: TestClient, tiny_document: dict[str, Any]) -> None:
+    """Of those that are there: drawn by `train_samples`, less what is held out of them, and attacked; none unseen."""
+
+    def used(draft: dict[str, Any]) -> list[tuple[int | None, ...]]:
+        told = api.post(VALIDATE, json=tiny_document | draft).json()
+        return [(run["train_images"], run["validation_images"], run["test_images"]) for run in told["runs"]]
+
+    validated = tiny_document["evaluation"] | {"select_on": "validation"}
+    assert used({"evaluation": {"samples": 1_000}}) == [(96, 0, 360)]
+    assert used({"dataset": {"name": "digits"}, "evaluation": validated}) == [(1_294, 143, 16)]
+    drawn = {"dataset": {"name": "digits", "train_samples": 100}}
+    assert used(drawn | {"evaluation": validated | {"validation_samples": 30}}) == [(70, 30, 16)]
+    swept = {"sweep": {"over": {"dataset.train_samples": [50, 200]}}}
+    assert used(swept) == [(50, 0, 16), (200, 0, 16)]
+    away = {"name": "image_folder", "folder": "nowhere"}
+    assert used({"dataset": away}) == [(None, None, None)]
+
+
 def test_a_draft_is_told_all_that_is_wrong(api: TestClient, tiny_document: dict[str, Any]) -> None:
     """At once and with 200, half typed as it may be: its fields, or if they are right its data and checkpoints."""
 

@@ -190,12 +190,20 @@ export async function show({ parts, search, signal }) {
 
 // What would be done, and how long that takes at the pace that was measured here.
 function plan(found) {
-  const images = (split) => split?.classes.reduce((sum, each) => sum + each.images, 0);
   const said = [counted(found.runs.length, "run")];
-  if (found.dataset?.train) said.push(`${images(found.dataset.train).toLocaleString("en")} training and ${images(found.dataset.test).toLocaleString("en")} test images in ${found.dataset.train.classes.length} classes`);
+  if (found.dataset?.train && found.dataset.test) said.push(...used(found));
   if (found.checkpoint_bytes) said.push(`about ${bytes(found.checkpoint_bytes)} of checkpoints`);
   const [estimate] = found.estimates ?? [];
   const seconds = estimate ? (estimate.training_seconds ?? 0) + (estimate.evaluation_seconds ?? 0) : 0;
   if (seconds) said.push(`about ${duration(seconds)} of ${estimate.device}${estimate.training_seconds === null || estimate.evaluation_seconds === null ? ", as far as it was measured" : ""}`);
   return `${said.join("; ")}.`;
+}
+
+// How many images of those that are there each run is trained and attacked on; the trials of a sweep may differ.
+function used(found) {
+  const { train, test } = found.dataset;
+  const there = (split) => split.classes.reduce((sum, each) => sum + each.images, 0);
+  const span = (name) => [...new Set([Math.min, Math.max].map((end) => end(...found.runs.map((run) => run[name])).toLocaleString("en")))].join(" to ");
+  const beside = span("validation_images") === "0" ? "" : `, ${span("validation_images")} held out for validation`;
+  return [`trained on ${span("train_images")} of ${counted(there(train), "image")} in ${counted(train.classes.length, "class", "classes")}${beside}`, `attacked on ${span("test_images")} of ${counted(there(test), "test image")}`];
 }

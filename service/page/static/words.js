@@ -14,7 +14,7 @@ export function titled(name) {
   return (NAMES[word] ?? word.replaceAll("_", " ")) + rest;
 }
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
-export const counted = (n, thing) => `${n.toLocaleString("en")} ${thing}${n === 1 ? "" : "s"}`;
+export const counted = (n, thing, things = `${thing}s`) => `${n.toLocaleString("en")} ${n === 1 ? thing : things}`;
 
 const UNITS = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
 

@@ -31,6 +31,8 @@ def test_an_experiment_is_written_checked_and_paused(chromium: Browser, whole_sy
         page.goto(f"/#/new?like={finished}")
         submit = page.get_by_role("button", name="Submit")
         expect(submit).to_be_enabled()
+        used = "trained on 96 of 1,437 images in 10 classes; attacked on 16 of 360 test images"
+        expect(page.get_by_role("status").filter(has_text=used)).to_be_visible()
         epochs = page.get_by_role("textbox", name="Epochs")
         epochs.fill("-1")
         expect(page.get_by_text("training › epochs:")).to_be_visible()
