@@ -233,6 +233,37 @@ def test_one_reader_reads_for_all(database: Database) -> None:
     assert len({query for query in asked if "FROM events" in query}) == 1
 
 
+def test_what_nobody_wrote_is_not_looked_for(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nothing is written the reader asks for no events; what then is reaches its listeners."""
+    looks: list[int | None] = []
+    asked: list[str] = []
+    changes = database.changes
+
+    def look() -> int | None:
+        looks.append(changes())
+        return looks[-1]
+
+    async def follow() -> tuple[str, list[int]]:
+        following = asyncio.create_task(collect(quick(database).answer(Topic(TYPES), None, None), "run_2"))
+        counts = []
+        for subject in ("", "run_1", "run_2"):
+            if subject:
+                await asyncio.to_thread(note, database, subject)
+            enough = len(looks) + 20
+            await asyncio.to_thread(await_that, lambda enough=enough: following.done() or len(looks) > enough)
+            counts.append(len([query for query in asked if "events.id > ?" in query]))
+        return await following, counts
+
+    monkeypatch.setattr(database, "changes", look)
+    event.listen(database._engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    text, (idle, one, two) = asyncio.run(follow())
+    assert len(ids(frames(text))) == 2
+    # What is written between a look and its query is asked for twice.
+    assert idle == 1
+    assert one - idle in {1, 2}
+    assert two - one in {1, 2}
+
+
 @pytest.mark.parametrize("streams", [1, 60])
 def test_streams_of_everything_begin_without_asking_the_database(database: Database, streams: int) -> None:
     """However many come at once: where to begin the reader knows."""
