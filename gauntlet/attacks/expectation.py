@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from gauntlet import seeding
+from gauntlet.models.precision import Model
 
 
-def drawn(model: nn.Module, images: Tensor, seeds: Sequence[int], draws: int = 1) -> list[Tensor]:
+def drawn(model: Model, images: Tensor, seeds: Sequence[int], draws: int = 1) -> list[Tensor]:
     """For each of the images [n, c, h, w] the logits of so many passes over it, [draws, classes], from its seed."""
     found = []
     with seeding.own_randomness(images.device) as seeded:
@@ -35,7 +36,7 @@ class Expected(nn.Module):
     Gradients are taken image by image, from passes that are done once more: memory holds one image's draws at a time.
     """
 
-    def __init__(self, model: nn.Module, draws: int, seed: int, purpose: str) -> None:
+    def __init__(self, model: Model, draws: int, seed: int, purpose: str) -> None:
         super().__init__()
         self.model = model
         self._draws = draws

@@ -1,5 +1,6 @@
 """Attacked observations: within their budget, worse for the policy, and nothing else changed."""
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,13 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from gauntlet.envs.adversary import attack_policy
 from gauntlet.envs.environment import ImageClassificationEnv
 from gauntlet.envs.vector import ImageClassificationVectorEnv
 from gauntlet.errors import EnvironmentMisused, OutputNotFinite
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import TrainingState
-from gauntlet.spec.evaluations.attacks import FgsmAttack
+from gauntlet.spec.evaluations.attacks import FgsmAttack, PgdAttack
 from gauntlet.spec.runs.architectures import Cnn
 from tests.gauntlet.examples import network, network_with
 
@@ -116,6 +118,60 @@ def test_random_starts_follow_the_seed_and_do_not_repeat() -> None:
     once, again = two_passes(), two_passes()
     assert all(np.array_equal(left, right) for left, right in zip(once, again, strict=True))
     assert not np.array_equal(once[0], once[1])
+
+
+class Wavering(nn.Module):
+    """A linear policy whose weights are drawn anew for each pass."""
+
+    def __init__(self, directions: Tensor) -> None:
+        super().__init__()
+        self.directions = directions
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.flatten(1) @ (self.directions + torch.randn(self.directions.shape))
+
+
+_DEPARTURES: dict[str, Any] = {
+    "eps": "8/255",
+    "norm": "L2",
+    "eot": 5,
+    "steps": 3,
+    "restarts": 4,
+    "loss": "margin",
+    "step": 0.1,
+}
+
+
+@pytest.mark.parametrize("kind", [FgsmAttack, PgdAttack])
+def test_every_field_of_an_attack_makes_a_difference(kind: type[FgsmAttack | PgdAttack]) -> None:
+    """What a spec says is done: none of its fields is read and forgotten."""
+    # So sure that some images withstand it, which are attacked again.
+    directions = 10 * torch.randn(256, 10, generator=torch.Generator().manual_seed(0))
+    policy, images = Wavering(directions), torch.rand(8, 1, 16, 16, generator=torch.Generator().manual_seed(1))
+    labels = (images.flatten(1) @ directions).argmax(dim=1)
+    base = {"kind": kind.model_fields["kind"].default, "eps": "1/255"} | ({"steps": 2} if kind is PgdAttack else {})
+
+    def attacked(**fields: Any) -> Tensor:
+        torch.manual_seed(2)
+        attack = kind.model_validate(base | fields)
+        return attack_policy(attack, policy, images, labels, torch.Generator().manual_seed(3))
+
+    plain = attacked()
+    assert torch.equal(plain, attacked())
+    for field in kind.model_fields.keys() - {"kind"}:
+        assert not torch.equal(plain, attacked(**{field: _DEPARTURES[field]})), field
+
+
+def test_a_random_policys_mean_is_attacked_the_same_each_time() -> None:
+    """With `eot` its draws follow from the image and the generator's seed, and nobody else's are disturbed."""
+    policy = Wavering(torch.randn(256, 10, generator=torch.Generator().manual_seed(0)))
+    images, labels = torch.full((4, 1, 16, 16), 0.5), torch.arange(4)
+    attack = FgsmAttack(eps=Fraction(8, 255), eot=50)
+    torch.manual_seed(1)
+    first = attack_policy(attack, policy, images, labels, torch.Generator().manual_seed(3))
+    assert torch.rand(1) == torch.rand(1, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(first, attack_policy(attack, policy, images, labels, torch.Generator().manual_seed(3)))
+    assert not torch.equal(first, attack_policy(attack, policy, images, labels, torch.Generator().manual_seed(4)))
 
 
 def test_an_adversary_without_a_policy_is_an_error_at_reset() -> None:
