@@ -69,12 +69,21 @@ class Course:
         """Tell how long the job has waited."""
         self._tell_of_events(database, attempts.waited)
 
+    def preparing(self) -> None:
+        """It is this job's turn to be prepared: its process has done so for others until now."""
+        self._began = time.time()
+
     def prepared(self) -> None:
         """What it needs is read: from here on it does what it is there for."""
         now = time.time()
         with self._telling:
             self._say("prepare", self._place, self._began, now)
             self._stretch = _Stretch(now)
+
+    def starting(self) -> None:
+        """What it is there for begins only now: others were prepared meanwhile."""
+        with self._telling:
+            self._stretch = _Stretch(time.time())
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:

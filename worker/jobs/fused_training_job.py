@@ -94,8 +94,11 @@ class _Group:
             "alone, and its seconds are those of all.",
             data={"runs": [member.held.id for member in self._members]},
         )
-        for reading in self._members:
+        for number, reading in enumerate(self._members):
             with self._at_work(reading):
+                # That the process starts, and reads data, is told of the first.
+                if number:
+                    reading.heartbeat.course.preparing()
                 reading.heartbeat.checkpoint()
                 held, heartbeat = reading.held, reading.heartbeat
                 started = begin(self._database, held, self._settings, heartbeat, device, datasets, note)
@@ -118,6 +121,8 @@ class _Group:
             begun[place][1].recorder.tell_of_measured(capture, done)
 
         runs = [run for _, run in begun]
+        for member, _ in begun:
+            member.heartbeat.course.starting()
         events = train_together(
             [run.spec for run in runs],
             runs[0].data,

@@ -18,6 +18,7 @@ from worker.jobs.child import _work
 from worker.jobs.heartbeat import Heartbeat, Stopped, StopReason
 from worker.jobs.training_job import train_run
 from worker.settings import WorkerSettings
+from worker.spans import Tell
 
 torch.set_num_threads(1)
 
@@ -39,9 +40,15 @@ class StopsAt(Heartbeat):
     """Is told to stop once the job has done so many batches of the run."""
 
     def __init__(
-        self, database: Database, held: Claim, settings: WorkerSettings, batches: int, why: StopReason
+        self,
+        database: Database,
+        held: Claim,
+        settings: WorkerSettings,
+        batches: int,
+        why: StopReason,
+        tell: Tell | None = None,
     ) -> None:
-        super().__init__(database, held, settings)
+        super().__init__(database, held, settings, tell=tell)
         self._batches = batches
         self._why: StopReason = why
         with database.reading() as session:

@@ -1,6 +1,7 @@
 """Runs that a worker trains together: each leaves what it leaves alone, whatever becomes of the others."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from store.models import Run
 from store.queue import fused, jobs
 from store.queue.jobs import Claim
 from store.subjects import experiments, runs
+from store.traces import attempts
+from store.traces.spans import ASKED, Asked, Span
 from tests.worker.training_job.attempts import (
     CPU,
     NEVER,
@@ -32,8 +35,9 @@ from worker.jobs.fused_training_job import Member, train_runs
 from worker.jobs.heartbeat import Heartbeat, StopReason
 from worker.jobs.job_log import JobLog
 from worker.settings import WorkerSettings
+from worker.spans import Tell
 
-pytestmark = pytest.mark.long(seconds=30)
+pytestmark = pytest.mark.long(seconds=40)
 
 Stops = Mapping[int, tuple[int, StopReason]]
 
@@ -56,15 +60,19 @@ def claim_together(database: Database) -> tuple[Claim, ...]:
 
 
 def train_all(
-    database: Database, settings: WorkerSettings, claims: Sequence[Claim], stops: Stops | None = None
+    database: Database,
+    settings: WorkerSettings,
+    claims: Sequence[Claim],
+    stops: Stops | None = None,
+    tell: Tell | None = None,
 ) -> None:
     """One attempt at all of them; `stops` says by place after which batch, counted from 1, one is told to stop."""
     members = []
     for place, held in enumerate(claims):
         log = JobLog(database, held)
-        heartbeat = Heartbeat(database, held, settings, log)
+        heartbeat = Heartbeat(database, held, settings, log, tell)
         if stops is not None and place in stops:
-            heartbeat = StopsAt(database, held, settings, *stops[place])
+            heartbeat = StopsAt(database, held, settings, *stops[place], tell)
         members.append(Member(held, heartbeat, log))
     train_runs(database, members, settings, CPU)
     assert all(member.heartbeat.has_left for member in members)
@@ -197,3 +205,36 @@ def test_a_fault_of_what_is_computed_for_all_fails_none(
         train_all(database, soon, claims)
         assert [stands(database, run) for run in together] == [("queued", reason)] * 2
     assert [held.id for held in claim_together(database)] == together[:1]
+
+
+def test_what_is_told_of_runs_that_are_trained_together_is_each_ones_own(
+    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec
+) -> None:
+    """Each in its own attempt: prepared one after the other, not from the process's start, and trained after that.
+
+    One that is cancelled on the way has the epochs that it finished; the others have all.
+    """
+    told: list[Span] = []
+    before = ASKED.set(Asked("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"))
+    submit_all(database, of_seeds(tiny_spec, 3))
+    ASKED.reset(before)
+    claims = claim_together(database)
+    with database.writing() as session:
+        runs.cancel(session, claims[1].id)
+    train_all(database, settings, claims, {1: (4, "cancelled")}, told.append)
+    of_each = [[span for span in told if span.attributes["gauntlet.run.id"] == held.id] for held in claims]
+    assert sum(map(len, of_each)) == len(told)
+    prepared, begun = [], []
+    for held, spans, epochs in zip(claims, of_each, ([1, 2], [1], [1, 2]), strict=True):
+        by_name: dict[str, list[Span]] = {}
+        for span in spans:
+            by_name.setdefault(span.name, []).append(span)
+        (attempt,), (prepare,) = by_name["run attempt"], by_name["prepare"]
+        assert attempt.place == attempts.place_of(held)
+        assert {span.parent for span in (prepare, *by_name["epochs"])} == {attempt.place}
+        assert [span.attributes["gauntlet.first"] for span in by_name["epochs"]] == epochs
+        assert all(span.began <= span.ended for span in spans)
+        prepared.append(prepare)
+        begun.append(by_name["epochs"][0].began)
+    assert [span.ended <= after.began for span, after in pairwise(prepared)] == [True, True]
+    assert all(began >= prepared[-1].ended for began in begun)
