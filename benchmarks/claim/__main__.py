@@ -11,12 +11,11 @@ were. Each experiment's record goes into results/, and after each results/verdic
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from benchmarks.claim.judge import judge
 from benchmarks.claim.measurements import measurements
 from benchmarks.claim.tables import markdown
-from benchmarks.studies.planned import Plan
+from benchmarks.studies.planned import Judged, Plan
 
 _ORDER = ("main", "early", "again", "again-early", "batch-64", "batch-256")
 
@@ -34,9 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ).carry_out(arguments)
 
 
-def _judged(results: Path) -> tuple[Any, str]:
+def _judged(results: Path) -> Judged:
     verdict = judge(results)
-    return asdict(verdict), markdown(verdict)
+    return Judged(asdict(verdict), markdown(verdict))
 
 
 if __name__ == "__main__":

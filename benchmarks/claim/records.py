@@ -9,12 +9,16 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Epoch:
-    """Accuracies after an epoch, as fractions; natural and FGSM accuracy are of the whole test set."""
+    """Accuracies after an epoch, as fractions; natural and FGSM accuracy are of the whole test set.
+
+    `confidence` is the mean probability of the predicted class on its natural images.
+    """
 
     epoch: int
     train: float
     natural: float
     fgsm: float
+    confidence: float
 
 
 @dataclass(frozen=True)
@@ -117,4 +121,5 @@ def read_epochs(file: Path) -> Iterator[Epoch]:
             train=float(row["train_accuracy"]),
             natural=float(row["test_accuracy"]),
             fgsm=float(row["test_fgsm_accuracy"]),
+            confidence=float(row["mean_confidence"]),
         )

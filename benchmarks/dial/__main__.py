@@ -5,18 +5,19 @@
     python -m benchmarks.dial --judge                           # nothing is run: the records are judged again
 
 After an interruption, however it came about, the same command finds its experiments again and they go on where they
-were. Each experiment's record goes into results/, and after each results/verdict.json and verdict.md are made anew.
+were. Each experiment's record goes into results/, and after each the verdict (verdict.json, verdict.md, and a figure
+for each data set) is made anew.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from benchmarks.dial.figure import figure
 from benchmarks.dial.judge import judge
 from benchmarks.dial.measurements import KeptCheckpoints
 from benchmarks.dial.tables import markdown
-from benchmarks.studies.planned import Plan
+from benchmarks.studies.planned import Judged, Plan
 
 _DATASETS = ("digits", "cifar10")
 
@@ -34,10 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ).carry_out(arguments)
 
 
-def _judged(results: Path) -> tuple[Any, str]:
+def _judged(results: Path) -> Judged:
     found = {dataset: judge(results, dataset) for dataset in _DATASETS}
     verdicts = {dataset: verdict for dataset, verdict in found.items() if verdict is not None}
-    return {dataset: asdict(verdict) for dataset, verdict in verdicts.items()}, markdown(verdicts)
+    drawn = {f"{dataset}.svg": figure(dataset, verdict) for dataset, verdict in verdicts.items()}
+    figures = {name: svg for name, svg in drawn.items() if svg is not None}
+    document = {dataset: asdict(verdict) for dataset, verdict in verdicts.items()}
+    return Judged(document, markdown(verdicts), figures)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -15,7 +15,7 @@ from gauntlet.spec.experiment import ExperimentSpec
 
 BASELINE = "cross-entropy"
 # From the reward to cross-entropy, in which all terms are.
-_DIAL = ("T = 1", "T = 2", "T = 4", "T = 16", "T = 128", BASELINE)
+DIAL = ("T = 1", "T = 2", "T = 4", "T = 16", "T = 128", BASELINE)
 # What each sampled arm estimates.
 _EXACT = {"sampled in groups of 16": "T = 1", "sampled MaxRL in groups of 16": "T = 16"}
 _ALPHA = 0.05
@@ -26,13 +26,26 @@ BySeed = Mapping[int, float]
 
 
 @dataclass(frozen=True)
-class Arm:
-    """Means over seeds at the last epoch: natural accuracy on all test images, APGD-T's on `n`; fractions."""
+class Last:
+    """What was measured at an arm's last epoch, as fractions.
 
-    name: str
-    seeds: tuple[int, ...]
+    Natural accuracy and mean confidence are of all test images, `gap` is train minus natural accuracy, and `robust` the
+    accuracy under APGD-T.
+    """
+
     natural: float
     robust: float
+    gap: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm's last epoch, by seed and the mean; APGD-T's accuracy is of `n` images."""
+
+    name: str
+    by_seed: dict[int, Last]
+    mean: Last
     n: int
 
 
@@ -96,23 +109,24 @@ def judge(results: Path, dataset: str) -> Verdict | None:
         name: {seed: found for seed, run in arm.items() if (found := _ahead(run, runs, early)) is not None}
         for name, arm in runs.items()
     }
-    natural = {name: {seed: run.history[-1].natural for seed, run in arm.items()} for name, arm in runs.items()}
-    last = {name: {seed: _last(run) for seed, run in arm.items()} for name, arm in runs.items()}
-    settings = [name for name in _DIAL if name in planned]
+    arms = {name: _arm(name, arm) for name, arm in runs.items()}
+    natural = {name: {seed: last.natural for seed, last in arm.by_seed.items()} for name, arm in arms.items()}
+    robust = {name: {seed: last.robust for seed, last in arm.by_seed.items()} for name, arm in arms.items()}
+    settings = [name for name in DIAL if name in planned]
     trends = [
         _trend("robust accuracy at equal natural accuracy falls with T", settings, equal, rising=False),
         _trend("natural accuracy at the last epoch rises with T", settings, natural, rising=True),
     ]
     others = [name for name in runs if name != BASELINE]
-    differences = [_difference(f"{name}, last epoch", last[name], last[BASELINE]) for name in others]
+    differences = [_difference(f"{name}, last epoch", robust[name], robust[BASELINE]) for name in others]
     differences += [_difference(f"{name}, at equal natural accuracy", equal[name], {}) for name in others]
     differences += [
-        _difference(f"{sampled} minus {exact}, last epoch", last[sampled], last[exact])
+        _difference(f"{sampled} minus {exact}, last epoch", robust[sampled], robust[exact])
         for sampled, exact in _EXACT.items()
         if {sampled, exact} <= runs.keys()
     ]
     return Verdict(
-        arms=tuple(_arm(name, arm, natural[name], last[name]) for name, arm in runs.items()),
+        arms=tuple(arms.values()),
         trends=tuple(_adjusted(trends)),
         differences=tuple(_adjusted([one for one in differences if one is not None])),
         missing=tuple(_missing(planned, spec.seeds, runs, equal)),
@@ -150,10 +164,10 @@ def _robust(run: RunRecord, epoch: int | None = None) -> float | None:
     return max(found, key=lambda one: one.n).accuracy if found else None
 
 
-def _last(run: RunRecord) -> float:
-    found = _robust(run)
-    assert found is not None
-    return found
+def _last(run: RunRecord) -> Last:
+    robust, last = _robust(run), run.history[-1]
+    assert robust is not None
+    return Last(last.natural, robust, last.train - last.natural, last.confidence)
 
 
 def _ahead(run: RunRecord, runs: Mapping[str, Mapping[int, RunRecord]], early: Mapping[int, RunRecord]) -> float | None:
@@ -175,12 +189,14 @@ def _ahead(run: RunRecord, runs: Mapping[str, Mapping[int, RunRecord]], early: M
     if not rise or not rise[0][0] <= natural <= rise[-1][0]:
         return None
     accuracies, robust_then = zip(*rise, strict=True)
-    return _last(run) - float(np.interp(natural, accuracies, robust_then))
+    return _last(run).robust - float(np.interp(natural, accuracies, robust_then))
 
 
-def _arm(name: str, arm: Mapping[int, RunRecord], natural: BySeed, last: BySeed) -> Arm:
-    n = max(one.n for run in arm.values() for one in run.attacked)
-    return Arm(name, tuple(arm), statistics.fmean(natural.values()), statistics.fmean(last.values()), n)
+def _arm(name: str, arm: Mapping[int, RunRecord]) -> Arm:
+    by_seed = {seed: _last(run) for seed, run in arm.items()}
+    figures = (field.name for field in fields(Last))
+    mean = Last(**{figure: statistics.fmean(getattr(last, figure) for last in by_seed.values()) for figure in figures})
+    return Arm(name, by_seed, mean, n=max(one.n for run in arm.values() for one in run.attacked))
 
 
 def _trend(name: str, settings: Sequence[str], figures: Mapping[str, BySeed], *, rising: bool) -> Trend:

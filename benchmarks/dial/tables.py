@@ -18,10 +18,12 @@ def _lines(dataset: str, verdict: Verdict) -> Iterator[str]:
     yield "| trend over T (Page's test, one-sided) | means, in per cent or points | seeds | p | p, Holm | |"
     yield "| --- | --- | ---: | ---: | ---: | --- |"
     yield from map(_trend, verdict.trends)
-    yield from ("", "| arm | seeds | natural | APGD-T | images |", "| --- | ---: | ---: | ---: | ---: |")
+    yield from ("", "| arm | seeds | natural | APGD-T | gap | confidence | images |")
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     for arm in verdict.arms:
-        accuracies = f"{100 * arm.natural:.1f} | {100 * arm.robust:.1f}"
-        yield f"| {arm.name} | {len(arm.seeds)} | {accuracies} | {arm.n:,} |"
+        mean = arm.mean
+        found = f"{100 * mean.natural:.1f} | {100 * mean.robust:.1f} | {100 * mean.gap:+.1f} | {mean.confidence:.2f}"
+        yield f"| {arm.name} | {len(arm.by_seed)} | {found} | {arm.n:,} |"
     yield from (
         "",
         "| under APGD-T, minus cross-entropy but where it says otherwise | by seed | mean [95 %] | p | p, Holm |",

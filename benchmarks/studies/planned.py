@@ -7,8 +7,8 @@ were. Each one's record goes into a folder of results, and after each the verdic
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,20 @@ from gauntlet.client import GauntletClient, GauntletClientError
 
 
 @dataclass(frozen=True)
+class Judged:
+    """A verdict as what JSON can say and as Markdown, and its figures, each an SVG by its file's name."""
+
+    document: Any
+    markdown: str
+    figures: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Plan:
     """What `python -m benchmarks.NAME` carries out, described by `about`.
 
-    `folder` has the YAML files of the experiments `names`, of which those in `unless_told` are run; `judge` makes of a
-    folder of results the verdict as what JSON can say and as Markdown.
+    `folder` has the YAML files of the experiments `names`, of which those in `unless_told` are run; `judge` makes its
+    verdict of a folder of results.
     """
 
     name: str
@@ -35,7 +44,7 @@ class Plan:
     names: Sequence[str]
     unless_told: Sequence[str]
     measuring: Callable[[GauntletClient, str], Measuring]
-    judge: Callable[[Path], tuple[Any, str]]
+    judge: Callable[[Path], Judged]
 
     def carry_out(self, arguments: Sequence[str] | None = None) -> None:
         """Run, measure and judge."""
@@ -66,11 +75,11 @@ class Plan:
             )
 
     def _write_verdict(self, results: Path, console: Console) -> None:
-        document, text = self.judge(results)
-        said = json.dumps(document, indent=1, ensure_ascii=False)
-        (results / "verdict.json").write_text(said + "\n", encoding="utf-8")
-        (results / "verdict.md").write_text(text, encoding="utf-8")
-        console.print(text, markup=False, soft_wrap=True)
+        judged = self.judge(results)
+        said = json.dumps(judged.document, indent=1, ensure_ascii=False)
+        for name, written in {"verdict.json": said + "\n", "verdict.md": judged.markdown, **judged.figures}.items():
+            (results / name).write_text(written, encoding="utf-8")
+        console.print(judged.markdown, markup=False, soft_wrap=True)
 
     def _options(self, arguments: Sequence[str] | None) -> argparse.Namespace:
         parser = argparse.ArgumentParser(

@@ -28,9 +28,10 @@ def written(folder: Path, runs: Mapping[str, Written], objectives: Mapping[str, 
         }
         rows += [{"run": name, "selection": "", "masking": "", "n": 1000} | row for row in attacked]
         with (folder / "histories" / f"{name}.csv").open("w", newline="") as file:
-            history = csv.DictWriter(file, ["epoch", "train_accuracy", "test_accuracy", "test_fgsm_accuracy"])
+            accuracies = ["train_accuracy", "test_accuracy", "test_fgsm_accuracy"]
+            history = csv.DictWriter(file, ["epoch", *accuracies, "mean_confidence"])
             history.writeheader()
-            history.writerows(epochs)
+            history.writerows({"mean_confidence": 0.75} | dict(row) for row in epochs)
     (folder / "about.json").write_text(json.dumps({"runs": about}))
     (folder / "spec.json").write_text(json.dumps({"seeds": sorted({run["seed"] for run in about.values()})}))
     with (folder / "evaluations.csv").open("w", newline="") as file:

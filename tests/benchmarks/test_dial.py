@@ -1,11 +1,15 @@
 """The judgement of the dial from reward to cross-entropy, on records written by hand."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
+from benchmarks.dial.figure import figure
 from benchmarks.dial.judge import Verdict, judge
 from benchmarks.dial.measurements import to_measure
 from benchmarks.dial.tables import markdown
@@ -137,6 +141,24 @@ def test_one_seed_decides_nothing(tmp_path: Path) -> None:
     found = _judged(tmp_path, seeds=1)
     assert [trend.found for trend in found.trends] == ["not decided", "not decided"]
     assert judge(tmp_path, "cifar10") is None
+
+
+def test_the_dial_is_drawn_from_the_reward_to_cross_entropy(tmp_path: Path) -> None:
+    """A point for each seed of each setting, in the order of T; an arm that is no setting is not on it."""
+    found = _judged(tmp_path)
+    drawn = figure("digits", found)
+    assert drawn is not None
+    svg = ET.fromstring(drawn)
+    told = [title.text for title in svg.iterfind(".//{*}circle/{*}title")]
+    assert Counter(told)["natural: 50.0"] == 3
+    assert [one for one in told if one and one.startswith("APGD-T")] == [
+        *(f"APGD-T: {robust}.0" for _ in _DIAL for robust in (30, 31, 32)),
+        *["APGD-T: 40.0"] * 3,
+    ]
+    assert Counter(told)["train − natural: 40.0"] == 3
+    named = [text.text for text in svg.iterfind(".//{*}text")]
+    assert [name for name in named if name in ("1", "4", "16", "∞")] == ["1", "4", "16", "∞"] * 2
+    assert figure("digits", replace(found, arms=found.arms[:1])) is None
 
 
 @pytest.mark.parametrize("name", ["digits", "digits-early", "cifar10", "cifar10-early"])

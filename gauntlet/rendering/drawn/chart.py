@@ -48,12 +48,13 @@ class Series:
 
 @dataclass(frozen=True)
 class Axis:
-    """What an axis is of, and its two ends; `whole` where it counts."""
+    """What an axis is of, and its two ends; `whole` where it counts, `named` where places have names of their own."""
 
     name: str
     low: float
     high: float
     whole: bool = False
+    named: Sequence[tuple[float, str]] = ()
 
     @classmethod
     def over(cls, name: str, values: Iterable[float], *, whole: bool = False) -> "Axis":
@@ -64,7 +65,9 @@ class Axis:
         return cls(name, math.floor(low / step) * step, math.ceil(high / step) * step, whole)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Round values within the ends, and how they are written."""
+        """Round values within the ends, and how they are written; or the places that have names."""
+        if self.named:
+            return list(self.named)
         step = _step(self.low, self.high, whole=self.whole)
         digits = max(0, -math.floor(math.log10(step) + 1e-9))
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
