@@ -3,8 +3,8 @@
 The package's own loop reports progress only to its log, cannot be stopped between batches and does not resume. Its
 attacks are therefore called one by one, in its order, on batches of its survivors, each batch from the same seed
 as there, so the flags equal those of `run_standard_evaluation` (held by a test). What makes them faster is the model
-they are given (`gauntlet.attacks.passes`), and a Square and a targeted FAB of our own that make the same images
-(`gauntlet.attacks.square`, `gauntlet.attacks.fab`).
+they are given (`gauntlet.attacks.passes`), and a Square and a targeted FAB of our own that make the same images, but
+for the last bits of Square's on some processors (`gauntlet.attacks.square`, `gauntlet.attacks.fab`).
 """
 
 from collections.abc import Callable

@@ -1,8 +1,10 @@
 """Square Attack (Andriushchenko et al. 2020, arXiv 1912.00049) under L∞.
 
 For a network of which a window is computed: where its authors' code looks at the whole image, this looks at the square
-that a query changes, and 5,000 of them leave the same images, bit by bit, in a fraction of the time. For any model: at
-those images alone where there is no gradient to follow.
+that a query changes, and 5,000 of them take a fraction of the time. What they leave are the same images, bit by bit
+where a kernel adds a window up as it does the whole; elsewhere a square that moves a pixel by its last bit alone may be
+kept here and not there (docs/decisions/0009-exact-speed.md). For any model: at those images alone where there is no
+gradient to follow.
 """
 
 from fractions import Fraction

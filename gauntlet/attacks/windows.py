@@ -68,7 +68,8 @@ class _Step:
 class Windowed:
     """A network in eval mode, and what its layers were given for the images in hand, which change window by window.
 
-    The logits are the network's own, bit by bit. There are no gradients.
+    The logits are the network's own, in their last bits where torch's kernels add a window up as they do the whole.
+    There are no gradients.
     """
 
     def __init__(self, model: nn.Module, stack: Stack) -> None:
