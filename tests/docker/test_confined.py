@@ -54,6 +54,13 @@ def test_no_container_is_more_than_it_needs_to_be() -> None:
         assert ("healthcheck" in service) is (name != "migrate"), name
 
 
+def test_no_log_fills_the_disk() -> None:
+    """What a container writes is kept up to 100 MB, the newest; by Docker's default it is all kept, for good."""
+    for name, service in services_of().items():
+        bounds = {"driver": "local", "options": {"max-size": "20m", "max-file": "5"}}
+        assert service["logging"] == bounds, name
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_what_processes_write_lies_in_volumes(name: str) -> None:
     """Their home and where temporary files go, on a disk: what is uploaded or decoded may be larger than memory."""
