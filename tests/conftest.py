@@ -16,7 +16,7 @@ from tests import browser
 from tests.broker import running_broker, socket_path
 from tests.object_store import ObjectStore, running_object_store
 from tests.once import made_once
-from tests.postgres import create_database, drop_database, running_postgres
+from tests.postgres import create_database, drop_database, running_postgres, seal
 
 _TEMPLATE = "gauntlet_template"
 _names = itertools.count()
@@ -89,9 +89,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """A PostgreSQL server holding a migrated template database."""
+    """A PostgreSQL server holding a migrated template database, to be copied and not to be used."""
     with running_postgres() as server:
         migrate(create_database(server, _TEMPLATE))
+        seal(server, _TEMPLATE)
         yield server
 
 

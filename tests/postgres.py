@@ -17,6 +17,7 @@ import psycopg
 from tests import scratch
 
 _NOBODY = 65534
+_ENDS_WITHIN_MS = 90_000
 _READY = b"database system is ready to accept connections"
 
 
@@ -96,6 +97,24 @@ def create_database(server: str, name: str, template: str = "template1") -> str:
     with psycopg.connect(server % "postgres", autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
     return server % name
+
+
+def seal(server: str, name: str) -> None:
+    """Let nobody connect to a database any more, so that it can be copied at any moment.
+
+    A copy waits for five seconds until nobody is connected, and fails then; on a busy machine a process of the server's
+    that serves nobody any more may take longer to end.
+    """
+    with psycopg.connect(server % "postgres", autocommit=True) as connection:
+        connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        connected = "SELECT pg_terminate_backend(pid, %s) FROM pg_stat_activity WHERE datname = %s"
+        assert all(ended for (ended,) in connection.execute(connected, (_ENDS_WITHIN_MS, name)))
+
+
+def reopen(server: str, name: str) -> None:
+    """Let everybody connect again to a database that was sealed."""
+    with psycopg.connect(server % "postgres", autocommit=True) as connection:
+        connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
 
 
 def drop_database(server: str, name: str) -> None:

@@ -17,8 +17,8 @@ BOUNDS = {"lock_timeout": "15s", "statement_timeout": "1min", "idle_in_transacti
 
 
 @pytest.fixture
-def url(postgres_server: str) -> str:
-    return postgres_server % "gauntlet_template"
+def url(postgresql_url: str) -> str:
+    return postgresql_url
 
 
 def test_a_statement_does_not_wait_for_ever(url: str) -> None:
