@@ -3,7 +3,12 @@
 import contextlib
 import os
 import signal
+import time
 from multiprocessing import forkserver
+from typing import Final
+
+_GONE_WITHIN_S: Final = 1.0
+_LOOK_EVERY_S: Final = 0.01
 
 
 def lives() -> bool:
@@ -17,11 +22,20 @@ def lives() -> bool:
 
 
 def end() -> None:
-    """End it at once, whatever it does."""
+    """End it at once, whatever it does; it is gone then, unless the kernel keeps it for longer than a second."""
     server = _pid()
-    if server is not None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(server, signal.SIGKILL)
+    if server is None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(server, signal.SIGKILL)
+    await_end()
+
+
+def await_end() -> None:
+    """Wait until it is gone, but no longer than a second: who only hears that it ended may hear it before it has."""
+    until = time.monotonic() + _GONE_WITHIN_S
+    while lives() and time.monotonic() < until:
+        time.sleep(_LOOK_EVERY_S)
 
 
 def _pid() -> int | None:

@@ -6,14 +6,13 @@ once they have run out; its slot is free then, even where the kernel does not le
 """
 
 import logging
-import multiprocessing
 import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing.context import ForkServerProcess
 
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from store import failpoints, job_logs
@@ -24,6 +23,7 @@ from store.queue.helpers import Help
 from store.queue.jobs import Claim, Hold
 from worker import fork_server
 from worker.entry import enter, probe
+from worker.forked import CONTEXT, Forked, ForkServerLost
 from worker.settings import WorkerSettings
 from worker.spans import Spans, Tell
 from worker.unhelped import NOTHING_LEFT, Unhelped
@@ -56,7 +56,7 @@ class _Job:
     """
 
     claims: Sequence[Claim | Help]
-    process: ForkServerProcess
+    process: Forked
     gone_since: float | None = None
     killed_at: float | None = None
 
@@ -77,7 +77,6 @@ class JobProcesses:
         self._settings = settings
         self._database = database
         self.spans = Spans(database, tell)
-        self._context = multiprocessing.get_context("forkserver")
         self._slots = threading.BoundedSemaphore(settings.worker_slots)
         self._jobs: list[_Job] = []
         self._lock = threading.Lock()
@@ -95,24 +94,34 @@ class JobProcesses:
         Raises:
             DeviceUnusable: no job of this worker could run; better to claim none.
             NetworksUnusable: the packages that are to have networks do not.
+            ForkServerLost: it was ended twice while it loaded, as where there is too little memory.
         """
         with self._preparing:
             if not self._prepared or not fork_server.lives():
                 # The probe starts a fork server, whatever comes of it.
                 self._prepared = False
-                self._probe()
+                try:
+                    self._probe()
+                except ForkServerLost as lost:
+                    logger.warning("%s while it loaded what jobs need. It starts anew.", lost)
+                    self._probe()
                 self._prepared = True
 
     def _probe(self) -> None:
-        self._context.set_forkserver_preload(["worker.preloaded"])
-        told, tells = self._context.Pipe(duplex=False)
-        probing = self._context.Process(target=probe, args=(self._settings, tells), name="probe")
-        probing.start()
-        probing.join(_PROBE_WITHIN_S)
-        if probing.exitcode != 0:
-            probing.kill()
-            raise DeviceUnusable(f"The device {self._settings.device!r} (GAUNTLET_DEVICE) cannot be used here.")
-        self._device_type, found = told.recv()
+        CONTEXT.set_forkserver_preload(["worker.preloaded"])
+        told, tells = CONTEXT.Pipe(duplex=False)
+        with told:
+            with tells:
+                probing = Forked(probe, (self._settings, tells), "probe")
+                probing.start()
+            if not probing.has_ended(_PROBE_WITHIN_S):
+                probing.kill()
+                probing.let_go()
+            elif probing.exit_code is None:
+                raise ForkServerLost
+            if probing.exit_code != 0:
+                raise DeviceUnusable(f"The device {self._settings.device!r} (GAUNTLET_DEVICE) cannot be used here.")
+            self._device_type, found = told.recv()
         if isinstance(found, str):
             raise NetworksUnusable(found)
         self.networks = found
@@ -176,6 +185,9 @@ class JobProcesses:
         try:
             self.prepare()
             claims = find()
+        except (DeviceUnusable, NetworksUnusable, ForkServerLost, OperationalError) as error:
+            logger.error("No job could be claimed: %s", error)  # noqa: TRY400  # each says all that there is to say
+            return
         except Exception:
             # The job, if there was one, is found by the reconciler.
             logger.exception("No job could be claimed.")
@@ -184,8 +196,7 @@ class JobProcesses:
             return
         failpoints.reach("claimed")
         told = self._settings, claims, self.spans.theirs
-        process = self._context.Process(target=enter, args=told, name=claims[0].id)
-        job = _Job(claims, process)
+        job = _Job(claims, Forked(enter, told, claims[0].id))
         with self._lock:
             self._jobs.append(job)
         try:
@@ -200,10 +211,10 @@ class JobProcesses:
         try:
             # Without the lock, which a fork server that hangs would keep from everybody.
             job.process.start()
-        except (OSError, EOFError) as error:
-            # The fork server is gone.
+        except (OSError, ForkServerLost) as error:
             self._prepared = False
-            self._give_back(job, f"could not be started ({type(error).__name__})")
+            why = (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
+            self._give_back(job, f"could not be started ({why})")
             return
         experiment = job.claims[0].experiment or "no experiment"
         logger.info("%s of %s starts as process %d.", job.name, experiment, job.process.pid)
@@ -213,16 +224,15 @@ class JobProcesses:
 
     def _see_it_end(self, job: _Job) -> None:
         """Wait for the process's end, or until it is plain that the kernel keeps it: its slot is free then as well."""
-        while job.process.exitcode is None:
-            job.process.join(_LOOK_EVERY_S)
+        while not job.process.has_ended(_LOOK_EVERY_S):
             if job.killed_at is not None and time.monotonic() - job.killed_at > _DIES_WITHIN_S:
-                break
-        exit_code = job.process.exitcode
-        if exit_code is None:
-            # Else this worker would wait for it when it stops itself; there is no other way to say so.
-            multiprocessing.process._children.discard(job.process)  # type: ignore[attr-defined]  # noqa: SLF001  # as said above
-            self._give_back(job, "was ended by SIGKILL, but the kernel does not let go of it: it keeps its memory")
-        elif exit_code != 0:
+                job.process.let_go()
+                self._give_back(job, "was ended by SIGKILL, but the kernel does not let go of it: it keeps its memory")
+                return
+        exit_code = job.process.exit_code
+        if exit_code is None and job.killed_at is not None:
+            exit_code = -signal.SIGKILL
+        if exit_code != 0:
             self._give_back(job, _ending(exit_code), is_fault=exit_code != NOTHING_LEFT)
 
     def make_room(self) -> None:
@@ -319,7 +329,7 @@ class JobProcesses:
                     else:
                         jobs.abandon(session, held, fault, retry_s=self._settings.retry_s)
                 except LeaseLost:
-                    if len(job.claims) > 1:
+                    if len(job.claims) > 1 or job.process.is_orphan:
                         # It had ended before its process did.
                         continue
                     # Whoever took it back has told of it, or it did itself.
@@ -344,7 +354,9 @@ def _hold(session: Session, held: Claim | Help) -> Hold:
     return jobs.holds(session, [held])[held] if isinstance(held, Claim) else helpers.holds(session, [held])[held]
 
 
-def _ending(exit_code: int) -> str:
+def _ending(exit_code: int | None) -> str:
+    if exit_code is None:
+        return "ended, and as the fork server had died before it, nobody can tell how"
     if exit_code >= 0:
         return f"ended with exit status {exit_code}"
     return f"was ended by {signal.Signals(-exit_code).name}"

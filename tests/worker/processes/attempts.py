@@ -40,6 +40,12 @@ def hang(database: Database, pid: int) -> None:
     with database.writing() as session:
         session.execute(select(Run.id).limit(1))
         os.kill(pid, signal.SIGSTOP)
+        # Each of its threads, before this lets go of the lock: one that is not there yet would renew the lease.
+        await_that(lambda: all(_is_stopped(thread) for thread in Path(f"/proc/{pid}/task").iterdir()))
+
+
+def _is_stopped(thread: Path) -> bool:
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def expire(database: Database, run_id: str) -> None:

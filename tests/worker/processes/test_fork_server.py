@@ -1,0 +1,196 @@
+"""A fork server that dies, or cannot be reached, costs no job, and what is said of it is so."""
+
+import contextlib
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+from multiprocessing import forkserver, util
+from pathlib import Path
+
+import pytest
+
+from store.database import Database
+from tests.e2e.system import await_that
+from tests.worker.processes.attempts import NEVER, expire, found, hang, is_there, started, trains
+from worker import fork_server
+from worker.beside.reconciler import reconcile
+from worker.forked import Forked, ForkServerLost
+from worker.processes import JobProcesses
+
+pytestmark = pytest.mark.long(seconds=40)
+
+
+def killed_server() -> None:
+    """Kill the fork server, and return when it is gone."""
+    server = server_pid()
+    os.kill(server, signal.SIGKILL)
+    os.waitid(os.P_PID, server, os.WEXITED | os.WNOWAIT)
+
+
+def server_pid() -> int:
+    pid: int = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # as the worker looks
+    return pid
+
+
+def test_a_job_outlives_its_fork_server(
+    database: Database, processes: JobProcesses, run_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It keeps its lease and its slot; stopped by its worker it goes back to the queue, without a crash or a fault."""
+    processes._settings = processes._settings.model_copy(update={"stop_grace_s": 60})
+    pid = started(database, processes, run_id)
+    killed_server()
+    await_that(lambda: "The process goes on." in caplog.text)
+    before = found(database, run_id).completed
+    await_that(lambda: found(database, run_id).completed != before)
+    assert (processes.free_slots, found(database, run_id).attempt) == (0, 1)
+
+    processes.shut_down()
+    await_that(lambda: not processes._jobs)
+    run = found(database, run_id)
+    assert (run.status, run.status_reason, run.crashes) == ("queued", "worker_shutdown", 0)
+    assert not is_alive(pid)
+    assert "The process of attempt 1" not in caplog.text
+
+
+def test_a_job_that_outlived_its_fork_server_is_given_back_when_it_is_killed(
+    database: Database, processes: JobProcesses, run_id: str
+) -> None:
+    """Once it is gone, not when its fork server is; that nobody can tell how it ended is said. Then it is done anew."""
+    pid = started(database, processes, run_id)
+    killed_server()
+    os.kill(pid, signal.SIGKILL)
+    await_that(lambda: processes.free_slots == 1)
+    run = found(database, run_id)
+    assert (run.status, run.status_reason, run.crashes) == ("queued", "worker_lost", 1)
+    assert run.status_detail == (
+        "The process of attempt 1 ended, and as the fork server had died before it, nobody can tell how."
+    )
+    reconcile(database, processes, retry_s=NEVER)
+    await_that(lambda: trains(database, run_id, 2))
+
+
+def test_a_job_that_hangs_and_has_no_fork_server_is_ended(
+    database: Database, processes: JobProcesses, run_id: str
+) -> None:
+    """As one that has: nothing of it computes when the job is given back."""
+    pid = started(database, processes, run_id)
+    hang(database, pid)
+    killed_server()
+    expire(database, run_id)
+    processes.end_hung()
+    await_that(lambda: processes.free_slots == 1)
+    assert not is_alive(pid)
+    assert found(database, run_id).status_detail == "The process of attempt 1 was ended by SIGKILL."
+
+
+def test_a_fork_server_that_is_killed_while_it_loads_is_started_anew(
+    processes: JobProcesses, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What happened is said in a sentence. Where it is killed each time, for want of memory, nothing is claimed."""
+    killed_server()
+    start = Forked.start
+    # How often the next fork servers are killed as soon as they are there.
+    kills = iter([True, False, True, True])
+
+    def start_and_kill(forked: Forked) -> None:
+        if next(kills):
+            killing = threading.Thread(target=kill_a_new_server, args=(server_pid(),))
+            killing.start()
+        start(forked)
+
+    monkeypatch.setattr(Forked, "start", start_and_kill)
+    processes.prepare()
+    assert fork_server.lives()
+    assert [record.getMessage() for record in caplog.records] == [
+        "The fork server, from which jobs' processes come, was ended while it loaded what jobs need. It starts anew."
+    ]
+    caplog.clear()
+
+    killed_server()
+    processes.start()
+    await_that(lambda: "No job could be claimed: The fork server" in caplog.text)
+    assert "Traceback" not in caplog.text
+
+
+def kill_a_new_server(old: int) -> None:
+    await_that(lambda: server_pid() not in (old, None))
+    os.kill(server_pid(), signal.SIGKILL)
+
+
+def test_a_fork_server_whose_folder_was_tidied_away_is_started_anew(
+    database: Database, processes: JobProcesses, run_id: str
+) -> None:
+    """Who keeps /tmp clean takes what it is reached by, and where that lies: no job is lost by it, nor the worker."""
+    server = server_pid()
+    shutil.rmtree(util.get_temp_dir())
+    reconcile(database, processes, retry_s=NEVER)
+    await_that(lambda: found(database, run_id).crashes == 1 and processes.free_slots == 1)
+    assert not is_alive(server)
+    reconcile(database, processes, retry_s=NEVER)
+    await_that(lambda: trains(database, run_id, 2))
+
+
+def test_nobody_else_asks_how_a_process_ended() -> None:
+    """As multiprocessing does wherever another starts: of two that ask at once one hears that it failed."""
+    forked = Forked(signal.pause, (), "waits")
+    forked.start()
+    assert multiprocessing.active_children() == []
+    assert not forked.has_ended(0.0)
+    forked.kill()
+    assert forked.has_ended(60.0)
+    assert forked.exit_code == -signal.SIGKILL
+
+
+def test_a_process_leaves_no_descriptor_behind() -> None:
+    """Neither one that ended nor one that is let go of; what is sent to them then reaches nobody."""
+    first = Forked(do_nothing, (), "first")
+    first.start()
+    assert first.has_ended(60.0)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        forked = Forked(do_nothing, (), "nothing")
+        forked.start()
+        assert forked.has_ended(60.0)
+        forked.kill()
+        kept = Forked(signal.pause, (), "kept")
+        kept.start()
+        kept.kill()
+        kept.let_go()
+        kept.terminate()
+        del kept
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_fork_server_that_dies_while_it_starts_a_process_is_told_so() -> None:
+    """And the next start makes a new one."""
+    first = Forked(do_nothing, (), "first")
+    first.start()
+    assert first.has_ended(60.0)
+    server = server_pid()
+    os.kill(server, signal.SIGSTOP)
+    with contextlib.ExitStack() as ending:
+        killing = threading.Timer(0.2, os.kill, (server, signal.SIGKILL))
+        killing.start()
+        ending.callback(killing.join)
+        with pytest.raises(ForkServerLost):
+            Forked(do_nothing, (), "second").start()
+    third = Forked(do_nothing, (), "third")
+    third.start()
+    assert third.has_ended(60.0)
+    assert third.exit_code == 0
+
+
+def do_nothing() -> None:
+    pass
+
+
+def is_alive(pid: int) -> bool:
+    """Whether it is there, and no mere remainder that nobody has asked after."""
+    if not is_there(pid):
+        return False
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in ("Z", "X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
