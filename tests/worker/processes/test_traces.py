@@ -1,0 +1,47 @@
+"""An attempt that ended without a word is told of by one worker, whoever else saw its end."""
+
+import pytest
+
+from gauntlet.spec.experiment import ExperimentSpec
+from store.database import Database
+from store.queue import jobs
+from store.subjects import experiments
+from store.traces.spans import ASKED, Asked, Span
+from tests.worker.processes.attempts import NEVER, expire
+from worker.beside.reconciler import reconcile
+from worker.entry import enter
+from worker.forked import Forked
+from worker.processes import JobProcesses, _Job
+from worker.settings import WorkerSettings
+
+PLACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.mark.parametrize("taken_back", [False, True])
+def test_an_attempt_is_told_of_once(
+    settings: WorkerSettings, database: Database, tiny_spec: ExperimentSpec, *, taken_back: bool
+) -> None:
+    """By its worker when it ends its process, or by the one that took it back before; then its worker says nothing."""
+    told: list[Span] = []
+    told_by_another: list[Span] = []
+    worker, another = (
+        JobProcesses(settings, database, told.append),
+        JobProcesses(settings, database, told_by_another.append),
+    )
+    before = ASKED.set(Asked(PLACE))
+    with database.writing() as session:
+        (run_id,) = experiments.create(session, tiny_spec, None)[1]
+    ASKED.reset(before)
+    with database.writing() as session:
+        held = jobs.claim(session, "run", run_id, "here:1", NEVER)
+    assert held is not None
+    if taken_back:
+        expire(database, run_id)
+        another.shut_down()
+        reconcile(database, another, retry_s=NEVER)
+    worker._give_back(_Job([held], Forked(enter, (), run_id)), "was ended by SIGKILL")
+    assert [len(told), len(told_by_another)] == ([0, 1] if taken_back else [1, 0])
+    (span,) = told + told_by_another
+    assert (span.name, span.parent, span.error) == ("run attempt", PLACE, "worker_lost")
+    worker.spans.close()
+    another.spans.close()
