@@ -16,8 +16,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
+
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from gauntlet.checks.description import DatasetContents
 from gauntlet.data.uploads.bounds import Bounds
@@ -37,7 +41,6 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 _INTERNAL_ERROR = "A fault of the service; its worker's log has it under this data set's id."
-
 # Room on a disk, and the right to write there, come of somebody's doing; a storage that is away comes back.
 _UNTIL_MENDED_S = 300.0
 _WHILE_AWAY_S = 30.0
@@ -132,20 +135,22 @@ class Unpacker:
             LeaseLost: another attempt has it, or it was deleted.
             OSError: what was made of it cannot be published; nothing is written down.
         """
-        with self._database.writing() as session:
+        publish_once = cache(publish)
+
+        def write(session: Session) -> dict[str, Any]:
             match answer:
                 case {"made": made}:
                     # In the transaction, which holds the row: nobody else publishes meanwhile.
                     unpacking.hold(session, held)
                     contents = DatasetContents.model_validate(made)
                     room = unpacking.room_for(session, held)
-                    if room is None or contents.bytes <= room:
-                        publish()
-                        unpacking.complete(session, held, contents)
-                    else:
+                    if room is not None and contents.bytes > room:
                         # Others of the owner's came meanwhile.
-                        answer = {"refused": str(too_many_bytes(room))}
-                        unpacking.fail(session, held, "archive_refused", answer["refused"])
+                        refused = str(too_many_bytes(room))
+                        unpacking.fail(session, held, "archive_refused", refused)
+                        return {"refused": refused}
+                    publish_once()
+                    unpacking.complete(session, held, contents)
                 case {"refused": str(why)}:
                     unpacking.fail(session, held, "archive_refused", why)
                 case {"failed": _}:
@@ -157,10 +162,10 @@ class Unpacker:
                     put_back(session, held, "storage", why, wait_s=wait_s)
                 case {"stopped": _}:
                     unpacking.postpone(session, held, "worker_shutdown", None, wait_s=0)
-                case {"lost": _}:
-                    # Its lease runs out, and another attempt is made, as where the worker is lost.
-                    pass
-        return answer
+            # Of one that is lost the lease runs out, and another attempt is made, as where the worker is lost.
+            return answer
+
+        return self._database.write(write, patience_s=self._settings.database_patience_s)
 
     def _made(self, held: Unpacking) -> tuple[dict[str, Any], Callable[[], None]]:
         """What becomes of the archive, and what publishes that where something was made of it.
@@ -205,8 +210,7 @@ class Unpacker:
             while goes_on():
                 if self._stopping.is_set():
                     raise _Stopping
-                with self._database.writing() as session:
-                    unpacking.renew(session, held, self._settings.lease_s, _BEGUN)
+                self._renew(held, _BEGUN)
         finally:
             # Whoever then deletes what was sent deletes all of it.
             while not self._stopping.is_set() and goes_on():
@@ -220,8 +224,7 @@ class Unpacker:
             LeaseLost: another attempt has it, or it was deleted.
         """
         settings = self._settings
-        with self._database.writing() as session:
-            room = unpacking.room_for(session, held)
+        room = self._database.write(partial(unpacking.room_for, held=held), patience_s=settings.database_patience_s)
         most_bytes = settings.max_unpacked_bytes if room is None else min(settings.max_unpacked_bytes, room)
         seconds = self._seconds_for(held.archive_bytes)
         order = {
@@ -258,9 +261,20 @@ class Unpacker:
                         return {"storage": self._at_fault(met)}
                     case _:
                         return answer
-                with self._database.writing() as session:
-                    unpacking.renew(session, held, settings.lease_s, progress)
+                self._renew(held, progress)
         return {"stopped": True}
+
+    def _renew(self, held: Unpacking, progress: tuple[str, int, int]) -> None:
+        """Extend the lease. Where the database is away nobody else gets the archive either, and the work goes on.
+
+        Raises:
+            LeaseLost: another attempt has it, or it was deleted.
+        """
+        try:
+            with self._database.writing() as session:
+                unpacking.renew(session, held, self._settings.lease_s, progress)
+        except OperationalError as error:
+            logger.warning("The database did not take a heartbeat of %s: %s", held.id, error)
 
     def _seconds_for(self, size: int) -> int:
         """How long the archive may compute: by its size, so that a small hostile one holds up nobody for long."""
