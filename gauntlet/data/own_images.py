@@ -35,6 +35,7 @@ def as_pixels(images: Tensor | ArrayLike) -> Tensor:
         return found
     if not found.is_floating_point():
         raise ImagesInvalid(f"Images must be uint8, or floats in [0, 1]; these are {_named(found)}.")
+    found = found.float()
     if not bool(found.isfinite().all()):
         raise ImagesInvalid("Images must be in [0, 1], and these hold infinity or values that are no number.")
     if found.numel() and (float(found.min()) < 0 or float(found.max()) > 1):
@@ -42,7 +43,7 @@ def as_pixels(images: Tensor | ArrayLike) -> Tensor:
             f"Images of floats must be in [0, 1]; these reach from {float(found.min()):g} to {float(found.max()):g}. "
             "Divide by 255 what is on that scale; a normalisation belongs into the model."
         )
-    return (found.float() * _LEVELS).round_().to(torch.uint8)
+    return (found * _LEVELS).round_().to(torch.uint8)
 
 
 def as_labels(labels: Tensor | ArrayLike, images: Tensor) -> Tensor:
@@ -64,9 +65,11 @@ def as_labels(labels: Tensor | ArrayLike, images: Tensor) -> Tensor:
         )
     if found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
         raise ImagesInvalid(f"Labels must be whole numbers, each the position of a class; these are {_named(found)}.")
-    if len(found) and int(found.min()) < 0:
-        raise ImagesInvalid(f"Labels count from 0; the least of these is {int(found.min())}.")
-    return found.to(images.device, torch.int64)
+    # Of the larger unsigned types, which torch knows little of, it does not find the least.
+    whole = found.to(images.device, torch.int64)
+    if len(whole) and int(whole.min()) < 0:
+        raise ImagesInvalid(f"Labels count from 0; the least of these is {int(whole.min())}.")
+    return whole
 
 
 def refuse_labels_beyond(labels: Tensor, classes: int) -> None:
@@ -105,6 +108,8 @@ def refuse_unless_kept_so(images: Tensor, labels: Tensor) -> None:
 
 def _as_tensor(values: Tensor | ArrayLike, what: str) -> Tensor:
     if isinstance(values, Tensor):
+        if values.layout != torch.strided:
+            raise ImagesInvalid(f"{what} must be dense: values.to_dense() makes them so.")
         return values.detach()
     try:
         # A copy: torch warns of arrays that it may not write to.

@@ -14,6 +14,12 @@ PIXELS = torch.arange(256, dtype=torch.uint8).view(2, 2, 8, 8)
 LABELS = torch.tensor([3, 0])
 
 
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_floats_of_eight_bits_are_images(dtype: torch.dtype) -> None:
+    found = ImageSet.of(torch.tensor([0, 0.5, 1]).view(1, 1, 1, 3).to(dtype), [0])
+    assert found.images.flatten().tolist() == [0, 128, 255]
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
 def test_floats_in_the_unit_range_are_the_pixels_they_were_made_of(dtype: torch.dtype) -> None:
     """Every level of a pixel, divided by 255 in any precision, comes back."""
@@ -32,9 +38,11 @@ def test_between_two_levels_the_nearer_is_taken() -> None:
     assert ImageSet.of(shown, [0]).images.flatten().tolist() == [0, 1, 254]
 
 
-@pytest.mark.parametrize("labels", [[3, 0], np.array([3, 0], dtype=np.uint8), torch.tensor([3, 0], dtype=torch.int32)])
-def test_whole_numbers_of_any_kind_are_labels(labels: Any) -> None:
-    assert same_images(ImageSet.of(PIXELS.numpy(), labels), ImageSet(PIXELS, LABELS))
+@pytest.mark.parametrize("kind", ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8"])
+def test_whole_numbers_of_any_kind_are_labels(kind: str) -> None:
+    labels = np.array([3, 0], dtype=kind)
+    for given in (labels, torch.from_numpy(labels), labels.tolist()):
+        assert same_images(ImageSet.of(PIXELS.numpy(), given), ImageSet(PIXELS, LABELS))
 
 
 UNIT = PIXELS / 255
@@ -58,6 +66,7 @@ UNIT = PIXELS / 255
         (UNIT, torch.tensor([0.0, 1.0]), "whole numbers.* float32"),
         (UNIT, ["cat", "dog"], "Labels must be a tensor or an array of numbers"),
         (UNIT, torch.tensor([-1, 0]), "count from 0; the least of these is -1"),
+        (UNIT.to_sparse(), LABELS, r"Images must be dense: values\.to_dense\(\)"),
     ],
 )
 def test_what_is_no_image_set_is_refused_in_a_sentence(images: Any, labels: Any, said: str) -> None:
