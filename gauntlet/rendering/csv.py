@@ -13,6 +13,7 @@ from gauntlet.results.stage_results import NATURAL
 from gauntlet.spec.eps import format_eps
 from gauntlet.spec.evaluations.attacks import attack_label
 from gauntlet.spec.evaluations.evaluation import EvaluationSpec
+from gauntlet.spec.reading.texts import exactly
 
 # Of every accuracy, whoever measured it.
 ACCURACY_HEADER = (
@@ -95,8 +96,8 @@ def _lines(experiment: str, row: ReportRow) -> Iterator[Sequence[object]]:
     if (certified := outcome.smoothing) is not None:
         measured = (certified.protocol.id, certified.fingerprint)
         for point in certified.curve:
-            name = f"certified, sigma {certified.sigma:g}"
-            yield (*whose, name, "L2", f"{point.radius:g}", *_numbers(point.accuracy), *measured, *said)
+            name = f"certified, sigma {exactly(certified.sigma)}"
+            yield (*whose, name, "L2", exactly(point.radius), *_numbers(point.accuracy), *measured, *said)
     for worst in outcome.worst_cases:
         yield (*whose, "worst case", worst.norm, format_eps(worst.eps), *_numbers(worst.accuracy), "", "", *said)
 

@@ -8,6 +8,7 @@ from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.protocol import Protocol
 from gauntlet.results.stage_results import StageResult
 from gauntlet.spec.evaluations.smoothing import SmoothingSpec
+from gauntlet.spec.reading.texts import exactly
 
 SMOOTHING_PREFIX = "smoothing/"
 
@@ -36,7 +37,9 @@ class SmoothingOutcome(BaseModel):
 
 def smoothing_stage(spec: SmoothingSpec, radius: float) -> str:
     """The name of the stage in which an image is right if its class is certified up to the radius."""
-    return f"{SMOOTHING_PREFIX}{spec.sigma:g}/{spec.selection}/{spec.draws}/{spec.alpha:g}:{radius:g}"
+    # What two evaluations have under one name the one takes from the other.
+    sigma, alpha = exactly(spec.sigma), exactly(spec.alpha)
+    return f"{SMOOTHING_PREFIX}{sigma}/{spec.selection}/{spec.draws}/{alpha}:{exactly(radius)}"
 
 
 def smoothing_outcome(

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from gauntlet.spec.eps import format_eps
 from gauntlet.spec.evaluations.attacks import AnyAttack, Norm, Transfer
+from gauntlet.spec.reading.texts import exactly
 
 NORMS: dict[Norm, str] = {"Linf": "L∞", "L2": "L2"}
 _KINDS: dict[str, str] = {
@@ -62,7 +63,7 @@ def _departures(attack: AnyAttack) -> Iterator[str]:
         elif isinstance(value, str):
             yield value.replace("_", " ")
         elif isinstance(value, float):
-            yield f"{field} {value:g}"
+            yield f"{field} {exactly(value)}"
         elif field.endswith("s"):
             yield f"{value:,} {field if value != 1 else field.removesuffix('s')}"
         else:

@@ -30,6 +30,12 @@ class Matching:
         return handler(schema) | {"pattern": self.pattern}
 
 
+def exactly(number: float) -> str:
+    """A number as people write it, such as `0.25` or `1e-05`, with all the digits that tell it from another."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
+
+
 CheckpointId = Annotated[
     str,
     Field(max_length=40),

@@ -226,6 +226,25 @@ def test_certified_accuracy_is_of_the_images_that_were_certified() -> None:
     assert found.fingerprint == found.protocol.fingerprint("ab")
 
 
+def test_radii_and_noises_that_are_hardly_apart_are_not_taken_for_each_other() -> None:
+    """What is certified at the one is not read off for the other, nor taken over by another evaluation."""
+    near = 0.5000001
+    asked = {"sigma": 0.25, "samples": 4, "radii": [0.5, near]}
+    smoothing = EvaluationSpec.model_validate({"attacks": ATTACKS, "smoothing": asked}).smoothing
+    assert smoothing is not None
+    certified = [
+        batch(smoothing_stage(smoothing, 0.5), (0, 0, 1, 2), range(4)),
+        batch(smoothing_stage(smoothing, near), (0, 3, 3, 3), range(4)),
+    ]
+    found = outcome([natural(), *STAGES, *certified], smoothing=asked).smoothing
+    assert found is not None
+    assert [point.accuracy for point in found.curve] == [Accuracy.of(3, 4), Accuracy.of(1, 4)]
+    names = {smoothing_stage(smoothing.model_copy(update=one), 0.5) for one in ({"sigma": 0.2500001}, {"alpha": 1e-3})}
+    names.add(smoothing_stage(smoothing.model_copy(update={"alpha": 0.001000001}), 0.5))
+    assert len(names) == 3
+    assert smoothing_stage(smoothing, 0.5) == "smoothing/0.25/100/10000/0.001:0.5"
+
+
 def test_the_gravest_doubt_comes_first() -> None:
     """An error, then warnings in the order in which they arose: of gradients, of the model, of its training."""
     weak, useless = (

@@ -14,6 +14,7 @@ from gauntlet.spec.evaluations.evaluation import EvaluationSpec
         ({"kind": "pgd", "eps": "8/255"}, "PGD 8/255"),
         ({"kind": "pgd", "eps": "8/255", "steps": 20, "loss": "margin"}, "PGD (20 steps, margin) 8/255"),
         ({"kind": "pgd", "eps": "8/255", "steps": 1_000, "step": 0.25}, "PGD (1,000 steps, step 0.25) 8/255"),
+        ({"kind": "pgd", "eps": "8/255", "steps": 1, "step": 0.2500001}, "PGD (1 step, step 0.2500001) 8/255"),
         ({"kind": "pgd", "eps": "8/255", "steps": 1, "restarts": 2}, "PGD (1 step, 2 restarts) 8/255"),
         ({"kind": "square", "eps": "0.031", "queries": 20_000}, "Square (20,000 queries) 0.031"),
         ({"kind": "autoattack", "eps": "0.5", "norm": "L2", "version": "plus"}, "AutoAttack (plus) L2 0.5"),
