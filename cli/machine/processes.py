@@ -52,32 +52,47 @@ class Child:
         self._restart_at = None
 
     def tend(self) -> str | None:
-        """Start the process again if it fell, after a pause that doubles; returns a sentence when it falls.
+        """Start the process again if it fell, after a pause that doubles; returns a sentence where it fell or cannot.
 
         A log that grew long is set aside meanwhile.
         """
         self._shorten_log()
         now = time.monotonic()
         if self._restart_at is not None:
-            if now >= self._restart_at:
-                self.start()
-            return None
+            return self._start_again(now) if now >= self._restart_at else None
         if self._process is None or self._process.poll() is None:
             return None
         if now - self._started > _STEADY_S:
             self._pause_s = _FIRST_PAUSE_S
-        self._restart_at = now + self._pause_s
-        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        self._wait(now)
         return f"The {self.name} ended with {self._process.returncode}; it starts again. Its log: {self.log}"
 
+    def _start_again(self, now: float) -> str | None:
+        """A machine that has no room for it now may have it later; the others are to be tended meanwhile."""
+        try:
+            self.start()
+        except OSError as error:
+            pause_s = self._wait(now)
+            return f"The {self.name} cannot be started ({error.strerror}); it is tried again in {pause_s:g} s."
+        return None
+
+    def _wait(self, now: float) -> float:
+        pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        self._restart_at = now + pause_s
+        return pause_s
+
     def _shorten_log(self) -> None:
-        """Set a long log aside while the process writes to it: it appends to whatever is there."""
+        """Set a long log aside while the process writes to it: it appends to whatever is there.
+
+        One that cannot be, as on a disk that has become read-only, stays as it is.
+        """
         if not self.log.exists() or self.log.stat().st_size <= _LONGEST_LOG:
             return
         # Where there is no room for both, the older lines are lost.
         with contextlib.suppress(OSError):
             shutil.copyfile(self.log, f"{self.log}.1")
-        os.truncate(self.log, 0)
+        with contextlib.suppress(OSError):
+            os.truncate(self.log, 0)
 
     @property
     def is_running(self) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.machine import processes
 from cli.machine.processes import _LONGEST_LOG, Child
 from tests.e2e.system import await_that
 
@@ -29,6 +30,43 @@ def test_a_long_log_is_set_aside(tmp_path: Path) -> None:
         assert log.read_text() == f"{word}\n"
         assert before.read_bytes().startswith({"three": b"one", "four": b"three"}[word])
     assert sorted(tmp_path.rglob("*.log*")) == [log, before]
+
+
+def test_a_child_that_cannot_be_started_again_is_tried_again(tmp_path: Path) -> None:
+    """As where memory is short: who tends to the others goes on, says why, and waits longer each time."""
+    command = tmp_path / "command"
+    command.symlink_to("/bin/false")
+    child = Child("child", [str(command)], tmp_path / "child.log")
+    child.start()
+    await_that(lambda: not child.is_running)
+    command.unlink()
+    assert f"The child ended with 1; it starts again. Its log: {child.log}" == child.tend()
+    said: list[str | None] = []
+
+    def is_said() -> bool:
+        said.append(child.tend())
+        return said[-1] is not None
+
+    await_that(is_said)
+    assert said[-1] == "The child cannot be started (No such file or directory); it is tried again in 1 s."
+    command.symlink_to("/bin/true")
+    await_that(lambda: child.tend() is None and child._restart_at is None)
+    await_that(lambda: not child.is_running)
+
+
+def test_a_log_that_cannot_be_cut_is_left(tmp_path: Path) -> None:
+    """As on a disk that has become read-only; here by a folder in its place."""
+    log = tmp_path / "child.log"
+    child = Child("child", ["/bin/sleep", "60"], log)
+    child.start()
+    log.unlink()
+    log.mkdir()
+    for number in range(3):
+        (log / f"{number:0>200}").touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "_LONGEST_LOG", 0)
+        assert child.tend() is None
+    child.stop(0.1)
 
 
 def test_a_log_that_grows_long_meanwhile_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
