@@ -2,6 +2,7 @@
 
 import logging
 import random
+import threading
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -49,20 +50,26 @@ class Announcer:
         )
         self._alive_file = settings.alive_file
         self._forget()
+        # A round may be at it when the worker stops; reentrant, as a second SIGTERM may come while the first is obeyed.
+        self._telling = threading.RLock()
+        self._has_left = False
         self._entered = False
         self._alive = 1
 
     def tell(self) -> None:
         """Say that it lives, in its row and then by its file."""
-        with self._database.writing() as session:
-            if self._entered:
-                workers.beat(session, self._presence)
-            else:
-                workers.enter(session, self._presence)
-            self._alive = workers.count_alive(session)
-        self._entered = True
-        if self._alive_file is not None:
-            self._alive_file.touch()
+        with self._telling:
+            if self._has_left:
+                return
+            with self._database.writing() as session:
+                if self._entered:
+                    workers.beat(session, self._presence)
+                else:
+                    workers.enter(session, self._presence)
+                self._alive = workers.count_alive(session)
+            self._entered = True
+            if self._alive_file is not None:
+                self._alive_file.touch()
 
     def in_turn(self, work: Callable[[], None]) -> Callable[[], None]:
         """The same work, done in about as many of each round as if there were never more than a few workers."""
@@ -78,13 +85,15 @@ class Announcer:
         return takes_part(self._alive)
 
     def leave(self) -> None:
-        """Say that it stops. Where that cannot be said, its row grows old."""
-        self._forget()
-        try:
-            with self._database.writing() as session:
-                workers.leave(session, self._presence.name)
-        except SQLAlchemyError as error:
-            logger.warning("The database does not know that this worker stops: %s", error)
+        """Say that it stops, and tell nothing after that. Where it cannot be said, its row grows old."""
+        with self._telling:
+            self._has_left = True
+            self._forget()
+            try:
+                with self._database.writing() as session:
+                    workers.leave(session, self._presence.name)
+            except SQLAlchemyError as error:
+                logger.warning("The database does not know that this worker stops: %s", error)
 
     def _forget(self) -> None:
         """What another process told by the file is no sign of this one."""

@@ -28,6 +28,8 @@ def test_a_worker_is_there_from_its_start_to_its_stop(database: Database, databa
         (row,) = workers.show(session)
     assert (row.name, row.slots, row.alive, row.started_at.year > 2000) == ("here:1", 3, True, True)
     announcer.leave()
+    # A round that had begun comes after its last word.
+    announcer.tell()
     with database.reading() as session:
         assert workers.show(session) == []
 

@@ -31,16 +31,22 @@ def sweep(
 
     What this database never knew is left alone, so that another one on the same storage loses nothing. Of `decoded`
     pictures what was left half done goes, and what is beyond their bound.
+
+    Rows come first: a storage that is away for long keeps none that are old. Pictures on a disk that is full or failing
+    keep no files elsewhere.
+
+    Raises:
+        OSError: the storage does not answer, or refuses.
     """
-    if decoded is not None:
-        decoded.sweep()
-    with database.writing() as session:
-        runs.forget_states_of_ended(session, older_than_s=retry_days * _S_PER_DAY)
-        helpers.forget_ended(session)
+    _sweep_rows(database, events_days=events_days, audit_days=audit_days, retry_days=retry_days)
+    try:
+        if decoded is not None:
+            decoded.sweep()
+    except OSError as error:
+        logger.warning("Decoded pictures cannot be swept: %s", error)
     if isinstance(storage, FolderStorage):
         pinned.forget_abandoned(storage, _BACKUP_GRACE_S)
     _delete_discarded(database, storage)
-    _prune(database)
     unsettled = files.unsettled(storage, "ckpt", files.GRACE_S)
     with database.reading() as session:
         ended, recorded = runs.ended(session), checkpoints.paths(session) | runs.state_paths(session)
@@ -57,6 +63,14 @@ def sweep(
                 files.delete_unsettled(storage, identifier)
             except OSError as error:
                 logger.warning("The files of %s cannot be deleted yet: %s", identifier, error)
+
+
+def _sweep_rows(database: Database, *, events_days: int, audit_days: int, retry_days: int) -> None:
+    """Forget the states of runs that ended, what is not kept, and what is old."""
+    with database.writing() as session:
+        runs.forget_states_of_ended(session, older_than_s=retry_days * _S_PER_DAY)
+        helpers.forget_ended(session)
+    _prune(database)
     with database.writing() as session:
         webhooks.forget_old(session, older_than_days=events_days)
     if count := events.forget_old(database, older_than_days=events_days):

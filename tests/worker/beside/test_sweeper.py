@@ -1,17 +1,21 @@
 """What no row needs is deleted, and nothing else, on both databases."""
 
+import errno
 import os
 import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select, update
 
+from gauntlet.data.decoded.decoded_cache import DecodedCache
 from gauntlet.spec.experiment import ExperimentSpec
 from store import files
 from store.database import Database
+from store.models import Event, Run
 from store.queue import jobs, retries
 from store.queue.jobs import Claim
-from store.storage import FolderStorage, StoredFile
+from store.storage import FolderStorage, StorageAway, StoredFile
 from store.subjects import checkpoints, experiments, runs
 from tests.evaluations import card
 from tests.imports import write_import
@@ -105,6 +109,42 @@ def test_an_import_that_was_never_recorded_is_deleted(database: Database, storag
             "ckpt_of_another_database/weights.safetensors",
         }
     assert not (storage.root / "ckpt_orphan").exists()
+
+
+class Away(FolderStorage):
+    """One whose network's folder does not answer."""
+
+    def find_old(self, pattern: str, older_than_s: float) -> list[str]:
+        raise StorageAway(errno.ETIMEDOUT, f"Nothing is heard of {pattern}, {older_than_s} s old.")
+
+
+def test_old_rows_go_whatever_keeps_files(database: Database, tiny_spec: ExperimentSpec, tmp_path: Path) -> None:
+    """A storage that is away for months fills no database; nor do decoded pictures on a full disk keep other files."""
+    (tmp_path / "decoded").mkdir()
+    (tmp_path / "decoded" / "one.partial").mkdir()
+    # As where there is no room for it.
+    (tmp_path / "decoded" / "one.lock").mkdir()
+    storage = FolderStorage(tmp_path / "checkpoints")
+    held = begun(database, tiny_spec, storage)
+    with database.writing() as session:
+        jobs.finish(session, held, "failed", "internal_error")
+    with database.writing() as session:
+        session.execute(update(Event).values(created_at=0.0))
+        session.execute(update(Run).values(finished_at=0.0))
+    decoded = DecodedCache(tmp_path / "decoded", 1 << 20)
+    sweep(database, storage, decoded=decoded, events_days=30, audit_days=30, retry_days=7)
+    assert left(storage) == set()
+    with database.reading() as session:
+        assert session.scalars(select(Event.type)).all() == []
+
+    with database.writing() as session:
+        experiments.create(session, tiny_spec, None)
+    with database.writing() as session:
+        session.execute(update(Event).values(created_at=0.0))
+    with pytest.raises(StorageAway):
+        sweep(database, Away(storage.root), events_days=30, audit_days=30, retry_days=7)
+    with database.reading() as session:
+        assert session.scalars(select(Event.type)).all() == []
 
 
 def test_there_may_be_no_storage_yet(database: Database, storage: FolderStorage) -> None:
