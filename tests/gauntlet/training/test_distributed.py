@@ -4,10 +4,12 @@ import copy
 import os
 import signal
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any
 
 import pytest
+import torch
 
 from gauntlet.data.datasets import Dataset
 from gauntlet.errors import ProcessLost
@@ -86,6 +88,14 @@ def test_two_processes_train_the_run_of_one_and_go_on_from_a_state(digits: Datas
     assert_same(by_one[1:], again[1:])
 
 
+@contextmanager
+def at_work(events: Iterator[TrainingEvent]) -> Iterator[Iterator[TrainingEvent]]:
+    """Ended with the block, however that ends: who trains next in this process would wait for what is left of it."""
+    assert isinstance(events, Generator)
+    with closing(events):
+        yield events
+
+
 def first_epoch(events: Iterator[TrainingEvent]) -> list[TrainingEvent]:
     found = [next(events)]
     while not isinstance(found[-1], CheckpointReady):
@@ -97,12 +107,11 @@ def test_batches_are_normalised_as_one_and_whoever_stops_ends_all(digits: Datase
     """The run of one process where layers look at a whole batch; no process stays of one that is given up."""
     data, spec = some(digits, train=7, test=5), run_spec(**RESNET)
     alone, before = first_epoch(train(spec, data, device=CPU)), children()
-    events = train_distributed(spec, data, read=told(data), devices=TWO)
-    assert_same(first_epoch(events), alone)
-    assert len(children() - before) == 1
-    assert isinstance(events, Generator)
-    events.close()
+    with at_work(train_distributed(spec, data, read=told(data), devices=TWO)) as events:
+        assert_same(first_epoch(events), alone)
+        assert len(children() - before) == 1
     assert children() == before
+    assert not torch.distributed.is_initialized()
 
 
 def test_a_loss_is_told(digits: Dataset) -> None:
@@ -110,13 +119,14 @@ def test_a_loss_is_told(digits: Dataset) -> None:
     data, spec = some(digits, train=40, test=11), run_spec(training=STILL | {"epochs": 100})
     before = children()
     lost: list[bool] = []
-    events = train_distributed(spec, data, read=told(data), devices=TWO, lost=lambda: lost.append(True))
-    next(events)
-    assert lost == []
-    for pid in children() - before:
-        os.kill(pid, signal.SIGKILL)
-    with pytest.raises(ProcessLost):
-        list(events)
+    training = train_distributed(spec, data, read=told(data), devices=TWO, lost=lambda: lost.append(True))
+    with at_work(training) as events:
+        next(events)
+        assert lost == []
+        for pid in children() - before:
+            os.kill(pid, signal.SIGKILL)
+        with pytest.raises(ProcessLost):
+            list(events)
     assert children() == before
 
 
