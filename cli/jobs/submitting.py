@@ -109,9 +109,14 @@ def _what_they_use(found: Check) -> Iterator[str]:
         return
     beside = f", with {validation} held out for validation" if validation not in {None, "0"} else ""
     yield (
-        f"Each is trained on {train} of {counted(data.train.images, 'image')}{beside}, "
-        f"and attacked on {test} of {counted(data.test.images, 'test image')}."
+        f"Each is trained on {_share(train, data.train.images, 'image')}{beside}, "
+        f"and attacked on {_share(test, data.test.images, 'test image')}."
     )
+
+
+def _share(used: str, there: int, noun: str) -> str:
+    """Such as `200 of 1,437 images`, or `all 1,437 images`."""
+    return f"{'all' if used == f'{there:,}' else f'{used} of'} {counted(there, noun)}"
 
 
 def _span(counts: Sequence[int]) -> str | None:

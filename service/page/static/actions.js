@@ -1,7 +1,9 @@
 // What a reader asks of something on the service: sent, said, and shown; what is refused stands where the view says.
 
-import { Refused, send } from "./api.js";
+import { send, Told } from "./api.js";
 import { announce } from "./dom.js";
+
+const COPIED_MS = 2500;
 
 // Do the work; a refusal or a lost network is told in the view, and the rest is a fault of the page.
 export async function tried(fault, work) {
@@ -9,10 +11,12 @@ export async function tried(fault, work) {
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof Refused) && !(error instanceof TypeError)) throw error;
+    if (!(error instanceof Told)) throw error;
     const more = (error.errors ?? []).filter((each) => !error.message.includes(each.message));
     fault.textContent = [error.message, ...more.map((each) => `${each.pointer}: ${each.message}`)].join(" ");
     fault.hidden = false;
+    // It stands at the view's top, and what was clicked may be far below.
+    fault.scrollIntoView({ block: "nearest" });
     return null;
   }
 }
@@ -26,3 +30,15 @@ export const actor = (fault, refresh) => ({ method = "POST", at, words, ask = nu
     await then();
   });
 };
+
+// What a field holds, on the clipboard. A browser gives that to pages of its own machine or over TLS alone; of others it
+// copies what is selected, or the reader does.
+export async function copy(button, field, words) {
+  if (field.select) field.select();
+  else getSelection().selectAllChildren(field);
+  const given = navigator.clipboard?.writeText(field.value ?? field.textContent).then(() => true, () => false);
+  const done = (await given) || document.execCommand("copy");
+  button.textContent = done ? "Copied" : "Press Ctrl+C";
+  announce(done ? words : "It is selected: press Ctrl+C to copy it.");
+  setTimeout(() => (button.textContent = "Copy"), COPIED_MS);
+}

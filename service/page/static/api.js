@@ -1,6 +1,9 @@
 // The only module that speaks to the API.
 
-export class Refused extends Error {
+// What a reader can be told in its own words; anything else is a fault of the page.
+export class Told extends Error {}
+
+export class Refused extends Told {
   constructor(status, problem) {
     super(problem?.detail ?? `The service answered ${status}.`);
     this.status = status;
@@ -8,17 +11,29 @@ export class Refused extends Error {
   }
 }
 
+// No answer at all: the network or the service is away.
+export class Unreachable extends Told {
+  constructor() {
+    super("The service does not answer. Try again in a moment.");
+  }
+}
+
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const TRIES = 4;
 
 async function answer(path, options) {
-  const given = await fetch(path, { credentials: "same-origin", cache: "no-cache", ...options });
+  const given = await fetch(path, { credentials: "same-origin", cache: "no-cache", ...options }).catch((error) => {
+    throw error instanceof TypeError ? new Unreachable() : error;
+  });
   if (given.ok) return given;
-  const problem = await given.json().catch(() => null);
-  if (given.status === 401) window.dispatchEvent(new Event("gauntlet:login"));
-  const refused = new Refused(given.status, problem);
-  refused.after = Number(given.headers.get("Retry-After") ?? 1);
-  throw refused;
+  throw refusal(given.status, await given.json().catch(() => null), given.headers.get("Retry-After"));
+}
+
+function refusal(status, problem, after) {
+  if (status === 401) window.dispatchEvent(new Event("gauntlet:login"));
+  const refused = new Refused(status, problem);
+  refused.after = Number(after ?? 1);
+  return refused;
 }
 
 // What is busy for a moment is asked again.
@@ -42,6 +57,23 @@ export async function send(method, path, body, signal) {
     headers: form || body === undefined ? {} : { "Content-Type": "application/json" },
   });
   return given.status === 204 ? null : given.json();
+}
+
+export const picture = async (path, signal) => (await answer(path, { signal })).blob();
+
+// A form with a file that may be large: `sent` is told how many of its bytes are on their way, which fetch does not say.
+export function upload(path, form, sent, signal) {
+  return new Promise((done, failed) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", path);
+    request.responseType = "json";
+    request.upload.onprogress = ({ loaded, total }) => sent(loaded, total);
+    request.onload = () => (request.status < 300 ? done(request.response) : failed(refusal(request.status, request.response, request.getResponseHeader("Retry-After"))));
+    request.onerror = () => failed(new Unreachable());
+    request.onabort = () => failed(signal.reason);
+    signal.addEventListener("abort", () => request.abort());
+    request.send(form);
+  });
 }
 
 // The first `most` objects of a list.
@@ -125,12 +157,13 @@ export function keepFresh(refresh, signal, everyMs = EVERY_MS) {
       if (signal.aborted) return;
       const answered = error instanceof Refused && error.status < 500 && error.status !== 429;
       // Nothing is shown yet, so the frame says why; a fault of the page is no fault of the network.
-      if (!shown && (answered || error instanceof Refused)) throw error;
-      if (!answered && !(error instanceof TypeError) && !(error instanceof Refused)) throw error;
+      if (!shown && error instanceof Refused) throw error;
+      if (!(error instanceof Told)) throw error;
       wait = Math.min(Math.max(wait, everyMs) * 1.5, LONGEST_MS);
       if (!answered) wait = Math.min(wait, everyMs * 2);
       connection.textContent = answered ? error.message : "The service does not answer; what you see may be old. Trying again …";
-      connection.hidden = false;
+      // Whoever is asked for a token looks at nothing old.
+      connection.hidden = error.status === 401;
     } finally {
       going = false;
       soon(again ? SETTLE_MS : wait);
@@ -138,6 +171,7 @@ export function keepFresh(refresh, signal, everyMs = EVERY_MS) {
   }
   window.addEventListener("online", round, { signal });
   window.addEventListener("offline", round, { signal });
+  window.addEventListener("gauntlet:back", round, { signal });
   document.addEventListener("visibilitychange", round, { signal });
   signal.addEventListener("abort", () => clearTimeout(timer));
   const first = round();

@@ -1,6 +1,7 @@
 // Under attack: a picture, checkpoints and a budget; what each network sees as ε grows.
 
-import { all, get, Refused, send } from "./api.js";
+import { tried } from "./actions.js";
+import { all, get, picture as fetched, send, Told } from "./api.js";
 import { chart } from "./charts.js";
 import { announce, fill, h } from "./dom.js";
 import { gallery } from "./gallery.js";
@@ -8,6 +9,8 @@ import { Subject } from "./subject.js";
 import { amount, percent } from "./words.js";
 
 export const title = "Under attack";
+// The picture and what was chosen are still there after a login.
+export const keeps = true;
 
 const STEPS = 16;
 const MOST_CHECKPOINTS = 4;
@@ -37,7 +40,12 @@ export async function show({ parts, search, signal }) {
       box.checked = chosen.has(box.value);
       box.disabled = !box.checked && chosen.size >= MOST_CHECKPOINTS;
     }
-    if (!checkpoints.length) fill(parts.checkpoints, h("p", { class: "soft" }, "There are none yet: a run keeps the first after some epochs."));
+    if (!checkpoints.length) {
+      fill(parts.checkpoints, h("p", { class: "soft" }, "There are none yet: a run keeps the first after some epochs."));
+      fill(parts.hint, h("h2", {}, "There is no network to attack yet"),
+        h("p", {}, "The quickstart, among the ", h("a", { href: "#/" }, "experiments"), ", trains two within minutes. A network of your own is brought by ", h("code", {}, "gauntlet import"), ": ",
+          h("a", { href: "/guide/practitioner.html" }, "how robust is the model that I have?")));
+    }
   }
 
   function choose(id, wanted) {
@@ -89,7 +97,7 @@ export async function show({ parts, search, signal }) {
       announce(subjects.map((each) => each.sentence()).join(" "));
     } catch (error) {
       if (current.aborted || signal.aborted) return;
-      if (!(error instanceof Refused) && !(error instanceof TypeError)) throw error;
+      if (!(error instanceof Told)) throw error;
       parts.fault.textContent = error.message;
       for (const each of error.errors ?? []) if (!error.message.includes(each.message)) parts.fault.append(` ${each.message}`);
       parts.fault.hidden = false;
@@ -135,6 +143,7 @@ export async function show({ parts, search, signal }) {
     attackSoon();
   };
   for (const field of [parts.steps, parts.most]) field.onchange = attackSoon;
+  window.addEventListener("gauntlet:back", attackSoon, { signal });
   signal.addEventListener("abort", () => {
     clearTimeout(timer);
     asking?.abort();
@@ -142,16 +151,18 @@ export async function show({ parts, search, signal }) {
   checkpoints = await all("/v1/checkpoints", signal, 300);
   list();
   if (picture) attackSoon();
-  await gallery({ parts, search, signal, pick: async ({ evaluations, image }) => {
+  await gallery({ parts, search, signal, pick: ({ evaluations, image }) => tried(parts.fault, async () => {
+    const wanted = evaluations.map((one) => one.checkpoint);
+    // What was chosen before makes room.
+    for (const id of [...chosen].filter((each) => !wanted.includes(each)).slice(MOST_CHECKPOINTS - wanted.length)) chosen.delete(id);
     for (const one of evaluations) {
-      if (chosen.size < MOST_CHECKPOINTS) chosen.add(one.checkpoint);
+      chosen.add(one.checkpoint);
       if (!checkpoints.some((each) => each.id === one.checkpoint)) checkpoints.unshift(await get(`/v1/checkpoints/${one.checkpoint}`, signal));
     }
     list();
-    const given = await fetch(`/v1/evaluations/${evaluations[0].id}/images/${image.position}.png`, { signal });
-    if (given.ok) take(await given.blob(), `test image ${image.position}`, image.label);
+    take(await fetched(`/v1/evaluations/${evaluations[0].id}/images/${image.position}.png`, signal), `test image ${image.position}`, image.label);
     window.scrollTo({ top: 0 });
-  } });
+  }) });
 }
 
 function curve(subjects, most) {

@@ -10,6 +10,8 @@ import { matrices, transferTable } from "./transfers.js";
 import { age, bytes, counted, isShare, metricTitle, percent, titled } from "./words.js";
 
 export const title = "Checkpoint";
+// What is typed is still there after a login.
+export const keeps = true;
 
 const pairs = (entries) => entries.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
 

@@ -1,12 +1,14 @@
 // Data sets: what there is, with pictures and counts, and an archive of one's own.
 
 import { actor, tried } from "./actions.js";
-import { all, get, keepFresh, Refused, send } from "./api.js";
+import { all, get, keepFresh, Refused, upload } from "./api.js";
 import { announce, fill, h } from "./dom.js";
 import { bar, status } from "./jobs.js";
 import { age, bytes } from "./words.js";
 
 export const title = "Data sets";
+// The archive and its name are still there after a login.
+export const keeps = true;
 
 const number = (value) => (value === null || value === undefined ? "–" : value.toLocaleString("en"));
 
@@ -41,6 +43,7 @@ const pictures = (details) => (details.thumbnails.length ? h("div", { class: "th
 export async function show({ parts, signal }) {
   const known = new Map();
   let archive = null;
+  const nothing = parts.told.textContent;
   const act = actor(parts.fault, refresh);
 
   const remove = (one) => act({ method: "DELETE", at: `/v1/datasets/${one.id}`, words: "The data set is deleted.", ask: `Delete the data set “${one.name}” and its pictures?` });
@@ -98,12 +101,22 @@ export async function show({ parts, signal }) {
     form.append("name", given.get("name"));
     if (given.get("test_fraction")) form.append("test_fraction", given.get("test_fraction"));
     form.append("archive", archive, archive.name);
+    parts.sending.hidden = false;
+    const tell = (sent, total) => {
+      parts.sent.value = sent / total;
+      parts.howFar.textContent = `${bytes(sent)} of ${bytes(total)} sent. Leaving this view ends the upload.`;
+    };
+    tell(0, archive.size);
     try {
-      await send("POST", "/v1/datasets", form, signal);
+      await upload("/v1/datasets", form, tell, signal);
       announce("The archive is uploaded and is being unpacked.");
+      archive = null;
+      parts.form.reset();
+      parts.told.textContent = nothing;
       await refresh();
     } finally {
-      parts.upload.disabled = false;
+      parts.sending.hidden = true;
+      parts.upload.disabled = !archive;
     }
   });
   await keepFresh(refresh, signal);

@@ -82,7 +82,7 @@ export async function gallery({ parts, search, signal, pick }) {
 
   if (!measured.length) {
     fill(parts.told, "No evaluation has ended yet; its images appear here.");
-    for (const select of [parts.evaluation, parts.other, parts.under, parts.which]) select.disabled = true;
+    for (const select of [parts.evaluation, parts.other, parts.under, parts.which]) select.closest("label").hidden = true;
     return;
   }
   fill(parts.evaluation, measured.map((one) => option(one.id, nameOf(one))));

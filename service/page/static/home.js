@@ -1,5 +1,6 @@
 // Home: what runs now, and every experiment.
 
+import { tried } from "./actions.js";
 import { all, get, keepFresh, query, send } from "./api.js";
 import { announce, fill, h } from "./dom.js";
 import { card, ENDED, interval, ofThemHelping, slotsTaken, status } from "./jobs.js";
@@ -109,15 +110,12 @@ export async function show({ parts, signal }) {
   };
   parts.quickstart.onclick = async () => {
     parts.quickstart.disabled = true;
-    try {
+    await tried(parts.fault, async () => {
       const made = await send("POST", "/v1/experiments", { preset: "quickstart" });
       announce("The quickstart is queued.");
       location.hash = `#/experiments/${made.id}`;
-    } catch (error) {
-      parts.fault.textContent = error.message;
-      parts.fault.hidden = false;
-      parts.quickstart.disabled = false;
-    }
+    });
+    parts.quickstart.disabled = false;
   };
   await keepFresh(refresh, signal);
 }

@@ -1,6 +1,6 @@
 // A token exchanged for a session, which the browser keeps where no script can read it.
 
-import { Refused, send } from "./api.js";
+import { send, Told } from "./api.js";
 
 export const title = "Log in";
 
@@ -14,7 +14,7 @@ export async function show({ parts, search }) {
       // Only ever a view of this page.
       location.hash = `#/${(search.get("then") ?? "").replace(/^login.*/, "")}`;
     } catch (error) {
-      if (!(error instanceof Refused) && !(error instanceof TypeError)) throw error;
+      if (!(error instanceof Told)) throw error;
       parts.fault.textContent = error.message;
       parts.fault.hidden = false;
       parts.token.focus();

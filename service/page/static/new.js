@@ -1,17 +1,21 @@
 // A new experiment: a form and the whole spec beside each other, held against the data while it is written.
 
-import { all, get, Refused, send } from "./api.js";
+import { copy, tried } from "./actions.js";
+import { all, get, send, Told } from "./api.js";
 import { announce, fill, h } from "./dom.js";
 import { averaged, beside, newest, numeric } from "./evaluating.js";
 import { bytes, counted, duration, titled } from "./words.js";
 import { yaml } from "./yaml.js";
 
 export const title = "New experiment";
+// What is typed is still there after a login.
+export const keeps = true;
 
 const OBJECTIVES = ["cross_entropy", "policy_gradient", "expected_reward", "a2c", "ppo", "dqn"];
 const ATTACKS = ["fgsm", "pgd", "autoattack", "fast", "screen", "square", "mm", "pma", "multitargeted", "noise"];
 const NUMBERS = new Set(["/training/epochs", "/training/batch_size", "/training/checkpoint_every", "/evaluation/samples"]);
 const SETTLE_MS = 350;
+const AGAIN_MS = 2000;
 
 const whole = (text) => (/^-?\d+$/.test(text.trim()) ? Number(text) : text.trim());
 const listed = (text) => text.split(",").map((each) => each.trim()).filter(Boolean);
@@ -96,7 +100,10 @@ export async function show({ parts, search, signal }) {
   async function check() {
     const number = (checking += 1);
     const found = await send("POST", "/v1/experiments/validate", spec, signal).catch((error) => {
-      if (signal.aborted || !(error instanceof Refused)) return null;
+      if (signal.aborted) return null;
+      if (!(error instanceof Told)) throw error;
+      // Nothing is known of the spec where nobody answers, or all are busy.
+      if (number === checking && [undefined, 429, 503].includes(error.status)) timer = setTimeout(check, AGAIN_MS);
       return { faults: [{ pointer: "", message: error.message }], remarks: [], runs: [] };
     });
     if (!found || number !== checking || signal.aborted) return;
@@ -152,30 +159,24 @@ export async function show({ parts, search, signal }) {
     try {
       spec = JSON.parse(parts.json.value);
       parts.json.removeAttribute("aria-invalid");
-    } catch {
+    } catch (error) {
+      clearTimeout(timer);
+      checking += 1;
       parts.json.setAttribute("aria-invalid", "true");
+      fill(parts.checked, h("p", { class: "fault", "data-key": "json" }, `This is no JSON: ${error.message}.`));
       parts.submit.disabled = true;
       return;
     }
     if (spec?.objectives?.map && spec?.evaluation?.attacks?.map && spec.dataset) read();
     else changed();
   };
-  parts.copy.onclick = async () => {
-    await navigator.clipboard.writeText(parts.yaml.textContent);
-    announce("The YAML is copied.");
-  };
-  parts.form.onsubmit = async () => {
-    parts.fault.hidden = true;
-    try {
-      const made = await send("POST", "/v1/experiments", spec);
-      announce("The experiment is queued.");
-      location.hash = `#/experiments/${made.id}`;
-    } catch (error) {
-      if (!(error instanceof Refused) && !(error instanceof TypeError)) throw error;
-      parts.fault.textContent = error.message;
-      parts.fault.hidden = false;
-    }
-  };
+  parts.copy.onclick = () => copy(parts.copy, parts.yaml, "The YAML is copied.");
+  parts.form.onsubmit = () => tried(parts.fault, async () => {
+    const made = await send("POST", "/v1/experiments", spec);
+    announce("The experiment is queued.");
+    location.hash = `#/experiments/${made.id}`;
+  });
+  window.addEventListener("gauntlet:back", check, { signal });
   signal.addEventListener("abort", () => clearTimeout(timer));
   if (like) {
     if (!earlier.some((one) => one.id === like)) {
@@ -205,5 +206,6 @@ function used(found) {
   const there = (split) => split.classes.reduce((sum, each) => sum + each.images, 0);
   const span = (name) => [...new Set([Math.min, Math.max].map((end) => end(...found.runs.map((run) => run[name])).toLocaleString("en")))].join(" to ");
   const beside = span("validation_images") === "0" ? "" : `, ${span("validation_images")} held out for validation`;
-  return [`trained on ${span("train_images")} of ${counted(there(train), "image")} in ${counted(train.classes.length, "class", "classes")}${beside}`, `attacked on ${span("test_images")} of ${counted(there(test), "test image")}`];
+  const ofAll = (name, all) => (span(name) === all.toLocaleString("en") ? "all" : `${span(name)} of`);
+  return [`trained on ${ofAll("train_images", there(train))} ${counted(there(train), "image")} in ${counted(train.classes.length, "class", "classes")}${beside}`, `attacked on ${ofAll("test_images", there(test))} ${counted(there(test), "test image")}`];
 }

@@ -1,6 +1,6 @@
 // The frame: which view is shown, the colours, and what happens when something goes wrong.
 
-import { Refused } from "./api.js";
+import { Told } from "./api.js";
 import { fill, h, parts } from "./dom.js";
 
 const VIEWS = [
@@ -21,6 +21,9 @@ const main = document.getElementById("main");
 let leaving = new AbortController();
 // The place whose view is shown. A change of the address may be told when it has changed again, and the second change then, too.
 let shown = null;
+// A view with what was typed in it, while its reader logs in again.
+let current = null;
+let kept = null;
 
 function asked() {
   const [path, search] = location.hash.replace(/^#\/?/, "").split("?");
@@ -43,23 +46,29 @@ function preload(template) {
 }
 
 function sorry(error) {
-  const told = error instanceof Refused ? error.message : "This view has a fault. Loading the page again may help.";
+  const told = error instanceof Told ? error.message : "This view has a fault. Loading the page again may help.";
   main.replaceChildren(h("h1", {}, error.status === 404 ? "There is no such thing" : "This cannot be shown"), h("p", { class: "fault" }, told),
-    ...(error.errors ?? []).map((each) => h("p", {}, `${each.pointer} ${each.message}`)), h("p", {}, h("a", { href: "#/" }, "To all experiments")));
+    ...(error.errors ?? []).map((each) => h("p", {}, `${each.pointer} ${each.message}`)), h("p", {}, error.status === 404 ? null : [h("button", { type: "button", onclick: show }, "Try again"), " "], h("a", { href: "#/" }, "To all experiments")));
 }
 
 async function show() {
   if ((location.hash && !location.hash.startsWith("#/")) || location.hash === shown) return;
   shown = location.hash;
   leaving.abort();
-  leaving = new AbortController();
-  const { signal } = leaving;
+  current = null;
   const view = asked();
   for (const link of document.querySelectorAll("#views a")) {
     const here = link.hash === `#/${view?.name === "home" ? "" : view?.name}`;
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  if (kept?.hash === location.hash) {
+    takeUp();
+    return;
+  }
+  if (view?.name !== "login") forget();
+  leaving = new AbortController();
+  const { signal } = leaving;
   if (!view) {
     main.replaceChildren(h("h1", {}, "There is no such view"), h("p", {}, h("a", { href: "#/" }, "To all experiments")));
     return;
@@ -77,13 +86,30 @@ async function show() {
     title(module.title);
     window.scrollTo(0, 0);
     await module.show({ parts: named, ...view.values, search: view.search, signal, title, place });
+    if (module.keeps && !signal.aborted) current = { hash: shown, leaving };
     document.querySelectorAll("template[data-modules]").forEach(preload);
   } catch (error) {
     if (signal.aborted) return;
     shown = null;
     if (error.status !== 401) sorry(error);
-    if (!(error instanceof Refused)) throw error;
+    if (!(error instanceof Told)) throw error;
   }
+}
+
+function forget() {
+  kept?.leaving.abort();
+  kept = null;
+}
+
+// Go on in the view that was kept; what it was refused for want of a login it may ask for again.
+function takeUp() {
+  main.replaceChildren(...kept.nodes);
+  document.title = kept.title;
+  ({ leaving } = kept);
+  current = { hash: kept.hash, leaving };
+  kept = null;
+  for (const fault of main.querySelectorAll(".fault[role=alert]")) fault.hidden = true;
+  window.dispatchEvent(new Event("gauntlet:back"));
 }
 
 // The view that is shown has another address from now on.
@@ -123,7 +149,13 @@ window.addEventListener("hashchange", async () => {
 // A form is sent by its view alone; a browser would load the page anew, and of one whose view is not there yet drop what was typed.
 main.addEventListener("submit", (event) => event.preventDefault());
 window.addEventListener("gauntlet:login", () => {
-  if (!location.hash.startsWith("#/login")) location.hash = `#/login?then=${encodeURIComponent(location.hash.slice(2))}`;
+  if (location.hash.startsWith("#/login")) return;
+  if (current) {
+    forget();
+    kept = { ...current, nodes: [...main.childNodes], title: document.title };
+    leaving = new AbortController();
+  }
+  location.hash = `#/login?then=${encodeURIComponent(location.hash.slice(2))}`;
 });
 // What was asked for a view that has been left is no fault.
 window.addEventListener("unhandledrejection", (event) => {

@@ -26,6 +26,7 @@ const worker = (one) => h("tr", { "data-key": one.name }, h("th", { scope: "row"
 export async function show({ parts, signal }) {
   const session = await get("/v1/session", signal);
   parts.logout.hidden = !session.login;
+  parts.unasked.hidden = session.login;
   parts.logout.onclick = async () => {
     await send("DELETE", "/v1/session");
     location.hash = "#/login";

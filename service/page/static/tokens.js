@@ -1,6 +1,6 @@
 // Tokens: made here and shown once, listed, revoked.
 
-import { tried } from "./actions.js";
+import { copy, tried } from "./actions.js";
 import { send } from "./api.js";
 import { announce, h } from "./dom.js";
 import { age } from "./words.js";
@@ -23,10 +23,7 @@ export function making({ parts, refresh }) {
       await refresh();
     });
   };
-  parts.copy.onclick = async () => {
-    await navigator.clipboard.writeText(parts.token.value);
-    announce("The token is copied.");
-  };
+  parts.copy.onclick = () => copy(parts.copy, parts.token, "The token is copied.");
   parts.forget.onclick = () => {
     parts.token.value = "";
     parts.made.hidden = true;

@@ -26,6 +26,8 @@ def test_a_spec_is_looked_at_and_not_queued(gauntlet: Any, system: System, spec:
     assert "digits: 1,437 training images" in told.output
     assert "Runs: 1." in told.output
     assert "Each is trained on 96 of 1,437 images, and attacked on 16 of 360 test images." in told.output
+    whole = gauntlet("submit", "quickstart", "--validate").output
+    assert "Each is trained on all 1,437 images, and attacked on 50 of 360 test images." in whole
     found = json.loads(gauntlet("submit", "quickstart", "--validate", "--json").output)
     assert (len(found["runs"]), found["faults"]) == (2, [])
     (tmp_path / "faulty.yaml").write_text("preset: quickstart\ntraining:\n  epochs: 0\n")

@@ -31,6 +31,10 @@ def test_first_visit_to_a_running_quickstart(chromium: Browser, whole_system: Sy
     with opened(chromium, url_of(whole_system), reduced_motion="no-preference") as page:
         expect(page.get_by_text("Nothing has been trained here yet")).to_be_visible()
         assert barriers(page) == []
+        page.goto("/#/attack")
+        expect(page.get_by_role("heading", name="There is no network to attack yet")).to_be_visible()
+        expect(page.get_by_label("Evaluation")).to_be_hidden()
+        page.get_by_role("link", name="experiments", exact=True).click()
         page.get_by_role("button", name="Start the quickstart").click()
         expect(page.get_by_role("heading", name="quickstart")).to_be_visible()
         expect(page.get_by_role("progressbar").first).to_be_visible()

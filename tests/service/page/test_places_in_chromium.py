@@ -66,6 +66,19 @@ def test_what_is_typed_while_an_answer_is_awaited_stays(chromium: Browser, whole
         let_go(page, held)
         expect(name).to_be_enabled()
         expect(name).to_have_value(f"{HOSTILE}, again")
+        submit = page.get_by_role("button", name="Submit")
+        expect(submit).to_be_enabled()
+        page.context.set_offline(True)
+        name.fill("away")
+        expect(page.get_by_text("The service does not answer. Try again")).to_be_visible()
+        expect(submit).to_be_disabled()
+        page.context.set_offline(False)
+        # By itself.
+        expect(submit).to_be_enabled()
+        page.get_by_text("Everything, as JSON").click()
+        page.get_by_label("The whole specification as JSON").fill("{half")
+        expect(page.get_by_text("This is no JSON")).to_be_visible()
+        expect(submit).to_be_disabled()
 
 
 def let_go(page: Page, held: list[Route]) -> None:
