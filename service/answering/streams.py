@@ -248,7 +248,6 @@ class Streams:
                     now = self._database.changes()
                     is_read = now is not None and now == changes
                     news = [] if is_read else await anyio.to_thread.run_sync(self._new, limiter=self._reading)
-                    changes = None if len(news) == _PAGE else now
                     if time.monotonic() - logins_seen >= self._logins_every_s:
                         await self._let_go_of_revoked()
                         logins_seen = time.monotonic()
@@ -257,6 +256,8 @@ class Streams:
                     await asyncio.sleep(_RETRY_S)
                     continue
                 await self._tell(news)
+                # What was read and then not told, as where the look for logins fails, is read again.
+                changes = None if len(news) == _PAGE else now
                 await asyncio.sleep(0 if len(news) == _PAGE else self._look_every_s)
         except Exception:
             logger.exception("The reader of events failed; its listeners come back.")

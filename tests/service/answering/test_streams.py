@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import event, update
+from sqlalchemy.exc import OperationalError
 
 from gauntlet.resources import EventType
 from gauntlet.spec.asked.tokens import TokenRequest
@@ -262,6 +263,44 @@ def test_what_nobody_wrote_is_not_looked_for(database: Database, monkeypatch: py
     assert idle == 1
     assert one - idle in {1, 2}
     assert two - one in {1, 2}
+
+
+def test_what_was_read_when_the_look_for_logins_failed_is_told(
+    settings: ServiceSettings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, and without waiting for anything else to be written."""
+    key = secret_key.read_or_make(settings.secret_key_file)
+    with database.writing() as session:
+        _, text = tokens.create(session, key, TokenRequest(owner="ada", scope="read"))
+        caller = tokens.caller(session, key, text)
+    found: list[Any] = []
+    failed: list[str] = []
+
+    def fail(*told: Any) -> None:
+        if found and not failed and "FROM tokens" in told[2]:
+            failed.append(told[2])
+            raise OperationalError(told[2], {}, Exception("disk I/O error"))
+
+    async def follow() -> str:
+        streams = quick(database, logins_every_s=0)
+        new = streams._new
+
+        def look() -> Any:
+            news = new()
+            found.extend(news)
+            return news
+
+        monkeypatch.setattr(streams, "_new", look)
+        following = asyncio.create_task(collect(streams.answer(Topic(TYPES), None, caller), "run_2"))
+        await asyncio.to_thread(await_that, lambda: sum(map(len, streams._told.values())) == 1)
+        event.listen(database._engine, "before_cursor_execute", fail)
+        await asyncio.to_thread(note, database, "run_2")
+        async with asyncio.timeout(60):
+            return await following
+
+    text = asyncio.run(follow())
+    assert len(failed) == 1
+    assert len(ids(frames(text))) == 1
 
 
 @pytest.mark.parametrize("streams", [1, 60])
