@@ -2,9 +2,10 @@
 
 The package's own loop reports progress only to its log, cannot be stopped between batches and does not resume. Its
 attacks are therefore called one by one, in its order, on batches of its survivors, each batch from the same seed
-as there, so the flags equal those of `run_standard_evaluation` (held by a test). What makes them faster is the model
-they are given (`gauntlet.attacks.passes`), and a Square and a targeted FAB of our own that make the same images, but
-for the last bits of Square's on some processors (`gauntlet.attacks.square`, `gauntlet.attacks.fab`).
+as there, so the flags equal those of `run_standard_evaluation` (held by a test) on every model whose gradients are
+finite; of others it is given finite ones. What makes them faster is the model they are given
+(`gauntlet.attacks.passes`), and a Square and a targeted FAB of our own that make the same images, but for the last bits
+of Square's on some processors (`gauntlet.attacks.square`, `gauntlet.attacks.fab`).
 """
 
 from collections.abc import Callable
@@ -38,6 +39,8 @@ _REPEATED = {
     "rand": {"apgd-ce": 20, "apgd-dlr": 20},
 }
 _TARGETS = 9
+# In the place of an infinite slope: its square, summed over an image, is a number in fp32 as well.
+_STEEPEST = 1e15
 
 
 def parts(attack: Authored) -> dict[str, int]:
@@ -56,12 +59,17 @@ def parts(attack: Authored) -> dict[str, int]:
             assert_never(attack)
 
 
+def _finite(gradient: Tensor) -> Tensor:
+    return gradient.nan_to_num(nan=0, posinf=_STEEPEST, neginf=-_STEEPEST)
+
+
 class _RowMajor(nn.Module):
     """The model with gradients in plain NCHW memory order, and its logits times `scale`.
 
     The package reads gradients with `view`, which fails on the channels-last ones of a channels-last model. Flattening
     costs nothing forward and copies the gradient into plain order backward. Under L2 it divides them by their length,
-    so one that is not a number at a single pixel would make such an image of it: there it is taken for zero.
+    so one that is not a number at a single pixel would make such an image of it, and one that is infinite, or too large
+    to be squared, leaves no step: there it is taken for zero, and for `_STEEPEST`.
     """
 
     def __init__(self, model: nn.Module, scale: float) -> None:
@@ -72,7 +80,7 @@ class _RowMajor(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         rows = images.flatten(1).unflatten(1, images.shape[1:])
         if rows.requires_grad:
-            rows.register_hook(torch.nan_to_num)
+            rows.register_hook(_finite)
         logits: Tensor = self.model(rows)
         return logits if self.scale == 1 else logits * self.scale
 

@@ -195,7 +195,7 @@ def unbounded(sample: Sample, norm: str, growing: Mapping[Fraction, tuple[Broken
 
 
 def zero_gradient(n: int, zero: int) -> Check:
-    """Natural images at which cross-entropy's gradient is exactly zero in fp32, or no number, which counts as zero.
+    """Natural images at which cross-entropy's gradient is, at every pixel, exactly zero in fp32 or no number.
 
     There an attack that follows it stands still. Suspect above 1 % of the images, which is counted and not estimated.
     It is a fact about gradients and not about intent: an ordinary model that is very confident has such images too, and
@@ -206,7 +206,7 @@ def zero_gradient(n: int, zero: int) -> Check:
         name="zero_gradient",
         result=_result(suspect=found),
         evidence={"images": zero, "n": n, "rate": zero / n},
-        sentence=f"Cross-entropy's gradient is exactly zero at {zero} of {n} natural images"
+        sentence=f"Cross-entropy's gradient is zero or no number throughout {zero} of {n} natural images"
         + (": attacks that follow it stand still there, whether or not the model was defended." if found else "."),
     )
 

@@ -57,10 +57,10 @@ class WorstCase(_Value):
 class EvaluationOutcome(_Value):
     """One checkpoint against a list of attacks, all on the same images.
 
-    `zero_gradients` counts the natural images at which cross-entropy's gradient is exactly zero in fp32, or no number.
-    `margins` is None where an earlier version measured some of them. `masking`, `corruptions` and `smoothing` are None
-    where the spec does not ask for them. `findings` is what looks
-    wrong with the model on the first test images (`gauntlet.evaluation.preflight`).
+    `zero_gradients` counts the natural images at which cross-entropy's gradient is, at every pixel, exactly zero in
+    fp32 or no number. `margins` is None where an earlier version measured some of them. `masking`, `corruptions` and
+    `smoothing` are None where the spec does not ask for them. `findings` is what looks wrong with the model on the
+    first test images, 64 at most (`gauntlet.evaluation.preflight`).
     """
 
     weights_sha256: str

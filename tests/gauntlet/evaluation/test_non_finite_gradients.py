@@ -1,4 +1,4 @@
-"""A model whose logits are finite and whose gradient is not: attacks stand still there, and that is told.
+"""Models whose logits are finite and whose gradient is not: attacks stand still there, or nearly, and that is told.
 
 The model takes the nearest of four patterns of dark pixels, behind sRGB's transfer function. Its power has an infinite
 slope at black, which `torch.where` multiplies by zero where it takes the other branch, so the gradient is not a number
@@ -43,6 +43,12 @@ def nearest(*, least: float) -> Model:
 
 
 TRAPPED, SOUND = nearest(least=0), nearest(least=_LINEAR)
+_ROOTS = _PATTERNS.flatten(1) ** (1 / 2.4)
+
+
+def steep(images: Tensor) -> Tensor:
+    """Behind a bare root: at a black pixel its slope is infinite, or no number where all patterns are black."""
+    return images.flatten(1) ** (1 / 2.4) @ _ROOTS.T - _ROOTS.square().sum(dim=1) / 2
 
 
 def evaluated(model: Model, *attacks: dict[str, Any]) -> tuple[EvaluationOutcome, list[BatchAttacked]]:
@@ -78,6 +84,17 @@ def test_no_attack_makes_an_image_that_is_none(kind: str, norm: str, eps: str) -
     pictures = [batch.attacked for batch in found if batch.attacked is not None]
     assert sum(map(len, pictures)) == len(IMAGES)
     assert all(bool(picture.isfinite().all()) for picture in pictures)
+
+
+@pytest.mark.usefixtures("brief")
+@pytest.mark.parametrize("kind", ["fgsm", "apgd-ce", "apgd-t"])
+@pytest.mark.parametrize(("norm", "eps"), [("Linf", "0.2"), ("L2", "2")])
+def test_an_infinite_slope_is_followed(kind: str, norm: str, eps: str) -> None:
+    """Its square is no number in fp32: divided by such a length nothing is left of a step, and all stay right."""
+    outcome, _ = evaluated(steep, {"kind": kind, "eps": eps, "norm": norm})
+    assert outcome.natural.value == 1
+    assert [finding.kind for finding in outcome.findings] == ["non_finite_gradient"]
+    assert outcome.attacks[0].accuracy.value < 0.8
 
 
 def test_an_image_without_any_direction_is_counted_as_one_without_a_gradient() -> None:

@@ -219,7 +219,7 @@ def test_what_any_evaluation_found_stands_beside_the_place(database: Database) -
         (marked,) = (entry for entry in group.entries if entry.name == "doubted")
         assert marked.masking == "SUSPECT"
         assert {doubt.kind for doubt in marked.doubts} == {"masked_gradients", "random_output"}
-        assert "exactly zero at 4 of 4" in next(d.sentence for d in marked.doubts if d.kind == "masked_gradients")
+        assert "no number throughout 4 of 4" in next(d.sentence for d in marked.doubts if d.kind == "masked_gradients")
     (clean,) = (entry for group in found.groups for entry in group.entries if entry.name == "sound")
     assert (clean.masking, clean.doubts) == ("PASS", ())
     # By itself an evaluation says what it found.
