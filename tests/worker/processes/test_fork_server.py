@@ -1,12 +1,14 @@
 """A fork server that dies, or cannot be reached, costs no job, and what is said of it is so."""
 
-import contextlib
+import errno
+import gc
 import multiprocessing
 import os
 import shutil
 import signal
 import threading
-from multiprocessing import forkserver, util
+from multiprocessing import connection, forkserver, util
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -132,15 +134,75 @@ def test_a_fork_server_whose_folder_was_tidied_away_is_started_anew(
     await_that(lambda: trains(database, run_id, 2))
 
 
-def test_nobody_else_asks_how_a_process_ended() -> None:
+class Watched(set[BaseProcess]):
+    """Processes that multiprocessing knows of; another thread's start comes when one has ended, and at once."""
+
+    def add(self, process: BaseProcess) -> None:
+        super().add(process)
+        connection.wait([process.sentinel])
+        multiprocessing.active_children()
+
+
+def test_nobody_else_asks_how_a_process_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """As multiprocessing does wherever another starts: of two that ask at once one hears that it failed."""
+    monkeypatch.setattr(multiprocessing.process, "_children", Watched())
+    forked = Forked(do_nothing, (), "nothing")
+    forked.start()
+    assert forked.has_ended(60.0)
+    assert (forked.exit_code, forked.is_orphan) == (0, False)
+
+    waiting = Forked(signal.pause, (), "waits")
+    waiting.start()
+    assert multiprocessing.active_children() == []
+    assert not waiting.has_ended(0.0)
+    waiting.kill()
+    assert waiting.has_ended(60.0)
+    assert waiting.exit_code == -signal.SIGKILL
+
+
+@pytest.fixture(params=["a Python without", "a kernel without"])
+def no_descriptors(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes cannot be held by descriptors."""
+
+    def refuse(pid: int) -> int:
+        raise OSError(errno.ENOSYS, f"Function not implemented for {pid}")
+
+    if request.param == "a kernel without":
+        monkeypatch.setattr(os, "pidfd_open", refuse)
+    else:
+        monkeypatch.delattr(os, "pidfd_open")
+
+
+@pytest.mark.usefixtures("no_descriptors")
+def test_a_process_that_no_descriptor_holds_outlives_its_fork_server_too(caplog: pytest.LogCaptureFixture) -> None:
+    """It has ended once it is gone, and no sooner; one that has its number later is not ended in its place."""
     forked = Forked(signal.pause, (), "waits")
     forked.start()
-    assert multiprocessing.active_children() == []
-    assert not forked.has_ended(0.0)
+    pid = forked.pid
+    assert pid is not None
+    killed_server()
+    assert not forked.has_ended(0.2)
+    assert f"The fork server of process {pid} died. The process goes on." in caplog.text
+    began, forked._began = forked._began, "0"
+    forked.kill()
+    forked._began = began
+    assert not forked.has_ended(0.2)
     forked.kill()
     assert forked.has_ended(60.0)
-    assert forked.exit_code == -signal.SIGKILL
+    assert not is_alive(pid)
+    assert (forked.exit_code, forked.is_orphan) == (None, True)
+
+
+@pytest.mark.usefixtures("no_descriptors")
+def test_a_process_that_no_descriptor_holds_ends_as_others() -> None:
+    """By its fork server's word."""
+    for target, code in ((do_nothing, 0), (signal.pause, -signal.SIGTERM)):
+        forked = Forked(target, (), "any")
+        forked.start()
+        if target is signal.pause:
+            forked.terminate()
+        assert forked.has_ended(60.0)
+        assert forked.exit_code == code
 
 
 def test_a_process_leaves_no_descriptor_behind() -> None:
@@ -148,7 +210,7 @@ def test_a_process_leaves_no_descriptor_behind() -> None:
     first = Forked(do_nothing, (), "first")
     first.start()
     assert first.has_ended(60.0)
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = descriptors()
     for _ in range(3):
         forked = Forked(do_nothing, (), "nothing")
         forked.start()
@@ -160,20 +222,32 @@ def test_a_process_leaves_no_descriptor_behind() -> None:
         kept.let_go()
         kept.terminate()
         del kept
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert descriptors() == before
 
 
-def test_a_fork_server_that_dies_while_it_starts_a_process_is_told_so() -> None:
+def descriptors() -> int:
+    """How many this process has, but for those of what nobody refers to any more."""
+    gc.collect()
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_fork_server_that_dies_while_it_starts_a_process_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """And the next start makes a new one."""
     first = Forked(do_nothing, (), "first")
     first.start()
     assert first.has_ended(60.0)
     server = server_pid()
     os.kill(server, signal.SIGSTOP)
-    with contextlib.ExitStack() as ending:
-        killing = threading.Timer(0.2, os.kill, (server, signal.SIGKILL))
-        killing.start()
-        ending.callback(killing.join)
+    # Where the fork server is waited for.
+    read = forkserver.read_signed
+
+    def kill_and_read(pipe: int) -> int:
+        os.kill(server, signal.SIGKILL)
+        number: int = read(pipe)
+        return number
+
+    with monkeypatch.context() as patch:
+        patch.setattr(forkserver, "read_signed", kill_and_read)
         with pytest.raises(ForkServerLost):
             Forked(do_nothing, (), "second").start()
     third = Forked(do_nothing, (), "third")
