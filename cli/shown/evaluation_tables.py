@@ -22,6 +22,7 @@ from gauntlet.results.smoothing import SmoothingOutcome
 from gauntlet.spec.evaluations.attack_titles import attack_heading, attack_title, budget
 from gauntlet.spec.evaluations.attacks import attack_label
 from gauntlet.spec.evaluations.corruptions import STRENGTH_TITLES
+from gauntlet.spec.reading.texts import exactly
 
 _SEVERITY_STYLES = {"error": "red", "warning": "yellow"}
 
@@ -131,8 +132,8 @@ def _print_certified(found: SmoothingOutcome) -> None:
     print_listing(
         Listing(
             [Column("radius (L2)", "number"), Column("accuracy", "number"), Column("95 % interval", "number")],
-            [[f"{point.radius:g}", *_accuracy(point.accuracy)] for point in found.curve],
-            title=f"certified accuracy in per cent on {images}, smoothed with σ = {found.sigma:g}",
+            [[exactly(point.radius), *_accuracy(point.accuracy)] for point in found.curve],
+            title=f"certified accuracy in per cent on {images}, smoothed with σ = {exactly(found.sigma)}",
         )
     )
 

@@ -16,6 +16,7 @@ from gauntlet import seeding
 from gauntlet.errors import OutputNotFinite
 from gauntlet.results.intervals import lower_bound
 from gauntlet.spec.evaluations.smoothing import SmoothingSpec
+from gauntlet.spec.reading.texts import exactly
 
 # What a draw is must not depend on how many there are: rows that are passed together, whatever the batch.
 _AT_ONCE = 240
@@ -57,7 +58,7 @@ def _certified(model: nn.Module, image: Tensor, spec: SmoothingSpec, classes: in
             with torch.no_grad():
                 logits: Tensor = model(image + spec.sigma * noise)
             if not bool(logits.isfinite().all()):
-                raise OutputNotFinite(f"smoothing/{spec.sigma:g}")
+                raise OutputNotFinite(f"smoothing/{exactly(spec.sigma)}")
             cast += logits.argmax(dim=1).bincount(minlength=classes)
         return cast
 

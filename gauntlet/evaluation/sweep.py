@@ -98,7 +98,7 @@ class Sweep:
         # They cost nothing when their turn comes.
         for batch in self._known.values():
             self._foresee(batch)
-        self._learn(*(batch for batch in done if batch.stage in prices))
+        self._learn(*done)
 
     def through(self, attack: Callable[[Tensor], Segment]) -> Generator[BatchAttacked, None, None]:
         """Attack segment by segment: each to its end before the next, but for those in which others are at work.
@@ -186,10 +186,13 @@ class Sweep:
         return dict(enumerate(positions.split(self.batch_size), first))
 
     def _learn(self, *batches: BatchAttacked) -> None:
-        """Note that batches are done, whoever did them."""
+        """Note that batches are done, whoever did them; those of a stage that another version named are no help."""
         for batch in batches:
+            price = self._prices.get(batch.stage)
+            if price is None:
+                continue
             self._done[batch.stage, batch.images] = batch
-            self._completed += self._prices[batch.stage].progress(batch)
+            self._completed += price.progress(batch)
             if (batch.stage, batch.images) not in self._known:
                 self._foresee(batch)
 

@@ -5,6 +5,7 @@ from gauntlet.report.numbers import NOTHING
 from gauntlet.report.report import Report
 from gauntlet.report.report_row import ReportRow
 from gauntlet.results.smoothing import SmoothingOutcome
+from gauntlet.spec.reading.texts import exactly
 
 
 def certified_table(report: Report) -> Table | None:
@@ -17,9 +18,9 @@ def certified_table(report: Report) -> Table | None:
         by_radius = {point.radius: point.accuracy for point in certified.curve}
         measured = (by_radius.get(radius) for radius in radii)
         cells = [Cell(NOTHING) if one is None else accuracy(one.value, one.interval) for one in measured]
-        return [*whose(row), Cell(f"{certified.sigma:g}"), *cells]
+        return [*whose(row), Cell(exactly(certified.sigma)), *cells]
 
-    columns = [*words("objective", "seed", "checkpoint"), *numbers("σ", *(f"L2 {radius:g}" for radius in radii))]
+    columns = [*words("objective", "seed", "checkpoint"), *numbers("σ", *(f"L2 {exactly(radius)}" for radius in radii))]
     return Table.of(columns, found, line) if found else None
 
 
@@ -29,6 +30,6 @@ def certified_note(report: Report) -> str:
     return (
         "Share of images, in per cent, that the model smoothed with Gaussian noise takes for the right class whatever "
         f"changes them by less than the radius, with 95 % intervals: certified on {first.protocol.n:,} images by "
-        f"{first.draws:,} draws each, wrong for an image with a chance of {100 * first.alpha:g} % at most. It is not "
-        "the model itself that is certified."
+        f"{first.draws:,} draws each, wrong for an image with a chance of {100 * first.alpha:.15g} % at most. It "
+        "is not the model itself that is certified."
     )

@@ -5,7 +5,7 @@ images a part breaks stands in the pictures, so nothing is attacked.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 
@@ -68,6 +68,17 @@ class Hand:
         self.told.add(key)
 
 
+@dataclass
+class Elder(Hand):
+    """A hand of another version, which has a name of its own for a stage."""
+
+    def look(self) -> Iterable[BatchAttacked]:
+        return [
+            *super().look(),
+            *(replace(found, stage="smoothing/0.0470588") for _, found in self.table.done.values()),
+        ]
+
+
 def swept(colleagues: Colleagues) -> Iterator[BatchAttacked]:
     """The batches that fall to one of them, of an ensemble whose parts are given what the one before left."""
     hundredths = (torch.arange(IMAGES) % 100).to(torch.uint8)
@@ -118,3 +129,14 @@ def test_hands_share_the_time(hands: int, share: float) -> None:
     }
     whole = sum(PARTS[batch.stage] * len(batch.images) for batch in alone.values())
     assert max(at for at, _ in table.done.values()) <= share * whole
+
+
+def test_what_another_version_names_otherwise_is_no_help_and_does_no_harm() -> None:
+    """While a service is brought up to date its workers may be of two versions, and share an evaluation."""
+    hand = Elder(Table())
+    found = []
+    for batch in swept(hand):
+        hand.finish(batch)
+        found.append(batch)
+    assert [(batch.stage, batch.batch) for batch in found] == [(b.stage, b.batch) for b in swept(Alone())]
+    assert [batch.completed for batch in found] == [batch.completed for batch in swept(Alone())]

@@ -29,6 +29,13 @@ def test_the_curve_stands_with_what_it_rests_on(render: Callable[[Report], str])
     assert "Certified" not in render(made_up())
 
 
+def test_a_noise_and_radii_stand_with_all_their_digits() -> None:
+    """Two that agree in six digits are two."""
+    text = to_markdown(made_up({"evaluation": {"smoothing": {"sigma": 12 / 255, "radii": [0.1, 0.10000001]}}}))
+    for said in (str(12 / 255), "L2 0.1 ", "L2 0.10000001 ", "a chance of 0.1 %"):
+        assert said in text
+
+
 def test_it_is_drawn_and_in_the_csv() -> None:
     """A line falls with the radius; each point has its line, with protocol and fingerprint."""
     report = made_up(ASKED)
