@@ -1,6 +1,5 @@
 """Sentences that the renderings share. Plain text: each rendering escapes what its own syntax needs."""
 
-from collections import Counter
 from typing import assert_never
 
 from gauntlet.checks.description import DatasetDescription
@@ -119,7 +118,8 @@ def comparison_note(report: Report) -> str:
     """What is compared, and how to read the differences and their p."""
     tested = any(found.p is not None for found in report.comparisons)
     several = any(found.p_adjusted != found.p for found in report.comparisons)
-    alone = Counter(found.metric for found in report.comparisons if found.image_interval is not None)
+    # None of a comparison that an earlier version made, whose intervals are of 95 % each.
+    together = [found.image_interval_of or 1 for found in report.comparisons if found.image_interval is not None]
     told = [f"Differences in points, paired by seed; robustness is compared in {report.headline_column().name}."]
     if tested:
         told.append("Intervals are Student's, on Fisher's z; p is of a two-sided paired t-test.")
@@ -127,9 +127,9 @@ def comparison_note(report: Report) -> str:
         told.append(
             "Adjusted by Holm's method for all that is compared in the same accuracy, a p below 0.05 is hardly chance."
         )
-    if alone:
-        together = max(alone.values())
-        held = f", and so wide that all {together} of an accuracy hold together with 95 %" if together > 1 else ""
+    if together:
+        most = max(together)
+        held = f", and so wide that all {most} of an accuracy hold together with 95 %" if most > 1 else ""
         told.append(
             f"With one seed an interval is Newcombe's{held}. It speaks of the test images alone: training again may "
             "change the difference, or turn it."

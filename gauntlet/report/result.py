@@ -57,8 +57,7 @@ def _found(column: Column, rows: Sequence[ReportRow], compared: Sequence[Compari
         where += f", at their {selection_title(rows[0].selection)} checkpoints"
     if told:
         best = max(told, key=lambda comparison: comparison.difference.mean)
-        together = sum(one.metric == column.key and one.image_interval is not None for one in compared)
-        yield f"{where}, {_of_two(best, rows, column.key, of=of, together=together)}"
+        yield f"{where}, {_of_two(best, rows, column.key, of=of)}"
     else:
         yield f"{where}, {_of_one(rows, column.key, of=of)}"
 
@@ -83,11 +82,8 @@ def _spread(found: Estimate, write: Callable[[float], str]) -> str:
     return f"95 % interval {write(found.interval[0])} to {write(found.interval[1])}"
 
 
-def _of_two(best: Comparison, rows: Sequence[ReportRow], key: str, *, of: int, together: int) -> str:
-    """The most robust of the other objectives against the first, which is the baseline.
-
-    `together` counts the comparisons that have one seed each, whose intervals hold together.
-    """
+def _of_two(best: Comparison, rows: Sequence[ReportRow], key: str, *, of: int) -> str:
+    """The most robust of the other objectives against the first, which is the baseline."""
     ours, theirs = objective_title(best.objective), objective_title(best.baseline)
     means = {name: _means(rows, name, best.seeds, key) for name in (best.objective, best.baseline)}
     (robust, natural), (base_robust, base_natural) = means[best.objective], means[best.baseline]
@@ -95,7 +91,7 @@ def _of_two(best: Comparison, rows: Sequence[ReportRow], key: str, *, of: int, t
         ours = f"{ours}, the most robust of the {of - 1} other objectives,"
     return (
         f"{ours} {_verdict(best)} {theirs}: it keeps {per_cent(robust)} % right against {per_cent(base_robust)} % "
-        f"({per_cent(natural)} % and {per_cent(base_natural)} % without an attack). {_how_sure(best, together)}"
+        f"({per_cent(natural)} % and {per_cent(base_natural)} % without an attack). {_how_sure(best)}"
     )
 
 
@@ -126,11 +122,12 @@ def _found_more_or_less(best: Comparison) -> str:
     return f"was right on {'more' if best.difference.mean > 0 else 'fewer'} images than"
 
 
-def _how_sure(best: Comparison, together: int) -> str:
+def _how_sure(best: Comparison) -> str:
     difference = f"The difference is {points(best.difference.mean)} points"
     if best.image_interval is not None:
         low, high = (points(end) for end in best.image_interval)
-        held = f" (with 95 % for all {together} comparisons together)" if together > 1 else ""
+        together = best.image_interval_of or 1
+        held = f" (with 95 % for all {together} comparisons of one seed together)" if together > 1 else ""
         return (
             f"{difference}, {low} to {high} as far as the test images go{held}; one seed each does not say what "
             "training again would change."

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from gauntlet.report.report_row import ReportRow
 from gauntlet.results.intervals import difference_interval, holm, mean_interval, paired_p
@@ -62,8 +62,9 @@ class Comparison(PairedTest):
 
     `metric` is `natural_accuracy`, `generalisation_gap` or the key of the report's headline. There is no p with fewer
     than two seeds, or where every seed differs by the same. With one seed alone `image_interval` says what the test
-    images tell of its accuracies: Newcombe's interval of their difference, of 95 % for all of the report's comparisons
-    in this metric that have one together.
+    images tell of its accuracies: Newcombe's interval of their difference, of 95 % for the `image_interval_of` of the
+    report's comparisons in this metric that have one together. None where an earlier version made it, by which each was
+    of 95 % by itself.
     """
 
     objective: str
@@ -73,6 +74,7 @@ class Comparison(PairedTest):
     seeds: tuple[int, ...]
     difference: Estimate
     image_interval: tuple[float, float] | None
+    image_interval_of: int | None = Field(default=None, exclude_if=lambda together: together is None)
 
 
 Tested = TypeVar("Tested", bound=PairedTest)
@@ -141,6 +143,7 @@ def _unadjusted(rows: Sequence[ReportRow], baseline: str, metrics: Sequence[str]
         for name in metrics:
             scale = GAP_DIFFERENCE if name == "generalisation_gap" else DIFFERENCE
             differences = [metric(one, name) - metric(other, name) for one, other in pairs.values()]
+            interval = _image_interval(pairs, name, alone)
             yield Comparison(
                 objective=objective,
                 baseline=baseline,
@@ -150,7 +153,8 @@ def _unadjusted(rows: Sequence[ReportRow], baseline: str, metrics: Sequence[str]
                 difference=Estimate.of(differences, scale),
                 p=paired_p(differences),
                 p_adjusted=None,
-                image_interval=_image_interval(pairs, name, alone),
+                image_interval=interval,
+                image_interval_of=None if interval is None else alone,
             )
 
 

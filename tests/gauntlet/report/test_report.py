@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from gauntlet.rendering.wording import comparison_note
 from gauntlet.report.report import Report
 from gauntlet.report.report_row import ReportRow, report_row
 from gauntlet.report.summaries import metric
@@ -204,6 +205,20 @@ def test_intervals_of_one_seed_hold_together() -> None:
         for one in found:
             ours, theirs = (rows[name, one.selection] for name in (one.objective, one.baseline))
             assert one.image_interval == difference_interval(ours, 500, theirs, 500, together=together)
+            assert one.image_interval_of == together
+
+
+def test_intervals_that_an_earlier_version_made_are_not_said_to_hold_together() -> None:
+    """Each was of 95 % by itself, and did not say of how many it was one."""
+    rewards = [{"kind": "policy_gradient", "entropy_bonus": bonus} for bonus in (0, 0.1, 0.2)]
+    report = made_up({"seeds": [7], "objectives": [{"kind": "cross_entropy"}, *rewards]})
+    document = report.model_dump(mode="json")
+    for one in document["comparisons"]:
+        one.pop("image_interval_of", None)
+    earlier = Report.model_validate(document)
+    assert "all 3 of an accuracy hold together" in comparison_note(report)
+    assert "hold together" not in comparison_note(earlier)
+    assert earlier.model_dump(mode="json") == document
 
 
 def test_objectives_are_compared_as_their_runs_call_them() -> None:

@@ -80,7 +80,7 @@ def test_the_best_of_many_takes_a_larger_difference(kinds: tuple[str, ...], verd
     others = {kind: [0.2] for kind in kinds}
     found = with_accuracies(report, {"cross_entropy": [0.2]} | others | {"policy_gradient": [0.256]})
     assert verdict in found.result
-    assert ("(with 95 % for all 5 comparisons together)" in found.result) == (len(kinds) > 1)
+    assert ("(with 95 % for all 5 comparisons of one seed together)" in found.result) == (len(kinds) > 1)
 
 
 def test_the_most_robust_of_several_is_told() -> None:
