@@ -101,11 +101,11 @@ const SETTLE_MS = 400;
 const NEWS = ["status", "epoch", "progress", "alarm"];
 
 // Call `news` whenever something happens on the service. A stream takes one of the few connections that a browser has
-// for a service, so a page that nobody sees has none.
-function listen(news, signal) {
+// for a service, so a page that rests, as one that nobody sees, has none; `attend` is to be called when that changes.
+function listen(news, signal, rests) {
   let stream = null;
   const attend = () => {
-    if (document.hidden || signal.aborted) {
+    if (rests() || signal.aborted) {
       stream?.close();
       stream = null;
     } else if (!stream) {
@@ -122,26 +122,28 @@ function listen(news, signal) {
   document.addEventListener("visibilitychange", attend, { signal });
   signal.addEventListener("abort", attend);
   attend();
-  return () => stream?.readyState === EventSource.OPEN;
+  return { attend, isLive: () => stream?.readyState === EventSource.OPEN };
 }
 
 // Call `refresh` now, when something has happened, and now and then, until the signal. A refresh that fails for want of
-// a network or a service is tried again, ever more seldom, and the page says so; a hidden page asks for nothing.
+// a network or a service is tried again, ever more seldom, and the page says so; a hidden page asks for nothing, nor does
+// a view whose reader is asked for a token, until it is taken up again.
 export function keepFresh(refresh, signal, everyMs = EVERY_MS) {
   let timer = 0;
   let wait = everyMs;
   let going = false;
   let again = false;
   let shown = false;
-  let isLive = () => false;
+  let isOut = false;
+  let stream = null;
   const connection = document.getElementById("connection");
   function soon(ms) {
     clearTimeout(timer);
-    if (!signal.aborted) timer = setTimeout(round, ms);
+    if (!signal.aborted && !isOut) timer = setTimeout(round, ms);
   }
   async function round() {
     clearTimeout(timer);
-    if (signal.aborted) return;
+    if (signal.aborted || isOut) return;
     if (going) {
       again = true;
       return;
@@ -150,7 +152,7 @@ export function keepFresh(refresh, signal, everyMs = EVERY_MS) {
     again = false;
     try {
       const rest = document.hidden ? null : await refresh();
-      wait = rest === "done" || isLive() ? LONGEST_MS : everyMs;
+      wait = rest === "done" || stream?.isLive() ? LONGEST_MS : everyMs;
       shown = true;
       connection.hidden = true;
     } catch (error) {
@@ -163,7 +165,7 @@ export function keepFresh(refresh, signal, everyMs = EVERY_MS) {
       if (!answered) wait = Math.min(wait, everyMs * 2);
       connection.textContent = answered ? error.message : "The service does not answer; what you see may be old. Trying again …";
       // Whoever is asked for a token looks at nothing old.
-      connection.hidden = error.status === 401;
+      connection.hidden = isOut;
     } finally {
       going = false;
       soon(again ? SETTLE_MS : wait);
@@ -171,10 +173,17 @@ export function keepFresh(refresh, signal, everyMs = EVERY_MS) {
   }
   window.addEventListener("online", round, { signal });
   window.addEventListener("offline", round, { signal });
-  window.addEventListener("gauntlet:back", round, { signal });
   document.addEventListener("visibilitychange", round, { signal });
   signal.addEventListener("abort", () => clearTimeout(timer));
   const first = round();
-  isLive = listen(() => (going ? (again = true) : soon(SETTLE_MS)), signal);
+  stream = listen(() => (going ? (again = true) : soon(SETTLE_MS)), signal, () => document.hidden || isOut);
+  const turn = (out) => () => {
+    isOut = out;
+    connection.hidden = true;
+    stream.attend();
+    round();
+  };
+  window.addEventListener("gauntlet:login", turn(true), { signal });
+  window.addEventListener("gauntlet:back", turn(false), { signal });
   return first;
 }

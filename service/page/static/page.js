@@ -1,6 +1,6 @@
 // The frame: which view is shown, the colours, and what happens when something goes wrong.
 
-import { Told } from "./api.js";
+import { get, Told } from "./api.js";
 import { fill, h, parts } from "./dom.js";
 
 const VIEWS = [
@@ -21,7 +21,7 @@ const main = document.getElementById("main");
 let leaving = new AbortController();
 // The place whose view is shown. A change of the address may be told when it has changed again, and the second change then, too.
 let shown = null;
-// A view with what was typed in it, while its reader logs in again.
+// A view with what was typed in it, and by whom, while they log in again.
 let current = null;
 let kept = null;
 
@@ -62,11 +62,8 @@ async function show() {
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  if (kept?.hash === location.hash) {
-    takeUp();
-    return;
-  }
-  if (view?.name !== "login") forget();
+  const goesOn = kept?.hash === location.hash;
+  if (!goesOn && view?.name !== "login") forget();
   leaving = new AbortController();
   const { signal } = leaving;
   if (!view) {
@@ -78,6 +75,15 @@ async function show() {
   // A view that has been left takes nothing any more, however long the next one's modules are on their way.
   main.replaceChildren();
   try {
+    if (goesOn) {
+      const owner = await login(signal);
+      if (signal.aborted) return;
+      if (owner === kept.owner) {
+        takeUp();
+        return;
+      }
+      forget();
+    }
     const module = await import(`/page/${view.name}.js`);
     if (signal.aborted) return;
     const root = template.content.cloneNode(true);
@@ -85,8 +91,11 @@ async function show() {
     main.replaceChildren(root);
     title(module.title);
     window.scrollTo(0, 0);
+    // It is kept for nobody where the service does not say who that would be.
+    const asking = module.keeps ? login(signal).catch(() => null) : null;
     await module.show({ parts: named, ...view.values, search: view.search, signal, title, place });
-    if (module.keeps && !signal.aborted) current = { hash: shown, leaving };
+    const owner = await asking;
+    if (owner && !signal.aborted) current = { hash: shown, leaving, owner };
     document.querySelectorAll("template[data-modules]").forEach(preload);
   } catch (error) {
     if (signal.aborted) return;
@@ -95,6 +104,9 @@ async function show() {
     if (!(error instanceof Told)) throw error;
   }
 }
+
+// Whose login this is; null where none is wanted.
+const login = async (signal) => (await get("/v1/session", signal)).owner;
 
 function forget() {
   kept?.leaving.abort();
@@ -105,8 +117,9 @@ function forget() {
 function takeUp() {
   main.replaceChildren(...kept.nodes);
   document.title = kept.title;
+  const { hash, owner } = kept;
   ({ leaving } = kept);
-  current = { hash: kept.hash, leaving };
+  current = { hash, leaving, owner };
   kept = null;
   for (const fault of main.querySelectorAll(".fault[role=alert]")) fault.hidden = true;
   window.dispatchEvent(new Event("gauntlet:back"));

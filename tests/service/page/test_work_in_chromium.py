@@ -19,7 +19,7 @@ from tests.pictures import encoded
 from tests.service.page.visits import HOSTILE, drop, percent, url_of
 from tests.service.test_documented_requests import served
 
-pytestmark = pytest.mark.long(seconds=35, shares="page")
+pytestmark = pytest.mark.long(seconds=60, shares="page")
 
 
 def test_an_experiment_is_written_checked_and_paused(chromium: Browser, whole_system: System, finished: str) -> None:
@@ -192,7 +192,7 @@ def test_a_reader_logs_in_and_out_with_a_token_made_on_the_page(
     """Where tokens are wanted the page asks for one and leads on; what it got no script can read.
 
     An admin makes tokens, each shown once, revokes them, and sees who did what; a reader sees none of it. A session
-    that ends while a form is filled in takes nothing of it away.
+    that ends while a form is filled in takes nothing of it away, and shows none of it to anybody else.
     """
     settings = ServiceSettings(
         home=whole_system.home, database_url=whole_system.database_url, broker_url=broker_url, auth="on"
@@ -222,15 +222,7 @@ def test_a_reader_logs_in_and_out_with_a_token_made_on_the_page(
         page.get_by_role("button", name=re.compile("^Revoke .* of bob")).click()
         expect(page.get_by_role("row").filter(has_text="bob")).to_contain_text("revoked")
         expect(page.get_by_role("region", name="Who did what").last).to_contain_text("DELETE /v1/tokens")
-        page.goto("/#/new")
-        expect(page.get_by_role("button", name="Submit")).to_be_enabled()
-        page.get_by_role("textbox", name="Name").fill("written at length")
-        page.context.clear_cookies()
-        page.get_by_role("textbox", name="Epochs").fill("7")
-        log_in(page, first)
-        expect(page.get_by_role("button", name="Submit")).to_be_enabled()
-        expect(page.get_by_role("textbox", name="Name")).to_have_value("written at length")
-        expect(page.get_by_role("region", name="YAML", exact=True)).to_contain_text("epochs: 7")
+        go_on_after_a_session(page, first, other=token)
         page.goto("/#/system")
         expect(page.get_by_label("The new token")).to_be_hidden()
         assert page.get_by_label("The new token").input_value() == ""
@@ -246,6 +238,50 @@ def test_a_reader_logs_in_and_out_with_a_token_made_on_the_page(
         expect(page.get_by_label("Token", exact=True)).to_be_visible()
         page.goto("/#/")
         expect(page.get_by_label("Token", exact=True)).to_be_visible()
+
+
+def go_on_after_a_session(page: Page, ours: str, other: str) -> None:
+    """Logged in with `ours`, fill in two forms; while the second one waits for a login nothing is asked for."""
+    name, submit = page.get_by_role("textbox", name="Name"), page.get_by_role("button", name="Submit")
+    upload, login = page.get_by_role("button", name="Upload", exact=True), page.get_by_label("Token", exact=True)
+    page.goto("/#/new")
+    expect(submit).to_be_enabled()
+    name.fill("written at length")
+    page.context.clear_cookies()
+    page.get_by_role("textbox", name="Epochs").fill("7")
+    expect(login).to_be_visible()
+    # Nobody sees it before they have said who they are.
+    with page.expect_request("**/v1/session"):
+        page.go_back()
+    log_in(page, ours)
+    expect(submit).to_be_enabled()
+    expect(name).to_have_value("written at length")
+    expect(page.get_by_role("region", name="YAML", exact=True)).to_contain_text("epochs: 7")
+    with page.expect_request("**/v1/events"):
+        page.goto("/#/data")
+    drop(page, "signs.zip", b"an archive")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for token in (ours, other):
+        expect(upload).to_be_enabled()
+        # As in another tab; the stream of events is let go of then, and finds out.
+        page.evaluate("fetch('/v1/session', {method: 'DELETE'})")
+        expect(login).to_be_visible()
+        asked.clear()
+        # As long as the page would wait before it asks again.
+        page.wait_for_timeout(4_000)
+        assert [url for url in asked if "/v1/" in url] == []
+        with page.expect_request("**/v1/events"):
+            log_in(page, token)
+        expect(name).to_have_value("signs" if token == ours else "")
+    expect(upload).to_be_disabled()
+    page.goto("/#/new")
+    expect(submit).to_be_enabled()
+    expect(name).not_to_have_value("written at length")
+    page.goto("/#/system")
+    page.get_by_role("button", name="Log out").click()
+    log_in(page, ours)
+    expect(page.get_by_role("link", name=HOSTILE)).to_be_visible()
 
 
 def log_in(page: Page, token: str) -> None:
