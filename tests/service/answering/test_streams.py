@@ -11,28 +11,21 @@ import httpx2
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import event, update
-from sqlalchemy.exc import OperationalError
 
-from gauntlet.resources import EventType
-from gauntlet.spec.asked.tokens import TokenRequest
 from gauntlet.spec.experiment import ExperimentSpec
-from service.answering.streams import _AT_ONCE, MOST_WAITING, Listener, Streams, Topic
+from service.answering.streams import _AT_ONCE, MOST_WAITING, Listener, Topic
 from service.app import create_app
 from service.settings import ServiceSettings
 from store import events
-from store.accounts import secret_key, sessions, tokens
-from store.accounts.tokens import Caller
 from store.database import Database
 from store.events import News
 from store.models import Run
 from store.queue import controls, jobs
 from store.subjects import experiments
 from tests.e2e.system import await_that
+from tests.service.answering.streamed import STREAM, TYPES, collect, frames, ids, note, quick
 from tests.service.serving import serving
 from tests.store.recorded import submit
-
-TYPES: frozenset[EventType] = frozenset({"status", "epoch", "progress", "note", "alarm"})
-STREAM = {"Accept": "text/event-stream"}
 
 
 @pytest.fixture
@@ -42,25 +35,9 @@ def database(settings: ServiceSettings) -> Iterator[Database]:
     database.close()
 
 
-def note(database: Database, subject: str, experiment: str | None = None, *, times: int = 1) -> None:
-    with database.writing() as session:
-        events.tell(session, *times * [News("note", "said", subject, "Something.", experiment)])
-
-
 def end(database: Database, experiment: str) -> None:
     with database.writing() as session:
         controls.cancel(session, Run, Run.experiment_id == experiment, Run.status == "queued")
-
-
-def frames(text: str) -> list[dict[str, str]]:
-    """The frames of a stream, each its fields; comments are left out."""
-    parts = [dict(line.split(": ", 1) for line in part.splitlines() if line[0] != ":") for part in text.split("\n\n")]
-    return [part for part in parts if part]
-
-
-def ids(found: list[dict[str, str]]) -> list[int]:
-    """Of its events, in the order in which they came."""
-    return [int(frame["id"]) for frame in found if "data" in frame and "id" in frame]
 
 
 def known(database: Database, experiment: str) -> list[int]:
@@ -130,21 +107,6 @@ def test_streams_are_counted_apart(settings: ServiceSettings) -> None:
             answer = client.send(client.build_request("GET", f"{url}/v1/events", headers=STREAM), stream=True)
             assert next(answer.iter_lines()) == "retry: 1000"
         assert client.get(f"{url}/healthz").status_code == 200
-
-
-async def collect(stream: Any, until: str = "event: end") -> str:
-    """What comes until that text does."""
-    text = ""
-    async for piece in stream.body_iterator:
-        text += piece.decode()
-        if until in text:
-            break
-    await stream.body_iterator.aclose()
-    return text
-
-
-def quick(database: Database, **more: float) -> Streams:
-    return Streams(database, **{"look_every_s": 0.005, "beat_s": 0.02, "logins_every_s": 0.005, **more})  # type: ignore[arg-type]  # floats, all
 
 
 def test_a_stream_of_what_has_ended_tells_all_and_ends(database: Database, waiting: str) -> None:
@@ -265,44 +227,6 @@ def test_what_nobody_wrote_is_not_looked_for(database: Database, monkeypatch: py
     assert two - one in {1, 2}
 
 
-def test_what_was_read_when_the_look_for_logins_failed_is_told(
-    settings: ServiceSettings, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Once, and without waiting for anything else to be written."""
-    key = secret_key.read_or_make(settings.secret_key_file)
-    with database.writing() as session:
-        _, text = tokens.create(session, key, TokenRequest(owner="ada", scope="read"))
-        caller = tokens.caller(session, key, text)
-    found: list[Any] = []
-    failed: list[str] = []
-
-    def fail(*told: Any) -> None:
-        if found and not failed and "FROM tokens" in told[2]:
-            failed.append(told[2])
-            raise OperationalError(told[2], {}, Exception("disk I/O error"))
-
-    async def follow() -> str:
-        streams = quick(database, logins_every_s=0)
-        new = streams._new
-
-        def look() -> Any:
-            news = new()
-            found.extend(news)
-            return news
-
-        monkeypatch.setattr(streams, "_new", look)
-        following = asyncio.create_task(collect(streams.answer(Topic(TYPES), None, caller), "run_2"))
-        await asyncio.to_thread(await_that, lambda: sum(map(len, streams._told.values())) == 1)
-        event.listen(database._engine, "before_cursor_execute", fail)
-        await asyncio.to_thread(note, database, "run_2")
-        async with asyncio.timeout(60):
-            return await following
-
-    text = asyncio.run(follow())
-    assert len(failed) == 1
-    assert len(ids(frames(text))) == 1
-
-
 @pytest.mark.parametrize("streams", [1, 60])
 def test_streams_of_everything_begin_without_asking_the_database(database: Database, streams: int) -> None:
     """However many come at once: where to begin the reader knows."""
@@ -373,39 +297,6 @@ async def _told(rows: Any) -> Listener:
         listener.tell(row, b"x" * 2_000)
         assert sum(map(len, listener._frames)) <= MOST_WAITING
     return listener
-
-
-@pytest.mark.parametrize("by", ["token", "session"])
-def test_a_revoked_login_ends_its_streams(settings: ServiceSettings, database: Database, by: str) -> None:
-    """Of a token and of a browser's session alike; the streams of others go on."""
-    key = secret_key.read_or_make(settings.secret_key_file)
-    with database.writing() as session:
-        callers = []
-        for owner in ("ada", "bob"):
-            _, text = tokens.create(session, key, TokenRequest(owner=owner, scope="read"))
-            caller = tokens.caller(session, key, text)
-            assert caller is not None
-            callers.append(sessions.begin(session, key, caller, lasts_s=60).caller if by == "session" else caller)
-
-    def revoke(caller: Caller) -> None:
-        with database.writing() as session:
-            if caller.session is None:
-                tokens.revoke(session, caller.token)
-            else:
-                sessions.end(session, caller.session)
-
-    async def follow() -> str:
-        streams = quick(database)
-        theirs, others = (asyncio.create_task(collect(streams.answer(Topic(TYPES), None, each))) for each in callers)
-        await asyncio.to_thread(await_that, lambda: len(streams) == 2)
-        await asyncio.to_thread(revoke, callers[0])
-        text = await theirs
-        await asyncio.sleep(0.05)
-        assert not others.done()
-        others.cancel()
-        return text
-
-    assert "event: end" not in asyncio.run(follow())
 
 
 def test_too_many_streams_are_told_to_come_again(settings: ServiceSettings) -> None:
