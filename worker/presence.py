@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 _LOOKERS: Final = 10
 # What two cores of a database take beside all else. The jobs of more workers come to as many beats a second.
 _AT_FULL_PACE: Final = 250
+# A supervisor that ends what does not stop waits for 20 s, and the jobs have their grace.
+_LEAVES_WITHIN_S: Final = 1.0
 # So one beat that is lost, or late by as long as a round may wait for locks, does not lose the job.
 _BEATS_IN_A_LEASE: Final = 3
 
@@ -50,8 +52,8 @@ class Announcer:
         )
         self._alive_file = settings.alive_file
         self._forget()
-        # A round may be at it when the worker stops; reentrant, as a second SIGTERM may come while the first is obeyed.
-        self._telling = threading.RLock()
+        # A round may be at it when the worker stops.
+        self._telling = threading.Lock()
         self._has_left = False
         self._entered = False
         self._alive = 1
@@ -68,7 +70,7 @@ class Announcer:
                     workers.enter(session, self._presence)
                 self._alive = workers.count_alive(session)
             self._entered = True
-            if self._alive_file is not None:
+            if self._alive_file is not None and not self._has_left:
                 self._alive_file.touch()
 
     def in_turn(self, work: Callable[[], None]) -> Callable[[], None]:
@@ -85,9 +87,21 @@ class Announcer:
         return takes_part(self._alive)
 
     def leave(self) -> None:
-        """Say that it stops, and tell nothing after that. Where it cannot be said, its row grows old."""
+        """Say that it stops, and tell nothing after that; it is waited for a second, as the database may hang.
+
+        Where it cannot be said, its row grows old.
+        """
+        self._has_left = True
+        self._forget()
+        leaving = threading.Thread(target=self._take_back, name="leaving", daemon=True)
+        leaving.start()
+        leaving.join(_LEAVES_WITHIN_S)
+        if leaving.is_alive():
+            logger.warning("The database does not know yet that this worker stops.")
+
+    def _take_back(self) -> None:
         with self._telling:
-            self._has_left = True
+            # A round may have touched it meanwhile.
             self._forget()
             try:
                 with self._database.writing() as session:

@@ -3,15 +3,18 @@
 import logging
 import os
 import random
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from store.database import Database, db_now
 from store.models import Worker
 from store.queue import workers
+from tests.e2e.system import await_that
 from worker.presence import Announcer, beats_every_s
 from worker.settings import WorkerSettings
 
@@ -101,3 +104,31 @@ def test_a_worker_stops_without_its_database(
         Announcer(database, WorkerSettings(database_url=away)).leave()
     database.close()
     assert "does not know that this worker stops" in caplog.text
+
+
+def test_a_worker_stops_while_its_database_hangs(
+    database: Database, database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where a round is at its telling: its file is gone at once, and its row once the database goes on."""
+    file = tmp_path / "alive"
+    announcer = Announcer(database, WorkerSettings(database_url=database_url, worker_name="here:1", alive_file=file))
+    announcer.tell()
+    with database.writing() as session:
+        # The row of a worker that beats is another's now, as is all of SQLite.
+        session.execute(select(Worker).with_for_update()).all()
+        session.execute(update(Worker).values(version="0"))
+        telling = threading.Thread(target=announcer.tell)
+        telling.start()
+        await_that(announcer._telling.locked)
+        announcer.leave()
+        assert telling.is_alive()
+        assert not file.exists()
+    assert "does not know yet" in caplog.text
+
+    def has_left() -> bool:
+        with database.reading() as session:
+            return workers.show(session) == []
+
+    await_that(has_left)
+    telling.join()
+    assert not file.exists()

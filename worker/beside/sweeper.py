@@ -1,6 +1,10 @@
 """Deletes files that no row needs, and old events and entries of the audit list. Every worker does it, harmlessly."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import OperationalError
 
 from gauntlet.data.decoded.decoded_cache import DecodedCache
 from store import dataset_files, events, failpoints, files, pictures, webhooks
@@ -33,10 +37,11 @@ def sweep(
     pictures what was left half done goes, and what is beyond their bound.
 
     Rows come first: a storage that is away for long keeps none that are old. Pictures on a disk that is full or failing
-    keep no files elsewhere.
+    keep no files elsewhere, nor do rows that cannot be written: it may be their disk that is full of such files.
 
     Raises:
         OSError: the storage does not answer, or refuses.
+        OperationalError: the database cannot even be read.
     """
     _sweep_rows(database, events_days=events_days, audit_days=audit_days, retry_days=retry_days)
     try:
@@ -66,23 +71,36 @@ def sweep(
 
 
 def _sweep_rows(database: Database, *, events_days: int, audit_days: int, retry_days: int) -> None:
-    """Forget the states of runs that ended, what is not kept, and what is old."""
-    with database.writing() as session:
+    """Forget the states of runs that ended, what is not kept, what whole files have replaced, and what is old."""
+    with _or_later("States of runs that ended"), database.writing() as session:
         runs.forget_states_of_ended(session, older_than_s=retry_days * _S_PER_DAY)
+    with _or_later("Helpers of evaluations that ended"), database.writing() as session:
         helpers.forget_ended(session)
-    _prune(database)
-    with database.writing() as session:
+    with _or_later("Checkpoints that are not kept"):
+        _prune(database)
+    with _or_later("Parts of pictures"), database.writing() as session:
+        pictures.forget_parts_of_ended(session)
+    with _or_later("Old deliveries to webhooks"), database.writing() as session:
         webhooks.forget_old(session, older_than_days=events_days)
-    if count := events.forget_old(database, older_than_days=events_days):
-        logger.info("%d events older than %d days are forgotten.", count, events_days)
-    if count := audit.forget_old(database, older_than_days=audit_days):
-        logger.info("%d entries of the audit list older than %d days are forgotten.", count, audit_days)
+    with _or_later("Old events"):
+        if count := events.forget_old(database, older_than_days=events_days):
+            logger.info("%d events older than %d days are forgotten.", count, events_days)
+    with _or_later("Old entries of the audit list"):
+        if count := audit.forget_old(database, older_than_days=audit_days):
+            logger.info("%d entries of the audit list older than %d days are forgotten.", count, audit_days)
+
+
+@contextmanager
+def _or_later(what: str) -> Iterator[None]:
+    """Leave rows that cannot be written to the next sweep."""
+    try:
+        yield
+    except OperationalError as error:
+        logger.warning("%s cannot be forgotten yet: %s", what, error)
 
 
 def _sweep_pictures(database: Database, storage: Storage) -> None:
     """Delete what evaluations that ended left of their pictures, but for whole files."""
-    with database.writing() as session:
-        pictures.forget_parts_of_ended(session)
     known = files.jobs_with_files(storage, "eval")
     with database.reading() as session:
         ended, recorded = pictures.ended(session, known), pictures.paths(session)
@@ -96,10 +114,8 @@ def _sweep_datasets(database: Database, storage: Storage) -> None:
         deleted = datasets.deleted(session)
     for identifier in deleted:
         if _delete_dataset(storage, identifier):
-            with database.writing() as session:
-                forgotten = datasets.forget(session, identifier, arriving_s=files.GRACE_S)
-            if forgotten:
-                logger.info("The files of the deleted data set %s are gone.", identifier)
+            with _or_later(f"The deleted data set {identifier}"):
+                _forget_dataset(database, identifier)
     begun, unsettled = list(dataset_files.begun(storage)), files.unsettled(storage, "dset", files.GRACE_S)
     with database.reading() as session:
         statuses = datasets.statuses(session, begun)
@@ -114,6 +130,13 @@ def _sweep_datasets(database: Database, storage: Storage) -> None:
         elif identifier in unsettled:
             logger.warning("The upload %s was never recorded; its files are deleted.", identifier)
             _delete_dataset(storage, identifier)
+
+
+def _forget_dataset(database: Database, identifier: str) -> None:
+    with database.writing() as session:
+        forgotten = datasets.forget(session, identifier, arriving_s=files.GRACE_S)
+    if forgotten:
+        logger.info("The files of the deleted data set %s are gone.", identifier)
 
 
 def _delete_dataset(storage: Storage, identifier: str) -> bool:
@@ -147,5 +170,5 @@ def _delete_discarded(database: Database, storage: Storage) -> None:
             logger.warning("The folder %s, whose rows are deleted, cannot be deleted yet: %s", name, error)
             continue
         failpoints.reach("folder_deleted")
-        with database.writing() as session:
+        with _or_later(f"The deleted folder {name}"), database.writing() as session:
             deletions.forget_discarded(session, name)

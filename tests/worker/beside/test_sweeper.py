@@ -2,17 +2,22 @@
 
 import errno
 import os
+import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from gauntlet.data.decoded.decoded_cache import DecodedCache
 from gauntlet.spec.experiment import ExperimentSpec
 from store import files
 from store.database import Database
-from store.models import Event, Run
+from store.models import DiscardedFolder, Event, Run
 from store.queue import jobs, retries
 from store.queue.jobs import Claim
 from store.storage import FolderStorage, StorageAway, StoredFile
@@ -145,6 +150,46 @@ def test_old_rows_go_whatever_keeps_files(database: Database, tiny_spec: Experim
         sweep(database, Away(storage.root), events_days=30, audit_days=30, retry_days=7)
     with database.reading() as session:
         assert session.scalars(select(Event.type)).all() == []
+
+
+class Full(Database):
+    """One on a disk without room."""
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        raise OperationalError("DELETE", {}, sqlite3.OperationalError("database or disk is full"))
+        yield self._write()
+
+
+def test_files_go_although_no_row_can_be_written(
+    database: Database,
+    database_url: str,
+    tiny_spec: ExperimentSpec,
+    storage: FolderStorage,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The disk that is full may be theirs. All else is tried as well, said, and done by a later sweep."""
+    held = begun(database, tiny_spec, storage)
+    storage.write("exp_discarded/file", b"content")
+    with database.writing() as session:
+        jobs.finish(session, held, "failed", "internal_error")
+        session.add(DiscardedFolder(name="exp_discarded", created_at=0.0))
+    full = Full(database_url)
+    sweep(full, storage, events_days=30, audit_days=30, retry_days=0)
+    full.close()
+    assert left(storage) == {f"{files.attempt_folder(held)}/state"}
+    refused = [record.getMessage().partition(" cannot be forgotten yet")[0] for record in caplog.records]
+    assert refused == [
+        "States of runs that ended",
+        "Helpers of evaluations that ended",
+        "Parts of pictures",
+        "Old deliveries to webhooks",
+        "Old events",
+        "Old entries of the audit list",
+        "The deleted folder exp_discarded",
+    ]
+    sweep(database, storage, events_days=30, audit_days=30, retry_days=0)
+    assert left(storage) == set()
 
 
 def test_there_may_be_no_storage_yet(database: Database, storage: FolderStorage) -> None:
