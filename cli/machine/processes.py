@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+# Found before any fork: to load a library after it takes locks and memory, and may fail.
+_PRCTL: Final = getattr(ctypes.CDLL(None), "prctl", None)
 _PR_SET_PDEATHSIG: Final = 1
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
@@ -71,9 +73,11 @@ class Child:
         """A machine that has no room for it now may have it later; the others are to be tended meanwhile."""
         try:
             self.start()
-        except OSError as error:
+        except (OSError, subprocess.SubprocessError) as error:
             pause_s = self._wait(now)
-            return f"The {self.name} cannot be started ({error.strerror}); it is tried again in {pause_s:g} s."
+            # The latter is of what runs between fork and exec.
+            why = error.strerror if isinstance(error, OSError) else error
+            return f"The {self.name} cannot be started ({why}); it is tried again in {pause_s:g} s."
         return None
 
     def _wait(self, now: float) -> float:
@@ -118,6 +122,5 @@ class Child:
 
 def die_with_parent() -> None:
     """Ask Linux to send this process SIGTERM when its parent dies; elsewhere it does nothing. Runs after the fork."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if hasattr(libc, "prctl"):
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if _PRCTL is not None:
+        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,6 +1,7 @@
 """Supervised child processes and their logs."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -52,6 +53,48 @@ def test_a_child_that_cannot_be_started_again_is_tried_again(tmp_path: Path) -> 
     command.symlink_to("/bin/true")
     await_that(lambda: child.tend() is None and child._restart_at is None)
     await_that(lambda: not child.is_running)
+
+
+def test_a_fault_between_fork_and_exec_is_tried_again_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """subprocess tells of it by an error that is none of the system's."""
+
+    def fail(*_: int) -> None:
+        raise MemoryError
+
+    child = Child("child", ["/bin/true"], tmp_path / "child.log")
+    child.start()
+    await_that(lambda: not child.is_running)
+    child.tend()
+    child._restart_at = 0.0
+    with monkeypatch.context() as patch:
+        patch.setattr(processes, "_PRCTL", fail)
+        said = child.tend()
+    assert said == "The child cannot be started (Exception occurred in preexec_fn.); it is tried again in 1 s."
+    child._restart_at = 0.0
+    assert child.tend() is None
+    assert child._restart_at is None
+    await_that(lambda: not child.is_running)
+
+
+def test_a_child_ends_with_its_supervisor(tmp_path: Path) -> None:
+    """The kernel sends it SIGTERM, however that ended."""
+    supervisor = (
+        "import os, sys; from pathlib import Path; from cli.machine.processes import Child\n"
+        "child = Child('child', ['/bin/sleep', '600'], Path(sys.argv[1])); child.start()\n"
+        "print(child.pid, flush=True); os.kill(os.getpid(), 9)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", supervisor, str(tmp_path / "child.log")], stdout=subprocess.PIPE, text=True, check=False
+    )
+    await_that(lambda: not is_alive(int(told.stdout)))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether it is there, and no mere remainder that nobody has asked after."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_a_log_that_cannot_be_cut_is_left(tmp_path: Path) -> None:
