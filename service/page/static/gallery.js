@@ -1,6 +1,6 @@
 // Test images by what became of them: those a model loses first, and those that one withstands and another does not.
 
-import { all, get } from "./api.js";
+import { all, get, Told } from "./api.js";
 import { fill, h } from "./dom.js";
 import { amount, counted } from "./words.js";
 
@@ -19,7 +19,12 @@ export async function gallery({ parts, search, signal, pick }) {
   }
   const read = new Map();
   const images = (one) => {
-    if (!read.has(one.id)) read.set(one.id, all(`/v1/evaluations/${one.id}/images`, signal, MOST_READ));
+    if (!read.has(one.id)) {
+      const asking = all(`/v1/evaluations/${one.id}/images`, signal, MOST_READ);
+      read.set(one.id, asking);
+      // What failed is no answer to keep.
+      asking.catch(() => read.delete(one.id));
+    }
     return read.get(one.id);
   };
   const byId = (id) => measured.find((one) => one.id === id);
@@ -47,8 +52,19 @@ export async function gallery({ parts, search, signal, pick }) {
 
   let asked = 0;
 
+  // What cannot be read is told in its place, and asked for again there, or once its reader has logged in again.
   async function list() {
     const number = (asked += 1);
+    try {
+      await look(number);
+    } catch (error) {
+      if (signal.aborted || number !== asked) return;
+      if (!(error instanceof Told)) throw error;
+      fill(parts.told, `${error.message} `, h("button", { type: "button", class: "quiet small", onclick: list }, "Try again"));
+    }
+  }
+
+  async function look(number) {
     const one = byId(parts.evaluation.value), other = byId(parts.other.value), label = parts.under.value;
     fill(parts.told, "Looking …");
     fill(parts.gallery, []);
@@ -91,6 +107,7 @@ export async function gallery({ parts, search, signal, pick }) {
   parts.other.onchange = attacks;
   parts.under.onchange = list;
   parts.which.onchange = list;
+  window.addEventListener("gauntlet:back", list, { signal });
   await others();
 }
 

@@ -144,7 +144,10 @@ def test_a_picture_is_put_under_attack(chromium: Browser, whole_system: System, 
 def test_images_that_one_model_withstands_and_the_other_does_not(
     chromium: Browser, whole_system: System, finished: str
 ) -> None:
-    """The gallery holds those whose rows say so, and both networks are put under attack with the one chosen."""
+    """The gallery holds those whose rows say so, and both networks are put under attack with the one chosen.
+
+    Rows that cannot be read are told of, and read on demand.
+    """
     client = whole_system.client
     one, other = list(client.evaluations(experiment=finished))[:2]
     label = one.attacks[-1].label
@@ -153,7 +156,12 @@ def test_images_that_one_model_withstands_and_the_other_does_not(
     wanted = [at for at, withstood in robust[0].items() if withstood and not robust[1][at] and at not in wrong[1]]
     with opened(chromium, url_of(whole_system)) as page:
         page.goto(f"/#/attack?evaluation={one.id}")
+        expect(page.get_by_text(f"of {len(robust[0])}. Those that fall")).to_be_visible()
+        page.context.set_offline(True)
         page.get_by_label("beside").select_option(other.id)
+        expect(page.get_by_text("The service does not answer.")).to_be_visible()
+        page.context.set_offline(False)
+        page.get_by_role("button", name="Try again").click()
         expect(
             page.get_by_text(f"{len(wanted)} image{'' if len(wanted) == 1 else 's'} of {len(robust[0])}.")
         ).to_be_visible()
