@@ -99,23 +99,24 @@ def pgd(
             break
         clean, target = images[left].detach(), labels[left]
         at = (clean + random_point(clean, eps, norm, generator)).clamp_(0, 1)
-        last, walking, cycles = at.clone(), torch.arange(len(left), device=left.device), Cycles(at, steps)
+        last, walking = at.clone(), torch.arange(len(left), device=left.device)
+        cycles = Cycles(at, steps) if stops else None
         length = float(eps) * (_REACH / steps if step is None else step)
         for _ in range(steps):
             logits, gradient = input_gradient(model, at, partial(summed, loss, labels=target[walking]))
-            going = cycles.remaining > 0
+            going = slice(None) if cycles is None else cycles.remaining > 0
             _keep_broken(found, robust, left[walking[going]], at[going], logits[going], target[walking[going]])
             moved = at + length * direction(gradient, norm)
             at = (clean[walking] + project(moved - clean[walking], eps, norm)).clamp_(0, 1)
             last[walking[going]] = at[going]
-            if stops:
+            if cycles is not None:
                 cycles.step(at)
-                going = cycles.remaining > 0
-                if not bool(going.any()):
+                unfinished = cycles.remaining > 0
+                if not bool(unfinished.any()):
                     break
-                if _smaller(going):
-                    walking, at = walking[going], at[going]
-                    cycles.take(going)
+                if _smaller(unfinished):
+                    walking, at = walking[unfinished], at[unfinished]
+                    cycles.take(unfinished)
         with torch.no_grad():
             logits = model(last)
         _keep_broken(found, robust, left, last, logits, target)

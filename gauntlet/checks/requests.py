@@ -10,7 +10,7 @@ from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.faults import Fault
 from gauntlet.checks.machine import Machine
 from gauntlet.checks.names import counted, listed
-from gauntlet.checks.used_images import drawn
+from gauntlet.checks.used_images import images_taken
 from gauntlet.errors import CompilerMissing
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.evaluations.attacks import AnyAttack, AutoAttack, attack_label, fewest_classes
@@ -227,7 +227,7 @@ def _counts(dataset: DatasetSpec, evaluation: ExperimentEvaluationSpec, found: D
     images = found.train.images
     if message := too_many_asked_for(dataset.train_samples, images):
         yield Fault(kind="dataset_unavailable", pointer="/dataset/train_samples", message=message)
-    trained_on = drawn(dataset, images)
+    trained_on = images_taken(dataset, images)
     if message := none_left(evaluation.held_out(trained_on), trained_on):
         yield Fault(kind="dataset_unavailable", pointer="/evaluation/validation_samples", message=message)
 

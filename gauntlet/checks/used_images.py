@@ -22,11 +22,11 @@ def used_images(run: RunSpec, found: DatasetDescription | None) -> UsedImages:
     test = None if found.test is None else min(run.evaluation.samples, found.test.images)
     if found.train is None:
         return UsedImages(test=test)
-    images = drawn(run.dataset, found.train.images)
+    images = images_taken(run.dataset, found.train.images)
     held_out = run.evaluation.held_out(images)
     return UsedImages(max(0, images - held_out), held_out, test)
 
 
-def drawn(dataset: DatasetSpec, images: int) -> int:
+def images_taken(dataset: DatasetSpec, images: int) -> int:
     """How many of so many training images are used, those held out for validation among them."""
     return min(dataset.train_samples or images, images)

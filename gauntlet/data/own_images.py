@@ -68,6 +68,8 @@ def as_labels(labels: Tensor | ArrayLike, images: Tensor) -> Tensor:
     # Of the larger unsigned types, which torch knows little of, it does not find the least.
     whole = found.to(images.device, torch.int64)
     if len(whole) and int(whole.min()) < 0:
+        if found.dtype == torch.uint64:
+            raise ImagesInvalid(f"Labels count classes; one of these is {int(whole.min()) + 2**64}, and no class is.")
         raise ImagesInvalid(f"Labels count from 0; the least of these is {int(whole.min())}.")
     return whole
 

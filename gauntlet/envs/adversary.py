@@ -61,7 +61,8 @@ def attack_policy(
                     loss=attack.loss,
                     step=attack.step,
                     generator=generator,
-                    # Nobody has looked whether the policy answers at random.
+                    # Nobody has looked whether the policy answers at random, or knows its images of each other. On a
+                    # network of the digits all steps take 0.94 to 1.04 of the time that looking for cycles does.
                     stops=False,
                 )
             case _:

@@ -66,6 +66,8 @@ UNIT = PIXELS / 255
         (UNIT, torch.tensor([0.0, 1.0]), "whole numbers.* float32"),
         (UNIT, ["cat", "dog"], "Labels must be a tensor or an array of numbers"),
         (UNIT, torch.tensor([-1, 0]), "count from 0; the least of these is -1"),
+        (UNIT, np.array([2**63, 0], dtype="u8"), "Labels count classes; one of these is 9223372036854775808"),
+        (UNIT, np.array([0, 2**64 - 1], dtype="u8"), "one of these is 18446744073709551615"),
         (UNIT.to_sparse(), LABELS, r"Images must be dense: values\.to_dense\(\)"),
     ],
 )
