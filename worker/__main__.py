@@ -9,7 +9,7 @@ with without_collections(freezing=__name__ == "__main__"):
     from gauntlet.settings import SettingsInvalid, require_no_arguments
     from store import logs
     from worker.app import run_worker
-    from worker.forked import ForkServerLost
+    from worker.forked import NotStarted
     from worker.processes import DeviceUnusable, NetworksUnusable
     from worker.settings import WorkerSettings
 
@@ -21,8 +21,10 @@ def main(arguments: Sequence[str] = ()) -> None:
         settings = WorkerSettings.from_environment()
         logs.configure(f"worker {settings.worker_name}", settings.log_format)
         run_worker(settings)
-    except (SettingsInvalid, DeviceUnusable, NetworksUnusable, ForkServerLost) as error:
+    except (SettingsInvalid, DeviceUnusable, NetworksUnusable) as error:
         sys.exit(str(error))
+    except NotStarted as error:
+        sys.exit(f"No job's process can be started: {error}.")
 
 
 if __name__ == "__main__":

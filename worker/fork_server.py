@@ -13,7 +13,7 @@ _LOOK_EVERY_S: Final = 0.01
 
 def lives() -> bool:
     """Whether it is there to be asked; it is not waited for, which is its next start's to do."""
-    server = _pid()
+    server = pid()
     if server is None:
         return False
     with contextlib.suppress(ChildProcessError):
@@ -21,23 +21,39 @@ def lives() -> bool:
     return False
 
 
-def end() -> None:
-    """End it at once, whatever it does; it is gone then, unless the kernel keeps it for longer than a second."""
-    server = _pid()
-    if server is None:
+def start() -> int:
+    """Have one, which may be there already; returns its pid.
+
+    Raises:
+        OSError: this machine has no room for it.
+    """
+    while True:
+        forkserver.ensure_running()
+        # None while another thread, which has just seen it end, makes a new one.
+        if (server := pid()) is not None:
+            return server
+
+
+def end(server: int) -> None:
+    """End this one at once, whatever it does; it is gone then, unless the kernel keeps it for longer than a second.
+
+    Nothing happens where it has ended, though there is another by now.
+    """
+    if pid() != server:
         return
     with contextlib.suppress(ProcessLookupError):
         os.kill(server, signal.SIGKILL)
-    await_end()
+    await_end(server)
 
 
-def await_end() -> None:
-    """Wait until it is gone, but no longer than a second: who only hears that it ended may hear it before it has."""
+def await_end(server: int) -> None:
+    """Wait until this one is gone, but no longer than a second: who hears that it ended may hear it before it has."""
     until = time.monotonic() + _GONE_WITHIN_S
-    while lives() and time.monotonic() < until:
+    while pid() == server and lives() and time.monotonic() < until:
         time.sleep(_LOOK_EVERY_S)
 
 
-def _pid() -> int | None:
-    pid: int | None = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # noqa: SLF001  # there is no other way to it
-    return pid
+def pid() -> int | None:
+    """The pid of that which is there, or was last."""
+    server: int | None = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # noqa: SLF001  # there is no other way to it
+    return server

@@ -33,7 +33,11 @@ _LOOK_EVERY_S: Final = 0.05
 _STATE, _BEGAN = 0, 19
 
 
-class ForkServerLost(Exception):
+class NotStarted(Exception):
+    """No process could be started, for want of room or of a folder; what it says is why."""
+
+
+class ForkServerLost(NotStarted):
     """The fork server ended while it was needed; the next start makes a new one."""
 
     def __init__(self) -> None:
@@ -54,6 +58,8 @@ class Forked:
         self._held: int | None = None
         self._began: str | None = None
         self._is_over = False
+        # Whose process it is to be, once that is known.
+        self.server: int | None = None
         # Known once it was started.
         self.pid: int | None = None
         # Whether it has outlived its fork server.
@@ -66,20 +72,27 @@ class Forked:
 
         Raises:
             ForkServerLost: it was not; or it was, but nobody holds it, and it ends by itself.
-            OSError: this machine has no room for it.
+            NotStarted: this machine has no room for it, or no folder for the fork server.
         """
         try:
-            # Where the fork server listens. Who tidies up a machine may take it, which brings no other place.
-            Path(util.get_temp_dir()).mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._start()
+        except OSError as error:
+            raise NotStarted(error.strerror or type(error).__name__) from error
+
+    def _start(self) -> None:
+        # Where the fork server listens. Who tidies up a machine may take it, which brings no other place.
+        Path(util.get_temp_dir()).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.server = fork_server.start()
+        try:
             # `Process.start` would tell multiprocessing of it.
             self._popen = Popen(self._process)
         except FileNotFoundError as error:
             # Nobody reaches it any more.
-            fork_server.end()
+            fork_server.end(self.server)
             raise ForkServerLost from error
         except (EOFError, ConnectionError) as error:
             # Else the next start might still ask this one.
-            fork_server.await_end()
+            fork_server.await_end(self.server)
             raise ForkServerLost from error
         pid: int = self._popen.pid
         self._began = _began(pid)

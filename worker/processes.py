@@ -23,7 +23,7 @@ from store.queue.helpers import Help
 from store.queue.jobs import Claim, Hold
 from worker import fork_server
 from worker.entry import enter, probe
-from worker.forked import CONTEXT, Forked, ForkServerLost
+from worker.forked import CONTEXT, Forked, ForkServerLost, NotStarted
 from worker.settings import WorkerSettings
 from worker.spans import Spans, Tell
 from worker.unhelped import NOTHING_LEFT, Unhelped
@@ -95,6 +95,7 @@ class JobProcesses:
             DeviceUnusable: no job of this worker could run; better to claim none.
             NetworksUnusable: the packages that are to have networks do not.
             ForkServerLost: it was ended twice while it loaded, as where there is too little memory.
+            NotStarted: this machine has no room for it, or no folder.
         """
         with self._preparing:
             if not self._prepared or not fork_server.lives():
@@ -185,7 +186,7 @@ class JobProcesses:
         try:
             self.prepare()
             claims = find()
-        except (DeviceUnusable, NetworksUnusable, ForkServerLost, OperationalError) as error:
+        except (DeviceUnusable, NetworksUnusable, NotStarted, OperationalError) as error:
             logger.error("No job could be claimed: %s", error)  # noqa: TRY400  # each says all that there is to say
             return
         except Exception:
@@ -211,9 +212,8 @@ class JobProcesses:
         try:
             # Without the lock, which a fork server that hangs would keep from everybody.
             job.process.start()
-        except (OSError, ForkServerLost) as error:
+        except NotStarted as why:
             self._prepared = False
-            why = (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
             self._give_back(job, f"could not be started ({why})")
             return
         experiment = job.claims[0].experiment or "no experiment"
@@ -311,8 +311,9 @@ class JobProcesses:
             job.process.kill()
             job.killed_at = job.killed_at or time.monotonic()
             return
-        # The fork server does not answer. Whoever waits for it hears that it ended; the next start makes a new one.
-        fork_server.end()
+        # Its fork server does not answer. Whoever waits for it hears that it ended; the next start makes a new one.
+        if job.process.server is not None:
+            fork_server.end(job.process.server)
 
     def _give_back(self, job: _Job, how: str, *, is_fault: bool = True) -> None:
         for held in job.claims:
@@ -341,8 +342,11 @@ class JobProcesses:
             self.spans.tell_of_lost(lost)
 
     def _end_help(self, job: _Job, helped: Help, how: str, *, is_fault: bool) -> None:
-        """What it had taken is free at once. One that was not ended by this worker was of no use in that evaluation."""
-        if job.killed_at is None:
+        """What it had taken is free at once. One that was not ended by this worker was of no use in that evaluation.
+
+        But for one that has outlived its fork server, as nobody can tell how it ended.
+        """
+        if job.killed_at is None and not job.process.is_orphan:
             self._unhelped.add(helped.evaluation)
             if is_fault:
                 logger.warning("%s %s.", job.name, how)

@@ -54,3 +54,19 @@ def test_a_worker_without_its_device_claims_nothing(tmp_path: Path, sqlite_url: 
     )
     assert ended.returncode != 0
     assert "GAUNTLET_DEVICE" in ended.stderr
+
+
+def test_a_worker_without_a_temporary_folder_says_so(tmp_path: Path, sqlite_url: str) -> None:
+    """In one sentence, before it claims anything."""
+    environment = os.environ | {"GAUNTLET_HOME": str(tmp_path), "GAUNTLET_DATABASE_URL": sqlite_url}
+    start = (
+        "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/nowhere']\n"
+        "from worker.__main__ import main; main()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", start], env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert ended.returncode == 1
+    why = "No job's process can be started: No usable temporary directory found in ['/nowhere']."
+    assert ended.stderr.splitlines()[-1] == why
+    assert "Traceback" not in ended.stderr

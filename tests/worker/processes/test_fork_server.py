@@ -6,8 +6,9 @@ import multiprocessing
 import os
 import shutil
 import signal
+import tempfile
 import threading
-from multiprocessing import connection, forkserver, util
+from multiprocessing import connection, current_process, forkserver, util
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from store.database import Database
 from tests.e2e.system import await_that
 from tests.worker.processes.attempts import NEVER, expire, found, hang, is_there, started, trains
 from worker import fork_server
+from worker import forked as module
 from worker.beside.reconciler import reconcile
 from worker.forked import Forked, ForkServerLost
 from worker.processes import JobProcesses
@@ -132,6 +134,51 @@ def test_a_fork_server_whose_folder_was_tidied_away_is_started_anew(
     assert not is_alive(server)
     reconcile(database, processes, retry_s=NEVER)
     await_that(lambda: trains(database, run_id, 2))
+
+
+def test_a_fork_server_that_took_the_place_of_a_lost_one_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever met the old one, and is late to hear so, ends nothing that another has started meanwhile."""
+    fork_server.start()
+
+    def start_another(_: object) -> None:
+        killed_server()
+        assert not fork_server.lives()
+        fork_server.start()
+        raise FileNotFoundError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "Popen", start_another)
+        with pytest.raises(ForkServerLost):
+            Forked(do_nothing, (), "late").start()
+    assert fork_server.lives()
+
+
+@pytest.fixture
+def no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without a folder for what is temporary."""
+    monkeypatch.delitem(current_process()._config, "tempdir", raising=False)  # type: ignore[attr-defined]  # as it was
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
+
+
+def test_a_machine_without_a_temporary_folder_is_told_so(
+    database: Database,
+    processes: JobProcesses,
+    run_id: str,
+    request: pytest.FixtureRequest,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Not that the fork server was ended: it lives. The job goes back, and none is claimed while it is so."""
+    request.getfixturevalue("no_folder")
+    server = server_pid()
+    reconcile(database, processes, retry_s=NEVER)
+    await_that(lambda: found(database, run_id).crashes == 1 and processes.free_slots == 1)
+    why = "No usable temporary directory found in ['/nowhere']"
+    assert found(database, run_id).status_detail == f"The process of attempt 1 could not be started ({why})."
+    processes.start()
+    await_that(lambda: f"No job could be claimed: {why}" in caplog.text)
+    assert "Traceback" not in caplog.text
+    assert (server_pid(), fork_server.lives()) == (server, True)
 
 
 class Watched(set[BaseProcess]):

@@ -1,5 +1,6 @@
 """Slots with nothing to do help with an evaluation that another worker holds, until a job waits."""
 
+import logging
 import os
 import signal
 import sys
@@ -147,6 +148,33 @@ def test_a_helper_that_finds_nothing_to_do_is_no_fault(
 
 def _ends_with(status: int, *_: object) -> None:
     sys.exit(status)
+
+
+def test_a_helper_that_outlived_its_fork_server_is_no_fault(
+    database: Database,
+    processes: JobProcesses,
+    helped: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nobody can tell how it ended, which may be well: nothing is said of it, and the evaluation is not left alone."""
+    monkeypatch.setattr(module, "enter", partial(_ends_once, tmp_path / "told"))
+    processes.help()
+    await_that(lambda: bool(processes._jobs) and processes._jobs[0].process.pid is not None)
+    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # as the worker looks
+    os.kill(server, signal.SIGKILL)
+    await_that(lambda: "The process goes on." in caplog.text)
+    caplog.clear()
+    (tmp_path / "told").touch()
+    await_that(lambda: processes.free_slots == 1)
+    assert helpers_of(database, helped) == 0
+    assert processes._unhelped.ids() == ()
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def _ends_once(told: Path, *_: object) -> None:
+    await_that(told.exists)
 
 
 def test_a_worker_that_is_told_not_to_helps_nobody(database: Database, settings: WorkerSettings, helped: str) -> None:
