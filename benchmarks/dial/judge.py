@@ -81,11 +81,16 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the plan asks of one data set, as far as it is measured; `missing` names what is not, or has no figure."""
+    """What the plan asks of one data set, as far as it is measured; `missing` names what is not, or has no figure.
+
+    `trained_on` was not planned and is not tested: the baseline's last checkpoint minus itself where it first was as
+    accurate, which is what training on brings without any other loss.
+    """
 
     arms: tuple[Arm, ...]
     trends: tuple[Trend, ...]
     differences: tuple[Difference, ...]
+    trained_on: Difference | None
     missing: tuple[str, ...]
 
 
@@ -105,10 +110,12 @@ def judge(results: Path, dataset: str) -> Verdict | None:
     if BASELINE not in runs:
         return None
     early = {run.seed: run for run in read_runs(results / f"{dataset}-early")}
-    equal: dict[str, BySeed] = {
+    ahead: dict[str, BySeed] = {
         name: {seed: found for seed, run in arm.items() if (found := _ahead(run, runs, early)) is not None}
         for name, arm in runs.items()
     }
+    trained_on = ahead[BASELINE]
+    equal: dict[str, BySeed] = ahead | {BASELINE: dict.fromkeys(runs[BASELINE], 0.0)}
     arms = {name: _arm(name, arm) for name, arm in runs.items()}
     natural = {name: {seed: last.natural for seed, last in arm.by_seed.items()} for name, arm in arms.items()}
     robust = {name: {seed: last.robust for seed, last in arm.by_seed.items()} for name, arm in arms.items()}
@@ -129,6 +136,7 @@ def judge(results: Path, dataset: str) -> Verdict | None:
         arms=tuple(arms.values()),
         trends=tuple(_adjusted(trends)),
         differences=tuple(_adjusted([one for one in differences if one is not None])),
+        trained_on=_difference(f"{BASELINE}, last epoch, minus itself where it first was as accurate", trained_on, {}),
         missing=tuple(_missing(planned, spec.seeds, runs, equal)),
     )
 
@@ -171,9 +179,7 @@ def _last(run: RunRecord) -> Last:
 
 
 def _ahead(run: RunRecord, runs: Mapping[str, Mapping[int, RunRecord]], early: Mapping[int, RunRecord]) -> float | None:
-    """An arm's last checkpoint minus cross-entropy where its natural accuracy passed the arm's; None if it did not."""
-    if _name(run) == BASELINE:
-        return 0.0
+    """A run's last checkpoint minus cross-entropy where its natural accuracy passed the run's; None if it did not."""
     baseline = runs[BASELINE].get(run.seed)
     if baseline is None:
         return None

@@ -4,6 +4,11 @@ from collections.abc import Iterator, Mapping
 
 from benchmarks.dial.judge import Difference, Trend, Verdict
 
+_HEADER = (
+    "| under APGD-T, minus cross-entropy but where it says otherwise | by seed | mean [95 %] | p | p, Holm |",
+    "| --- | --- | ---: | ---: | ---: |",
+)
+
 
 def markdown(verdicts: Mapping[str, Verdict]) -> str:
     """One part for each data set: the trends first, then what they rest on."""
@@ -24,12 +29,10 @@ def _lines(dataset: str, verdict: Verdict) -> Iterator[str]:
         mean = arm.mean
         found = f"{100 * mean.natural:.1f} | {100 * mean.robust:.1f} | {100 * mean.gap:+.1f} | {mean.confidence:.2f}"
         yield f"| {arm.name} | {len(arm.by_seed)} | {found} | {arm.n:,} |"
-    yield from (
-        "",
-        "| under APGD-T, minus cross-entropy but where it says otherwise | by seed | mean [95 %] | p | p, Holm |",
-    )
-    yield "| --- | --- | ---: | ---: | ---: |"
+    yield from ("", *_HEADER)
     yield from map(_difference, verdict.differences)
+    if verdict.trained_on is not None:
+        yield from ("", "Not planned, and not tested:", "", *_HEADER, _difference(verdict.trained_on))
     if verdict.missing:
         yield from ("", "What has no figure:", *(f"- {name}" for name in verdict.missing))
 

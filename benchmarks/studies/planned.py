@@ -35,7 +35,7 @@ class Plan:
     """What `python -m benchmarks.NAME` carries out, described by `about`.
 
     `folder` has the YAML files of the experiments `names`, of which those in `unless_told` are run; `judge` makes its
-    verdict of a folder of results.
+    verdict of a folder of results. Of each record the files `leave_out` are not kept.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Plan:
     unless_told: Sequence[str]
     measuring: Callable[[GauntletClient, str], Measuring]
     judge: Callable[[Path], Judged]
+    leave_out: Sequence[str] = ("report.html", "report.tex")
 
     def carry_out(self, arguments: Sequence[str] | None = None) -> None:
         """Run, measure and judge."""
@@ -102,5 +103,5 @@ class Plan:
         home = Path("var") / self.name
         parser.add_argument("--home", type=Path, default=home, help="the data folder of the one that is started")
         parser.add_argument("--commit", help="the commit of the service's code, where it is not this checkout's")
-        parser.add_argument("--leave-out", nargs="*", default=["report.html", "report.tex"], metavar="FILE")
+        parser.add_argument("--leave-out", nargs="*", default=self.leave_out, metavar="FILE")
         return parser.parse_args(arguments)

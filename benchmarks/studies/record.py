@@ -64,7 +64,8 @@ def write_record(
     for form, text in forms.items():
         if f"report.{form}" not in leave_out:
             _write(out / f"report.{form}", text)
-    _write_json(out / "report.json", json.loads(forms["json"]))  # a line for each value, for whoever compares two
+    if "report.json" not in leave_out:
+        _write_json(out / "report.json", json.loads(forms["json"]))  # a line for each value, for whoever compares two
     report = Report.model_validate_json(forms["json"])
     for name in FIGURES:
         if f"figures/{name}.svg" in leave_out:

@@ -21,6 +21,8 @@ from tests.benchmarks.records import Written, written
 _PLAN = Path(__file__).parents[2] / "benchmarks/dial"
 _DIAL = ["T = 1", "T = 4", "T = 16"]
 _SAMPLED = "sampled in groups of 16"
+# The third epoch fell back and is not part of it.
+_RISE = ((0.4, 0.2), (0.6, 0.3), (0.5, 0.1))
 _OBJECTIVES: Mapping[str, Mapping[str, Any]] = {
     "ce": {"kind": "cross_entropy"},
     **{label: {"kind": "expected_reward", "label": label} for label in _DIAL},
@@ -56,7 +58,7 @@ def _judged(
     seeds: int = 3,
     planned: Sequence[str] = _DIAL,
     failed: Collection[str] = (),
-    fallen_back: float | None = 0.1,
+    rise: Sequence[tuple[float, float | None]] = _RISE,
 ) -> Verdict:
     """At 50, 60 and 70 % the dial keeps 30 %; cross-entropy, at 80 % with 40 %, rose from 20 % at 40 % in a line."""
     runs = {}
@@ -77,8 +79,7 @@ def _judged(
         "seeds": list(range(seeds)),
     }
     (folder / "digits/spec.json").write_text(ExperimentSpec.model_validate(spec).model_dump_json())
-    # The third epoch fell back and is not part of the rise.
-    early = {f"ce-{seed}": _early((0.4, 0.2), (0.6, 0.3), (0.5, fallen_back)) for seed in range(seeds)}
+    early = {f"ce-{seed}": _early(*rise) for seed in range(seeds)}
     written(folder / "digits-early", early, _OBJECTIVES)
     found = judge(folder, "digits")
     assert found is not None
@@ -95,8 +96,21 @@ def test_an_arm_is_compared_where_cross_entropy_was_as_accurate(tmp_path: Path) 
     assert differences[f"{_SAMPLED} minus T = 1, last epoch"].mean == pytest.approx(-0.06)
 
 
+def test_training_on_is_told_beside(tmp_path: Path) -> None:
+    """At 80 % cross-entropy keeps 40 %, and had never been there before; where it had, with 30 %, it won ten points."""
+    found = _judged(tmp_path / "once")
+    assert found.trained_on is not None
+    assert found.trained_on.mean == pytest.approx(0)
+    again = _judged(tmp_path / "again", rise=((0.4, 0.2), (0.6, 0.3), (0.8, 0.3)))
+    assert again.trained_on is not None
+    assert again.trained_on.mean == pytest.approx(0.1)
+    assert again.trained_on.adjusted_p is None
+    assert "Not planned, and not tested" in markdown({"digits": again})
+    assert len(again.differences) == len(found.differences)
+
+
 def test_what_is_not_part_of_the_rise_need_not_be_measured(tmp_path: Path) -> None:
-    assert _judged(tmp_path / "rise", fallen_back=None) == _judged(tmp_path / "each")
+    assert _judged(tmp_path / "rise", rise=(*_RISE[:2], (0.5, None))) == _judged(tmp_path / "each")
 
 
 def test_only_the_rise_is_measured() -> None:
