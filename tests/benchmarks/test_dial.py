@@ -1,5 +1,6 @@
 """The judgement of the dial from reward to cross-entropy, on records written by hand."""
 
+import shutil
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -9,6 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from benchmarks.dial.__main__ import main
 from benchmarks.dial.figure import figure
 from benchmarks.dial.judge import Verdict, judge
 from benchmarks.dial.measurements import to_measure
@@ -183,3 +185,15 @@ def test_the_plans_specs_are_the_plans(name: str) -> None:
     rewards = [one.reward for one in spec.objectives if one.kind == "expected_reward"]
     assert all((reward.correct, reward.wrong) == (1, 0) for reward in rewards)
     assert len(rewards) == {"digits": 5, "cifar10": 6}.get(name, 0)
+
+
+def test_the_committed_verdict_is_what_the_records_come_to(tmp_path: Path) -> None:
+    """Judged again, all that the command writes is the same."""
+    results = _PLAN / "results"
+    again = tmp_path / "results"
+    shutil.copytree(results, again)
+    written = [again / name for name in ("verdict.json", "verdict.md", "digits.svg")]
+    for file in written:
+        file.unlink()
+    main(["--judge", "--out", str(again)])
+    assert [file.read_bytes() for file in written] == [(results / file.name).read_bytes() for file in written]
