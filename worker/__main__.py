@@ -10,7 +10,7 @@ with without_collections(freezing=__name__ == "__main__"):
     from store import logs
     from worker.app import run_worker
     from worker.forked import NotStarted
-    from worker.processes import DeviceUnusable, NetworksUnusable
+    from worker.preparation import DeviceUnusable, NetworksUnusable
     from worker.settings import WorkerSettings
 
 

@@ -9,7 +9,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.exc import OperationalError
@@ -22,30 +22,21 @@ from store.queue import fused, helpers, jobs, turns
 from store.queue.helpers import Help
 from store.queue.jobs import Claim, Hold
 from worker import fork_server
-from worker.entry import enter, probe
-from worker.forked import CONTEXT, Forked, ForkServerLost, NotStarted
+from worker.entry import enter
+from worker.forked import Forked, NotStarted
+from worker.preparation import DeviceUnusable, NetworksUnusable, Preparation
 from worker.settings import WorkerSettings
 from worker.spans import Spans, Tell
 from worker.unhelped import NOTHING_LEFT, Unhelped
 
 logger = logging.getLogger(__name__)
 
-# torch has been loaded within three seconds, and a GPU answered within ten; a driver that hangs does not.
-_PROBE_WITHIN_S = 120.0
 # After the grace that a job has for its own end.
 _LAST_GRACE_S = 3.0
 # A process that is ended is gone within milliseconds; to give back a GPU's memory takes it a second or two.
 _DIES_WITHIN_S = 10.0
 _LOOK_EVERY_S = 1.0
 _LOOK_AT_END_S = 0.05
-
-
-class DeviceUnusable(Exception):
-    """The device that the settings name is not there or does not work."""
-
-
-class NetworksUnusable(Exception):
-    """What `GAUNTLET_ARCHITECTURES` names is not there or of no use."""
 
 
 @dataclass(eq=False)
@@ -81,51 +72,8 @@ class JobProcesses:
         self._jobs: list[_Job] = []
         self._lock = threading.Lock()
         self._closing = False
-        self._preparing = threading.Lock()
-        self._prepared = False
-        # Of a team's own, by name, each with its package; known once it is prepared.
-        self.networks: Mapping[str, str] = {}
-        self._device_type = ""
+        self.preparation = Preparation(settings)
         self._unhelped = Unhelped()
-
-    def prepare(self) -> None:
-        """Start the fork server and wait until it has torch, so that no job's lease runs while it loads.
-
-        Raises:
-            DeviceUnusable: no job of this worker could run; better to claim none.
-            NetworksUnusable: the packages that are to have networks do not.
-            ForkServerLost: it was ended twice while it loaded, as where there is too little memory.
-            NotStarted: this machine has no room for it, or no folder.
-        """
-        with self._preparing:
-            if not self._prepared or not fork_server.lives():
-                # The probe starts a fork server, whatever comes of it.
-                self._prepared = False
-                try:
-                    self._probe()
-                except ForkServerLost as lost:
-                    logger.warning("%s while it loaded what jobs need. It starts anew.", lost)
-                    self._probe()
-                self._prepared = True
-
-    def _probe(self) -> None:
-        CONTEXT.set_forkserver_preload(["worker.preloaded"])
-        told, tells = CONTEXT.Pipe(duplex=False)
-        with told:
-            with tells:
-                probing = Forked(probe, (self._settings, tells), "probe")
-                probing.start()
-            if not probing.has_ended(_PROBE_WITHIN_S):
-                probing.kill()
-                probing.let_go()
-            elif probing.exit_code is None:
-                raise ForkServerLost
-            if probing.exit_code != 0:
-                raise DeviceUnusable(f"The device {self._settings.device!r} (GAUNTLET_DEVICE) cannot be used here.")
-            self._device_type, found = told.recv()
-        if isinstance(found, str):
-            raise NetworksUnusable(found)
-        self.networks = found
 
     @property
     def free_slots(self) -> int:
@@ -170,21 +118,21 @@ class JobProcesses:
 
     def _claim(self) -> Sequence[Claim]:
         name, lease_s = self._settings.worker_name, self._settings.lease_s
-        most = self._settings.fused_runs_on(self._device_type)
+        most = self._settings.fused_runs_on(self.preparation.device_type)
         with self._database.writing() as session:
             return fused.claim_next(session, name, lease_s, most=most)
 
     def _claim_help(self) -> Sequence[Help]:
         name, lease_s = self._settings.worker_name, self._settings.lease_s
         with self._database.writing() as session:
-            helped = helpers.claim(session, name, lease_s, self._device_type, but_not=self._unhelped.ids())
+            helped = helpers.claim(session, name, lease_s, self.preparation.device_type, but_not=self._unhelped.ids())
         return [] if helped is None else [helped]
 
     def _do(self, find: _Find) -> None:
         if self._closing:
             return
         try:
-            self.prepare()
+            self.preparation.make()
             claims = find()
         except (DeviceUnusable, NetworksUnusable, NotStarted, OperationalError) as error:
             logger.error("No job could be claimed: %s", error)  # noqa: TRY400  # each says all that there is to say
@@ -213,7 +161,7 @@ class JobProcesses:
             # Without the lock, which a fork server that hangs would keep from everybody.
             job.process.start()
         except NotStarted as why:
-            self._prepared = False
+            self.preparation.doubt()
             self._give_back(job, f"could not be started ({why})")
             return
         experiment = job.claims[0].experiment or "no experiment"

@@ -220,7 +220,7 @@ def test_what_a_worker_claimed_as_it_died_is_another_s(here: Home, tiny_spec: Ex
         settings = here.settings.model_copy(update={"lease_s": AT_ONCE})
         processes = JobProcesses(settings, Database(settings.database_url))
         # Its fork server is not needed: it does not come so far.
-        processes.prepare = lambda: None  # type: ignore[method-assign]  # of this one alone
+        processes.preparation.make = lambda: None  # type: ignore[method-assign]  # of this one alone
         processes.run()
 
     assert ended_at(here.orders, "claimed", 1, work)

@@ -31,7 +31,7 @@ def database(settings: WorkerSettings) -> Database:
 def processes(settings: WorkerSettings, database: Database) -> Iterator[JobProcesses]:
     """An idle worker's."""
     processes = JobProcesses(settings, database)
-    processes.prepare()
+    processes.preparation.make()
     yield processes
     processes.shut_down()
 

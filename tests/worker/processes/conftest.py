@@ -30,7 +30,7 @@ def processes(settings: WorkerSettings, database: Database, monkeypatch: pytest.
     """An idle worker's; what is left of its jobs ends with the test."""
     monkeypatch.setattr(module, "_LAST_GRACE_S", 0.1)
     processes = JobProcesses(settings, database)
-    processes.prepare()
+    processes.preparation.make()
     yield processes
     processes.shut_down()
     await_that(lambda: not processes._jobs)

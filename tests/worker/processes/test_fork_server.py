@@ -105,7 +105,7 @@ def test_a_fork_server_that_is_killed_while_it_loads_is_started_anew(
         start(forked)
 
     monkeypatch.setattr(Forked, "start", start_and_kill)
-    processes.prepare()
+    processes.preparation.make()
     assert fork_server.lives()
     assert [record.getMessage() for record in caplog.records] == [
         "The fork server, from which jobs' processes come, was ended while it loaded what jobs need. It starts anew."

@@ -14,7 +14,8 @@ from tests.e2e.system import await_that
 from tests.worker.processes.attempts import NEVER, expire, found, hang, is_there, started, trains
 from worker import processes as module
 from worker.beside.reconciler import reconcile
-from worker.processes import DeviceUnusable, JobProcesses
+from worker.preparation import DeviceUnusable
+from worker.processes import JobProcesses
 
 pytestmark = pytest.mark.long(seconds=20)
 
@@ -161,15 +162,15 @@ def test_a_fork_server_that_died_is_there_again_before_anything_is_claimed(proce
     And with the device: while that is of no use every look says so, not the first alone.
     """
     server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # as the worker looks
-    processes.prepare()
+    processes.preparation.make()
     assert forkserver._forkserver._forkserver_pid == server  # type: ignore[attr-defined]  # as the worker looks
     os.kill(server, signal.SIGKILL)
     os.waitid(os.P_PID, server, os.WEXITED | os.WNOWAIT)
-    usable = processes._settings
-    processes._settings = usable.model_copy(update={"device": "cuda:99"})
+    usable = processes.preparation._settings
+    processes.preparation._settings = usable.model_copy(update={"device": "cuda:99"})
     for _ in range(2):
         with pytest.raises(DeviceUnusable):
-            processes.prepare()
-    processes._settings = usable
-    processes.prepare()
+            processes.preparation.make()
+    processes.preparation._settings = usable
+    processes.preparation.make()
     assert forkserver._forkserver._forkserver_pid != server  # type: ignore[attr-defined]  # as the worker looks

@@ -85,7 +85,7 @@ def test_runs_are_claimed_together_where_the_device_is_a_gpu(
     """
     monkeypatch.setattr(settings_module, "_NVIDIA_DRIVER", tmp_path)
     worker = JobProcesses(WorkerSettings(home=tmp_path, **said), database)
-    worker._device_type = device
+    worker.preparation.device_type = device
     with database.writing() as session:
         experiments.create(session, tiny_spec.model_copy(update={"seeds": (0, 1)}), None)
     assert len(worker._claim()) == claimed
