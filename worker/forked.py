@@ -26,6 +26,7 @@ from worker import fork_server
 logger = logging.getLogger(__name__)
 
 CONTEXT: Final = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["worker.preloaded"])
 _COUNT: Final = struct.Struct("i")
 # Where it has to be looked whether a process is there.
 _LOOK_EVERY_S: Final = 0.05

@@ -59,7 +59,6 @@ class Preparation:
         self._is_made = False
 
     def _probe(self) -> None:
-        CONTEXT.set_forkserver_preload(["worker.preloaded"])
         told, tells = CONTEXT.Pipe(duplex=False)
         with told:
             with tells:
