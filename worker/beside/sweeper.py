@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from gauntlet.data.decoded.decoded_cache import DecodedCache
@@ -20,6 +21,27 @@ logger = logging.getLogger(__name__)
 _S_PER_DAY = 86_400.0
 # No file takes so long to be copied into a backup.
 _BACKUP_GRACE_S = _S_PER_DAY
+
+
+class _Later:
+    """Rows that cannot be written are left to the next sweep; why, and which, is said once for all of them."""
+
+    def __init__(self) -> None:
+        self._left: dict[str, list[str]] = {}
+
+    @contextmanager
+    def unless_forgotten(self, what: str) -> Iterator[None]:
+        """Try to forget it in the block."""
+        try:
+            yield
+        except OperationalError as error:
+            # The driver's words alone: statements differ.
+            self._left.setdefault(str(error.orig).strip(), []).append(what)
+
+    def tell(self) -> None:
+        """Say what was left."""
+        for why, what in self._left.items():
+            logger.warning("Not forgotten yet, as rows cannot be written (%s): %s.", why, "; ".join(what))
 
 
 def sweep(
@@ -43,7 +65,18 @@ def sweep(
         OSError: the storage does not answer, or refuses.
         OperationalError: the database cannot even be read.
     """
-    _sweep_rows(database, events_days=events_days, audit_days=audit_days, retry_days=retry_days)
+    # One that is wholly away is said to be, once.
+    with database.reading() as session:
+        session.execute(select(1))
+    later = _Later()
+    try:
+        _sweep_rows(database, later, events_days=events_days, audit_days=audit_days, retry_days=retry_days)
+        _sweep_files(database, storage, later, decoded)
+    finally:
+        later.tell()
+
+
+def _sweep_files(database: Database, storage: Storage, later: _Later, decoded: DecodedCache | None) -> None:
     try:
         if decoded is not None:
             decoded.sweep()
@@ -51,14 +84,14 @@ def sweep(
         logger.warning("Decoded pictures cannot be swept: %s", error)
     if isinstance(storage, FolderStorage):
         pinned.forget_abandoned(storage, _BACKUP_GRACE_S)
-    _delete_discarded(database, storage)
+    _delete_discarded(database, storage, later)
     unsettled = files.unsettled(storage, "ckpt", files.GRACE_S)
     with database.reading() as session:
         ended, recorded = runs.ended(session), checkpoints.paths(session) | runs.state_paths(session)
         imported = checkpoints.existing(session, unsettled)
     files.sweep_ended(storage, "run", ended, recorded)
     _sweep_pictures(database, storage)
-    _sweep_datasets(database, storage)
+    _sweep_datasets(database, storage, later)
     for identifier in unsettled:
         if identifier in imported:
             files.settle(storage, identifier)
@@ -70,33 +103,24 @@ def sweep(
                 logger.warning("The files of %s cannot be deleted yet: %s", identifier, error)
 
 
-def _sweep_rows(database: Database, *, events_days: int, audit_days: int, retry_days: int) -> None:
+def _sweep_rows(database: Database, later: _Later, *, events_days: int, audit_days: int, retry_days: int) -> None:
     """Forget the states of runs that ended, what is not kept, what whole files have replaced, and what is old."""
-    with _or_later("States of runs that ended"), database.writing() as session:
+    with later.unless_forgotten("states of runs that ended"), database.writing() as session:
         runs.forget_states_of_ended(session, older_than_s=retry_days * _S_PER_DAY)
-    with _or_later("Helpers of evaluations that ended"), database.writing() as session:
+    with later.unless_forgotten("helpers of evaluations that ended"), database.writing() as session:
         helpers.forget_ended(session)
-    with _or_later("Checkpoints that are not kept"):
+    with later.unless_forgotten("checkpoints that are not kept"):
         _prune(database)
-    with _or_later("Parts of pictures"), database.writing() as session:
+    with later.unless_forgotten("parts of pictures"), database.writing() as session:
         pictures.forget_parts_of_ended(session)
-    with _or_later("Old deliveries to webhooks"), database.writing() as session:
+    with later.unless_forgotten("old deliveries to webhooks"), database.writing() as session:
         webhooks.forget_old(session, older_than_days=events_days)
-    with _or_later("Old events"):
+    with later.unless_forgotten("old events"):
         if count := events.forget_old(database, older_than_days=events_days):
             logger.info("%d events older than %d days are forgotten.", count, events_days)
-    with _or_later("Old entries of the audit list"):
+    with later.unless_forgotten("old entries of the audit list"):
         if count := audit.forget_old(database, older_than_days=audit_days):
             logger.info("%d entries of the audit list older than %d days are forgotten.", count, audit_days)
-
-
-@contextmanager
-def _or_later(what: str) -> Iterator[None]:
-    """Leave rows that cannot be written to the next sweep."""
-    try:
-        yield
-    except OperationalError as error:
-        logger.warning("%s cannot be forgotten yet: %s", what, error)
 
 
 def _sweep_pictures(database: Database, storage: Storage) -> None:
@@ -107,14 +131,14 @@ def _sweep_pictures(database: Database, storage: Storage) -> None:
     files.sweep_ended(storage, "eval", ended, recorded)
 
 
-def _sweep_datasets(database: Database, storage: Storage) -> None:
+def _sweep_datasets(database: Database, storage: Storage, later: _Later) -> None:
     """Delete the files of deleted data sets, then their rows; what unpacking left; uploads that were never whole."""
     storage.forget_drafts(files.GRACE_S)
     with database.reading() as session:
         deleted = datasets.deleted(session)
     for identifier in deleted:
         if _delete_dataset(storage, identifier):
-            with _or_later(f"The deleted data set {identifier}"):
+            with later.unless_forgotten(f"the deleted data set {identifier}"):
                 _forget_dataset(database, identifier)
     begun, unsettled = list(dataset_files.begun(storage)), files.unsettled(storage, "dset", files.GRACE_S)
     with database.reading() as session:
@@ -160,7 +184,7 @@ def _prune(database: Database) -> None:
             logger.info("%d checkpoints that experiment %s does not keep are deleted.", count, identifier)
 
 
-def _delete_discarded(database: Database, storage: Storage) -> None:
+def _delete_discarded(database: Database, storage: Storage, later: _Later) -> None:
     with database.reading() as session:
         folders = deletions.discarded(session)
     for name in folders:
@@ -170,5 +194,5 @@ def _delete_discarded(database: Database, storage: Storage) -> None:
             logger.warning("The folder %s, whose rows are deleted, cannot be deleted yet: %s", name, error)
             continue
         failpoints.reach("folder_deleted")
-        with _or_later(f"The deleted folder {name}"), database.writing() as session:
+        with later.unless_forgotten(f"the deleted folder {name}"), database.writing() as session:
             deletions.forget_discarded(session, name)

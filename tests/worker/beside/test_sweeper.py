@@ -168,7 +168,7 @@ def test_files_go_although_no_row_can_be_written(
     storage: FolderStorage,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The disk that is full may be theirs. All else is tried as well, said, and done by a later sweep."""
+    """The disk that is full may be theirs. All else is tried as well, said in one line, and done by a later sweep."""
     held = begun(database, tiny_spec, storage)
     storage.write("exp_discarded/file", b"content")
     with database.writing() as session:
@@ -178,18 +178,23 @@ def test_files_go_although_no_row_can_be_written(
     sweep(full, storage, events_days=30, audit_days=30, retry_days=0)
     full.close()
     assert left(storage) == {f"{files.attempt_folder(held)}/state"}
-    refused = [record.getMessage().partition(" cannot be forgotten yet")[0] for record in caplog.records]
-    assert refused == [
-        "States of runs that ended",
-        "Helpers of evaluations that ended",
-        "Parts of pictures",
-        "Old deliveries to webhooks",
-        "Old events",
-        "Old entries of the audit list",
-        "The deleted folder exp_discarded",
-    ]
+    (said,) = (record.getMessage() for record in caplog.records)
+    assert said == (
+        "Not forgotten yet, as rows cannot be written (database or disk is full): states of runs that ended; "
+        "helpers of evaluations that ended; parts of pictures; old deliveries to webhooks; old events; "
+        "old entries of the audit list; the deleted folder exp_discarded."
+    )
     sweep(database, storage, events_days=30, audit_days=30, retry_days=0)
     assert left(storage) == set()
+
+
+def test_a_database_that_is_away_is_told_once(storage: FolderStorage, caplog: pytest.LogCaptureFixture) -> None:
+    """By whoever sweeps again and again, as of every round: each kind of row that stays was a warning."""
+    away = Database("postgresql://nobody@/none?host=/nowhere")
+    with pytest.raises(OperationalError):
+        sweep(away, storage, events_days=30, audit_days=30, retry_days=0)
+    away.close()
+    assert caplog.records == []
 
 
 def test_there_may_be_no_storage_yet(database: Database, storage: FolderStorage) -> None:
