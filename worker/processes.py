@@ -162,7 +162,7 @@ class JobProcesses:
             job.process.start()
         except NotStarted as why:
             self.preparation.doubt()
-            self._give_back(job, f"could not be started ({why})")
+            self._give_back(job, f"could not be started ({why})", has_begun=False)
             return
         experiment = job.claims[0].experiment or "no experiment"
         logger.info("%s of %s starts as process %d.", job.name, experiment, job.process.pid)
@@ -263,7 +263,7 @@ class JobProcesses:
         if job.process.server is not None:
             fork_server.end(job.process.server)
 
-    def _give_back(self, job: _Job, how: str, *, is_fault: bool = True) -> None:
+    def _give_back(self, job: _Job, how: str, *, is_fault: bool = True, has_begun: bool = True) -> None:
         for held in job.claims:
             if isinstance(held, Help):
                 self._end_help(job, held, how, is_fault=is_fault)
@@ -275,6 +275,9 @@ class JobProcesses:
                     if self._closing:
                         # It was told to stop before it could listen; that is no crash of its own.
                         jobs.release(session, held, "worker_shutdown")
+                    elif not has_begun:
+                        # Nor is this: this worker claims no more before it has proved that processes can be made here.
+                        jobs.release(session, held, "worker_lost", fault)
                     else:
                         jobs.abandon(session, held, fault, retry_s=self._settings.retry_s)
                 except LeaseLost:

@@ -178,7 +178,7 @@ def finish(
     return _move_on(session, held, values | _detail(detail))
 
 
-def release(session: Session, held: Claim, reason: str | None) -> None:
+def release(session: Session, held: Claim, reason: str | None, detail: str | None = None) -> None:
     """Put the job back into the queue without counting a crash, as on a worker's orderly shutdown.
 
     One that was asked to pause becomes paused instead.
@@ -186,7 +186,7 @@ def release(session: Session, held: Claim, reason: str | None) -> None:
     Raises:
         LeaseLost: the job is no longer this attempt's.
     """
-    _move_on(session, held, _requeued(held.model, reason, false()))
+    _move_on(session, held, _requeued(held.model, reason, false()) | _detail(detail))
 
 
 def give_up(session: Session, held: Claim, reason: str, detail: str, *, retry_s: float) -> None:

@@ -4,17 +4,13 @@ An archive waits behind no training: that may take days, and what is waited for 
 """
 
 import errno
-import json
 import logging
 import queue
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, wait
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
@@ -33,6 +29,8 @@ from store.queue import unpacking
 from store.queue.unpacking import Unpacking
 from store.storage import StorageAway, is_the_storages, met_there
 from store.traces import attempts
+from worker.beside import unpacking_process
+from worker.beside.unpacking_process import NotStarted
 from worker.settings import WorkerSettings
 from worker.spans import Tell
 
@@ -162,6 +160,9 @@ class Unpacker:
                     put_back(session, held, "storage", why, wait_s=wait_s)
                 case {"stopped": _}:
                     unpacking.postpone(session, held, "worker_shutdown", None, wait_s=0)
+                case {"unstarted": str(why)}:
+                    said = f"What unpacks it could not be started ({why})."
+                    unpacking.postpone(session, held, "worker_lost", said, wait_s=self._settings.retry_s)
             # Of one that is lost the lease runs out, and another attempt is made, as where the worker is lost.
             return answer
 
@@ -181,6 +182,8 @@ class Unpacker:
                 return answer, self._renewing(held, lambda: dataset_files.prepare(storage, held.id, held.attempt))
         except _Stopping:
             answer = {"stopped": True}
+        except NotStarted as why:
+            answer = {"unstarted": str(why)}
         except OSError as error:
             answer = {"storage": self._at_fault(error)}
         return answer, lambda: None
@@ -199,6 +202,7 @@ class Unpacker:
 
         Raises:
             LeaseLost: another attempt has it, or it was deleted; the work is done.
+            NotStarted: there is no room for a thread that does it.
             _Stopping: the work goes on until the process ends, which does not wait for it.
         """
         at_work = _in_a_thread(work)
@@ -222,6 +226,7 @@ class Unpacker:
 
         Raises:
             LeaseLost: another attempt has it, or it was deleted.
+            NotStarted: there is no process.
         """
         settings = self._settings
         room = self._database.write(partial(unpacking.room_for, held=held), patience_s=settings.database_patience_s)
@@ -238,8 +243,8 @@ class Unpacker:
         }
         progress = _BEGUN
         heard = time.monotonic()
-        with _process(order) as process:
-            told = _told_by(process)
+        with unpacking_process.at_work(order) as process:
+            told = unpacking_process.told_by(process)
             while not self._stopping.is_set():
                 try:
                     answer = told.get(timeout=settings.heartbeat_s)
@@ -251,7 +256,7 @@ class Unpacker:
                     heard = time.monotonic()
                 match answer:
                     case None:
-                        return _why_it_ended(process.wait(), seconds)
+                        return unpacking_process.why_it_ended(process.wait(), seconds)
                     case {"progress": [str(phase), int(completed), int(total)]}:
                         progress = (phase, completed, total)
                     case {"storage": str(why), "errno": number, "path": path}:
@@ -291,7 +296,11 @@ def _is_in_the_storage(error: OSError, archive: Path, folder: Path) -> bool:
 
 
 def _in_a_thread(work: Callable[[], T]) -> Future[T]:
-    """What comes of the work. The end of the process does not wait for it, as it would for a pool's."""
+    """What comes of the work. The end of the process does not wait for it, as it would for a pool's.
+
+    Raises:
+        NotStarted: there is no room for a thread that does it.
+    """
     outcome: Future[T] = Future()
 
     def do() -> None:
@@ -300,50 +309,9 @@ def _in_a_thread(work: Callable[[], T]) -> Future[T]:
         except BaseException as error:  # noqa: BLE001  # it is raised where the outcome is asked for
             outcome.set_exception(error)
 
-    threading.Thread(target=do, name="transfer", daemon=True).start()
+    try:
+        threading.Thread(target=do, name="transfer", daemon=True).start()
+    except RuntimeError as error:
+        # Python has no other for it.
+        raise NotStarted(str(error)) from error
     return outcome
-
-
-@contextmanager
-def _process(order: dict[str, Any]) -> Iterator["subprocess.Popen[str]"]:
-    """The process, at work on its order; ended with the block."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "worker.beside.unpacking"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        # Libraries would write there what is wrong with a file, as often as an archive holds one.
-        stderr=subprocess.DEVNULL,
-        text=True,
-        encoding="utf-8",
-    ) as process:
-        try:
-            assert process.stdin is not None
-            process.stdin.write(json.dumps(order) + "\n")
-            process.stdin.flush()
-            yield process
-        finally:
-            process.kill()
-
-
-def _told_by(process: "subprocess.Popen[str]") -> "queue.Queue[dict[str, Any] | None]":
-    """What the process tells, as it comes; None at its end."""
-    told: queue.Queue[dict[str, Any] | None] = queue.Queue()
-    lines = process.stdout
-    assert lines is not None
-
-    def read() -> None:
-        for line in lines:
-            told.put(json.loads(line))
-        told.put(None)
-
-    threading.Thread(target=read, name="unpacking", daemon=True).start()
-    return told
-
-
-def _why_it_ended(code: int, seconds: int) -> dict[str, Any]:
-    """What it would have answered, had it not ended without a word."""
-    if code == -signal.SIGXCPU:
-        return {"refused": f"The archive takes more than {seconds} s of a processor to unpack and read."}
-    if code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS):
-        return {"refused": "The archive holds a damaged picture: what decodes it broke down."}
-    return {"lost": f"its process ended with {code}"}

@@ -130,7 +130,8 @@ def test_a_fork_server_whose_folder_was_tidied_away_is_started_anew(
     server = server_pid()
     shutil.rmtree(util.get_temp_dir())
     reconcile(database, processes, retry_s=NEVER)
-    await_that(lambda: found(database, run_id).crashes == 1 and processes.free_slots == 1)
+    await_that(lambda: found(database, run_id).status_reason == "worker_lost" and processes.free_slots == 1)
+    assert found(database, run_id).crashes == 0
     assert not is_alive(server)
     reconcile(database, processes, retry_s=NEVER)
     await_that(lambda: trains(database, run_id, 2))
@@ -172,7 +173,8 @@ def test_a_machine_without_a_temporary_folder_is_told_so(
     request.getfixturevalue("no_folder")
     server = server_pid()
     reconcile(database, processes, retry_s=NEVER)
-    await_that(lambda: found(database, run_id).crashes == 1 and processes.free_slots == 1)
+    await_that(lambda: found(database, run_id).status_reason == "worker_lost" and processes.free_slots == 1)
+    assert found(database, run_id).crashes == 0
     why = "No usable temporary directory found in ['/nowhere']"
     assert found(database, run_id).status_detail == f"The process of attempt 1 could not be started ({why})."
     processes.start()

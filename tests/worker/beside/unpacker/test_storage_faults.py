@@ -16,7 +16,7 @@ from store.subjects import datasets
 from tests.object_store import ObjectStore
 from tests.rights import of_mode, without_rights
 from tests.uploads import packed, receive, unpack
-from worker.beside import unpacker
+from worker.beside import unpacking_process
 from worker.beside.sweeper import sweep
 from worker.settings import WorkerSettings
 
@@ -34,7 +34,7 @@ def on_a_bucket(object_store: ObjectStore, settings: WorkerSettings) -> WorkerSe
 def told(monkeypatch: pytest.MonkeyPatch) -> Told:
     """What the process that unpacks is taken to have said."""
     said = Told()
-    monkeypatch.setattr(unpacker, "_told_by", lambda _: said)
+    monkeypatch.setattr(unpacking_process, "told_by", lambda _: said)
     return said
 
 

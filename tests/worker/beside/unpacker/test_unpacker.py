@@ -1,6 +1,7 @@
 """An uploaded archive becomes a data set, once, whatever happens to whoever unpacks it."""
 
 import errno
+import sys
 import threading
 from collections.abc import Callable
 from gzip import compress as compressed
@@ -15,6 +16,7 @@ from store import dataset_files
 from store.database import Database
 from store.errors import LeaseLost
 from store.queue import unpacking
+from store.queue.jobs import MOST_CRASHES
 from store.storage import FolderStorage, Storage, StorageAway
 from store.subjects import datasets
 from store.traces.spans import ASKED, Asked, Span
@@ -23,7 +25,7 @@ from tests.object_store import ObjectStore
 from tests.packing import class_folders, two_splits
 from tests.pictures import encoded
 from tests.uploads import left, packed, receive, unpack, uploaded
-from worker.beside import unpacker
+from worker.beside import unpacker, unpacking_process
 from worker.beside.sweeper import sweep
 from worker.beside.unpacker import Unpacker
 from worker.settings import WorkerSettings
@@ -165,6 +167,34 @@ def test_a_process_that_says_nothing_is_taken_for_lost(
         row = datasets.get(session, identifier)
     assert (row.status, row.attempt) == ("ready", 2)
     database.close()
+
+
+def test_a_process_that_cannot_be_started_costs_no_attempt(
+    database: Database, settings: WorkerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is it taken for a fault of the storage: its user reads what the machine said, and it is tried again."""
+    identifier = receive(database, settings.storage, packed(tmp_path))
+    with monkeypatch.context() as machine:
+        machine.setattr(sys, "executable", "/nowhere/python")
+        for _ in range(MOST_CRASHES + 1):
+            unpack(database, settings)
+            with database.writing() as session:
+                row = datasets.get(session, identifier)
+                assert (row.status, row.status_reason, row.crashes) == ("unpacking", "worker_lost", 0)
+                assert row.status_detail == "What unpacks it could not be started (No such file or directory)."
+                row.lease_expires_at = 0.0
+    unpack(database, settings)
+    with database.reading() as session:
+        assert datasets.get(session, identifier).status == "ready"
+
+
+def test_a_process_that_ends_before_it_was_told_is_known_by_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by the pipe that broke, which says nothing of it."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    # More than a pipe takes that nobody reads.
+    with unpacking_process.at_work({"name": "x" * (1 << 20)}) as process:
+        assert unpacking_process.told_by(process).get(timeout=60) is None
+        assert unpacking_process.why_it_ended(process.wait(), 60) == {"lost": "its process ended with 1"}
 
 
 def test_what_a_worker_lost_is_begun_anew_three_times(
