@@ -22,6 +22,7 @@ from worker.presence import Announcer
 from worker.processes import JobProcesses
 from worker.settings import WorkerSettings
 from worker.spans import Tell
+from worker.stopping import Stopping
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +31,8 @@ _LOOK_FOR_ARCHIVES_S = 1.0
 _TELL_WEBHOOKS_S = 2.0
 
 
-def create_worker(settings: WorkerSettings, tell: Tell | None) -> tuple[Celery, JobProcesses]:
-    """A Celery app with this project's task, its reconciler and an orderly shutdown, and the processes of its jobs.
+def create_worker(settings: WorkerSettings, tell: Tell | None) -> tuple[Celery, JobProcesses, Stopping]:
+    """A Celery app with this project's task and its reconciler, the processes of its jobs, and its orderly shutdown.
 
     `tell` sends spans, if any are wanted.
 
@@ -58,38 +59,42 @@ def create_worker(settings: WorkerSettings, tell: Tell | None) -> tuple[Celery, 
     unpacking = Rounds("unpacker", announcer.in_turn(unpacker.look), _LOOK_FOR_ARCHIVES_S)
     deliveries = partial(deliver, database, settings.webhook_networks)
     telling = Rounds("webhooks", announcer.in_turn(deliveries), _TELL_WEBHOOKS_S)
+    beside = reconciler, sweeper, unpacking, telling
 
     @app.task(name=TASK)
     def work() -> None:
         processes.run()
 
-    # Not `worker_ready`: that waits for the broker.
-    @signals.worker_init.connect(weak=False)
-    def start(**_: Any) -> None:
-        presence.start()
-        reconciler.start()
-        sweeper.start()
-        unpacking.start()
-        telling.start()
-
-    @signals.worker_shutting_down.connect(weak=False)
-    def stop(**_: Any) -> None:
+    def stop() -> None:
         logger.info("The worker stops; its jobs go back to the queue.")
-        reconciler.stop()
-        sweeper.stop()
-        unpacking.stop()
-        telling.stop()
+        for rounds in beside:
+            rounds.stop()
         unpacker.stop()
         processes.shut_down()
         presence.stop()
         announcer.leave()
+
+    stopping = Stopping(stop)
+
+    # Not `worker_ready`: that waits for the broker.
+    @signals.worker_init.connect(weak=False)
+    def start(**_: Any) -> None:
+        presence.start()
+        for rounds in beside:
+            rounds.start()
+        stopping.start()
+
+    # By a signal's handler.
+    @signals.worker_shutting_down.connect(weak=False)
+    def ask_to_stop(**_: Any) -> None:
+        stopping.ask()
 
     # With somebody connected Celery leaves the logging as it is.
     @signals.setup_logging.connect(weak=False)
     def keep_logging(**_: Any) -> None:
         pass
 
-    return app, processes
+    return app, processes, stopping
 
 
 def run_worker(settings: WorkerSettings) -> None:
@@ -109,7 +114,7 @@ def run_worker(settings: WorkerSettings) -> None:
     )
     # In this process alone, which is never forked: jobs' processes hand it their spans.
     spans = sender(settings.traces, "gauntlet-worker", settings.worker_name)
-    app, processes = create_worker(settings, None if spans is None else spans.tell)
+    app, processes, stopping = create_worker(settings, None if spans is None else spans.tell)
     try:
         app.worker_main(
             [
@@ -125,6 +130,7 @@ def run_worker(settings: WorkerSettings) -> None:
             ]
         )
     finally:
+        stopping.await_end()
         if spans is not None:
             processes.await_end()
             spans.close()
