@@ -1,18 +1,22 @@
 """`gauntlet up`: one command brings everything up, and one signal takes all of it down."""
 
+import itertools
 import os
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from typer.testing import CliRunner
 
 from cli.commands import app
+from cli.machine import embedded
 from cli.machine.embedded import address, free_port
 from gauntlet.client import GauntletClient
 from service.settings import ServiceSettings
@@ -175,3 +179,38 @@ def test_a_free_port_is_used_as_wanted() -> None:
         taken = other.getsockname()[1]
         assert free_port("127.0.0.1", taken) != taken
     assert free_port("127.0.0.1", taken) == taken
+
+
+def waits_for_itself(_number: int, _frame: FrameType | None) -> None:
+    pytest.fail("The signal's handler waits for the thread in which it came.")
+
+
+def test_a_signal_is_heard_wherever_it_comes() -> None:
+    """Between any two lines that the supervisor runs while it waits, those of libraries too, none holds it up."""
+    traced, before = sys.gettrace(), signal.signal(signal.SIGALRM, waits_for_itself)
+    try:
+        for number in itertools.count(1):
+            lines = 0
+
+            def interrupt(_frame: FrameType, event: str, _value: object, number: int = number) -> Callable[..., object]:
+                nonlocal lines
+                lines += event == "line"
+                if event == "line" and lines == number:
+                    signal.raise_signal(signal.SIGTERM)
+                return interrupt
+
+            with embedded._asked_to_stop() as stop:
+                signal.setitimer(signal.ITIMER_REAL, 10)
+                sys.settrace(interrupt)
+                try:
+                    stop.wait(0.01)
+                finally:
+                    sys.settrace(traced)
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                if lines < number:
+                    assert number > 1
+                    break
+                assert stop.is_set()
+                assert stop.wait(0.0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
