@@ -97,7 +97,7 @@ def imported(weights: dict[str, Tensor], classes: tuple[str, ...]) -> LoadedMode
     with tempfile.TemporaryDirectory() as folder:
         foreign, own = Path(folder) / "foreign.safetensors", Path(folder) / "own.safetensors"
         save_file({name: tensor.contiguous() for name, tensor in weights.items()}, foreign)
-        tensors = read_foreign_weights(foreign, card.architecture, card.image_shape, len(classes))
+        tensors = read_foreign_weights(foreign, card.architecture, card.image_shape, len(classes)).tensors
         own.write_bytes(encode_weights(tensors, card))
         return load_model(own, CPU)
 

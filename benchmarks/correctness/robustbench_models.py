@@ -106,7 +106,8 @@ def compared(theirs: nn.Module, how: str, architecture: ArchitectureSpec | None,
         normalisation=said,
         origin=Imported(name="theirs"),
     )
-    model = build_loaded(read_foreign_weights(ours, found.architecture, shape, found.classes, said), card)
+    weights = read_foreign_weights(ours, found.architecture, shape, found.classes, said)
+    model = build_loaded(weights.tensors, card)
     images = torch.rand(4 if large else 8, *shape, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         logits, expected = model(images), theirs(images)

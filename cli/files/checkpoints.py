@@ -1,5 +1,6 @@
 """The commands that bring models in and take them out."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,8 @@ from cli.terminal import errors, say, tell_id
 from gauntlet.spec.checkpoint_card import ImportCard
 from gauntlet.spec.class_names import KNOWN_CLASSES
 from gauntlet.spec.reading.files import SpecFile
+
+_MOST_NAMED = 3
 
 Architecture = Annotated[
     str | None,
@@ -75,6 +78,8 @@ def import_weights(
             print_json(imported)
             return
         tell_id(imported.id)
+        for line in what_became_of_names(imported.renamed, imported.left_out):
+            say(line, errors)
         for finding in imported.findings:
             say(finding.message, errors, "yellow")
 
@@ -83,6 +88,20 @@ def architecture_fields(named: str) -> dict[str, Any]:
     """What a spec says for a network's kind, or for torchvision's of a name: `torchvision/resnet50`."""
     kind, slash, name = named.partition("/")
     return {"kind": kind} | ({"name": name} if slash else {})
+
+
+def what_became_of_names(renamed: Mapping[str, str], left_out: Mapping[str, str]) -> list[str]:
+    """Lines for tensors that are called otherwise here, the file's name → ours, and for what is left out, with why."""
+    lines = [f"Renamed: {_counted([f'{theirs} to {ours}' for theirs, ours in renamed.items()])}"] if renamed else []
+    return lines + [
+        f"Left out, {what}: {_counted([name for name, why in left_out.items() if why == what])}"
+        for what in dict.fromkeys(left_out.values())
+    ]
+
+
+def _counted(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"{', '.join(names[:_MOST_NAMED])}{more}."
 
 
 def _normalisation(mean: str | None, std: str | None) -> dict[str, list[float]] | None:

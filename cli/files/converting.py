@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from cli.files.checkpoints import Architecture, architecture_fields
+from cli.files.checkpoints import Architecture, architecture_fields, what_became_of_names
 from cli.json_output import AsJson, print_plain
 from cli.terminal import give_up, say
 from gauntlet.errors import CheckpointInvalid, ModelUnfit
@@ -16,8 +16,6 @@ from gauntlet.spec.runs.architectures import ArchitectureSpec, Torchvision
 
 if TYPE_CHECKING:
     from gauntlet.models.conversion import Conversion
-
-_MOST_NAMED = 3
 
 
 def convert(
@@ -100,12 +98,7 @@ def _told(found: "Conversion", file: Path, out: Path) -> list[str]:
         lines.append(f"Its tensors are at {found.part}.")
     if found.beside:
         lines.append(f"Beside them, and not taken: {', '.join(found.beside)}.")
-    if names.renamed:
-        lines.append(f"Renamed: {_counted([f'{theirs} to {ours}' for theirs, ours in names.renamed.items()])}")
-    lines.extend(
-        f"Left out, {what}: {_counted([name for name, why in names.idle.items() if why == what])}"
-        for what in dict.fromkeys(names.idle.values())
-    )
+    lines += what_became_of_names(names.renamed, names.idle)
     command = ["gauntlet", "import", str(out), "--architecture", _named(found.architecture), "--dataset", "DATASET"]
     if said is not None:
         mean, std = (",".join(f"{value:.6g}" for value in values) for values in (said.mean, said.std))
@@ -114,8 +107,3 @@ def _told(found: "Conversion", file: Path, out: Path) -> list[str]:
     else:
         lines.append("If it normalises its input, say so with --mean and --std: the file does not tell.")
     return [*lines, f"{out}: {out.stat().st_size:,} bytes", f"Import it with: {shlex.join(command)}"]
-
-
-def _counted(names: list[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return f"{', '.join(names[:_MOST_NAMED])}{more}."

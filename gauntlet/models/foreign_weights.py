@@ -35,8 +35,8 @@ def read_foreign_weights(
     image_shape: tuple[int, int, int],
     classes: int,
     normalisation: Normalisation | None = None,
-) -> dict[str, Tensor]:
-    """The tensors of a safetensors file that another program wrote, for such a network, on the CPU.
+) -> ForeignWeights:
+    """What a safetensors file that another program wrote is in such a network; its tensors on the CPU.
 
     They may have the names of `gauntlet.models.foreign_names`, and come with ours. Floating-point tensors come as
     float32, and `num_batches_tracked` may be absent: a network in eval mode, and one that trains as ours do, never
@@ -51,7 +51,7 @@ def read_foreign_weights(
         found = fit(file, names(file), architecture, image_shape, classes, name=path.name)
         if (stored := found.normalisation or told_in_header(file)) is not None:
             _require_normalisation(stored, normalisation, path.name)
-        return found.tensors
+        return found
 
 
 def told_in_header(file: safe_open) -> Normalisation | None:

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Literal
 
+from pydantic import Field
+
 from gauntlet.resources.base import Resource
 from gauntlet.results.finding import Finding
 from gauntlet.spec.checkpoint_card import CheckpointCard
@@ -34,9 +36,15 @@ class Checkpoint(Resource):
 
 
 class ImportedCheckpoint(Checkpoint):
-    """The answer to an import: the checkpoint, and what trying its model on noise found."""
+    """The answer to an import: the checkpoint, what trying its model on noise found, and what its tensors were called.
+
+    `renamed` is the file's name of a tensor → the network's, where they differ; `left_out` the file's name of a tensor
+    that takes no part in what the network answers → what it is.
+    """
 
     findings: tuple[Finding, ...]
+    renamed: dict[str, str] = Field(default_factory=dict)  # an earlier service says neither
+    left_out: dict[str, str] = Field(default_factory=dict)
 
 
 class ClassProbability(Resource):

@@ -1,7 +1,8 @@
 """`python -m service.aside.importing`: tries a user's model for `service.pictures.imports`. Loads torch.
 
-An order has "weights" and "into", the numbers of open files, and "card". The answer has "findings", and the weights are
-written into the other file with our header.
+An order has "weights" and "into", the numbers of open files, and "card". The answer has "findings", "renamed", the
+file's name of a tensor → ours where they differ, and "left_out", the file's name of one that is not taken → what it is;
+and the weights are written into the other file with our header.
 """
 
 import tempfile
@@ -16,7 +17,7 @@ from gauntlet import seeding
 from gauntlet.errors import CheckpointInvalid, ModelUnfit
 from gauntlet.evaluation.preflight import preflight
 from gauntlet.models.checkpoints import build_loaded, encode_weights
-from gauntlet.models.foreign_weights import read_foreign_weights
+from gauntlet.models.foreign_weights import ForeignWeights, read_foreign_weights
 from gauntlet.models.memory import is_out_of_memory
 from gauntlet.models.own_networks import take_from
 from gauntlet.results.finding import Finding
@@ -33,9 +34,9 @@ def examine(order: Mapping[str, Any], _content: bytes) -> Answer:
     """Read and try the weights, and write them again."""
     card = CheckpointCard.model_validate_json(order["card"])
     try:
-        tensors = _read(order["weights"], card)
-        findings = _tried(tensors, card)
-        content = encode_weights(tensors, card)
+        weights = _read(order["weights"], card)
+        findings = _tried(weights.tensors, card)
+        content = encode_weights(weights.tensors, card)
     except (CheckpointInvalid, ModelUnfit) as error:
         return {"refused": str(error)}, ()
     except RuntimeError as error:
@@ -47,10 +48,15 @@ def examine(order: Mapping[str, Any], _content: bytes) -> Answer:
             file.write(content)
     except OSError as error:
         return {"storage": error.errno, "why": error.strerror, "met_there": True}, ()
-    return {"findings": [finding.model_dump() for finding in findings]}, ()
+    names = weights.names
+    return {
+        "findings": [finding.model_dump() for finding in findings],
+        "renamed": names.renamed,
+        "left_out": names.idle,
+    }, ()
 
 
-def _read(descriptor: int, card: CheckpointCard) -> dict[str, Tensor]:
+def _read(descriptor: int, card: CheckpointCard) -> ForeignWeights:
     with tempfile.TemporaryDirectory() as folder:
         # The library maps a file by its path into memory, and an upload has none but the kernel's for what is open.
         path = Path(folder) / "The file"

@@ -40,16 +40,24 @@ class Aside:
     """A process that does one thing after the other; its caller sees to that.
 
     It starts with the first order, and anew after it had to be ended. It runs `service.aside.<work>` with at most
-    `most_memory` bytes, and inherits the open files `descriptors`.
+    `most_memory` bytes, and inherits the open files `descriptors`. A line of its answers has at most `longest_answer`
+    bytes.
     """
 
     def __init__(
-        self, work: str, *, most_memory: int, patience_s: float = _PATIENCE_S, descriptors: Sequence[int] = ()
+        self,
+        work: str,
+        *,
+        most_memory: int,
+        patience_s: float = _PATIENCE_S,
+        descriptors: Sequence[int] = (),
+        longest_answer: int = _PIPE_BYTES,
     ) -> None:
         self._work = work
         self._most_memory = most_memory
         self.patience_s = patience_s
         self._descriptors = descriptors
+        self._longest_answer = longest_answer
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -153,7 +161,7 @@ class Aside:
                 # A terminal's Ctrl-C is the server's to answer.
                 start_new_session=True,
                 pass_fds=self._descriptors,
-                limit=_PIPE_BYTES,
+                limit=self._longest_answer,
             )
             _widen(self._process)
         return self._process

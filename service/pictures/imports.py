@@ -1,5 +1,6 @@
 """Weights that a user brings, tried in a process of their own, whose memory comes back when it ends."""
 
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from gauntlet.errors import CheckpointInvalid
@@ -13,6 +14,22 @@ from store.storage import Draft
 MOST_MEMORY = 2 << 30
 # What it computes is bounded; it may have to share a processor with much else.
 _PATIENCE_S = 600.0
+# The names of a file whose header is as long as it may be, 4 MiB, with nothing in it but signs that JSON writes in
+# twelve, and what each tensor is.
+_LONGEST_ANSWER = 16 << 20
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What trying a model found, and what became of its tensors' names.
+
+    `renamed` is the file's name of each → ours, where they differ; `left_out` the file's name of what takes no part in
+    the logits → what that is.
+    """
+
+    findings: tuple[Finding, ...]
+    renamed: dict[str, str]
+    left_out: dict[str, str]
 
 
 async def examine(
@@ -22,8 +39,8 @@ async def examine(
     *,
     most_seconds: float,
     most_memory: int = MOST_MEMORY,
-) -> tuple[Finding, ...]:
-    """What trying the upload's model on noise finds; the weights are written `into` a file, with our header.
+) -> Examined:
+    """Try the upload's model on noise; the weights are written `into` a file, under our names and with our header.
 
     Both files must be the system's own. If this is cancelled, the process is ended.
 
@@ -35,7 +52,13 @@ async def examine(
     """
     upload.flush()
     weights, ours = upload.fileno(), into.fileno()
-    process = Aside("importing", most_memory=most_memory, patience_s=_PATIENCE_S, descriptors=(weights, ours))
+    process = Aside(
+        "importing",
+        most_memory=most_memory,
+        patience_s=_PATIENCE_S,
+        descriptors=(weights, ours),
+        longest_answer=_LONGEST_ANSWER,
+    )
     order = {"weights": weights, "into": ours, "card": card.model_dump_json()}
     try:
         answer, _ = await process.ask(order, seconds=most_seconds)
@@ -45,7 +68,8 @@ async def examine(
         await process.close()
     if "refused" in answer:
         raise CheckpointInvalid(answer["refused"])
-    return tuple(Finding.model_validate(finding) for finding in answer["findings"])
+    findings = tuple(Finding.model_validate(finding) for finding in answer["findings"])
+    return Examined(findings, answer["renamed"], answer["left_out"])
 
 
 def _why(end: Ended, most_seconds: float) -> str:

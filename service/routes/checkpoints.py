@@ -73,7 +73,7 @@ async def import_checkpoint(
     identifier = new_id("ckpt")
     with await run_in_threadpool(files.begin_import, settings.storage, identifier) as file:
         try:
-            findings = await examine(weights.file, described, file, most_seconds=settings.max_import_s)
+            examined = await examine(weights.file, described, file, most_seconds=settings.max_import_s)
             stored = await run_in_threadpool(files.keep_import, settings.storage, identifier, file)
         except Exception as error:
             # Of one whose client left, a worker deletes what is there.
@@ -84,7 +84,12 @@ async def import_checkpoint(
     shown = await run_in_threadpool(_record, database, settings, (identifier, described, stored), owner, allowance)
     logger.info("Checkpoint %s (%s) is imported: %d bytes.", identifier, shown.name, stored.bytes)
     response.headers["Location"] = f"/v1/checkpoints/{identifier}"
-    return ImportedCheckpoint(**dict(shown), findings=(*findings, *_without_images(found)))
+    return ImportedCheckpoint(
+        **dict(shown),
+        findings=(*examined.findings, *_without_images(found)),
+        renamed=examined.renamed,
+        left_out=examined.left_out,
+    )
 
 
 def _understood(

@@ -4,6 +4,7 @@ import { tried } from "./actions.js";
 import { all, get, picture as fetched, send, Told } from "./api.js";
 import { chart } from "./charts.js";
 import { announce, fill, h } from "./dom.js";
+import { onFile } from "./files.js";
 import { gallery } from "./gallery.js";
 import { Subject } from "./subject.js";
 import { amount, percent } from "./words.js";
@@ -43,8 +44,7 @@ export async function show({ parts, search, signal }) {
     if (!checkpoints.length) {
       fill(parts.checkpoints, h("p", { class: "soft" }, "There are none yet: a run keeps the first after some epochs."));
       fill(parts.hint, h("h2", {}, "There is no network to attack yet"),
-        h("p", {}, "The quickstart, among the ", h("a", { href: "#/" }, "experiments"), ", trains two within minutes. A network of your own is brought by ", h("code", {}, "gauntlet import"), ": ",
-          h("a", { href: "/guide/practitioner.html" }, "how robust is the model that I have?")));
+        h("p", {}, "The quickstart, among the ", h("a", { href: "#/" }, "experiments"), ", trains two within minutes. Or ", h("a", { href: "#/import" }, "import a network of your own"), "."));
     }
   }
 
@@ -115,18 +115,7 @@ export async function show({ parts, search, signal }) {
   }
 
   budgets();
-  for (const input of [parts.file, parts.camera]) input.onchange = () => input.files.length && take(input.files[0], input.files[0].name);
-  parts.drop.ondragover = (event) => {
-    event.preventDefault();
-    parts.drop.classList.add("over");
-  };
-  parts.drop.ondragleave = () => parts.drop.classList.remove("over");
-  parts.drop.ondrop = (event) => {
-    event.preventDefault();
-    parts.drop.classList.remove("over");
-    const [file] = event.dataTransfer.files;
-    if (file) take(file, file.name);
-  };
+  onFile(parts.drop, [parts.file, parts.camera], (file) => take(file, file.name));
   parts.jump.onclick = (event) => {
     event.preventDefault();
     parts.evaluation.scrollIntoView({ block: "center" });

@@ -18,6 +18,7 @@ const pairs = (entries) => entries.flatMap(([name, value]) => [h("dt", {}, name)
 function facts(one) {
   const { card } = one;
   return [["Network", titled(card.architecture.kind)], ["Data", card.dataset.folder ?? card.dataset.title ?? card.dataset.name], ["Images", card.image_shape.join(" × ")],
+    ["Input", card.normalisation ? `normalised with mean ${card.normalisation.mean.join(", ")} and deviation ${card.normalisation.std.join(", ")}` : "as it is, in [0, 1]"],
     ["Classes", card.classes.length > 20 ? `${card.classes.length}` : card.classes.join(", ")], ["Size", bytes(one.bytes)],
     ["sha256", h("span", { class: "id" }, one.sha256)], ...(one.owner ? [["Owner", one.owner]] : []), ["Kept", `${age(one.created_at)} ago`]];
 }
@@ -41,7 +42,7 @@ function provenance(one) {
     ...(begun ? [["Begun with", h("a", { href: `#/checkpoints/${begun}` }, begun)]] : [])];
 }
 
-export async function show({ parts, id, signal, title }) {
+export async function show({ parts, id, search, signal, title }) {
   const [one, others] = await Promise.all([get(`/v1/checkpoints/${id}`, signal), all("/v1/checkpoints", signal, 300)]);
   const alike = others.filter((each) => each.id !== id && JSON.stringify([each.card.dataset, each.card.image_shape, each.card.classes]) === JSON.stringify([one.card.dataset, one.card.image_shape, one.card.classes]));
   const nameOf = (other) => others.find((each) => each.id === other)?.name ?? other;
@@ -103,4 +104,9 @@ export async function show({ parts, id, signal, title }) {
     return done ? "done" : null;
   }
   await keepFresh(refresh, signal);
+  // Asked to evaluate it, from where it was imported.
+  if (search.has("evaluate")) {
+    parts.form.scrollIntoView({ block: "center" });
+    parts.form.querySelector("select").focus({ preventScroll: true });
+  }
 }

@@ -1,8 +1,9 @@
 // Data sets: what there is, with pictures and counts, and an archive of one's own.
 
 import { actor, tried } from "./actions.js";
-import { all, get, keepFresh, Refused, upload } from "./api.js";
+import { all, get, keepFresh, Refused } from "./api.js";
 import { announce, fill, h } from "./dom.js";
+import { onFile, sendFile } from "./files.js";
 import { bar, status } from "./jobs.js";
 import { age, bytes } from "./words.js";
 
@@ -83,17 +84,7 @@ export async function show({ parts, signal }) {
     parts.upload.disabled = false;
   }
 
-  parts.file.onchange = () => parts.file.files.length && take(parts.file.files[0]);
-  parts.drop.ondragover = (event) => {
-    event.preventDefault();
-    parts.drop.classList.add("over");
-  };
-  parts.drop.ondragleave = () => parts.drop.classList.remove("over");
-  parts.drop.ondrop = (event) => {
-    event.preventDefault();
-    parts.drop.classList.remove("over");
-    if (event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
-  };
+  onFile(parts.drop, [parts.file], take);
   parts.form.onsubmit = () => tried(parts.fault, async () => {
     parts.upload.disabled = true;
     const given = new FormData(parts.form);
@@ -101,21 +92,14 @@ export async function show({ parts, signal }) {
     form.append("name", given.get("name"));
     if (given.get("test_fraction")) form.append("test_fraction", given.get("test_fraction"));
     form.append("archive", archive, archive.name);
-    parts.sending.hidden = false;
-    const tell = (sent, total) => {
-      parts.sent.value = sent / total;
-      parts.howFar.textContent = `${bytes(sent)} of ${bytes(total)} sent. Leaving this view ends the upload.`;
-    };
-    tell(0, archive.size);
     try {
-      await upload("/v1/datasets", form, tell, signal);
+      await sendFile({ parts, path: "/v1/datasets", form, total: archive.size, then: "They are being looked through.", signal });
       announce("The archive is uploaded and is being unpacked.");
       archive = null;
       parts.form.reset();
       parts.told.textContent = nothing;
       await refresh();
     } finally {
-      parts.sending.hidden = true;
       parts.upload.disabled = !archive;
     }
   });

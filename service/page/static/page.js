@@ -10,6 +10,7 @@ const VIEWS = [
   [/^leaderboard$/, "leaderboard"],
   [/^checkpoints$/, "checkpoints"],
   [/^checkpoints\/(?<id>[a-z0-9_]+)$/, "checkpoint"],
+  [/^import$/, "import"],
   [/^new$/, "new"],
   [/^compare$/, "compare"],
   [/^data$/, "data"],

@@ -37,7 +37,7 @@ def weights() -> dict[str, Tensor]:
 
 
 def read(file: Path) -> dict[str, Tensor]:
-    return read_foreign_weights(file, Cnn(), SHAPE, 10)
+    return read_foreign_weights(file, Cnn(), SHAPE, 10).tensors
 
 
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
@@ -62,7 +62,7 @@ def test_the_counters_of_batch_normalisation_may_be_absent(file: Path) -> None:
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     without = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
     file.write_bytes(save(without))
-    assert same_tensors(read_foreign_weights(file, ResNet(), SHAPE, 10), state)
+    assert same_tensors(read_foreign_weights(file, ResNet(), SHAPE, 10).tensors, state)
     del without["bn1.running_var"]
     file.write_bytes(save(without))
     with pytest.raises(CheckpointInvalid, match=r"'bn1\.running_var' is missing"):
@@ -112,7 +112,7 @@ def test_the_usual_names_of_a_resnet_are_understood(
     """Whatever program trained it, and whatever held it, the same tensors come back under torchvision's names."""
     theirs = {before + naming(name): tensor for name, tensor in residual.items()}
     file.write_bytes(save(theirs))
-    assert same_tensors(read_foreign_weights(file, ResNet(), SHAPE, 2), residual)
+    assert same_tensors(read_foreign_weights(file, ResNet(), SHAPE, 2).tensors, residual)
 
 
 def test_a_word_before_all_names_is_understood_of_any_network(file: Path, weights: dict[str, Tensor]) -> None:
@@ -140,7 +140,7 @@ def test_pytorch_cifars_own_network_is_the_one_that_is_built(file: Path) -> None
     initialise(theirs, 3)
     file.write_bytes(save({f"module.{name}": tensor for name, tensor in theirs.state_dict().items()}))
     ours = build_model(ResNet(), (3, 32, 32), 10).eval()
-    load_weights(ours, read_foreign_weights(file, ResNet(), (3, 32, 32), 10))
+    load_weights(ours, read_foreign_weights(file, ResNet(), (3, 32, 32), 10).tensors)
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.testing.assert_close(ours(images), theirs(images))

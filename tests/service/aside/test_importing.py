@@ -16,10 +16,10 @@ from torch import Tensor
 
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.models.architectures import build_model, initialise
-from gauntlet.results.finding import Finding
 from gauntlet.spec.checkpoint_card import CheckpointCard, ImportCard
 from service.aside import importing
 from service.pictures import imports
+from service.pictures.imports import Examined
 from tests.e2e.system import await_that
 
 
@@ -65,7 +65,7 @@ def test_weights_are_written_again_with_our_header(
     upload: BinaryIO, into: BinaryIO, weights: dict[str, Tensor]
 ) -> None:
     """Whatever metadata they came with, they are the same, and the file says what they are."""
-    assert work(upload, save(weights, {"format": "pt"}), into) == {"findings": []}
+    assert work(upload, save(weights, {"format": "pt"}), into) == {"findings": [], "renamed": {}, "left_out": {}}
     into.seek(0)
     assert load(into.read()).keys() == weights.keys()
 
@@ -83,7 +83,7 @@ def test_what_does_not_fit_or_compute_is_refused(upload: BinaryIO, into: BinaryI
     assert os.fstat(into.fileno()).st_size == 0
 
 
-def examine(upload: BinaryIO, content: bytes, into: BinaryIO, kind: str = "cnn", **bounds: Any) -> tuple[Finding, ...]:
+def examine(upload: BinaryIO, content: bytes, into: BinaryIO, kind: str = "cnn", **bounds: Any) -> Examined:
     upload.write(content)
     return asyncio.run(imports.examine(upload, card(kind), into, **{"most_seconds": 60, **bounds}))
 

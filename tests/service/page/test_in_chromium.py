@@ -276,7 +276,7 @@ _OUT_OF_REACH = """() => {
 
 def paths_of_views(experiment: str, checkpoint: str) -> dict[str, str]:
     """Where each view is seen with something in it, by the name of its template."""
-    alone = ("attack", "leaderboard", "checkpoints", "data", "system", "new", "login")
+    alone = ("attack", "leaderboard", "checkpoints", "data", "system", "new", "import", "login")
     return {name: name for name in alone} | {
         "home": "",
         "experiment": f"experiments/{experiment}",

@@ -5,15 +5,17 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
+from safetensors.torch import load_file, save_file
 
 from gauntlet.resources import TERMINAL
 from gauntlet.spec.asked.tokens import TokenRequest
 from service.settings import ServiceSettings
 from store.accounts import secret_key, tokens
 from store.database import Database
-from tests.browser import opened
+from tests.browser import barriers, opened
 from tests.e2e.system import System, await_that
 from tests.pictures import encoded
 from tests.service.page.visits import HOSTILE, drop, percent, url_of
@@ -186,6 +188,65 @@ def test_a_data_set_is_uploaded_and_deleted(chromium: Browser, whole_system: Sys
         expect(row).to_have_count(0)
 
 
+def test_weights_are_imported_and_gone_on_with(
+    chromium: Browser, whole_system: System, finished: str, tmp_path: Path
+) -> None:
+    """A network from elsewhere: refused beside the field that is wrong, told what became of its tensors, then used.
+
+    A file of some Gauntlet's says itself what it is.
+    """
+    trained = next(iter(whole_system.client.checkpoints(run=next(iter(whole_system.client.runs(finished))).id)))
+    ours, theirs, pickled = (tmp_path / name for name in ("ours.safetensors", "theirs.safetensors", "theirs.pt"))
+    ours.write_bytes(whole_system.client.weights(trained.id))
+    tensors = {f"module.{name}": tensor for name, tensor in load_file(ours).items()}
+    save_file(tensors | {f"module.attacker.{place}": torch.zeros(1) for place in range(3)}, theirs)
+    torch.save(tensors, pickled)
+    with opened(chromium, url_of(whole_system)) as page:
+        page.goto("/#/checkpoints")
+        page.get_by_role("link", name="Import a checkpoint").click()
+        file, submit = page.get_by_label("Choose a file"), page.get_by_role("button", name="Import", exact=True)
+        network, name = page.get_by_role("combobox", name="Kind"), page.get_by_role("textbox", name="Name", exact=True)
+        expect(page.get_by_text("The network's 10 outputs stand for 0, 1, 2")).to_be_visible()
+        file.set_input_files(pickled)
+        expect(page.get_by_text("theirs.pt is no safetensors file.")).to_be_visible()
+        expect(submit).to_be_disabled()
+        network.select_option("vit")
+        file.set_input_files(ours)
+        expect(page.get_by_text("What it is of stands in it")).to_be_visible()
+        expect(network).to_have_value(trained.card.architecture.kind)
+        file.set_input_files(theirs)
+        expect(page.get_by_text(f"{len(tensors) + 3} tensors")).to_be_visible()
+        expect(name).to_have_value("theirs")
+        page.get_by_label("Normalised").select_option("imagenet")
+        submit.click()
+        mean = page.get_by_label("Mean of each channel")
+        expect(mean).to_be_focused()
+        expect(mean).to_have_accessible_error_message(re.compile("one mean and one std for each channel"))
+        page.get_by_label("Normalised").select_option("")
+        submit.click()
+        done = page.get_by_role("region", name="“theirs” is imported")
+        expect(done).to_be_focused()
+        done.get_by_text(f"{len(tensors)} tensors got other names").click()
+        first = next(iter(tensors))
+        expect(done.get_by_text(first, exact=True)).to_be_visible()
+        done.get_by_text("3 tensors left out: a second copy of the network").click()
+        expect(done.get_by_text("module.attacker.2")).to_be_visible()
+        assert barriers(page) == []
+        # Another click would import it once more.
+        expect(submit).to_be_disabled()
+        done.get_by_role("link", name="Evaluate it").click()
+        expect(page.get_by_role("combobox", name="Attack")).to_be_focused()
+        page.get_by_role("link", name="Put it under attack").click()
+        with page.expect_response("**/v1/classifications") as answered:
+            drop(page, "mine.png", encoded(Image.new("L", (16, 16), 90)))
+        assert [each["checkpoint"] for each in answered.value.json()["data"]] == [page.url.rpartition("=")[2]]
+        page.go_back()
+        page.once("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="Delete", exact=True).click()
+        expect(page.get_by_role("link", name="Import a checkpoint")).to_be_visible()
+        expect(page.get_by_role("link", name="theirs", exact=True)).to_have_count(0)
+
+
 def test_a_reader_logs_in_and_out_with_a_token_made_on_the_page(
     chromium: Browser, whole_system: System, finished: str, database: Database, broker_url: str
 ) -> None:
@@ -240,6 +301,10 @@ def test_a_reader_logs_in_and_out_with_a_token_made_on_the_page(
         expect(page.get_by_label("Token", exact=True)).to_be_visible()
 
 
+# A safetensors file without a tensor.
+_EMPTY = (2).to_bytes(8, "little") + b"{}"
+
+
 def go_on_after_a_session(page: Page, ours: str, other: str) -> None:
     """Logged in with `ours`, fill in two forms; while the second one waits for a login nothing is asked for."""
     name, submit = page.get_by_role("textbox", name="Name"), page.get_by_role("button", name="Submit")
@@ -275,6 +340,14 @@ def go_on_after_a_session(page: Page, ours: str, other: str) -> None:
             log_in(page, token)
         expect(name).to_have_value("signs" if token == ours else "")
     expect(upload).to_be_disabled()
+    page.goto("/#/import")
+    page.get_by_label("Choose a file").set_input_files({"name": "mine.safetensors", "mimeType": "", "buffer": _EMPTY})
+    expect(page.get_by_text("mine.safetensors, 10 bytes, 0 tensors")).to_be_visible()
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Import", exact=True).click()
+    log_in(page, other)
+    expect(page.get_by_text("mine.safetensors, 10 bytes, 0 tensors")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
     page.goto("/#/new")
     expect(submit).to_be_enabled()
     expect(name).not_to_have_value("written at length")

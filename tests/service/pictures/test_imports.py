@@ -69,7 +69,7 @@ def test_an_imported_model_is_a_checkpoint(
     assert answer.status_code == 201, answer.text
     imported = answer.json()
     assert answer.headers["Location"] == f"/v1/checkpoints/{imported['id']}"
-    assert imported.pop("findings") == []
+    assert [imported.pop(name) for name in ("findings", "renamed", "left_out")] == [[], {}, {}]
     assert (imported["name"], imported["run"], imported["epoch"], imported["metrics"]) == (CARD["name"], None, None, {})
     assert imported["card"]["classes"] == list("0123456789")
     assert imported["card"]["origin"] == {"kind": "imported", "name": CARD["name"], "source": CARD["source"]}
@@ -88,6 +88,18 @@ def test_an_imported_model_is_a_checkpoint(
     assert again.status_code == 201
     assert again.json()["id"] != imported["id"]
     assert again.json()["sha256"] == imported["sha256"]
+
+
+def test_what_becomes_of_tensors_is_told(api: TestClient, weights: dict[str, Tensor]) -> None:
+    """Of a network that was held by another, and stored twice: which name became which, and what was not taken.
+
+    However long the names are that nothing is known of.
+    """
+    held = {f"module.{name}": tensor for name, tensor in weights.items()}
+    copies = {f"module.attacker.{'é' * 2_000}{place}": torch.zeros(1) for place in range(1_000)}
+    imported = post(api, save(held | copies), CARD).json()
+    assert imported["renamed"] == {f"module.{name}": name for name in weights}
+    assert imported["left_out"] == dict.fromkeys(copies, "a second copy of the network")
 
 
 def test_one_model_is_imported_at_a_time(api: TestClient, weights: dict[str, Tensor]) -> None:
