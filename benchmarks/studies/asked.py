@@ -53,6 +53,21 @@ class Measuring(Protocol):
         """All that were asked for, as they are now."""
 
 
+class AsSpecified:
+    """Nothing beyond what the experiment's spec asks for."""
+
+    def __init__(self, client: GauntletClient, experiment: str) -> None:
+        self._client, self._experiment = client, experiment
+
+    def ask(self) -> Experiment:
+        """The experiment as it is."""
+        return self._client.experiment(self._experiment)
+
+    def look(self) -> list[Evaluation]:
+        """None."""
+        return []
+
+
 def carry_out(
     client: GauntletClient,
     under_way: Mapping[str, Measuring],
