@@ -8,7 +8,7 @@ from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, model_v
 
 from gauntlet.spec.kinds import Spec
 from gauntlet.spec.reading.lists import Listed
-from gauntlet.spec.reading.texts import Matching
+from gauntlet.spec.reading.texts import Matching, exactly
 
 MOST_TRIALS = 200
 SweepMethod = Literal["grid", "random", "asha"]
@@ -139,6 +139,6 @@ def _written(value: object) -> str:
         case Mapping():
             return " ".join(str(part) for part in value.values())
         case float():
-            return f"{value:g}"
+            return exactly(value)
         case _:
             return str(value)

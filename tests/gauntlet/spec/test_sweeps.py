@@ -43,6 +43,12 @@ def test_a_grid_has_all_combinations_in_the_order_of_its_lists() -> None:
     assert len({(each.label, each.run.seed) for each in planned}) == 16
 
 
+def test_values_that_agree_in_six_digits_are_called_otherwise() -> None:
+    """Runs of one name would be taken for seeds of one trial."""
+    planned = experiment({"over": {LR: [1e-3, 0.0010000001]}}, seeds=[0]).planned()
+    assert {each.label.partition(", ")[2] for each in planned} == {"lr = 0.001", "lr = 0.0010000001"}
+
+
 def test_what_is_drawn_is_of_the_sweeps_seed_alone() -> None:
     """Within the range, of four digits; whole numbers are whole."""
     over = {LR: {"low": 1e-4, "high": 1e-1, "log": True}, BATCH: {"low": 8, "high": 64, "whole": True}}
