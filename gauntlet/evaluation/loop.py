@@ -23,7 +23,7 @@ from gauntlet.evaluation.stages import Stage, Victim, stages_of
 from gauntlet.evaluation.sweep import Price, Segment, Sweep, Watch
 from gauntlet.events import BatchAttacked
 from gauntlet.models.precision import Model, fp32_products
-from gauntlet.results.finding import Finding
+from gauntlet.results.finding import Finding, doubtful_source
 from gauntlet.results.masking import MASKING_PREFIX, masking_attacks
 from gauntlet.results.stage_results import NATURAL
 from gauntlet.spec.evaluations.attacks import AnyAttack
@@ -110,9 +110,13 @@ def evaluate(
     _require_sources(spec, sources)
     device = torch.device(device)
     examined = _examined(model, test, classes, device)
-    others = {name: _examined(source, test, classes, device).model for name, source in sources.items()}
+    sources_examined = {name: _examined(source, test, classes, device) for name, source in sources.items()}
+    others = {name: source.model for name, source in sources_examined.items()}
     victim = Victim(examined.model, classes, device, others, examined.scale, examined.random)
-    findings = concerning(spec.attacks, examined.findings)
+    findings = (
+        *concerning(spec.attacks, examined.findings),
+        *(doubtful_source(name, finding) for name, source in sources_examined.items() for finding in source.findings),
+    )
     images = test.take(spec.samples).to(device)
     plans = _Plans(spec, victim, images)
     prices = plans.prices()

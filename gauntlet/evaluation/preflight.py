@@ -19,7 +19,7 @@ from gauntlet.evaluation.borrowing import borrowed
 from gauntlet.evaluation.classifier import Classifier
 from gauntlet.evaluation.output_form import answer, malformed
 from gauntlet.models.precision import Model
-from gauntlet.results.finding import Finding, FindingKind
+from gauntlet.results.finding import Finding, FindingKind, non_finite_gradient
 from gauntlet.results.significance import upper_tail
 from gauntlet.spec.evaluations.attacks import AnyAttack, attack_label, takes_for_deterministic
 
@@ -293,14 +293,7 @@ def _zero_gradient(gradient: Tensor | None) -> Finding | None:
 def _non_finite_gradient(gradient: Tensor | None) -> Finding | None:
     if gradient is None or bool(gradient.isfinite().all()):
         return None
-    share = (~gradient.isfinite()).flatten(1).any(dim=1).float().mean().item()
-    return _warning(
-        "non_finite_gradient",
-        f"For {100 * share:.1f} % of the images the gradient of cross-entropy is infinite or not a number at some "
-        "pixel: attacks that follow it take no step where it is no number, and under L2 hardly any but where it is "
-        "infinite. A root or a logarithm of black is like that, in a branch that torch.where does not take too: clamp "
-        "what it is given.",
-    )
+    return non_finite_gradient((~gradient.isfinite()).flatten(1).any(dim=1).float().mean().item())
 
 
 def _chance(logits: Tensor, labels: Tensor, classes: int) -> Finding | None:

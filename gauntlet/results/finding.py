@@ -18,6 +18,7 @@ FindingKind = Literal[
     "zero_gradient",
     "non_finite_gradient",
     "chance_accuracy",
+    "doubtful_source",
     "dataset_unavailable",
 ]
 Severity = Literal["error", "warning"]
@@ -29,3 +30,24 @@ class Finding(Spec):
     kind: FindingKind
     severity: Severity
     message: str
+
+
+def non_finite_gradient(share: float, *, of: str = "cross-entropy") -> Finding:
+    """Of that share of the images the gradient of something is infinite or no number at some pixel."""
+    return Finding(
+        kind="non_finite_gradient",
+        severity="warning",
+        message=f"For {100 * share:.1f} % of the images the gradient of {of} is infinite or not a number at some "
+        "pixel: attacks that follow it take no step where it is no number, and under L2 hardly any but where it is "
+        "infinite. A root or a logarithm of black is like that, in a branch that torch.where does not take too: clamp "
+        "what it is given.",
+    )
+
+
+def doubtful_source(source: str, finding: Finding) -> Finding:
+    """What is found of a model that examples are made on, as a finding of the model that is attacked with them."""
+    return Finding(
+        kind="doubtful_source",
+        severity="warning",
+        message=f"Transferred examples are made on {source}, of which this was found: {finding.message}",
+    )

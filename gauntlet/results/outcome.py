@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.corruptions import CorruptionOutcome, corruption_outcome
-from gauntlet.results.finding import Finding
-from gauntlet.results.margins import MarginOutcome, margin_outcome
+from gauntlet.results.finding import Finding, non_finite_gradient
+from gauntlet.results.margins import ImageMargin, MarginOutcome, margin_outcome
 from gauntlet.results.masking import MaskingVerdict, verdict
 from gauntlet.results.protocol import Protocol, implementation
 from gauntlet.results.smoothing import SmoothingOutcome, smoothing_outcome
@@ -60,7 +60,7 @@ class EvaluationOutcome(_Value):
     `zero_gradients` counts the natural images at which cross-entropy's gradient is, at every pixel, exactly zero in
     fp32 or no number. `margins` is None where an earlier version measured some of them. `masking`, `corruptions` and
     `smoothing` are None where the spec does not ask for them. `findings` is what looks wrong with the model on the
-    first test images, 64 at most (`gauntlet.evaluation.preflight`).
+    first test images, 64 at most (`gauntlet.evaluation.preflight`), and a gradient that is not finite on any image.
     """
 
     weights_sha256: str
@@ -149,10 +149,17 @@ def summarise(spec: EvaluationSpec, batches: Iterable[StageBatch], measured: Mea
         attacks=tuple(outcomes),
         worst_cases=tuple(_worst_cases(spec.attacks, right, robust, n)),
         masking=verdict(spec, stages),
-        findings=findings,
+        findings=(*findings, *_not_finite(margins, findings)),
         corruptions=corrupted(spec.corruptions) if spec.corruptions else None,
         smoothing=smoothed(spec.smoothing) if spec.smoothing else None,
     )
+
+
+def _not_finite(margins: Sequence[ImageMargin], known: Iterable[Finding]) -> Iterable[Finding]:
+    """That a gradient is not finite, where none of the images that the model was first tried on told it."""
+    infinite = sum(image.gradient_l1 is None for image in margins)
+    if infinite and all(finding.kind != "non_finite_gradient" for finding in known):
+        yield non_finite_gradient(infinite / len(margins), of="the margin")
 
 
 def _under_attack(

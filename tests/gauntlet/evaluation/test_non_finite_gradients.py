@@ -74,6 +74,32 @@ def test_an_attack_that_stands_still_is_told_and_the_sound_models_falls() -> Non
     assert sound.findings == ()
 
 
+def test_it_is_told_where_none_of_the_first_images_has_it() -> None:
+    """The model is tried on 64 images before it is attacked, and the one black pixel is in a later one."""
+    bright = to_unit(IMAGES.images).clamp(min=0.1).repeat(5, 1, 1, 1)
+    bright[70, 0, 0, 0] = 0
+    images, labels = ImageSet.of((bright * 255).round().to(torch.uint8), LABELS.repeat(5)), LABELS.repeat(5)
+    spec = EvaluationSpec.model_validate({"attacks": [{"kind": "fgsm", "eps": "0"}], "samples": len(labels)})
+    evaluation = evaluate(TRAPPED, images, spec, _CLASSES, device="cpu")
+    batches = list(evaluation)
+    assert evaluation.findings == ()
+    (finding,) = summarise(spec, batches, measured()).findings
+    assert finding.kind == "non_finite_gradient"
+    # One of 80.
+    assert "For 1.2 % of the images the gradient of the margin" in finding.message
+
+
+def test_what_is_found_of_a_transfers_source_is_told_with_its_name() -> None:
+    """A source that follows no gradient makes weak examples, which says nothing for the model that withstands them."""
+    spec = EvaluationSpec.model_validate(
+        {"attacks": [{"kind": "transfer", "eps": "0.2", "source": "ckpt_1", "steps": 2}], "samples": len(IMAGES)}
+    )
+    for source, kinds in ((TRAPPED, ["doubtful_source"]), (SOUND, [])):
+        found = evaluate(SOUND, IMAGES, spec, _CLASSES, device="cpu", sources={"ckpt_1": source}).findings
+        assert [finding.kind for finding in found] == kinds
+        assert all("made on ckpt_1" in finding.message and "not a number" in finding.message for finding in found)
+
+
 @pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("kind", ["fgsm", "pgd", "mm", "multitargeted", "apgd-ce", "apgd-t", "fab-t"])
 @pytest.mark.parametrize(("norm", "eps"), [("Linf", "0.2"), ("L2", "1")])
