@@ -6,6 +6,7 @@ Each epoch is taken from `epochs` and written before the next is asked for: give
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -99,9 +100,7 @@ def log_to_mlflow(
             last = epoch.epoch
             mlflow.log_metrics(dict(_of_epoch(epoch)), step=last)
         if accuracies := _accuracies(outcomes):
-            # MLflow's names have no @.
-            named = {f"evaluation/{name.replace('@', ' at ')}": value for name, value in accuracies.items()}
-            mlflow.log_metrics(named, step=last)
+            mlflow.log_metrics({mlflow_name(name): value for name, value in accuracies.items()}, step=last)
         return str(started.info.run_id)
 
 
@@ -152,6 +151,12 @@ def write_wandb(
     # The file is written by a program of W&B's own, and is whole once that has ended.
     wandb.teardown()
     return place
+
+
+def mlflow_name(label: str) -> str:
+    """What MLflow calls an attack's accuracy, as `evaluation/pgd steps 20 at 8/255`: it refuses @ and parentheses."""
+    words = label.replace("@", " at ").replace("(", " ").replace("=", " ")
+    return "evaluation/" + re.sub(r"[^/\w.: -]", "", words)
 
 
 def _of_epoch(epoch: Epoch) -> Iterator[tuple[str, float]]:
