@@ -45,7 +45,8 @@ def create_worker(settings: WorkerSettings, tell: Tell | None) -> tuple[Celery, 
     processes.preparation.make()
     announcer = Announcer(database, settings, processes.preparation.networks)
     presence = Rounds("presence", announcer.tell, BEAT_EVERY_S, at_once=True)
-    look = partial(reconcile, database, processes, retry_s=settings.retry_s, takes_part=announcer.takes_part)
+    judges = {"takes_part": announcer.takes_part, "may_judge": announcer.may_judge}
+    look = partial(reconcile, database, processes, retry_s=settings.retry_s, **judges)
     reconciler = Rounds("reconciler", look, settings.reconcile_s)
     # Apart from the reconciler, which a storage that hangs must not hold up.
     ages = {
@@ -55,7 +56,7 @@ def create_worker(settings: WorkerSettings, tell: Tell | None) -> tuple[Celery, 
     }
     tidy = partial(sweep, database, settings.storage, decoded=decoded_cache(settings), **ages)
     sweeper = Rounds("sweeper", tidy, settings.sweep_s)
-    unpacker = Unpacker(database, settings, tell)
+    unpacker = Unpacker(database, settings, tell, announcer.may_judge)
     unpacking = Rounds("unpacker", announcer.in_turn(unpacker.look), _LOOK_FOR_ARCHIVES_S)
     deliveries = partial(deliver, database, settings.webhook_networks)
     telling = Rounds("webhooks", announcer.in_turn(deliveries), _TELL_WEBHOOKS_S)

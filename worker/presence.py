@@ -3,6 +3,7 @@
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -50,6 +51,11 @@ class Announcer:
         self._presence = Presence(
             settings.worker_name, settings.worker_slots, gauntlet.__version__, dict(networks or {})
         )
+        # Late, a job beats each `heartbeat_s`: whoever lives has renewed its leases by then.
+        self._renewed_within_s = _BEATS_IN_A_LEASE * settings.heartbeat_s
+        # Since when the database takes what is told, and since when it has been told what it has not taken yet.
+        self._taken_since: float | None = None
+        self._telling_since: float | None = None
         self._alive_file = settings.alive_file
         self._forget()
         # A round may be at it when the worker stops.
@@ -63,12 +69,23 @@ class Announcer:
         with self._telling:
             if self._has_left:
                 return
-            with self._database.writing() as session:
-                if self._entered:
-                    workers.beat(session, self._presence)
-                else:
-                    workers.enter(session, self._presence)
-                self._alive = workers.count_alive(session)
+            taken_since, self._telling_since = self._taken_since, time.monotonic()
+            try:
+                with self._database.writing() as session:
+                    if self._entered:
+                        workers.beat(session, self._presence)
+                    else:
+                        workers.enter(session, self._presence)
+                    self._alive = workers.count_alive(session)
+            except BaseException:
+                self._taken_since = None
+                raise
+            else:
+                now = time.monotonic()
+                was_slow = now - self._telling_since > self._renewed_within_s
+                self._taken_since = now if taken_since is None or was_slow else taken_since
+            finally:
+                self._telling_since = None
             self._entered = True
             if self._alive_file is not None and not self._has_left:
                 self._alive_file.touch()
@@ -85,6 +102,17 @@ class Announcer:
     def takes_part(self) -> bool:
         """Whether this worker is to look now for what any worker may do."""
         return takes_part(self._alive)
+
+    def may_judge(self) -> bool:
+        """Whether a lease that ran out says that somebody died or hangs.
+
+        Not while the database takes nothing, as where it is full or locked, nor just after that: nobody could renew
+        theirs. Who may have waited for its lock asks once it has that.
+        """
+        now, taken_since, telling_since = time.monotonic(), self._taken_since, self._telling_since
+        if taken_since is None or now - taken_since < self._renewed_within_s:
+            return False
+        return telling_since is None or now - telling_since < self._renewed_within_s
 
     def leave(self) -> None:
         """Say that it stops, and tell nothing after that; it is waited for a second, as the database may hang.

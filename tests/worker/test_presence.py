@@ -94,6 +94,48 @@ def test_jobs_beat_more_rarely_beside_hundreds_of_workers(
     assert beats_every_s(heartbeat_s, lease_s, alive) == every_s
 
 
+def test_leases_say_nothing_while_the_database_takes_nothing(sqlite_url: str) -> None:
+    """Nor until whoever lives has had the time to renew theirs."""
+    file, database = Path(sqlite_url.removeprefix("sqlite:///")), Database(sqlite_url)
+    announcer = Announcer(database, WorkerSettings(database_url=sqlite_url, worker_name="here:1", heartbeat_s=0.1))
+    assert not announcer.may_judge()
+    for _ in range(2):
+        database.close()
+        # As where its disk is.
+        file.rename(file.with_suffix(".away"))
+        with pytest.raises(SQLAlchemyError):
+            announcer.tell()
+        time.sleep(0.4)
+        assert not announcer.may_judge()
+        database.close()
+        file.with_suffix(".away").replace(file)
+        back = time.monotonic()
+        announcer.tell()
+        await_that(announcer.may_judge)
+        assert time.monotonic() - back >= 0.3
+        announcer.tell()
+        assert announcer.may_judge()
+    database.close()
+
+
+def test_leases_say_nothing_while_the_database_hangs(database: Database, database_url: str) -> None:
+    """As where another's lock is waited for: who is late to be heard says as little as who is not."""
+    settings = WorkerSettings(database_url=database_url, worker_name="here:1", heartbeat_s=0.1)
+    announcer = Announcer(database, settings)
+    announcer.tell()
+    await_that(announcer.may_judge)
+    with database.writing() as session:
+        session.execute(select(Worker).with_for_update()).all()
+        session.execute(update(Worker).values(version="0"))
+        telling = threading.Thread(target=announcer.tell)
+        telling.start()
+        await_that(lambda: not announcer.may_judge())
+        back = time.monotonic()
+    telling.join()
+    await_that(announcer.may_judge)
+    assert time.monotonic() - back >= 0.3
+
+
 def test_a_worker_stops_without_its_database(
     tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -58,11 +58,18 @@ class _Stopping(Exception):
 class Unpacker:
     """What a worker does about archives; `look` is called again and again."""
 
-    def __init__(self, database: Database, settings: WorkerSettings, tell: Tell | None = None) -> None:
-        """`tell` sends spans, if any are wanted."""
+    def __init__(
+        self,
+        database: Database,
+        settings: WorkerSettings,
+        tell: Tell | None = None,
+        may_judge: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`tell` sends spans, if any are wanted; `may_judge` says whether leases that ran out say anything."""
         self._database = database
         self._tell = tell
         self._settings = settings
+        self._may_judge = may_judge
         self._stopping = threading.Event()
 
     def look(self) -> None:
@@ -72,6 +79,9 @@ class Unpacker:
                 if not unpacking.any_waits(session):
                     return
             with self._database.writing() as session:
+                # After its lock, for which it may have waited as others did who could not renew a lease.
+                if not unpacking.any_waits(session) or not self._may_judge():
+                    return
                 held = unpacking.claim_next(session, self._settings.worker_name, self._settings.lease_s)
             if held is None:
                 return

@@ -91,6 +91,19 @@ def test_a_dead_workers_run_is_queued_and_started(
     assert (found(database, run_id).attempt, found(database, run_id).crashes) == (2, 1)
 
 
+def test_who_waited_for_the_lock_takes_nobody_for_dead(
+    database: Database, processes: JobProcesses, tiny_spec: ExperimentSpec
+) -> None:
+    """With it waited those who would have renewed their leases: it is asked again once the lock is there."""
+    (run_id,) = submit(database, tiny_spec)
+    with database.writing() as session:
+        jobs.claim(session, "run", run_id, "lives", lease_s=-1)
+    before_and_after = iter([True, False])
+    reconcile(database, processes, retry_s=60, may_judge=lambda: next(before_and_after))
+    assert list(before_and_after) == []
+    assert (found(database, run_id).status, found(database, run_id).attempt) == ("running", 1)
+
+
 def test_a_worker_that_shuts_down_starts_nothing(
     database: Database, processes: JobProcesses, tiny_spec: ExperimentSpec
 ) -> None:

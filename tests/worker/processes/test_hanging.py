@@ -40,6 +40,23 @@ def test_a_process_that_hangs_is_ended_once_its_lease_ran_out(
     await_that(lambda: trains(database, run_id, 2))
 
 
+def test_nobody_is_taken_for_hung_or_dead_while_leases_say_nothing(
+    database: Database, processes: JobProcesses, run_id: str
+) -> None:
+    """As where the database was away until just now: the process goes on as before, and has its job."""
+    pid = started(database, processes, run_id)
+    hang(database, pid)
+    expire(database, run_id)
+    reconcile(database, processes, retry_s=NEVER, may_judge=lambda: False)
+    assert is_there(pid)
+    assert (found(database, run_id).status, found(database, run_id).attempt) == ("running", 1)
+    os.kill(pid, signal.SIGCONT)
+    before = found(database, run_id).completed
+    await_that(lambda: found(database, run_id).completed != before)
+    reconcile(database, processes, retry_s=NEVER)
+    assert (found(database, run_id).status, found(database, run_id).attempt) == ("running", 1)
+
+
 def test_a_process_that_hangs_is_ended_when_another_worker_was_quicker(
     database: Database, processes: JobProcesses, run_id: str
 ) -> None:

@@ -4,6 +4,7 @@ import errno
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from gzip import compress as compressed
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,21 @@ def test_what_a_worker_lost_is_begun_anew_three_times(
     with database.reading() as session:
         row = datasets.get(session, identifier)
     assert (row.status, row.status_reason) == ("failed", "worker_lost")
+
+
+def test_nobodys_archive_is_taken_while_leases_say_nothing(
+    sqlite_url: str, settings: WorkerSettings, tmp_path: Path
+) -> None:
+    """As where the database was away until just now, and whoever unpacks it could not renew its lease."""
+    database = Database(sqlite_url)
+    identifier = receive(database, settings.storage, packed(tmp_path))
+    with database.writing() as session:
+        assert unpacking.claim_next(session, "lives", -1.0) is not None
+    for may_judge, attempt in ((False, 1), (True, 2)):
+        Unpacker(database, settings, may_judge=partial(bool, may_judge)).look()
+        with database.reading() as session:
+            assert datasets.get(session, identifier).attempt == attempt
+    database.close()
 
 
 def test_on_a_full_disk_an_archive_waits_for_room(sqlite_url: str, settings: WorkerSettings, tmp_path: Path) -> None:
