@@ -132,9 +132,9 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
     app.state.known_rows = KnownRows(app.state.database)
     errors.install(app)
     for routes in (
-        experiments,
-        # Soon, for a request looks through all that come before: a tenth of what a picture's takes here.
+        # First, for a request looks through all that come before, and `directly` has those worked out for each app.
         classifications,
+        experiments,
         events,
         runs,
         checkpoints,
