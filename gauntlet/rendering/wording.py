@@ -119,7 +119,8 @@ def comparison_note(report: Report) -> str:
     tested = any(found.p is not None for found in report.comparisons)
     several = any(found.p_adjusted != found.p for found in report.comparisons)
     # None of a comparison that an earlier version made, whose intervals are of 95 % each.
-    together = [found.image_interval_of or 1 for found in report.comparisons if found.image_interval is not None]
+    of_images = [found for found in report.comparisons if found.image_interval is not None]
+    together = [found.image_interval_of or 1 for found in of_images]
     told = [f"Differences in points, paired by seed; robustness is compared in {report.headline_column().name}."]
     if tested:
         told.append("Intervals are Student's, on Fisher's z; p is of a two-sided paired t-test.")
@@ -129,10 +130,11 @@ def comparison_note(report: Report) -> str:
         )
     if together:
         most = max(together)
+        paired = ", paired by image" if all(found.images_apart is not None for found in of_images) else ""
         held = f", and so wide that all {most} of an accuracy hold together with 95 %" if most > 1 else ""
         told.append(
-            f"With one seed an interval is Newcombe's{held}. It speaks of the test images alone: training again may "
-            "change the difference, or turn it."
+            f"With one seed an interval is Newcombe's{paired}{held}. It speaks of the test images alone: training "
+            "again may change the difference, or turn it."
         )
     return " ".join(told)
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pydantic import BaseModel, ConfigDict
 
 from gauntlet.report.numbers import listed
-from gauntlet.results.accuracy import Accuracy
+from gauntlet.results.accuracy import Accuracy, RightImages, right_in_all
 from gauntlet.results.outcome import EvaluationOutcome
 from gauntlet.spec.eps import Eps, format_eps
 from gauntlet.spec.evaluations.attack_titles import attack_heading, attack_name, attack_title, budget, short_budget
@@ -65,6 +65,21 @@ def attacked_accuracies(outcome: EvaluationOutcome) -> dict[str, Accuracy]:
         if len(worst.attacks) > 1:
             found[_worst_key(worst.norm, worst.eps)] = worst.accuracy
     return found
+
+
+def attacked_right(outcome: EvaluationOutcome, key: str) -> RightImages | None:
+    """Which images are right in one of these columns; None where an earlier version measured it."""
+    by_key = {attack_label(each.attack): [each.right] for each in outcome.attacks}
+    by_key |= {
+        _worst_key(worst.norm, worst.eps): [
+            outcome.natural_right,
+            *(right for label in worst.attacks for right in by_key[label]),
+        ]
+        for worst in outcome.worst_cases
+        if len(worst.attacks) > 1
+    }
+    known = [right for right in by_key[key] if right is not None]
+    return right_in_all(known) if len(known) == len(by_key[key]) else None
 
 
 def _of_one(attack: AnyAttack) -> Column:

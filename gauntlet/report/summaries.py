@@ -2,11 +2,13 @@
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gauntlet.report.columns import attacked_right
 from gauntlet.report.report_row import ReportRow
+from gauntlet.results.accuracy import RightImages, right_count, right_in_all
 from gauntlet.results.intervals import difference_interval, holm, mean_interval, paired_p
 from gauntlet.spec.evaluations.evaluation import Selected
 
@@ -64,7 +66,8 @@ class Comparison(PairedTest):
     than two seeds, or where every seed differs by the same. With one seed alone `image_interval` says what the test
     images tell of its accuracies: Newcombe's interval of their difference, of 95 % for the `image_interval_of` of the
     report's comparisons in this metric that have one together. None where an earlier version made it, by which each was
-    of 95 % by itself.
+    of 95 % by itself. It is paired by image where `images_apart` says how many images only the objective, and only the
+    baseline, is right on; where that is None the two are taken for two samples, for an earlier version measured one.
     """
 
     objective: str
@@ -75,6 +78,7 @@ class Comparison(PairedTest):
     difference: Estimate
     image_interval: tuple[float, float] | None
     image_interval_of: int | None = Field(default=None, exclude_if=lambda together: together is None)
+    images_apart: tuple[int, int] | None = Field(default=None, exclude_if=lambda apart: apart is None)
 
 
 Tested = TypeVar("Tested", bound=PairedTest)
@@ -143,7 +147,7 @@ def _unadjusted(rows: Sequence[ReportRow], baseline: str, metrics: Sequence[str]
         for name in metrics:
             scale = GAP_DIFFERENCE if name == "generalisation_gap" else DIFFERENCE
             differences = [metric(one, name) - metric(other, name) for one, other in pairs.values()]
-            interval = _image_interval(pairs, name, alone)
+            of_images = _of_images(pairs, name, alone)
             yield Comparison(
                 objective=objective,
                 baseline=baseline,
@@ -153,17 +157,40 @@ def _unadjusted(rows: Sequence[ReportRow], baseline: str, metrics: Sequence[str]
                 difference=Estimate.of(differences, scale),
                 p=paired_p(differences),
                 p_adjusted=None,
-                image_interval=interval,
-                image_interval_of=None if interval is None else alone,
+                image_interval=of_images and of_images.interval,
+                image_interval_of=None if of_images is None else alone,
+                images_apart=of_images and of_images.apart,
             )
 
 
-def _image_interval(pairs: _Pairs, name: str, alone: int) -> tuple[float, float] | None:
+class _OfImages(NamedTuple):
+    """What the test images tell of the difference between two rows."""
+
+    interval: tuple[float, float]
+    apart: tuple[int, int] | None
+
+
+def _of_images(pairs: _Pairs, name: str, alone: int) -> _OfImages | None:
     """One of `alone` that have a single seed."""
     if len(pairs) > 1 or name == "generalisation_gap":
         return None
     ((one, other),) = pairs.values()
-    return difference_interval(metric(one, name), one.n, metric(other, name), other.n, together=alone)
+    ours, theirs = _right(one, name), _right(other, name)
+    both = apart = None
+    if ours is not None and theirs is not None and _same_images(one, other):
+        both = right_count(right_in_all([ours, theirs]))
+        apart = right_count(ours) - both, right_count(theirs) - both
+    interval = difference_interval(metric(one, name), one.n, metric(other, name), other.n, together=alone, both=both)
+    return _OfImages(interval, apart)
+
+
+def _right(row: ReportRow, name: str) -> RightImages | None:
+    return row.outcome.natural_right if name == "natural_accuracy" else attacked_right(row.outcome, name)
+
+
+def _same_images(one: ReportRow, other: ReportRow) -> bool:
+    first, second = (row.outcome.natural_protocol for row in (one, other))
+    return (first.dataset_sha256, first.n) == (second.dataset_sha256, second.n)
 
 
 def _grouped(rows: Sequence[ReportRow]) -> dict[tuple[str, Selected], list[ReportRow]]:

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from gauntlet.results.accuracy import Accuracy
+from gauntlet.results.accuracy import Accuracy, right_count
 from gauntlet.results.doubts import Doubt, doubts
 from gauntlet.results.intervals import wilson_interval
 from gauntlet.results.outcome import EvaluationOutcome
@@ -70,6 +70,13 @@ class ElsewhereResult(Spec):
         for each in outcome.attacks:
             if each.protocol.attack != each.attack:
                 yield f"the protocol of {attack_label(each.attack)} is of another attack"
+        told = [("natural", outcome.natural, outcome.natural_right)]
+        told += [(attack_label(each.attack), each.accuracy, each.right) for each in outcome.attacks]
+        for label, accuracy, right in told:
+            if right is not None and (
+                right_count(right) != round(accuracy.value * n) or int(right, 16).bit_length() > n
+            ):
+                yield f"the right images of {label} are not as many of the first {n} as its accuracy says"
         for worst in outcome.worst_cases:
             yield from _counted(f"the worst case of {', '.join(worst.attacks)}", worst.accuracy, n)
 

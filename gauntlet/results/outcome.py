@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gauntlet.results.accuracy import Accuracy
+from gauntlet.results.accuracy import Accuracy, RightImages, right_images
 from gauntlet.results.corruptions import CorruptionOutcome, corruption_outcome
 from gauntlet.results.finding import Finding, non_finite_gradient
 from gauntlet.results.margins import ImageMargin, MarginOutcome, margin_outcome
@@ -34,11 +34,13 @@ class _Value(BaseModel):
 class AttackOutcome(_Value):
     """Accuracy under one attack. `survivors` counts the images that each part of an ensemble left correct.
 
-    `confusion` is None where there are more than 200 classes.
+    `confusion` is None where there are more than 200 classes. `right` are the images that are right under it
+    (`gauntlet.results.accuracy`), None where an earlier version measured it.
     """
 
     attack: AttackSpec
     accuracy: Accuracy
+    right: RightImages | None = Field(default=None, exclude_if=lambda found: found is None)
     survivors: dict[str, int]
     confusion: Confusion | None
     protocol: Protocol
@@ -61,11 +63,13 @@ class EvaluationOutcome(_Value):
     fp32 or no number. `margins` is None where an earlier version measured some of them. `masking`, `corruptions` and
     `smoothing` are None where the spec does not ask for them. `findings` is what looks wrong with the model on the
     first test images, 64 at most (`gauntlet.evaluation.preflight`), and a gradient that is not finite on any image.
+    `natural_right` are the images that are right as they are, None where an earlier version measured them.
     """
 
     weights_sha256: str
     classes: tuple[str, ...]
     natural: Accuracy
+    natural_right: RightImages | None = Field(default=None, exclude_if=lambda found: found is None)
     natural_protocol: Protocol
     natural_fingerprint: str
     confusion: Confusion | None
@@ -131,6 +135,7 @@ def summarise(spec: EvaluationSpec, batches: Iterable[StageBatch], measured: Mea
             AttackOutcome(
                 attack=attack,
                 accuracy=Accuracy.of(len(robust[label]), n),
+                right=right_images(robust[label]),
                 survivors=survivors,
                 confusion=_confusion(labels, predicted, classes),
                 protocol=protocol(attack),
@@ -141,6 +146,7 @@ def summarise(spec: EvaluationSpec, batches: Iterable[StageBatch], measured: Mea
         weights_sha256=measured.weights_sha256,
         classes=measured.classes,
         natural=Accuracy.of(len(right), n),
+        natural_right=right_images(right),
         natural_protocol=protocol(None),
         natural_fingerprint=protocol(None).fingerprint(measured.weights_sha256),
         confusion=_confusion(labels, natural, classes),

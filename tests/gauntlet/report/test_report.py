@@ -1,5 +1,6 @@
 """What a report holds and derives. How it is shown is in tests/gauntlet/rendering."""
 
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from gauntlet.rendering.wording import comparison_note
 from gauntlet.report.report import Report
 from gauntlet.report.report_row import ReportRow, report_row
 from gauntlet.report.summaries import metric
-from gauntlet.results.accuracy import Accuracy
+from gauntlet.results.accuracy import Accuracy, RightImages, right_count, right_in_all
 from gauntlet.results.finding import Finding
 from gauntlet.results.intervals import difference_interval, mean_interval, paired_p, wilson_interval
 from gauntlet.results.masking import MaskingVerdict
@@ -188,9 +189,37 @@ def test_one_seed_has_no_deviation() -> None:
     base, other = report.rows
     robust, natural, gap = report.comparisons
     keys = base.accuracies[report.headline], other.accuracies[report.headline]
-    assert robust.image_interval == difference_interval(keys[1], 500, keys[0], 500)
-    assert natural.image_interval == difference_interval(other.natural_accuracy, 500, base.natural_accuracy, 500)
-    assert gap.image_interval is None
+    both = right_count(right_in_all([attacked(row) for row in (base, other)]))
+    assert robust.image_interval == difference_interval(keys[1], 500, keys[0], 500, both=both)
+    assert robust.images_apart == (500 * keys[1] - both, 500 * keys[0] - both)
+    assert natural.image_interval != difference_interval(other.natural_accuracy, 500, base.natural_accuracy, 500)
+    assert (gap.image_interval, gap.images_apart) == (None, None)
+    assert "is Newcombe's, paired by image. It" in comparison_note(report)
+
+
+def attacked(row: ReportRow) -> RightImages:
+    """Right as they are and under every attack at the budget of training."""
+    rights = [found.right for found in row.outcome.attacks if found.attack.eps == Fraction(8, 255)]
+    return right_in_all([right for right in (row.outcome.natural_right, *rights) if right is not None])
+
+
+def test_rows_that_do_not_tell_their_images_are_compared_as_two_samples() -> None:
+    """As an earlier version wrote them, or of other images: what both are right on is not known."""
+    report = made_up({"seeds": [7]})
+    base, other = report.rows
+    earlier = base.outcome.model_copy(
+        update={
+            "natural_right": None,
+            "attacks": tuple(found.model_copy(update={"right": None}) for found in base.outcome.attacks),
+        }
+    )
+    protocol = base.outcome.natural_protocol.model_copy(update={"dataset_sha256": "ef" * 32})
+    for outcome in (earlier, base.outcome.model_copy(update={"natural_protocol": protocol})):
+        found = made_up({"seeds": [7]}, rows=[base.model_copy(update={"outcome": outcome}), other])
+        robust, natural, _ = found.comparisons
+        assert natural.image_interval == difference_interval(other.natural_accuracy, 500, base.natural_accuracy, 500)
+        assert (robust.images_apart, natural.images_apart) == (None, None)
+        assert "is Newcombe's. It" in comparison_note(found)
 
 
 def test_intervals_of_one_seed_hold_together() -> None:
@@ -200,11 +229,13 @@ def test_intervals_of_one_seed_hold_together() -> None:
     for changes, together in ((several, 3), (several | {"evaluation": {"select": ["best_fgsm", "last"]}}, 6)):
         report = made_up(changes)
         rows = {(row.objective, row.selection): row.natural_accuracy for row in report.rows}
+        rights = {(row.objective, row.selection): row.outcome.natural_right or "" for row in report.rows}
         found = [one for one in report.comparisons if one.metric == "natural_accuracy"]
         assert len(found) == together
         for one in found:
             ours, theirs = (rows[name, one.selection] for name in (one.objective, one.baseline))
-            assert one.image_interval == difference_interval(ours, 500, theirs, 500, together=together)
+            both = right_count(right_in_all([rights[name, one.selection] for name in (one.objective, one.baseline)]))
+            assert one.image_interval == difference_interval(ours, 500, theirs, 500, together=together, both=both)
             assert one.image_interval_of == together
 
 

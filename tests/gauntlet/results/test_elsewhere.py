@@ -57,6 +57,9 @@ FIRST = ("outcome", "attacks", 0)
     [
         (set_at(*FIRST, "accuracy", "value", 0.8), "no whole number of 4 images"),
         (set_at(*FIRST, "accuracy", "value", 1.25), "no whole number of 4 images"),
+        (set_at(*FIRST, "right", "3"), "right images of fgsm@8/255 are not as many"),
+        (set_at(*FIRST, "right", "16"), "right images of fgsm@8/255 are not as many of the first 4"),
+        (set_at("outcome", "natural_right", "07"), "natural_right"),
         (set_at(*FIRST, "accuracy", "value", 1.0), "the interval of fgsm@8/255"),
         (set_at(*FIRST, "accuracy", "interval", [0.7, 0.8]), "the interval of fgsm@8/255"),
         (set_at(*FIRST, "accuracy", "interval", 0, 0.29), "the interval of fgsm@8/255"),

@@ -57,6 +57,47 @@ def test_intervals_of_differences_are_newcombes(
     assert found == pytest.approx((low, high), abs=5e-5)
 
 
+@pytest.mark.parametrize(
+    ("table", "low", "high"),
+    [
+        # Newcombe's Table II; Altman et al. 2000, Table 6.2; Fagerland et al. 2017, chapter 8, twice.
+        ((36, 12, 2, 0), 0.0569, 0.3404),
+        ((14, 5, 0, 22), 0.0115, 0.2265),
+        ((1, 1, 7, 12), -0.5069, -0.0256),
+        ((59, 6, 16, 80), -0.1186, -0.0046),
+    ],
+)
+def test_intervals_of_paired_differences_are_newcombes(table: tuple[int, ...], low: float, high: float) -> None:
+    """The same things looked at twice: right in both, in the first only, in the second only, in neither."""
+    both, first, second, _ = table
+    n = sum(table)
+    found = difference_interval((both + first) / n, n, (both + second) / n, n, both=both)
+    assert found == pytest.approx((low, high), abs=5e-5)
+
+
+def test_a_paired_interval_holds_as_often_as_it_says() -> None:
+    """Of 2,000 samples of 500 images it holds the difference in 95 %, and is half as wide as that of two samples."""
+    shares = [0.3, 0.06, 0.03, 0.61]
+    tables = np.random.default_rng(0).multinomial(500, shares, 2_000).tolist()
+    held, paired, unpaired = 0, 0.0, 0.0
+    for both, first, second, _ in tables:
+        accuracies = (both + first) / 500, 500, (both + second) / 500, 500
+        low, high = difference_interval(*accuracies, both=both)
+        held += low <= shares[1] - shares[2] <= high
+        paired += high - low
+        low, high = difference_interval(*accuracies)
+        unpaired += high - low
+    assert 0.94 <= held / 2_000 <= 0.97
+    assert paired / unpaired == pytest.approx(0.46, abs=0.02)
+
+
+def test_two_models_that_agree_on_every_image_have_an_interval_all_the_same() -> None:
+    """Other images might tell them apart; none, all and half of them right, it holds 0 and has no infinite ends."""
+    for right in (0, 20, 40):
+        low, high = difference_interval(right / 40, 40, right / 40, 40, both=right)
+        assert -0.1 < low < 0 < high < 0.1
+
+
 def test_the_interval_of_a_mean_is_students() -> None:
     """Of 1, 2, 3: mean 2, sd 1, and t(2) is 4.30265 in every table; of 0, 1: t(1) is 12.7062."""
     assert student_interval([1, 2, 3]) == pytest.approx((2 - 2.484138, 2 + 2.484138), abs=1e-5)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gauntlet.events import BatchAttacked
-from gauntlet.results.accuracy import Accuracy
+from gauntlet.results.accuracy import Accuracy, right_count, right_images, right_in_all
 from gauntlet.results.corruptions import corruption_stage
 from gauntlet.results.doubts import doubts
 from gauntlet.results.finding import Finding
@@ -73,6 +73,18 @@ def test_each_attack_has_its_accuracy_its_parts_and_its_confusion() -> None:
     # Image 5 keeps the class that it is taken for as it is.
     assert ensemble.confusion == ((0, 1, 1), (1, 1, 0), (2, 0, 0))
     assert pgd.confusion == ((0, 2, 0), (1, 1, 0), (1, 1, 0))
+
+
+def test_the_images_that_are_right_are_told_by_their_positions() -> None:
+    """As bits of a hexadecimal number: without an attack 0 to 4, which is 1f, and of the rest what the stages leave."""
+    found = outcome([natural(), *STAGES])
+    assert found.natural_right == "1f"
+    assert [each.right for each in found.attacks] == ["3e", "8", "4", "17"]
+    assert [right_count(each.right or "") for each in found.attacks] == [
+        round(6 * each.accuracy.value) for each in found.attacks
+    ]
+    assert right_images([]) == right_in_all(["5", "a"]) == "0"
+    assert right_images(range(8_192)) == "f" * 2_048
 
 
 def test_a_worst_case_is_of_one_threat_model_and_of_what_is_right_as_it_is() -> None:
