@@ -23,7 +23,7 @@ from gauntlet.evaluation.stages import Stage, Victim, stages_of
 from gauntlet.evaluation.sweep import Price, Segment, Sweep, Watch
 from gauntlet.events import BatchAttacked
 from gauntlet.models.precision import Model, fp32_products
-from gauntlet.results.finding import Finding, doubtful_source
+from gauntlet.results.finding import Finding, doubtful_sources
 from gauntlet.results.masking import MASKING_PREFIX, masking_attacks
 from gauntlet.results.stage_results import NATURAL
 from gauntlet.spec.evaluations.attacks import AnyAttack
@@ -115,7 +115,7 @@ def evaluate(
     victim = Victim(examined.model, classes, device, others, examined.scale, examined.random)
     findings = (
         *concerning(spec.attacks, examined.findings),
-        *(doubtful_source(name, finding) for name, source in sources_examined.items() for finding in source.findings),
+        *doubtful_sources({name: source.findings for name, source in sources_examined.items()}),
     )
     images = test.take(spec.samples).to(device)
     plans = _Plans(spec, victim, images)

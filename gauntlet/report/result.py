@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from gauntlet.report.columns import Column
-from gauntlet.report.numbers import listed, p_value, per_cent, points, selection_title
+from gauntlet.report.numbers import counted, listed, p_value, per_cent, points, selection_title
 from gauntlet.report.report_row import ReportRow
 from gauntlet.report.summaries import ACCURACY, Comparison, Estimate
 from gauntlet.results.doubts import Doubt
@@ -51,8 +51,9 @@ def _found(column: Column, rows: Sequence[ReportRow], compared: Sequence[Compari
         return
     told = [one for one in compared if (one.metric, one.selection) == (column.key, rows[0].selection)]
     of = len({row.objective for row in rows})
-    images = " to ".join(f"{n:,}" for n in sorted({row.n for row in rows}))
-    where = f"Under {column.name}, on {images} test images"
+    *fewer, most = sorted({row.n for row in rows})
+    images = " to ".join([*(f"{n:,}" for n in fewer), counted(most, "test image")])
+    where = f"Under {column.name}, on {images}"
     if len({one.selection for one in compared}) > 1:
         where += f", at their {selection_title(rows[0].selection)} checkpoints"
     if told:

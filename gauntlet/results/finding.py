@@ -1,5 +1,6 @@
 """What the checks of a model found. No torch: the API shows it."""
 
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from gauntlet.spec.kinds import Spec
@@ -44,10 +45,13 @@ def non_finite_gradient(share: float, *, of: str = "cross-entropy") -> Finding:
     )
 
 
-def doubtful_source(source: str, finding: Finding) -> Finding:
-    """What is found of a model that examples are made on, as a finding of the model that is attacked with them."""
-    return Finding(
-        kind="doubtful_source",
-        severity="warning",
-        message=f"Transferred examples are made on {source}, of which this was found: {finding.message}",
-    )
+def doubtful_sources(found: Mapping[str, Sequence[Finding]]) -> tuple[Finding, ...]:
+    """What is found of the models that examples are made on, as one finding of the model that is attacked with them.
+
+    `found` is by the source's name. It is one, for whoever gathers what speaks against a model keeps one of a kind.
+    """
+    told = [f"{source}: {' '.join(each.message for each in of_it)}" for source, of_it in found.items() if of_it]
+    if not told:
+        return ()
+    message = f"Transferred examples may be weak, for of what they are made on this was found. {' '.join(told)}"
+    return (Finding(kind="doubtful_source", severity="warning", message=message),)

@@ -16,6 +16,7 @@ from gauntlet.evaluation.loop import evaluate
 from gauntlet.evaluation.margins import looked_at
 from gauntlet.events import BatchAttacked
 from gauntlet.models.precision import Model
+from gauntlet.results.finding import Finding
 from gauntlet.results.outcome import EvaluationOutcome, summarise
 from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from tests.reports import measured
@@ -89,15 +90,20 @@ def test_it_is_told_where_none_of_the_first_images_has_it() -> None:
     assert "For 1.2 % of the images the gradient of the margin" in finding.message
 
 
-def test_what_is_found_of_a_transfers_source_is_told_with_its_name() -> None:
+def test_what_is_found_of_transfers_sources_is_told_with_their_names() -> None:
     """A source that follows no gradient makes weak examples, which says nothing for the model that withstands them."""
-    spec = EvaluationSpec.model_validate(
-        {"attacks": [{"kind": "transfer", "eps": "0.2", "source": "ckpt_1", "steps": 2}], "samples": len(IMAGES)}
-    )
-    for source, kinds in ((TRAPPED, ["doubtful_source"]), (SOUND, [])):
-        found = evaluate(SOUND, IMAGES, spec, _CLASSES, device="cpu", sources={"ckpt_1": source}).findings
-        assert [finding.kind for finding in found] == kinds
-        assert all("made on ckpt_1" in finding.message and "not a number" in finding.message for finding in found)
+    attacks = [
+        {"kind": "transfer", "eps": "0.2", "source": source, "steps": 2} for source in ("ckpt_1", "ckpt_2", "ckpt_3")
+    ]
+    spec = EvaluationSpec.model_validate({"attacks": attacks, "samples": len(IMAGES)})
+
+    def found(**sources: Model) -> tuple[Finding, ...]:
+        return evaluate(SOUND, IMAGES, spec, _CLASSES, device="cpu", sources=sources).findings
+
+    (finding,) = found(ckpt_1=TRAPPED, ckpt_2=steep, ckpt_3=SOUND)
+    assert finding.kind == "doubtful_source"
+    assert [finding.message.count(f"ckpt_{number}: For ") for number in (1, 2, 3)] == [1, 1, 0]
+    assert found(ckpt_1=SOUND, ckpt_2=SOUND, ckpt_3=SOUND) == ()
 
 
 @pytest.mark.usefixtures("brief")

@@ -92,6 +92,12 @@ def test_the_most_robust_of_several_is_told() -> None:
     assert told in found.result
 
 
+def test_one_image_is_no_images() -> None:
+    row = made_up(ONE_SEED).rows[0]
+    for n, told in ((1, "on 1 test image, "), (1_000, "on 1,000 test images, ")):
+        assert told in made_up(ONE_SEED, rows=[row.model_copy(update={"n": n})]).result
+
+
 def test_a_single_objective_is_told_by_itself() -> None:
     """Without another there is no comparison; several seeds have an interval, one has none."""
     one = made_up(ONE_SEED | {"objectives": [{"kind": "ppo"}]})
