@@ -2,7 +2,7 @@
 
 `paper` is the comparison of arXiv 2012.04353 in the reading that comes nearest to its numbers, where the paper is
 silent; `paper_sampled` is another (docs/experiments.md). `quickstart` is the sampled one on the bundled digits, in
-about two minutes on two cores. What the others, and these, are to come to is in `gauntlet.spec.reproductions`.
+about two minutes on two free cores. What the others, and these, are to come to is in `gauntlet.spec.reproductions`.
 """
 
 from collections.abc import Mapping
@@ -129,7 +129,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 DESCRIPTIONS: dict[str, str] = {
     "paper": "The comparison of arXiv 2012.04353 on CIFAR-10: the predicted class as action, batches of 128.",
     "paper_sampled": "The same comparison in another reading: sampled actions, batches of 32.",
-    "quickstart": "The same comparison on the bundled digits, in about two minutes on two cores.",
+    "quickstart": "The same comparison on the bundled digits, in about two minutes on two free cores.",
     "wong2020": "Fast adversarial training with FGSM from a random start, PreActResNet-18 on CIFAR-10.",
     "madry": "Adversarial training with PGD, ResNet-18 on CIFAR-10.",
     "trades": "TRADES, ResNet-18 on CIFAR-10.",

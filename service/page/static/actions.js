@@ -21,15 +21,32 @@ export async function tried(fault, work) {
   }
 }
 
+// Do what a form asks for, once however fast it is sent again: its button takes nothing until that is done.
+export async function submitted(button, fault, work) {
+  if (button.disabled) return null;
+  button.disabled = true;
+  try {
+    return await tried(fault, work);
+  } finally {
+    button.disabled = false;
+  }
+}
+
 // A function for the buttons of a view: it asks whether the reader means it, sends, says so and looks again.
-export const actor = (fault, refresh) => ({ method = "POST", at, words, ask = null, then = refresh }) => {
-  if (ask && !window.confirm(ask)) return null;
-  return tried(fault, async () => {
-    await send(method, at);
-    announce(words);
-    await then();
-  });
-};
+export function actor(fault, refresh) {
+  const going = new Set();
+  return async ({ method = "POST", at, words, ask = null, then = refresh }) => {
+    const what = `${method} ${at}`;
+    if (going.has(what) || (ask && !window.confirm(ask))) return;
+    going.add(what);
+    await tried(fault, async () => {
+      await send(method, at);
+      announce(words);
+      await then();
+    });
+    going.delete(what);
+  };
+}
 
 // What a field holds, on the clipboard. A browser gives that to pages of its own machine or over TLS alone; of others it
 // copies what is selected, or the reader does.

@@ -48,15 +48,31 @@ export async function get(path, signal) {
   }
 }
 
-export async function send(method, path, body, signal) {
+export async function send(method, path, body, signal, more = {}) {
   const form = body instanceof FormData;
   const given = await answer(path, {
     method,
     signal,
     body: form || body === undefined ? body : JSON.stringify(body),
-    headers: form || body === undefined ? {} : { "Content-Type": "application/json" },
+    headers: form || body === undefined ? more : { "Content-Type": "application/json", ...more },
   });
   return given.status === 204 ? null : given.json();
+}
+
+// A function that posts; the same after an answer that was lost is no second request.
+export function poster() {
+  let last = null;
+  let key = null;
+  return async (path, body) => {
+    const text = `${path} ${JSON.stringify(body)}`;
+    if (text !== last) {
+      last = text;
+      key = [...crypto.getRandomValues(new Uint8Array(16))].map((each) => each.toString(16).padStart(2, "0")).join("");
+    }
+    const made = await send("POST", path, body, undefined, { "Idempotency-Key": key });
+    last = null;
+    return made;
+  };
 }
 
 export const picture = async (path, signal) => (await answer(path, { signal })).blob();
@@ -104,7 +120,9 @@ const NEWS = ["status", "epoch", "progress", "alarm"];
 // for a service, so a page that rests, as one that nobody sees, has none; `attend` is to be called when that changes.
 function listen(news, signal, rests) {
   let stream = null;
+  let timer = 0;
   const attend = () => {
+    clearTimeout(timer);
     if (rests() || signal.aborted) {
       stream?.close();
       stream = null;
@@ -112,10 +130,13 @@ function listen(news, signal, rests) {
       stream = new EventSource("/v1/events");
       for (const kind of NEWS) stream.addEventListener(kind, news);
       const current = stream;
-      // Whether it is the network is found out by asking. A refused stream does not try again by itself.
+      // Whether it is the network is found out by asking. A browser does not try a stream again that was refused, as
+      // where too many are open or a proxy has no service behind it.
       stream.onerror = () => {
         news();
-        if (current.readyState === EventSource.CLOSED && stream === current) stream = null;
+        if (current.readyState !== EventSource.CLOSED || stream !== current) return;
+        stream = null;
+        timer = setTimeout(attend, LONGEST_MS);
       };
     }
   };
@@ -127,13 +148,15 @@ function listen(news, signal, rests) {
 
 // Call `refresh` now, when something has happened, and now and then, until the signal. A refresh that fails for want of
 // a network or a service is tried again, ever more seldom, and the page says so; a hidden page asks for nothing, nor does
-// a view whose reader is asked for a token, until it is taken up again.
+// a view whose reader is asked for a token, until it is taken up again. A view whose subject is gone, twice in a row, as
+// where it was deleted in another tab, ends as one that has never been.
 export function keepFresh(refresh, signal, everyMs = EVERY_MS) {
   let timer = 0;
   let wait = everyMs;
   let going = false;
   let again = false;
   let shown = false;
+  let missed = false;
   let isOut = false;
   let stream = null;
   const connection = document.getElementById("connection");
@@ -154,6 +177,7 @@ export function keepFresh(refresh, signal, everyMs = EVERY_MS) {
       const rest = document.hidden ? null : await refresh();
       wait = rest === "done" || stream?.isLive() ? LONGEST_MS : everyMs;
       shown = true;
+      missed = false;
       connection.hidden = true;
     } catch (error) {
       if (signal.aborted) return;
@@ -161,6 +185,12 @@ export function keepFresh(refresh, signal, everyMs = EVERY_MS) {
       // Nothing is shown yet, so the frame says why; a fault of the page is no fault of the network.
       if (!shown && error instanceof Refused) throw error;
       if (!(error instanceof Told)) throw error;
+      if (error.status === 404) {
+        if (missed) window.dispatchEvent(new CustomEvent("gauntlet:gone", { detail: error }));
+        missed = true;
+        again = true;
+        return;
+      }
       wait = Math.min(Math.max(wait, everyMs) * 1.5, LONGEST_MS);
       if (!answered) wait = Math.min(wait, everyMs * 2);
       connection.textContent = answered ? error.message : "The service does not answer; what you see may be old. Trying again …";

@@ -1,7 +1,7 @@
 // One checkpoint: where it comes from, what was measured of it, and more to measure.
 
-import { actor, tried } from "./actions.js";
-import { all, get, keepFresh, query, send } from "./api.js";
+import { actor, submitted } from "./actions.js";
+import { all, get, keepFresh, poster, query } from "./api.js";
 import { announce, fill, h } from "./dom.js";
 import { averaged, beside, newest, numeric } from "./evaluating.js";
 import { ENDED } from "./jobs.js";
@@ -47,6 +47,7 @@ export async function show({ parts, id, search, signal, title }) {
   const alike = others.filter((each) => each.id !== id && JSON.stringify([each.card.dataset, each.card.image_shape, each.card.classes]) === JSON.stringify([one.card.dataset, one.card.image_shape, one.card.classes]));
   const nameOf = (other) => others.find((each) => each.id === other)?.name ?? other;
   const act = actor(parts.fault, refresh);
+  const post = poster();
   title(one.name);
   parts.id.textContent = id;
   parts.name.textContent = one.name;
@@ -69,8 +70,8 @@ export async function show({ parts, id, search, signal, title }) {
     const given = new FormData(form);
     return { norm: given.get("norm"), samples: Number(given.get("samples")), eps: given.get("eps").split(",").map((each) => each.trim()).filter(Boolean), given };
   };
-  const queue = (path, body) => tried(parts.fault, async () => {
-    const made = await send("POST", path, body);
+  const queue = (form, path, body) => submitted(form.querySelector("button"), parts.fault, async () => {
+    const made = await post(path, body);
     announce(made.object === "list" ? `${counted(made.data.length, "evaluation")}: queued.` : "The evaluation is queued.");
     await refresh();
   });
@@ -79,11 +80,11 @@ export async function show({ parts, id, search, signal, title }) {
     const attack = averaged({ ...newest(given.get("kind")), norm, eps: eps.length === 1 ? eps[0] : eps }, numeric(given.get("eot")));
     const request = { checkpoint: id, samples, attacks: [attack], ...beside({ corrupted: given.has("corrupted"), sigma: numeric(given.get("sigma")) }, null, samples) };
     if (given.get("masking")) request.masking = { samples: Math.min(200, samples) };
-    return queue("/v1/evaluations", request);
+    return queue(parts.form, "/v1/evaluations", request);
   };
   parts.transferForm.onsubmit = () => {
     const { norm, samples, eps } = asked(parts.transferForm);
-    return queue("/v1/transfers", { checkpoints: [id, parts.others.value], norm, samples, eps: eps[0] ?? "" });
+    return queue(parts.transferForm, "/v1/transfers", { checkpoints: [id, parts.others.value], norm, samples, eps: eps[0] ?? "" });
   };
 
   let drawn = "";

@@ -1,5 +1,6 @@
 // Experiments, or any of their runs alone, in the same figures, and the fields in which their specifications differ.
 
+import { tried } from "./actions.js";
 import { all, get, keepFresh, query } from "./api.js";
 import { legend, MAIN, training } from "./curves.js";
 import { fill, h } from "./dom.js";
@@ -55,7 +56,7 @@ export async function show({ parts, search, signal, place }) {
   function changed() {
     place(`#/compare${query({ experiment: [...chosen.keys()], run: [...chosen.values()].flatMap((each) => [...each]) })}`);
     list();
-    return refresh();
+    return tried(parts.fault, refresh);
   }
 
   function box(value, checked, onchange, label, id) {

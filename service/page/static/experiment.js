@@ -26,11 +26,11 @@ export async function show({ parts, id, signal, title }) {
     const places = new Map(series.runs.map((run) => [run.objective, 0]));
     [...places.keys()].forEach((objective, place) => places.set(objective, place));
     const names = parts.everything.checked ? [...MAIN.filter((name) => series.metrics.includes(name)), ...series.metrics.filter((name) => !MAIN.includes(name) && !name.endsWith("_n"))] : MAIN.filter((name) => series.metrics.includes(name));
-    fill(parts.legend, legend(places, hidden, draw));
+    fill(parts.legend, series.metrics.length ? legend(places, hidden, draw) : []);
     const alarms = new Map(overfitted().map((curve) => [curve.run, curve.overfitting[0]]));
     fill(parts.curves, training({ series, names, places, hidden, single: parts.seeds.checked, alarms }));
     const seeds = new Set(series.runs.map((run) => run.seed)).size;
-    parts.band.textContent = [seeds > 1 ? `Lines are means over ${seeds} seeds, bands one standard deviation.` : "One seed.", "Rings mark the best epoch, discs the last.",
+    parts.band.textContent = !series.metrics.length ? "" : [seeds > 1 ? `Lines are means over ${seeds} seeds, bands one standard deviation.` : "One seed.", "Rings mark the best epoch, discs the last.",
       alarms.size ? "Triangles mark where catastrophic overfitting began." : ""].join(" ");
   }
 
@@ -105,7 +105,7 @@ export async function show({ parts, id, signal, title }) {
   const act = actor(parts.fault, refresh);
   parts.id.textContent = id;
   parts.seeds.onchange = draw;
-  parts.everything.onchange = drawSeries;
+  parts.everything.onchange = () => tried(parts.fault, drawSeries);
   await keepFresh(refresh, signal);
 }
 

@@ -1,7 +1,7 @@
 // More of an experiment that has ended: its report on more test images, or the same trained longer.
 
 import { send } from "./api.js";
-import { tried } from "./actions.js";
+import { submitted } from "./actions.js";
 import { announce, h } from "./dom.js";
 import { counted } from "./words.js";
 
@@ -17,7 +17,7 @@ export function extension({ experiment, evaluations, fault, refresh }) {
   const samples = Math.max(0, ...measured.map((each) => each.spec.samples));
   const onsubmit = (event) => {
     const wanted = Number(new FormData(event.target).get("samples"));
-    return tried(fault, async () => {
+    return submitted(event.submitter, fault, async () => {
       for (const each of measured) await send("POST", "/v1/evaluations", { ...each.spec, checkpoint: each.checkpoint, samples: wanted });
       announce(`${counted(measured.length, "evaluation")} on ${wanted} images: queued.`);
       await refresh();

@@ -1,7 +1,7 @@
 // Home: what runs now, and every experiment.
 
-import { tried } from "./actions.js";
-import { all, get, keepFresh, query, send } from "./api.js";
+import { submitted } from "./actions.js";
+import { all, get, keepFresh, poster, query } from "./api.js";
 import { announce, fill, h } from "./dom.js";
 import { card, ENDED, interval, ofThemHelping, slotsTaken, status } from "./jobs.js";
 import { Table } from "./tables.js";
@@ -11,6 +11,7 @@ export const title = "Experiments";
 
 const PAGE = 50;
 const MOST_FOLLOWED = 6;
+const MOST_UNENDED = 100;
 const LOOK_EVERY_MS = 5000;
 
 const dataset = (one) => one.spec.dataset.folder ?? one.spec.dataset.name;
@@ -48,7 +49,9 @@ export async function show({ parts, signal }) {
   const filter = JSON.parse(localStorage.getItem("home.filter") ?? "{}");
   let found = [];
   let pages = 1;
+  let isMore = false;
   let looked = 0;
+  const post = poster();
   parts.filter.value = filter.text ?? "";
   parts.status.value = filter.status ?? "";
   fill(parts.columns, table.choices());
@@ -58,7 +61,7 @@ export async function show({ parts, signal }) {
     localStorage.setItem("home.filter", JSON.stringify({ text: parts.filter.value, status: parts.status.value }));
     const rows = found.filter((one) => (!parts.status.value || one.status === parts.status.value) && wanted.every((word) => words(one).includes(word)));
     table.show(rows);
-    parts.more.textContent = rows.length < found.length ? `${rows.length} of ${counted(found.length, "experiment")} shown.` : "";
+    parts.more.textContent = rows.length < found.length ? `${rows.length} of the ${isMore ? "newest " : ""}${counted(found.length, "experiment")} shown.` : "";
   }
 
   // Workers and the queue; news of them is not worth a request for each epoch that ends.
@@ -76,15 +79,19 @@ export async function show({ parts, signal }) {
   }
 
   async function refresh() {
-    found = [];
+    const read = [];
     let after = null;
     let more = true;
     for (let page = 0; page < pages && more; page += 1) {
       const list = await get(`/v1/experiments${query({ limit: PAGE, after })}`, signal);
-      found.push(...list.data);
+      read.push(...list.data);
       after = list.next;
       more = list.has_more;
     }
+    isMore = more;
+    // What has not ended is never too old to be shown.
+    const unended = more ? await all(`/v1/experiments${query({ status: ["running", "queued", "paused"] })}`, signal, MOST_UNENDED) : [];
+    found = [...read, ...unended.filter((one) => !read.some((each) => each.id === one.id))];
     parts.older.hidden = !more;
     parts.empty.hidden = found.length > 0;
     parts.listed.hidden = found.length === 0;
@@ -95,7 +102,7 @@ export async function show({ parts, signal }) {
     const running = jobs.filter(([job]) => job.status === "running");
     const queued = jobs.length - running.length;
     parts.running.hidden = running.length === 0;
-    fill(parts.lead, found.length ? lead(found, running.length, waiting) : "Gauntlet trains image classifiers on adversarial examples and measures how robust they are.");
+    fill(parts.lead, found.length ? lead(read, running.length, waiting, more) : "Gauntlet trains image classifiers on adversarial examples and measures how robust they are.");
     const behind = [queued ? `${counted(queued, "more job")} of these` : "", waiting ? counted(waiting, "experiment") : ""].filter(Boolean);
     parts.queue.textContent = behind.length ? `${behind.join(" and ")} wait.` : "";
     fill(parts.jobs, running.map(([job, of]) => card(job, of)));
@@ -104,28 +111,24 @@ export async function show({ parts, signal }) {
 
   parts.filter.oninput = list;
   parts.status.onchange = list;
-  parts.older.onclick = () => {
+  parts.older.onclick = () => submitted(parts.older, parts.fault, async () => {
     pages += 1;
-    refresh();
-  };
-  parts.quickstart.onclick = async () => {
-    parts.quickstart.disabled = true;
-    await tried(parts.fault, async () => {
-      const made = await send("POST", "/v1/experiments", { preset: "quickstart" });
-      announce("The quickstart is queued.");
-      location.hash = `#/experiments/${made.id}`;
-    });
-    parts.quickstart.disabled = false;
-  };
+    await refresh();
+  });
+  parts.quickstart.onclick = () => submitted(parts.quickstart, parts.fault, async () => {
+    const made = await post("/v1/experiments", { preset: "quickstart" });
+    announce("The quickstart is queued.");
+    location.hash = `#/experiments/${made.id}`;
+  });
   await keepFresh(refresh, signal);
 }
 
-function lead(found, running, waiting) {
+function lead(found, running, waiting, more) {
   const of = (status) => found.filter((one) => one.status === status).length;
   const now = running ? `${counted(running, "job")} ${running === 1 ? "is" : "are"} running` : waiting ? "Nothing runs yet; work is waiting" : "Nothing is running";
   const ended = [["succeeded", of("succeeded")], ["failed", of("failed")], ["was cancelled", of("cancelled")]].filter(([, n]) => n);
-  const told = ended.map(([word, n], place) => `${place ? n : counted(n, "experiment")} ${n > 1 ? word.replace("was", "were") : word}`);
-  return `${now}.${told.length ? ` ${told.join(", ")}.` : ""}`;
+  const told = ended.map(([word, n], place) => `${place || more ? n : counted(n, "experiment")} ${n > 1 ? word.replace("was", "were") : word}`);
+  return `${now}.${told.length ? ` ${more ? `Of the newest ${counted(found.length, "experiment")} ` : ""}${told.join(", ")}.` : ""}`;
 }
 
 async function jobsOf(one, signal) {

@@ -1,5 +1,6 @@
 // The leaderboard: one list per protocol, each protocol told in words, published numbers as landmarks.
 
+import { tried } from "./actions.js";
 import { get, query } from "./api.js";
 import { fill, h } from "./dom.js";
 import { doubtsOf, interval } from "./jobs.js";
@@ -40,8 +41,12 @@ const landmark = (each) => h("tr", { class: "soft" }, h("td", { class: "n" }, h(
   h("td", { class: "nowrap" }, `${percent(each.robust)} %`), h("td", { class: "n" }, percent(each.natural)), h("td", {}, "measured by others, with their code"), h("td", {}));
 
 export async function show({ parts, signal }) {
+  let asked = 0;
   async function load() {
+    const number = (asked += 1);
     const board = await get(`/v1/leaderboard${query({ attack: parts.attack.value, dataset: parts.dataset.value })}`, signal);
+    // Unless another was chosen since.
+    if (number !== asked) return null;
     const known = new Set([...parts.dataset.options].map((each) => each.value));
     for (const name of new Set(board.groups.map((each) => each.protocol.dataset))) if (!known.has(name)) parts.dataset.append(h("option", { value: name }, name));
     if (!board.groups.length) return fill(parts.groups, h("p", { class: "empty" }, "Nothing has been measured yet. An experiment evaluates its checkpoints by itself; any other checkpoint can be evaluated from its own view."));
@@ -51,7 +56,6 @@ export async function show({ parts, signal }) {
         [["", "n"], ["Checkpoint"], ["Robust"], ["Natural, %", "n"], ["In doubt"], [""]].map(([name, kind]) => h(name ? "th" : "td", { scope: name ? "col" : null, class: kind ?? null }, name)))), h("tbody", {}, rows(group)))),
       group.count > group.entries.length ? h("p", { class: "soft" }, `The first ${group.entries.length} of ${group.count}.`) : null)));
   }
-  parts.attack.onchange = load;
-  parts.dataset.onchange = load;
+  for (const field of [parts.attack, parts.dataset]) field.onchange = () => tried(parts.fault, load);
   await load();
 }

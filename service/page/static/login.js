@@ -4,15 +4,14 @@ import { send, Told } from "./api.js";
 
 export const title = "Log in";
 
-export async function show({ parts, search }) {
+export async function show({ parts }) {
   parts.form.onsubmit = async () => {
     parts.fault.hidden = true;
     const token = parts.token.value;
     parts.token.value = "";
     try {
       await send("POST", "/v1/session", { token });
-      // Only ever a view of this page.
-      location.hash = `#/${(search.get("then") ?? "").replace(/^login.*/, "")}`;
+      window.dispatchEvent(new CustomEvent("gauntlet:session", { detail: "in" }));
     } catch (error) {
       if (!(error instanceof Told)) throw error;
       parts.fault.textContent = error.message;

@@ -1,7 +1,7 @@
 // A new experiment: a form and the whole spec beside each other, held against the data while it is written.
 
-import { copy, tried } from "./actions.js";
-import { all, get, send, Told } from "./api.js";
+import { copy, submitted, tried } from "./actions.js";
+import { all, get, poster, send, Told } from "./api.js";
 import { announce, fill, h } from "./dom.js";
 import { averaged, beside, newest, numeric } from "./evaluating.js";
 import { bytes, counted, duration, titled } from "./words.js";
@@ -32,14 +32,15 @@ export async function show({ parts, search, signal }) {
   let begun = 0;
   let checking = 0;
   let timer = 0;
+  const post = poster();
   // An earlier experiment, for how long, and the weights that it begins with.
   const [like, epochs, initial] = ["like", "epochs", "initial"].map((name) => search.get(name));
   const fields = [...parts.form.querySelectorAll("input[data-path]:not([type=checkbox], [data-part])")];
   hold(true);
   const [catalog, earlier, datasets] = await Promise.all([get("/v1/catalog", signal), all("/v1/experiments", signal, 50), all("/v1/datasets", signal, 100)]);
-  // The one that takes two minutes first.
+  // The one that takes minutes first.
   const presets = catalog.presets.toSorted((one, other) => (other.name === "quickstart") - (one.name === "quickstart"));
-  parts.base.append(...presets.map((one) => h("option", { value: `preset ${one.name}` }, `${one.name}: ${one.description}`)));
+  parts.base.append(...presets.map((one) => h("option", { value: `preset ${one.name}` }, one.name)));
   parts.base.append(...earlier.map((one) => h("option", { value: `like ${one.id}` }, `like ${one.name}`)));
   const dataOf = new Map(datasets.filter((one) => one.spec).map((one) => [JSON.stringify(one.spec), one]));
 
@@ -127,6 +128,7 @@ export async function show({ parts, search, signal }) {
   async function begin() {
     const number = (begun += 1);
     const [how, which] = parts.base.value.split(" ");
+    parts.about.textContent = how === "preset" ? presets.find((one) => one.name === which).description : "";
     hold(true);
     try {
       const found = await send("POST", "/v1/experiments/validate", how === "preset" ? { preset: which } : { like: which, changes: {} }, signal);
@@ -150,7 +152,7 @@ export async function show({ parts, search, signal }) {
     }
   }
 
-  parts.base.onchange = begin;
+  parts.base.onchange = () => tried(parts.fault, begin);
   parts.data.onchange = write;
   for (const name of ["masking", "corruptions"]) parts[name].onchange = write;
   for (const name of ["budgets", "eot", "sigma"]) parts[name].oninput = write;
@@ -171,8 +173,8 @@ export async function show({ parts, search, signal }) {
     else changed();
   };
   parts.copy.onclick = () => copy(parts.copy, parts.yaml, "The YAML is copied.");
-  parts.form.onsubmit = () => tried(parts.fault, async () => {
-    const made = await send("POST", "/v1/experiments", spec);
+  parts.form.onsubmit = () => submitted(parts.submit, parts.fault, async () => {
+    const made = await post("/v1/experiments", spec);
     announce("The experiment is queued.");
     location.hash = `#/experiments/${made.id}`;
   });

@@ -100,6 +100,8 @@ async function show() {
     document.querySelectorAll("template[data-modules]").forEach(preload);
   } catch (error) {
     if (signal.aborted) return;
+    // What has begun to look again and again ends with it.
+    leaving.abort();
     shown = null;
     if (error.status !== 401) sorry(error);
     if (!(error instanceof Told)) throw error;
@@ -162,6 +164,37 @@ window.addEventListener("hashchange", async () => {
 });
 // A form is sent by its view alone; a browser would load the page anew, and of one whose view is not there yet drop what was typed.
 main.addEventListener("submit", (event) => event.preventDefault());
+// What one tab says others hear: a session that has ended has ended for them all. One that has begun lets them go on, and
+// of a view that was another's nothing stays.
+const tabs = new BroadcastChannel("gauntlet");
+tabs.onmessage = async ({ data }) => {
+  if (data === "out") {
+    window.dispatchEvent(new Event("gauntlet:login"));
+    return;
+  }
+  if (location.hash.startsWith("#/login")) {
+    goOn();
+    return;
+  }
+  const { signal } = leaving;
+  const owner = current ? await login(signal).catch(() => null) : null;
+  if (signal.aborted || (owner && owner === current?.owner)) return;
+  shown = null;
+  show();
+};
+// Where a login leads: only ever a view of this page.
+const goOn = () => (location.hash = `#/${(asked().search.get("then") ?? "").replace(/^login.*/, "")}`);
+window.addEventListener("gauntlet:session", ({ detail }) => {
+  if (detail === "in") goOn();
+  else location.hash = "#/login";
+  tabs.postMessage(detail);
+});
+window.addEventListener("gauntlet:gone", ({ detail }) => {
+  leaving.abort();
+  current = null;
+  document.getElementById("connection").hidden = true;
+  sorry(detail);
+});
 window.addEventListener("gauntlet:login", () => {
   if (location.hash.startsWith("#/login")) return;
   if (current) {

@@ -1,16 +1,19 @@
 // Workers, usage, and for those who may see them tokens and the audit.
 
-import { actor } from "./actions.js";
+import { actor, submitted } from "./actions.js";
 import { get, keepFresh, Refused, send } from "./api.js";
 import { fill, h } from "./dom.js";
 import { ofThemHelping, slotsTaken } from "./jobs.js";
 import { making, tokenRows } from "./tokens.js";
+import { hooks } from "./webhooks.js";
 import { age, bytes, counted } from "./words.js";
 
 export const title = "System";
 
 const table = (heads, rows) => [h("thead", {}, h("tr", {}, heads.map((each) => h("th", { scope: "col" }, each)))), h("tbody", {}, rows)];
 const owned = (name) => name ?? h("span", { class: "soft" }, "nobody's");
+// Who asked, where somebody was asked who they are.
+const asker = (name) => name ?? "–";
 const ago = (moment) => (moment ? `${age(moment)} ago` : "–");
 
 // What is not this reader's to see is left out.
@@ -27,28 +30,33 @@ export async function show({ parts, signal }) {
   const session = await get("/v1/session", signal);
   parts.logout.hidden = !session.login;
   parts.unasked.hidden = session.login;
-  parts.logout.onclick = async () => {
+  parts.logout.onclick = () => submitted(parts.logout, parts.fault, async () => {
     await send("DELETE", "/v1/session");
-    location.hash = "#/login";
-  };
+    window.dispatchEvent(new CustomEvent("gauntlet:session", { detail: "out" }));
+  });
   const isAdmin = session.scope === "admin";
 
   const act = actor(parts.fault, refresh);
   making({ parts, refresh });
+  const webhooks = hooks({ parts, act, refresh, signal });
+  // Who may only look can make none.
+  parts.hookForm.hidden = session.login && session.scope === "read";
 
   async function refresh() {
-    const [workers, usage, tokens, audit] = await Promise.all([get("/v1/workers", signal), get("/v1/usage", signal), isAdmin ? allowed("/v1/tokens?limit=100", signal) : null, isAdmin ? allowed("/v1/audit?limit=50", signal) : null]);
+    const [workers, usage, told, tokens, audit] = await Promise.all([get("/v1/workers", signal), get("/v1/usage", signal), webhooks.read(), isAdmin ? allowed("/v1/tokens?limit=100", signal) : null, isAdmin ? allowed("/v1/audit?limit=50", signal) : null]);
     const alive = workers.data.filter((one) => one.alive).length;
     const { queue, disk } = usage;
     parts.lead.textContent = `${counted(alive, "worker")} alive; ${queue.waiting ? `${counted(queue.waiting, "job")} waiting, the oldest for ${age(queue.oldest_at)}` : "nothing waits"}. ${session.login ? `You are ${session.owner}, with scope ${session.scope}.` : "No login is wanted here."}`;
     fill(parts.workers, table(["Worker", "State", "Jobs", "Computes on", "Version", "Started"], workers.data.map(worker)));
     parts.room.textContent = disk ? `${bytes(disk.free_bytes)} free of ${bytes(disk.total_bytes)} on the disk of the checkpoints.` : "";
     fill(parts.usage, table(["Owner", "Jobs not ended", "In files", "Uploads today"], usage.owners.map((one) => h("tr", { "data-key": one.owner ?? "-" }, h("th", { scope: "row" }, owned(one.owner)), h("td", {}, one.jobs), h("td", {}, bytes(one.bytes)), h("td", {}, one.uploads_in_a_day)))));
+    parts.hookList.hidden = !told.length;
+    fill(parts.hooks, table(["URL", "Told of", "Owner", "Age", "Do"], told.map(webhooks.row)));
     parts.forAdmins.hidden = !tokens;
     parts.tokenList.hidden = !tokens?.data.length;
     fill(parts.tokens, table(["Owner", "Name", "Scope", "Last used", "Expires", "Do"], tokenRows(tokens?.data ?? [], act)));
     parts.watched.hidden = !audit?.data.length;
-    fill(parts.audit, table(["When", "Who", "What", "Of", "Outcome"], (audit?.data ?? []).map((one) => h("tr", { "data-key": String(one.id) }, h("td", { class: "nowrap" }, h("time", { datetime: one.created_at }, ago(one.created_at))), h("td", {}, owned(one.owner)), h("td", {}, `${one.method} ${one.route}`), h("td", { class: "id" }, one.subject ?? "–"), h("td", {}, one.outcome)))));
+    fill(parts.audit, table(["When", "Who", "What", "Of", "Outcome"], (audit?.data ?? []).map((one) => h("tr", { "data-key": String(one.id) }, h("td", { class: "nowrap" }, h("time", { datetime: one.created_at }, ago(one.created_at))), h("td", {}, asker(one.owner)), h("td", {}, `${one.method} ${one.route}`), h("td", { class: "id" }, one.subject ?? "–"), h("td", {}, one.outcome)))));
   }
   await keepFresh(refresh, signal);
 }

@@ -1,32 +1,24 @@
 // Tokens: made here and shown once, listed, revoked.
 
-import { copy, tried } from "./actions.js";
+import { submitted } from "./actions.js";
 import { send } from "./api.js";
 import { announce, h } from "./dom.js";
+import { shownOnce } from "./secrets.js";
 import { age } from "./words.js";
 
-// The form that makes one. The answer is the only one that holds the token: it stands in the view until that is left, and
-// is kept nowhere.
+// The form that makes one. The answer is the only one that holds the token.
 export function making({ parts, refresh }) {
-  parts.tokenForm.onsubmit = () => {
+  const show = shownOnce(parts.made, "The token is copied.");
+  parts.tokenForm.onsubmit = ({ submitter }) => {
     const given = new FormData(parts.tokenForm);
     const wanted = Object.fromEntries(["owner", "scope", "name", "expires"].map((name) => [name, given.get(name).trim() || null]));
-    return tried(parts.fault, async () => {
+    return submitted(submitter, parts.fault, async () => {
       const made = await send("POST", "/v1/tokens", wanted);
-      parts.made.hidden = false;
-      parts.madeFor.textContent = `The token of ${made.owner}, with scope ${made.scope}. It is shown this once: copy it now.`;
-      parts.token.value = made.token;
+      show(`The token of ${made.owner}, with scope ${made.scope}.`, made.token);
       parts.tokenForm.reset();
-      parts.token.focus();
-      parts.token.select();
       announce("The token is made.");
       await refresh();
     });
-  };
-  parts.copy.onclick = () => copy(parts.copy, parts.token, "The token is copied.");
-  parts.forget.onclick = () => {
-    parts.token.value = "";
-    parts.made.hidden = true;
   };
 }
 

@@ -60,7 +60,7 @@ def test_modules_are_fetched_together_and_those_of_home_first() -> None:
     assert fetched == {f"{name}.js" for name in ("page", "home", "actions", "api", "dom", "jobs", "tables", "words")}
     of_views = dict(re.findall(r'<template id="view-(\w+)" data-modules="([^"]+)">', text))
     assert set(of_views["leaderboard"].split()) == {
-        f"{name}.js" for name in ("leaderboard", "api", "dom", "jobs", "words")
+        f"{name}.js" for name in ("leaderboard", "actions", "api", "dom", "jobs", "words")
     }
     assert fetched.union(*(each.split() for each in of_views.values())) == {
         name for name in assets() if name.endswith(".js")

@@ -231,6 +231,21 @@ def test_it_goes_on_when_what_was_away_is_back(
     whole_system.client.change_experiment(finished, name=HOSTILE)
 
 
+def test_a_stream_that_is_refused_is_asked_for_again(chromium: Browser, whole_system: System, finished: str) -> None:
+    """By itself, after a while, as where too many were open or a proxy had no service behind it for a moment."""
+    with opened(chromium, url_of(whole_system)) as page:
+        page.goto("/#/login")
+        page.clock.install()
+        page.route("**/v1/events", lambda route: route.fulfill(status=429), times=1)
+        with page.expect_response("**/v1/events") as refused:
+            page.goto(f"/#/experiments/{finished}")
+        assert refused.value.status == 429
+        expect(page.get_by_role("heading", name=HOSTILE)).to_be_visible()
+        with page.expect_response("**/v1/events") as taken:
+            page.clock.fast_forward(15_000)
+        assert taken.value.status == 200
+
+
 def test_nobody_is_kept_out_of_any_view(chromium: Browser, whole_system: System, finished: str) -> None:
     """axe finds nothing grave on any view, wide or narrow, light or dark; none is wider than its screen.
 

@@ -3,30 +3,32 @@
 import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 from safetensors.torch import load_file, save_file
 
 from gauntlet.resources import TERMINAL
-from gauntlet.spec.asked.tokens import TokenRequest
-from service.settings import ServiceSettings
-from store.accounts import secret_key, tokens
-from store.database import Database
 from tests.browser import barriers, opened
 from tests.e2e.system import System, await_that
 from tests.pictures import encoded
 from tests.service.page.visits import HOSTILE, drop, percent, url_of
-from tests.service.test_documented_requests import served
 
-pytestmark = pytest.mark.long(seconds=60, shares="page")
+pytestmark = pytest.mark.long(seconds=55, shares="page")
 
 
-def test_an_experiment_is_written_checked_and_paused(chromium: Browser, whole_system: System, finished: str) -> None:
-    """A form begun with a preset of the service's, or an earlier experiment: faults stand at their fields."""
-    with opened(chromium, url_of(whole_system)) as page:
+def test_an_experiment_is_written_checked_and_paused(
+    chromium: Browser, whole_system: System, finished: str, tiny_document: dict[str, Any]
+) -> None:
+    """A form begun with a preset of the service's, or an earlier experiment: faults stand at their fields.
+
+    Submitted twice at once it is one experiment; deleted in one tab it is gone in the other.
+    What has not ended is never too old for the list.
+    """
+    with opened(chromium, url_of(whole_system)) as page, page.context.new_page() as beside:
         page.goto("/#/new")
         page.get_by_label("A preset, or an earlier experiment").select_option("preset wong2020")
         expect(page.get_by_role("region", name="YAML", exact=True)).to_contain_text("fgsm_rs")
@@ -45,10 +47,21 @@ def test_an_experiment_is_written_checked_and_paused(chromium: Browser, whole_sy
         page.get_by_role("textbox", name="Name").fill("long")
         expect(page.get_by_role("region", name="YAML", exact=True)).to_contain_text("epochs: 500")
         expect(submit).to_be_enabled()
-        submit.click()
+        submit.dblclick()
         expect(page.get_by_role("heading", name="long")).to_be_visible()
+        beside.goto(page.url)
+        expect(beside.get_by_role("heading", name="long")).to_be_visible()
         page.get_by_role("button", name="Pause", exact=True).click()
         expect(page.locator(".head .status")).to_contain_text("paused")
+        # However much is newer.
+        newer = whole_system.client.submit(tiny_document)
+        whole_system.client.cancel_experiment(newer.id)
+        beside.route("**/v1/experiments?limit=50", lambda route: route.continue_(url=route.request.url[:-2] + "1"))
+        beside.goto("/#/")
+        expect(beside.get_by_text("Of the newest 1 experiment 1 was cancelled")).to_be_visible()
+        expect(beside.get_by_role("link", name="long", exact=True)).to_be_visible()
+        beside.go_back()
+        whole_system.client.delete_experiment(newer.id)
         page.get_by_role("button", name="Resume", exact=True).click()
         expect(page.locator(".head .status")).not_to_contain_text("paused")
         page.on("dialog", lambda dialog: dialog.accept())
@@ -61,6 +74,7 @@ def test_an_experiment_is_written_checked_and_paused(chromium: Browser, whole_sy
         page.get_by_role("button", name="Delete", exact=True).click()
         expect(page.get_by_role("link", name=HOSTILE)).to_be_visible()
         expect(page.get_by_role("link", name="long", exact=True)).to_have_count(0)
+        expect(beside.get_by_role("heading", name="There is no such thing")).to_be_visible()
 
 
 def test_what_has_ended_is_extended_and_its_runs_are_compared(
@@ -168,7 +182,7 @@ def test_a_data_set_is_uploaded_and_deleted(chromium: Browser, whole_system: Sys
         drop(page, file.name, file.read_bytes())
         expect(page.get_by_role("textbox", name="Name")).to_have_value("signs")
         page.get_by_role("textbox", name="Name").fill("signs".ljust(80, "s"))
-        page.get_by_label("For test").select_option("0.3")
+        page.get_by_label("Set aside for test").select_option("0.3")
         page.get_by_role("button", name="Upload", exact=True).click()
         row = page.get_by_role("row").filter(has_text="signs")
         expect(row).to_contain_text("ready")
@@ -247,116 +261,27 @@ def test_weights_are_imported_and_gone_on_with(
         expect(page.get_by_role("link", name="theirs", exact=True)).to_have_count(0)
 
 
-def test_a_reader_logs_in_and_out_with_a_token_made_on_the_page(
-    chromium: Browser, whole_system: System, finished: str, database: Database, broker_url: str
+def test_a_webhook_is_made_and_its_deliveries_are_read(
+    chromium: Browser, whole_system: System, tiny_document: dict[str, Any]
 ) -> None:
-    """Where tokens are wanted the page asks for one and leads on; what it got no script can read.
-
-    An admin makes tokens, each shown once, revokes them, and sees who did what; a reader sees none of it. A session
-    that ends while a form is filled in takes nothing of it away, and shows none of it to anybody else.
-    """
-    settings = ServiceSettings(
-        home=whole_system.home, database_url=whole_system.database_url, broker_url=broker_url, auth="on"
-    )
-    key = secret_key.read_or_make(settings.home / "secret.key")
-    with database.writing() as session:
-        _, first = tokens.create(session, key, TokenRequest(owner="root", scope="admin"))
-    with served(settings) as address, opened(chromium, f"http://{address}") as page:
+    """Its secret is shown once; what becomes of an experiment's end on the way there is told, and it goes again."""
+    url = "http://127.0.0.1:9/hook"
+    with opened(chromium, url_of(whole_system)) as page:
         page.on("dialog", lambda dialog: dialog.accept())
-        page.goto(f"/#/experiments/{finished}")
-        log_in(page, "gauntlet_wrong")
-        expect(page.get_by_role("alert")).to_be_visible()
-        log_in(page, first)
-        expect(page.get_by_role("heading", name=HOSTILE)).to_be_visible()
         page.goto("/#/system")
-        for owner in ("bob", "ada"):
-            page.get_by_role("textbox", name="Owner").fill(owner)
-            page.get_by_role("button", name="Make a token").click()
-            expect(page.get_by_text(f"The token of {owner}, with scope read.")).to_be_visible()
-        token = page.get_by_label("The new token").input_value()
-        # As in a page that came over a team's network without TLS.
-        page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
-        page.get_by_role("button", name="Copy").click()
-        expect(page.get_by_role("button", name="Copied")).to_be_visible()
-        used = page.get_by_role("region", name="Usage by owner").get_by_role("row").filter(has_text="nobody's")
-        expect(used).to_have_text(re.compile(r"nobody's0\d+\.\d [KM]iB\d"))
-        page.get_by_role("button", name=re.compile("^Revoke .* of bob")).click()
-        expect(page.get_by_role("row").filter(has_text="bob")).to_contain_text("revoked")
-        expect(page.get_by_role("region", name="Who did what").last).to_contain_text("DELETE /v1/tokens")
-        go_on_after_a_session(page, first, other=token)
-        page.goto("/#/system")
-        expect(page.get_by_label("The new token")).to_be_hidden()
-        assert page.get_by_label("The new token").input_value() == ""
-        page.get_by_role("button", name="Log out").click()
-        log_in(page, token)
-        expect(page.get_by_role("link", name=HOSTILE)).to_be_visible()
-        kept = page.evaluate("document.cookie + JSON.stringify({...localStorage, ...sessionStorage}) + location.href")
-        assert "gauntlet_" not in kept
-        page.goto("/#/system")
-        expect(page.get_by_text("You are ada, with scope read.")).to_be_visible()
-        expect(page.get_by_role("button", name="Make a token")).to_be_hidden()
-        page.get_by_role("button", name="Log out").click()
-        expect(page.get_by_label("Token", exact=True)).to_be_visible()
-        page.goto("/#/")
-        expect(page.get_by_label("Token", exact=True)).to_be_visible()
-
-
-# A safetensors file without a tensor.
-_EMPTY = (2).to_bytes(8, "little") + b"{}"
-
-
-def go_on_after_a_session(page: Page, ours: str, other: str) -> None:
-    """Logged in with `ours`, fill in two forms; while the second one waits for a login nothing is asked for."""
-    name, submit = page.get_by_role("textbox", name="Name"), page.get_by_role("button", name="Submit")
-    upload, login = page.get_by_role("button", name="Upload", exact=True), page.get_by_label("Token", exact=True)
-    page.goto("/#/new")
-    expect(submit).to_be_enabled()
-    name.fill("written at length")
-    page.context.clear_cookies()
-    page.get_by_role("textbox", name="Epochs").fill("7")
-    expect(login).to_be_visible()
-    # Nobody sees it before they have said who they are.
-    with page.expect_request("**/v1/session"):
-        page.go_back()
-    log_in(page, ours)
-    expect(submit).to_be_enabled()
-    expect(name).to_have_value("written at length")
-    expect(page.get_by_role("region", name="YAML", exact=True)).to_contain_text("epochs: 7")
-    with page.expect_request("**/v1/events"):
-        page.goto("/#/data")
-    drop(page, "signs.zip", b"an archive")
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    for token in (ours, other):
-        expect(upload).to_be_enabled()
-        # As in another tab; the stream of events is let go of then, and finds out.
-        page.evaluate("fetch('/v1/session', {method: 'DELETE'})")
-        expect(login).to_be_visible()
-        asked.clear()
-        # As long as the page would wait before it asks again.
-        page.wait_for_timeout(4_000)
-        assert [url for url in asked if "/v1/" in url] == []
-        with page.expect_request("**/v1/events"):
-            log_in(page, token)
-        expect(name).to_have_value("signs" if token == ours else "")
-    expect(upload).to_be_disabled()
-    page.goto("/#/import")
-    page.get_by_label("Choose a file").set_input_files({"name": "mine.safetensors", "mimeType": "", "buffer": _EMPTY})
-    expect(page.get_by_text("mine.safetensors, 10 bytes, 0 tensors")).to_be_visible()
-    page.context.clear_cookies()
-    page.get_by_role("button", name="Import", exact=True).click()
-    log_in(page, other)
-    expect(page.get_by_text("mine.safetensors, 10 bytes, 0 tensors")).to_be_visible()
-    expect(page.get_by_role("alert")).to_have_count(0)
-    page.goto("/#/new")
-    expect(submit).to_be_enabled()
-    expect(name).not_to_have_value("written at length")
-    page.goto("/#/system")
-    page.get_by_role("button", name="Log out").click()
-    log_in(page, ours)
-    expect(page.get_by_role("link", name=HOSTILE)).to_be_visible()
-
-
-def log_in(page: Page, token: str) -> None:
-    page.get_by_label("Token", exact=True).fill(token)
-    page.get_by_role("button", name="Log in").click()
+        page.get_by_label("URL").fill(url)
+        page.get_by_label("alarms").uncheck()
+        page.get_by_role("button", name="Add a webhook").click()
+        expect(page.get_by_text(f"{url} is told of ended experiments from now on.")).to_be_visible()
+        expect(page.get_by_label("The webhook's secret")).to_have_value(re.compile("^whsec_"))
+        page.get_by_role("button", name="Hide it").click()
+        assert page.get_by_label("The webhook's secret").input_value() == ""
+        row = page.get_by_role("region", name="Webhooks").get_by_role("row").filter(has_text=url)
+        row.get_by_role("button", name="Deliveries").click()
+        expect(row).to_contain_text("Nothing has happened yet")
+        made = whole_system.client.submit(tiny_document)
+        whole_system.client.cancel_experiment(made.id)
+        expect(row).to_contain_text(re.compile(r"ended experiments: on its way.* 127\.0\.0\.1"))
+        row.get_by_role("button", name="Delete").click()
+        expect(row).to_have_count(0)
+    whole_system.client.delete_experiment(made.id)
