@@ -243,6 +243,11 @@ def direction(gradient: Tensor, norm: Norm) -> Tensor:
             assert_never(norm)
 
 
+def without_direction(gradient: Tensor) -> Tensor:
+    """Of which images, bool [n], this gradient [n, c, h, w] is zero or no number at every pixel: none takes a step."""
+    return ((gradient == 0) | gradient.isnan()).flatten(1).all(dim=1)
+
+
 def _length(perturbation: Tensor) -> Tensor:
     """Its L2 norm for each image, [n, 1, 1, 1], and never zero."""
     length: Tensor = torch.linalg.vector_norm(perturbation, dim=(1, 2, 3), keepdim=True)

@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from gauntlet.attacks.gradient import margin
+from gauntlet.attacks.gradient import margin, without_direction
 from gauntlet.attacks.standing import Attacked, gradient_of, logits_of
 from gauntlet.attacks.windows import Window, Windowed
 from gauntlet.models.precision import Model
@@ -65,8 +65,9 @@ def square_where_stuck(
 ) -> Tensor:
     """Square Attack on the images at which the margin of the logits has no gradient; any other stays as it is.
 
-    There a network is constant: all of a layer's units are at zero, and whatever follows a gradient stands still. The
-    random numbers are the same for all images, so none's outcome depends on the others.
+    There a network is constant: all of a layer's units are at zero, and whatever follows a gradient stands still, as it
+    does where the gradient is no number at any pixel. The random numbers are the same for all images, so none's outcome
+    depends on the others.
 
     Args:
         images: float32 [n, c, h, w] in [0, 1]; what is returned is alike. labels: int64 [n].
@@ -75,7 +76,7 @@ def square_where_stuck(
     found = images.detach().clone()
     attacked = Attacked(found, labels, labels)
     *_, gradient = gradient_of(model, found, attacked, lambda logits, right, _: margin(logits, right))
-    stuck = (gradient == 0).flatten(1).all(dim=1).nonzero().flatten()
+    stuck = without_direction(gradient).nonzero().flatten()
     if not len(stuck):
         return found
     clean = found[stuck]

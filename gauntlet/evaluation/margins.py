@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from gauntlet.attacks.gradient import margin, summed
+from gauntlet.attacks.gradient import margin, summed, without_direction
 from gauntlet.models.precision import Model
 from gauntlet.results.margins import ImageMargin, rounded
 
@@ -38,7 +38,7 @@ def looked_at(model: Model, images: Tensor, labels: Tensor) -> tuple[Tensor, tup
         slopes.norm(2, dim=1),
     )
     rows = torch.stack([column.float() for column in columns], dim=1).tolist()
-    return ((of_loss == 0) | of_loss.isnan()).flatten(1).all(dim=1), tuple(_image(*row) for row in rows)
+    return without_direction(of_loss), tuple(_image(*row) for row in rows)
 
 
 def _image(probability: float, confidence: float, difference: float, l1: float, l2: float) -> ImageMargin:

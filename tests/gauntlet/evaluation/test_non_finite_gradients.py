@@ -140,3 +140,22 @@ def test_an_image_without_any_direction_is_counted_as_one_without_a_gradient() -
     without, margins = looked_at(model, images, torch.tensor([0, 1, 0]))
     assert without.tolist() == [True, True, False]
     assert [margin.gradient_l1 is None for margin in margins] == [True, True, False]
+
+
+def test_fast_gives_squares_where_no_pixel_has_a_number_for_a_gradient() -> None:
+    """Below a mean of 0.08 the model is constant, and its slope there infinity times zero: ascents stand still.
+
+    The protocol's first version has no Square, and leaves them right.
+    """
+    images = ImageSet.of(torch.zeros(2, 1, _SIDE, _SIDE, dtype=torch.uint8), torch.tensor([0, 0]))
+
+    def model(seen: Tensor) -> Tensor:
+        above = seen.flatten(1).mean(dim=1) - 0.08
+        lit = ((above > 0) * above) ** (1 / 2.4)
+        return torch.stack([0 * lit + 0.1, lit, 0 * lit, 0 * lit], dim=1)
+
+    protocols = ({"kind": "fast", "version": version, "eps": "0.2"} for version in (1, 2))
+    spec = EvaluationSpec.model_validate({"attacks": [*protocols], "samples": 2})
+    outcome = summarise(spec, list(evaluate(model, images, spec, _CLASSES, device="cpu")), measured())
+    assert "non_finite_gradient" in {finding.kind for finding in outcome.findings}
+    assert [attacked.accuracy.value for attacked in outcome.attacks] == [1, 0]
