@@ -1,0 +1,202 @@
+"""Which images each part that a protocol could be made of leaves, of those that AutoAttack breaks.
+
+    python -m benchmarks.correctness.protocol_parts leave --data-root DATA --weights A.safetensors … \
+        --flags benchmarks/results/protocols_again.json --out OUT.json
+    python -m benchmarks.correctness.protocol_parts time --data-root DATA --weights A.safetensors … --out OUT.json
+
+What becomes of an image under a part depends neither on other images nor on other parts, so what an ensemble leaves is
+what all of its parts leave. The first command attacks with each part whatever AutoAttack breaks, by the flags of an
+earlier comparison (`benchmarks/correctness/protocols.py`), and lists what each part and each of `MADE` leaves. The
+second takes the processor's seconds of each of `MADE` on the first hundred images of a network, all of them in turn,
+several times; with `--package` also those of AutoAttack by its package's own loop, in the same run.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from benchmarks.correctness.protocols import by_package
+from benchmarks.machine import describe_machine
+from gauntlet import seeding
+from gauntlet.attacks.passes import passes_of
+from gauntlet.attacks.probability_margin import pma
+from gauntlet.attacks.slices import sliced
+from gauntlet.attacks.square import square_where_stuck
+from gauntlet.attacks.targeted import minimum_margin
+from gauntlet.data.datasets import ImageSet, load_split, to_unit
+from gauntlet.models.architectures import build_model
+from gauntlet.spec.evaluations.attacks import TargetLoss
+from gauntlet.spec.kinds import ImageFolder
+from gauntlet.spec.runs.architectures import Cnn
+
+CPU = torch.device("cpu")
+EPS = Fraction(8, 255)
+AT_ONCE = 100
+SEED = 0
+PMA = ("pma 10", "pma 14", "pma 16", "pma 20", "pma 26", "pma 30", "pma 40")
+MM = (
+    "mm 3x10 difference",
+    "mm 9x5 difference",
+    "mm 3x10 scaled",
+    "mm 3x15 scaled",
+    "mm 3x20 scaled",
+    "mm 4x15 scaled",
+    "mm 5x6 scaled",
+    "mm 5x10 scaled",
+    "mm 5x15 scaled",
+    "mm 7x6 scaled",
+    "mm 9x4 scaled",
+    "mm 9x5 scaled",
+    "mm 9x6 scaled",
+    "mm 9x7 scaled",
+    "mm 9x10 scaled",
+)
+SQUARE = ("square 10", "square 25", "square 50", "square 100", "square 300", "square 1000")
+PARTS = (*PMA, *MM, *SQUARE)
+TRIED_ON_ALL = ("pma 10", "mm 3x10 difference", "mm 3x10 scaled")
+# `screen` in its first version, two that were proposed, and some of what was tried besides, by cost.
+MADE: Mapping[str, tuple[str, ...]] = {
+    "screen 1": ("pma 20", "mm 3x10 difference"),
+    "proposed, 3 x 10": ("pma 20", "mm 3x10 scaled", "square 300"),
+    "proposed, 3 x 20": ("pma 20", "mm 3x20 scaled"),
+    "no MM": ("pma 20", "square 100"),
+    "9 x 4": ("pma 20", "mm 9x4 scaled", "square 100"),
+    "9 x 5": ("pma 20", "mm 9x5 scaled", "square 100"),
+    "9 x 7": ("pma 20", "mm 9x7 scaled", "square 100"),
+    "9 x 10": ("pma 20", "mm 9x10 scaled", "square 100"),
+}
+
+Perturb = Callable[[Tensor, Tensor], Tensor]
+
+
+def main() -> None:
+    """Say what parts leave, or what ensembles take."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["leave", "time"])
+    parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("--folder", default="cifar10")
+    parser.add_argument("--weights", type=Path, nargs="+", required=True)
+    parser.add_argument("--flags", type=Path)
+    parser.add_argument("--package", action="store_true", help="time AutoAttack by its package's loop, too")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+
+    torch.set_num_threads(1)
+    test, _ = load_split(ImageFolder(folder=options.folder), "test", options.data_root)
+    if options.what == "leave":
+        flags = json.loads(options.flags.read_text())["hundreds"]
+        found = {path.stem: left_by_parts(path, test, flags) for path in options.weights}
+        made = {name: left_by_ensembles(each["left"]) for name, each in found.items()}
+        written: dict[str, Any] = {"parts": found, "made": made, "sums": summed(made.values())}
+    else:
+        hundred = test.take(AT_ONCE)
+        written = {
+            "times": [time_all(path, hundred, options.rounds, package=options.package) for path in options.weights]
+        }
+    about = {"machine": describe_machine(), "eps": "8/255"}
+    options.out.write_text(json.dumps(about | written) + "\n")
+
+
+def left_by_parts(path: Path, test: ImageSet, flags: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of what AutoAttack breaks and the network is right about, which images each part leaves.
+
+    All parts are tried on what any of `TRIED_ON_ALL` leaves: what these break one by one no part is taken to leave.
+    """
+    model = _network(path)
+    rows = [row for row in flags if row["weights"] == path.stem]
+    robust = {row["start"] + each for row in rows for each in row["autoattack"]["robust"]}
+    asked = [row["start"] + each for row in rows for each in range(row["images"])]
+    broken = torch.tensor([each for each in asked if each not in robust])
+    broken = broken[_right(model, to_unit(test.images[broken]), test.labels[broken])]
+
+    def left_of(name: str, positions: Tensor) -> list[int]:
+        images, labels = to_unit(test.images[positions]), test.labels[positions]
+        stands = _right(model, perturb_of(name, model)(images, labels), labels)
+        found: list[int] = positions[stands].tolist()
+        return found
+
+    left = {name: left_of(name, broken) for name in TRIED_ON_ALL}
+    hard = torch.tensor(sorted(set().union(*left.values())))
+    left |= {name: left_of(name, hard) for name in PARTS if name not in left}
+    print(path.stem, len(broken), len(hard), {name: len(each) for name, each in left.items()}, flush=True)
+    return {"images": len(asked), "right_and_broken": len(broken), "hard": len(hard), "left": left}
+
+
+def left_by_ensembles(left: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
+    """What all parts of each leave."""
+    return {name: sorted(set.intersection(*(set(left[part]) for part in parts))) for name, parts in MADE.items()}
+
+
+def summed(made: Iterable[Mapping[str, Sequence[int]]]) -> dict[str, int]:
+    """How many images each leaves, over all networks."""
+    each = list(made)
+    return {name: sum(len(one[name]) for one in each) for name in MADE}
+
+
+def time_all(path: Path, images: ImageSet, rounds: int, *, package: bool) -> dict[str, Any]:
+    """The processor's seconds of each of `MADE` for all of these images, medians of rounds in which they take turns."""
+    model, labels = _network(path), images.labels
+    pixels = to_unit(images.images)
+    taken: dict[str, list[float]] = {name: [] for name in MADE}
+    left: dict[str, list[int]] = {}
+    for _ in range(rounds):
+        for name, parts in MADE.items():
+            started = time.process_time()
+            standing = _right(model, pixels, labels).nonzero().flatten()
+            for part in parts:
+                attacked = perturb_of(part, model)(pixels[standing], labels[standing])
+                standing = standing[_right(model, attacked, labels[standing])]
+            taken[name].append(round(time.process_time() - started, 2))
+            left[name] = standing.tolist()
+    found: dict[str, Any] = {"weights": path.stem, "images": len(images), "left": left, "seconds": taken}
+    if package:
+        found["package"] = by_package(path, images)
+        found["package_takes_times"] = {
+            name: round(found["package"]["seconds"] / median(each), 1) for name, each in taken.items()
+        }
+    print({name: each for name, each in found.items() if name != "left"}, flush=True)
+    return found
+
+
+def perturb_of(name: str, model: nn.Module) -> Perturb:
+    """The part as a protocol would run it, from the same random numbers (`gauntlet.evaluation.stages`)."""
+    kind, size, *rest = name.split()
+    generator = seeding.generator(CPU, SEED, kind)
+    if kind == "square":
+        queries = int(size)
+        return lambda x, y: square_where_stuck(sliced(model, CPU), x, y, EPS, queries=queries, generator=generator)
+    written_out = passes_of(model, CPU)
+    if kind == "pma":
+        steps = int(size)
+        return lambda x, y: pma(written_out, x, y, EPS, norm="Linf", steps=steps, generator=generator)
+    targets, steps = map(int, size.split("x"))
+    loss: TargetLoss = "scaled" if rest == ["scaled"] else "difference"
+    return lambda x, y: minimum_margin(
+        written_out, x, y, EPS, norm="Linf", targets=targets, steps=steps, loss=loss, generator=generator
+    )
+
+
+def _right(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    with torch.no_grad():
+        found: Tensor = passes_of(model, CPU)(images).argmax(dim=1) == labels
+    return found
+
+
+def _network(path: Path) -> nn.Module:
+    model = build_model(Cnn(), (3, 32, 32), 10)
+    model.load_state_dict(load_file(path))
+    return model.eval().requires_grad_(requires_grad=False)
+
+
+if __name__ == "__main__":
+    main()
