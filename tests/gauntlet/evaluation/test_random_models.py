@@ -141,3 +141,26 @@ def test_a_protocols_parts_and_the_checks_for_masking_average_with_it() -> None:
     assert [part.eot for part in attacks_of(screen)] == [7, 7]
     draws = {getattr(attack, "eot", None) for attack in masking_attacks(wanted)}
     assert draws == {7, None}
+
+
+def test_a_random_model_is_walked_all_steps(digits: Dataset) -> None:
+    """With one draw, too, where its points repeat: what it says there next may be something else.
+
+    Its noise is too small to change a sign, so that the same network without any stops at a cycle.
+    """
+
+    class Counted(nn.Module):
+        def __init__(self, scale: float) -> None:
+            super().__init__()
+            self.noisy, self.looks = Noisy(class_means(digits), scale), 0
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.looks += images.requires_grad
+            logits: Tensor = self.noisy(images)
+            return logits
+
+    wanted = spec({"kind": "pgd", "eps": EPS, "steps": 40, "step": 0.5}, batch_size=12, masking=None)
+    random, certain = Counted(1e-4), Counted(0)
+    for model in (random, certain):
+        run(model, digits, wanted)
+    assert random.looks - certain.looks > 20
