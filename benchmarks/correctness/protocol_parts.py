@@ -2,13 +2,14 @@
 
     python -m benchmarks.correctness.protocol_parts leave --data-root DATA --weights A.safetensors … \
         --flags benchmarks/results/protocols_again.json --out OUT.json
-    python -m benchmarks.correctness.protocol_parts time --data-root DATA --weights A.safetensors … --out OUT.json
+    python -m benchmarks.correctness.protocol_parts time --package --data-root DATA --weights A.safetensors … \
+        --made "screen 1" "9 x 5" --out OUT.json
 
 What becomes of an image under a part depends neither on other images nor on other parts, so what an ensemble leaves is
 what all of its parts leave. The first command attacks with each part whatever AutoAttack breaks, by the flags of an
 earlier comparison (`benchmarks/correctness/protocols.py`), and lists what each part and each of `MADE` leaves. The
-second takes the processor's seconds of each of `MADE` on the first hundred images of a network, all of them in turn,
-several times; with `--package` also those of AutoAttack by its package's own loop, in the same run.
+second takes the processor's seconds of some of `MADE` on the first images of a network, all of them in turn, several
+times; with `--package` also those of AutoAttack by its package's own loop, amid these rounds.
 """
 
 import argparse
@@ -40,7 +41,6 @@ from gauntlet.spec.runs.architectures import Cnn
 
 CPU = torch.device("cpu")
 EPS = Fraction(8, 255)
-AT_ONCE = 100
 SEED = 0
 PMA = ("pma 10", "pma 14", "pma 16", "pma 20", "pma 26", "pma 30", "pma 40")
 MM = (
@@ -87,7 +87,9 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, nargs="+", required=True)
     parser.add_argument("--flags", type=Path)
     parser.add_argument("--package", action="store_true", help="time AutoAttack by its package's loop, too")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--made", nargs="+", choices=list(MADE), default=list(MADE), help="which ensembles to time")
+    parser.add_argument("--images", type=int, default=100, help="on how many to time")
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
 
@@ -99,9 +101,11 @@ def main() -> None:
         made = {name: left_by_ensembles(each["left"]) for name, each in found.items()}
         written: dict[str, Any] = {"parts": found, "made": made, "sums": summed(made.values())}
     else:
-        hundred = test.take(AT_ONCE)
+        first = test.take(options.images)
         written = {
-            "times": [time_all(path, hundred, options.rounds, package=options.package) for path in options.weights]
+            "times": [
+                time_all(path, first, options.made, options.rounds, package=options.package) for path in options.weights
+            ]
         }
     about = {"machine": describe_machine(), "eps": "8/255"}
     options.out.write_text(json.dumps(about | written) + "\n")
@@ -143,28 +147,27 @@ def summed(made: Iterable[Mapping[str, Sequence[int]]]) -> dict[str, int]:
     return {name: sum(len(one[name]) for one in each) for name in MADE}
 
 
-def time_all(path: Path, images: ImageSet, rounds: int, *, package: bool) -> dict[str, Any]:
-    """The processor's seconds of each of `MADE` for all of these images, medians of rounds in which they take turns."""
+def time_all(path: Path, images: ImageSet, made: Sequence[str], rounds: int, *, package: bool) -> dict[str, Any]:
+    """The processor's seconds of each ensemble for all of these images, in turn, and of the package amid the rounds."""
     model, labels = _network(path), images.labels
     pixels = to_unit(images.images)
-    taken: dict[str, list[float]] = {name: [] for name in MADE}
-    left: dict[str, list[int]] = {}
-    for _ in range(rounds):
-        for name, parts in MADE.items():
+    found: dict[str, Any] = {"weights": path.stem, "images": len(images), "left": {}, "seconds": {}}
+    for number in range(rounds):
+        if package and number == rounds // 2:
+            found["package"] = by_package(path, images)
+        for name in made:
             started = time.process_time()
             standing = _right(model, pixels, labels).nonzero().flatten()
-            for part in parts:
+            for part in MADE[name]:
                 attacked = perturb_of(part, model)(pixels[standing], labels[standing])
                 standing = standing[_right(model, attacked, labels[standing])]
-            taken[name].append(round(time.process_time() - started, 2))
-            left[name] = standing.tolist()
-    found: dict[str, Any] = {"weights": path.stem, "images": len(images), "left": left, "seconds": taken}
+            found["seconds"].setdefault(name, []).append(round(time.process_time() - started, 2))
+            found["left"][name] = standing.tolist()
+        print(path.stem, found["seconds"], found.get("package"), flush=True)
     if package:
-        found["package"] = by_package(path, images)
         found["package_takes_times"] = {
-            name: round(found["package"]["seconds"] / median(each), 1) for name, each in taken.items()
+            name: round(found["package"]["seconds"] / median(each), 1) for name, each in found["seconds"].items()
         }
-    print({name: each for name, each in found.items() if name != "left"}, flush=True)
     return found
 
 

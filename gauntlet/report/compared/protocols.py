@@ -32,7 +32,11 @@ def _is_the_same_at(theirs: AttackOutcome, ours: AttackOutcome) -> bool:
 
 def _sentence(found: Sequence[tuple[AttackOutcome, AttackOutcome]]) -> str:
     protocol = found[0][0].attack
-    version = f" (version {protocol.version})" if isinstance(protocol, FastProtocol) and protocol.version > 1 else ""
+    version = (
+        f" (version {protocol.version})"
+        if isinstance(protocol, ScreenProtocol | FastProtocol) and protocol.version > 1
+        else ""
+    )
     named = f"{protocol.kind}{version} at {budget(protocol.norm, protocol.eps)}"
     apart = [ours.accuracy.value - theirs.accuracy.value for ours, theirs in found]
     mean = sum(apart) / len(apart)

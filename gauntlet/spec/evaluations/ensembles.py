@@ -37,8 +37,11 @@ class _Made:
     queries: int
 
 
-_SCREEN: Final = _Made(steps=20, targets=3, target_steps=10, loss="difference", queries=0)
-# By version.
+# By version. The second of `screen` was taken back before a release, and its number is not used again.
+_SCREEN: Final[dict[int, _Made]] = {
+    1: _Made(steps=20, targets=3, target_steps=10, loss="difference", queries=0),
+    3: _Made(steps=20, targets=9, target_steps=5, loss="scaled", queries=100),
+}
 _FAST: Final[dict[int, _Made]] = {
     1: _Made(steps=100, targets=9, target_steps=20, loss="difference", queries=0),
     2: _Made(steps=100, targets=9, target_steps=20, loss="difference", queries=1_000),
@@ -65,8 +68,8 @@ def attacks_of(protocol: Protocolled) -> tuple[ProbabilityMargin | PgdAttack | M
     """
     eps, norm, eot = protocol.eps, protocol.norm, protocol.eot
     match protocol:
-        case ScreenProtocol():
-            made = _SCREEN
+        case ScreenProtocol(version=version):
+            made = _SCREEN[version]
         case FastProtocol(version=version):
             made = _FAST[version]
         case _:

@@ -9,8 +9,8 @@ from gauntlet.spec.evaluations.attacks import spread_budgets
 from gauntlet.spec.kinds import faulty_fields
 
 ProtocolName = Literal["screen", "fast"]
-# What is asked for by a protocol's name, beyond its kind: `screen` has no versions.
-NEWEST: Final[Mapping[str, Mapping[str, int]]] = {"screen": {}, "fast": {"version": 3}}
+# What is asked for by a protocol's name, beyond its kind.
+NEWEST: Final[Mapping[str, Mapping[str, int]]] = {"screen": {"version": 3}, "fast": {"version": 3}}
 _SHORT: Final[tuple[str, ...]] = ("protocol", "eps", "norm")
 
 

@@ -5,7 +5,8 @@ const ALONG_GRADIENTS = new Set(["fgsm", "pgd", "apgd-ce", "apgd-t", "fab-t", "t
 const MOST_CERTIFIED = 100;
 
 // What an attack is asked for as by its kind alone: of a protocol with versions the newest.
-export const newest = (kind) => (kind === "fast" ? { kind, version: 3 } : { kind });
+const versions = { screen: 3, fast: 3 };
+export const newest = (kind) => (kind in versions ? { kind, version: versions[kind] } : { kind });
 
 // An attack with so many passes a look, where it is one along gradients; one pass is what it has by itself.
 export function averaged(attack, passes) {

@@ -5,6 +5,7 @@ import re
 import pytest
 from fastapi.testclient import TestClient
 
+from gauntlet.spec.evaluations.protocols import NEWEST
 from guide.places import SOURCES
 from service.app import create_app
 from service.page.files import assets, document
@@ -51,6 +52,13 @@ def test_a_browser_asks_each_time_and_is_sent_what_is_new(guarded: TestClient) -
     assert (again.status_code, again.content) == (304, b"")
     other = guarded.get("/page/page.js", headers={"If-None-Match": '"of before"'})
     assert other.content == first.content
+
+
+def test_the_page_asks_for_the_versions_of_protocols_that_their_names_stand_for() -> None:
+    """An attack picked on the page is the one that `protocol` and the command ask for."""
+    (text,) = (file.content.decode() for name, file in assets().items() if name.endswith("evaluating.js"))
+    (written,) = re.findall(r"const versions = \{(.*)\};", text)
+    assert {kind: {"version": int(version)} for kind, version in re.findall(r"(\w+): (\d+)", written)} == NEWEST
 
 
 def test_modules_are_fetched_together_and_those_of_home_first() -> None:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.reports import made_up
 
 KEPT = {"fast": 0.31, "autoattack": 0.3}
@@ -42,6 +44,13 @@ def test_the_difference_is_told_where_both_were_run() -> None:
     assert said(both, first=1).endswith(
         "fast at ε = 8/255 (L∞) leaves 31.0 % right and AutoAttack 30.0 % of the same images (+1.0 points)."
     )
+
+
+@pytest.mark.parametrize("kind", ["screen", "fast"])
+def test_a_version_is_told_with_the_difference(kind: str) -> None:
+    """Behind the name, where it is not the first."""
+    both = [{"kind": kind, "version": 3, "eps": "8/255"}, {"kind": "autoattack", "eps": "8/255"}]
+    assert f"{kind} (version 3) at ε = 8/255 (L∞) leaves " in said(both, first=1)
 
 
 def test_unlike_things_are_not_compared() -> None:
