@@ -135,7 +135,7 @@ def assemble(
         experiment: a name for it, any text.
         complete: whether nothing of it can change any more.
         rows: one for each run and selection, as `report_row` makes them.
-        curves: accuracies by epoch, of the runs that have some.
+        curves: accuracies by epoch; of a run without an epoch there is nothing to draw.
         objectives: what the runs call the spec's objectives, in its order; by default as they are called today.
         warnings: what to say beyond the rows' doubts.
     """
@@ -143,7 +143,7 @@ def assemble(
     shown = columns(spec.evaluation)
     judged = headline(shown, spec.adversary.norm, spec.adversary.eps)
     selected = f"{sweep.result} " if sweep is not None and sweep.trials else ""
-    summed, drawn = tuple(summaries(rows)), tuple(curves)
+    summed, drawn = tuple(summaries(rows)), tuple(curve for curve in curves if curve.epochs)
     compared = comparisons(rows, named[0], judged.key)
     equal = tuple(equal_accuracies(drawn, named[0]))
     return Report(

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gauntlet.rendering.wording import comparison_note
+from gauntlet.report.columns import attacked_accuracies, attacked_right
 from gauntlet.report.report import Report
 from gauntlet.report.report_row import ReportRow, report_row
 from gauntlet.report.summaries import metric
@@ -65,6 +66,18 @@ def test_the_gaps_interval_counts_the_test_images_that_there_are() -> None:
     told = row(FGSM, metrics=few | {"test_accuracy_n": 10_000.0}).intervals["generalisation_gap"]
     assert told == difference_interval(0.9, 100, 0.85, 10_000)
     assert row(FGSM, metrics=few).intervals["generalisation_gap"] == difference_interval(0.9, 100, 0.85, 100)
+
+
+def test_every_column_knows_its_images() -> None:
+    """A worst case those that are right without an attack and under each; as many as its accuracy says."""
+    outcome = counted(FGSM, WIDER, AUTO, ROUND)
+    found = attacked_accuracies(outcome)
+    assert len(found) == 5
+    rights = {key: attacked_right(outcome, key) for key in found}
+    assert {key: right and right_count(right) for key, right in rights.items()} == {
+        key: round(10 * accuracy.value) for key, accuracy in found.items()
+    }
+    assert rights["worst_case@8/255"] == right_in_all([rights["fgsm@8/255"] or "", rights["autoattack@8/255"] or ""])
 
 
 def test_batches_are_counted_into_accuracies() -> None:

@@ -60,7 +60,8 @@ def test_intervals_of_differences_are_newcombes(
 @pytest.mark.parametrize(
     ("table", "low", "high"),
     [
-        # Newcombe's Table II; Altman et al. 2000, Table 6.2; Fagerland et al. 2017, chapter 8, twice.
+        # Tables of Newcombe 1998, Altman et al. 2000 and, two, Fagerland et al. 2017; the ends were worked out apart
+        # from this code by the formula as biostatUZH, a package for R, has it.
         ((36, 12, 2, 0), 0.0569, 0.3404),
         ((14, 5, 0, 22), 0.0115, 0.2265),
         ((1, 1, 7, 12), -0.5069, -0.0256),

@@ -29,6 +29,15 @@ def words(root: ET.Element) -> str:
     return "\n".join(root.itertext())
 
 
+def test_a_run_without_an_epoch_takes_nothing_from_the_others_lines() -> None:
+    """A library's user may give every run its curve; of one that has not begun there is none."""
+    whole = made_up()
+    empty = {name: () for name, values in whole.curves[0] if isinstance(values, tuple)}
+    report = made_up(curves=[whole.curves[0].model_copy(update=empty | {"seed": 3, "run": "run_new"}), *whole.curves])
+    assert report.curves == whole.curves
+    assert to_svg(report, "training") == to_svg(whole, "training")
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_is_the_same_svg_every_time(name: FigureName) -> None:
     """Well-formed, named, on no ground, its ink recoloured on a dark screen; drawn twice it is equal."""
