@@ -130,20 +130,25 @@ def _delivery(webhook: Webhook, event: Event) -> Delivery:
     )
 
 
-def take_due(session: Session, *, most: int, within_s: float) -> Sequence[Due]:
-    """Deliveries to be tried now, each by one worker alone; it is tried again if nothing is heard of it `within_s`."""
-    due = (
-        select(Delivery.id)
-        .where(Delivery.status == "waiting", Delivery.next_at <= db_now())
-        .order_by(Delivery.next_at)
-        .limit(most)
-        .with_for_update(skip_locked=True)
-    )
+def take_due(session: Session, *, most: int, most_of_each: int, within_s: float) -> Sequence[Due]:
+    """Deliveries to be tried now, each by one worker alone; it is tried again if nothing is heard of it `within_s`.
+
+    Of each webhook at most `most_of_each`, and the first of all before the second of any: so one that never answers
+    does not hold up the others.
+    """
+    waits = Delivery.status == "waiting", Delivery.next_at <= db_now()
+    number = func.row_number().over(partition_by=Delivery.webhook_id, order_by=Delivery.next_at)
+    numbered = select(Delivery.id, number.label("number"), Delivery.next_at).where(*waits).subquery()
+    few = select(numbered.c.id).where(numbered.c.number <= most_of_each)
+    turns = session.scalars(few.order_by(numbered.c.number, numbered.c.next_at).limit(most)).all()
+    # Those that another worker takes meanwhile wait no more.
+    free = select(Delivery.id).where(Delivery.id.in_(turns), *waits).with_for_update(skip_locked=True)
     values = {"attempts": Delivery.attempts + 1, "next_at": db_now() + within_s}
-    taken = session.scalars(update(Delivery).where(Delivery.id.in_(due)).values(values).returning(Delivery.id)).all()
+    taken = session.scalars(update(Delivery).where(Delivery.id.in_(free)).values(values).returning(Delivery.id)).all()
     rows = select(Delivery, Webhook).join(Webhook, Webhook.id == Delivery.webhook_id).where(Delivery.id.in_(taken))
     found = session.execute(rows.execution_options(populate_existing=True)).all()
-    return [Due(row.id, webhook.url, webhook.secret, row.body, row.attempts) for row, webhook in found]
+    due = [Due(row.id, webhook.url, webhook.secret, row.body, row.attempts) for row, webhook in found]
+    return sorted(due, key=lambda each: turns.index(each.id))
 
 
 def note_delivered(session: Session, due: Due, answer: int) -> None:

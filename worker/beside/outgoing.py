@@ -44,9 +44,9 @@ class Checked(httpcore2.NetworkBackend):
         addresses = list(dict.fromkeys(str(place[0]) for *_, place in found))
         refused = [address for address in addresses if not is_allowed(address, self._networks)]
         if refused:
+            named = host if host == refused[0] else f"{host} is {refused[0]}, and that"
             raise AddressRefused(
-                f"{host} is {refused[0]}, an address of an internal network; GAUNTLET_WEBHOOK_NETWORKS names those "
-                "that may be told."
+                f"{named} is an address of an internal network; GAUNTLET_WEBHOOK_NETWORKS names those that may be told."
             )
         fault: Exception | None = None
         for address in addresses:

@@ -38,13 +38,15 @@ def deliver(database: Database, networks: Sequence[str], *, within_s: float = _W
     with database.reading() as session:
         if not webhooks.has_work(session):
             return
+    with ThreadPoolExecutor(_AT_ONCE, "webhook") as senders:
+        while due := _taken(database):
+            list(senders.map(partial(_try, database, networks, within_s), due))
+
+
+def _taken(database: Database) -> Sequence[Due]:
     with database.writing() as session:
         webhooks.gather(session)
-        due = webhooks.take_due(session, most=_TAKEN_AT_ONCE, within_s=_HEARD_WITHIN_S)
-    if not due:
-        return
-    with ThreadPoolExecutor(_AT_ONCE, "webhook") as senders:
-        list(senders.map(partial(_try, database, networks, within_s), due))
+        return webhooks.take_due(session, most=_TAKEN_AT_ONCE, most_of_each=_AT_ONCE, within_s=_HEARD_WITHIN_S)
 
 
 def _try(database: Database, networks: Sequence[str], within_s: float, due: Due) -> None:

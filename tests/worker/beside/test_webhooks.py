@@ -23,6 +23,7 @@ from store.events import News
 from store.models import Delivery, Run, Webhook
 from store.queue import jobs
 from store.subjects import experiments
+from tests.e2e.system import await_that
 from tests.store.recorded import submit
 from worker.beside.webhooks import deliver
 
@@ -133,6 +134,28 @@ def test_a_delivery_is_signed(database: Database) -> None:
     assert abs(int(headers["webhook-timestamp"]) - time.time()) < 60
 
 
+def test_who_never_answers_holds_up_no_other(sqlite_url: str) -> None:
+    """However much waits for it: of each a few are sent at a time, in turn, until all that waits was tried."""
+    database = Database(sqlite_url)
+    with receiving() as (url, came):
+        with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+            deaf, _ = hooked(database, f"http://127.0.0.1:{silent.getsockname()[1]}/", "alarm")
+            for _ in range(16):
+                alarm(database)
+            hooked(database, url, "alarm")
+            for _ in range(10):
+                alarm(database)
+            delivering = threading.Thread(target=deliver, args=(database, LOOPBACK), kwargs={"within_s": 5.0})
+            delivering.start()
+            await_that(lambda: len(came) == 10)
+            tried = sum(row.attempts for row in deliveries(database) if row.webhook_id == deaf)
+        delivering.join()
+    # Eight of its 26 in each of the two looks that the other's ten take.
+    assert tried <= 16
+    assert all(row.attempts for row in deliveries(database))
+    database.close()
+
+
 def test_what_fails_is_sent_again_under_its_id_and_given_up_in_the_end(database: Database) -> None:
     """With a pause that grows; a redirect is not followed and counts as a failure. Deliveries say how it went."""
     with receiving(500, 302, location="http://127.0.0.1:1/") as (url, came):
@@ -228,6 +251,6 @@ def test_a_delivery_whose_worker_died_is_sent_again(database: Database, tiny_spe
             events.tell(session, News("status", "cancelled", "run_1", "Gone.", experiment.id))
         with database.writing() as session:
             webhooks.gather(session)
-            (taken,) = webhooks.take_due(session, most=9, within_s=0.0)
+            (taken,) = webhooks.take_due(session, most=9, most_of_each=9, within_s=0.0)
         deliver(database, LOOPBACK)
     assert [each.headers["webhook-id"] for each in came] == [taken.id]
