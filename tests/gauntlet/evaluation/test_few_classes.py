@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from gauntlet.data.datasets import ImageSet, to_unit
 from gauntlet.errors import AttackUnsupported
 from gauntlet.evaluation.loop import evaluate
+from gauntlet.spec.evaluations.attacks import attack_label
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from tests.gauntlet.evaluation.test_loop import AUTO, flags, spec
 from tests.gauntlet.examples import CPU
 
@@ -25,24 +27,44 @@ class _Linear(nn.Module):
         return (images - 0.5).flatten(1) @ self.weight.T
 
 
+def _right_ones(model: _Linear) -> tuple[ImageSet, list[int]]:
+    """Forty images that the model is right about, and those of which no point within 4/255 is taken for another."""
+    pixels = torch.randint(40, 215, (40, 1, 12, 12), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    logits = model(to_unit(pixels))
+    labels = logits.argmax(dim=1)
+    apart = model.weight - model.weight[labels][:, None]
+    margins = logits - logits.gather(1, labels[:, None]) + 4 / 255 * apart.abs().sum(dim=2)
+    withstands = margins.scatter(1, labels[:, None], -torch.inf).amax(dim=1) < 0
+    assert 5 < withstands.sum() < 35
+    return ImageSet(pixels, labels), withstands.nonzero().flatten().tolist()
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 def test_few_classes_have_an_ensemble_of_their_own(classes: int) -> None:
     """Its parts go on where the one before ended, and of a linear model just those fall that must."""
-    model, eps = _Linear(classes), 4 / 255
-    pixels = torch.randint(40, 215, (40, 1, 12, 12), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    logits = model(to_unit(pixels))
-    images = ImageSet(pixels, logits.argmax(dim=1))
+    model = _Linear(classes)
+    images, withstanding = _right_ones(model)
     batches = list(evaluate(model, images, spec(FEW, samples=40, batch_size=40), classes, device=CPU))
     label = "autoattack(version=few)@4/255"
     assert [batch.stage for batch in batches][1:] == [
         f"{label}:{part}" for part in ("apgd-ce", "mm", "fab-t", "square")
     ]
-    apart = model.weight - model.weight[images.labels][:, None]
-    margins = logits - logits.gather(1, images.labels[:, None]) + eps * apart.abs().sum(dim=2)
-    withstands = margins.scatter(1, images.labels[:, None], -torch.inf).amax(dim=1) < 0
-    assert flags(batches, f"{label}:square") == dict.fromkeys(withstands.nonzero().flatten().tolist(), True)
-    assert 5 < withstands.sum() < 35
+    assert flags(batches, f"{label}:square") == dict.fromkeys(withstanding, True)
     assert batches[-1].completed == batches[-1].total
+
+
+@pytest.mark.parametrize("kind", ["screen", "fast"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_protocols_break_what_can_be_broken_of_few_classes(kind: str, classes: int) -> None:
+    """In their newest versions, and nothing else; Square is last, and has nothing to do where there are gradients."""
+    model = _Linear(classes)
+    images, withstanding = _right_ones(model)
+    wanted = EvaluationSpec.model_validate({"protocol": kind, "eps": "4/255", "samples": 40, "batch_size": 40})
+    batches = list(evaluate(model, images, wanted, classes, device=CPU))
+    label = attack_label(wanted.attacks[0])
+    stages = [batch.stage for batch in batches if batch.stage.startswith(label)]
+    assert stages == [f"{label}:{part}" for part in ("pma", "mm", "square")]
+    assert flags(batches, stages[-1]) == dict.fromkeys(withstanding, True)
 
 
 def test_other_versions_need_more_classes_and_say_so() -> None:
