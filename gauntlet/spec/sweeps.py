@@ -137,7 +137,11 @@ def _written(value: object) -> str:
         case None:
             return "none"
         case Mapping():
-            return " ".join(str(part) for part in value.values())
+            # Which fields they are of, too: 5 steps are not 5 restarts. Of a kind its name says enough.
+            return " ".join(
+                _written(part) if name in {"kind", "name"} else f"{name.replace('_', ' ')} {_written(part)}"
+                for name, part in value.items()
+            )
         case float():
             return exactly(value)
         case _:

@@ -49,6 +49,15 @@ def test_values_that_agree_in_six_digits_are_called_otherwise() -> None:
     assert {each.label.partition(", ")[2] for each in planned} == {"lr = 0.001", "lr = 0.0010000001"}
 
 
+def test_objects_of_the_same_values_are_called_otherwise() -> None:
+    """Five steps and five restarts are two adversaries, each told by its fields."""
+    pgd = {"kind": "pgd", "eps": "8/255"}
+    over = {"adversary": [pgd | {"steps": 5}, pgd | {"restarts": 5}], "objectives.1.reward": [{"wrong": 0.0}, {}]}
+    planned = experiment({"over": over}, seeds=[0]).planned()
+    assert len({each.label for each in planned}) == len(planned) == 8
+    assert planned[0].label == "cross-entropy, adversary = pgd eps 8/255 steps 5, reward = wrong 0"
+
+
 def test_what_is_drawn_is_of_the_sweeps_seed_alone() -> None:
     """Within the range, of four digits; whole numbers are whole."""
     over = {LR: {"low": 1e-4, "high": 1e-1, "log": True}, BATCH: {"low": 8, "high": 64, "whole": True}}
