@@ -58,7 +58,9 @@ class Exchange:
         return self._received > self._limit
 
     def too_large(self) -> ServiceError:
-        return ServiceError(413, "body-too-large", f"The body is larger than {self._limit} bytes.")
+        mebibytes, rest = divmod(self._limit, 1 << 20)
+        most = f"{self._limit:,} bytes" if rest else f"{mebibytes:,} MiB"
+        return ServiceError(413, "body-too-large", f"The body is larger than {most}.")
 
     def require_bounded_length(self) -> None:
         """Refuse what says itself that it is too large, before anything of it is read.
