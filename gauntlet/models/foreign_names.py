@@ -41,8 +41,15 @@ _IDLE: dict[str, tuple[_Renaming, ...]] = {
     ),
     "torchvision": ((re.compile(r"(?:aux[12]|AuxLogits)\..*"), "further outputs, for training only"),),
 }
-# The package `robustness` stores what it attacks a second time.
-_SECOND_COPY = re.compile(r"attacker\..*")
+# Of whichever network.
+_IDLE_EVERYWHERE: tuple[_Renaming, ...] = (
+    # The package `robustness` stores what it attacks a second time.
+    (re.compile(r"attacker\..*"), "a second copy of the network"),
+    # torch.optim.swa_utils.AveragedModel, beside the average.
+    (re.compile(r"n_averaged"), "how many weights were averaged"),
+    # The package `thop` leaves them in every module that it has counted the operations of.
+    (re.compile(r"(?:.*\.)?total_(?:ops|params)"), "a profiler's counters"),
+)
 _NORMALISED = re.compile(r"(?:(?:module|_orig_mod|model|net|1)\.)*bn1?\.weight")
 _MEANS, _DEVIATIONS = ("mean", "mu", "new_mean"), ("std", "sigma", "new_std")
 
@@ -137,7 +144,7 @@ def _without_others(held: _Held, architecture: ArchitectureSpec) -> _Held:
     if isinstance(architecture, Custom):
         # Its code alone knows what is part of it.
         return held
-    patterns = (*_IDLE.get(architecture.kind, ()), (_SECOND_COPY, "a second copy of the network"))
+    patterns = (*_IDLE.get(architecture.kind, ()), *_IDLE_EVERYWHERE)
     idle = {name: what for name, rest in held.names.items() for pattern, what in patterns if pattern.fullmatch(rest)}
     left = {name: rest for name, rest in held.names.items() if name not in idle}
     normalisation = held.normalisation or _normalisation(left)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from gauntlet.errors import CheckpointInvalid
 from gauntlet.models.checkpoints import encode_weights
@@ -175,6 +176,21 @@ def test_what_is_never_called_is_left_out(architecture: ArchitectureSpec, theirs
     found = translate([before + name for name in ours | theirs], architecture, ours)
     assert found.known == {name: before + name for name in ours}
     assert set(found.idle) == {before + name for name in theirs}
+
+
+def test_what_others_count_beside_the_weights_is_left_out(file: Path, weights: dict[str, Tensor]) -> None:
+    """How many weights torch's AveragedModel took, on one GPU or several, and what `thop` leaves in each module."""
+    averaged = AveragedModel(network()).state_dict()
+    operations = {name: torch.zeros(1, dtype=torch.float64) for name in ("total_ops", "0.0.total_params")}
+    for content, beside in (
+        (averaged, {"n_averaged"}),
+        ({f"module.{name}": each for name, each in averaged.items()}, {"module.n_averaged"}),
+        (weights | operations, set(operations)),
+    ):
+        found = convert(saved(file, content))
+        assert found.architecture == Cnn()
+        assert same_tensors(found.weights.tensors, weights)
+        assert set(found.weights.names.idle) == beside
 
 
 @pytest.mark.parametrize(
