@@ -17,12 +17,14 @@ from worker.beside.rounds import Rounds
 from worker.beside.sweeper import sweep
 from worker.beside.unpacker import Unpacker
 from worker.beside.webhooks import deliver
+from worker.forked import NotStarted
 from worker.jobs.images import decoded_cache
 from worker.presence import Announcer
 from worker.processes import JobProcesses
 from worker.settings import WorkerSettings
 from worker.spans import Tell
 from worker.stopping import Stopping
+from worker.temporary import take_folder
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +105,7 @@ def run_worker(settings: WorkerSettings) -> None:
 
     Raises:
         DeviceUnusable: no job of this worker could run.
+        NotStarted: this machine has no folder for what is temporary, or no room.
     """
     logger.info(
         "Gauntlet %s: %d jobs at once, %d threads each, on %s; database %s, files in %s.",
@@ -113,6 +116,10 @@ def run_worker(settings: WorkerSettings) -> None:
         masked(settings.database_url),
         settings.storage,
     )
+    try:
+        take_folder()
+    except OSError as error:
+        raise NotStarted(error.strerror or type(error).__name__) from error
     # In this process alone, which is never forked: jobs' processes hand it their spans.
     spans = sender(settings.traces, "gauntlet-worker", settings.worker_name)
     app, processes, stopping = create_worker(settings, None if spans is None else spans.tell)
