@@ -11,14 +11,19 @@ from gauntlet.spec.evaluations.corruptions import CorruptionsSpec
 from gauntlet.spec.evaluations.smoothing import SmoothingSpec
 
 # Raised whenever a change of our own code changes what one of these attacks finds of a model with finite gradients. Of
-# others, which a finding names, they find what NaN and infinity are taken for, which has changed without: a new version
-# gives every number of every model another fingerprint, and would part those that it says nothing of.
+# others, which a finding names, they find what NaN and infinity are taken for, which has changed without, last when
+# `fast` began to give Square's queries where a gradient is no number: a new version gives every number of every model
+# another fingerprint, and would part those that it says nothing of.
 _OURS = "gauntlet 2"
 _AUTOATTACK = "pyautoattack 0.2.0"
+_BOTH = f"{_OURS}, {_AUTOATTACK}"
+# Raised whenever what NaN and infinity are taken for changes. It is in no protocol.
+_NOT_FINITE = ", not finite 2"
 _ID_DIGITS = 16
 
-# Noted with every evaluation: another may take over its batches only where this is the same.
-IMPLEMENTATIONS = f"{_OURS}, {_AUTOATTACK}"
+# Noted with every evaluation: another may take over its batches, and a later attempt go on with them, only where this
+# is the same.
+IMPLEMENTATIONS = f"{_BOTH}{_NOT_FINITE}"
 
 
 class Protocol(BaseModel):
@@ -60,10 +65,15 @@ def implementation(attack: AnyAttack | None) -> str:
     """Whose code measures it, and which version of it."""
     match attack:
         case AutoAttack(version="few"):
-            return IMPLEMENTATIONS
+            return _BOTH
         case ApgdCe(eot=draws) | ApgdT(eot=draws) | FabT(eot=draws) if draws > 1:
-            return IMPLEMENTATIONS
+            return _BOTH
         case AutoAttack() | ApgdCe() | ApgdT() | FabT() | Square():
             return _AUTOATTACK
         case _:
             return _OURS
+
+
+def with_equal_fingerprints(noted: str) -> str:
+    """Equal for what was noted of two evaluations whose equal protocols have one id."""
+    return noted.replace(_NOT_FINITE, "")

@@ -13,6 +13,7 @@ from gauntlet.report.curves import RunCurve
 from gauntlet.report.report import Report, RunCost, assemble
 from gauntlet.report.report_row import ReportRow, report_row
 from gauntlet.results.outcome import EvaluationOutcome
+from gauntlet.results.protocol import with_equal_fingerprints
 from gauntlet.results.suspicions import OVERFITTING, overfitting
 from gauntlet.spec.evaluations.evaluation import Selected
 from gauntlet.spec.runs.objective_labels import objective_title
@@ -123,7 +124,7 @@ def _widest_outcomes(measured: Mapping[str, Evaluation], asked: Sequence[str]) -
 def _protocols(evaluation: Evaluation) -> tuple[str, str]:
     """Equal for evaluations of one checkpoint that differ in the number of samples alone."""
     spec = {name: value for name, value in evaluation.spec.items() if name != "samples"}
-    how = [spec, evaluation.dataset_sha256, evaluation.implementation]
+    how = [spec, evaluation.dataset_sha256, with_equal_fingerprints(evaluation.implementation or "")]
     return evaluation.checkpoint_id, json.dumps(how, sort_keys=True)
 
 

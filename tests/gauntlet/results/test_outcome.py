@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from fractions import Fraction
 from hashlib import sha256
 from typing import Any
 
@@ -16,9 +17,10 @@ from gauntlet.results.margins import ImageMargin
 from gauntlet.results.masking import MaskingVerdict
 from gauntlet.results.masking_checks import Check
 from gauntlet.results.outcome import EvaluationOutcome, Measured, summarise
-from gauntlet.results.protocol import implementation
+from gauntlet.results.protocol import IMPLEMENTATIONS, implementation, with_equal_fingerprints
 from gauntlet.results.smoothing import smoothing_stage
 from gauntlet.results.stage_results import NATURAL
+from gauntlet.spec.evaluations.attacks import AutoAttack, FgsmAttack
 from gauntlet.spec.evaluations.corruptions import CorruptionKind
 from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 
@@ -135,6 +137,16 @@ def test_a_protocol_says_whose_code_was_used(attack: dict[str, Any], whose: set[
     """The authors' own but where we put parts of ours in their place, or a mean over draws in front of them."""
     asked = EvaluationSpec.model_validate({"attacks": [attack | {"eps": "8/255"}]})
     assert {part.split()[0] for part in implementation(asked.attacks[0]).split(", ")} == whose
+
+
+def test_a_fingerprint_knows_nothing_of_what_nan_is_taken_for() -> None:
+    """That is noted beside the code: of models with finite gradients every number keeps its name."""
+    few = AutoAttack(eps=Fraction(8, 255), version="few")
+    assert (implementation(few), implementation(FgsmAttack(eps=Fraction(8, 255)))) == (
+        "gauntlet 2, pyautoattack 0.2.0",
+        "gauntlet 2",
+    )
+    assert with_equal_fingerprints(IMPLEMENTATIONS) == implementation(few) != IMPLEMENTATIONS
 
 
 def test_a_protocol_keeps_its_name() -> None:

@@ -7,7 +7,7 @@ import pytest
 from gauntlet.spec.evaluations.evaluation import EvaluationRequest, ExperimentEvaluationSpec
 from gauntlet.spec.experiment import ExperimentSpec
 from store.database import Database
-from store.queue import jobs
+from store.queue import helpers, jobs
 from store.queue.jobs import Claim
 from store.shown import reports
 from store.subjects import evaluation_requests, evaluations
@@ -136,3 +136,23 @@ def test_a_failed_run_is_named_in_the_report(database: Database, tiny_spec: Expe
         report = reports.build(session, experiment_id)
     assert report.status == "failed"
     assert report.warnings == ("cross-entropy, seed 0: training failed. The loss was nan.",)
+
+
+@pytest.mark.parametrize(("device", "n"), [("cpu", 6), ("cuda", 4)])
+def test_a_report_is_extended_where_only_what_nan_is_taken_for_differs(
+    database: Database, tiny_spec: ExperimentSpec, device: str, n: int
+) -> None:
+    """Their numbers have one fingerprint. `gauntlet` 1.0.0 noted code without that; a device's seed is its own."""
+    experiment_id, own = train_and_evaluate(database, tiny_spec)
+    attack(database, own, [True] * 4)
+    with database.writing() as session:
+        row = evaluations.get(session, own.id)
+        row.implementation = "gauntlet 2, pyautoattack 0.2.0, cpu"
+        request = EvaluationRequest.model_validate(row.spec | {"samples": 20, "checkpoint": row.checkpoint_id})
+        (wider,) = evaluation_requests.create(session, request, None).evaluations
+        held = jobs.claim(session, "evaluation", wider.id, "worker", 60)
+        evaluations.get(session, wider.id).implementation = helpers.implementation(device)
+    assert held is not None
+    attack(database, held, [True, False, False] * 2)
+    with database.reading() as session:
+        assert [row.n for row in reports.build(session, experiment_id).rows] == [n]

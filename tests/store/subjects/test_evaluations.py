@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from gauntlet.results.finding import Finding
 from gauntlet.results.margins import ImageMargin
@@ -14,8 +15,8 @@ from gauntlet.spec.evaluations.evaluation import EvaluationRequest
 from gauntlet.spec.evaluations.transfers import TransferRequest
 from store.database import Database
 from store.errors import IdempotencyConflict, RequestUnfit
-from store.models import Evaluation
-from store.queue import batches
+from store.models import Evaluation, EvaluationBatch
+from store.queue import batches, helpers
 from store.shown import comparisons
 from store.subjects import evaluation_requests, evaluations
 from store.subjects.evaluations import AttackedSet
@@ -174,6 +175,24 @@ def test_an_attempt_on_other_data_starts_over(database: Database) -> None:
             assert len(evaluations.batches(session, held.id)) == left
         if not left:
             recorded(database, held, batch(NATURAL, 0, [0, 1], [0, 0]))
+
+
+def test_what_nan_was_taken_for_otherwise_is_not_gone_on_with(database: Database) -> None:
+    """What 1.0.0 noted names the versions of today's fingerprints: its batches are neither kept nor taken over."""
+    checkpoint, attacked = imported(database, "one"), AttackedSet("d" * 64, 4)
+    fast = {"kind": "fast", "version": 2, "eps": "8/255"}
+    half, other = (begun(database, queued(database, checkpoint, fast)) for _ in range(2))
+    codes = ("gauntlet 2, pyautoattack 0.2.0, cpu", helpers.implementation("cpu"))
+    for code, left in zip(codes, (1, 0), strict=True):
+        with database.writing() as session:
+            evaluations.note_start(session, half, attacked, codes[0])
+        recorded(database, half, batch("fast(version=2)@8/255:square", 0, [0, 1], [0, 0]))
+        with database.writing() as session:
+            evaluations.note_start(session, other, attacked, code)
+            assert len(batches.reusable(session, other.id)) == left
+            evaluations.note_start(session, half, attacked, code)
+            assert len(evaluations.batches(session, half.id)) == left
+            session.execute(delete(EvaluationBatch))
 
 
 def test_the_leaderboard_ranks_like_with_like(database: Database) -> None:
