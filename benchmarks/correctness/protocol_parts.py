@@ -7,7 +7,8 @@
 
 What becomes of an image under a part depends neither on other images nor on other parts, so what an ensemble leaves is
 what all of its parts leave. The first command attacks with each part whatever AutoAttack breaks, by the flags of an
-earlier comparison (`benchmarks/correctness/protocols.py`), and lists what each part and each of `MADE` leaves. The
+earlier comparison (`benchmarks/correctness/protocols.py`), and lists what each part and each of `MADE` leaves: of one
+without any of `TRIED_ON_ALL` at least that, as other parts are tried only on what these do not all break. The
 second takes the processor's seconds of some of `MADE` on the first images of a network, all of them in turn, several
 times; with `--package` also those of AutoAttack by its package's own loop, amid these rounds.
 """
@@ -63,12 +64,15 @@ MM = (
 SQUARE = ("square 10", "square 25", "square 50", "square 100", "square 300", "square 1000")
 PARTS = (*PMA, *MM, *SQUARE)
 TRIED_ON_ALL = ("pma 10", "mm 3x10 difference", "mm 3x10 scaled")
-# `screen` in its first version, two that were proposed, and some of what was tried besides, by cost.
+# `screen` in its first version, two that were proposed, and some of what was tried besides.
 MADE: Mapping[str, tuple[str, ...]] = {
     "screen 1": ("pma 20", "mm 3x10 difference"),
     "proposed, 3 x 10": ("pma 20", "mm 3x10 scaled", "square 300"),
     "proposed, 3 x 20": ("pma 20", "mm 3x20 scaled"),
     "no MM": ("pma 20", "square 100"),
+    "screen 1, Square": ("pma 20", "mm 3x10 difference", "square 100"),
+    "9 x 5, difference": ("pma 20", "mm 9x5 difference", "square 100"),
+    "5 x 15": ("pma 20", "mm 5x15 scaled", "square 100"),
     "9 x 4": ("pma 20", "mm 9x4 scaled", "square 100"),
     "9 x 5": ("pma 20", "mm 9x5 scaled", "square 100"),
     "9 x 7": ("pma 20", "mm 9x7 scaled", "square 100"),
@@ -114,24 +118,17 @@ def main() -> None:
 def left_by_parts(path: Path, test: ImageSet, flags: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Of what AutoAttack breaks and the network is right about, which images each part leaves.
 
-    All parts are tried on what any of `TRIED_ON_ALL` leaves: what these break one by one no part is taken to leave.
+    All parts are tried on what any of `TRIED_ON_ALL` leaves: what each of these breaks no other is taken to leave.
     """
     model = _network(path)
     rows = [row for row in flags if row["weights"] == path.stem]
     robust = {row["start"] + each for row in rows for each in row["autoattack"]["robust"]}
     asked = [row["start"] + each for row in rows for each in range(row["images"])]
-    broken = torch.tensor([each for each in asked if each not in robust])
+    broken = torch.tensor([each for each in asked if each not in robust], dtype=torch.int64)
     broken = broken[_right(model, to_unit(test.images[broken]), test.labels[broken])]
-
-    def left_of(name: str, positions: Tensor) -> list[int]:
-        images, labels = to_unit(test.images[positions]), test.labels[positions]
-        stands = _right(model, perturb_of(name, model)(images, labels), labels)
-        found: list[int] = positions[stands].tolist()
-        return found
-
-    left = {name: left_of(name, broken) for name in TRIED_ON_ALL}
-    hard = torch.tensor(sorted(set().union(*left.values())))
-    left |= {name: left_of(name, hard) for name in PARTS if name not in left}
+    left = {name: _standing(name, model, test, broken).tolist() for name in TRIED_ON_ALL}
+    hard = torch.tensor(sorted(set().union(*left.values())), dtype=torch.int64)
+    left |= {name: _standing(name, model, test, hard).tolist() for name in PARTS if name not in left}
     print(path.stem, len(broken), len(hard), {name: len(each) for name, each in left.items()}, flush=True)
     return {"images": len(asked), "right_and_broken": len(broken), "hard": len(hard), "left": left}
 
@@ -149,18 +146,16 @@ def summed(made: Iterable[Mapping[str, Sequence[int]]]) -> dict[str, int]:
 
 def time_all(path: Path, images: ImageSet, made: Sequence[str], rounds: int, *, package: bool) -> dict[str, Any]:
     """The processor's seconds of each ensemble for all of these images, in turn, and of the package amid the rounds."""
-    model, labels = _network(path), images.labels
-    pixels = to_unit(images.images)
+    model = _network(path)
     found: dict[str, Any] = {"weights": path.stem, "images": len(images), "left": {}, "seconds": {}}
     for number in range(rounds):
         if package and number == rounds // 2:
             found["package"] = by_package(path, images)
         for name in made:
             started = time.process_time()
-            standing = _right(model, pixels, labels).nonzero().flatten()
+            standing = _right(model, to_unit(images.images), images.labels).nonzero().flatten()
             for part in MADE[name]:
-                attacked = perturb_of(part, model)(pixels[standing], labels[standing])
-                standing = standing[_right(model, attacked, labels[standing])]
+                standing = _standing(part, model, images, standing)
             found["seconds"].setdefault(name, []).append(round(time.process_time() - started, 2))
             found["left"][name] = standing.tolist()
         print(path.stem, found["seconds"], found.get("package"), flush=True)
@@ -189,7 +184,18 @@ def perturb_of(name: str, model: nn.Module) -> Perturb:
     )
 
 
+def _standing(name: str, model: nn.Module, images: ImageSet, positions: Tensor) -> Tensor:
+    """Which of the images at these positions, int64 [n], the part leaves."""
+    # The passes are not defined for no image.
+    if not len(positions):
+        return positions
+    pixels, labels = to_unit(images.images[positions]), images.labels[positions]
+    return positions[_right(model, perturb_of(name, model)(pixels, labels), labels)]
+
+
 def _right(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    if not len(images):
+        return torch.zeros(0, dtype=torch.bool)
     with torch.no_grad():
         found: Tensor = passes_of(model, CPU)(images).argmax(dim=1) == labels
     return found
