@@ -21,15 +21,34 @@ export async function tried(fault, work) {
   }
 }
 
+// Buttons whose work is going on, each with whether it takes anything after that.
+const working = new WeakMap();
+
+// Let a button take something, or nothing; one whose work is going on does so once that is done.
+export function enable(button, yes) {
+  if (working.has(button)) working.set(button, yes);
+  else button.disabled = !yes;
+}
+
 // Do what a form asks for, once however fast it is sent again: its button takes nothing until that is done.
 export async function submitted(button, fault, work) {
   if (button.disabled) return null;
+  const isFocused = document.activeElement === button;
+  working.set(button, true);
   button.disabled = true;
   try {
     return await tried(fault, work);
   } finally {
-    button.disabled = false;
+    button.disabled = !working.get(button);
+    working.delete(button);
+    // A browser takes the focus from what takes nothing; a form that is done with is begun again at its first field.
+    if (isFocused && [document.body, button].includes(document.activeElement)) (button.disabled ? button.form.querySelector("input") : button).focus({ preventScroll: true });
   }
+}
+
+// Go on to another view, unless the reader has gone to one.
+export function leadTo(hash, signal) {
+  if (!signal.aborted) location.hash = hash;
 }
 
 // A function for the buttons of a view: it asks whether the reader means it, sends, says so and looks again.
@@ -39,12 +58,15 @@ export function actor(fault, refresh) {
     const what = `${method} ${at}`;
     if (going.has(what) || (ask && !window.confirm(ask))) return;
     going.add(what);
-    await tried(fault, async () => {
-      await send(method, at);
-      announce(words);
-      await then();
-    });
-    going.delete(what);
+    try {
+      await tried(fault, async () => {
+        await send(method, at);
+        announce(words);
+        await then();
+      });
+    } finally {
+      going.delete(what);
+    }
   };
 }
 

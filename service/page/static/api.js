@@ -11,7 +11,7 @@ export class Refused extends Told {
   }
 }
 
-// No answer at all: the network or the service is away.
+// No answer of the service's: the network or the service is away, or a proxy says something in its place.
 export class Unreachable extends Told {
   constructor() {
     super("The service does not answer. Try again in a moment.");
@@ -29,6 +29,10 @@ async function answer(path, options) {
   throw refusal(given.status, await given.json().catch(() => null), given.headers.get("Retry-After"));
 }
 
+const json = (given) => given.json().catch((error) => {
+  throw error.name === "AbortError" ? error : new Unreachable();
+});
+
 function refusal(status, problem, after) {
   if (status === 401) window.dispatchEvent(new Event("gauntlet:login"));
   const refused = new Refused(status, problem);
@@ -40,7 +44,7 @@ function refusal(status, problem, after) {
 export async function get(path, signal) {
   for (let tries = 1; ; tries += 1) {
     try {
-      return await (await answer(path, { signal, headers: { Accept: "application/json" } })).json();
+      return await json(await answer(path, { signal, headers: { Accept: "application/json" } }));
     } catch (error) {
       if (![429, 503].includes(error.status) || tries === TRIES) throw error;
       await sleep(Math.min(error.after, 5) * 1000);
@@ -56,7 +60,7 @@ export async function send(method, path, body, signal, more = {}) {
     body: form || body === undefined ? body : JSON.stringify(body),
     headers: form || body === undefined ? more : { "Content-Type": "application/json", ...more },
   });
-  return given.status === 204 ? null : given.json();
+  return given.status === 204 ? null : json(given);
 }
 
 // A function that posts; the same after an answer that was lost is no second request.
@@ -84,7 +88,11 @@ export function upload(path, form, sent, signal) {
     request.open("POST", path);
     request.responseType = "json";
     request.upload.onprogress = ({ loaded, total }) => sent(loaded, total);
-    request.onload = () => (request.status < 300 ? done(request.response) : failed(refusal(request.status, request.response, request.getResponseHeader("Retry-After"))));
+    request.onload = () => {
+      if (request.status >= 300) failed(refusal(request.status, request.response, request.getResponseHeader("Retry-After")));
+      else if (request.response) done(request.response);
+      else failed(new Unreachable());
+    };
     request.onerror = () => failed(new Unreachable());
     request.onabort = () => failed(signal.reason);
     signal.addEventListener("abort", () => request.abort());

@@ -1,6 +1,6 @@
 // One checkpoint: where it comes from, what was measured of it, and more to measure.
 
-import { actor, submitted } from "./actions.js";
+import { actor, leadTo, submitted } from "./actions.js";
 import { all, get, keepFresh, poster, query } from "./api.js";
 import { announce, fill, h } from "./dom.js";
 import { averaged, beside, newest, numeric } from "./evaluating.js";
@@ -54,7 +54,7 @@ export async function show({ parts, id, search, signal, title }) {
   fill(parts.origin, one.experiment
     ? ["Epoch ", String(one.epoch), " of ", titled(one.objective), `, seed ${one.seed}${one.card.origin.averaged ? ", averaged weights" : ""}, in `, h("a", { href: `#/experiments/${one.experiment}` }, "its experiment"), "."]
     : ["Brought from elsewhere", one.card.origin?.source ? `: ${one.card.origin.source}` : "", "."]);
-  const gone = () => (location.hash = one.run ? `#/checkpoints?run=${one.run}` : "#/checkpoints");
+  const gone = () => leadTo(one.run ? `#/checkpoints?run=${one.run}` : "#/checkpoints", signal);
   fill(parts.actions, h("a", { class: "button primary", href: `#/attack?checkpoint=${id}` }, "Put it under attack"),
     h("a", { class: "button", href: `/v1/checkpoints/${id}/weights`, download: "" }, "Download the weights"),
     h("a", { class: "button", href: `#/new?${one.experiment ? `like=${one.experiment}&` : ""}initial=${id}` }, "Train on from it"),

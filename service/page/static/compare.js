@@ -35,12 +35,20 @@ function differences(experiments) {
       paths.map((path) => h("tr", { "data-key": path }, h("th", { scope: "row" }, path), specs.map((each) => h("td", {}, each.get(path) ?? "–")))))];
 }
 
+// What is there; null where it is gone, as where it was deleted in another tab.
+const there = (path, signal) => get(path, signal).catch((error) => {
+  if (error.status !== 404) throw error;
+  return null;
+});
+
 // What is compared, in the address: `experiment=…`, means over its seeds, and `run=…`, which is drawn alone. An experiment
 // some of whose runs are chosen is drawn as these.
-async function chosenIn(search, signal) {
+async function chosenIn(search, signal, gone) {
   const chosen = new Map(search.getAll("experiment").map((id) => [id, new Set()]));
-  for (const run of await Promise.all(search.getAll("run").map((id) => get(`/v1/runs/${id}`, signal)))) {
-    chosen.set(run.experiment, (chosen.get(run.experiment) ?? new Set()).add(run.id));
+  const asked = search.getAll("run");
+  for (const [place, run] of (await Promise.all(asked.map((id) => there(`/v1/runs/${id}`, signal)))).entries()) {
+    if (run) chosen.set(run.experiment, (chosen.get(run.experiment) ?? new Set()).add(run.id));
+    else gone.push(asked[place]);
   }
   return new Map([...chosen].slice(0, MOST));
 }
@@ -48,13 +56,33 @@ async function chosenIn(search, signal) {
 export async function show({ parts, search, signal, place }) {
   const hidden = new Set();
   const runs = new Map();
-  const [chosen, known] = await Promise.all([chosenIn(search, signal), all("/v1/experiments", signal, 200)]);
-  for (const id of chosen.keys()) if (!known.some((one) => one.id === id)) known.push(await get(`/v1/experiments/${id}`, signal));
+  const gone = [];
+  const [chosen, known] = await Promise.all([chosenIn(search, signal, gone), all("/v1/experiments", signal, 200)]);
+  for (const id of chosen.keys()) {
+    if (known.some((one) => one.id === id)) continue;
+    const one = await there(`/v1/experiments/${id}`, signal);
+    if (one) known.push(one);
+    else gone.push(id);
+  }
   let series = { runs: [], metrics: [] };
   parts.choose.open = chosen.size < 2;
 
+  const address = () => place(`#/compare${query({ experiment: [...chosen.keys()], run: [...chosen.values()].flatMap((each) => [...each]) })}`);
+
+  // What is gone leaves the others to be compared.
+  function drop(ids) {
+    const names = ids.map((id) => known.find((one) => one.id === id)?.name ?? id);
+    for (const id of ids) {
+      chosen.delete(id);
+      if (known.some((one) => one.id === id)) known.splice(known.findIndex((one) => one.id === id), 1);
+    }
+    address();
+    parts.fault.textContent = `${names.join(", ")}: ${ids.length > 1 ? "these are" : "this is"} gone, and no longer compared.`;
+    parts.fault.hidden = false;
+  }
+
   function changed() {
-    place(`#/compare${query({ experiment: [...chosen.keys()], run: [...chosen.values()].flatMap((each) => [...each]) })}`);
+    address();
     list();
     return tried(parts.fault, refresh);
   }
@@ -95,7 +123,11 @@ export async function show({ parts, search, signal, place }) {
   }
 
   async function refresh() {
-    const found = await Promise.all([...chosen.keys()].map((id) => Promise.all([get(`/v1/experiments/${id}`, signal), get(`/v1/experiments/${id}/series${query({ name: MAIN })}`, signal)])));
+    const asked = [...chosen.keys()];
+    const answers = await Promise.all(asked.map((id) => Promise.all([there(`/v1/experiments/${id}`, signal), there(`/v1/experiments/${id}/series${query({ name: MAIN })}`, signal)])));
+    const lost = asked.filter((id, place) => chosen.has(id) && answers[place].includes(null));
+    if (lost.length) drop(lost);
+    const found = answers.filter((each) => !each.includes(null));
     // Two experiments may have the same name.
     const names = found.map(([one], place) => (found.some(([other], at) => at !== place && other.name === one.name) ? `${one.name} (${place + 1})` : one.name));
     const lines = found.flatMap(([one, each], place) => {
@@ -113,6 +145,7 @@ export async function show({ parts, search, signal, place }) {
 
   parts.search.oninput = list;
   parts.seeds.onchange = draw;
+  if (gone.length) drop(gone);
   list();
   await keepFresh(refresh, signal);
 }

@@ -1,6 +1,6 @@
 // Data sets: what there is, with pictures and counts, and an archive of one's own.
 
-import { actor, tried } from "./actions.js";
+import { actor, enable, submitted } from "./actions.js";
 import { all, get, keepFresh, Refused } from "./api.js";
 import { announce, fill, h } from "./dom.js";
 import { onFile, sendFile } from "./files.js";
@@ -43,7 +43,7 @@ const pictures = (details) => (details.thumbnails.length ? h("div", { class: "th
 
 export async function show({ parts, signal }) {
   const known = new Map();
-  let archive = null;
+  let archive = null, named = null;
   const nothing = parts.told.textContent;
   const act = actor(parts.fault, refresh);
 
@@ -80,28 +80,28 @@ export async function show({ parts, signal }) {
   function take(file) {
     archive = file;
     parts.told.textContent = `${file.name}, ${bytes(file.size)}`;
-    if (!parts.name.value) parts.name.value = file.name.replace(/\.(zip|tar|tgz|gz|bz2|xz)+$/, "").slice(0, 80);
-    parts.upload.disabled = false;
+    if (!parts.name.value || parts.name.value === named) parts.name.value = named = file.name.replace(/\.(zip|tar|tgz|gz|bz2|xz)+$/, "").slice(0, 80);
+    enable(parts.upload, true);
   }
 
   onFile(parts.drop, [parts.file], take);
-  parts.form.onsubmit = () => tried(parts.fault, async () => {
-    parts.upload.disabled = true;
+  parts.form.onsubmit = () => submitted(parts.upload, parts.fault, async () => {
+    const sent = archive;
     const given = new FormData(parts.form);
     const form = new FormData();
     form.append("name", given.get("name"));
     if (given.get("test_fraction")) form.append("test_fraction", given.get("test_fraction"));
-    form.append("archive", archive, archive.name);
-    try {
-      await sendFile({ parts, path: "/v1/datasets", form, total: archive.size, then: "They are being looked through.", signal });
-      announce("The archive is uploaded and is being unpacked.");
+    form.append("archive", sent, sent.name);
+    await sendFile({ parts, path: "/v1/datasets", form, total: sent.size, then: "They are being looked through.", signal });
+    announce("The archive is uploaded and is being unpacked.");
+    // Unless the next one is chosen by now.
+    if (archive === sent) {
       archive = null;
       parts.form.reset();
       parts.told.textContent = nothing;
-      await refresh();
-    } finally {
-      parts.upload.disabled = !archive;
+      enable(parts.upload, false);
     }
+    await refresh();
   });
   await keepFresh(refresh, signal);
 }

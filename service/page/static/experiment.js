@@ -1,6 +1,6 @@
 // One experiment: the state of the matter, its curves while they grow, the report's numbers with their doubts.
 
-import { actor } from "./actions.js";
+import { actor, leadTo } from "./actions.js";
 import { all, get, keepFresh, query } from "./api.js";
 import { legend, MAIN, training } from "./curves.js";
 import { fill, h } from "./dom.js";
@@ -80,7 +80,7 @@ export async function show({ parts, id, signal, title }) {
     const kept = new Set(evaluations.map((each) => each.checkpoint));
     const beside = unended.filter((each) => each.experiment !== id && kept.has(each.checkpoint));
     const shown = [...beside, ...evaluations];
-    const head = () => frame(parts, { experiment, report, more: [done ? extension({ experiment, evaluations, fault: parts.fault, refresh }) : null, controls(experiment, act)] });
+    const head = () => frame(parts, { experiment, report, more: [done ? extension({ experiment, evaluations, fault: parts.fault, refresh }) : null, controls(experiment, act, signal)] });
     head();
     const going = [...runs, ...shown].filter((job) => job.status === "running");
     parts.running.hidden = !going.length;
@@ -109,11 +109,11 @@ export async function show({ parts, id, signal, title }) {
   await keepFresh(refresh, signal);
 }
 
-function controls(experiment, act) {
+function controls(experiment, act, signal) {
   const at = `/v1/experiments/${experiment.id}`;
   const button = (name, what, kind = null) => h("button", { type: "button", class: kind, onclick: () => act(what), "data-key": name }, name);
   if (ENDED.has(experiment.status)) {
-    return button("Delete", { method: "DELETE", at, words: "The experiment is deleted.", ask: `Delete “${experiment.name}” with its runs, checkpoints and evaluations? This cannot be undone.`, then: () => (location.hash = "#/") }, "danger");
+    return button("Delete", { method: "DELETE", at, words: "The experiment is deleted.", ask: `Delete “${experiment.name}” with its runs, checkpoints and evaluations? This cannot be undone.`, then: () => leadTo("#/", signal) }, "danger");
   }
   const going = experiment.status === "paused"
     ? button("Resume", { at: `${at}/resume`, words: "The experiment goes on." })

@@ -1,6 +1,6 @@
 // Home: what runs now, and every experiment.
 
-import { submitted } from "./actions.js";
+import { leadTo, submitted } from "./actions.js";
 import { all, get, keepFresh, poster, query } from "./api.js";
 import { announce, fill, h } from "./dom.js";
 import { card, ENDED, interval, ofThemHelping, slotsTaken, status } from "./jobs.js";
@@ -118,7 +118,7 @@ export async function show({ parts, signal }) {
   parts.quickstart.onclick = () => submitted(parts.quickstart, parts.fault, async () => {
     const made = await post("/v1/experiments", { preset: "quickstart" });
     announce("The quickstart is queued.");
-    location.hash = `#/experiments/${made.id}`;
+    leadTo(`#/experiments/${made.id}`, signal);
   });
   await keepFresh(refresh, signal);
 }

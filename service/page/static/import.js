@@ -1,6 +1,6 @@
 // Weights that were trained elsewhere: what they are of, what became of their tensors, and what to do with them next.
 
-import { tried } from "./actions.js";
+import { enable, submitted, tried } from "./actions.js";
 import { all, get, Refused } from "./api.js";
 import { announce, fill, h } from "./dom.js";
 import { forget, refuse } from "./faults.js";
@@ -54,7 +54,7 @@ export async function show({ parts, signal }) {
   fill(parts.normalised, Object.entries(NORMALISED).map(([key, [words]]) => h("option", { value: key }, words)));
   parts.normalised.onchange = () => normalise(parts.normalised.value);
   normalise("");
-  onFile(parts.drop, [parts.file], take);
+  onFile(parts.drop, [parts.file], (file) => tried(parts.fault, () => take(file)));
   const [catalog, listed] = await Promise.all([get("/v1/catalog", signal), all("/v1/datasets", signal, 200)]);
   fill(parts.architecture, catalog.architectures.map((one) => h("option", { value: one.name }, titled(one.name))));
   // What is there can be evaluated at once; of others the classes are known, and the images can come later.
@@ -107,13 +107,14 @@ export async function show({ parts, signal }) {
     parts.told.textContent = `${file.name}, ${bytes(file.size)}`;
     if (!parts.name.value || parts.name.value === named) parts.name.value = named = file.name.replace(/\.\w+$/, "").slice(0, 100);
     forget(parts.form);
+    enable(parts.submit, false);
     const header = await headerOf(file);
     if (weights !== file) return;
-    parts.submit.disabled = !header || !network;
-    if (!header) {
-      refuse(parts.form, [{ pointer: "/weights", message: `${file.name} is no safetensors file. Of what torch.save wrote, gauntlet convert makes one, on your own machine.` }]);
+    if (header.fault) {
+      refuse(parts.form, [{ pointer: "/weights", message: `${file.name} ${header.fault}` }]);
       return;
     }
+    enable(parts.submit, Boolean(network));
     parts.told.textContent += `, ${counted(header.tensors, "tensor")}`;
     if (header.card && network) recall(header.card);
   }
@@ -128,14 +129,14 @@ export async function show({ parts, signal }) {
       [parts.data.value] = same;
       chooseData(dataset);
     }
-    if (normalisation) normalise("other", normalisation.mean.join(", "), normalisation.std.join(", "));
+    if (normalisation) normalise("other", ...normalisation);
     else normalise("");
     parts.told.textContent += ". What it is of stands in it, and is filled in below";
   }
 
-  parts.form.onsubmit = () => tried(parts.fault, async () => {
+  parts.form.onsubmit = () => submitted(parts.submit, parts.fault, async () => {
+    const sent = weights;
     forget(parts.form);
-    parts.submit.disabled = true;
     parts.done.hidden = true;
     const card = {
       name: parts.name.value.trim(),
@@ -147,24 +148,27 @@ export async function show({ parts, signal }) {
     };
     const form = new FormData();
     form.append("card", JSON.stringify(card));
-    form.append("weights", weights, weights.name);
+    form.append("weights", sent, sent.name);
     try {
-      tell(await sendFile({ parts, path: "/v1/checkpoints", form, total: weights.size, then: "The network is being tried on noise.", signal }));
+      tell(await sendFile({ parts, path: "/v1/checkpoints", form, total: sent.size, then: "The network is being tried on noise.", signal }), sent);
     } catch (error) {
-      if (!(error instanceof Refused) || !error.errors.length) throw error;
+      // What is refused of one file is no fault of the next, whose fields these may be by now.
+      if (!(error instanceof Refused) || !error.errors.length || weights !== sent) throw error;
       const rest = refuse(parts.form, error.errors);
       announce(error.message);
       if (rest.length) throw new Refused(error.status, { detail: rest.join(" ") });
-    } finally {
-      parts.submit.disabled = !weights;
     }
   });
 
-  // What became of it; the form is ready for the next one.
-  function tell(made) {
-    weights = null;
-    parts.told.textContent = nothing;
-    parts.name.value = "";
+  // What became of it; the form is ready for the next one, or has it by now.
+  function tell(made, sent) {
+    const isNext = weights !== sent;
+    if (!isNext) {
+      weights = null;
+      parts.told.textContent = nothing;
+      parts.name.value = "";
+      enable(parts.submit, false);
+    }
     parts.doneTitle.textContent = `“${made.name}” is imported`;
     parts.became.replaceChildren(...became(made));
     parts.next.replaceChildren(
@@ -172,8 +176,10 @@ export async function show({ parts, signal }) {
       h("a", { class: "button", href: `#/attack?checkpoint=${made.id}` }, "Put it under attack"),
       h("a", { class: "button", href: `#/checkpoints/${made.id}` }, "Look at it"));
     parts.done.hidden = false;
-    parts.done.scrollIntoView({ block: "nearest" });
-    parts.done.focus({ preventScroll: true });
+    if (!isNext) {
+      parts.done.scrollIntoView({ block: "nearest" });
+      parts.done.focus({ preventScroll: true });
+    }
     announce(`${made.name} is imported.`);
   }
 }
@@ -186,6 +192,6 @@ function became({ renamed, left_out: leftOut, findings }) {
       : h("p", {}, "Its tensors kept their names."),
     ...[...idle].map(([why, left]) => h("details", {}, h("summary", {}, `${counted(left.length, "tensor")} left out: ${why}`), h("ul", {}, left.map((each) => h("li", { class: "id" }, each))))),
     ...findings.map((each) => h("p", { class: "doubt" }, each.message)),
-    h("p", { class: "soft" }, findings.length ? "What is measured of it is suspect in so far." : "Tried on noise, nothing looked wrong.", " Noise cannot show a wrong normalisation, nor classes in another order: the accuracy without an attack does."),
+    h("p", { class: "soft" }, findings.length ? "Until that is cleared up, what is measured of it is suspect." : "Tried on noise, nothing looked wrong.", " Noise cannot show a wrong normalisation, nor classes in another order: the accuracy without an attack does."),
   ];
 }

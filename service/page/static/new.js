@@ -1,6 +1,6 @@
 // A new experiment: a form and the whole spec beside each other, held against the data while it is written.
 
-import { copy, submitted, tried } from "./actions.js";
+import { copy, enable, leadTo, submitted, tried } from "./actions.js";
 import { all, get, poster, send, Told } from "./api.js";
 import { announce, fill, h } from "./dom.js";
 import { averaged, beside, newest, numeric } from "./evaluating.js";
@@ -93,7 +93,7 @@ export async function show({ parts, search, signal }) {
   function changed() {
     if (document.activeElement !== parts.json) parts.json.value = JSON.stringify(spec, null, 2);
     parts.yaml.textContent = yaml(spec);
-    parts.submit.disabled = true;
+    enable(parts.submit, false);
     clearTimeout(timer);
     timer = setTimeout(check, SETTLE_MS);
   }
@@ -117,7 +117,7 @@ export async function show({ parts, search, signal }) {
     fill(parts.checked, found.faults.length
       ? h("div", { "data-key": "faults" }, found.faults.slice(0, 8).map((each) => h("p", { class: "fault" }, each.pointer ? `${each.pointer.slice(1).replaceAll("/", " › ")}: ` : "", each.message)))
       : h("div", { "data-key": "fine" }, h("p", {}, plan(found)), found.remarks.length ? h("ul", { class: "soft" }, found.remarks.map((each) => h("li", {}, each))) : null));
-    parts.submit.disabled = found.faults.length > 0;
+    enable(parts.submit, !found.faults.length);
   }
 
   // What would be filled over once the answer is there takes nothing until then.
@@ -166,7 +166,7 @@ export async function show({ parts, search, signal }) {
       checking += 1;
       parts.json.setAttribute("aria-invalid", "true");
       fill(parts.checked, h("p", { class: "fault", "data-key": "json" }, `This is no JSON: ${error.message}.`));
-      parts.submit.disabled = true;
+      enable(parts.submit, false);
       return;
     }
     if (spec?.objectives?.map && spec?.evaluation?.attacks?.map && spec.dataset) read();
@@ -176,7 +176,7 @@ export async function show({ parts, search, signal }) {
   parts.form.onsubmit = () => submitted(parts.submit, parts.fault, async () => {
     const made = await post("/v1/experiments", spec);
     announce("The experiment is queued.");
-    location.hash = `#/experiments/${made.id}`;
+    leadTo(`#/experiments/${made.id}`, signal);
   });
   window.addEventListener("gauntlet:back", check, { signal });
   signal.addEventListener("abort", () => clearTimeout(timer));

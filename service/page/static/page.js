@@ -185,8 +185,9 @@ tabs.onmessage = async ({ data }) => {
 // Where a login leads: only ever a view of this page.
 const goOn = () => (location.hash = `#/${(asked().search.get("then") ?? "").replace(/^login.*/, "")}`);
 window.addEventListener("gauntlet:session", ({ detail }) => {
-  if (detail === "in") goOn();
-  else location.hash = "#/login";
+  // Who has gone to a view that asks for no login stays there.
+  if (detail === "in" && location.hash.startsWith("#/login")) goOn();
+  if (detail === "out") location.hash = "#/login";
   tabs.postMessage(detail);
 });
 window.addEventListener("gauntlet:gone", ({ detail }) => {

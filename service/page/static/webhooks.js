@@ -22,7 +22,8 @@ export function hooks({ parts, act, refresh, signal }) {
   const show = shownOnce(parts.hookMade, "The secret is copied.");
   // Whose deliveries are looked at.
   let looked = null;
-  let deliveries = [];
+  // Null until they are there.
+  let deliveries = null;
   parts.hookForm.onsubmit = ({ submitter }) => submitted(submitter, parts.fault, async () => {
     const given = new FormData(parts.hookForm);
     const made = await send("POST", "/v1/webhooks", { url: given.get("url").trim(), events: given.getAll("event") });
@@ -33,6 +34,7 @@ export function hooks({ parts, act, refresh, signal }) {
   });
   const look = (one) => tried(parts.fault, async () => {
     looked = looked === one.id ? null : one.id;
+    deliveries = null;
     await refresh();
   });
   const remove = (one) => act({ method: "DELETE", at: `/v1/webhooks/${one.id}`, words: "The webhook is deleted.", ask: `Delete the webhook to ${one.url}? Nothing more is sent there.` });
@@ -40,12 +42,17 @@ export function hooks({ parts, act, refresh, signal }) {
   async function read() {
     const found = await get("/v1/webhooks?limit=100", signal);
     if (!found.data.some((one) => one.id === looked)) looked = null;
-    deliveries = looked ? (await get(`/v1/webhooks/${looked}/deliveries?limit=${MOST_DELIVERIES}`, signal)).data : [];
+    const wanted = looked;
+    if (wanted) {
+      const { data } = await get(`/v1/webhooks/${wanted}/deliveries?limit=${MOST_DELIVERIES}`, signal);
+      // Another's may be looked at by now.
+      if (looked === wanted) deliveries = data;
+    }
     return found.data;
   }
 
   const row = (one) => h("tr", { "data-key": one.id }, h("th", { scope: "row", class: "name" }, one.url, h("small", { class: "id" }, one.id),
-    looked === one.id ? h("ul", { class: "soft", "data-key": "deliveries" }, deliveries.length ? deliveries.map(delivery) : h("li", {}, "Nothing has happened yet that it is told of.")) : null),
+    looked === one.id && deliveries ? h("ul", { class: "soft", "data-key": "deliveries" }, deliveries.length ? deliveries.map(delivery) : h("li", {}, "Nothing has happened yet that it is told of.")) : null),
   h("td", {}, told(one.events)), h("td", {}, one.owner ?? "–"), h("td", { class: "nowrap" }, `${age(one.created_at)}`),
   h("td", { class: "nowrap" },
     h("button", { type: "button", class: "quiet small", "aria-expanded": String(looked === one.id), "aria-label": `Deliveries to ${one.url}`, "data-key": "look", onclick: () => look(one) }, "Deliveries"),

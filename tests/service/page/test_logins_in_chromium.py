@@ -84,6 +84,8 @@ def go_on_after_a_session(page: Page, ours: str, other: str) -> None:
     """Logged in with `ours`, fill in two forms; while the second one waits for a login nothing is asked for."""
     name, submit = page.get_by_role("textbox", name="Name"), page.get_by_role("button", name="Submit")
     upload, login = page.get_by_role("button", name="Upload", exact=True), page.get_by_label("Token", exact=True)
+    # Its time goes on as ever, and can be put forward.
+    page.clock.install()
     page.goto("/#/new")
     expect(submit).to_be_enabled()
     name.fill("written at length")
@@ -108,8 +110,10 @@ def go_on_after_a_session(page: Page, ours: str, other: str) -> None:
         page.evaluate("fetch('/v1/session', {method: 'DELETE'})")
         expect(login).to_be_visible()
         asked.clear()
-        # As long as the page would wait before it asks again.
-        page.wait_for_timeout(4_000)
+        # Longer than the page ever waits before it asks again; what is asked for now comes after all that it asked.
+        page.clock.run_for(30_000)
+        page.evaluate("fetch('/page/page.js')")
+        assert asked[-1].endswith("/page/page.js")
         assert [url for url in asked if "/v1/" in url] == []
         with page.expect_request("**/v1/events"):
             log_in(page, token)

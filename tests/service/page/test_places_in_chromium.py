@@ -3,11 +3,11 @@
 import re
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.browser import opened
 from tests.e2e.system import System
-from tests.service.page.visits import HOSTILE, url_of
+from tests.service.page.visits import HOSTILE, awaited, url_of
 
 pytestmark = pytest.mark.long(seconds=5, shares="page")
 
@@ -41,7 +41,7 @@ def test_a_view_is_shown_once_for_a_place(chromium: Browser, whole_system: Syste
         expect(token).to_be_visible()
         page.goto("/#/system")
         expect(token).to_have_count(0)
-        let_go(page, held)
+        awaited(page, held).continue_()
         expect(page.get_by_role("heading", name="System")).to_be_visible()
 
 
@@ -55,7 +55,7 @@ def test_what_is_typed_while_an_answer_is_awaited_stays(chromium: Browser, whole
         search.fill("seed")
         page.get_by_label("Up to ε").select_option("16/255")
         search.press("Enter")
-        let_go(page, held)
+        awaited(page, held).continue_()
         # Whatever became of the images of the evaluation that is the newest.
         expect(page.get_by_text(re.compile(r"^\d+ images? of \d+\."))).to_be_visible()
         page.keyboard.type(" 1")
@@ -64,7 +64,7 @@ def test_what_is_typed_while_an_answer_is_awaited_stays(chromium: Browser, whole
         page.goto(f"/#/new?like={finished}")
         name = page.get_by_role("textbox", name="Name")
         expect(name).to_be_disabled()
-        let_go(page, held)
+        awaited(page, held).continue_()
         expect(name).to_be_enabled()
         expect(name).to_have_value(f"{HOSTILE}, again")
         submit = page.get_by_role("button", name="Submit")
@@ -80,10 +80,3 @@ def test_what_is_typed_while_an_answer_is_awaited_stays(chromium: Browser, whole
         page.get_by_label("The whole specification as JSON").fill("{half")
         expect(page.get_by_text("This is no JSON")).to_be_visible()
         expect(submit).to_be_disabled()
-
-
-def let_go(page: Page, held: list[Route]) -> None:
-    """Let the request that is held reach the service, as soon as there is one."""
-    while not held:
-        page.wait_for_timeout(20)
-    held.pop().continue_()

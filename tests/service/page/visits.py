@@ -4,7 +4,7 @@ import base64
 import re
 from decimal import ROUND_HALF_UP, Decimal
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route
 
 from tests.e2e.system import System
 
@@ -25,6 +25,13 @@ def drop(page: Page, name: str, content: bytes) -> None:
     """Let a file fall on the place for one, as from a folder's window."""
     given = page.evaluate_handle(_DROPPED, [name, base64.b64encode(content).decode()])
     page.locator(".drop").dispatch_event("drop", {"dataTransfer": given})
+
+
+def awaited(page: Page, held: list[Route]) -> Route:
+    """The request that is held, as soon as there is one."""
+    while not held:
+        page.wait_for_timeout(20)
+    return held.pop()
 
 
 def percent(share: float) -> str:

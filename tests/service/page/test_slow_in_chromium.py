@@ -1,0 +1,184 @@
+"""Forms and views whose answer is slow, or is not the service's: what is done meanwhile counts, and counts once."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.browser import opened
+from tests.e2e.system import System
+from tests.packing import class_folders, write_zip
+from tests.service.page.visits import awaited, drop, url_of
+
+pytestmark = pytest.mark.long(seconds=20, shares="page")
+
+_PICKLED = {"name": "pickled.pt", "mimeType": "", "buffer": b"PK\x03\x04 and more than eight bytes"}
+# What of all that is due now comes after the rest.
+_LAST = "new Promise((done) => setTimeout(done))"
+
+
+def weights(name: str, card: str | None = None) -> dict[str, Any]:
+    """A safetensors file without a tensor, as a chooser takes it, with what stands in its header as a card."""
+    header = json.dumps({} if card is None else {"__metadata__": {"gauntlet": card}}).encode()
+    return {"name": name, "mimeType": "", "buffer": len(header).to_bytes(8, "little") + header}
+
+
+def hold(page: Page, path: str, method: str = "POST") -> list[Route]:
+    """Where requests to it are kept from now on, until they are let go."""
+    held: list[Route] = []
+    page.route(
+        re.compile(path), lambda route: held.append(route) if route.request.method == method else route.continue_()
+    )
+    return held
+
+
+def test_a_file_that_is_chosen_while_another_is_sent_is_there_after_it(
+    chromium: Browser, whole_system: System, tmp_path: Path
+) -> None:
+    """It is not sent beside that one, and stays as it was told; whose focus a button was keeps it after a refusal."""
+    archive = write_zip(tmp_path / "first.zip", class_folders(["cat", "dog"], 2)).read_bytes()
+    with opened(chromium, url_of(whole_system)) as page:
+        held = hold(page, "/v1/(datasets|checkpoints)$")
+        page.goto("/#/data")
+        name, upload = page.get_by_role("textbox", name="Name"), page.get_by_role("button", name="Upload", exact=True)
+        drop(page, "first.zip", archive)
+        page.get_by_label("Set aside for test").select_option("0.3")
+        upload.press("Enter")
+        awaited(page, held).abort()
+        expect(page.get_by_role("alert")).to_contain_text("does not answer")
+        expect(upload).to_be_focused()
+        upload.press("Enter")
+        first = awaited(page, held)
+        drop(page, "second.zip", archive)
+        expect(upload).to_be_disabled()
+        first.continue_()
+        row = page.get_by_role("row").filter(has_text="first")
+        expect(row).to_contain_text("ready")
+        expect(upload).to_be_focused()
+        expect(page.get_by_text(re.compile("^second.zip"))).to_be_visible()
+        expect(name).to_have_value("second")
+        page.once("dialog", lambda dialog: dialog.accept())
+        row.get_by_role("button", name="Delete first").click()
+        expect(row).to_have_count(0)
+        page.goto("/#/import")
+        file, submit = page.get_by_label("Choose a file"), page.get_by_role("button", name="Import", exact=True)
+        expect(page.get_by_text("The network's 10 outputs stand for 0, 1, 2")).to_be_visible()
+        file.set_input_files(weights("mine.safetensors"))
+        submit.click()
+        first = awaited(page, held)
+        file.set_input_files(weights("other.safetensors"))
+        expect(page.get_by_text(re.compile("^other.safetensors, .* 0 tensors"))).to_be_visible()
+        expect(submit).to_be_disabled()
+        first.abort()
+        expect(submit).to_be_enabled()
+        submit.click()
+        first = awaited(page, held)
+        file.set_input_files(_PICKLED)
+        refused = page.get_by_text("pickled.pt is no safetensors file")
+        expect(refused).to_be_visible()
+        first.continue_()
+        expect(page.get_by_role("alert")).to_be_visible()
+        expect(page.get_by_text("Leaving this view ends the upload")).to_be_hidden()
+        expect(refused).to_be_visible()
+        expect(submit).to_be_disabled()
+
+
+def test_what_a_file_says_of_itself_is_taken_where_it_is_a_card(chromium: Browser, whole_system: System) -> None:
+    """Anyone may have written it: what has another shape fills in nothing, and the file is one for all that."""
+    network = {"kind": "cnn"}
+    foreign = [
+        *("no JSON", "null", "7", '{"architecture": "cnn"}'),
+        *(
+            json.dumps({"architecture": network, "normalisation": each})
+            for each in ({}, "x", {"mean": "x", "std": [1]}, {"mean": [0.5], "std": [{}]})
+        ),
+    ]
+    with opened(chromium, url_of(whole_system)) as page:
+        page.goto("/#/import")
+        file, submit = page.get_by_label("Choose a file"), page.get_by_role("button", name="Import", exact=True)
+        kind = page.get_by_role("combobox", name="Kind")
+        expect(page.get_by_text("The network's 10 outputs stand for 0, 1, 2")).to_be_visible()
+        kind.select_option("vit")
+        for place, card in enumerate(foreign):
+            file.set_input_files(weights(f"{place}.safetensors", card))
+            expect(page.get_by_text(re.compile(rf"^{place}\.safetensors, .* 0 tensors$"))).to_be_visible()
+            expect(submit).to_be_enabled()
+            expect(kind).to_have_value("vit")
+        hidden = {"architecture": network | {"activation": {"toString": 1}}, "dataset": {"name": []}}
+        file.set_input_files(weights("ours.safetensors", json.dumps(hidden)))
+        expect(page.get_by_text("What it is of stands in it")).to_be_visible()
+        expect(kind).to_have_value("cnn")
+        long = (len(_LONG)).to_bytes(8, "little") + _LONG
+        file.set_input_files({"name": "long.safetensors", "mimeType": "", "buffer": long})
+        expect(page.get_by_text("has a header of more than the 4 MiB that are read")).to_be_visible()
+        expect(submit).to_be_disabled()
+
+
+_LONG = b"{}".ljust((4 << 20) + 1)
+
+
+def test_who_has_gone_on_is_not_led_back_and_asks_for_nothing_twice(chromium: Browser, whole_system: System) -> None:
+    """What is changed while an experiment is submitted is no second one, until that is there."""
+    with opened(chromium, url_of(whole_system)) as page:
+        held = hold(page, "/v1/experiments$")
+        page.goto("/#/new")
+        submit = page.get_by_role("button", name="Submit")
+        expect(submit).to_be_enabled()
+        submit.click()
+        asked = awaited(page, held)
+        with page.expect_response("**/v1/experiments/validate"):
+            page.get_by_role("textbox", name="Name").fill("another")
+        expect(page.get_by_role("status").filter(has_text="runs;")).to_be_visible()
+        page.evaluate(_LAST)
+        expect(submit).to_be_disabled()
+        page.goto("/#/leaderboard")
+        asked.fulfill(status=202, json={"id": "exp_1"})
+        expect(page.locator("#announcement")).to_have_text("The experiment is queued.")
+        page.evaluate(_LAST)
+        assert page.url.endswith("/#/leaderboard")
+
+
+def test_a_proxy_that_answers_in_the_place_of_the_service_is_told(chromium: Browser, whole_system: System) -> None:
+    """With a page of its own, and that all is well: a button says so, and takes another click."""
+    url = "http://127.0.0.1:9/proxied"
+    with opened(chromium, url_of(whole_system)) as page:
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.goto("/#/system")
+        page.get_by_label("URL").fill(url)
+        page.get_by_role("button", name="Add a webhook").click()
+        row = page.get_by_role("region", name="Webhooks").get_by_role("row").filter(has_text=url)
+        delete = row.get_by_role("button", name="Delete")
+        page.route(
+            "**/v1/webhooks/*", lambda route: route.fulfill(content_type="text/html", body="<p>Welcome"), times=1
+        )
+        delete.click()
+        expect(page.get_by_role("alert")).to_contain_text("The service does not answer")
+        delete.click()
+        expect(row).to_have_count(0)
+
+
+def test_what_is_gone_leaves_the_others_to_be_compared(
+    chromium: Browser, whole_system: System, tiny_document: dict[str, Any]
+) -> None:
+    """Deleted in another tab, or before: it is said, and the address is that of what is left."""
+    made = [whole_system.client.submit(tiny_document | {"name": name}) for name in ("kept", "lost")]
+    for each in made:
+        whole_system.client.cancel_experiment(each.id)
+    kept, lost = (each.id for each in made)
+    with opened(chromium, url_of(whole_system)) as page:
+        columns = page.get_by_role("region", name="What differs").get_by_role("columnheader")
+        for how in ("while it is compared", "before"):
+            page.goto(f"/#/compare?experiment={kept}&experiment={lost}")
+            if how == "before":
+                expect(page.get_by_role("alert")).to_have_text(f"{lost}: this is gone, and no longer compared.")
+            else:
+                expect(columns).to_have_text(["Field", "kept", "lost"])
+                whole_system.client.delete_experiment(lost)
+                expect(page.get_by_role("alert")).to_have_text("lost: this is gone, and no longer compared.")
+            expect(columns).to_have_text(["Field", "kept"])
+            assert page.url.endswith(f"/#/compare?experiment={kept}")
+            page.goto("/#/")
+    whole_system.client.delete_experiment(kept)
