@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from gauntlet.events import EpochFinished
 from gauntlet.exports.measured import Evaluated
-from gauntlet.exports.trackers import log_to_mlflow, mlflow_name, write_tensorboard, write_wandb
+from gauntlet.exports.trackers import log_to_mlflow, write_tensorboard, write_wandb
 from tests.gauntlet.examples import run_spec
 
 pytestmark = pytest.mark.long
@@ -95,24 +95,6 @@ def logged(content: bytes) -> Iterator[bytes]:
         if kind in (1, 4):  # whole, or the last of its pieces
             yield record
             record = b""
-
-
-def test_mlflow_takes_every_attacks_name() -> None:
-    """It refused those of attacks that are not their kind's default, at the end of a run that it had followed."""
-    labels = [
-        "natural",
-        "fgsm@8/255",
-        "pgd(steps=20)@8/255",
-        "pgd(steps=20, restarts=5)@L2:0.5",
-        "transfer(source=ckpt_1)@8/255",
-    ]
-    assert [mlflow_name(label) for label in labels] == [
-        "evaluation/natural",
-        "evaluation/fgsm at 8/255",
-        "evaluation/pgd steps 20 at 8/255",
-        "evaluation/pgd steps 20 restarts 5 at L2:0.5",
-        "evaluation/transfer source ckpt_1 at 8/255",
-    ]
 
 
 @pytest.mark.filterwarnings("ignore")  # of MLflow's own code
