@@ -24,6 +24,8 @@ CELLS = tuple(
 CREDITS = ("no baseline", "the batch's mean", "the batch's mean, scaled")
 _SEEDS = (20, 21)
 _ALPHA = 0.05
+# For each accuracy, squared: one image of 360 makes 8e-6, and rounding some 1e-32.
+_ROUNDING = 1e-20
 _EFFECTS = (
     "the likeliest class minus sampled",
     "the batch's mean minus no baseline",
@@ -102,15 +104,17 @@ def effects(rows: Sequence[Sequence[float]], outcomes: Sequence[float]) -> tuple
     inverse = np.linalg.inv(design.T @ design)
     sizes = inverse @ design.T @ values
     freedom = len(values) - len(sizes)
-    residual = float(np.sum((values - design @ sizes) ** 2)) / freedom
-    errors = np.sqrt(residual * np.diag(inverse))
+    squares = float(np.sum((values - design @ sizes) ** 2))
+    # As of equal accuracies: nothing is left but what rounding leaves, beside which no size can be judged.
+    exact = squares < _ROUNDING * len(values)
+    errors = np.sqrt(squares / freedom * np.diag(inverse))
     half = stdtrit(freedom, 0.975) * errors
     found = [
         Effect(
             name,
             float(size),
             (float(size - width), float(size + width)),
-            2 * float(stdtr(freedom, -abs(size / error))),
+            1 if exact else 2 * float(stdtr(freedom, -abs(size / error))),
             1,
         )
         for name, size, width, error in zip(_EFFECTS, sizes[2:], half[2:], errors[2:], strict=True)

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from benchmarks.parts.__main__ import main
-from benchmarks.parts.judge import CELLS, CREDITS, Combination, Verdict, judge
+from benchmarks.parts.judge import CELLS, CREDITS, Combination, Verdict, _row, effects, judge
 from benchmarks.parts.tables import markdown
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.reading.files import read_file
@@ -105,6 +105,20 @@ def test_it_finds_the_effects_that_are_there(tmp_path: Path) -> None:
     told = markdown(verdict)
     assert "| dropout minus none | +4" in told
     assert "| likeliest | no baseline | 16 | yes | 900 |" in told
+
+
+@pytest.mark.parametrize("accuracy", [0.0, 0.3, 1 / 3, 1.0])
+def test_rounding_is_no_effect(accuracy: float) -> None:
+    """Of 48 equal accuracies nothing is shown, whether least squares leaves exactly nothing of them or some 1e-16."""
+    rows = [
+        _row(Combination(action > 0, credit, 64 if batch > 0 else 16, dropout > 0, 1800 if updates > 0 else 900), seed)
+        for action, batch, dropout, updates in (_signs(_spec(cell)) for cell in CELLS)
+        for credit in CREDITS
+        for seed in (20, 21)
+    ]
+    for one in effects(rows, [accuracy] * len(rows)):
+        assert (one.p, one.adjusted_p, one.found) == (1, 1, "not shown")
+        assert one.size == pytest.approx(0, abs=1e-12)
 
 
 def test_nothing_is_decided_while_a_run_has_no_record(tmp_path: Path) -> None:
