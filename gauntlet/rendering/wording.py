@@ -1,11 +1,13 @@
 """Sentences that the renderings share. Plain text: each rendering escapes what its own syntax needs."""
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.sentences import describe
-from gauntlet.report.numbers import counted
+from gauntlet.report.numbers import counted, listed, selection_title
 from gauntlet.report.report import Report
+from gauntlet.report.summaries import Comparison
 from gauntlet.spec.evaluations.attack_titles import attack_name, budget
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import dataset_title
@@ -17,6 +19,7 @@ from gauntlet.spec.runs.adversaries import (
     NoAdversary,
     PgdAdversary,
 )
+from gauntlet.spec.runs.objective_labels import objective_title
 
 _FEW_SEEDS = 5
 _MOST_NAMED_ATTACKS = 12
@@ -130,13 +133,35 @@ def comparison_note(report: Report) -> str:
         )
     if together:
         most = max(together)
-        paired = ", paired by image" if all(found.images_apart is not None for found in of_images) else ""
         held = f", and so wide that all {most} of an accuracy hold together with 95 %" if most > 1 else ""
         told.append(
-            f"With one seed an interval is Newcombe's{paired}{held}. It speaks of the test images alone: training "
-            "again may change the difference, or turn it."
+            f"With one seed an interval is Newcombe's{_paired(report, of_images)}{held}. It speaks of the test images "
+            "alone: training again may change the difference, or turn it."
         )
     return " ".join(told)
+
+
+def _paired(report: Report, of_images: Sequence[Comparison]) -> str:
+    """Whether these comparisons' intervals are paired by image, and which are not where others are."""
+    apart = [found for found in of_images if found.images_apart is None]
+    if not apart:
+        return ", paired by image"
+    if len(apart) == len(of_images):
+        return ""
+    names = {"natural_accuracy": "natural accuracy", report.headline: report.headline_column().name}
+    # Of one checkpoint each usually, and of all its accuracies: what is the same of all is not said.
+    places = [(found.objective, found.selection) for found in of_images]
+    several = len({found.selection for found in of_images}) > 1
+    told = []
+    for objective, selection in dict.fromkeys((found.objective, found.selection) for found in apart):
+        where = f" ({selection_title(selection)})" if several else ""
+        of_it = [names[one.metric] for one in apart if (one.objective, one.selection) == (objective, selection)]
+        what = f" in {listed(of_it)}" if len(of_it) < places.count((objective, selection)) else ""
+        told.append(f"{objective_title(objective)}{where}{what}")
+    return (
+        f", paired by image but for {listed(told)}: there it is of two samples, and wider, for the evaluations do not "
+        "tell which of the same images are right"
+    )
 
 
 def paper_notes(report: Report) -> list[str]:

@@ -17,6 +17,7 @@ from gauntlet.results.masking import MaskingVerdict
 from gauntlet.results.masking_checks import zero_gradient
 from gauntlet.results.outcome import EvaluationOutcome, summarise
 from gauntlet.spec.evaluations.evaluation import EvaluationSpec
+from gauntlet.spec.runs.objective_labels import objective_title
 from tests.reports import judged, made_up, measured, metrics
 
 FGSM, AUTO = {"kind": "fgsm", "eps": "8/255"}, {"kind": "autoattack", "eps": "8/255"}
@@ -233,6 +234,29 @@ def test_rows_that_do_not_tell_their_images_are_compared_as_two_samples() -> Non
         assert natural.image_interval == difference_interval(other.natural_accuracy, 500, base.natural_accuracy, 500)
         assert (robust.images_apart, natural.images_apart) == (None, None)
         assert "is Newcombe's. It" in comparison_note(found)
+
+
+def test_it_is_said_which_intervals_are_not_paired() -> None:
+    """Where some networks were evaluated anew: by objective, and by checkpoint and accuracy where these differ."""
+    rewards = [{"kind": "policy_gradient", "entropy_bonus": bonus} for bonus in (0, 0.1)]
+    several = {"seeds": [7], "objectives": [{"kind": "cross_entropy"}, *rewards]}
+    plain = several | {"evaluation": {"select": ["last"]}}
+    both = several | {"evaluation": {"select": ["best_fgsm", "last"]}}
+    whole = made_up(plain)
+    name, robust = whole.rows[1].objective, whole.headline_column().name
+    assert "paired by image and so wide" in comparison_note(whole).replace(",", "")
+    for changes, of_all, words in (
+        (plain, True, f"but for {objective_title(name)}: there it is of two samples"),
+        (both, True, f"but for {objective_title(name)} (best FGSM): there it is of two samples"),
+        (plain, False, f"but for {objective_title(name)} in {robust}: there it is of two samples"),
+    ):
+        rows = list(made_up(changes).rows)
+        place = next(place for place, row in enumerate(rows) if row.objective == name)
+        outcome = rows[place].outcome
+        unknown = tuple(one.model_copy(update={"right": None}) for one in outcome.attacks)
+        earlier = {"natural_right": None if of_all else outcome.natural_right, "attacks": unknown}
+        rows[place] = rows[place].model_copy(update={"outcome": outcome.model_copy(update=earlier)})
+        assert words in comparison_note(made_up(changes, rows=rows))
 
 
 def test_intervals_of_one_seed_hold_together() -> None:
