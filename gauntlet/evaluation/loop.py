@@ -18,7 +18,7 @@ from gauntlet.errors import AttackUnsupported, ImagesInvalid, ModelUnfit, Output
 from gauntlet.evaluation import stages
 from gauntlet.evaluation.certificates import Certificates, certifying_cost
 from gauntlet.evaluation.colleagues import Alone, Colleagues
-from gauntlet.evaluation.preflight import Examination, concerning, examine
+from gauntlet.evaluation.preflight import Examination, concerning, concerning_source, examine
 from gauntlet.evaluation.stages import Stage, Victim, stages_of
 from gauntlet.evaluation.sweep import Price, Segment, Sweep, Watch
 from gauntlet.events import BatchAttacked
@@ -26,7 +26,7 @@ from gauntlet.models.precision import Model, fp32_products
 from gauntlet.results.finding import Finding, doubtful_sources
 from gauntlet.results.masking import MASKING_PREFIX, masking_attacks
 from gauntlet.results.stage_results import NATURAL
-from gauntlet.spec.evaluations.attacks import AnyAttack
+from gauntlet.spec.evaluations.attacks import AnyAttack, Transfer
 from gauntlet.spec.evaluations.evaluation import EvaluationSpec, other_models
 from gauntlet.spec.evaluations.smoothing import SmoothingSpec
 
@@ -113,9 +113,15 @@ def evaluate(
     sources_examined = {name: _examined(source, test, classes, device) for name, source in sources.items()}
     others = {name: source.model for name, source in sources_examined.items()}
     victim = Victim(examined.model, classes, device, others, examined.scale, examined.random)
+    transfers = [attack for attack in (*spec.attacks, *masking_attacks(spec)) if isinstance(attack, Transfer)]
     findings = (
         *concerning(spec.attacks, examined.findings),
-        *doubtful_sources({name: source.findings for name, source in sources_examined.items()}),
+        *doubtful_sources(
+            {
+                name: concerning_source([attack for attack in transfers if attack.source == name], source.findings)
+                for name, source in sources_examined.items()
+            }
+        ),
     )
     images = test.take(spec.samples).to(device)
     plans = _Plans(spec, victim, images)

@@ -5,7 +5,7 @@ pass (Carlini et al. 2019, arXiv 1902.06705, list them; AutoAttack's own code wa
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +21,7 @@ from gauntlet.evaluation.output_form import answer, malformed
 from gauntlet.models.precision import Model
 from gauntlet.results.finding import Finding, FindingKind, non_finite_gradient
 from gauntlet.results.significance import upper_tail
-from gauntlet.spec.evaluations.attacks import AnyAttack, attack_label, takes_for_deterministic
+from gauntlet.spec.evaluations.attacks import AnyAttack, Transfer, attack_label, takes_for_deterministic
 
 _PROBABILITY_TOLERANCE = 1e-4
 # Images whose gradient vanishes stand still under attack and count as robust: as many as this blur the first digit.
@@ -91,6 +91,30 @@ def concerning(attacks: Iterable[AnyAttack], findings: Iterable[Finding]) -> tup
         for finding in findings
         if blind or finding.kind != "random_output"
     )
+
+
+def concerning_source(transfers: Sequence[Transfer], findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """What is found of a model as it bears on the examples that these attacks make on it: nothing where there are none.
+
+    They are PGD's: what AutoAttack's parts do with small logits says nothing of them, and of the two losses it is
+    cross-entropy that is another at another scale.
+    """
+    blind = [attack_label(attack) for attack in transfers if takes_for_deterministic(attack)]
+    uniform = [attack_label(attack) for attack in transfers if attack.loss == "cross_entropy"]
+    random = _warning(
+        "random_output",
+        f"{_RANDOM} These attacks follow one draw at a time: {', '.join(blind)}. With `eot: 20` they follow the mean "
+        "of 20.",
+    )
+    small = _warning(
+        "small_logits",
+        "The model's logits are so close together that cross-entropy takes all classes for equally likely. These "
+        f"attacks therefore push towards all wrong ones alike: {', '.join(uniform)}. With `loss: margin` they push "
+        "towards the likeliest.",
+    )
+    here = {"random_output": random if blind else None, "small_logits": small if uniform else None}
+    borne = [here.get(finding.kind, finding) for finding in findings] if transfers else []
+    return tuple(finding for finding in borne if finding is not None)
 
 
 def _examined(model: nn.Module, images: Tensor, labels: Tensor | None, classes: int) -> Examination:
@@ -293,7 +317,7 @@ def _zero_gradient(gradient: Tensor | None) -> Finding | None:
 def _non_finite_gradient(gradient: Tensor | None) -> Finding | None:
     if gradient is None or bool(gradient.isfinite().all()):
         return None
-    return non_finite_gradient((~gradient.isfinite()).flatten(1).any(dim=1).float().mean().item())
+    return non_finite_gradient(int((~gradient.isfinite()).flatten(1).any(dim=1).sum()), len(gradient))
 
 
 def _chance(logits: Tensor, labels: Tensor, classes: int) -> Finding | None:

@@ -33,12 +33,12 @@ class Finding(Spec):
     message: str
 
 
-def non_finite_gradient(share: float, *, of: str = "cross-entropy") -> Finding:
-    """Of that share of the images the gradient of something is infinite or no number at some pixel."""
+def non_finite_gradient(images: int, n: int, *, of: str = "cross-entropy") -> Finding:
+    """Of so many of n images the gradient of something is infinite or no number at some pixel."""
     return Finding(
         kind="non_finite_gradient",
         severity="warning",
-        message=f"For {100 * share:.1f} % of the images the gradient of {of} is infinite or not a number at some "
+        message=f"For {images:,} of {n:,} images the gradient of {of} is infinite or not a number at some "
         "pixel: attacks that follow it take no step where it is no number, and under L2 hardly any but where it is "
         "infinite. A root or a logarithm of black is like that, in a branch that torch.where does not take too: clamp "
         "what it is given.",

@@ -165,7 +165,7 @@ def _not_finite(margins: Sequence[ImageMargin], known: Iterable[Finding]) -> Ite
     """That a gradient is not finite, where none of the images that the model was first tried on told it."""
     infinite = sum(image.gradient_l1 is None for image in margins)
     if infinite and all(finding.kind != "non_finite_gradient" for finding in known):
-        yield non_finite_gradient(infinite / len(margins), of="the margin")
+        yield non_finite_gradient(infinite, len(margins), of="the margin")
 
 
 def _under_attack(

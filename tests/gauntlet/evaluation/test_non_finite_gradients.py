@@ -71,7 +71,7 @@ def test_an_attack_that_stands_still_is_told_and_the_sound_models_falls() -> Non
     assert (trapped.attacks[0].accuracy.value, sound.attacks[0].accuracy.value) == (1, 0)
     (finding,) = trapped.findings
     assert (finding.kind, finding.severity) == ("non_finite_gradient", "warning")
-    assert "For 100.0 % of the images" in finding.message
+    assert "For 16 of 16 images the" in finding.message
     assert sound.findings == ()
 
 
@@ -86,8 +86,7 @@ def test_it_is_told_where_none_of_the_first_images_has_it() -> None:
     assert evaluation.findings == ()
     (finding,) = summarise(spec, batches, measured()).findings
     assert finding.kind == "non_finite_gradient"
-    # One of 80.
-    assert "For 1.2 % of the images the gradient of the margin" in finding.message
+    assert "For 1 of 80 images the gradient of the margin" in finding.message
 
 
 def test_what_is_found_of_transfers_sources_is_told_with_their_names() -> None:
@@ -104,6 +103,36 @@ def test_what_is_found_of_transfers_sources_is_told_with_their_names() -> None:
     assert finding.kind == "doubtful_source"
     assert [finding.message.count(f"ckpt_{number}: For ") for number in (1, 2, 3)] == [1, 1, 0]
     assert found(ckpt_1=SOUND, ckpt_2=SOUND, ckpt_3=SOUND) == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "does_not"),
+    [
+        ("random_output", lambda images: SOUND(images) + 0.01 * torch.rand(len(images), _CLASSES), {"eot": 20}),
+        ("small_logits", lambda images: SOUND(images) * 1e-6, {"loss": "margin"}),
+    ],
+)
+def test_of_a_source_that_is_told_which_bears_on_its_transfers(kind: str, one: Model, does_not: dict[str, Any]) -> None:
+    """One that averages needs no `eot`, and none runs AutoAttack's parts; of several those are named that it is of."""
+
+    def found(*transfers: dict[str, Any], masking: dict[str, Any] | None = None) -> list[str]:
+        common = {"kind": "transfer", "eps": "0.2", "source": "ckpt_1", "steps": 2}
+        document = {"attacks": [common | each for each in transfers], "samples": len(IMAGES), "masking": masking}
+        spec = EvaluationSpec.model_validate(document)
+        evaluation = evaluate(SOUND, IMAGES, spec, _CLASSES, device="cpu", sources={"ckpt_1": one, "ckpt_2": one})
+        return [finding.message for finding in evaluation.findings]
+
+    assert kind in {finding.kind for finding in evaluated(one, {"kind": "fgsm", "eps": "0.2"})[0].findings}
+    assert found(does_not) == []
+    (told,) = found({}, does_not)
+    assert "ckpt_1: " in told
+    assert "ckpt_2" not in told
+    assert ": transfer(source=ckpt_1, steps=2)@51/255. With" in told
+    assert "AutoAttack" not in told
+    # A check for masked gradients makes examples on its sources, too: on cross-entropy, and averaged as the attacks.
+    (told,) = found({}, masking={"samples": 4, "sources": ["ckpt_2"]})
+    assert "ckpt_2: " in told
+    assert "transfer(source=ckpt_2)@51/255. With" in told
 
 
 @pytest.mark.usefixtures("brief")
