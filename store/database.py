@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import FunctionElement
 
-from store.engines import KEPT_CONNECTIONS, POSTGRESQL_STATEMENTS, READ_ONLY, engine_of, pool_of
+from store.engines import KEPT_CONNECTIONS, POSTGRESQL_HANGS_S, POSTGRESQL_STATEMENTS, READ_ONLY, engine_of, pool_of
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -113,6 +113,14 @@ class Database:
         self._watch: PoolProxiedConnection | None = None
         self._url = url
         self._kept: Connection | None = None
+
+    @property
+    def hangs_s(self) -> float:
+        """How long what is under way may hang once the database is there again: whoever asked it while it was not.
+
+        SQLite is asked for its lock again and again.
+        """
+        return POSTGRESQL_HANGS_S if self._engine.dialect.name == "postgresql" else 0.0
 
     def beginning_with(self, work: Callable[[Session], object]) -> "Database":
         """The same database, where every transaction that may write begins with `work`."""

@@ -21,9 +21,11 @@ _POOL_PATIENCE_S = 5
 KEPT_CONNECTIONS = 5
 # How long SQLite asks again for a lock.
 _SQLITE_PATIENCE_S = 15
+# How long what was sent to PostgreSQL may go unanswered by its machine before it is taken for lost.
+POSTGRESQL_HANGS_S = 15
 _POSTGRESQL_CONNECTION = {
     "connect_timeout": 5,
-    "tcp_user_timeout": 15_000,
+    "tcp_user_timeout": POSTGRESQL_HANGS_S * 1_000,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 2,

@@ -9,7 +9,6 @@ from celery import Celery, signals
 import gauntlet
 from store.database import Database
 from store.queue.broker import TASK, create_celery
-from store.queue.workers import BEAT_EVERY_S
 from store.texts import masked
 from store.traces.sending import sender
 from worker.beside.reconciler import reconcile
@@ -46,9 +45,15 @@ def create_worker(settings: WorkerSettings, tell: Tell | None) -> tuple[Celery, 
     processes = JobProcesses(settings, database, tell)
     processes.preparation.make()
     announcer = Announcer(database, settings, processes.preparation.networks)
-    presence = Rounds("presence", announcer.tell, BEAT_EVERY_S, at_once=True)
-    judges = {"takes_part": announcer.takes_part, "may_judge": announcer.may_judge}
-    look = partial(reconcile, database, processes, retry_s=settings.retry_s, **judges)
+    presence = Rounds("presence", announcer.tell, announcer.every_s, at_once=True)
+    look = partial(
+        reconcile,
+        database,
+        processes,
+        retry_s=settings.retry_s,
+        takes_part=announcer.takes_part,
+        may_judge=announcer.may_judge,
+    )
     reconciler = Rounds("reconciler", look, settings.reconcile_s)
     # Apart from the reconciler, which a storage that hangs must not hold up.
     ages = {

@@ -5,14 +5,15 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 import gauntlet
-from store.database import Database
+from store.database import Database, db_now
 from store.queue import workers
-from store.queue.workers import Presence
+from store.queue.workers import BEAT_EVERY_S, Presence
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,13 @@ _AT_FULL_PACE: Final = 250
 _LEAVES_WITHIN_S: Final = 1.0
 # So one beat that is lost, or late by as long as a round may wait for locks, does not lose the job.
 _BEATS_IN_A_LEASE: Final = 3
+
+
+class _Told(NamedTuple):
+    """When the database was told something that it took: by this process's clock, and by its own."""
+
+    here: float
+    there: float
 
 
 def takes_part(alive: int) -> bool:
@@ -46,16 +54,27 @@ class Announcer:
     `networks` are those of a team's own that its jobs have, each with its package.
     """
 
-    def __init__(self, database: Database, settings: WorkerSettings, networks: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: WorkerSettings,
+        networks: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._database = database
+        self._settings = settings
+        self._clock = clock
+        # What is left of a lease that could not be renewed any more, at the least: where nothing is taken for so long,
+        # or all stands still, none may have run out of those who live.
+        spare_s = settings.lease_s - max(settings.heartbeat_s, settings.lease_s / _BEATS_IN_A_LEASE)
+        self.every_s = min(BEAT_EVERY_S, spare_s / 2)
+        self._late_s = spare_s / 4
         self._presence = Presence(
             settings.worker_name, settings.worker_slots, gauntlet.__version__, dict(networks or {})
         )
-        # Late, a job beats each `heartbeat_s`: whoever lives has renewed its leases by then.
-        self._renewed_within_s = _BEATS_IN_A_LEASE * settings.heartbeat_s
-        # Since when the database takes what is told, and since when it has been told what it has not taken yet.
-        self._taken_since: float | None = None
-        self._telling_since: float | None = None
+        # What the database took last, and from when on leases say something, by this process's clock.
+        self._told: _Told | None = None
+        self._judges_from = 0.0
         self._alive_file = settings.alive_file
         self._forget()
         # A round may be at it when the worker stops.
@@ -69,23 +88,22 @@ class Announcer:
         with self._telling:
             if self._has_left:
                 return
-            taken_since, self._telling_since = self._taken_since, time.monotonic()
             try:
                 with self._database.writing() as session:
+                    workers.wait_as_leases_do(session)
                     if self._entered:
                         workers.beat(session, self._presence)
                     else:
                         workers.enter(session, self._presence)
                     self._alive = workers.count_alive(session)
+                    there = session.scalars(select(db_now())).one()
+                    told = _Told(self._clock(), there)
             except BaseException:
-                self._taken_since = None
+                self._told = None
                 raise
-            else:
-                now = time.monotonic()
-                was_slow = now - self._telling_since > self._renewed_within_s
-                self._taken_since = now if taken_since is None or was_slow else taken_since
-            finally:
-                self._telling_since = None
+            if self._told is None or not self._follows(self._told, told):
+                self._judges_from = self._clock() + self._renewed_within_s()
+            self._told = told
             self._entered = True
             if self._alive_file is not None and not self._has_left:
                 self._alive_file.touch()
@@ -103,16 +121,29 @@ class Announcer:
         """Whether this worker is to look now for what any worker may do."""
         return takes_part(self._alive)
 
-    def may_judge(self) -> bool:
-        """Whether a lease that ran out says that somebody died or hangs.
+    def may_judge(self, moment: float) -> bool:
+        """Whether a lease that had run out at a moment, just read from the database's clock, says that its holder died.
 
-        Not while the database takes nothing, as where it is full or locked, nor just after that: nobody could renew
-        theirs. Who may have waited for its lock asks once it has that.
+        Not while the database takes nothing, as where it is full or locked, nor where this machine stood still or that
+        clock was set forward, nor just after any of these: nobody could renew theirs.
         """
-        now, taken_since, telling_since = time.monotonic(), self._taken_since, self._telling_since
-        if taken_since is None or now - taken_since < self._renewed_within_s:
-            return False
-        return telling_since is None or now - telling_since < self._renewed_within_s
+        told = self._told
+        now = self._clock()
+        return told is not None and now >= self._judges_from and self._follows(told, _Told(now, moment))
+
+    def _follows(self, before: _Told, after: _Told) -> bool:
+        """Whether whoever lives could renew its leases all the time between.
+
+        That the database's clock is set back only makes leases longer.
+        """
+        here = after.here - before.here
+        return here <= self.every_s + self._late_s and after.there - before.there - here <= self._late_s
+
+    def _renewed_within_s(self) -> float:
+        """In what time whoever lives renews its leases once it can: what hangs may still do so, then comes a beat."""
+        settings = self._settings
+        beat_s = beats_every_s(settings.heartbeat_s, settings.lease_s, self._alive)
+        return max(_BEATS_IN_A_LEASE * beat_s, self._database.hangs_s + beat_s)
 
     def leave(self) -> None:
         """Say that it stops, and tell nothing after that; it is waited for a second, as the database may hang.

@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from store import failpoints, job_logs
-from store.database import Database
+from store.database import Database, db_now
 from store.errors import LeaseLost
 from store.queue import fused, helpers, jobs, turns
 from store.queue.helpers import Help
@@ -198,10 +199,11 @@ class JobProcesses:
         logger.info("%s makes room for a job that waits.", going[0].name)
         self._kill(going[0])
 
-    def end_hung(self) -> None:
+    def end_hung(self, may_judge: Callable[[float], bool] = lambda _: True) -> None:
         """End the processes that let their lease run out, or go on although their job is no longer theirs.
 
-        The lease is the database's: where that is away, nobody can tell, and nobody else can take the job.
+        The lease is the database's: where that is away, nobody can tell, and nobody else can take the job. `may_judge`
+        is asked whether leases that ran out by a moment of its clock say anything.
         """
         with self._lock:
             running = list(self._jobs)
@@ -209,6 +211,7 @@ class JobProcesses:
             return
         with self._database.reading() as session:
             holds = {held: _hold(session, held) for job in running for held in job.claims}
+            judged = may_judge(session.scalars(select(db_now())).one())
         now = time.monotonic()
         for job in running:
             # A process that renews one of its leases does not hang, and what it has given up is its own affair.
@@ -216,8 +219,9 @@ class JobProcesses:
                 case kept if "kept" in kept:
                     job.gone_since = None
                 case expired if expired:
-                    logger.error("%s hangs: it did not renew its lease. Its process is ended.", job.name)
-                    self._kill(job)
+                    if judged:
+                        logger.error("%s hangs: it did not renew its lease. Its process is ended.", job.name)
+                        self._kill(job)
                 case _:
                     # Told by its heartbeat, it may take so long to stop, or to tidy up after its end.
                     job.gone_since = job.gone_since or now

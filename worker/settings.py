@@ -77,8 +77,8 @@ class WorkerSettings(StoreSettings):
     )
     alive_file: Annotated[Path | None, Said(allowed="a file", default="none")] = Field(
         default=None,
-        description="What a worker touches each time it has told the database that it lives, every five seconds: for a "
-        "container's health check.",
+        description="What a worker touches each time it has told the database that it lives, every five seconds or "
+        "more often: for a container's health check.",
     )
     lease_s: PositiveSeconds = Field(
         default=15, description="How long a job stays its worker's without a heartbeat: how soon a dead one is noticed."

@@ -182,12 +182,13 @@ def leave(session: Session, helped: Help) -> None:
     session.execute(delete(EvaluationHelper).where(EvaluationHelper.id == helped.id))
 
 
-def forget_expired(session: Session, *where: ColumnElement[bool]) -> int:
-    """Delete the helpers whose lease ran out; returns how many.
+def forget_expired(session: Session, *where: ColumnElement[bool], at: float | None = None) -> int:
+    """Delete the helpers whose lease ran out, now or by `at` (as `jobs.reclaim_expired` has it); returns how many.
 
     One whose row is locked is left for the next time: it may be stopped in the middle of a write.
     """
-    expired = select(EvaluationHelper.id).where(EvaluationHelper.lease_expires_at < db_now(), *where)
+    ran_out = EvaluationHelper.lease_expires_at < (db_now() if at is None else at)
+    expired = select(EvaluationHelper.id).where(ran_out, *where)
     over = delete(EvaluationHelper).where(EvaluationHelper.id.in_(expired.with_for_update(skip_locked=True)))
     return len(session.execute(over.returning(EvaluationHelper.id)).all())
 

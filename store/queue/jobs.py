@@ -244,12 +244,16 @@ def holds(session: Session, claims: Sequence[Claim]) -> dict[Claim, Hold]:
     return found
 
 
-def reclaim_expired(session: Session, model: JobModel, *, retry_s: float) -> dict[str, str]:
+def reclaim_expired(session: Session, model: JobModel, *, retry_s: float, at: float | None = None) -> dict[str, str]:
     """Take back every job whose lease ran out by the database's clock; returns what status each has now, by id.
+
+    `at` is the moment that counts, in its seconds, in the place of the one at which the rows are come by: that may be
+    after a wait for a lock, for which those waited too who renew leases.
 
     One whose row is locked is left for the next time: its worker may be stopped in the middle of a write.
     """
-    expired = select(model.id).where(model.status == "running", model.lease_expires_at < db_now())
+    over = model.lease_expires_at < (db_now() if at is None else at)
+    expired = select(model.id).where(model.status == "running", over)
     values = _crashed(model, "worker_lost", retry_s, _AFTER_A_LOSS) | {"status_detail": _RAN_OUT}
     taken = update(model).where(model.id.in_(expired.with_for_update(skip_locked=True))).values(values)
     return {row.id: row.status for row in change(session, model, taken)}

@@ -3,6 +3,7 @@
 A lease and an attempt guard it as they guard jobs (`store.queue.jobs`). It is none, for it waits behind no training.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,25 +46,35 @@ class Unpacking:
 
 def any_waits(session: Session) -> bool:
     """Whether an archive may be unpacked now."""
-    return session.scalar(select(Dataset.id).where(*_waits()).limit(1)) is not None
+    return session.scalar(select(Dataset.id).where(*_waits(db_now())).limit(1)) is not None
 
 
-def claim_next(session: Session, worker: str, lease_s: float) -> Unpacking | None:
-    """Take the archive that has waited longest, or None if none waits. One that was lost too often fails."""
+def claim_next(
+    session: Session, worker: str, lease_s: float, may_judge: Callable[[float], bool] = lambda _: True
+) -> Unpacking | None:
+    """Take the archive that has waited longest, or None if none waits. One that was lost too often fails.
+
+    `may_judge` is asked whether leases that ran out by a moment of the database's clock say that somebody died: what
+    somebody holds is not taken where it says no.
+    """
     # Of workers that ask at once, each sees what those before it took.
     take_turn(session, "unpacking")
+    # Not the moment at which a row is come by, for which it may have waited as others do who renew a lease.
+    moment = session.scalars(select(db_now())).one()
+    waits = _waits(moment) if may_judge(moment) else (*_waits(moment), Dataset.worker.is_(None))
     was_lost = Dataset.worker.is_not(None)
     lost = session.execute(
         update(Dataset)
-        .where(*_waits(), was_lost, Dataset.crashes + 1 >= MOST_CRASHES)
+        .where(*waits, was_lost, Dataset.crashes + 1 >= MOST_CRASHES)
         .values(_ended("failed", "worker_lost", _LOST))
         .returning(Dataset.id, Dataset.attempt)
     )
     events.tell(session, *(_failed(row.id, row.attempt, "worker_lost", _LOST) for row in lost))
-    oldest = select(Dataset.id).where(*_waits()).order_by(Dataset.id).limit(1).scalar_subquery()
+    oldest = select(Dataset.id).where(*waits).order_by(Dataset.id).limit(1).scalar_subquery()
     taken = session.execute(
         update(Dataset)
-        .where(Dataset.id == oldest)
+        # Told again, for it may have been renewed since it was looked up.
+        .where(Dataset.id == oldest, *waits)
         .values(
             attempt=Dataset.attempt + 1,
             crashes=Dataset.crashes + case((was_lost, 1), else_=0),
@@ -192,8 +203,8 @@ def _images(split: SplitDescription | None) -> int:
     return 0 if split is None else split.images
 
 
-def _waits() -> tuple[ColumnElement[bool], ...]:
-    free = or_(Dataset.lease_expires_at.is_(None), Dataset.lease_expires_at < db_now())
+def _waits(moment: float | ColumnElement[float]) -> tuple[ColumnElement[bool], ...]:
+    free = or_(Dataset.lease_expires_at.is_(None), Dataset.lease_expires_at < moment)
     return Dataset.status == "unpacking", Dataset.deleted_at.is_(None), free
 
 

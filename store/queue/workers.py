@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import delete, func, null, select, update
+from sqlalchemy import delete, func, null, select, text, update
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
 from store.database import db_now
-from store.models import Evaluation, EvaluationHelper, Run, Worker
+from store.models import Dataset, Evaluation, EvaluationHelper, Run, Worker
 from store.queue.jobs import JOB_MODELS
 from store.times import as_datetime
 
@@ -18,6 +18,7 @@ BEAT_EVERY_S: Final = 5.0
 ALIVE_WITHIN_S: Final = 30.0
 # So long somebody may want to know what became of it.
 _FORGOTTEN_AFTER_S: Final = 86_400.0
+_LEASED: Final = (Run, Evaluation, EvaluationHelper, Dataset)
 MOST_SHOWN: Final = 1_000
 
 
@@ -29,6 +30,17 @@ class Presence:
     slots: int
     version: str
     networks: Mapping[str, str] = field(default_factory=dict)
+
+
+def wait_as_leases_do(session: Session) -> None:
+    """Wait for whoever keeps others from writing where leases are, as those wait who renew one.
+
+    On SQLite whoever writes has waited for that.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        tables = ", ".join(model.__tablename__ for model in _LEASED)
+        # What an UPDATE takes.
+        session.execute(text(f"LOCK TABLE {tables} IN ROW EXCLUSIVE MODE"))
 
 
 def enter(session: Session, worker: Presence) -> None:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from store.database import Database, db_now
@@ -94,46 +94,138 @@ def test_jobs_beat_more_rarely_beside_hundreds_of_workers(
     assert beats_every_s(heartbeat_s, lease_s, alive) == every_s
 
 
+class Clock:
+    """A worker's own clock, which moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def judge(database: Database, clock: Clock) -> Announcer:
+    """A worker with a lease of 15 s and a heartbeat of one, which has not told anything yet."""
+    return Announcer(database, WorkerSettings(worker_name="here:1", heartbeat_s=1, lease_s=15), clock=clock)
+
+
+def now(database: Database) -> float:
+    with database.reading() as session:
+        return session.scalars(select(db_now())).one()
+
+
+def judges_after(announcer: Announcer, clock: Clock, moment: float) -> float:
+    """How long it is, with what is told meanwhile, until leases that ran out by the moment say something."""
+    began = clock.now
+    while not announcer.may_judge(moment):
+        assert clock.now - began < 60
+        clock.now += 1
+        if (clock.now - began) % announcer.every_s == 0:
+            announcer.tell()
+    return clock.now - began
+
+
 def test_leases_say_nothing_while_the_database_takes_nothing(sqlite_url: str) -> None:
     """Nor until whoever lives has had the time to renew theirs."""
-    file, database = Path(sqlite_url.removeprefix("sqlite:///")), Database(sqlite_url)
-    announcer = Announcer(database, WorkerSettings(database_url=sqlite_url, worker_name="here:1", heartbeat_s=0.1))
-    assert not announcer.may_judge()
+    file, database, clock = Path(sqlite_url.removeprefix("sqlite:///")), Database(sqlite_url), Clock()
+    moment, announcer = now(database), judge(database, clock)
+    assert not announcer.may_judge(moment)
     for _ in range(2):
         database.close()
         # As where its disk is.
         file.rename(file.with_suffix(".away"))
         with pytest.raises(SQLAlchemyError):
             announcer.tell()
-        time.sleep(0.4)
-        assert not announcer.may_judge()
+        clock.now += 4
+        assert not announcer.may_judge(moment)
         database.close()
         file.with_suffix(".away").replace(file)
-        back = time.monotonic()
         announcer.tell()
-        await_that(announcer.may_judge)
-        assert time.monotonic() - back >= 0.3
+        assert judges_after(announcer, clock, moment) == 3
         announcer.tell()
-        assert announcer.may_judge()
+        assert announcer.may_judge(moment)
     database.close()
 
 
-def test_leases_say_nothing_while_the_database_hangs(database: Database, database_url: str) -> None:
-    """As where another's lock is waited for: who is late to be heard says as little as who is not."""
-    settings = WorkerSettings(database_url=database_url, worker_name="here:1", heartbeat_s=0.1)
-    announcer = Announcer(database, settings)
+def test_leases_say_nothing_until_what_hung_has_come_to_renew_them(database: Database, database_url: str) -> None:
+    """What was asked of PostgreSQL may hang for 15 s longer than it was away; then comes a beat."""
+    clock = Clock()
+    announcer = judge(database, clock)
     announcer.tell()
-    await_that(announcer.may_judge)
+    assert judges_after(announcer, clock, now(database)) == (16 if "postgresql" in database_url else 3)
+
+
+@pytest.mark.parametrize("lease_s", [15, 3])
+def test_a_worker_tells_more_often_than_leases_run_out(sqlite_url: str, lease_s: float) -> None:
+    """So where nothing is taken any more it judges nobody by the time at which the first of them may have run out."""
+    database, clock = Database(sqlite_url), Clock()
+    announcer = Announcer(database, WorkerSettings(worker_name="here:1", lease_s=lease_s), clock=clock)
+    moment = now(database)
+    announcer.tell()
+    judges_after(announcer, clock, moment)
+    announcer.tell()
+    # By then renewed for the last time as late as it may be.
+    clock.now += lease_s - max(1, lease_s / 3)
+    assert not announcer.may_judge(moment)
+    database.close()
+
+
+def test_leases_say_nothing_while_the_database_hangs(database: Database) -> None:
+    """As where another's lock is waited for: who is late to be heard says as little as who is not."""
+    clock = Clock()
+    announcer, moment = judge(database, clock), now(database)
+    announcer.tell()
+    wait_s = judges_after(announcer, clock, moment)
+    announcer.tell()
     with database.writing() as session:
         session.execute(select(Worker).with_for_update()).all()
         session.execute(update(Worker).values(version="0"))
         telling = threading.Thread(target=announcer.tell)
         telling.start()
-        await_that(lambda: not announcer.may_judge())
-        back = time.monotonic()
+        await_that(announcer._telling.locked)
+        clock.now += 8
+        assert not announcer.may_judge(moment)
     telling.join()
-    await_that(announcer.may_judge)
-    assert time.monotonic() - back >= 0.3
+    assert judges_after(announcer, clock, moment) == wait_s
+
+
+@pytest.mark.parametrize("mode", ["ACCESS EXCLUSIVE", "SHARE"])
+def test_what_keeps_leases_from_being_renewed_keeps_a_worker_from_telling(postgresql_url: str, mode: str) -> None:
+    """A table that is locked whole, or one of which an index is made, which may be read all the while."""
+    database = Database(postgresql_url)
+    announcer = judge(database, Clock())
+    announcer.tell()
+    for table in ("runs", "evaluations", "evaluation_helpers", "datasets"):
+        with database.writing() as session:
+            session.execute(text(f"LOCK TABLE {table} IN {mode} MODE"))
+            telling = threading.Thread(target=announcer.tell)
+            telling.start()
+            telling.join(0.3)
+            assert telling.is_alive(), table
+        telling.join()
+    database.close()
+
+
+def test_leases_say_nothing_after_all_stood_still(sqlite_url: str) -> None:
+    """A machine that was frozen finds every lease run out, those of its own jobs too; so at once, and for a while."""
+    database, clock = Database(sqlite_url), Clock()
+    announcer, moment = judge(database, clock), now(database)
+    announcer.tell()
+    judges_after(announcer, clock, moment)
+    announcer.tell()
+    assert announcer.may_judge(moment)
+    # Its own clock went on, as where its processes were stopped.
+    clock.now += 60
+    assert not announcer.may_judge(moment)
+    announcer.tell()
+    assert judges_after(announcer, clock, moment) == 3
+    # The database's alone did, as where the machine slept, or somebody set it.
+    announcer.tell()
+    assert not announcer.may_judge(now(database) + 60)
+    clock.now -= 60
+    announcer.tell()
+    assert judges_after(announcer, clock, moment) == 3
+    database.close()
 
 
 def test_a_worker_stops_without_its_database(

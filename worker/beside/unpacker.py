@@ -63,9 +63,9 @@ class Unpacker:
         database: Database,
         settings: WorkerSettings,
         tell: Tell | None = None,
-        may_judge: Callable[[], bool] = lambda: True,
+        may_judge: Callable[[float], bool] = lambda _: True,
     ) -> None:
-        """`tell` sends spans, if any are wanted; `may_judge` says whether leases that ran out say anything."""
+        """`tell` sends spans, if any are wanted; `may_judge` says whether leases that had run out say anything."""
         self._database = database
         self._tell = tell
         self._settings = settings
@@ -79,10 +79,8 @@ class Unpacker:
                 if not unpacking.any_waits(session):
                     return
             with self._database.writing() as session:
-                # After its lock, for which it may have waited as others did who could not renew a lease.
-                if not unpacking.any_waits(session) or not self._may_judge():
-                    return
-                held = unpacking.claim_next(session, self._settings.worker_name, self._settings.lease_s)
+                name, lease_s = self._settings.worker_name, self._settings.lease_s
+                held = unpacking.claim_next(session, name, lease_s, self._may_judge)
             if held is None:
                 return
             try:

@@ -1,17 +1,21 @@
 """The reconciler starts what was forgotten, without a broker, and only when there is room for it."""
 
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import select, text
 
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import ImageFolder
-from store.database import Database
+from store.database import Database, db_now
 from store.models import Run
 from store.queue import jobs
 from store.subjects import experiments, runs
 from tests.e2e.system import await_that
 from worker.beside.reconciler import reconcile
+from worker.presence import Announcer
 from worker.processes import JobProcesses
 from worker.settings import WorkerSettings
 
@@ -91,17 +95,57 @@ def test_a_dead_workers_run_is_queued_and_started(
     assert (found(database, run_id).attempt, found(database, run_id).crashes) == (2, 1)
 
 
-def test_who_waited_for_the_lock_takes_nobody_for_dead(
-    database: Database, processes: JobProcesses, tiny_spec: ExperimentSpec
+def test_who_waited_for_a_lock_takes_nobody_for_dead(
+    database_url: str, settings: WorkerSettings, tiny_spec: ExperimentSpec
 ) -> None:
-    """With it waited those who would have renewed their leases: it is asked again once the lock is there."""
+    """With it waited those who would have renewed their leases, SQLite's as of PostgreSQL's; without one it does."""
+    lease_s = 1.0
+    settings = settings.model_copy(
+        update={"database_url": database_url, "lease_s": lease_s, "heartbeat_s": 0.1, "worker_name": "judge"}
+    )
+    database, ahead_s = Database(database_url), [0.0]
+    announcer = Announcer(database, settings, clock=lambda: time.monotonic() + ahead_s[0])
     (run_id,) = submit(database, tiny_spec)
+    judged: list[bool] = []
+
+    def may_judge(moment: float) -> bool:
+        judged.append(announcer.may_judge(moment))
+        return judged[-1]
+
+    def look() -> None:
+        reconcile(database, JobProcesses(settings, database), retry_s=60, may_judge=may_judge)
+
+    def come_to_judge() -> None:
+        announcer.tell()
+        while not announcer.may_judge(now(database)):
+            ahead_s[0] += announcer.every_s
+            announcer.tell()
+
+    come_to_judge()
     with database.writing() as session:
-        jobs.claim(session, "run", run_id, "lives", lease_s=-1)
-    before_and_after = iter([True, False])
-    reconcile(database, processes, retry_s=60, may_judge=lambda: next(before_and_after))
-    assert list(before_and_after) == []
-    assert (found(database, run_id).status, found(database, run_id).attempt) == ("running", 1)
+        jobs.claim(session, "run", run_id, "lives", lease_s)
+    announcer.tell()
+    with database.writing() as session:
+        if session.get_bind().dialect.name == "postgresql":
+            session.execute(text("LOCK TABLE runs"))
+        else:
+            session.execute(text("SELECT 1"))
+        looking = threading.Thread(target=look)
+        looking.start()
+        time.sleep(1.5 * lease_s)
+    looking.join()
+    assert len(judged) == 1
+    assert (found(database, run_id).status, found(database, run_id).crashes) == ("running", 0)
+    come_to_judge()
+    with database.writing() as session:
+        taken = jobs.reclaim_expired(session, Run, retry_s=60, at=now(database))
+    assert taken == {run_id: "queued"}
+    database.close()
+
+
+def now(database: Database) -> float:
+    with database.reading() as session:
+        return session.scalars(select(db_now())).one()
 
 
 def test_a_worker_that_shuts_down_starts_nothing(

@@ -47,7 +47,7 @@ def test_nobody_is_taken_for_hung_or_dead_while_leases_say_nothing(
     pid = started(database, processes, run_id)
     hang(database, pid)
     expire(database, run_id)
-    reconcile(database, processes, retry_s=NEVER, may_judge=lambda: False)
+    reconcile(database, processes, retry_s=NEVER, may_judge=lambda _: False)
     assert is_there(pid)
     assert (found(database, run_id).status, found(database, run_id).attempt) == ("running", 1)
     os.kill(pid, signal.SIGCONT)

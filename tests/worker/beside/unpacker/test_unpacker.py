@@ -3,14 +3,15 @@
 import errno
 import sys
 import threading
+import time
 from collections.abc import Callable
-from functools import partial
 from gzip import compress as compressed
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+from sqlalchemy import text
 
 from gauntlet.spec.asked.uploads import SplitDraw
 from store import dataset_files
@@ -226,15 +227,45 @@ def test_what_a_worker_lost_is_begun_anew_three_times(
 def test_nobodys_archive_is_taken_while_leases_say_nothing(
     sqlite_url: str, settings: WorkerSettings, tmp_path: Path
 ) -> None:
-    """As where the database was away until just now, and whoever unpacks it could not renew its lease."""
+    """As where the database was away until just now, and whoever unpacks it could not renew its lease.
+
+    What nobody holds is taken all the same.
+    """
     database = Database(sqlite_url)
     identifier = receive(database, settings.storage, packed(tmp_path))
     with database.writing() as session:
         assert unpacking.claim_next(session, "lives", -1.0) is not None
+    nobodys = receive(database, settings.storage, packed(tmp_path), name="nobodys")
     for may_judge, attempt in ((False, 1), (True, 2)):
-        Unpacker(database, settings, may_judge=partial(bool, may_judge)).look()
+        Unpacker(database, settings, may_judge=lambda _, may=may_judge: may).look()
         with database.reading() as session:
             assert datasets.get(session, identifier).attempt == attempt
+            assert datasets.get(session, nobodys).status == "ready"
+    database.close()
+
+
+def test_an_archive_whose_lease_ran_out_while_its_table_was_locked_is_not_taken(
+    postgresql_url: str, settings: WorkerSettings, tmp_path: Path
+) -> None:
+    """Whoever unpacks it waits for the same lock to renew it."""
+    database = Database(postgresql_url)
+    receive(database, settings.storage, packed(tmp_path))
+    with database.writing() as session:
+        assert unpacking.claim_next(session, "lives", 1.0) is not None
+    took: list[unpacking.Unpacking | None] = []
+
+    def take() -> None:
+        with database.writing() as session:
+            took.append(unpacking.claim_next(session, "another", 15.0))
+
+    with database.writing() as session:
+        session.execute(text("LOCK TABLE datasets"))
+        taking = threading.Thread(target=take)
+        taking.start()
+        time.sleep(1.5)
+    taking.join()
+    take()
+    assert [each and each.attempt for each in took] == [None, 2]
     database.close()
 
 
