@@ -27,22 +27,24 @@ const worker = (one) => h("tr", { "data-key": one.name }, h("th", { scope: "row"
   h("td", {}, slotsTaken(one) ? `${slotsTaken(one)} of ${counted(one.slots, "slot")}${ofThemHelping(one)}` : `idle, ${counted(one.slots, "slot")}`), h("td", {}, one.device ?? "–"), h("td", {}, one.version), h("td", { class: "nowrap" }, ago(one.started_at)));
 
 export async function show({ parts, signal }) {
-  const session = await get("/v1/session", signal);
+  const asked = get("/v1/session", signal);
+  const act = actor(parts.fault, refresh);
+  // What is sent before its reader is known is sent all the same.
+  making({ parts, refresh });
+  const webhooks = hooks({ parts, act, refresh, signal });
+  const session = await asked;
   parts.logout.hidden = !session.login;
   parts.unasked.hidden = session.login;
   parts.logout.onclick = () => submitted(parts.logout, parts.fault, async () => {
     await send("DELETE", "/v1/session");
     window.dispatchEvent(new CustomEvent("gauntlet:session", { detail: "out" }));
   });
-  const isAdmin = session.scope === "admin";
-
-  const act = actor(parts.fault, refresh);
-  making({ parts, refresh });
-  const webhooks = hooks({ parts, act, refresh, signal });
   // Who may only look can make none.
   parts.hookForm.hidden = session.login && session.scope === "read";
 
   async function refresh() {
+    const session = await asked;
+    const isAdmin = session.scope === "admin";
     const [workers, usage, told, tokens, audit] = await Promise.all([get("/v1/workers", signal), get("/v1/usage", signal), webhooks.read(), isAdmin ? allowed("/v1/tokens?limit=100", signal) : null, isAdmin ? allowed("/v1/audit?limit=50", signal) : null]);
     const alive = workers.data.filter((one) => one.alive).length;
     const { queue, disk } = usage;

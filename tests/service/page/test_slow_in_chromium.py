@@ -142,13 +142,20 @@ def test_who_has_gone_on_is_not_led_back_and_asks_for_nothing_twice(chromium: Br
 
 
 def test_a_proxy_that_answers_in_the_place_of_the_service_is_told(chromium: Browser, whole_system: System) -> None:
-    """With a page of its own, and that all is well: a button says so, and takes another click."""
+    """With a page of its own, and that all is well: a button says so, and takes another click.
+
+    What is sent before it is known who sends it is sent once, too.
+    """
     url = "http://127.0.0.1:9/proxied"
     with opened(chromium, url_of(whole_system)) as page:
         page.on("dialog", lambda dialog: dialog.accept())
+        held = hold(page, "/v1/session$", "GET")
         page.goto("/#/system")
+        asked = awaited(page, held)
         page.get_by_label("URL").fill(url)
-        page.get_by_role("button", name="Add a webhook").click()
+        with page.expect_response("**/v1/webhooks"):
+            page.get_by_role("button", name="Add a webhook").click()
+        asked.continue_()
         row = page.get_by_role("region", name="Webhooks").get_by_role("row").filter(has_text=url)
         delete = row.get_by_role("button", name="Delete")
         page.route(
