@@ -151,6 +151,13 @@ def take_due(session: Session, *, most: int, most_of_each: int, within_s: float)
     return sorted(due, key=lambda each: turns.index(each.id))
 
 
+def put_back(session: Session, due: Due) -> None:
+    """Leave one that was taken and not tried to another, at once; it has all its tries."""
+    values = {"attempts": Delivery.attempts - 1, "next_at": db_now()}
+    ours = Delivery.id == due.id, Delivery.status == "waiting", Delivery.attempts == due.attempts
+    session.execute(update(Delivery).where(*ours).values(values))
+
+
 def note_delivered(session: Session, due: Due, answer: int) -> None:
     """Write down that it was taken."""
     values = {"status": "delivered", "answer": answer, "fault": None, "delivered_at": db_now()}

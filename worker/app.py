@@ -1,6 +1,7 @@
 """The Celery worker: a message wakes it, and the job whose turn it is gets a process of its own."""
 
 import logging
+import threading
 from functools import partial
 from typing import Any
 
@@ -65,7 +66,8 @@ def create_worker(settings: WorkerSettings, tell: Tell | None) -> tuple[Celery, 
     sweeper = Rounds("sweeper", tidy, settings.sweep_s)
     unpacker = Unpacker(database, settings, tell, announcer.may_judge)
     unpacking = Rounds("unpacker", announcer.in_turn(unpacker.look), _LOOK_FOR_ARCHIVES_S)
-    deliveries = partial(deliver, database, settings.webhook_networks)
+    is_stopping = threading.Event()
+    deliveries = partial(deliver, database, settings.webhook_networks, stopped=is_stopping.is_set)
     telling = Rounds("webhooks", announcer.in_turn(deliveries), _TELL_WEBHOOKS_S)
     beside = reconciler, sweeper, unpacking, telling
 
@@ -75,6 +77,7 @@ def create_worker(settings: WorkerSettings, tell: Tell | None) -> tuple[Celery, 
 
     def stop() -> None:
         logger.info("The worker stops; its jobs go back to the queue.")
+        is_stopping.set()
         for rounds in beside:
             rounds.stop()
         unpacker.stop()

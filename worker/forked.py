@@ -35,7 +35,7 @@ _STATE, _BEGAN = 0, 19
 
 
 class NotStarted(Exception):
-    """No process could be started, for want of room or of a folder; what it says is why."""
+    """No process, or no thread beside it, could be started, for want of room or of a folder; what it says is why."""
 
 
 class ForkServerLost(NotStarted):

@@ -24,7 +24,7 @@ from store.queue.helpers import Help
 from store.queue.jobs import Claim, Hold
 from worker import fork_server
 from worker.entry import enter
-from worker.forked import Forked, NotStarted
+from worker.forked import Forked, ForkServerLost, NotStarted
 from worker.preparation import DeviceUnusable, NetworksUnusable, Preparation
 from worker.settings import WorkerSettings
 from worker.spans import Spans, Tell
@@ -163,7 +163,9 @@ class JobProcesses:
             job.process.start()
         except NotStarted as why:
             self.preparation.doubt()
-            self._give_back(job, f"could not be started ({why})", has_begun=False)
+            # A fork server is made anew; room is made by somebody, and until then every attempt is in vain.
+            retry_s = 0.0 if isinstance(why, ForkServerLost) else self._settings.retry_s
+            self._give_back(job, f"could not be started ({why})", unstarted_for_s=retry_s)
             return
         experiment = job.claims[0].experiment or "no experiment"
         logger.info("%s of %s starts as process %d.", job.name, experiment, job.process.pid)
@@ -267,7 +269,8 @@ class JobProcesses:
         if job.process.server is not None:
             fork_server.end(job.process.server)
 
-    def _give_back(self, job: _Job, how: str, *, is_fault: bool = True, has_begun: bool = True) -> None:
+    def _give_back(self, job: _Job, how: str, *, is_fault: bool = True, unstarted_for_s: float | None = None) -> None:
+        """Put back what it held; what never began is not claimed again for so long."""
         for held in job.claims:
             if isinstance(held, Help):
                 self._end_help(job, held, how, is_fault=is_fault)
@@ -279,9 +282,9 @@ class JobProcesses:
                     if self._closing:
                         # It was told to stop before it could listen; that is no crash of its own.
                         jobs.release(session, held, "worker_shutdown")
-                    elif not has_begun:
+                    elif unstarted_for_s is not None:
                         # Nor is this: this worker claims no more before it has proved that processes can be made here.
-                        jobs.release(session, held, "worker_lost", fault)
+                        jobs.release(session, held, "not_started", fault, wait_s=unstarted_for_s)
                     else:
                         jobs.abandon(session, held, fault, retry_s=self._settings.retry_s)
                 except LeaseLost:

@@ -178,15 +178,16 @@ def finish(
     return _move_on(session, held, values | _detail(detail))
 
 
-def release(session: Session, held: Claim, reason: str | None, detail: str | None = None) -> None:
-    """Put the job back into the queue without counting a crash, as on a worker's orderly shutdown.
+def release(session: Session, held: Claim, reason: str | None, detail: str | None = None, *, wait_s: float = 0) -> None:
+    """Put the job back into the queue, or to those that pause if that was asked, without counting a crash.
 
-    One that was asked to pause becomes paused instead.
+    So on a worker's orderly shutdown. It is not claimed again before `wait_s` have gone by.
 
     Raises:
         LeaseLost: the job is no longer this attempt's.
     """
-    _move_on(session, held, _requeued(held.model, reason, false()) | _detail(detail))
+    pause = {"not_before": db_now() + wait_s} if wait_s else {}
+    _move_on(session, held, _requeued(held.model, reason, false()) | _detail(detail) | pause)
 
 
 def give_up(session: Session, held: Claim, reason: str, detail: str, *, retry_s: float) -> None:
@@ -204,8 +205,7 @@ def postpone(session: Session, held: Claim, reason: str, detail: str, *, retry_s
     Raises:
         LeaseLost: the job is no longer this attempt's.
     """
-    pause = {"not_before": db_now() + _WHILE_FULL * retry_s}
-    _move_on(session, held, _requeued(held.model, reason, false()) | _detail(detail) | pause)
+    release(session, held, reason, detail, wait_s=_WHILE_FULL * retry_s)
 
 
 def abandon(session: Session, held: Claim, detail: str, *, retry_s: float) -> None:
@@ -247,10 +247,8 @@ def holds(session: Session, claims: Sequence[Claim]) -> dict[Claim, Hold]:
 def reclaim_expired(session: Session, model: JobModel, *, retry_s: float, at: float | None = None) -> dict[str, str]:
     """Take back every job whose lease ran out by the database's clock; returns what status each has now, by id.
 
-    `at` is the moment that counts, in its seconds, in the place of the one at which the rows are come by: that may be
-    after a wait for a lock, for which those waited too who renew leases.
-
-    One whose row is locked is left for the next time: its worker may be stopped in the middle of a write.
+    What counts is the moment `at`, if it is given: rows may be come by after a wait for a lock, as renewals are. One
+    whose row is locked is left for the next time: its worker may be stopped in the middle of a write.
     """
     over = model.lease_expires_at < (db_now() if at is None else at)
     expired = select(model.id).where(model.status == "running", over)

@@ -30,7 +30,7 @@ from store.queue.unpacking import Unpacking
 from store.storage import StorageAway, is_the_storages, met_there
 from store.traces import attempts
 from worker.beside import unpacking_process
-from worker.beside.unpacking_process import NotStarted
+from worker.forked import NotStarted
 from worker.settings import WorkerSettings
 from worker.spans import Tell
 
@@ -170,7 +170,7 @@ class Unpacker:
                     unpacking.postpone(session, held, "worker_shutdown", None, wait_s=0)
                 case {"unstarted": str(why)}:
                     said = f"What unpacks it could not be started ({why})."
-                    unpacking.postpone(session, held, "worker_lost", said, wait_s=self._settings.retry_s)
+                    unpacking.postpone(session, held, "not_started", said, wait_s=self._settings.retry_s)
             # Of one that is lost the lease runs out, and another attempt is made, as where the worker is lost.
             return answer
 

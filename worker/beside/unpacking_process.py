@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-
-class NotStarted(Exception):
-    """There is no room on this machine for the process, or for who listens to it; what it says is why."""
+from worker.forked import NotStarted
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import json
 import logging
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
@@ -33,14 +33,27 @@ _WITHIN_S: Final = 10.0
 _HEARD_WITHIN_S: Final = 300.0
 
 
-def deliver(database: Database, networks: Sequence[str], *, within_s: float = _WITHIN_S) -> None:
-    """Make deliveries of new events, and try those that are due."""
+def _never() -> bool:
+    return False
+
+
+def deliver(
+    database: Database,
+    networks: Sequence[str],
+    *,
+    within_s: float = _WITHIN_S,
+    stopped: Callable[[], bool] = _never,
+) -> None:
+    """Make deliveries of new events, and try those that are due.
+
+    Once it is `stopped`, no more are begun: those that were taken go back.
+    """
     with database.reading() as session:
         if not webhooks.has_work(session):
             return
     with ThreadPoolExecutor(_AT_ONCE, "webhook") as senders:
-        while due := _taken(database):
-            list(senders.map(partial(_try, database, networks, within_s), due))
+        while not stopped() and (due := _taken(database)):
+            list(senders.map(partial(_try, database, networks, within_s, stopped), due))
 
 
 def _taken(database: Database) -> Sequence[Due]:
@@ -49,7 +62,11 @@ def _taken(database: Database) -> Sequence[Due]:
         return webhooks.take_due(session, most=_TAKEN_AT_ONCE, most_of_each=_AT_ONCE, within_s=_HEARD_WITHIN_S)
 
 
-def _try(database: Database, networks: Sequence[str], within_s: float, due: Due) -> None:
+def _try(database: Database, networks: Sequence[str], within_s: float, stopped: Callable[[], bool], due: Due) -> None:
+    if stopped():
+        with database.writing() as session:
+            webhooks.put_back(session, due)
+        return
     answer: int | None = None
     try:
         answer = send(due, networks, within_s)

@@ -156,6 +156,33 @@ def test_who_never_answers_holds_up_no_other(sqlite_url: str) -> None:
     database.close()
 
 
+def test_who_is_told_to_stop_begins_no_more(database: Database) -> None:
+    """What was taken and not begun is another worker's at once, with all its tries; after that nothing is taken."""
+    stopped = threading.Event()
+    with receiving() as (url, came):
+        with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+            for _ in range(2):
+                hooked(database, f"http://127.0.0.1:{silent.getsockname()[1]}/", "alarm")
+            for _ in range(8):
+                alarm(database)
+            named = {"within_s": 2.0, "stopped": stopped.is_set}
+            delivering = threading.Thread(target=deliver, args=(database, LOOPBACK), kwargs=named)
+            delivering.start()
+            await_that(lambda: sum(row.attempts for row in deliveries(database)) == 16)
+            stopped.set()
+            delivering.join()
+        tries = [row.attempts for row in deliveries(database)]
+        # As many as are sent at once had begun.
+        assert (len(tries), sorted(set(tries))) == (16, [0, 1])
+        assert sum(tries) <= 8
+        deliver(database, LOOPBACK, stopped=stopped.is_set)
+        assert [row.attempts for row in deliveries(database)] == tries
+        with database.writing() as session:
+            session.execute(update(Webhook).values(url=url))
+        deliver(database, LOOPBACK)
+    assert len(came) == tries.count(0)
+
+
 def test_what_fails_is_sent_again_under_its_id_and_given_up_in_the_end(database: Database) -> None:
     """With a pause that grows; a redirect is not followed and counts as a failure. Deliveries say how it went."""
     with receiving(500, 302, location="http://127.0.0.1:1/") as (url, came):

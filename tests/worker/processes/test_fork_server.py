@@ -13,8 +13,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
-from store.database import Database
+from store.database import Database, db_now
 from tests.e2e.system import await_that
 from tests.worker.processes.attempts import NEVER, expire, found, hang, is_there, started, trains
 from worker import fork_server
@@ -130,7 +131,7 @@ def test_a_fork_server_whose_folder_was_tidied_away_is_started_anew(
     server = server_pid()
     shutil.rmtree(util.get_temp_dir())
     reconcile(database, processes, retry_s=NEVER)
-    await_that(lambda: found(database, run_id).status_reason == "worker_lost" and processes.free_slots == 1)
+    await_that(lambda: found(database, run_id).status_reason == "not_started" and processes.free_slots == 1)
     assert found(database, run_id).crashes == 0
     assert not is_alive(server)
     reconcile(database, processes, retry_s=NEVER)
@@ -169,12 +170,18 @@ def test_a_machine_without_a_temporary_folder_is_told_so(
     request: pytest.FixtureRequest,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Not that the fork server was ended: it lives. The job goes back, and none is claimed while it is so."""
+    """Not that the fork server was ended: it lives. The job goes back, and none is claimed while it is so.
+
+    Nor is that one by any other worker before `retry_s` have gone by: it would come back every few seconds.
+    """
     request.getfixturevalue("no_folder")
     server = server_pid()
     reconcile(database, processes, retry_s=NEVER)
-    await_that(lambda: found(database, run_id).status_reason == "worker_lost" and processes.free_slots == 1)
+    await_that(lambda: found(database, run_id).status_reason == "not_started" and processes.free_slots == 1)
     assert found(database, run_id).crashes == 0
+    with database.reading() as session:
+        wait_s = (found(database, run_id).not_before or 0) - session.scalars(select(db_now())).one()
+    assert wait_s == pytest.approx(30, abs=20)
     why = "No usable temporary directory found in ['/nowhere']"
     assert found(database, run_id).status_detail == f"The process of attempt 1 could not be started ({why})."
     processes.start()

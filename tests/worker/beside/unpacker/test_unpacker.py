@@ -182,7 +182,7 @@ def test_a_process_that_cannot_be_started_costs_no_attempt(
             unpack(database, settings)
             with database.writing() as session:
                 row = datasets.get(session, identifier)
-                assert (row.status, row.status_reason, row.crashes) == ("unpacking", "worker_lost", 0)
+                assert (row.status, row.status_reason, row.crashes) == ("unpacking", "not_started", 0)
                 assert row.status_detail == "What unpacks it could not be started (No such file or directory)."
                 row.lease_expires_at = 0.0
     unpack(database, settings)
