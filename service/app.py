@@ -132,7 +132,8 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
     app.state.known_rows = KnownRows(app.state.database)
     errors.install(app)
     for routes in (
-        # First, for a request looks through all that come before, and `directly` has those worked out for each app.
+        # First, for a request looks through all that come before, and because `directly` works those out whenever an
+        # app is made.
         classifications,
         experiments,
         events,

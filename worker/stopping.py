@@ -1,8 +1,38 @@
-"""What a worker does when it is asked to stop, apart from the signal by which it is asked."""
+"""How a process is asked to stop by a signal, and what a worker then does apart from that."""
 
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+
+
+class Asked:
+    """Whether it is to stop, said by a signal's handler and waited for by one thread, also the one in which that comes.
+
+    Not a `threading.Event`: whoever sets one takes its lock, and so does whoever begins to wait for it. A handler that
+    comes just then would wait for its own thread.
+    """
+
+    def __init__(self) -> None:
+        self._said = False
+        # Its `put` may come in the middle of another.
+        self._woken: SimpleQueue[None] = SimpleQueue()
+
+    def set(self) -> None:
+        """Say so, and wait for nothing."""
+        self._said = True
+        self._woken.put(None)
+
+    def is_set(self) -> bool:
+        """Whether it was said."""
+        return self._said
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """The same, once it was or after so long."""
+        if not self._said:
+            with suppress(Empty):
+                self._woken.get(timeout=seconds)
+        return self._said
 
 
 class Stopping:
@@ -14,9 +44,7 @@ class Stopping:
 
     def __init__(self, work: Callable[[], None]) -> None:
         self._work = work
-        # Its `put` may come in the middle of another.
-        self._asked: SimpleQueue[None] = SimpleQueue()
-        self._is_asked = False
+        self._asked = Asked()
         self._thread = threading.Thread(target=self._do, name="stopping", daemon=True)
 
     def start(self) -> None:
@@ -25,14 +53,13 @@ class Stopping:
 
     def ask(self) -> None:
         """Have it done, and wait for nothing; for signals' handlers."""
-        self._is_asked = True
-        self._asked.put(None)
+        self._asked.set()
 
     def await_end(self) -> None:
         """Return when it is done, if it was asked for; before the process ends."""
-        if self._is_asked and self._thread.is_alive():
+        if self._asked.is_set() and self._thread.is_alive():
             self._thread.join()
 
     def _do(self) -> None:
-        self._asked.get()
+        self._asked.wait()
         self._work()

@@ -8,9 +8,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from types import FrameType
 
 from rich.console import Console
@@ -23,6 +22,7 @@ from service.settings import ServiceSettings
 from store.database import Database, migrate
 from store.settings import socket_path_fits
 from worker.settings import WorkerSettings
+from worker.stopping import Asked
 
 _READY_WITHIN_S = 60.0
 _LOOK_EVERY_S = 0.2
@@ -31,34 +31,6 @@ _OTHERS_GRACE_S = 5.0
 
 class StartFailed(Exception):
     """The embedded system did not come up."""
-
-
-class _Asked:
-    """Whether it is to stop, said by a signal's handler and waited for by the thread in which that comes.
-
-    Not a `threading.Event`: whoever sets one takes its lock, and so does whoever begins to wait for it. A handler that
-    comes just then would wait for its own thread.
-    """
-
-    def __init__(self) -> None:
-        self._said = False
-        self._woken: SimpleQueue[None] = SimpleQueue()
-
-    def set(self) -> None:
-        """Say so, and wait for nothing."""
-        self._said = True
-        self._woken.put(None)
-
-    def is_set(self) -> bool:
-        """Whether it was said."""
-        return self._said
-
-    def wait(self, seconds: float) -> bool:
-        """The same, once it was or after so long."""
-        if not self._said:
-            with suppress(Empty):
-                self._woken.get(timeout=seconds)
-        return self._said
 
 
 def run_embedded(settings: ServiceSettings, worker: WorkerSettings, console: Console, *, as_json: bool = False) -> None:
@@ -214,7 +186,7 @@ def _only_system_of(home: Path) -> Iterator[None]:
         yield
 
 
-def _await_ready(settings: ServiceSettings, children: list[Child], stop: _Asked) -> None:
+def _await_ready(settings: ServiceSettings, children: list[Child], stop: Asked) -> None:
     deadline = time.monotonic() + _READY_WITHIN_S
     with GauntletClient(address(settings), proxied=False) as client:
         while not client.ready():
@@ -249,9 +221,9 @@ def _announce(settings: ServiceSettings, console: Console, *, as_json: bool) -> 
 
 
 @contextmanager
-def _asked_to_stop() -> Iterator[_Asked]:
+def _asked_to_stop() -> Iterator[Asked]:
     """What SIGINT and SIGTERM set inside the block."""
-    stop = _Asked()
+    stop = Asked()
 
     def handle(_number: int, _frame: FrameType | None) -> None:
         stop.set()

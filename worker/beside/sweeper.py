@@ -65,7 +65,7 @@ def sweep(
         OSError: the storage does not answer, or refuses.
         OperationalError: the database cannot even be read.
     """
-    # One that is wholly away is said to be, once.
+    # So a database that is wholly away is told once, and not for each kind of row.
     with database.reading() as session:
         session.execute(select(1))
     later = _Later()

@@ -189,7 +189,7 @@ def test_files_go_although_no_row_can_be_written(
 
 
 def test_a_database_that_is_away_is_told_once(storage: FolderStorage, caplog: pytest.LogCaptureFixture) -> None:
-    """By whoever sweeps again and again, as of every round: each kind of row that stays was a warning."""
+    """By whoever sweeps, as it tells of every round that fails: each kind of row that stayed was a warning."""
     away = Database("postgresql://nobody@/none?host=/nowhere")
     with pytest.raises(OperationalError):
         sweep(away, storage, events_days=30, audit_days=30, retry_days=0)
