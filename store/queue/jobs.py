@@ -250,8 +250,7 @@ def reclaim_expired(session: Session, model: JobModel, *, retry_s: float, at: fl
     What counts is the moment `at`, if it is given: rows may be come by after a wait for a lock, as renewals are. One
     whose row is locked is left for the next time: its worker may be stopped in the middle of a write.
     """
-    over = model.lease_expires_at < (db_now() if at is None else at)
-    expired = select(model.id).where(model.status == "running", over)
+    expired = select(model.id).where(model.status == "running", model.lease_expires_at < (at or db_now()))
     values = _crashed(model, "worker_lost", retry_s, _AFTER_A_LOSS) | {"status_detail": _RAN_OUT}
     taken = update(model).where(model.id.in_(expired.with_for_update(skip_locked=True))).values(values)
     return {row.id: row.status for row in change(session, model, taken)}
