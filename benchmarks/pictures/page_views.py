@@ -79,6 +79,7 @@ def _views(api: Served) -> Iterator[tuple[str, str]]:
     yield "leaderboard", "leaderboard"
     yield "checkpoints", "checkpoints"
     yield "checkpoint", f"checkpoints/{evaluations[0].checkpoint}"
+    yield "import", "import"
     yield "compare", f"compare?experiment={finished}&experiment={running}&experiment={hostile}"
     yield "data", "data"
     yield "system", "system"
