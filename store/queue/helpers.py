@@ -187,8 +187,7 @@ def forget_expired(session: Session, *where: ColumnElement[bool], at: float | No
 
     One whose row is locked is left for the next time: it may be stopped in the middle of a write.
     """
-    ran_out = EvaluationHelper.lease_expires_at < (db_now() if at is None else at)
-    expired = select(EvaluationHelper.id).where(ran_out, *where)
+    expired = select(EvaluationHelper.id).where(EvaluationHelper.lease_expires_at < (at or db_now()), *where)
     over = delete(EvaluationHelper).where(EvaluationHelper.id.in_(expired.with_for_update(skip_locked=True)))
     return len(session.execute(over.returning(EvaluationHelper.id)).all())
 

@@ -247,8 +247,7 @@ def holds(session: Session, claims: Sequence[Claim]) -> dict[Claim, Hold]:
 def reclaim_expired(session: Session, model: JobModel, *, retry_s: float, at: float | None = None) -> dict[str, str]:
     """Take back every job whose lease ran out by the database's clock; returns what status each has now, by id.
 
-    What counts is the moment `at`, if it is given: rows may be come by after a wait for a lock, as renewals are. One
-    whose row is locked is left for the next time: its worker may be stopped in the middle of a write.
+    Or by `at`, a moment of it. One whose row is locked is left for the next time: its worker may be in mid-write.
     """
     expired = select(model.id).where(model.status == "running", model.lease_expires_at < (at or db_now()))
     values = _crashed(model, "worker_lost", retry_s, _AFTER_A_LOSS) | {"status_detail": _RAN_OUT}

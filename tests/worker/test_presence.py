@@ -5,6 +5,8 @@ import os
 import random
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -170,6 +172,18 @@ def test_a_worker_tells_more_often_than_leases_run_out(sqlite_url: str, lease_s:
     database.close()
 
 
+@contextmanager
+def telling_hangs(database: Database, announcer: Announcer) -> Iterator[threading.Thread]:
+    """Inside, it tells and waits: the row of a worker that beats is another's, as is all of SQLite."""
+    with database.writing() as session:
+        session.execute(select(Worker).with_for_update()).all()
+        session.execute(update(Worker).values(version="0"))
+        telling = threading.Thread(target=announcer.tell)
+        telling.start()
+        await_that(announcer._telling.locked)
+        yield telling
+
+
 def test_leases_say_nothing_while_the_database_hangs(database: Database) -> None:
     """As where another's lock is waited for: who is late to be heard says as little as who is not."""
     clock = Clock()
@@ -177,12 +191,7 @@ def test_leases_say_nothing_while_the_database_hangs(database: Database) -> None
     announcer.tell()
     wait_s = judges_after(announcer, clock, moment)
     announcer.tell()
-    with database.writing() as session:
-        session.execute(select(Worker).with_for_update()).all()
-        session.execute(update(Worker).values(version="0"))
-        telling = threading.Thread(target=announcer.tell)
-        telling.start()
-        await_that(announcer._telling.locked)
+    with telling_hangs(database, announcer) as telling:
         clock.now += 8
         assert not announcer.may_judge(moment)
     telling.join()
@@ -247,13 +256,7 @@ def test_a_worker_stops_while_its_database_hangs(
     file = tmp_path / "alive"
     announcer = Announcer(database, WorkerSettings(database_url=database_url, worker_name="here:1", alive_file=file))
     announcer.tell()
-    with database.writing() as session:
-        # The row of a worker that beats is another's now, as is all of SQLite.
-        session.execute(select(Worker).with_for_update()).all()
-        session.execute(update(Worker).values(version="0"))
-        telling = threading.Thread(target=announcer.tell)
-        telling.start()
-        await_that(announcer._telling.locked)
+    with telling_hangs(database, announcer) as telling:
         announcer.leave()
         assert telling.is_alive()
         assert not file.exists()
