@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
@@ -24,7 +24,8 @@ from store.times import as_datetime
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105  # how one begins
 _SECRET_BYTES: Final = 32
-_MOST: Final = 100
+# Of webhooks.
+MOST: Final = 100
 _LOOKED_AT_ONCE: Final = 500
 # After each try that failed; after the last the delivery has.
 _PAUSES_S: Final = (5, 30, 120, 600, 3_600, 21_600)
@@ -38,6 +39,7 @@ class Due(NamedTuple):
     """A delivery to be tried now, and where; `attempts` counts this one."""
 
     id: str
+    webhook: str
     url: str
     secret: str
     body: dict[str, object]
@@ -51,8 +53,8 @@ def create(session: Session, request: WebhookRequest, owner: str | None) -> Webh
         QuotaExceeded: there are enough.
     """
     take_turn(session, "webhooks")
-    if (session.scalar(select(func.count()).select_from(Webhook)) or 0) >= _MOST:
-        raise QuotaExceeded(f"There are {_MOST} webhooks, and no more are allowed. Delete one first.")
+    if (session.scalar(select(func.count()).select_from(Webhook)) or 0) >= MOST:
+        raise QuotaExceeded(f"There are {MOST} webhooks, and no more are allowed. Delete one first.")
     row = Webhook(
         id=new_id("hook"),
         created_at=session.scalar(select(db_now())),
@@ -93,11 +95,15 @@ def remove(session: Session, row: Webhook) -> None:
     session.delete(row)
 
 
-def has_work(session: Session) -> bool:
-    """Whether events were not looked at yet, or a delivery is due."""
+def has_work(session: Session, *, apart_from: Sequence[str] = ()) -> bool:
+    """Whether events were not looked at yet, or a delivery to another webhook than those is due."""
     behind = select(Webhook.id).where(Webhook.position < events.newest(session)).limit(1)
-    due = select(Delivery.id).where(Delivery.status == "waiting", Delivery.next_at <= db_now()).limit(1)
+    due = select(Delivery.id).where(*_is_due(apart_from)).limit(1)
     return session.scalar(behind) is not None or session.scalar(due) is not None
+
+
+def _is_due(apart_from: Sequence[str]) -> Sequence[ColumnElement[bool]]:
+    return Delivery.status == "waiting", Delivery.next_at <= db_now(), Delivery.webhook_id.not_in(apart_from)
 
 
 def gather(session: Session) -> int:
@@ -130,14 +136,17 @@ def _delivery(webhook: Webhook, event: Event) -> Delivery:
     )
 
 
-def take_due(session: Session, *, most: int, most_of_each: int, within_s: float) -> Sequence[Due]:
+def take_due(
+    session: Session, *, most: int, most_of_each: int, within_s: float, apart_from: Sequence[str] = ()
+) -> Sequence[Due]:
     """Deliveries to be tried now, each by one worker alone; it is tried again if nothing is heard of it `within_s`.
 
-    Of each webhook at most `most_of_each`, and the first of all before the second of any: so one that never answers
-    does not hold up the others.
+    Of each webhook but those `apart_from` at most `most_of_each`, in their order, and the first of all before the
+    second of any: so one that never answers does not hold up the others.
     """
-    waits = Delivery.status == "waiting", Delivery.next_at <= db_now()
-    number = func.row_number().over(partition_by=Delivery.webhook_id, order_by=Delivery.next_at)
+    waits = _is_due(apart_from)
+    order = Delivery.next_at, Delivery.event_id
+    number = func.row_number().over(partition_by=Delivery.webhook_id, order_by=order)
     numbered = select(Delivery.id, number.label("number"), Delivery.next_at).where(*waits).subquery()
     few = select(numbered.c.id).where(numbered.c.number <= most_of_each)
     turns = session.scalars(few.order_by(numbered.c.number, numbered.c.next_at).limit(most)).all()
@@ -147,13 +156,14 @@ def take_due(session: Session, *, most: int, most_of_each: int, within_s: float)
     taken = session.scalars(update(Delivery).where(Delivery.id.in_(free)).values(values).returning(Delivery.id)).all()
     rows = select(Delivery, Webhook).join(Webhook, Webhook.id == Delivery.webhook_id).where(Delivery.id.in_(taken))
     found = session.execute(rows.execution_options(populate_existing=True)).all()
-    due = [Due(row.id, webhook.url, webhook.secret, row.body, row.attempts) for row, webhook in found]
+    due = [Due(row.id, webhook.id, webhook.url, webhook.secret, row.body, row.attempts) for row, webhook in found]
     return sorted(due, key=lambda each: turns.index(each.id))
 
 
 def put_back(session: Session, due: Due) -> None:
     """Leave one that was taken and not tried to another, at once; it has all its tries."""
-    values = {"attempts": Delivery.attempts - 1, "next_at": db_now()}
+    # Before whatever came after it.
+    values = {"attempts": Delivery.attempts - 1, "next_at": Delivery.created_at}
     ours = Delivery.id == due.id, Delivery.status == "waiting", Delivery.attempts == due.attempts
     session.execute(update(Delivery).where(*ours).values(values))
 

@@ -1,6 +1,7 @@
 """Tells webhooks of events: signed, tried again, and never at an address of an internal network.
 
-No redirect is followed, and no proxy asked. What an answer says is not read, but for its status.
+Each webhook has a thread of its own while there is something to tell it, so that none waits for another's answer. No
+redirect is followed, and no proxy asked. What an answer says is not read, but for its status.
 """
 
 import base64
@@ -10,9 +11,11 @@ import json
 import logging
 import ssl
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -26,11 +29,13 @@ from worker.beside.outgoing import Checked
 
 logger = logging.getLogger(__name__)
 
-_AT_ONCE: Final = 8
-_TAKEN_AT_ONCE: Final = 32
 _WITHIN_S: Final = 10.0
-# Longer than a round of all that were taken.
+# So many of a webhook's deliveries are taken at a time, which its thread tries one after the other.
+_TURN: Final = 4
+# Longer than that takes, also where a name server does not answer.
 _HEARD_WITHIN_S: Final = 300.0
+# While some webhooks are waited for, what else there is to do is looked for so often, as it is otherwise.
+_LOOK_EVERY_S: Final = 2.0
 
 
 def _never() -> bool:
@@ -44,22 +49,44 @@ def deliver(
     within_s: float = _WITHIN_S,
     stopped: Callable[[], bool] = _never,
 ) -> None:
-    """Make deliveries of new events, and try those that are due.
+    """Make deliveries of new events, and try those that are due, until there are none.
 
     Once it is `stopped`, no more are begun: those that were taken go back.
     """
+    attempt = partial(_try_each, database, networks, within_s, stopped)
+    told: dict[Future[None], str] = {}
+    with ThreadPoolExecutor(webhooks.MOST, "webhook") as senders:
+        while True:
+            for webhook, due in ({} if stopped() else _taken(database, tuple(told.values()))).items():
+                told[senders.submit(attempt, due)] = webhook
+            if not told:
+                return
+            ended, _ = wait(told, _LOOK_EVERY_S, FIRST_COMPLETED)
+            for future in ended:
+                del told[future]
+                future.result()
+
+
+def _taken(database: Database, told: Sequence[str]) -> Mapping[str, Sequence[Due]]:
+    """What to tell by webhook, of those that are not being told."""
     with database.reading() as session:
-        if not webhooks.has_work(session):
-            return
-    with ThreadPoolExecutor(_AT_ONCE, "webhook") as senders:
-        while not stopped() and (due := _taken(database)):
-            list(senders.map(partial(_try, database, networks, within_s, stopped), due))
-
-
-def _taken(database: Database) -> Sequence[Due]:
+        if not webhooks.has_work(session, apart_from=told):
+            return {}
     with database.writing() as session:
         webhooks.gather(session)
-        return webhooks.take_due(session, most=_TAKEN_AT_ONCE, most_of_each=_AT_ONCE, within_s=_HEARD_WITHIN_S)
+        due = webhooks.take_due(
+            session, most=webhooks.MOST, most_of_each=_TURN, within_s=_HEARD_WITHIN_S, apart_from=told
+        )
+    # Sorting keeps the order of each one's.
+    each = attrgetter("webhook")
+    return {webhook: tuple(found) for webhook, found in groupby(sorted(due, key=each), each)}
+
+
+def _try_each(
+    database: Database, networks: Sequence[str], within_s: float, stopped: Callable[[], bool], due: Sequence[Due]
+) -> None:
+    for one in due:
+        _try(database, networks, within_s, stopped, one)
 
 
 def _try(database: Database, networks: Sequence[str], within_s: float, stopped: Callable[[], bool], due: Due) -> None:
