@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install install-dev docs demo up test test-ranges coverage mutants lint fuzz faults soak load hostile bench reproduce dial parts note client pictures wheel lock help
+.PHONY: install install-dev docs demo up test test-thorough chromium test-ranges coverage mutants lint fuzz faults soak load hostile bench reproduce dial parts note client pictures wheel lock help
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -22,9 +22,15 @@ demo: install ## Run the main job: train both objectives on the digits, report, 
 up: install ## Run the embedded system until Ctrl-C
 	$(BIN)/gauntlet up
 
-test: install-dev ## Run the tests and name the slowest; those of the page want a Chromium, and install Debian's where they may
+test: install-dev chromium ## Run the tests, but for the thorough ones, and name the slowest
+	$(BIN)/pytest --numprocesses auto --dist worksteal --durations=15 -m 'not thorough'
+
+test-thorough: install-dev chromium ## Run the thorough tests: whole systems, browsers, compilers and other programs, in many circumstances
+	$(BIN)/pytest --numprocesses auto --dist worksteal --durations=15 -m thorough
+
+chromium:
+	# The tests of the page want one, and say so where there is none.
 	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || apt-get install --yes --quiet chromium || true
-	$(BIN)/pytest --numprocesses auto --dist worksteal --durations=15
 
 coverage: install-dev ## Run the tests one by one and tell which lines and branches none of them reaches, in processes of theirs too (an hour)
 	mkdir -p build/coverage

@@ -43,10 +43,12 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give each worker its share of the long tests first, so that short ones are left to end together on.
 
-    pytest-xdist hands every worker one stretch of the list, and a worker that is done a part of another's.
+    pytest-xdist hands every worker one stretch of the list, and a worker that is done a part of another's. Last, when
+    `-m` has made its choice.
     """
     workers: int = getattr(config, "workerinput", {}).get("workercount", 1)
     shares = dealt(items, workers)

@@ -21,7 +21,7 @@ from tests.benchmarks.records import written
 from tests.e2e.system import System, await_that
 from tests.smallest import SMALLEST
 
-pytestmark = pytest.mark.long(seconds=20)
+pytestmark = [pytest.mark.long(seconds=20), pytest.mark.thorough]
 
 _PLAN = Path(__file__).parents[2] / "benchmarks/claim"
 _OBJECTIVES = {"cross_entropy": {"kind": "cross_entropy"}, "reward": {"kind": "policy_gradient"}}

@@ -6,7 +6,7 @@ from benchmarks.bad_input.fuzz import fuzz
 from benchmarks.serving.served import served
 from benchmarks.serving.stored import do_an_experiment
 
-pytestmark = [pytest.mark.long(seconds=60), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long(seconds=60), pytest.mark.timeout(900), pytest.mark.thorough]
 
 
 def test_no_generated_request_finds_a_fault() -> None:

@@ -16,7 +16,7 @@ from gauntlet.spec.presets import PAPER_SAMPLED
 from tests.e2e.system import System
 from tests.smallest import SMALLEST
 
-pytestmark = pytest.mark.long(seconds=30)
+pytestmark = [pytest.mark.long(seconds=30), pytest.mark.thorough]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.wheel import ROOT, build, install, installed, requirements
 
-pytestmark = pytest.mark.long(seconds=15)
+pytestmark = [pytest.mark.long(seconds=15), pytest.mark.thorough]
 
 _DIGITS, _FEW_DIGITS = '{"name": "digits"}', '{"name": "digits", "train_samples": 96}'
 _USED = """if True:

@@ -19,7 +19,7 @@ from tests.documents.shell import Shell, shell
 from tests.packing import class_folders
 from tests.smallest import SMALLEST
 
-pytestmark = pytest.mark.long(seconds=20)
+pytestmark = [pytest.mark.long(seconds=20), pytest.mark.thorough]
 
 # Pages whose blocks are run as a whole by tests of their own.
 ELSEWHERE: Final = {

@@ -15,7 +15,7 @@ from tests.object_store import ObjectStore
 from tests.packing import two_splits
 from tests.uploads import packed
 
-pytestmark = [pytest.mark.long(seconds=40), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long(seconds=40), pytest.mark.timeout(600), pytest.mark.thorough]
 
 # Many requests to a server on a machine that others use.
 PATIENCE_S = 240.0

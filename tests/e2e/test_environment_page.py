@@ -7,7 +7,7 @@ import pytest
 
 from tests.gauntlet.examples import network
 
-pytestmark = pytest.mark.long(seconds=3)
+pytestmark = [pytest.mark.long(seconds=3), pytest.mark.thorough]
 
 PAGE = Path(__file__).parents[2] / "docs/environment.md"
 LONG, SHORT = "model.learn(30_000)", "model.learn(1_024)"

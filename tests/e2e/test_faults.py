@@ -13,7 +13,7 @@ from gauntlet.resources import TERMINAL, Run
 from tests.broker import REDIS, running_broker, socket_path
 from tests.e2e.system import System, await_that, kill_group
 
-pytestmark = pytest.mark.long(seconds=55)
+pytestmark = [pytest.mark.long(seconds=55), pytest.mark.thorough]
 
 MEGABYTE = 1 << 20
 

@@ -20,6 +20,7 @@ _CANNOT = hosts.unavailable()
 pytestmark = [
     pytest.mark.skipif(_CANNOT is not None, reason=str(_CANNOT)),
     pytest.mark.long(seconds=20),
+    pytest.mark.thorough,
 ]
 
 _AHEAD_S, _BEHIND_S = 3_700, -3_700

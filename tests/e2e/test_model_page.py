@@ -8,7 +8,7 @@ import pytest
 
 from tests.gauntlet.examples import network
 
-pytestmark = pytest.mark.long(seconds=5)
+pytestmark = [pytest.mark.long(seconds=5), pytest.mark.thorough]
 
 PAGE = Path(__file__).parents[2] / "docs/howto/model.md"
 QUICKSTART, ONE_EPOCH = '{"preset": "quickstart"}', '{"preset": "quickstart", "training": {"epochs": 1}}'

@@ -14,7 +14,7 @@ from tests.e2e.system import System, await_that
 from tests.e2e.test_faults import finish, only_run
 from tests.faults.arming import order
 
-pytestmark = pytest.mark.long(seconds=15)
+pytestmark = [pytest.mark.long(seconds=15), pytest.mark.thorough]
 
 
 @pytest.fixture(scope="module")

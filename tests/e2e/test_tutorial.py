@@ -9,7 +9,7 @@ from cli.machine.embedded import free_port
 from gauntlet.client import GauntletClient
 from tests.documents.shell import answered, typed
 
-pytestmark = pytest.mark.long(seconds=30)
+pytestmark = [pytest.mark.long(seconds=30), pytest.mark.thorough]
 
 PAGE = Path(__file__).parents[2] / "docs/tutorial.md"
 INSTALLATION = "python3 -m venv gauntlet-env\n. gauntlet-env/bin/activate\npip install --editable '.[server]'\n"

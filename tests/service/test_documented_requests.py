@@ -21,7 +21,7 @@ from service.settings import ServiceSettings
 from tests.e2e.system import await_that
 from tests.packing import class_folders, write_zip
 
-pytestmark = pytest.mark.long(seconds=12)
+pytestmark = [pytest.mark.long(seconds=12), pytest.mark.thorough]
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 COMMANDS = [

@@ -17,7 +17,7 @@ from store.queue.jobs import Claim
 from store.subjects import evaluations, experiments, runs
 from tests.evaluations import imported, queued
 
-pytestmark = pytest.mark.long(seconds=15)
+pytestmark = [pytest.mark.long(seconds=15), pytest.mark.thorough]
 
 AT_ONCE, AN_HOUR = 1e-9, 3_600.0
 # Whatever stands on a row comes after it.

@@ -9,7 +9,7 @@ from rich.console import Console
 from cli.machine.demo import QUICKSTART, run_demo
 from service.settings import ServiceSettings
 
-pytestmark = pytest.mark.long(seconds=12)
+pytestmark = [pytest.mark.long(seconds=12), pytest.mark.thorough]
 
 
 def test_the_demo_runs_the_main_job_and_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

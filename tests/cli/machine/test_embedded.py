@@ -107,6 +107,7 @@ def test_an_interrupt_ends_all_of_it(tmp_path: Path) -> None:
     assert "/readyz" not in log
 
 
+@pytest.mark.thorough
 def test_a_fallen_api_comes_back_and_a_killed_supervisor_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

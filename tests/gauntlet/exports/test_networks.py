@@ -14,7 +14,7 @@ from gauntlet.models.architectures import build_model, initialise
 from gauntlet.models.checkpoints import LoadedModel, build_loaded
 from gauntlet.spec.checkpoint_card import CheckpointCard
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.thorough]
 
 
 @pytest.fixture(scope="module")

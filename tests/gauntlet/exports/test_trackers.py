@@ -12,7 +12,7 @@ from gauntlet.exports.measured import Evaluated
 from gauntlet.exports.trackers import log_to_mlflow, write_tensorboard, write_wandb
 from tests.gauntlet.examples import run_spec
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.thorough]
 
 EPOCHS = [
     EpochFinished(1, {"train_loss": 2.0, "test_accuracy": 0.25}, seconds=3.0, images_per_second=100.0),

@@ -20,7 +20,7 @@ from gauntlet.training.distributed import is_distributable, train_distributed
 from gauntlet.training.loop import train
 from tests.gauntlet.examples import CPU, run_spec, some
 
-pytestmark = pytest.mark.long(seconds=20)
+pytestmark = [pytest.mark.long(seconds=20), pytest.mark.thorough]
 
 STILL = {"optimizer": {"kind": "sgd", "lr": 0.05, "momentum": 0.9}, "batch_size": 13, "epochs": 1}
 TWO = [CPU, CPU]

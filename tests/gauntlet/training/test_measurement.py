@@ -54,6 +54,7 @@ def test_measuring_is_counting(model: nn.Module, digits: Dataset, eps: Fraction)
 
 @needs_compiler
 @pytest.mark.long(seconds=8, shares="compiler")
+@pytest.mark.thorough
 def test_a_compiled_probe_finds_what_the_plain_one_does(digits: Dataset) -> None:
     """The same logits, natural and attacked, but for rounding; only batches of as many as are measured at once are
     compiled.

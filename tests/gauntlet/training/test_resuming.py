@@ -166,6 +166,7 @@ def test_compiling_is_part_of_the_environment(few: Dataset) -> None:
 
 @needs_compiler
 @pytest.mark.long(seconds=25, shares="compiler")
+@pytest.mark.thorough
 @pytest.mark.timeout(1200)
 def test_a_compiled_run_resumes_as_any_other(few: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From within its second epoch on, compiled again, it draws and computes the same to the bit.

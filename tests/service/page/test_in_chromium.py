@@ -246,6 +246,7 @@ def test_a_stream_that_is_refused_is_asked_for_again(chromium: Browser, whole_sy
         assert taken.value.status == 200
 
 
+@pytest.mark.thorough
 def test_nobody_is_kept_out_of_any_view(chromium: Browser, whole_system: System, finished: str) -> None:
     """axe finds nothing grave on any view, wide or narrow, light or dark; none is wider than its screen.
 

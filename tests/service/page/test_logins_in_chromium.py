@@ -14,7 +14,7 @@ from tests.e2e.system import System
 from tests.service.page.visits import HOSTILE, drop
 from tests.service.test_documented_requests import served
 
-pytestmark = pytest.mark.long(seconds=20, shares="page")
+pytestmark = [pytest.mark.long(seconds=20, shares="page"), pytest.mark.thorough]
 
 
 def test_a_reader_logs_in_and_out_with_a_token_made_on_the_page(

@@ -9,7 +9,7 @@ from tests.browser import opened
 from tests.e2e.system import System
 from tests.service.page.visits import HOSTILE, awaited, url_of
 
-pytestmark = pytest.mark.long(seconds=5, shares="page")
+pytestmark = [pytest.mark.long(seconds=5, shares="page"), pytest.mark.thorough]
 
 # Told of a change that was seen before; the last line comes after all that a second look at the place would do.
 _TOLD_AGAIN = """async () => {

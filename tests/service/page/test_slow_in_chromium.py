@@ -13,7 +13,7 @@ from tests.e2e.system import System
 from tests.packing import class_folders, write_zip
 from tests.service.page.visits import awaited, drop, url_of
 
-pytestmark = pytest.mark.long(seconds=20, shares="page")
+pytestmark = [pytest.mark.long(seconds=20, shares="page"), pytest.mark.thorough]
 
 _PICKLED = {"name": "pickled.pt", "mimeType": "", "buffer": b"PK\x03\x04 and more than eight bytes"}
 # What of all that is due now comes after the rest.

@@ -24,7 +24,7 @@ from tests.e2e.system import System
 from tests.evaluations import batch, imported, recorded
 from tests.service.page.visits import percent, url_of
 
-pytestmark = pytest.mark.long(seconds=8, shares="page")
+pytestmark = [pytest.mark.long(seconds=8, shares="page"), pytest.mark.thorough]
 
 COLLAPSE = 3
 # What AutoAttack's standard version tries, one after the other.

@@ -17,7 +17,7 @@ from tests.e2e.system import System, await_that
 from tests.pictures import encoded
 from tests.service.page.visits import HOSTILE, awaited, drop, percent, url_of
 
-pytestmark = pytest.mark.long(seconds=55, shares="page")
+pytestmark = [pytest.mark.long(seconds=55, shares="page"), pytest.mark.thorough]
 
 # Another look may put it right at once.
 _NOTE_MIXED = """() => {

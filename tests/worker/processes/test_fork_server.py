@@ -24,7 +24,7 @@ from worker.beside.reconciler import reconcile
 from worker.forked import Forked, ForkServerLost
 from worker.processes import JobProcesses
 
-pytestmark = pytest.mark.long(seconds=40)
+pytestmark = [pytest.mark.long(seconds=40), pytest.mark.thorough]
 
 
 def killed_server() -> None:

@@ -17,7 +17,7 @@ from worker.beside.reconciler import reconcile
 from worker.preparation import DeviceUnusable
 from worker.processes import JobProcesses
 
-pytestmark = pytest.mark.long(seconds=20)
+pytestmark = [pytest.mark.long(seconds=20), pytest.mark.thorough]
 
 
 def test_a_process_that_hangs_is_ended_once_its_lease_ran_out(

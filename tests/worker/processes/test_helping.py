@@ -29,7 +29,7 @@ from worker.processes import JobProcesses
 from worker.settings import WorkerSettings
 from worker.unhelped import NOTHING_LEFT
 
-pytestmark = pytest.mark.long(seconds=15)
+pytestmark = [pytest.mark.long(seconds=15), pytest.mark.thorough]
 
 
 @pytest.fixture

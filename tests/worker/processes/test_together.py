@@ -18,7 +18,7 @@ from worker.beside.reconciler import reconcile
 from worker.processes import JobProcesses
 from worker.settings import WorkerSettings
 
-pytestmark = pytest.mark.long(seconds=15)
+pytestmark = [pytest.mark.long(seconds=15), pytest.mark.thorough]
 
 
 def test_runs_that_are_trained_together_share_a_process_and_a_slot(

@@ -8,7 +8,7 @@ from tests.worker.training_job.attempts import messages, result, spec_with, stat
 from tests.worker.training_job.conftest import Undisturbed
 from worker.settings import WorkerSettings
 
-pytestmark = pytest.mark.long(seconds=15)
+pytestmark = [pytest.mark.long(seconds=15), pytest.mark.thorough]
 
 
 def test_a_run_over_two_processes_is_the_run_of_one(

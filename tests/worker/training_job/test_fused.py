@@ -37,7 +37,7 @@ from worker.jobs.job_log import JobLog
 from worker.settings import WorkerSettings
 from worker.spans import Tell
 
-pytestmark = pytest.mark.long(seconds=40)
+pytestmark = [pytest.mark.long(seconds=40), pytest.mark.thorough]
 
 Stops = Mapping[int, tuple[int, StopReason]]
 

@@ -23,7 +23,7 @@ from worker.jobs.heartbeat import Heartbeat
 from worker.jobs.job_log import JobLog
 from worker.settings import WorkerSettings
 
-pytestmark = pytest.mark.long(seconds=8)
+pytestmark = [pytest.mark.long(seconds=8), pytest.mark.thorough]
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from gauntlet.training.updates import Batch, Update
 from tests.gauntlet.examples import network as network_of
 from tests.gauntlet.examples import run_spec
 
-pytestmark = pytest.mark.long(seconds=60)
+pytestmark = [pytest.mark.long(seconds=60), pytest.mark.thorough]
 
 if torch.cuda.is_available():
     pytest.skip("where there is a GPU they are compiled", allow_module_level=True)

@@ -20,7 +20,7 @@ from gauntlet.training.steps.step import build_step, rows
 from gauntlet.training.steps.tally import empty_tally
 from tests.gauntlet.examples import CPU, needs_compiler, network, run_spec
 
-pytestmark = pytest.mark.long(seconds=25, shares="compiler")
+pytestmark = [pytest.mark.long(seconds=25, shares="compiler"), pytest.mark.thorough]
 
 
 def network_of_each_layer() -> nn.Module:
