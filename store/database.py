@@ -29,6 +29,7 @@ from sqlalchemy.sql.expression import FunctionElement
 from store.engines import KEPT_CONNECTIONS, POSTGRESQL_HANGS_S, POSTGRESQL_STATEMENTS, READ_ONLY, engine_of, pool_of
 
 if TYPE_CHECKING:
+    import psycopg
     from alembic.config import Config
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _LAST = "gauntlet_last"
+_CHANNEL = "gauntlet_"
 _RETRY_EVERY_S = 1.0
 
 
@@ -72,16 +74,20 @@ def _postgresql_turn(element: _turn, compiler: SQLCompiler, **kw: Any) -> str:
     return f"pg_advisory_xact_lock(hashtextextended({compiler.process(element.clauses, **kw)}, 0))"
 
 
-def take_turn(session: Session, name: str, *, let_go_after_s: float | None = None) -> None:
+def take_turn(session: Session, name: str, *, let_go_after_s: float | None = None, is_announced: bool = False) -> None:
     """Wait for every transaction that took this turn before, and hold up those that come, until this one ends.
 
     `let_go_after_s` has PostgreSQL end this one if nothing more is asked in it for so long, as by a process that is
-    stopped.
+    stopped. One that `is_announced` is told to whoever listens to that name (`Database.listen`) once it is committed.
     """
     columns: list[ColumnElement[Any]] = [_turn(name)]
-    if let_go_after_s is not None and session.get_bind().dialect.name == "postgresql":
-        timeout = f"{round(1_000 * let_go_after_s)}ms"
-        columns.insert(0, func.set_config("idle_in_transaction_session_timeout", timeout, true()))
+    if session.get_bind().dialect.name == "postgresql":
+        if let_go_after_s is not None:
+            timeout = f"{round(1_000 * let_go_after_s)}ms"
+            columns.insert(0, func.set_config("idle_in_transaction_session_timeout", timeout, true()))
+        if is_announced:
+            # In the same question: others wait for this turn.
+            columns.append(func.pg_notify(_CHANNEL + name, ""))
     session.execute(select(*columns))
 
 
@@ -218,6 +224,30 @@ class Database:
             return None if found is None else found[0]
         # Whoever reads next is told what is wrong with it.
         return None
+
+    def listen(self, name: str) -> Connection | None:
+        """A connection of its own that PostgreSQL tells of turns by that name once they are committed.
+
+        None of SQLite, which tells by `changes`.
+        """
+        if self._engine.dialect.name != "postgresql":
+            return None
+        connection = self._apart.execution_options(isolation_level="AUTOCOMMIT").connect()
+        connection.exec_driver_sql(f"LISTEN {_CHANNEL}{name}")
+        return connection
+
+    def heard(self, listening: Connection) -> int:
+        """How often it was told since the last time. It is not asked: a look takes microseconds.
+
+        Raises:
+            OperationalError: the connection is lost.
+        """
+        # What `listen` made is PostgreSQL's.
+        driver = cast("psycopg.Connection", listening.connection.dbapi_connection)
+        try:
+            return sum(1 for _ in driver.notifies(timeout=0))
+        except self._engine.dialect.loaded_dbapi.Error as error:
+            raise OperationalError(None, None, error, connection_invalidated=True) from error
 
     def close(self) -> None:
         """Close all connections."""

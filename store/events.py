@@ -24,6 +24,8 @@ from store.times import as_datetime
 
 # What a run's owner reads of it, and what no other row says.
 NOTES: Final[tuple[EventType, ...]] = ("note", "alarm")
+# The lock, and what those who listen are told by.
+TURN: Final = "events"
 _PENDING: Final = "gauntlet_events"
 _LONGEST_MESSAGE: Final = 2_000
 # A process that is stopped while it holds the lock lets go of it after this, before those who wait give up.
@@ -93,7 +95,7 @@ def _status_news(kind: str, row: Any) -> News:
 def _record(session: Session) -> None:
     """Give the transaction's events their ids."""
     news: list[News] = session.info.pop(_PENDING)
-    take_turn(session, "events", let_go_after_s=_LET_GO_AFTER_S)
+    take_turn(session, TURN, let_go_after_s=_LET_GO_AFTER_S, is_announced=True)
     # Of jobs that end at once, the last to come here sees that the others ended.
     touched = dict.fromkeys(item.experiment for item in news if item.type == "status" and item.experiment)
     news += filter(None, (_experiment_news(session, experiment) for experiment in touched))

@@ -25,6 +25,7 @@ from service.transport.lasting import Lasting
 from store import events
 from store.accounts import sessions, tokens
 from store.accounts.tokens import Caller
+from store.announcements import Announcements
 from store.database import Database
 from store.models import Event
 from store.shown import standings
@@ -137,12 +138,15 @@ class Streams:
         *,
         most: int = MOST_LISTENERS,
         look_every_s: float = 0.1,
+        read_anyway_s: float = 2.0,
         beat_s: float = 15.0,
         logins_every_s: float = 5.0,
     ) -> None:
         self._database = database
         self._most = most
         self._look_every_s = look_every_s
+        self._read_anyway_s = read_anyway_s
+        self._announcements = Announcements(database, events.TURN)
         self._beat_s = beat_s
         self._logins_every_s = logins_every_s
         self._listeners: set[Listener] = set()
@@ -236,18 +240,25 @@ class Streams:
     async def _look(self) -> None:
         """Read what is new, again and again while anybody listens, and tell of it.
 
-        Where the database tells at once that nobody has written, as SQLite does, it is not read: six to eight
-        times less of the processor, measured with one listener.
+        Where nothing was announced the database is not read: six to eight times less of the processor on SQLite,
+        measured with one listener, and a twentieth of the statements on PostgreSQL.
         """
-        logins_seen = time.monotonic()
+        logins_seen = read_at = time.monotonic()
         changes: int | None = None
         try:
             while self._listeners:
                 try:
                     # Before the rows are read: what is written meanwhile is another change.
-                    now = self._database.changes()
+                    now = self._announcements.count()
+                    if now is None:
+                        now = await anyio.to_thread.run_sync(self._announcements.begin, limiter=self._reading)
                     is_read = now is not None and now == changes
-                    news = [] if is_read else await anyio.to_thread.run_sync(self._new, limiter=self._reading)
+                    if is_read and self._announcements.may_be_missed:
+                        is_read = time.monotonic() - read_at < self._read_anyway_s
+                    news: list[_News] = []
+                    if not is_read:
+                        news = await anyio.to_thread.run_sync(self._new, limiter=self._reading)
+                        read_at = time.monotonic()
                     if time.monotonic() - logins_seen >= self._logins_every_s:
                         await self._let_go_of_revoked()
                         logins_seen = time.monotonic()
@@ -262,6 +273,8 @@ class Streams:
         except Exception:
             logger.exception("The reader of events failed; its listeners come back.")
             self.close()
+        finally:
+            self._announcements.close()
 
     async def _tell(self, news: Sequence[_News]) -> None:
         """Tell all listeners of it that there are now; who joins them meanwhile is read it."""

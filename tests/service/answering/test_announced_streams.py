@@ -1,0 +1,132 @@
+"""Streams on PostgreSQL: it tells of events, and is asked for them where it does not."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import event, insert
+
+from service.answering.streams import Streams, Topic
+from store import announcements
+from store.database import Database, db_now
+from store.models import Event
+from tests.e2e.system import await_that
+from tests.service.answering.streamed import TYPES, collect, frames, ids, note, quick
+from tests.store.test_announcements import end_listening
+
+
+@pytest.fixture
+def database(postgresql_url: str) -> Iterator[Database]:
+    database = Database(postgresql_url)
+    yield database
+    database.close()
+
+
+def note_in_silence(database: Database, subject: str) -> None:
+    """An event that nobody announces."""
+    said = {"type": "note", "kind": "said", "subject": subject, "message": "Something.", "data": {}}
+    with database.writing() as session:
+        session.execute(insert(Event).values(created_at=db_now(), **said))
+
+
+def reads(database: Database) -> list[str]:
+    """What is asked of it for new events from now on."""
+    asked: list[str] = []
+
+    def see(*told: Any) -> None:
+        if "FROM events" in told[2] and "events.id > " in told[2]:
+            asked.append(told[2])
+
+    event.listen(database._engine, "before_cursor_execute", see)
+    return asked
+
+
+async def followed(streams: Streams, until: str) -> "asyncio.Task[str]":
+    """A stream of everything that is told by now of what is new."""
+    following = asyncio.create_task(collect(streams.answer(Topic(TYPES), None, None), until))
+    await asyncio.to_thread(await_that, lambda: sum(map(len, streams._told.values())) == 1)
+    await asyncio.to_thread(await_that, lambda: streams._announcements.may_be_missed)
+    return following
+
+
+def test_the_table_is_read_where_something_was_announced(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it is looked; it is the announcement that has it read, and not the look for what may be missed."""
+
+    async def follow() -> tuple[str, list[int]]:
+        asked, looks, counts = reads(database), [], []
+        streams = quick(database, beat_s=10, read_anyway_s=3_600)
+        count = streams._announcements.count
+
+        def look() -> int | None:
+            looks.append(count())
+            return looks[-1]
+
+        monkeypatch.setattr(streams._announcements, "count", look)
+        following = await followed(streams, "run_2")
+        for subject in ("", "run_1", "run_2"):
+            if subject:
+                await asyncio.to_thread(note, database, subject)
+            enough = len(looks) + 20
+            await asyncio.to_thread(await_that, lambda enough=enough: following.done() or len(looks) > enough)
+            counts.append(len(asked))
+        return await following, counts
+
+    text, (idle, one, two) = asyncio.run(follow())
+    assert len(ids(frames(text))) == 2
+    assert idle == 1
+    # What is announced between a look and its query is asked for twice.
+    assert one - idle in {1, 2}
+    assert two - one in {1, 2}
+
+
+def test_what_nobody_announced_is_found_anyway(database: Database) -> None:
+    """As where a connection is lost of which neither side was told; later, and without reading at every look."""
+
+    async def follow() -> str:
+        following = await followed(quick(database, beat_s=10, read_anyway_s=0.1), "run_2")
+        await asyncio.to_thread(note_in_silence, database, "run_2")
+        async with asyncio.timeout(60):
+            return await following
+
+    assert len(ids(frames(asyncio.run(follow())))) == 1
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_listening_connection_that_is_lost_costs_no_event(
+    database: Database, postgresql_url: str, monkeypatch: pytest.MonkeyPatch, comes_back: bool
+) -> None:
+    """What is told meanwhile is read, and whoever listens is told of what comes later as well."""
+    monkeypatch.setattr(announcements, "_TRY_AGAIN_S", 0.0 if comes_back else 3_600.0)
+
+    async def follow() -> str:
+        streams = quick(database, beat_s=10, read_anyway_s=3_600)
+        following = await followed(streams, "run_2")
+        assert await asyncio.to_thread(end_listening, postgresql_url) == 1
+        for subject in ("run_1", "run_2"):
+            await asyncio.to_thread(note, database, subject)
+        async with asyncio.timeout(60):
+            return await following
+
+    assert len(ids(frames(asyncio.run(follow())))) == 2
+
+
+def test_nobody_is_listened_to_for_nobody(
+    database: Database, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection goes with the last listener, and is there again with the next."""
+    monkeypatch.setattr(announcements, "_TRY_AGAIN_S", 0.0)
+
+    async def follow(streams: Streams) -> None:
+        following = await followed(streams, "run_1")
+        await asyncio.to_thread(note, database, "run_1")
+        await following
+        await asyncio.to_thread(await_that, lambda: not streams._announcements.may_be_missed)
+
+    async def twice() -> None:
+        streams = quick(database, beat_s=10, read_anyway_s=3_600)
+        for _ in range(2):
+            await follow(streams)
+
+    asyncio.run(twice())
+    assert end_listening(postgresql_url) == 0

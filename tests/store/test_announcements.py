@@ -1,0 +1,77 @@
+"""What was committed is heard of without asking the database."""
+
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import IntegrityError
+
+from store import announcements, events
+from store.announcements import Announcements
+from store.database import Database
+from store.events import News
+from tests.e2e.system import await_that
+
+
+def note(database: Database, kind: Any = "said") -> None:
+    with database.writing() as session:
+        events.tell(session, News("note", kind, "run_1", "Something."))
+
+
+def end_listening(url: str) -> int:
+    """Have the server end whoever listens to it, as a firewall or a failover may."""
+    ending = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+    with psycopg.connect(url, autocommit=True) as connection:
+        return len(connection.execute(ending).fetchall())
+
+
+def test_each_commit_of_events_is_heard_and_nothing_else(database: Database, database_url: str) -> None:
+    """Nothing is asked for it; what is rolled back is not told."""
+    writer = Database(database_url)
+    hears = Announcements(database, events.TURN)
+    seen = hears.begin()
+    asked: list[Any] = []
+    for engine in (database._engine, database._apart):
+        event.listen(engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    assert [hears.count() for _ in range(3)] == [seen] * 3
+    with pytest.raises(IntegrityError):
+        note(writer, kind=None)
+    assert hears.count() == seen
+    for _ in range(3):
+        note(writer)
+        await_that(lambda before=seen: hears.count() != before)
+        seen = hears.count()
+    assert asked == []
+    hears.close()
+    writer.close()
+
+
+def test_a_connection_that_is_lost_is_made_again(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it is there, nothing is known; then the number is another one, for whatever was not heard."""
+    monkeypatch.setattr(announcements, "_TRY_AGAIN_S", 0.0)
+    database = Database(postgresql_url)
+    hears = Announcements(database, events.TURN)
+    seen = hears.begin()
+    assert hears.may_be_missed
+    assert end_listening(postgresql_url) == 1
+    await_that(lambda: hears.count() is None)
+    assert not hears.may_be_missed
+    note(database)
+    again = hears.begin()
+    assert None not in {seen, again}
+    assert again != seen
+    hears.close()
+    assert end_listening(postgresql_url) == 0
+    database.close()
+
+
+def test_a_server_that_takes_no_connection_is_not_asked_at_every_look(postgresql_url: str) -> None:
+    """Then the events are to be read; nothing is raised."""
+    database = Database(postgresql_url.replace("/test_", "/gone_"))
+    hears = Announcements(database, events.TURN)
+    tried: list[Any] = []
+    event.listen(database._apart, "do_connect", lambda *told: tried.append(told))
+    assert [hears.begin() for _ in range(5)] == [None] * 5
+    assert len(tried) == 1
+    database.close()
