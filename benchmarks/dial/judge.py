@@ -1,7 +1,7 @@
 """The judgement that PLAN.md describes, made of the records alone."""
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from benchmarks.claim.records import RunRecord, read_runs
-from benchmarks.dial.rise import rising_part
+from benchmarks.dial.rise import around, rising_part
 from gauntlet.results.intervals import holm, paired_p, student_interval
 from gauntlet.spec.experiment import ExperimentSpec
 
@@ -23,6 +23,8 @@ _FEWEST_SEEDS = 2
 Found = Literal["shown", "not shown", "not decided"]
 # An arm's figure for each seed that has one.
 BySeed = Mapping[int, float]
+# A checkpoint's natural accuracy and its robust one, None where that is not measured.
+Point = tuple[float, float | None]
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Last:
     """What was measured at an arm's last epoch, as fractions.
 
     Natural accuracy and mean confidence are of all test images, `gap` is train minus natural accuracy, and `robust` the
-    accuracy under APGD-T.
+    accuracy under the attack that is judged by.
     """
 
     natural: float
@@ -41,7 +43,7 @@ class Last:
 
 @dataclass(frozen=True)
 class Arm:
-    """An arm's last epoch, by seed and the mean; APGD-T's accuracy is of `n` images."""
+    """An arm's last epoch, by seed and the mean; robust accuracy is of `n` images."""
 
     name: str
     by_seed: dict[int, Last]
@@ -69,7 +71,7 @@ class Trend:
 
 @dataclass(frozen=True)
 class Difference:
-    """One arm minus another under APGD-T, a fraction of the same images; `interval` is Student's t at 95 %."""
+    """One arm minus another under the attack, a fraction of the same images; `interval` is Student's t at 95 %."""
 
     name: str
     by_seed: dict[int, float]
@@ -97,21 +99,33 @@ class Verdict:
 Tested = TypeVar("Tested", Trend, Difference)
 
 
-def judge(results: Path, dataset: str) -> Verdict | None:
-    """Judge the records `dataset` and `dataset`-early below `results`; None where there is none of cross-entropy."""
+def judge(results: Path, dataset: str, attack: str = "apgd-t") -> Verdict | None:
+    """Judge the records `dataset` and `dataset`-early below `results`; None where there is none of cross-entropy.
+
+    Robust accuracy is the one under `attack`, whatever its norm and budget.
+    """
     if not (results / dataset / "spec.json").exists():
         return None
     spec = ExperimentSpec.model_validate_json((results / dataset / "spec.json").read_text(encoding="utf-8"))
     planned = [_called(objective.label, objective.kind) for objective in spec.objectives]
     runs: dict[str, dict[int, RunRecord]] = {}
-    for run in read_runs(results / dataset):
+    for run in _under(attack, read_runs(results / dataset)):
         if run.history[-1].epoch == spec.training.epochs and _robust(run) is not None:
             runs.setdefault(_name(run), {})[run.seed] = run
     if BASELINE not in runs:
         return None
-    early = {run.seed: run for run in read_runs(results / f"{dataset}-early")}
+    early = {run.seed: run for run in _under(attack, read_runs(results / f"{dataset}-early"))}
+    rises = {seed: _rise(run, early.get(seed)) for seed, run in runs[BASELINE].items()}
+    beside = {
+        (name, seed): around(rises[seed], run.history[-1].natural, lambda point: point[0])
+        for name, arm in runs.items()
+        for seed, run in arm.items()
+        if seed in rises
+    }
     ahead: dict[str, BySeed] = {
-        name: {seed: found for seed, run in arm.items() if (found := _ahead(run, runs, early)) is not None}
+        name: {
+            seed: found for seed, run in arm.items() if (found := _ahead(run, beside.get((name, seed), ()))) is not None
+        }
         for name, arm in runs.items()
     }
     trained_on = ahead[BASELINE]
@@ -137,7 +151,7 @@ def judge(results: Path, dataset: str) -> Verdict | None:
         trends=tuple(_adjusted(trends)),
         differences=tuple(_adjusted([one for one in differences if one is not None])),
         trained_on=_difference(f"{BASELINE}, last epoch, minus itself where it first was as accurate", trained_on, {}),
-        missing=tuple(_missing(planned, spec.seeds, runs, equal)),
+        missing=tuple(_missing(planned, spec.seeds, runs, beside, equal)),
     )
 
 
@@ -145,6 +159,7 @@ def _missing(
     planned: Sequence[str],
     seeds: Sequence[int],
     runs: Mapping[str, Mapping[int, RunRecord]],
+    beside: Mapping[tuple[str, int], Sequence[Point]],
     equal: Mapping[str, BySeed],
 ) -> Iterator[str]:
     for name in planned:
@@ -154,7 +169,14 @@ def _missing(
             elif seed not in runs[BASELINE]:
                 yield f"{name}, seed {seed}, at equal natural accuracy: cross-entropy has no record"
             elif seed not in equal[name]:
-                yield f"{name}, seed {seed}, at equal natural accuracy: cross-entropy never was as accurate"
+                why = "is not measured where it was as accurate" if beside[name, seed] else "never was as accurate"
+                yield f"{name}, seed {seed}, at equal natural accuracy: cross-entropy {why}"
+
+
+def _under(attack: str, runs: Iterable[RunRecord]) -> Iterator[RunRecord]:
+    """The same, of whose attacks that one is left."""
+    for run in runs:
+        yield replace(run, attacked=tuple(one for one in run.attacked if one.attack.startswith(f"{attack}@")))
 
 
 def _name(run: RunRecord) -> str:
@@ -166,9 +188,9 @@ def _called(label: str | None, kind: str) -> str:
 
 
 def _robust(run: RunRecord, epoch: int | None = None) -> float | None:
-    """Accuracy under APGD-T of the checkpoint of that epoch, the last one by default; on the most images."""
+    """Robust accuracy of the checkpoint of that epoch, the last one by default; on the most images."""
     at = run.history[-1].epoch if epoch is None else epoch
-    found = [one for one in run.attacked if one.attack.startswith("apgd-t@") and one.epoch == at]
+    found = [one for one in run.attacked if one.epoch == at]
     return max(found, key=lambda one: one.n).accuracy if found else None
 
 
@@ -178,24 +200,24 @@ def _last(run: RunRecord) -> Last:
     return Last(last.natural, robust, last.train - last.natural, last.confidence)
 
 
-def _ahead(run: RunRecord, runs: Mapping[str, Mapping[int, RunRecord]], early: Mapping[int, RunRecord]) -> float | None:
-    """A run's last checkpoint minus cross-entropy where its natural accuracy passed the run's; None if it did not."""
-    baseline = runs[BASELINE].get(run.seed)
-    if baseline is None:
+def _rise(baseline: RunRecord, early: RunRecord | None) -> list[Point]:
+    """Of cross-entropy's kept checkpoints those that were more accurate than every one before."""
+    kept: dict[tuple[int, float], Point] = {}
+    for one in (baseline,) if early is None else (early, baseline):
+        for epoch in one.history:
+            # The other record may have the same epoch: either's measurement will do.
+            if epoch.epoch in one.kept and kept.get((epoch.epoch, epoch.natural), (0, None))[1] is None:
+                kept[epoch.epoch, epoch.natural] = (epoch.natural, _robust(one, epoch.epoch))
+    return rising_part(kept.values(), lambda point: point[0])
+
+
+def _ahead(run: RunRecord, beside: Sequence[Point]) -> float | None:
+    """A run's last checkpoint minus cross-entropy's between whose natural accuracies it lies; None if not measured."""
+    measured = [(natural, robust) for natural, robust in beside if robust is not None]
+    if not measured or len(measured) < len(beside):
         return None
-    measured = (
-        (epoch.natural, robust)
-        for one in (early.get(run.seed), baseline)
-        if one is not None
-        for epoch in one.history
-        if (robust := _robust(one, epoch.epoch)) is not None
-    )
-    rise = rising_part(measured, lambda point: point[0])
-    natural = run.history[-1].natural
-    if not rise or not rise[0][0] <= natural <= rise[-1][0]:
-        return None
-    accuracies, robust_then = zip(*rise, strict=True)
-    return _last(run).robust - float(np.interp(natural, accuracies, robust_then))
+    accuracies, robust_then = zip(*measured, strict=True)
+    return _last(run).robust - float(np.interp(run.history[-1].natural, accuracies, robust_then))
 
 
 def _arm(name: str, arm: Mapping[int, RunRecord]) -> Arm:

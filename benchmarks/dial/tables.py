@@ -4,35 +4,36 @@ from collections.abc import Iterator, Mapping
 
 from benchmarks.dial.judge import Difference, Trend, Verdict
 
-_HEADER = (
-    "| under APGD-T, minus cross-entropy but where it says otherwise | by seed | mean [95 %] | p | p, Holm |",
-    "| --- | --- | ---: | ---: | ---: |",
-)
 
-
-def markdown(verdicts: Mapping[str, Verdict]) -> str:
-    """One part for each data set: the trends first, then what they rest on."""
-    lines = ["# The dial from reward to cross-entropy"]
-    for dataset, verdict in verdicts.items():
-        lines += _lines(dataset, verdict)
+def markdown(
+    verdicts: Mapping[str, Verdict], title: str = "The dial from reward to cross-entropy", attack: str = "APGD-T"
+) -> str:
+    """One part for each data set or cell: the trends first, then what they rest on. Judged was by `attack`."""
+    lines = [f"# {title}"]
+    for name, verdict in verdicts.items():
+        lines += _lines(name, verdict, attack)
     return "\n".join([*lines, ""])
 
 
-def _lines(dataset: str, verdict: Verdict) -> Iterator[str]:
+def _lines(dataset: str, verdict: Verdict, attack: str) -> Iterator[str]:
+    header = (
+        f"| under {attack}, minus cross-entropy but where it says otherwise | by seed | mean [95 %] | p | p, Holm |",
+        "| --- | --- | ---: | ---: | ---: |",
+    )
     yield from ("", f"## {dataset}", "")
     yield "| trend over T (Page's test, one-sided) | means, in per cent or points | seeds | p | p, Holm | |"
     yield "| --- | --- | ---: | ---: | ---: | --- |"
     yield from map(_trend, verdict.trends)
-    yield from ("", "| arm | seeds | natural | APGD-T | gap | confidence | images |")
+    yield from ("", f"| arm | seeds | natural | {attack} | gap | confidence | images |")
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     for arm in verdict.arms:
         mean = arm.mean
         found = f"{100 * mean.natural:.1f} | {100 * mean.robust:.1f} | {100 * mean.gap:+.1f} | {mean.confidence:.2f}"
         yield f"| {arm.name} | {len(arm.by_seed)} | {found} | {arm.n:,} |"
-    yield from ("", *_HEADER)
+    yield from ("", *header)
     yield from map(_difference, verdict.differences)
     if verdict.trained_on is not None:
-        yield from ("", "Not planned, and not tested:", "", *_HEADER, _difference(verdict.trained_on))
+        yield from ("", "Not planned, and not tested:", "", *header, _difference(verdict.trained_on))
     if verdict.missing:
         yield from ("", "What has no figure:", *(f"- {name}" for name in verdict.missing))
 
