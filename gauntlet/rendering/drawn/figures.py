@@ -54,10 +54,13 @@ def _training(report: Report) -> list[Panel]:
     """As in the paper's figure: train, test and FGSM accuracy over epochs, a panel for each objective, on one scale."""
     if not history.has_history(report):
         return []
-    drawn = {
-        objective: [*(_accuracy(report, runs, number) for number in range(len(_MEASURED))), *_onsets(runs)]
+    found = {
+        objective: [*_drawn(_accuracy(report, runs, number) for number in range(len(_MEASURED))), *_onsets(runs)]
         for objective, runs in _first(_by_objective(report.curves)).items()
     }
+    drawn = {objective: series for objective, series in found.items() if series}
+    if not drawn:
+        return []
     y = Axis.over("accuracy, per cent", _values(series for several in drawn.values() for series in several))
     return [chart(_named(report, objective), _epochs(report), y, series) for objective, series in drawn.items()]
 
@@ -77,6 +80,9 @@ def _gap(report: Report) -> list[Panel]:
             for run in runs
         ]
         series.append(_of_seeds(_named(report, objective), gaps, Look.line(place)))
+    series = _drawn(series)
+    if not series:
+        return []
     if len(series) > _MOST_WITH_SEEDS:
         series = [replace(one, faint=()) for one in series]
     y = Axis.over("train − test, points", [0.0, *_values(series)])
@@ -209,6 +215,11 @@ def _of_seeds(name: str, seeds: Sequence[Mapping[float, float]], look: Look) -> 
     common = sorted(set.intersection(*(set(seed) for seed in seeds)))
     mean = {epoch: statistics.fmean(seed[epoch] for seed in seeds) for epoch in common}
     return Series(name, line=mean, faint=[seed for seed in seeds if seed] if len(seeds) > 1 else (), look=look)
+
+
+def _drawn(series: Iterable[Series]) -> list[Series]:
+    """Those that have a line: what was not measured is not named either."""
+    return [one for one in series if one.line or one.faint]
 
 
 def _by_budget(name: str, rows: Sequence[ReportRow], eps: Mapping[str, float], look: Look) -> Series:

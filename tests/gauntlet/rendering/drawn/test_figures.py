@@ -1,6 +1,7 @@
 """The report's figures."""
 
 import re
+from itertools import combinations
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -9,6 +10,7 @@ import pytest
 from gauntlet.rendering import FIGURES, FigureName
 from gauntlet.rendering.drawn.figures import panels, to_svg
 from gauntlet.rendering.drawn.svg import WIDTH
+from gauntlet.rendering.markdown import to_markdown
 from gauntlet.report.curves import RunCurve
 from gauntlet.report.report import Report
 from gauntlet.results.doubts import Doubt
@@ -110,6 +112,48 @@ def test_one_epoch_is_no_course_of_training() -> None:
     one = made_up({"training": {"epochs": 1}}, curves=first)
     assert to_svg(one, "training") is None
     assert to_svg(one, "gap") is None
+
+
+_LINES = {"train_accuracy": "train", "test_accuracy": "test", "test_fgsm_accuracy": "FGSM 8/255 (test)"}
+_COLUMNS = (*_LINES, "train_adversarial_accuracy")
+
+
+def measured(curve: RunCurve, columns: tuple[str, ...], epochs: int) -> RunCurve:
+    """The first epochs of a curve, with nothing but these columns in them."""
+    values = {
+        name: (getattr(curve, name) if name in columns else (None,) * len(curve.epochs))[:epochs] for name in _COLUMNS
+    }
+    return curve.model_copy(update=values | {"epochs": curve.epochs[:epochs], "probe_accuracy": (), "overfitting": ()})
+
+
+@pytest.mark.parametrize("epochs", [0, 1, 2])
+@pytest.mark.parametrize("columns", [each for n in range(5) for each in combinations(_COLUMNS, n)])
+def test_what_no_epoch_has_is_not_drawn(columns: tuple[str, ...], epochs: int) -> None:
+    """A history may have any of its columns alone; what it lacks has neither a line nor a name."""
+    report = made_up(curves=[measured(each, columns, epochs) for each in made_up().curves])
+    lines = [name for name in _COLUMNS[:3] if name in columns and epochs > 1]
+    if lines:
+        names = [each.text for each in drawn(report, "training").iter(f"{SVG}text")]
+        assert {"train", "test", "FGSM 8/255 (test)"}.intersection(names) == {_LINES[name] for name in lines}
+    else:
+        assert to_svg(report, "training") is None
+    assert (to_svg(report, "gap") is None) == (len(lines) < 2 or "test_fgsm_accuracy" in lines[:2])
+    assert all(to_svg(report, name) for name in ("eps", "cost", "confusion"))
+    assert to_markdown(report)
+
+
+@pytest.mark.parametrize("columns", [each for n in range(4) for each in combinations(_COLUMNS, n)])
+@pytest.mark.parametrize("of", ["one objective", "one seed"])
+def test_what_some_lack_takes_nothing_from_the_others(columns: tuple[str, ...], of: str) -> None:
+    """Of an objective, or of one seed: the others' lines are there, and no name stands for no line."""
+    whole = made_up().curves
+    lacking = [each for each in whole if each.objective == whole[0].objective][: 1 if of == "one seed" else None]
+    report = made_up(curves=[measured(each, columns, 12) if each in lacking else each for each in whole])
+    for name in ("training", "gap"):
+        assert all(panel.content.count("<polyline") > 1 for panel in panels(report, name))
+    titles = [panel.title for panel in panels(report, "training")]
+    has_lines = of == "one seed" or set(columns) & set(_LINES)
+    assert len(titles) == (2 if has_lines else 1)
 
 
 def test_one_budget_makes_no_curve() -> None:
