@@ -120,9 +120,9 @@ def renew(session: Session, held: Unpacking, lease_s: float, progress: tuple[str
     _write(session, held, values)
 
 
-def is_deleted(session: Session, held: Unpacking) -> bool:
-    """Whether the data set is nobody's any more, neither this attempt's nor another's."""
-    return session.scalar(select(Dataset.id).where(Dataset.id == held.id, Dataset.deleted_at.is_(None))) is None
+def status_of(session: Session, held: Unpacking) -> str | None:
+    """The data set's status; None where it is nobody's any more, neither this attempt's nor another's."""
+    return session.scalar(select(Dataset.status).where(Dataset.id == held.id, Dataset.deleted_at.is_(None)))
 
 
 def hold(session: Session, held: Unpacking) -> None:

@@ -102,8 +102,11 @@ def ended(session: Session, held: Claim) -> Iterator[Span]:
     yield Span(name, place, held.traceparent, course.claimed.since, end.since, {**told, **about(held)}, error)
 
 
-def unpacked(held: Unpacking, worker: str, began: float, told: str, *, failed: bool) -> Iterator[Span]:
-    """The spans of an attempt to unpack an archive, which is over now; `told` says in one word what came of it."""
+def unpacked(held: Unpacking, worker: str, began: float, status: str | None, reason: str | None) -> Iterator[Span]:
+    """The spans of an attempt to unpack an archive, which is over now.
+
+    `status` is the data set's, None if it is deleted; `reason` is why it has none made of it, as the API names it.
+    """
     if held.traceparent is None:
         return
     whose: Attributes = {
@@ -114,8 +117,9 @@ def unpacked(held: Unpacking, worker: str, began: float, told: str, *, failed: b
     if held.attempt == 1:
         # How long it waited since an attempt before this one, no row says.
         yield Span("queued", below(held.traceparent), held.traceparent, began - held.age_s, began, whose)
-    place, error = below(held.traceparent), told if failed else None
-    ended = {**whose, "gauntlet.status": told}
+    place, error = below(held.traceparent), None if reason in _ORDERLY else reason
+    said = {"gauntlet.status": status, "gauntlet.status_reason": reason}
+    ended = {**whose, **{name: value for name, value in said.items() if value is not None}}
     yield Span("unpacking attempt", place, held.traceparent, began, time.time(), ended, error)
 
 

@@ -8,7 +8,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import asdict
@@ -47,6 +47,17 @@ _MOST_MEMORY = 1 << 30
 # Measured on a busy core: pictures of 300 bytes take it 2 s a MB, photographs 0.03.
 _FREE_S, _SLOWEST = 60.0, 100_000.0
 _BEGUN = ("unpacking", 0, 0)
+# Why an attempt that ended so is over, as the API says it.
+_REASONS: Mapping[str, str | None] = {
+    "made": None,
+    "refused": "archive_refused",
+    "failed": "internal_error",
+    "storage": "storage",
+    "stopped": "worker_shutdown",
+    "unstarted": "not_started",
+    # Which nobody has written down yet: its lease still runs.
+    "lost": "worker_lost",
+}
 # It tells twice a second how far it is, but not while the disk takes what was unpacked.
 _MOST_SILENT_S = 600.0
 
@@ -88,8 +99,8 @@ class Unpacker:
             except LeaseLost as error:
                 logger.warning("%s", error)
                 with self._database.reading() as session:
-                    deleted = unpacking.is_deleted(session, held)
-                if deleted:
+                    status = unpacking.status_of(session, held)
+                if status is None:
                     # The sweeper may have been there before the last of it was sent.
                     self._delete(held)
             finally:
@@ -104,14 +115,14 @@ class Unpacker:
         began = time.time()
         answer, publish = self._made(held)
         try:
-            answer = self._record(held, answer, publish)
+            answer, status = self._record(held, answer, publish)
         except OSError as error:
             # It was not to be published.
-            answer = self._record(held, {"storage": error}, publish)
+            answer, status = self._record(held, {"storage": error}, publish)
         told = next(iter(answer))
         failed = told not in ("made", "stopped")
         if self._tell is not None:
-            for span in attempts.unpacked(held, self._settings.worker_name, began, told, failed=failed):
+            for span in attempts.unpacked(held, self._settings.worker_name, began, status, _REASONS[told]):
                 self._tell(span)
         logger.log(
             logging.WARNING if failed else logging.INFO,
@@ -134,8 +145,12 @@ class Unpacker:
         except OSError as error:
             logger.warning("What was sent of %s is left to the sweeper: %s", held.id, error)
 
-    def _record(self, held: Unpacking, answer: dict[str, Any], publish: Callable[[], None]) -> dict[str, Any]:
+    def _record(
+        self, held: Unpacking, answer: dict[str, Any], publish: Callable[[], None]
+    ) -> tuple[dict[str, Any], str | None]:
         """Write down what became of the archive; returns that, as what was made may be too much to be published.
+
+        With it comes the data set's status.
 
         Raises:
             LeaseLost: another attempt has it, or it was deleted.
@@ -143,7 +158,7 @@ class Unpacker:
         """
         publish_once = cache(publish)
 
-        def write(session: Session) -> dict[str, Any]:
+        def become(session: Session) -> dict[str, Any]:
             match answer:
                 case {"made": made}:
                     # In the transaction, which holds the row: nobody else publishes meanwhile.
@@ -173,6 +188,9 @@ class Unpacker:
                     unpacking.postpone(session, held, "not_started", said, wait_s=self._settings.retry_s)
             # Of one that is lost the lease runs out, and another attempt is made, as where the worker is lost.
             return answer
+
+        def write(session: Session) -> tuple[dict[str, Any], str | None]:
+            return become(session), unpacking.status_of(session, held)
 
         return self._database.write(write, patience_s=self._settings.database_patience_s)
 

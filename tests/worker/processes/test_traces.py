@@ -7,14 +7,44 @@ from store.database import Database
 from store.queue import jobs
 from store.subjects import experiments
 from store.traces.spans import ASKED, Asked, Span
-from tests.worker.processes.attempts import NEVER, expire
+from tests.worker.processes.attempts import NEVER, expire, found
 from worker.beside.reconciler import reconcile
 from worker.entry import enter
-from worker.forked import Forked
+from worker.forked import Forked, NotStarted
 from worker.processes import JobProcesses, _Job
 from worker.settings import WorkerSettings
 
 PLACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+PLACED = Asked(PLACE)
+
+
+def test_an_attempt_that_could_not_be_started_is_told_as_that(
+    settings: WorkerSettings, database: Database, tiny_spec: ExperimentSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its span has the reason that the API gives: nothing was lost."""
+    told: list[Span] = []
+    worker = JobProcesses(settings, database, told.append)
+    before = ASKED.set(PLACED)
+    with database.writing() as session:
+        (run_id,) = experiments.create(session, tiny_spec, None)[1]
+    ASKED.reset(before)
+    with database.writing() as session:
+        held = jobs.claim(session, "run", run_id, "here:1", NEVER)
+    assert held is not None
+
+    def refuse(_: Forked) -> None:
+        raise NotStarted("Cannot allocate memory")
+
+    monkeypatch.setattr(Forked, "start", refuse)
+    worker._await_end(_Job([held], Forked(enter, (), run_id)))
+    run = found(database, run_id)
+    assert (run.status, run.status_reason) == ("queued", "not_started")
+    (span,) = told
+    assert (span.name, span.error) == ("run attempt", "not_started")
+    assert span.attributes["gauntlet.status_reason"] == "not_started"
+    worker.spans.close()
 
 
 @pytest.mark.parametrize("taken_back", [False, True])
@@ -28,7 +58,7 @@ def test_an_attempt_is_told_of_once(
         JobProcesses(settings, database, told.append),
         JobProcesses(settings, database, told_by_another.append),
     )
-    before = ASKED.set(Asked(PLACE))
+    before = ASKED.set(PLACED)
     with database.writing() as session:
         (run_id,) = experiments.create(session, tiny_spec, None)[1]
     ASKED.reset(before)

@@ -14,6 +14,7 @@ from store.errors import LeaseLost
 from store.queue import unpacking
 from store.queue.jobs import MOST_CRASHES
 from store.subjects import datasets
+from store.traces.spans import ASKED, Asked, Span
 from tests.packing import class_folders
 from tests.uploads import packed, receive, unpack
 from worker.beside import unpacker, unpacking_process
@@ -61,15 +62,20 @@ def test_a_process_that_cannot_be_started_costs_no_attempt(
     database: Database, settings: WorkerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor is it taken for a fault of the storage: its user reads what the machine said, and it is tried again."""
+    before = ASKED.set(Asked("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"))
     identifier = receive(database, settings.storage, packed(tmp_path))
+    ASKED.reset(before)
     with monkeypatch.context() as machine:
         machine.setattr(sys, "executable", "/nowhere/python")
         for _ in range(MOST_CRASHES + 1):
-            unpack(database, settings)
+            told: list[Span] = []
+            Unpacker(database, settings, told.append).look()
             with database.writing() as session:
                 row = datasets.get(session, identifier)
                 assert (row.status, row.status_reason, row.crashes) == ("unpacking", "not_started", 0)
                 assert row.status_detail == "What unpacks it could not be started (No such file or directory)."
+                assert told[-1].error == told[-1].attributes["gauntlet.status_reason"] == "not_started"
+                assert told[-1].attributes["gauntlet.status"] == "unpacking"
                 row.lease_expires_at = 0.0
     unpack(database, settings)
     with database.reading() as session:

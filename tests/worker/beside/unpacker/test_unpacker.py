@@ -54,9 +54,11 @@ def test_an_unpacking_is_in_the_trace_of_what_brought_the_archive(database: Data
     told: list[Span] = []
     Unpacker(database, settings, told.append).look()
     queued, attempt = told
+    said = {name: attempt.attributes.get(f"gauntlet.{name}") for name in ("status", "status_reason")}
+    assert said == {"status": "failed", "status_reason": "archive_refused"}
     assert (queued.name, attempt.name, {queued.parent, attempt.parent}) == ("queued", "unpacking attempt", {place})
     assert queued.began <= queued.ended == attempt.began <= attempt.ended
-    assert (attempt.error, attempt.attributes["gauntlet.dataset.id"]) == ("refused", identifier)
+    assert (attempt.error, attempt.attributes["gauntlet.dataset.id"]) == ("archive_refused", identifier)
     assert "bors" not in repr(told)
 
 
