@@ -35,6 +35,12 @@ _SMALL_SPREAD = 2.0**-10
 _LARGEST_EXPONENT = 126
 _HALF_PRECISIONS = (torch.float16, torch.bfloat16)
 _RANDOM = "Two passes over the same images differ: the model draws random numbers."
+# What follows for a model that is attacked, and in its place for one that examples are made on.
+_ATTACKED_AND_SOURCE = (
+    ("only Square, random noise and transfer say anything of it", "what is made on it says nothing of another model"),
+    ("its accuracy, attacked or not, is that", "what is made on it is that"),
+    ("what is measured of it comes out", "what is made on it comes out"),
+)
 
 
 @dataclass(frozen=True)
@@ -113,8 +119,15 @@ def concerning_source(transfers: Sequence[Transfer], findings: Iterable[Finding]
         "towards the likeliest.",
     )
     here = {"random_output": random if blind else None, "small_logits": small if uniform else None}
-    borne = [here.get(finding.kind, finding) for finding in findings] if transfers else []
+    borne = [here.get(finding.kind, _of_source(finding)) for finding in findings] if transfers else []
     return tuple(finding for finding in borne if finding is not None)
+
+
+def _of_source(finding: Finding) -> Finding:
+    message = finding.message
+    for of_attacked, of_source in _ATTACKED_AND_SOURCE:
+        message = message.replace(of_attacked, of_source)
+    return finding.model_copy(update={"message": message})
 
 
 def _examined(model: nn.Module, images: Tensor, labels: Tensor | None, classes: int) -> Examination:

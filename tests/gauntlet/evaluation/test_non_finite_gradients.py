@@ -5,6 +5,7 @@ slope at black, which `torch.where` multiplies by zero where it takes the other 
 at any black pixel. With the power's argument clamped it is the same function, and its gradient is right.
 """
 
+import os
 from typing import Any
 
 import pytest
@@ -133,6 +134,37 @@ def test_of_a_source_that_is_told_which_bears_on_its_transfers(kind: str, one: M
     (told,) = found({}, masking={"samples": 4, "sources": ["ckpt_2"]})
     assert "ckpt_2: " in told
     assert "transfer(source=ckpt_2)@51/255. With" in told
+
+
+@pytest.mark.parametrize(
+    ("one", "of_attacked", "of_source"),
+    [
+        (
+            lambda images: SOUND(images.round()),
+            "under no_grad; only Square, random noise and transfer say anything of it.",
+            "under no_grad; what is made on it says nothing of another model.",
+        ),
+        (
+            lambda images: SOUND(images - images.mean(dim=0)),
+            "statistics: its accuracy, attacked or not, is that of this batch size",
+            "statistics: what is made on it is that of this batch size",
+        ),
+        (
+            lambda images: SOUND(images) + torch.tensor(list(os.urandom(_CLASSES))) / 1e4,
+            "NumPy: what is measured of it comes out otherwise each time",
+            "NumPy: what is made on it comes out otherwise each time",
+        ),
+    ],
+)
+def test_what_follows_for_a_source_is_told_of_a_source(one: Model, of_attacked: str, of_source: str) -> None:
+    """Nobody attacks it there, and nothing is measured of it: what is made on it is in doubt."""
+    attacked = [finding.message for finding in evaluated(one, {"kind": "fgsm", "eps": "0.2"})[0].findings]
+    assert [of_attacked in message for message in attacked].count(True) == 1
+    transfer = {"kind": "transfer", "eps": "0.2", "source": "ckpt_1", "steps": 2}
+    spec = EvaluationSpec.model_validate({"attacks": [transfer], "samples": len(IMAGES)})
+    (told,) = evaluate(SOUND, IMAGES, spec, _CLASSES, device="cpu", sources={"ckpt_1": one}).findings
+    assert of_source in told.message
+    assert of_attacked not in told.message
 
 
 @pytest.mark.usefixtures("brief")
