@@ -136,7 +136,7 @@ def begin(
         del cards[spec.training.initial_checkpoint]
     heartbeat.tell(JobProgress("loading data", 0, 1, "data sets"))
     data, described = _read_data(spec, cards, device, datasets)
-    state = _resume_state(settings.storage, run.resume_path, run.resume_sha256)
+    state, unusable = _resume_state(settings.storage, run.resume_path, run.resume_sha256)
     if state is not None and run.data is not None:
         refuse(resume_faults(DatasetDescription.model_validate(run.data), described))
     looked_at = look_at(spec, data)
@@ -146,7 +146,7 @@ def begin(
         runs.record_data(session, held, described, resumed=state is not None)
         jobs.note_device(session, held, describe_device(device))
         where = f"Attempt {held.token} on {settings.worker_name} ({device})"
-        start = _start_note(where, spec, state, had_state=run.resume_path is not None)
+        start = _start_note(where, spec, state, unusable)
         runs.note(session, held, [start, *looked_at, *notes])
     logger.info("Run %s of %s, %s, seed %d. %s", held.id, run.experiment_id, run.objective, run.seed, start.message)
     recorder = Recorder(database, held, settings, heartbeat, spec, data)
@@ -211,12 +211,12 @@ def _read_data(
     return data, described
 
 
-def _start_note(where: str, spec: RunSpec, state: TrainingState | None, *, had_state: bool) -> Note:
+def _start_note(where: str, spec: RunSpec, state: TrainingState | None, unusable: str | None) -> Note:
     if state is not None:
         after = {"epoch": state.epoch, "batch": state.batch}
         return Note("resumed", f"{where} continues after {position(state.epoch, state.batch)}.", data=after)
-    if had_state:
-        return Note("restarted", f"{where} starts over: the saved training state is damaged.")
+    if unusable is not None:
+        return Note("restarted", f"{where} starts over: the saved training state is {unusable}.")
     if spec.training.initial_checkpoint is not None:
         return Note("started", f"{where} starts from the weights of {spec.training.initial_checkpoint}.")
     return Note("started", f"{where} starts.")
@@ -241,15 +241,18 @@ def _initial_weights(database: Database, storage: Storage, spec: RunSpec, data: 
     )
 
 
-def _resume_state(storage: Storage, path: str | None, sha256: str | None) -> TrainingState | None:
-    """The last saved state, or None if there is none or its bytes are not those that were recorded.
+def _resume_state(storage: Storage, path: str | None, sha256: str | None) -> tuple[TrainingState | None, str | None]:
+    """The last saved state, if there is one that can be gone on from, and what is wrong with one that cannot.
 
     Raises:
         OSError: it cannot be read; a storage that is away must not be taken for a state that is lost.
     """
     if path is None or sha256 is None:
-        return None
+        return None, None
     try:
-        return load_training_state(files.checked(storage, path, sha256))
+        return load_training_state(files.checked(storage, path, sha256)), None
     except FileDamaged:
-        return None
+        return None, "damaged"
+    except CheckpointInvalid:
+        # As it was written, and by a version that wrote it otherwise: every attempt would fail of it, a retry's, too.
+        return None, "of another version of Gauntlet, and this one cannot read it"

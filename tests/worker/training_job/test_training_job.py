@@ -1,21 +1,27 @@
 """A run's files and rows: states within an epoch, and starting from a checkpoint's weights."""
 
+import hashlib
+import json
+
 import pytest
 import torch
+from safetensors.torch import save
 from sqlalchemy import delete
 
-from gauntlet.models.checkpoints import load_model
+from gauntlet.models.checkpoints import load_model, load_training_state
+from gauntlet.models.tensor_files import HEADER
 from gauntlet.spec.checkpoint_card import Trained
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
 from store.database import Database
-from store.models import Checkpoint
+from store.models import Checkpoint, Run
 from store.queue import jobs, retries
 from store.subjects import checkpoints, runs
 from tests.evaluations import queued
 from tests.worker.training_job.attempts import (
     NEVER,
     OBJECTIVES,
+    claim,
     fail,
     kept,
     messages,
@@ -163,6 +169,37 @@ def test_a_damaged_state_starts_the_run_over(
     assert result(database, stopped) == undisturbed(spec)
     stored = {str(file.relative_to(settings.storage.root)) for file in settings.storage.root.rglob("*.safetensors")}
     assert stored == {checkpoint.path for checkpoint in kept(database, stopped)}
+
+
+def test_a_state_of_the_first_version_starts_the_run_over(
+    database: Database, settings: WorkerSettings, tiny_spec: ExperimentSpec, undisturbed: Undisturbed
+) -> None:
+    """It lacks what an epoch has come to. The retry of a run that failed with it comes out as any other."""
+    spec = spec_with(tiny_spec)
+    failed = submit(database, spec)
+    train_until(database, settings, failed, batches=8)
+    write_as_the_first_version_did(database, settings, failed)
+    held = claim(database, failed)
+    with database.writing() as session:
+        jobs.finish(session, held, "failed", "checkpoint_invalid", "The header does not describe a training state.")
+        retry, _ = retries.retry_run(session, failed, None)
+    train(database, settings, retry.id)
+    told = messages(database, retry.id)["restarted"]
+    assert told.endswith(" the saved training state is of another version of Gauntlet, and this one cannot read it.")
+    assert result(database, retry.id) == undisturbed(spec)
+
+
+def write_as_the_first_version_did(database: Database, settings: WorkerSettings, run: str) -> None:
+    """The state after an epoch as 581533b wrote it: without a place in an epoch, and what that has come to so far."""
+    path = settings.storage.root / str(resume_path(database, run))
+    state = load_training_state(path)
+    tensors = {f"model/{name}": tensor for name, tensor in state.model.items()}
+    tensors |= {f"optimizer/{name}": tensor for name, tensor in state.optimizer.items()}
+    header = {"epoch": state.epoch, "warnings": state.warnings, "environment": state.environment}
+    content = save(tensors, metadata={HEADER: json.dumps(header)})
+    path.write_bytes(content)
+    with database.writing() as session:
+        session.get_one(Run, run).resume_sha256 = hashlib.sha256(content).hexdigest()
 
 
 def test_a_run_starts_from_a_checkpoint(
