@@ -154,13 +154,37 @@ function listen(news, signal, rests) {
   return { attend, isLive: () => stream?.readyState === EventSource.OPEN };
 }
 
-// Call `refresh` now, when something has happened, and now and then, until the signal. A refresh that fails for want of
-// a network or a service is tried again, ever more seldom, and the page says so; a hidden page asks for nothing, nor does
-// a view whose reader is asked for a token, until it is taken up again. A view whose subject is gone, twice in a row, as
-// where it was deleted in another tab, ends as one that has never been.
-export function keepFresh(refresh, signal, everyMs = EVERY_MS) {
+// A function that does the work, which is given a signal to ask with. Begun anew it ends what it still asks for: an
+// answer may come late, and then is older than what was shown since. Who waited for that waits for what took its place.
+export function latest(work, signal) {
+  let round = null;
+  let newest = null;
+  signal.addEventListener("abort", () => round?.abort(signal.reason));
+  return () => {
+    round?.abort();
+    const mine = (round = new AbortController());
+    if (signal.aborted) mine.abort(signal.reason);
+    newest = work(mine.signal).catch((error) => {
+      if (mine === round || !(error instanceof Told || error.name === "AbortError")) throw error;
+      return newest;
+    });
+    return newest;
+  };
+}
+
+// A view that is kept fresh: `refresh` looks now, as where its reader has done something; `keep` does now, when something
+// has happened, and now and then, until the signal. A look that fails for want of a network or a service is tried again,
+// ever more seldom, and the page says so; a hidden page asks for nothing, nor does a view whose reader is asked for a
+// token, until it is taken up again. A view whose subject is gone, twice in a row, as where it was deleted in another
+// tab, ends as one that has never been.
+export function fresh(look, signal) {
+  const refresh = latest(look, signal);
+  return { refresh, keep: () => keepFresh(refresh, signal) };
+}
+
+function keepFresh(refresh, signal) {
   let timer = 0;
-  let wait = everyMs;
+  let wait = EVERY_MS;
   let going = false;
   let again = false;
   let shown = false;
@@ -183,7 +207,7 @@ export function keepFresh(refresh, signal, everyMs = EVERY_MS) {
     again = false;
     try {
       const rest = document.hidden ? null : await refresh();
-      wait = rest === "done" || stream?.isLive() ? LONGEST_MS : everyMs;
+      wait = rest === "done" || stream?.isLive() ? LONGEST_MS : EVERY_MS;
       shown = true;
       missed = false;
       connection.hidden = true;
@@ -199,8 +223,8 @@ export function keepFresh(refresh, signal, everyMs = EVERY_MS) {
         again = true;
         return;
       }
-      wait = Math.min(Math.max(wait, everyMs) * 1.5, LONGEST_MS);
-      if (!answered) wait = Math.min(wait, everyMs * 2);
+      wait = Math.min(Math.max(wait, EVERY_MS) * 1.5, LONGEST_MS);
+      if (!answered) wait = Math.min(wait, EVERY_MS * 2);
       connection.textContent = answered ? error.message : "The service does not answer; what you see may be old. Trying again …";
       // Whoever is asked for a token looks at nothing old.
       connection.hidden = isOut;

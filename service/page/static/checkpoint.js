@@ -1,7 +1,7 @@
 // One checkpoint: where it comes from, what was measured of it, and more to measure.
 
 import { actor, leadTo, submitted } from "./actions.js";
-import { all, get, keepFresh, poster, query } from "./api.js";
+import { all, fresh, get, poster, query } from "./api.js";
 import { announce, fill, h } from "./dom.js";
 import { averaged, beside, newest, numeric } from "./evaluating.js";
 import { ENDED } from "./jobs.js";
@@ -46,7 +46,7 @@ export async function show({ parts, id, search, signal, title }) {
   const [one, others] = await Promise.all([get(`/v1/checkpoints/${id}`, signal), all("/v1/checkpoints", signal, 300)]);
   const alike = others.filter((each) => each.id !== id && JSON.stringify([each.card.dataset, each.card.image_shape, each.card.classes]) === JSON.stringify([one.card.dataset, one.card.image_shape, one.card.classes]));
   const nameOf = (other) => others.find((each) => each.id === other)?.name ?? other;
-  const act = actor(parts.fault, refresh);
+  const act = actor(parts.fault, () => refresh());
   const post = poster();
   title(one.name);
   parts.id.textContent = id;
@@ -89,7 +89,7 @@ export async function show({ parts, id, search, signal, title }) {
 
   let drawn = "";
 
-  async function refresh() {
+  const { refresh, keep } = fresh(async (signal) => {
     const evaluations = await all(`/v1/evaluations${query({ checkpoint: id })}`, signal, 200);
     parts.none.hidden = evaluations.length > 0;
     fill(parts.evaluations, evaluations.length ? evaluationTable(evaluations, act) : []);
@@ -103,8 +103,8 @@ export async function show({ parts, id, search, signal, title }) {
       drawn = state;
     }
     return done ? "done" : null;
-  }
-  await keepFresh(refresh, signal);
+  }, signal);
+  await keep();
   // Asked to evaluate it, from where it was imported.
   if (search.has("evaluate")) {
     parts.form.scrollIntoView({ block: "center" });

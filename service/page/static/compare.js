@@ -1,7 +1,7 @@
 // Experiments, or any of their runs alone, in the same figures, and the fields in which their specifications differ.
 
 import { tried } from "./actions.js";
-import { all, get, keepFresh, query } from "./api.js";
+import { all, fresh, get, query } from "./api.js";
 import { legend, MAIN, training } from "./curves.js";
 import { fill, h } from "./dom.js";
 import { ENDED, interval } from "./jobs.js";
@@ -122,7 +122,7 @@ export async function show({ parts, search, signal, place }) {
     fill(parts.curves, training({ series, names: MAIN.filter((name) => series.metrics.includes(name)), places, hidden, single: parts.seeds.checked }));
   }
 
-  async function refresh() {
+  const { refresh, keep } = fresh(async (signal) => {
     const asked = [...chosen.keys()];
     const answers = await Promise.all(asked.map((id) => Promise.all([there(`/v1/experiments/${id}`, signal), there(`/v1/experiments/${id}/series${query({ name: MAIN })}`, signal)])));
     const lost = asked.filter((id, place) => chosen.has(id) && answers[place].includes(null));
@@ -141,11 +141,11 @@ export async function show({ parts, search, signal, place }) {
     draw();
     fill(parts.differences, found.length ? differences(found.map(([one]) => one)) : h("caption", { class: "soft" }, "Choose two experiments or more."));
     return found.every(([one]) => ENDED.has(one.status)) ? "done" : null;
-  }
+  }, signal);
 
   parts.search.oninput = list;
   parts.seeds.onchange = draw;
   if (gone.length) drop(gone);
   list();
-  await keepFresh(refresh, signal);
+  await keep();
 }

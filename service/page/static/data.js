@@ -1,7 +1,7 @@
 // Data sets: what there is, with pictures and counts, and an archive of one's own.
 
 import { actor, enable, submitted } from "./actions.js";
-import { all, get, keepFresh, Refused } from "./api.js";
+import { all, fresh, get, Refused } from "./api.js";
 import { announce, fill, h } from "./dom.js";
 import { onFile, sendFile } from "./files.js";
 import { bar, status } from "./jobs.js";
@@ -45,7 +45,7 @@ export async function show({ parts, signal }) {
   const known = new Map();
   let archive = null, named = null;
   const nothing = parts.told.textContent;
-  const act = actor(parts.fault, refresh);
+  const act = actor(parts.fault, () => refresh());
 
   const remove = (one) => act({ method: "DELETE", at: `/v1/datasets/${one.id}`, words: "The data set is deleted.", ask: `Delete the data set “${one.name}” and its pictures?` });
 
@@ -57,7 +57,7 @@ export async function show({ parts, signal }) {
     h("td", {}, one.created_at ? h("button", { type: "button", class: "quiet small danger", "aria-label": `Delete ${one.name}`, onclick: () => remove(one) }, "Delete") : null));
 
   // All that is known of one is asked for once: of an upload it does not change, and a folder takes time to count.
-  async function look(one) {
+  async function look(one, signal) {
     const details = await get(`/v1/datasets/${one.id}`, signal).catch((error) => {
       if (error instanceof Refused) return null;
       throw error;
@@ -65,17 +65,17 @@ export async function show({ parts, signal }) {
     if (details) known.set(one.id, details);
   }
 
-  async function refresh() {
+  const { refresh, keep } = fresh(async (signal) => {
     const found = await all("/v1/datasets", signal, 500);
     const shown = () => fill(parts.table, h("thead", {}, h("tr", {}, [["Name"], ["Status"], ["Classes", "n"], ["Training", "n"], ["Test", "n"], ["Size", "n"], ["Owner"], ["Age", "n"], ["Do"]].map(([name, kind]) => h("th", { scope: "col", class: kind ?? null }, name)))),
       h("tbody", {}, found.map((one) => row(known.has(one.id) ? { ...known.get(one.id), owner: one.owner } : one))));
     shown();
     for (const one of found.filter((each) => each.status === "ready" && !known.has(each.id)).slice(0, MOST_LOOKED_AT)) {
-      await look(one);
+      await look(one, signal);
       shown();
     }
     return found.some((one) => one.progress) ? null : "done";
-  }
+  }, signal);
 
   function take(file) {
     archive = file;
@@ -103,5 +103,5 @@ export async function show({ parts, signal }) {
     }
     await refresh();
   });
-  await keepFresh(refresh, signal);
+  await keep();
 }

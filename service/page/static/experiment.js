@@ -1,7 +1,7 @@
 // One experiment: the state of the matter, its curves while they grow, the report's numbers with their doubts.
 
-import { actor, leadTo } from "./actions.js";
-import { all, get, keepFresh, query } from "./api.js";
+import { actor, leadTo, tried } from "./actions.js";
+import { all, fresh, get, latest, query } from "./api.js";
 import { legend, MAIN, training } from "./curves.js";
 import { fill, h } from "./dom.js";
 import { downloads } from "./downloads.js";
@@ -35,16 +35,20 @@ export async function show({ parts, id, signal, title }) {
   }
 
   const overfitted = () => (report?.curves ?? []).filter((curve) => curve.overfitting?.length);
-  const asked = () => get(`${path}/series${query({ name: parts.everything.checked ? [] : MAIN })}`, signal);
+  const asked = (signal) => get(`${path}/series${query({ name: parts.everything.checked ? [] : MAIN })}`, signal);
   // The curves are the longest answer, so they are asked for before anything else is known.
-  let early = asked();
+  let early = asked(signal);
   early.catch(() => {});
 
-  async function drawSeries() {
-    series = await (early ?? asked());
+  const drawSeries = latest(async (signal) => {
+    const wanted = early ?? asked(signal);
     early = null;
+    const found = await wanted;
+    // An early answer has no end of its own.
+    signal.throwIfAborted();
+    series = found;
     draw();
-  }
+  }, signal);
 
   function showReport() {
     parts.result.textContent = report.result;
@@ -70,7 +74,7 @@ export async function show({ parts, id, signal, title }) {
     fill(parts.equals, equals(report));
   }
 
-  async function refresh() {
+  const { refresh, keep } = fresh(async (signal) => {
     let unended;
     [experiment, runs, evaluations, unended] = await Promise.all([get(path, signal), all(`/v1/runs${query({ experiment: id })}`, signal),
       all(`/v1/evaluations${query({ experiment: id })}`, signal), all(`/v1/evaluations${query({ status: ["queued", "running", "paused"] })}`, signal, MOST_BESIDE)]);
@@ -100,13 +104,13 @@ export async function show({ parts, id, signal, title }) {
       drawn = state;
     }
     return done && !beside.length ? "done" : null;
-  }
+  }, signal);
 
   const act = actor(parts.fault, refresh);
   parts.id.textContent = id;
   parts.seeds.onchange = draw;
   parts.everything.onchange = () => tried(parts.fault, drawSeries);
-  await keepFresh(refresh, signal);
+  await keep();
 }
 
 function controls(experiment, act, signal) {

@@ -1,7 +1,7 @@
 // Home: what runs now, and every experiment.
 
 import { leadTo, submitted } from "./actions.js";
-import { all, get, keepFresh, poster, query } from "./api.js";
+import { all, fresh, get, poster, query } from "./api.js";
 import { announce, fill, h } from "./dom.js";
 import { card, ENDED, interval, ofThemHelping, slotsTaken, status } from "./jobs.js";
 import { Table } from "./tables.js";
@@ -65,10 +65,10 @@ export async function show({ parts, signal }) {
   }
 
   // Workers and the queue; news of them is not worth a request for each epoch that ends.
-  async function look() {
+  async function look(signal) {
     if (Date.now() - looked < LOOK_EVERY_MS) return;
-    looked = Date.now();
     const [workers, usage] = await Promise.all([get("/v1/workers", signal), get("/v1/usage", signal)]);
+    looked = Date.now();
     const alive = workers.data.filter((one) => one.alive);
     const busy = alive.reduce((sum, one) => sum + slotsTaken(one), 0);
     const slots = alive.reduce((sum, one) => sum + one.slots, 0);
@@ -78,7 +78,7 @@ export async function show({ parts, signal }) {
       !alive.length && queue.waiting ? h("strong", {}, " Nothing runs until a worker does: python -m worker.") : null);
   }
 
-  async function refresh() {
+  const { refresh, keep } = fresh(async (signal) => {
     const read = [];
     let after = null;
     let more = true;
@@ -106,8 +106,8 @@ export async function show({ parts, signal }) {
     const behind = [queued ? `${counted(queued, "more job")} of these` : "", waiting ? counted(waiting, "experiment") : ""].filter(Boolean);
     parts.queue.textContent = behind.length ? `${behind.join(" and ")} wait.` : "";
     fill(parts.jobs, running.map(([job, of]) => card(job, of)));
-    await look();
-  }
+    await look(signal);
+  }, signal);
 
   parts.filter.oninput = list;
   parts.status.onchange = list;
@@ -120,7 +120,7 @@ export async function show({ parts, signal }) {
     announce("The quickstart is queued.");
     leadTo(`#/experiments/${made.id}`, signal);
   });
-  await keepFresh(refresh, signal);
+  await keep();
 }
 
 function lead(found, running, waiting, more) {

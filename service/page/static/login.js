@@ -1,10 +1,16 @@
 // A token exchanged for a session, which the browser keeps where no script can read it.
 
-import { send, Told } from "./api.js";
+import { get, send, Told } from "./api.js";
 
 export const title = "Log in";
 
-export async function show({ parts }) {
+// Who asks already, null where nobody does: only then is a token asked for.
+const known = (signal) => get("/v1/session", signal).catch((error) => {
+  if (error.status !== 401) throw error;
+  return null;
+});
+
+export async function show({ parts, signal }) {
   parts.form.onsubmit = async () => {
     parts.fault.hidden = true;
     const token = parts.token.value;
@@ -20,4 +26,10 @@ export async function show({ parts }) {
     }
   };
   parts.token.focus();
+  const session = await known(signal);
+  parts.asked.hidden = session !== null;
+  parts.form.hidden = parts.kept.hidden = session?.login === false;
+  parts.unasked.hidden = session?.login !== false;
+  parts.known.hidden = !session?.login;
+  if (session?.login) parts.known.textContent = `You are ${session.owner}, with scope ${session.scope}. Another token logs you in as its owner.`;
 }

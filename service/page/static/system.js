@@ -1,7 +1,7 @@
 // Workers, usage, and for those who may see them tokens and the audit.
 
 import { actor, submitted } from "./actions.js";
-import { get, keepFresh, Refused, send } from "./api.js";
+import { fresh, get, Refused, send } from "./api.js";
 import { fill, h } from "./dom.js";
 import { ofThemHelping, slotsTaken } from "./jobs.js";
 import { making, tokenRows } from "./tokens.js";
@@ -28,10 +28,11 @@ const worker = (one) => h("tr", { "data-key": one.name }, h("th", { scope: "row"
 
 export async function show({ parts, signal }) {
   const asked = get("/v1/session", signal);
+  const { refresh, keep } = fresh(look, signal);
   const act = actor(parts.fault, refresh);
   // What is sent before its reader is known is sent all the same.
   making({ parts, refresh });
-  const webhooks = hooks({ parts, act, refresh, signal });
+  const webhooks = hooks({ parts, act, refresh });
   const session = await asked;
   parts.logout.hidden = !session.login;
   parts.unasked.hidden = session.login;
@@ -42,10 +43,10 @@ export async function show({ parts, signal }) {
   // Who may only look can make none.
   parts.hookForm.hidden = session.login && session.scope === "read";
 
-  async function refresh() {
+  async function look(signal) {
     const session = await asked;
     const isAdmin = session.scope === "admin";
-    const [workers, usage, told, tokens, audit] = await Promise.all([get("/v1/workers", signal), get("/v1/usage", signal), webhooks.read(), isAdmin ? allowed("/v1/tokens?limit=100", signal) : null, isAdmin ? allowed("/v1/audit?limit=50", signal) : null]);
+    const [workers, usage, told, tokens, audit] = await Promise.all([get("/v1/workers", signal), get("/v1/usage", signal), webhooks.read(signal), isAdmin ? allowed("/v1/tokens?limit=100", signal) : null, isAdmin ? allowed("/v1/audit?limit=50", signal) : null]);
     const alive = workers.data.filter((one) => one.alive).length;
     const { queue, disk } = usage;
     parts.lead.textContent = `${counted(alive, "worker")} alive; ${queue.waiting ? `${counted(queue.waiting, "job")} waiting, the oldest for ${age(queue.oldest_at)}` : "nothing waits"}. ${session.login ? `You are ${session.owner}, with scope ${session.scope}.` : "No login is wanted here."}`;
@@ -60,5 +61,5 @@ export async function show({ parts, signal }) {
     parts.watched.hidden = !audit?.data.length;
     fill(parts.audit, table(["When", "Who", "What", "Of", "Outcome"], (audit?.data ?? []).map((one) => h("tr", { "data-key": String(one.id) }, h("td", { class: "nowrap" }, h("time", { datetime: one.created_at }, ago(one.created_at))), h("td", {}, asker(one.owner)), h("td", {}, `${one.method} ${one.route}`), h("td", { class: "id" }, one.subject ?? "–"), h("td", {}, one.outcome)))));
   }
-  await keepFresh(refresh, signal);
+  await keep();
 }

@@ -17,8 +17,8 @@ function delivery(one) {
   return h("li", { "data-key": one.id }, `${told([one.type])}: ${how}${tries}${one.fault ? `. ${one.fault}` : ""}`);
 }
 
-// The form that makes one, and the rows of all, to be read with the rest of the view. `signal` ends with the view.
-export function hooks({ parts, act, refresh, signal }) {
+// The form that makes one, and the rows of all, to be read with the rest of the view.
+export function hooks({ parts, act, refresh }) {
   const show = shownOnce(parts.hookMade, "The secret is copied.");
   // Whose deliveries are looked at.
   let looked = null;
@@ -39,7 +39,7 @@ export function hooks({ parts, act, refresh, signal }) {
   });
   const remove = (one) => act({ method: "DELETE", at: `/v1/webhooks/${one.id}`, words: "The webhook is deleted.", ask: `Delete the webhook to ${one.url}? Nothing more is sent there.` });
 
-  async function read() {
+  async function read(signal) {
     const found = await get("/v1/webhooks?limit=100", signal);
     if (!found.data.some((one) => one.id === looked)) looked = null;
     const wanted = looked;

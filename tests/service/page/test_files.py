@@ -75,6 +75,23 @@ def test_modules_are_fetched_together_and_those_of_home_first() -> None:
     }
 
 
+def test_what_a_module_calls_of_another_it_imports() -> None:
+    """A browser finds out when it is called: a box of a view that nobody clicked did nothing."""
+    modules = {
+        name: re.sub(r"//.*", "", file.content.decode()) for name, file in assets().items() if name.endswith(".js")
+    }
+    exported = re.compile(r"^export (?:async )?(?:function|const|class) (\w+)", re.MULTILINE)
+    shared = {each for text in modules.values() for each in exported.findall(text)}
+    assert "tried" in shared
+    for name, text in modules.items():
+        imports = re.compile(r"^import \{(.*)\} from .*$", re.MULTILINE)
+        here = {each.strip() for names in imports.findall(text) for each in names.split(",")}
+        own = re.findall(r"\b(?:function|const|let|class) (\w+)|^ +(\w+)\(.*\) \{$", text, re.MULTILINE)
+        here |= {each for found in own for each in found}
+        called = set(re.findall(r"(?<![\w.])(\w+)\(", imports.sub("", text))) & shared
+        assert called <= here, name
+
+
 def test_there_are_no_other_files(guarded: TestClient) -> None:
     """A name is looked up among the page's files; it is no path."""
     for name in ("nothing.js", "..%2Ffiles.py", "%2e%2e%2fviews%2fhome.html", "page.js%00"):

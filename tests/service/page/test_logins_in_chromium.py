@@ -11,7 +11,7 @@ from store.accounts import secret_key, tokens
 from store.database import Database
 from tests.browser import opened
 from tests.e2e.system import System
-from tests.service.page.visits import HOSTILE, drop
+from tests.service.page.visits import HOSTILE, drop, url_of
 from tests.service.test_documented_requests import served
 
 pytestmark = [pytest.mark.long(seconds=20, shares="page"), pytest.mark.thorough]
@@ -76,6 +76,33 @@ def test_a_reader_logs_in_and_out_with_a_token_made_on_the_page(
         expect(page.get_by_label("Token", exact=True)).to_be_visible()
 
 
+def test_a_token_is_asked_for_where_one_is(
+    chromium: Browser, whole_system: System, database: Database, broker_url: str
+) -> None:
+    """Whoever comes to the login by its address is told where nobody is asked for one, and who they are already."""
+    asks = "This Gauntlet asks for a token."
+    with opened(chromium, url_of(whole_system)) as page:
+        page.goto("/#/login")
+        expect(page.get_by_text("This Gauntlet asks nobody for a token")).to_be_visible()
+        expect(page.get_by_text(asks)).to_be_hidden()
+        expect(page.get_by_label("Token", exact=True)).to_be_hidden()
+    settings = ServiceSettings(
+        home=whole_system.home, database_url=whole_system.database_url, broker_url=broker_url, auth="on"
+    )
+    with database.writing() as session:
+        _, token = tokens.create(session, secret_key.read_or_make(settings.home / "secret.key"), _ADA)
+    with served(settings) as address, opened(chromium, f"http://{address}") as page:
+        page.goto("/#/login")
+        expect(page.get_by_text(asks)).to_be_visible()
+        log_in(page, token)
+        expect(page.get_by_role("link", name="Experiments")).to_have_attribute("aria-current", "page")
+        page.goto("/#/login")
+        expect(page.get_by_text("You are ada, with scope read.")).to_be_visible()
+        expect(page.get_by_text(asks)).to_be_hidden()
+        expect(page.get_by_label("Token", exact=True)).to_be_visible()
+
+
+_ADA = TokenRequest(owner="ada", scope="read")
 # A safetensors file without a tensor.
 _EMPTY = (2).to_bytes(8, "little") + b"{}"
 

@@ -167,6 +167,62 @@ def test_a_proxy_that_answers_in_the_place_of_the_service_is_told(chromium: Brow
         expect(row).to_have_count(0)
 
 
+def test_a_late_answer_takes_nothing_back(
+    chromium: Browser, whole_system: System, tiny_document: dict[str, Any]
+) -> None:
+    """What a reader has done is seen in the answer to a later question, and stays when an earlier one is answered."""
+    long = tiny_document["training"] | {"epochs": 10_000}
+    made = whole_system.client.submit(tiny_document | {"name": "slow", "training": long})
+    url = "http://127.0.0.1:9/late"
+    with opened(chromium, url_of(whole_system)) as page:
+        page.on("dialog", lambda dialog: dialog.accept())
+        held = hold(page, r"/v1/webhooks\?", "GET")
+        page.goto("/#/system")
+        before = awaited(page, held)
+        page.get_by_label("URL").fill(url)
+        page.get_by_role("button", name="Add a webhook").click()
+        awaited(page, held).continue_()
+        row = page.get_by_role("row").filter(has_text=url)
+        expect(row).to_be_visible()
+        come_late(page, before, {"object": "list", "data": [], "has_more": False, "next": None})
+        assert row.count() == 1
+        page.unroute_all()
+        row.get_by_role("button", name="Delete").click()
+        expect(row).to_have_count(0)
+
+        page.goto(f"/#/experiments/{made.id}")
+        cancel = page.get_by_role("button", name="Cancel", exact=True)
+        expect(cancel).to_be_visible()
+        running = whole_system.client.experiment(made.id).model_dump(mode="json")
+        held = hold(page, f"/v1/experiments/{made.id}$", "GET")
+        page.evaluate("window.dispatchEvent(new Event('online'))")
+        before = awaited(page, held)
+        cancel.click()
+        awaited(page, held).continue_()
+        expect(page.locator(".head .status")).to_have_text("cancelled")
+        come_late(page, before, running)
+        assert page.locator(".head .status").text_content() == "cancelled"
+        page.unroute_all()
+
+        held = hold(page, f"/v1/experiments/{made.id}/series", "GET")
+        every = page.get_by_label("All metrics")
+        every.check()
+        before = awaited(page, held)
+        every.uncheck()
+        awaited(page, held).fulfill(json={"object": "series", "experiment": made.id, "metrics": [], "runs": []})
+        series = {"object": "series", "experiment": made.id, "metrics": ["test_accuracy"], "runs": []}
+        come_late(page, before, series)
+        assert "Rings mark" not in page.locator("main").inner_text()
+    whole_system.client.delete_experiment(made.id)
+
+
+def come_late(page: Page, route: Route, answer: dict[str, Any]) -> None:
+    """Answer what was asked for long ago, unless nobody waits for it; the page has taken the answer in then."""
+    if route.request.failure is None:
+        route.fulfill(json=answer)
+    page.wait_for_timeout(300)
+
+
 def test_what_is_gone_leaves_the_others_to_be_compared(
     chromium: Browser, whole_system: System, tiny_document: dict[str, Any]
 ) -> None:
