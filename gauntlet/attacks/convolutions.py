@@ -7,7 +7,7 @@ computed at once, by kernels that are larger by one, have zeros in them and go i
 
 Both add the same products in the same order, but no documentation says so. Each is therefore tried on random gradients
 first, for each form of a layer's input, and is taken only where its bits are those of torch's way back.
-Measurements: docs/experiments.md, "Speed of AutoAttack".
+Measurements: docs/speed.md, "Speed of AutoAttack".
 """
 
 from collections.abc import Callable

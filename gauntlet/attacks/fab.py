@@ -3,7 +3,7 @@
 The same images as its authors' code makes, bit by bit, in less time. A step there projects twice on the half-space in
 which the model, taken to be linear, is wrong: of what it computes for that, most is known already. A pixel can move by
 p, to the end of [0, 1] that the gradient points to; what the authors' code gathers, multiplies and masks is p, |w| and
-the sign of w in other words. Measurements: docs/experiments.md, "Speed of AutoAttack".
+the sign of w in other words. Measurements: docs/speed.md, "Speed of AutoAttack".
 """
 
 from collections.abc import Callable

@@ -2,7 +2,7 @@
 
 The same logits and gradients as torch's own, bit by bit, in less time: what autograd would keep, allocate and ask of
 each layer is left out, a ReLU in front of a pooling layer goes back through a quarter of the places, and a point whose
-logits were asked for just before is not passed forward again for its gradient. Measurements: docs/experiments.md,
+logits were asked for just before is not passed forward again for its gradient. Measurements: docs/speed.md,
 "Speed of AutoAttack".
 """
 

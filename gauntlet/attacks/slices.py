@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 # The paper's network on 100 images of 32 × 32 pixels takes 0.7 of the whole batch's time in slices of 16 to 32: the
-# activations of a slice stay in the cache between one layer and the next. docs/experiments.md, "Speed of AutoAttack".
+# activations of a slice stay in the cache between one layer and the next. docs/speed.md, "Speed of AutoAttack".
 _LARGEST = 24
 
 

@@ -2,7 +2,7 @@
 
 Square Attack asks for the scores of thousands of images, each of which is the best one so far but for one square. A
 layer's output changes only where its input does, and a kernel's reach around it: only there is it computed, and the
-rest is what it was. Measurements: docs/experiments.md, "Speed of AutoAttack".
+rest is what it was. Measurements: docs/speed.md, "Speed of AutoAttack".
 """
 
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Two layers that compute what torch's own do, faster on a CPU. Measurements: docs/experiments.md, "Training speed"."""
+"""Two layers that compute what torch's own do, faster on a CPU. Measurements: docs/speed.md, "Training speed"."""
 
 import math
 from typing import Any
