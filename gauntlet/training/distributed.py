@@ -23,6 +23,7 @@ from gauntlet.errors import GauntletError, ProcessLost
 from gauntlet.events import TrainingEvent
 from gauntlet.models.architectures import build_model
 from gauntlet.models.checkpoints import TrainingState, encode_training_state, load_training_state
+from gauntlet.models.memory import keep_freed_memory
 from gauntlet.models.sharding import Ranks, is_divisible
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.runs.architectures import Custom
@@ -203,6 +204,7 @@ def _take_part(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(threads)
+    keep_freed_memory()
     with _joined(number, places, meeting) as ranks:
         state, weights = meeting / _STATE, meeting / _WEIGHTS
         # What ends the first one ends this one, and that one tells of it.

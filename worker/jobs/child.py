@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import torch
 
 from gauntlet.errors import ModelUnfit
+from gauntlet.models.memory import keep_freed_memory
 from gauntlet.models.own_networks import own_networks, take_from
 from store import logs
 from store.database import Database
@@ -100,6 +101,7 @@ def _at_work(settings: WorkerSettings, *heartbeats: Heartbeat) -> Iterator[None]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, shut_down)
     torch.set_num_threads(settings.threads_per_job)
+    keep_freed_memory()
     take_from(settings.architectures)
     with beating(*heartbeats):
         yield

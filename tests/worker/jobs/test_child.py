@@ -1,4 +1,4 @@
-"""What a job's own process tells users of what failed it: sentences, without paths or code of the machine."""
+"""What a job's own process is like, and what it tells users of what failed it: sentences, without paths or code."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from gauntlet.spec.experiment import ExperimentSpec
 from store.database import Database
 from store.queue.jobs import Claim, JobProgress
 from store.subjects import runs
+from tests.gauntlet.models.test_memory import page_faults
 from tests.worker.training_job.attempts import claim, submit
 from worker.jobs.child import _work
 from worker.jobs.heartbeat import Heartbeat
@@ -56,3 +57,10 @@ def test_a_detail_is_a_sentence_for_users(
     if isinstance(error, OSError):
         assert str(error.strerror) in row.status_detail
     database.close()
+
+
+def test_a_process_of_jobs_keeps_memory_for_its_next_batch() -> None:
+    """From the moment in which it is at work."""
+    imports = "from worker.jobs.child import _at_work\nfrom worker.settings import WorkerSettings"
+    handed_back, kept = page_faults(imports, "_at_work(WorkerSettings(database_url='sqlite:///x')).__enter__()")
+    assert kept < handed_back / 10
