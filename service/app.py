@@ -18,6 +18,7 @@ import gauntlet
 from gauntlet.resources import Problem
 from gauntlet.settings import SettingsInvalid
 from service import errors
+from service.answering.disks import Patient
 from service.answering.metrics import Metrics
 from service.answering.reports import Reporter
 from service.answering.streams import MOST_LISTENERS, Streams
@@ -120,6 +121,7 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
     app.state.access = Access(settings, app.state.database)
     app.state.audit = app.state.access.audit
     app.state.readiness = Readiness(app.state.database, settings.storage)
+    app.state.room = Patient(settings.storage.room, "room in the storage")
     app.state.streams = Streams(app.state.database, most=most_streams)
     app.state.metrics = Metrics(settings, app.state.database, app.state.streams)
     app.state.decoder = Decoder(most_pixels=settings.max_image_pixels, most_seconds=settings.max_decoding_s)

@@ -11,6 +11,7 @@ from pydantic_core import PydanticKnownError
 from gauntlet.resources import Status
 from gauntlet.spec.asked.notes import TagText
 from gauntlet.spec.reading.texts import Matching
+from service.answering.disks import Patient
 from service.answering.metrics import Metrics
 from service.answering.reports import Reporter
 from service.answering.streams import Streams
@@ -26,6 +27,7 @@ from store.accounts.tokens import Caller
 from store.database import Database
 from store.lookup import ID_PATTERN
 from store.shown.experiment_lists import CURSOR_PATTERN
+from store.storage import Room
 
 _DIGITS = re.compile(r"-?[0-9]{1,19}")
 
@@ -88,6 +90,11 @@ async def _allowance(request: Request) -> Allowance:
     return settings.allowance_of(request.state.caller)
 
 
+async def _room(request: Request) -> Patient[Room | None]:
+    room: Patient[Room | None] = request.app.state.room
+    return room
+
+
 async def _metrics(request: Request) -> Metrics:
     metrics: Metrics = request.app.state.metrics
     return metrics
@@ -110,6 +117,7 @@ async def _owner(request: Request) -> str | None:
 
 SettingsDep = Annotated[ServiceSettings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
+RoomDep = Annotated[Patient[Room | None], Depends(_room)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]
 StreamsDep = Annotated[Streams, Depends(_streams)]
 CeleryDep = Annotated[Celery, Depends(_celery)]

@@ -7,6 +7,7 @@ restart. Only requests and streams are this process's own.
 import logging
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import Scope
 
 from gauntlet.resources import Status
+from service.answering.disks import Patient
 from service.answering.streams import Streams
 from service.settings import ServiceSettings
 from store.database import Database
@@ -123,20 +125,24 @@ class _Disks(Collector):
     """Room where things are kept; a folder that is not there yet is left out."""
 
     def __init__(self, places: dict[str, Path]) -> None:
-        self._places = places
+        self._places = {
+            name: Patient(partial(shutil.disk_usage, folder), f"room in {name}") for name, folder in places.items()
+        }
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Nothing: a storage that hangs must not hold up the start."""
         return iter(())
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Ask each."""
+        """Ask each; one that hangs is left out, too."""
         free = GaugeMetricFamily("gauntlet_disk_free_bytes", "Room for more.", labels=("place",))
         size = GaugeMetricFamily("gauntlet_disk_size_bytes", "All of it.", labels=("place",))
-        for place, folder in self._places.items():
+        for place, ask in self._places.items():
             try:
-                usage = shutil.disk_usage(folder)
+                usage = ask()
             except OSError:
+                continue
+            if usage is None:
                 continue
             free.add_metric((place,), usage.free)
             size.add_metric((place,), usage.total)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 
 from gauntlet.resources import Page, Usage, Worker
 from gauntlet.spec.catalog import Catalog, catalog
-from service.dependencies import DatabaseDep, SettingsDep
+from service.dependencies import DatabaseDep, RoomDep, SettingsDep
 from service.requests.routing import Route
 from service.transport.admission import LISTS
 from store.accounts import usage
@@ -26,10 +26,12 @@ def list_workers(database: DatabaseDep) -> Page[Worker]:
 
 
 @router.get("/usage", dependencies=[Depends(LISTS)])
-def get_usage(database: DatabaseDep, settings: SettingsDep) -> Usage:
-    """Jobs by status, the queue, what each owner has and may have, and the room on the disk."""
+def get_usage(database: DatabaseDep, settings: SettingsDep, room: RoomDep) -> Usage:
+    """Jobs by status, the queue, what each owner has and may have, and the room on the disk if that says it."""
+    # Before the transaction: a disk that hangs is waited for a little.
+    there = room()
     with database.reading() as session:
-        return usage.show(session, settings.quotas, settings.storage)
+        return usage.show(session, settings.quotas, there)
 
 
 @router.get("/catalog")

@@ -9,19 +9,19 @@ from gauntlet import resources
 from store.accounts.quotas import Quotas, used_by_owner
 from store.models import Evaluation, Run
 from store.queue import jobs
-from store.storage import Room, Storage
+from store.storage import Room
 from store.times import as_datetime
 
 
-def show(session: Session, quotas: Quotas, storage: Storage) -> resources.Usage:
-    """All of it at this moment; the room on the disk where this process sees it."""
+def show(session: Session, quotas: Quotas, room: Room | None) -> resources.Usage:
+    """All of it at this moment; `room` is what the disk of the checkpoints has, None where that cannot be told."""
     return resources.Usage(
         runs=_by_status(session, Run),
         evaluations=_by_status(session, Evaluation),
         queue=_queue(session),
         owners=_owners(session),
         quotas=resources.OwnerQuotas(**vars(quotas)),
-        disk=_disk(storage.room()),
+        disk=_disk(room),
     )
 
 

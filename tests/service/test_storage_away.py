@@ -1,6 +1,7 @@
 """A storage that is away, refuses or is read-only: 503 that names it and says why, and the service lives on."""
 
 import errno
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import s3fs
 from fastapi.testclient import TestClient
 
 from service import local_datasets, readiness
+from service.answering import disks
 from service.app import create_app
 from service.settings import ServiceSettings
 from store.storage import FolderStorage
@@ -193,6 +195,36 @@ def test_a_look_that_hangs_has_one_thread(settings: ServiceSettings, monkeypatch
         assert [thread.daemon for thread in looks if thread not in before] == [True]
         hanging.set()
         await_that(lambda: api.get("/readyz").status_code == 200)
+
+
+def test_a_disk_that_hangs_holds_up_no_list_and_no_scrape(
+    settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network's folder that never says how much room it has: all else is told, and it has one thread for each."""
+    monkeypatch.setattr(disks, "_PATIENCE_S", 0.2)
+    hanging, before = Event(), threading.enumerate()
+    real = shutil.disk_usage
+
+    def hang(path: Any) -> Any:
+        hanging.wait(30)
+        return real(path)
+
+    monkeypatch.setattr(shutil, "disk_usage", hang)
+    with TestClient(create_app(settings), raise_server_exceptions=False) as api:
+        for _ in range(3):
+            usage = api.get("/v1/usage")
+            assert (usage.status_code, usage.json()["disk"], usage.json()["queue"]["waiting"]) == (200, None, 0)
+            assert api.get("/v1/experiments").status_code == 200
+            scraped = api.get("/metrics").text
+            assert "gauntlet_database_up 1.0" in scraped
+            assert "gauntlet_disk_free_bytes{" not in scraped
+        asking = [
+            each.name for each in threading.enumerate() if each not in before and each.name.startswith("room in ")
+        ]
+        assert len(asking) == len(set(asking)) > 1
+        hanging.set()
+        await_that(lambda: api.get("/v1/usage").json()["disk"] is not None)
+        await_that(lambda: "gauntlet_disk_free_bytes{" in api.get("/metrics").text)
 
 
 @pytest.mark.parametrize("fault", [OSError(errno.ESTALE, "Stale file handle"), ValueError("no such region")])

@@ -111,14 +111,14 @@ def test_usage_counts_what_there_is(
     quotas = Quotas(jobs=5, bytes=0, uploads_a_day=7)
     home = tmp_path_factory.getbasetemp()
     with database.reading() as session:
-        empty = usage.show(session, quotas, FolderStorage(home / "not" / "there"))
+        empty = usage.show(session, quotas, FolderStorage(home / "not" / "there").room())
     assert (empty.runs, empty.queue.waiting, empty.queue.oldest_at, empty.owners, empty.disk) == ({}, 0, None, (), None)
     train_and_evaluate(database, tiny_spec)
     for _ in range(2):
         with database.writing() as session:
             experiments.create(session, tiny_spec, None, owner="ada")
     with database.reading() as session:
-        told = usage.show(session, quotas, FolderStorage(home))
+        told = usage.show(session, quotas, FolderStorage(home).room())
     assert (told.runs, told.evaluations) == ({"succeeded": 1, "queued": 2}, {"running": 1})
     assert told.queue.waiting == 2
     assert told.queue.oldest_at is not None

@@ -1,0 +1,49 @@
+"""How much room there is on disks, of which one may be a network's and hang for good: others do not wait for that."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_PATIENCE_S = 1.0
+
+
+class Patient(Generic[T]):
+    """Work that is done in a thread of its own, once at a time, and waited for by all who ask meanwhile.
+
+    The process's end does not wait for it.
+    """
+
+    def __init__(self, work: Callable[[], T], name: str) -> None:
+        self._work, self._name = work, name
+        self._turn = threading.Lock()
+        self._coming: Future[T] | None = None
+        self._begun = 0.0
+
+    def __call__(self) -> T | None:
+        """What it comes to; None where it takes longer than a second, for which nobody then waits again.
+
+        Raises:
+            Exception: what it raises.
+        """
+        with self._turn:
+            if self._coming is None or self._coming.done():
+                self._coming, self._begun = Future(), time.monotonic()
+                threading.Thread(target=self._do, args=[self._coming], name=self._name, daemon=True).start()
+            coming, rest = self._coming, self._begun + _PATIENCE_S - time.monotonic()
+        try:
+            return coming.result(max(0.0, rest))
+        except TimeoutError:
+            if coming.done():
+                # Its own.
+                raise
+            return None
+
+    def _do(self, coming: "Future[T]") -> None:
+        try:
+            coming.set_result(self._work())
+        except BaseException as error:  # noqa: BLE001  # it is raised where the work is waited for
+            coming.set_exception(error)
