@@ -25,6 +25,7 @@ from service.answering.streams import MOST_LISTENERS, Streams
 from service.answering.versions import KeptAnswers, KnownRows, Looks
 from service.callers.access import Access
 from service.detached import detached
+from service.local_datasets import lying_in
 from service.pictures.classification import Classifier, KnownWeights
 from service.pictures.images import Decoder
 from service.readiness import Readiness
@@ -122,6 +123,7 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
     app.state.audit = app.state.access.audit
     app.state.readiness = Readiness(app.state.database, settings.storage)
     app.state.room = Patient(settings.storage.room, "room in the storage")
+    app.state.lying = lying_in(settings.data_root)
     app.state.streams = Streams(app.state.database, most=most_streams)
     app.state.metrics = Metrics(settings, app.state.database, app.state.streams)
     app.state.decoder = Decoder(most_pixels=settings.max_image_pixels, most_seconds=settings.max_decoding_s)

@@ -17,6 +17,7 @@ from service.answering.reports import Reporter
 from service.answering.streams import Streams
 from service.callers.access import Access
 from service.callers.audit import Audit
+from service.local_datasets import Lying
 from service.pictures.classification import Classifier, KnownWeights
 from service.pictures.images import Decoder
 from service.readiness import Readiness
@@ -90,6 +91,11 @@ async def _allowance(request: Request) -> Allowance:
     return settings.allowance_of(request.state.caller)
 
 
+async def _lying(request: Request) -> Lying:
+    lying: Lying = request.app.state.lying
+    return lying
+
+
 async def _room(request: Request) -> Patient[Room | None]:
     room: Patient[Room | None] = request.app.state.room
     return room
@@ -117,6 +123,7 @@ async def _owner(request: Request) -> str | None:
 
 SettingsDep = Annotated[ServiceSettings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
+LyingDep = Annotated[Lying, Depends(_lying)]
 RoomDep = Annotated[Patient[Room | None], Depends(_room)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]
 StreamsDep = Annotated[Streams, Depends(_streams)]

@@ -30,7 +30,9 @@ from gauntlet.spec.kinds import (
     dataset_title,
 )
 from gauntlet.spec.reading.texts import FOLDER_NAME
+from service.answering.disks import Patient
 from service.data import look
+from service.errors import ServiceError
 from service.settings import ServiceSettings
 from store.errors import NotFound
 
@@ -39,6 +41,8 @@ logger = logging.getLogger(__name__)
 _PREFIX = "local_"
 # A data root holds a few; of another folder that was taken for one not everything is told.
 _MOST_FOLDERS = 1_000
+# To see what lies there: a thousand folders of a network's disk that is busy, and not one that hangs.
+_PATIENCE_S = 5.0
 # Folders that may not be read, of which the log tells already.
 _left_out: set[Path] = set()
 _SIDE, _MOST_THUMBNAILS = 96, 100
@@ -49,23 +53,37 @@ def is_one(identifier: str) -> bool:
     return identifier.startswith(_PREFIX)
 
 
-def listed(settings: ServiceSettings, *, after: str | None) -> list[Dataset]:
-    """All of them, or those that follow one; where that has gone, none."""
-    found = [_shown(dataset) for dataset in _all(settings.data_root)]
+Lying = Patient[list[AnyDataset]]
+
+
+def lying_in(data_root: Path) -> Lying:
+    """What looks for them."""
+    return Patient(lambda: list(_all(data_root)), "look at the data root", patience_s=_PATIENCE_S)
+
+
+def listed(lying: Lying, *, after: str | None) -> list[Dataset]:
+    """All of them, or those that follow one; where that has gone, none.
+
+    Of a data root that hangs there is none, as of a folder that may not be read.
+    """
+    there = lying()
+    if there is None:
+        logger.warning("The data root does not answer: no data set is made of what lies there.")
+    found = [_shown(dataset) for dataset in there or [Digits()]]
     if after is None:
         return found
     place = next((number for number, dataset in enumerate(found) if dataset.id == after), len(found))
     return found[place + 1 :]
 
 
-def details(settings: ServiceSettings, identifier: str) -> DatasetDetails:
+def details(settings: ServiceSettings, lying: Lying, identifier: str) -> DatasetDetails:
     """One of them, its images counted if the API can.
 
     Raises:
         NotFound: there is none.
-        ServiceError: 429, others are being looked at.
+        ServiceError: 429, others are being looked at; 503, the data root hangs.
     """
-    dataset = named(settings, identifier)
+    dataset = named(lying, identifier)
     seen = look(settings, dataset)
     shown = dict(_shown(dataset))
     if seen is not None:
@@ -85,13 +103,20 @@ def details(settings: ServiceSettings, identifier: str) -> DatasetDetails:
     return DatasetDetails(**shown, description=seen)
 
 
-def named(settings: ServiceSettings, identifier: str) -> AnyDataset:
+def named(lying: Lying, identifier: str) -> AnyDataset:
     """The one with that id.
 
     Raises:
         NotFound: there is none.
+        ServiceError: 503, the data root hangs.
     """
-    dataset = next((each for each in _all(settings.data_root) if _id(each) == identifier), None)
+    if identifier == _id(Digits()):
+        return Digits()
+    there = lying()
+    if there is None:
+        detail = "The folder of the data sets does not answer now; try again later."
+        raise ServiceError(503, "busy", detail, headers={"Retry-After": "5"})
+    dataset = next((each for each in there if _id(each) == identifier), None)
     if dataset is None:
         raise NotFound("data set", identifier)
     return dataset

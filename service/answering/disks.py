@@ -1,4 +1,4 @@
-"""How much room there is on disks, of which one may be a network's and hang for good: others do not wait for that."""
+"""What is asked of disks, of which one may be a network's and hang for good: others do not wait for that."""
 
 import threading
 import time
@@ -17,14 +17,16 @@ class Patient(Generic[T]):
     The process's end does not wait for it.
     """
 
-    def __init__(self, work: Callable[[], T], name: str) -> None:
+    def __init__(self, work: Callable[[], T], name: str, *, patience_s: float | None = None) -> None:
+        """`patience_s` is how long it may take, by default a second."""
         self._work, self._name = work, name
+        self._patience_s = _PATIENCE_S if patience_s is None else patience_s
         self._turn = threading.Lock()
         self._coming: Future[T] | None = None
         self._begun = 0.0
 
     def __call__(self) -> T | None:
-        """What it comes to; None where it takes longer than a second, for which nobody then waits again.
+        """What it comes to; None where it takes longer than it may, for which nobody then waits again.
 
         Raises:
             Exception: what it raises.
@@ -33,7 +35,7 @@ class Patient(Generic[T]):
             if self._coming is None or self._coming.done():
                 self._coming, self._begun = Future(), time.monotonic()
                 threading.Thread(target=self._do, args=[self._coming], name=self._name, daemon=True).start()
-            coming, rest = self._coming, self._begun + _PATIENCE_S - time.monotonic()
+            coming, rest = self._coming, self._begun + self._patience_s - time.monotonic()
         try:
             return coming.result(max(0.0, rest))
         except TimeoutError:

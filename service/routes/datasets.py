@@ -24,6 +24,7 @@ from service.dependencies import (
     ClassifierDep,
     DatabaseDep,
     Limit,
+    LyingDep,
     OwnerDep,
     SettingsDep,
     StorageReadsDep,
@@ -156,9 +157,7 @@ def _draw(test_fraction: float | None, seed: int | None) -> SplitDraw | None:
 
 
 @router.get("")
-def list_datasets(
-    database: DatabaseDep, settings: SettingsDep, limit: Limit = 20, after: After = None
-) -> Page[Dataset]:
+def list_datasets(database: DatabaseDep, lying: LyingDep, limit: Limit = 20, after: After = None) -> Page[Dataset]:
     """Uploaded data sets, newest first; then the bundled digits, and what lies in the data root."""
     shown: list[Dataset] = []
     if after is None or not local_datasets.is_one(after):
@@ -168,7 +167,7 @@ def list_datasets(
         if uploads.has_more:
             return Page(data=tuple(shown), has_more=True, next=shown[-1].id)
         after = None
-    others = local_datasets.listed(settings, after=after)
+    others = local_datasets.listed(lying, after=after)
     room = limit - len(shown)
     shown += others[:room]
     has_more = len(others) > room
@@ -176,10 +175,10 @@ def list_datasets(
 
 
 @router.get("/{dataset_id}")
-def get_dataset(dataset_id: str, database: DatabaseDep, settings: SettingsDep) -> DatasetDetails:
+def get_dataset(dataset_id: str, database: DatabaseDep, settings: SettingsDep, lying: LyingDep) -> DatasetDetails:
     """All that is known of one: classes, counts and sizes, what was passed over, small pictures."""
     if local_datasets.is_one(dataset_id):
-        return local_datasets.details(settings, dataset_id)
+        return local_datasets.details(settings, lying, dataset_id)
     with database.reading() as session:
         return datasets.show_details(session, datasets.get(session, dataset_id))
 
@@ -197,10 +196,11 @@ async def get_thumbnail(
     settings: SettingsDep,
     classifier: ClassifierDep,
     reads: StorageReadsDep,
+    lying: LyingDep,
 ) -> Response:
     """A small picture of a data set, at most 96 pixels wide and high; of one without an upload, class by class."""
     if local_datasets.is_one(dataset_id):
-        dataset = await run_in_threadpool(local_datasets.named, settings, dataset_id)
+        dataset = await run_in_threadpool(local_datasets.named, lying, dataset_id)
         return await _example(settings, classifier, local_datasets.at_thumbnail_size(dataset), number)
     identifier = await run_in_threadpool(_known, database, dataset_id)
     try:

@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 
 from service import local_datasets, readiness
 from service.answering import disks
-from service.app import create_app
+from service.app import THREADS, create_app
 from service.settings import ServiceSettings
 from store.storage import FolderStorage
 from tests.e2e.system import await_that
@@ -225,6 +225,31 @@ def test_a_disk_that_hangs_holds_up_no_list_and_no_scrape(
         hanging.set()
         await_that(lambda: api.get("/v1/usage").json()["disk"] is not None)
         await_that(lambda: "gauntlet_disk_free_bytes{" in api.get("/metrics").text)
+
+
+def test_a_data_root_that_hangs_holds_up_no_other_request(
+    settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More often than the server has threads it is asked for: the digits are listed, and what lies there is a 503."""
+    monkeypatch.setattr(local_datasets, "_PATIENCE_S", 0.2)
+    hanging, before = Event(), threading.enumerate()
+    (settings.data_root / "pets").mkdir(parents=True)
+
+    def hang(_: Path) -> list[str]:
+        hanging.wait(30)
+        return ["pets"]
+
+    monkeypatch.setattr(local_datasets, "folders_in", hang)
+    with TestClient(create_app(settings), raise_server_exceptions=False) as api:
+        for _ in range(THREADS + 1):
+            (digits,) = api.get("/v1/datasets").json()["data"]
+            assert (digits["name"], api.get(f"/v1/datasets/{digits['id']}").status_code) == ("digits", 200)
+            assert api.get("/v1/datasets/local_0").status_code == 503
+        asking = [each.name for each in threading.enumerate() if each not in before]
+        assert asking.count("look at the data root") == 1
+        hanging.set()
+        await_that(lambda: [each["name"] for each in api.get("/v1/datasets").json()["data"]] == ["digits", "pets"])
+        assert api.get("/v1/datasets/local_0").status_code == 404
 
 
 @pytest.mark.parametrize("fault", [OSError(errno.ESTALE, "Stale file handle"), ValueError("no such region")])
