@@ -41,8 +41,8 @@ export async function submitted(button, fault, work) {
   } finally {
     button.disabled = !working.get(button);
     working.delete(button);
-    // A browser takes the focus from what takes nothing; a form that is done with is begun again at its first field.
-    if (isFocused && [document.body, button].includes(document.activeElement)) (button.disabled ? button.form.querySelector("input") : button).focus({ preventScroll: true });
+    // A browser takes the focus from what takes nothing, and the frame takes it when the view is there at last; a form that is done with is begun again at its first field.
+    if (isFocused && document.activeElement.contains(button)) (button.disabled ? button.form.querySelector("input") : button).focus({ preventScroll: true });
   }
 }
 

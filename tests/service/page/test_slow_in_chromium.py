@@ -9,12 +9,13 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser import opened
-from tests.e2e.system import System
+from tests.e2e.system import System, await_that
 from tests.packing import class_folders, write_zip
 from tests.service.page.visits import awaited, drop, url_of
 
 pytestmark = [pytest.mark.long(seconds=20, shares="page"), pytest.mark.thorough]
 
+_DATASETS = r"/v1/datasets\?"
 _PICKLED = {"name": "pickled.pt", "mimeType": "", "buffer": b"PK\x03\x04 and more than eight bytes"}
 # What of all that is due now comes after the rest.
 _LAST = "new Promise((done) => setTimeout(done))"
@@ -41,13 +42,18 @@ def test_a_file_that_is_chosen_while_another_is_sent_is_there_after_it(
     """It is not sent beside that one, and stays as it was told; whose focus a button was keeps it after a refusal."""
     archive = write_zip(tmp_path / "first.zip", class_folders(["cat", "dog"], 2)).read_bytes()
     with opened(chromium, url_of(whole_system)) as page:
-        held = hold(page, "/v1/(datasets|checkpoints)$")
+        held, listed = hold(page, "/v1/(datasets|checkpoints)$"), hold(page, _DATASETS, "GET")
         page.goto("/#/data")
         name, upload = page.get_by_role("textbox", name="Name"), page.get_by_role("button", name="Upload", exact=True)
         drop(page, "first.zip", archive)
         page.get_by_label("Set aside for test").select_option("0.3")
         upload.press("Enter")
-        awaited(page, held).abort()
+        first = awaited(page, held)
+        # The view is there at last, and the frame takes the focus that nothing has.
+        awaited(page, listed).continue_()
+        expect(page.get_by_role("main")).to_be_focused()
+        page.unroute(re.compile(_DATASETS))
+        first.abort()
         expect(page.get_by_role("alert")).to_contain_text("does not answer")
         expect(upload).to_be_focused()
         upload.press("Enter")
@@ -173,6 +179,9 @@ def test_a_late_answer_takes_nothing_back(
     """What a reader has done is seen in the answer to a later question, and stays when an earlier one is answered."""
     long = tiny_document["training"] | {"epochs": 10_000}
     made = whole_system.client.submit(tiny_document | {"name": "slow", "training": long})
+    # So that it is cancelled as soon as that is asked for.
+    whole_system.client.pause_experiment(made.id)
+    await_that(lambda: whole_system.client.experiment(made.id).status == "paused")
     url = "http://127.0.0.1:9/late"
     with opened(chromium, url_of(whole_system)) as page:
         page.on("dialog", lambda dialog: dialog.accept())
@@ -213,6 +222,26 @@ def test_a_late_answer_takes_nothing_back(
         series = {"object": "series", "experiment": made.id, "metrics": ["test_accuracy"], "runs": []}
         come_late(page, before, series)
         assert "Rings mark" not in page.locator("main").inner_text()
+    whole_system.client.delete_experiment(made.id)
+
+
+def test_an_objective_is_called_by_its_kind_or_as_its_user_has_called_it(
+    chromium: Browser, whole_system: System, tiny_document: dict[str, Any]
+) -> None:
+    """A name that reads as a word of the API, of another objective or of anything, is not taken for that."""
+    objectives = [{"kind": "cross_entropy", "label": name} for name in ("TRADES", "cnn")] + [{"kind": "trades"}]
+    made = whole_system.client.submit(tiny_document | {"name": "called", "objectives": objectives})
+    whole_system.client.cancel_experiment(made.id)
+    called = ["TRADES (cross-entropy)", "cnn", "TRADES"]
+    with opened(chromium, url_of(whole_system)) as page:
+        page.goto("/#/")
+        row = page.get_by_role("row").filter(has=page.get_by_role("link", name="called"))
+        expect(row).to_contain_text(", ".join(called))
+        page.goto(f"/#/experiments/{made.id}")
+        expect(page.get_by_text(f"3 objectives ({', '.join(called)})")).to_be_visible()
+        runs = page.get_by_role("row").filter(has_text="cancelled")
+        expect(runs.filter(has_text=called[0])).to_have_count(1)
+        expect(runs.filter(has_text="Cnn")).to_have_count(1)
     whole_system.client.delete_experiment(made.id)
 
 
