@@ -14,7 +14,7 @@ from gauntlet.results.accuracy import Accuracy
 from gauntlet.spec.checkpoint_card import CheckpointCard, Trained
 from gauntlet.spec.evaluations.attack_titles import attack_name
 from gauntlet.spec.kinds import dataset_title
-from gauntlet.spec.runs.objective_labels import objective_title
+from gauntlet.spec.runs.objective_labels import objective_labels, objective_title
 
 WEIGHTS = "model.safetensors"
 # Where the hub has these data sets.
@@ -115,7 +115,7 @@ def _origin(card: CheckpointCard) -> str:
         return f"This is {network} that was trained elsewhere{source}."
     run, epoch = card.origin.spec, counted(card.origin.epoch, "epoch")
     averaged = ", the average of its weights until then" if card.origin.averaged else ""
-    objective = run.objective.label or objective_title(run.objective.kind)
+    (objective,) = map(objective_title, objective_labels([run.objective]))
     against = "natural images" if run.adversary.kind == "none" else f"{run.adversary.kind} examples"
     return f"This is {network}, trained with {escape(objective)} on {against} for {epoch}{averaged}."
 

@@ -1,5 +1,6 @@
 """What the objectives of an experiment are called, by programs and by people."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -24,12 +25,15 @@ _NAMES = {"kind", "label"}
 def objective_labels(objectives: Sequence[ObjectiveSpec]) -> tuple[str, ...]:
     """One name per objective, by which rows and runs are found: its `label`, or else its kind, such as `ppo`.
 
+    A label that reads as another kind, such as `TRADES` for cross-entropy, has the objective's own kind behind it.
     Where a kind occurs twice without a label, what departs from the defaults follows it: `policy gradient, wrong = 0,
     baseline batch mean`. Unlike objectives have unlike names, unless their labels are equal.
     """
     kinds = Counter(objective.kind for objective in objectives if objective.label is None)
     return tuple(
-        objective.label or (objective.kind if kinds[objective.kind] == 1 else _with_departures(objective))
+        _labelled(objective.label, objective.kind)
+        if objective.label
+        else (objective.kind if kinds[objective.kind] == 1 else _with_departures(objective))
         for objective in objectives
     )
 
@@ -49,6 +53,16 @@ def departures(objective: ObjectiveSpec, other: ObjectiveSpec | None = None) -> 
         theirs = other.model_dump(exclude=_NAMES)
         changed = {field: value for field, value in changed.items() if value != theirs[field]}
     return ", ".join(f"{field.replace('_', ' ')}{_written(value)}" for field, value in _flat(changed))
+
+
+def _labelled(label: str, kind: str) -> str:
+    read = {_read(each): name for name, title in _TITLES.items() for each in (name, title)}
+    return label if read.get(_read(label), kind) == kind else f"{label} ({_TITLES[kind]})"
+
+
+def _read(name: str) -> str:
+    """The name as it is read, however it is spelt."""
+    return re.sub(r"[\s_-]+", " ", name).casefold()
 
 
 def _with_departures(objective: ObjectiveSpec) -> str:

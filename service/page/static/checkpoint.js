@@ -7,7 +7,7 @@ import { averaged, beside, newest, numeric } from "./evaluating.js";
 import { ENDED } from "./jobs.js";
 import { evaluationTable } from "./runs.js";
 import { matrices, transferTable } from "./transfers.js";
-import { age, bytes, counted, isShare, metricTitle, percent, titled } from "./words.js";
+import { age, bytes, counted, isShare, metricTitle, objectiveOf, objectiveTitle, percent, titled } from "./words.js";
 
 export const title = "Checkpoint";
 // What is typed is still there after a login.
@@ -36,7 +36,7 @@ function provenance(one) {
   const { training, adversary, objective, seed, dataset } = origin.spec;
   const begun = training.initial_checkpoint;
   return [["Experiment", h("a", { href: `#/experiments/${one.experiment}` }, one.experiment)], ["Run", h("a", { href: `#/checkpoints?run=${one.run}` }, one.run)],
-    ["Objective", titled(objective.label ?? objective.kind)], ["Seed", String(seed)], ["Epoch", `${origin.epoch} of ${training.epochs}`], ...(origin.averaged ? [["Weights", `their moving average (decay ${training.averaging.decay})`]] : []),
+    ["Objective", objectiveOf(objective)], ["Seed", String(seed)], ["Epoch", `${origin.epoch} of ${training.epochs}`], ...(origin.averaged ? [["Weights", `their moving average (decay ${training.averaging.decay})`]] : []),
     ["Trained against", `${titled(adversary.kind)}, ε = ${adversary.eps}`], ["Batches of", String(training.batch_size)], ["Optimiser", titled(training.optimizer.kind)],
     ...(dataset.train_samples ? [["Trained on", counted(dataset.train_samples, "image")]] : []),
     ...(begun ? [["Begun with", h("a", { href: `#/checkpoints/${begun}` }, begun)]] : [])];
@@ -52,7 +52,7 @@ export async function show({ parts, id, search, signal, title }) {
   parts.id.textContent = id;
   parts.name.textContent = one.name;
   fill(parts.origin, one.experiment
-    ? ["Epoch ", String(one.epoch), " of ", titled(one.objective), `, seed ${one.seed}${one.card.origin.averaged ? ", averaged weights" : ""}, in `, h("a", { href: `#/experiments/${one.experiment}` }, "its experiment"), "."]
+    ? ["Epoch ", String(one.epoch), " of ", objectiveTitle(one.objective), `, seed ${one.seed}${one.card.origin.averaged ? ", averaged weights" : ""}, in `, h("a", { href: `#/experiments/${one.experiment}` }, "its experiment"), "."]
     : ["Brought from elsewhere", one.card.origin?.source ? `: ${one.card.origin.source}` : "", "."]);
   const gone = () => leadTo(one.run ? `#/checkpoints?run=${one.run}` : "#/checkpoints", signal);
   fill(parts.actions, h("a", { class: "button primary", href: `#/attack?checkpoint=${id}` }, "Put it under attack"),

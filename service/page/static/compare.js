@@ -5,7 +5,7 @@ import { all, fresh, get, query } from "./api.js";
 import { legend, MAIN, training } from "./curves.js";
 import { fill, h } from "./dom.js";
 import { ENDED, interval } from "./jobs.js";
-import { percent, titled } from "./words.js";
+import { objectiveOf, objectiveTitle, percent, titled } from "./words.js";
 
 export const title = "Compare";
 
@@ -16,7 +16,7 @@ function flat(value, path = "", found = new Map()) {
   if (value === null || typeof value !== "object") found.set(path, typeof value === "string" ? value : JSON.stringify(value));
   else if (Array.isArray(value) && value.every((each) => each === null || typeof each !== "object")) found.set(path, value.join(", "));
   else for (const [key, each] of Object.entries(value)) {
-    const tag = Array.isArray(value) && each?.kind ? (each.label ?? titled(each.kind)) + (each.eps ? ` at ${each.eps}` : "") : null;
+    const tag = Array.isArray(value) && each?.kind ? (path === "objectives" ? objectiveOf(each) : titled(each.kind)) + (each.eps ? ` at ${each.eps}` : "") : null;
     const below = [path, tag ?? key].filter(Boolean).join(" › ");
     if (tag) found.set(below, "✓");
     flat(each, below, found);
@@ -29,7 +29,7 @@ function differences(experiments) {
   const paths = [...new Set(specs.flatMap((each) => [...each.keys()]))].filter((path) => new Set(specs.map((each) => each.get(path))).size > 1)
     // Of what one does not have at all its fields are no further difference.
     .filter((path, _, all) => !all.some((other) => path.startsWith(`${other} › `) && specs.some((each) => each.get(other) === "✓")));
-  const result = (one) => (one.best ? [`${percent(one.best.robust.value)} %`, interval(one.best.robust), h("small", {}, `${titled(one.best.objective)}, ${one.best.attack}`)] : "–");
+  const result = (one) => (one.best ? [`${percent(one.best.robust.value)} %`, interval(one.best.robust), h("small", {}, `${objectiveTitle(one.best.objective)}, ${one.best.attack}`)] : "–");
   return [h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Field"), experiments.map((one) => h("th", { scope: "col" }, h("a", { href: `#/experiments/${one.id}` }, one.name))))),
     h("tbody", {}, h("tr", { "data-key": "best" }, h("th", { scope: "row" }, "most robust"), experiments.map((one) => h("td", {}, result(one)))),
       paths.map((path) => h("tr", { "data-key": path }, h("th", { scope: "row" }, path), specs.map((each) => h("td", {}, each.get(path) ?? "–")))))];
@@ -102,7 +102,7 @@ export async function show({ parts, search, signal, place }) {
     const single = (run) => box(run.run, wanted.has(run.run), (event) => {
       wanted[event.target.checked ? "add" : "delete"](run.run);
       changed();
-    }, `${titled(run.objective)}, seed ${run.seed}, alone`, run.run);
+    }, `${objectiveTitle(run.objective)}, seed ${run.seed}, alone`, run.run);
     return [box(one.id, Boolean(wanted), choose, one.name, one.id),
       wanted ? h("div", { class: "below", role: "group", "aria-label": `Runs of ${one.name}`, "data-key": `${one.id}.runs` }, (runs.get(one.id) ?? []).map(single)) : null];
   }
@@ -134,7 +134,7 @@ export async function show({ parts, search, signal, place }) {
       runs.set(one.id, each.runs);
       const alone = chosen.get(one.id) ?? new Set();
       const wanted = alone.size ? each.runs.filter((run) => alone.has(run.run)) : each.runs;
-      return wanted.map((run) => ({ ...run, objective: `${titled(run.objective)}${alone.size ? `, seed ${run.seed}` : ""} · ${names[place]}` }));
+      return wanted.map((run) => ({ ...run, objective: `${objectiveTitle(run.objective)}${alone.size ? `, seed ${run.seed}` : ""} · ${names[place]}` }));
     });
     series = { metrics: [...new Set(found.flatMap(([, each]) => each.metrics))], runs: lines };
     list();

@@ -2,7 +2,7 @@
 
 import { chart, swatch } from "./charts.js";
 import { h } from "./dom.js";
-import { capital, isShare, metricTitle, percent, titled } from "./words.js";
+import { capital, isShare, metricTitle, objectiveTitle, percent } from "./words.js";
 
 // What opens with an experiment; of those that an experiment does not measure there is no figure.
 export const MAIN = ["train_accuracy", "test_accuracy", "test_fgsm_accuracy", "probe_accuracy", "probe_fgsm_accuracy", "train_adversarial_accuracy"];
@@ -12,7 +12,7 @@ export function legend(places, hidden, redraw) {
     type: "button", "aria-pressed": String(!hidden.has(objective)), onclick: () => {
       hidden[hidden.has(objective) ? "delete" : "add"](objective);
       redraw();
-    } }, swatch(place), capital(titled(objective)))));
+    } }, swatch(place), capital(objectiveTitle(objective)))));
 }
 
 // Where a run's accuracies became those of one that has learned its attack by heart: `alarms` is that epoch by run.
@@ -25,7 +25,7 @@ export function training({ series, names, places, hidden, single, alarms = new M
     let alone = false;
     const lines = [...places].filter(([objective]) => !hidden.has(objective)).flatMap(([objective, place]) => {
       const runs = shown.filter((run) => run.objective === objective && run.values[name]);
-      const called = capital(titled(objective));
+      const called = capital(objectiveTitle(objective));
       const line = (told, { points, band = [] }, of, seeds = [], whose = "") => ({ name: told, short: told, place, points, band, marks: [...marks(name, points, whose), ...(isShare(name) ? alarmed(of, name, alarms) : [])], seeds });
       const mean = over(runs, name);
       if (mean.points.length) return [line(called, mean, runs, single && runs.length > 1 ? runs.map((run) => pairs(run, name)) : [])];

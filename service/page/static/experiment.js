@@ -10,7 +10,7 @@ import { card, ENDED, status } from "./jobs.js";
 import { accuracies, budgets, equals, margins, perClass } from "./report.js";
 import { evaluationTable, runTable } from "./runs.js";
 import { trials } from "./sweep.js";
-import { counted, titled } from "./words.js";
+import { counted, objectiveOf, titled } from "./words.js";
 
 export const title = "Experiment";
 
@@ -144,7 +144,7 @@ function frame(parts, { experiment, report, more }) {
     h("a", { class: "button", href: `#/compare?experiment=${experiment.id}` }, "Compare"),
     downloads(experiment.id, report),
     own.filter(isGrave));
-  parts.asked.textContent = `${counted(spec.objectives.length, "objective")} (${spec.objectives.map((each) => each.label ?? titled(each.kind)).join(", ")}) × ${counted(spec.seeds.length, "seed")} on ${spec.dataset.folder ?? spec.dataset.name}: `
+  parts.asked.textContent = `${counted(spec.objectives.length, "objective")} (${spec.objectives.map(objectiveOf).join(", ")}) × ${counted(spec.seeds.length, "seed")} on ${spec.dataset.folder ?? spec.dataset.name}: `
     + `${counted(spec.training.epochs, "epoch")} of ${titled(spec.architecture.kind)} on examples of ${titled(spec.adversary.kind)} at ε = ${spec.adversary.eps}, batches of ${spec.training.batch_size}.`;
   parts.spec.textContent = JSON.stringify(spec, null, 2);
 }

@@ -5,7 +5,7 @@ import { all, fresh, get, poster, query } from "./api.js";
 import { announce, fill, h } from "./dom.js";
 import { card, ENDED, interval, ofThemHelping, slotsTaken, status } from "./jobs.js";
 import { Table } from "./tables.js";
-import { age, amount, counted, percent, titled } from "./words.js";
+import { age, amount, counted, objectiveOf, objectiveTitle, percent } from "./words.js";
 
 export const title = "Experiments";
 
@@ -15,7 +15,7 @@ const MOST_UNENDED = 100;
 const LOOK_EVERY_MS = 5000;
 
 const dataset = (one) => one.spec.dataset.folder ?? one.spec.dataset.name;
-const objectives = (one) => one.spec.objectives.map((each) => each.label ?? titled(each.kind)).join(", ");
+const objectives = (one) => one.spec.objectives.map(objectiveOf).join(", ");
 
 const COLUMNS = [
   { key: "name", title: "Experiment", class: "name", value: (one) => one.name, cell: (one) => [h("a", { href: `#/experiments/${one.id}` }, one.name), labels(one)] },
@@ -39,7 +39,7 @@ function best(one) {
   if (!one.best) return "–";
   const { robust, objective, attack, suspect } = one.best;
   return [`${percent(robust.value)} %`, interval(robust),
-    h("small", { title: attack }, titled(objective), suspect ? h("span", { class: "doubt" }, " · gradients may be masked") : null)];
+    h("small", { title: attack }, objectiveTitle(objective), suspect ? h("span", { class: "doubt" }, " · gradients may be masked") : null)];
 }
 
 const words = (one) => [one.name, one.id, one.status, one.owner, objectives(one), dataset(one), ...(one.labels ?? [])].join(" ").toLowerCase();

@@ -1,7 +1,7 @@
 // A job's state as several views show it.
 
 import { h, s } from "./dom.js";
-import { capital, counted, left, percent, range, titled } from "./words.js";
+import { capital, counted, left, objectiveTitle, percent, range, titled } from "./words.js";
 
 export const ENDED = new Set(["succeeded", "failed", "cancelled"]);
 
@@ -17,7 +17,7 @@ export function bar(progress, label) {
 }
 
 export const jobTitle = (job) =>
-  job.object === "run" ? `${capital(titled(job.objective))}, seed ${job.seed}` : job.checkpoint_name || job.checkpoint;
+  job.object === "run" ? `${capital(objectiveTitle(job.objective))}, seed ${job.seed}` : job.checkpoint_name || job.checkpoint;
 
 export function card(job, of) {
   const { progress } = job;

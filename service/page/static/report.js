@@ -3,7 +3,7 @@
 import { chart } from "./charts.js";
 import { h } from "./dom.js";
 import { accuracyCell, doubtsOf } from "./jobs.js";
-import { amount, capital, percent, points, range, titled } from "./words.js";
+import { amount, capital, objectiveTitle, percent, points, range, titled } from "./words.js";
 
 const wide = (label, head, rows) => h("div", { class: "wide", role: "region", "aria-label": label, tabindex: 0, "data-key": label }, h("table", { class: "matrix" }, h("caption", { class: "sr" }, label), head, h("tbody", {}, rows)));
 
@@ -24,7 +24,7 @@ function verdict(row) {
 export function accuracies(report) {
   if (!report.rows.length) return [];
   const rows = report.rows.map((row) => h("tr", { "data-key": `${row.checkpoint}${row.selection}` },
-    h("th", { scope: "row" }, h("a", { href: `#/checkpoints/${row.checkpoint}` }, capital(titled(row.objective)))),
+    h("th", { scope: "row" }, h("a", { href: `#/checkpoints/${row.checkpoint}` }, capital(objectiveTitle(row.objective)))),
     h("td", { class: "n" }, row.seed), h("td", { class: "n" }, row.epoch, h("small", {}, chosen(row.selection))),
     h("td", { class: "n" }, accuracyCell(row.train_accuracy, row.intervals.train_accuracy)),
     h("td", { class: "n" }, accuracyCell(row.natural_accuracy, row.intervals.natural_accuracy)),
@@ -33,7 +33,7 @@ export function accuracies(report) {
   const single = wide("Each checkpoint", heading(report, ["Seed", "Epoch"]), rows);
   if (report.summaries.every((each) => each.seeds.length < 2)) return [single];
   const means = report.summaries.map((each) => h("tr", { "data-key": each.objective + each.selection },
-    h("th", { scope: "row" }, capital(titled(each.objective))), h("td", { class: "n" }, each.seeds.length), h("td", { class: "n" }, chosen(each.selection)),
+    h("th", { scope: "row" }, capital(objectiveTitle(each.objective))), h("td", { class: "n" }, each.seeds.length), h("td", { class: "n" }, chosen(each.selection)),
     h("td", { class: "n" }, estimate(each.train_accuracy)), h("td", { class: "n" }, estimate(each.natural_accuracy)),
     report.columns.map((column) => h("td", { class: "n" }, estimate(each.accuracies[column.key]))),
     h("td", { class: "n" }, points(each.generalisation_gap.mean)),
@@ -48,7 +48,7 @@ function compared(report) {
   const told = report.comparisons.filter((each) => each.metric === report.headline);
   if (!told.length) return null;
   return h("ul", { class: "soft", "data-key": "compared" }, told.map((each) => h("li", {},
-    `${capital(titled(each.objective))} − ${titled(each.baseline)}, ${chosen(each.selection)} checkpoints: ${points(each.difference.mean)} points`,
+    `${capital(objectiveTitle(each.objective))} − ${objectiveTitle(each.baseline)}, ${chosen(each.selection)} checkpoints: ${points(each.difference.mean)} points`,
     each.difference.interval ? ` (95 %: ${points(each.difference.interval[0])} to ${points(each.difference.interval[1])})` : "",
     each.p_adjusted === null ? "" : `, p = ${each.p_adjusted.toPrecision(2)} after Holm`, ".")));
 }
@@ -66,7 +66,7 @@ export function budgets(report) {
     const sorted = [...columns].sort((one, other) => amount(one.eps) - amount(other.eps));
     const levels = sorted.every((each) => each.norm === "Linf") ? 255 : 1;
     const series = report.summaries.filter((each) => each.selection === report.summaries[0].selection).map((each) => ({
-      name: capital(titled(each.objective)), place: places.get(each.objective),
+      name: capital(objectiveTitle(each.objective)), place: places.get(each.objective),
       points: [[0, each.natural_accuracy.mean], ...sorted.map((column) => [amount(column.eps) * levels, each.accuracies[column.key].mean])],
       whiskers: sorted.filter((column) => each.accuracies[column.key].interval).map((column) => [amount(column.eps) * levels, ...each.accuracies[column.key].interval]),
       marks: sorted.map((column) => [amount(column.eps) * levels, each.accuracies[column.key].mean, `${column.name}: ${percent(each.accuracies[column.key].mean)} %`, "last"]),
@@ -92,7 +92,7 @@ export function perClass(report) {
     if (!of.length) return [];
     const attacked = of.map((row) => strongest(row).confusion);
     return [["natural", of.map((row) => row.outcome.confusion)], ["attacked", attacked]].map(([what, confusions]) => h("tr", {},
-      h("th", { scope: "row" }, capital(titled(objective)), h("small", {}, what)), classes.map((name, at) => shaded(mean(confusions, at)))));
+      h("th", { scope: "row" }, capital(objectiveTitle(objective)), h("small", {}, what)), classes.map((name, at) => shaded(mean(confusions, at)))));
   });
   return [h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Class"), classes.map((name) => h("th", { scope: "col", class: "n" }, name)))), h("tbody", {}, lines)];
 }
@@ -113,7 +113,7 @@ export function margins(report) {
   };
   const lines = rows.map((row) => {
     const found = row.outcome.margins;
-    return h("tr", { "data-key": `${row.checkpoint}${row.selection}` }, h("th", { scope: "row" }, capital(titled(row.objective))),
+    return h("tr", { "data-key": `${row.checkpoint}${row.selection}` }, h("th", { scope: "row" }, capital(objectiveTitle(row.objective))),
       h("td", { class: "n" }, row.seed), h("td", { class: "n" }, row.epoch, h("small", {}, chosen(row.selection))),
       h("td", { class: "n" }, percent(found.confidence)), h("td", { class: "n" }, accuracyCell(found.given_up.value, found.given_up.interval)),
       h("td", { class: "n" }, quartiles(found.margins)), h("td", { class: "n" }, quartiles(found.slopes, 1 / 255)), h("td", { class: "n" }, quartiles(found.distances, 255)));
@@ -126,11 +126,11 @@ export function equals(report) {
   const cell = (at) => [`${percent(at.test_accuracy)} / ${percent(at.test_fgsm_accuracy)}`, h("small", {}, `epoch ${at.epoch}`)];
   const found = report.equal_accuracies.filter((each) => each.baseline_at);
   const rows = found.map((each, place) => h("tr", { "data-key": String(place) },
-    h("th", { scope: "row" }, capital(titled(each.objective)), h("small", {}, `seed ${each.seed}, ${each.moments.map(titled).join(" and ")}`)),
+    h("th", { scope: "row" }, capital(objectiveTitle(each.objective)), h("small", {}, `seed ${each.seed}, ${each.moments.map(titled).join(" and ")}`)),
     h("td", {}, titled(each.equal_in)), h("td", { class: "n" }, cell(each.objective_at)), h("td", { class: "n" }, cell(each.baseline_at)),
     h("td", { class: "n" }, points(each.objective_at.test_fgsm_accuracy - each.baseline_at.test_fgsm_accuracy))));
   const without = report.equal_accuracies.length - found.length;
   if (without) rows.push(h("tr", { "data-key": "without" }, h("td", { class: "soft", colspan: 5 }, `In ${without} of ${report.equal_accuracies.length} pairs the first objective was never as accurate, or the other not yet; they say nothing.`)));
   return [h("thead", {}, h("tr", {}, ["Objective", "Equal in"].map((each) => h("th", { scope: "col" }, each)),
-    ["Its test / FGSM", `${capital(titled(report.objectives[0] ?? ""))}'s`, "FGSM, points"].map((each) => h("th", { scope: "col", class: "n" }, each)))), h("tbody", {}, rows)];
+    ["Its test / FGSM", `${capital(objectiveTitle(report.objectives[0] ?? ""))}'s`, "FGSM, points"].map((each) => h("th", { scope: "col", class: "n" }, each)))), h("tbody", {}, rows)];
 }

@@ -1,7 +1,7 @@
 // The trials of a sweep, ranked, with the values that were tried.
 
 import { h } from "./dom.js";
-import { capital, metricTitle, percent, titled } from "./words.js";
+import { capital, metricTitle, objectiveTitle, percent } from "./words.js";
 
 // As the report writes them.
 function written(value) {
@@ -24,7 +24,7 @@ function state(trial, { selected }) {
 export function trials(sweep) {
   const fields = [...new Set(sweep.trials.flatMap((each) => Object.keys(each.values)))];
   const rows = sweep.trials.map((each) => h("tr", { "data-key": each.label },
-    h("td", { class: "n" }, each.rank), h("th", { scope: "row" }, capital(titled(each.objective))),
+    h("td", { class: "n" }, each.rank), h("th", { scope: "row" }, capital(objectiveTitle(each.objective))),
     fields.map((field) => h("td", { class: "n" }, written(each.values[field]))),
     h("td", { class: "n" }, percent(each.value)), h("td", { class: "n" }, each.epochs), h("td", {}, state(each, sweep))));
   const head = [["Rank", "n"], ["Objective"], ...fields.map((field) => [named(field, fields), "n", field]), [`${metricTitle(sweep.metric)}, %`, "n compared"], ["Epochs", "n"], ["State"]];

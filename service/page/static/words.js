@@ -8,6 +8,18 @@ const NAMES = {
   cross_entropy: "cross-entropy", ppo: "PPO", a2c: "A2C", dqn: "DQN", fgsm: "FGSM", pgd: "PGD", autoattack: "AutoAttack", mm: "MM", pma: "PMA", multitargeted: "MultiTargeted", highest_fgsm: "highest FGSM",
   "apgd-ce": "APGD-CE", "apgd-t": "APGD-T", "fab-t": "FAB-T", square: "Square", cnn: "the paper's CNN", resnet18: "ResNet-18",
 };
+const OBJECTIVES = {
+  cross_entropy: "cross-entropy", trades: "TRADES", mart: "MART", policy_gradient: "policy gradient", expected_reward: "expected reward", a2c: "A2C", ppo: "PPO", dqn: "DQN",
+};
+// An objective by its name in the API: its kind as people write it, or what its user has called it, to the letter.
+export const objectiveTitle = (name) => OBJECTIVES[name] ?? name;
+// The same of what a spec says of it; a label that reads as another kind has its own behind it, as in the API.
+export function objectiveOf({ label, kind }) {
+  if (!label) return objectiveTitle(kind);
+  const read = (name) => name.replace(/[\s_-]+/g, " ").toLowerCase();
+  const other = Object.entries(OBJECTIVES).find((each) => each.some((name) => read(name) === read(label)));
+  return other && other[0] !== kind ? `${label} (${OBJECTIVES[kind]})` : label;
+}
 // A word of the API as people write it; what follows it, such as a label's departures, stays.
 export function titled(name) {
   const [, word, rest] = /^([a-z0-9_-]*)(.*)$/s.exec(name);

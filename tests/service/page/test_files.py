@@ -1,11 +1,14 @@
 """What a browser is sent of the page."""
 
 import re
+from typing import get_args
 
 import pytest
 from fastapi.testclient import TestClient
 
 from gauntlet.spec.evaluations.protocols import NEWEST
+from gauntlet.spec.runs.objective_labels import objective_title
+from gauntlet.spec.runs.objectives import AgentSpec, LossSpec
 from guide.places import SOURCES
 from service.app import create_app
 from service.page.files import assets, document
@@ -59,6 +62,14 @@ def test_the_page_asks_for_the_versions_of_protocols_that_their_names_stand_for(
     (text,) = (file.content.decode() for name, file in assets().items() if name.endswith("evaluating.js"))
     (written,) = re.findall(r"const versions = \{(.*)\};", text)
     assert {kind: {"version": int(version)} for kind, version in re.findall(r"(\w+): (\d+)", written)} == NEWEST
+
+
+def test_the_page_calls_objectives_as_reports_do() -> None:
+    """By the same titles; what a user has called one is no word of the API, though it may read like one."""
+    (text,) = (file.content.decode() for name, file in assets().items() if name.endswith("words.js"))
+    (written,) = re.findall(r"const OBJECTIVES = \{(.*?)\};", text, re.DOTALL)
+    kinds = [model.model_fields["kind"].default for model in get_args(LossSpec | AgentSpec)]
+    assert dict(re.findall(r'(\w+): "([^"]+)"', written)) == {kind: objective_title(kind) for kind in kinds}
 
 
 def test_modules_are_fetched_together_and_those_of_home_first() -> None:

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.long(seconds=5, shares="page"), pytest.mark.thorough]
 # Told of a change that was seen before; the last line comes after all that a second look at the place would do.
 _TOLD_AGAIN = """async () => {
     window.dispatchEvent(new HashChangeEvent("hashchange"));
-    await import("/page/login.js");
+    await import("/page/compare.js");
     return new Promise((done) => setTimeout(done));
 }"""
 
@@ -23,24 +23,22 @@ def test_a_view_is_shown_once_for_a_place(chromium: Browser, whole_system: Syste
     """However often its address is told; a view that is left goes at once, and is another when it is come back to."""
     held: list[Route] = []
     with opened(chromium, url_of(whole_system)) as page:
-        page.goto("/#/login")
-        token = page.get_by_label("Token", exact=True)
-        expect(token).to_be_focused()
-        token.fill("typed")
+        page.goto("/#/compare")
+        search = page.locator("main input[type=search]")
+        search.fill("typed")
         page.evaluate(_TOLD_AGAIN)
-        expect(token).to_have_value("typed")
+        expect(search).to_have_value("typed")
         page.goto("/#/system")
         expect(page.get_by_role("heading", name="System")).to_be_visible()
-        page.goto("/#/login")
-        expect(token).to_have_value("")
+        page.goto("/#/compare")
+        expect(search).to_have_value("")
     with chromium.new_context(base_url=url_of(whole_system)) as visitor, visitor.new_page() as page:
-        # The first view is the login, so that no module of another is there yet.
         page.route("**/page/system.js", lambda route: held.append(route))  # noqa: PLW0108  # it takes no method of a list
-        page.goto("/#/login")
-        token = page.get_by_label("Token", exact=True)
-        expect(token).to_be_visible()
+        page.goto("/#/compare")
+        search = page.locator("main input[type=search]")
+        expect(search).to_be_visible()
         page.goto("/#/system")
-        expect(token).to_have_count(0)
+        expect(search).to_have_count(0)
         awaited(page, held).continue_()
         expect(page.get_by_role("heading", name="System")).to_be_visible()
 

@@ -68,6 +68,15 @@ def test_an_objective_may_have_a_name_of_its_own() -> None:
     assert labels(plain | {"label": "A"}, plain | {"label": "A again"}) == ("A", "A again")
 
 
+@pytest.mark.parametrize("label", ["TRADES", "Trades", "A2C", "policy-gradient", "Policy gradient"])
+def test_a_name_that_reads_as_another_kind_has_its_own_kind_behind_it(label: str) -> None:
+    """So no table's reader is told of another objective; by its own kind's name, or a longer one, it goes as it is."""
+    (found,) = labels({"kind": "cross_entropy", "label": label})
+    assert found == objective_title(found) == f"{label} (cross-entropy)"
+    for own in ("cross-entropy", "Cross entropy", f"{label}, ours"):
+        assert labels({"kind": "cross_entropy", "label": own}) == (own,)
+
+
 @pytest.mark.parametrize(
     "label",
     [
