@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from typing import Any, NamedTuple
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from gauntlet.spec.asked.webhooks import WebhookEvent, WebhookRequest
 from gauntlet.spec.experiment import ExperimentSpec
@@ -173,6 +176,30 @@ def test_a_webhook_is_told_in_order(database: Database) -> None:
         deliver(database, LOOPBACK)
     events_told = [json.loads(each.body)["data"]["id"] for each in came]
     assert events_told == [*range(1, 11), 2]
+
+
+def test_what_cannot_be_noted_holds_up_nothing_else(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As while the database is away: what came after it is told in its turn, and it is told once more, later."""
+    note = webhooks.note_delivered
+    unlucky: list[str] = []
+
+    def note_all_but_the_second(session: Session, due: webhooks.Due, answer: int) -> None:
+        if len(came) == 2 and not unlucky:
+            unlucky.append(due.id)
+        if due.id in unlucky:
+            raise OperationalError(None, None, sqlite3.OperationalError("database is locked"))
+        note(session, due, answer)
+
+    monkeypatch.setattr(webhooks, "note_delivered", note_all_but_the_second)
+    with receiving() as (url, came):
+        hooked(database, url, "alarm")
+        for _ in range(6):
+            alarm(database)
+        deliver(database, LOOPBACK, within_s=2.0)
+    rows = deliveries(database)
+    assert len(came) == 6
+    assert {row.id for row in rows if row.status == "waiting"} == set(unlucky)
+    assert {row.attempts for row in rows} == {1}
 
 
 def test_who_is_told_to_stop_begins_no_more(database: Database) -> None:
