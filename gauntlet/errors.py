@@ -73,6 +73,10 @@ class CheckpointInvalid(GauntletError):
     """A checkpoint file is damaged or does not hold what its header says."""
 
 
+class StateOutdated(CheckpointInvalid):
+    """A training state that an earlier version wrote with too little in it to go on from."""
+
+
 class ProcessLost(GauntletError):
     """One of the processes that compute a run together died; the run goes on from its last state, with all of them."""
 

@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from gauntlet.errors import CheckpointInvalid
+from gauntlet.errors import CheckpointInvalid, StateOutdated
 from gauntlet.models.architectures import build_model, normalised
 from gauntlet.models.network_states import described, empty_state
 from gauntlet.models.own_networks import package_of
@@ -206,9 +206,12 @@ def load_training_state(path: Path) -> TrainingState:
     """Read what `encode_training_state` wrote.
 
     Raises:
+        StateOutdated: it does not tell where in an epoch it was taken, as those of the first version do not.
         CheckpointInvalid: damaged or no training state.
     """
     header, tensors = _read(path)
+    if "epoch" in header and "batch" not in header:
+        raise StateOutdated(f"{path.name} was written by a version of Gauntlet that this one cannot go on from.")
     try:
         return TrainingState(
             epoch=int(header["epoch"]),

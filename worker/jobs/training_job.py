@@ -14,7 +14,7 @@ from gauntlet.checks.faults import refuse
 from gauntlet.checks.machine import Machine, compiler_present
 from gauntlet.checks.requests import Cards, experiment_faults, named_checkpoints, resume_faults
 from gauntlet.data.datasets import Dataset
-from gauntlet.errors import CheckpointInvalid
+from gauntlet.errors import CheckpointInvalid, StateOutdated
 from gauntlet.events import CheckpointReady, StateReady, TrainingEvent
 from gauntlet.models.checkpoints import (
     TrainingState,
@@ -245,6 +245,8 @@ def _resume_state(storage: Storage, path: str | None, sha256: str | None) -> tup
     """The last saved state, if there is one that can be gone on from, and what is wrong with one that cannot.
 
     Raises:
+        CheckpointInvalid: it is whole, and yet cannot be read here: of a later version, or the storage went away. It
+            stays for a retry.
         OSError: it cannot be read; a storage that is away must not be taken for a state that is lost.
     """
     if path is None or sha256 is None:
@@ -253,6 +255,6 @@ def _resume_state(storage: Storage, path: str | None, sha256: str | None) -> tup
         return load_training_state(files.checked(storage, path, sha256)), None
     except FileDamaged:
         return None, "damaged"
-    except CheckpointInvalid:
-        # As it was written, and by a version that wrote it otherwise: every attempt would fail of it, a retry's, too.
-        return None, "of another version of Gauntlet, and this one cannot read it"
+    except StateOutdated:
+        # Every attempt would fail of it, a retry's, too.
+        return None, "of an earlier version of Gauntlet, and this one cannot go on from it"
