@@ -32,7 +32,7 @@ _MEASURED = (("train_accuracy", "train"), ("test_accuracy", "test"), ("test_fgsm
 _ACROSS: Mapping[FigureName, int] = {"training": 3, "gap": 1, "eps": 2, "certified": 1, "cost": 1, "confusion": 2}
 # More of them are not told apart, and a page of a hundred panels is not looked at.
 _MOST_OBJECTIVES, _MOST_CONFUSIONS = 16, 6
-# Nor are their single seeds in one panel.
+# Nor are their single seeds in one panel, unless there is nothing else to be drawn of an objective.
 _MOST_WITH_SEEDS = 5
 _LONG_S = 2 * 3600.0
 
@@ -84,7 +84,7 @@ def _gap(report: Report) -> list[Panel]:
     if not series:
         return []
     if len(series) > _MOST_WITH_SEEDS:
-        series = [replace(one, faint=()) for one in series]
+        series = [replace(one, faint=()) if one.line else one for one in series]
     y = Axis.over("train − test, points", [0.0, *_values(series)])
     return [chart(_shown(report.objectives), _epochs(report), y, series, zero=True)]
 

@@ -1,6 +1,7 @@
 """The report's figures."""
 
 import re
+from collections import Counter
 from itertools import combinations
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -14,6 +15,7 @@ from gauntlet.rendering.markdown import to_markdown
 from gauntlet.report.curves import RunCurve
 from gauntlet.report.report import Report
 from gauntlet.results.doubts import Doubt
+from gauntlet.spec.runs.objective_labels import objective_title
 from tests.reports import made_up
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -154,6 +156,25 @@ def test_what_some_lack_takes_nothing_from_the_others(columns: tuple[str, ...], 
     titles = [panel.title for panel in panels(report, "training")]
     has_lines = of == "one seed" or set(columns) & set(_LINES)
     assert len(titles) == (2 if has_lines else 1)
+
+
+def test_whatever_the_legend_of_many_names_is_drawn() -> None:
+    """Of six objectives the means alone are; of one whose seeds have no epoch in common, its other seeds."""
+    report = made_up(many(6) | {"seeds": [0, 1]})
+    assert gaps(report) == [1] * 6
+    first, *rest = report.curves
+    assert sum(each.objective == first.objective for each in rest) == 1
+    lacking = made_up(many(6) | {"seeds": [0, 1]}, curves=[measured(first, ("train_accuracy",), 12), *rest])
+    assert gaps(lacking) == [1] * 6
+
+
+def gaps(report: Report) -> list[int]:
+    """How many lines the figure of gaps has in each colour of its legend, which names all objectives."""
+    (panel,) = panels(report, "gap")
+    root = ET.fromstring(f'<svg xmlns="http://www.w3.org/2000/svg">{panel.content}</svg>')
+    assert {objective_title(each) for each in report.objectives} <= set(words(root).splitlines())
+    # The legend's own mark is one more.
+    return [count - 1 for count in Counter(line.get("stroke") for line in root.iter(f"{SVG}polyline")).values()]
 
 
 def test_one_budget_makes_no_curve() -> None:
