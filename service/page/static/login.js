@@ -4,10 +4,10 @@ import { get, send, Told } from "./api.js";
 
 export const title = "Log in";
 
-// Who asks already, null where nobody does: only then is a token asked for.
+// Who asks already; null where nobody does, for only then is a token asked for; undefined where that is not told.
 const known = (signal) => get("/v1/session", signal).catch((error) => {
-  if (error.status !== 401) throw error;
-  return null;
+  if (!(error instanceof Told)) throw error;
+  return error.status === 401 ? null : undefined;
 });
 
 export async function show({ parts, signal }) {
@@ -27,6 +27,8 @@ export async function show({ parts, signal }) {
   };
   parts.token.focus();
   const session = await known(signal);
+  // Then the form stays, with what is being typed in it.
+  if (session === undefined) return;
   parts.asked.hidden = session !== null;
   parts.form.hidden = parts.kept.hidden = session?.login === false;
   parts.unasked.hidden = session?.login !== false;

@@ -11,7 +11,8 @@ from store.accounts import secret_key, tokens
 from store.database import Database
 from tests.browser import opened
 from tests.e2e.system import System
-from tests.service.page.visits import HOSTILE, drop, url_of
+from tests.service.page.test_slow_in_chromium import hold
+from tests.service.page.visits import HOSTILE, awaited, drop, url_of
 from tests.service.test_documented_requests import served
 
 pytestmark = [pytest.mark.long(seconds=20, shares="page"), pytest.mark.thorough]
@@ -100,6 +101,28 @@ def test_a_token_is_asked_for_where_one_is(
         expect(page.get_by_text("You are ada, with scope read.")).to_be_visible()
         expect(page.get_by_text(asks)).to_be_hidden()
         expect(page.get_by_label("Token", exact=True)).to_be_visible()
+
+
+def test_a_login_stays_where_nobody_says_who_asks(chromium: Browser, whole_system: System) -> None:
+    """The form is there before the service says whom it knows; where it does not say, what is typed by then stays."""
+    with opened(chromium, url_of(whole_system)) as page:
+        held = hold(page, "/v1/session$", "GET")
+        for lost in (True, False):
+            page.goto("/#/login")
+            token = page.get_by_label("Token", exact=True)
+            token.fill("half a tok")
+            asked = awaited(page, held)
+            with page.expect_event("requestfailed" if lost else "requestfinished"):
+                if lost:
+                    asked.abort()
+                else:
+                    asked.fulfill(status=500)
+            # What of all that is due now comes after the rest.
+            page.evaluate("new Promise((done) => setTimeout(done))")
+            expect(token).to_have_value("half a tok")
+            expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+            expect(page.get_by_role("alert")).to_have_count(0)
+            page.goto("/#/data")
 
 
 _ADA = TokenRequest(owner="ada", scope="read")
