@@ -11,8 +11,9 @@ from store.database import Database
 
 logger = logging.getLogger(__name__)
 
-# A server that does not take the connection, as where it has no more for us, is not asked at every look.
-_TRY_AGAIN_S: Final = 2.0
+# A server that does not take the connection, as where it has no more for us, is not asked at every look: no event is
+# read until it refuses, which may take seconds. Nor is one that ends each connection as soon as it is there.
+_TRY_AGAIN_S: Final = 30.0
 
 
 class Announcements:
@@ -27,7 +28,8 @@ class Announcements:
         self._name = name
         self._listening: Connection | None = None
         self._heard = 0
-        self._tried_at = -_TRY_AGAIN_S
+        self._began_at = self._try_from = 0.0
+        self._is_away = False
 
     @property
     def may_be_missed(self) -> bool:
@@ -41,22 +43,27 @@ class Announcements:
         try:
             self._heard += self._database.heard(self._listening)
         except OperationalError as error:
-            logger.warning("The events are read ten times a second until PostgreSQL tells of them again: %s", error)
             self.close()
+            now = time.monotonic()
+            if now - self._began_at < _TRY_AGAIN_S:
+                self._try_from = now + _TRY_AGAIN_S
+            self._warn(error)
             return None
         return self._heard
 
     def begin(self) -> int | None:
         """The same, listening for it first, which may take seconds; what was committed before is not told."""
-        now = time.monotonic()
-        if self._listening is None and now - self._tried_at >= _TRY_AGAIN_S:
-            self._tried_at = now
+        if self._listening is None and time.monotonic() >= self._try_from:
             try:
                 self._listening = self._database.listen(self._name)
             except OperationalError as error:
-                logger.warning("PostgreSQL cannot be listened to for events, which are read instead: %s", error)
-            # Of what was told meanwhile nobody knows.
-            self._heard += 1
+                self._try_from = time.monotonic() + _TRY_AGAIN_S
+                self._warn(error)
+            else:
+                self._began_at = time.monotonic()
+                self._is_away = False
+                # Of what was told meanwhile nobody knows.
+                self._heard += 1
         return self.count()
 
     def close(self) -> None:
@@ -65,3 +72,9 @@ class Announcements:
             self._listening.invalidate()
             self._listening.close()
             self._listening = None
+
+    def _warn(self, error: OperationalError) -> None:
+        """Say so once, however often it is tried again until it is there."""
+        if not self._is_away:
+            logger.warning("The events are read ten times a second until PostgreSQL tells of them: %s", error)
+        self._is_away = True

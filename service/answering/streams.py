@@ -264,10 +264,11 @@ class Streams:
                         logins_seen = time.monotonic()
                 except OperationalError as error:
                     logger.warning("The events cannot be read, trying again: %s", error)
+                    # What was read and then not told, as where the look for logins fails, is read again.
+                    changes = None
                     await asyncio.sleep(_RETRY_S)
                     continue
                 await self._tell(news)
-                # What was read and then not told, as where the look for logins fails, is read again.
                 changes = None if len(news) == _PAGE else now
                 await asyncio.sleep(0 if len(news) == _PAGE else self._look_every_s)
         except Exception:

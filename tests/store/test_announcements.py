@@ -1,5 +1,7 @@
 """What was committed is heard of without asking the database."""
 
+import logging
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -21,7 +23,10 @@ def note(database: Database, kind: Any = "said") -> None:
 
 def end_listening(url: str) -> int:
     """Have the server end whoever listens to it, as a firewall or a failover may."""
-    ending = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+    ending = (
+        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity "
+        "WHERE query LIKE 'LISTEN%' AND datname = current_database()"
+    )
     with psycopg.connect(url, autocommit=True) as connection:
         return len(connection.execute(ending).fetchall())
 
@@ -47,13 +52,22 @@ def test_each_commit_of_events_is_heard_and_nothing_else(database: Database, dat
     writer.close()
 
 
+class Clock:
+    """What the announcements take for the time; it stands still."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1_000.0
+        monkeypatch.setattr(announcements, "time", SimpleNamespace(monotonic=lambda: self.now))
+
+
 def test_a_connection_that_is_lost_is_made_again(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until it is there, nothing is known; then the number is another one, for whatever was not heard."""
-    monkeypatch.setattr(announcements, "_TRY_AGAIN_S", 0.0)
+    """At once; until it is there, nothing is known, and then the number is another one, for whatever was not heard."""
+    clock = Clock(monkeypatch)
     database = Database(postgresql_url)
     hears = Announcements(database, events.TURN)
     seen = hears.begin()
     assert hears.may_be_missed
+    clock.now += announcements._TRY_AGAIN_S
     assert end_listening(postgresql_url) == 1
     await_that(lambda: hears.count() is None)
     assert not hears.may_be_missed
@@ -75,3 +89,45 @@ def test_a_server_that_takes_no_connection_is_not_asked_at_every_look(postgresql
     assert [hears.begin() for _ in range(5)] == [None] * 5
     assert len(tried) == 1
     database.close()
+
+
+def test_a_server_that_says_nothing_is_asked_once_in_a_while_and_told_of_once(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The pause begins when a try has ended, which may take seconds; whatever was lost is told of again."""
+    clock, tried, away = Clock(monkeypatch), list[float](), True
+    database = Database(postgresql_url)
+    hears = Announcements(database, events.TURN)
+
+    def connect(*_: Any) -> None:
+        tried.append(clock.now)
+        if away:
+            clock.now += 5
+            raise psycopg.OperationalError("connection timeout expired")
+
+    event.listen(database._apart, "do_connect", connect)
+    with caplog.at_level(logging.WARNING, announcements.__name__):
+        for _ in range(3):
+            assert [hears.begin() for _ in range(3)] == [None] * 3
+            clock.now += 29
+            assert hears.begin() is None
+            clock.now += 1
+        assert [then - tried[0] for then in tried] == [0, 35, 70]
+        assert len(caplog.records) == 1
+        away = False
+        assert hears.begin() is not None
+        # As soon as it is there.
+        assert end_listening(postgresql_url) == 1
+        await_that(lambda: hears.count() is None)
+        assert hears.begin() is None
+        assert len(tried) == 4
+        assert len(caplog.records) == 2
+    database.close()
+
+
+def test_other_databases_listeners_are_let_be(postgresql_url: str) -> None:
+    """Tests beside this one have databases of their own on the same server."""
+    with psycopg.connect(postgresql_url, dbname="postgres", autocommit=True) as other:
+        other.execute("LISTEN anything")
+        assert end_listening(postgresql_url) == 0
+        other.execute("SELECT 1")

@@ -1,10 +1,18 @@
 """Streams that the tests follow, and what is read off them."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+
 from gauntlet.resources import EventType
+from gauntlet.spec.asked.tokens import TokenRequest
 from service.answering.streams import Streams
 from store import events
+from store.accounts import secret_key, tokens
+from store.accounts.tokens import Caller
 from store.database import Database
 from store.events import News
 
@@ -43,3 +51,26 @@ async def collect(stream: Any, until: str = "event: end") -> str:
 def quick(database: Database, **more: float) -> Streams:
     """Streams that look often."""
     return Streams(database, **{"look_every_s": 0.005, "beat_s": 0.02, "logins_every_s": 0.005, **more})  # type: ignore[arg-type]  # floats, all
+
+
+def reader(database: Database, key_file: Path) -> Caller:
+    """Someone who has a token to read."""
+    key = secret_key.read_or_make(key_file)
+    with database.writing() as session:
+        _, text = tokens.create(session, key, TokenRequest(owner="ada", scope="read"))
+        caller = tokens.caller(session, key, text)
+    assert caller is not None
+    return caller
+
+
+def fail_the_look_for_logins(database: Database, found: Sequence[Any]) -> list[str]:
+    """Have it fail once, as soon as something is found: what was asked then."""
+    failed: list[str] = []
+
+    def fail(*told: Any) -> None:
+        if found and not failed and "FROM tokens" in told[2]:
+            failed.append(told[2])
+            raise OperationalError(told[2], {}, Exception("disk I/O error"))
+
+    event.listen(database._engine, "before_cursor_execute", fail)
+    return failed

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +10,20 @@ from sqlalchemy import event, insert
 
 from service.answering.streams import Streams, Topic
 from store import announcements
+from store.accounts.tokens import Caller
 from store.database import Database, db_now
 from store.models import Event
 from tests.e2e.system import await_that
-from tests.service.answering.streamed import TYPES, collect, frames, ids, note, quick
+from tests.service.answering.streamed import (
+    TYPES,
+    collect,
+    fail_the_look_for_logins,
+    frames,
+    ids,
+    note,
+    quick,
+    reader,
+)
 from tests.store.test_announcements import end_listening
 
 
@@ -42,9 +53,9 @@ def reads(database: Database) -> list[str]:
     return asked
 
 
-async def followed(streams: Streams, until: str) -> "asyncio.Task[str]":
+async def followed(streams: Streams, until: str, caller: Caller | None = None) -> "asyncio.Task[str]":
     """A stream of everything that is told by now of what is new."""
-    following = asyncio.create_task(collect(streams.answer(Topic(TYPES), None, None), until))
+    following = asyncio.create_task(collect(streams.answer(Topic(TYPES), None, caller), until))
     await asyncio.to_thread(await_that, lambda: sum(map(len, streams._told.values())) == 1)
     await asyncio.to_thread(await_that, lambda: streams._announcements.may_be_missed)
     return following
@@ -92,6 +103,36 @@ def test_what_nobody_announced_is_found_anyway(database: Database) -> None:
     assert len(ids(frames(asyncio.run(follow())))) == 1
 
 
+def test_what_nobody_announced_is_told_where_the_look_for_logins_failed(
+    database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is read again after that, though nothing else is to be missed for long."""
+    ada = reader(database, tmp_path / "secret.key")
+
+    async def follow() -> tuple[str, list[str]]:
+        streams = quick(database, beat_s=10, logins_every_s=0, read_anyway_s=0.1)
+        found: list[Any] = []
+        new = streams._new
+
+        def look() -> Any:
+            news = new()
+            if news:
+                found.extend(news)
+                monkeypatch.setattr(streams, "_read_anyway_s", 3_600)
+            return news
+
+        monkeypatch.setattr(streams, "_new", look)
+        following = await followed(streams, "run_2", ada)
+        failed = fail_the_look_for_logins(database, found)
+        await asyncio.to_thread(note_in_silence, database, "run_2")
+        async with asyncio.timeout(60):
+            return await following, failed
+
+    text, failed = asyncio.run(follow())
+    assert len(failed) == 1
+    assert len(ids(frames(text))) == 1
+
+
 @pytest.mark.parametrize("comes_back", [True, False])
 def test_a_listening_connection_that_is_lost_costs_no_event(
     database: Database, postgresql_url: str, monkeypatch: pytest.MonkeyPatch, comes_back: bool
@@ -111,11 +152,8 @@ def test_a_listening_connection_that_is_lost_costs_no_event(
     assert len(ids(frames(asyncio.run(follow())))) == 2
 
 
-def test_nobody_is_listened_to_for_nobody(
-    database: Database, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nobody_is_listened_to_for_nobody(database: Database, postgresql_url: str) -> None:
     """The connection goes with the last listener, and is there again with the next."""
-    monkeypatch.setattr(announcements, "_TRY_AGAIN_S", 0.0)
 
     async def follow(streams: Streams) -> None:
         following = await followed(streams, "run_1")

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.exc import OperationalError
 
 from gauntlet.spec.asked.tokens import TokenRequest
 from service.answering.streams import Topic
@@ -15,7 +13,16 @@ from store.accounts import secret_key, sessions, tokens
 from store.accounts.tokens import Caller
 from store.database import Database
 from tests.e2e.system import await_that
-from tests.service.answering.streamed import TYPES, collect, frames, ids, note, quick
+from tests.service.answering.streamed import (
+    TYPES,
+    collect,
+    fail_the_look_for_logins,
+    frames,
+    ids,
+    note,
+    quick,
+    reader,
+)
 
 
 @pytest.fixture
@@ -62,19 +69,10 @@ def test_what_was_read_when_the_look_for_logins_failed_is_told(
     settings: ServiceSettings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once, and without waiting for anything else to be written."""
-    key = secret_key.read_or_make(settings.secret_key_file)
-    with database.writing() as session:
-        _, text = tokens.create(session, key, TokenRequest(owner="ada", scope="read"))
-        caller = tokens.caller(session, key, text)
+    caller = reader(database, settings.secret_key_file)
     found: list[Any] = []
-    failed: list[str] = []
 
-    def fail(*told: Any) -> None:
-        if found and not failed and "FROM tokens" in told[2]:
-            failed.append(told[2])
-            raise OperationalError(told[2], {}, Exception("disk I/O error"))
-
-    async def follow() -> str:
+    async def follow() -> tuple[str, list[str]]:
         streams = quick(database, logins_every_s=0)
         new = streams._new
 
@@ -86,11 +84,11 @@ def test_what_was_read_when_the_look_for_logins_failed_is_told(
         monkeypatch.setattr(streams, "_new", look)
         following = asyncio.create_task(collect(streams.answer(Topic(TYPES), None, caller), "run_2"))
         await asyncio.to_thread(await_that, lambda: sum(map(len, streams._told.values())) == 1)
-        event.listen(database._engine, "before_cursor_execute", fail)
+        failed = fail_the_look_for_logins(database, found)
         await asyncio.to_thread(note, database, "run_2")
         async with asyncio.timeout(60):
-            return await following
+            return await following, failed
 
-    text = asyncio.run(follow())
+    text, failed = asyncio.run(follow())
     assert len(failed) == 1
     assert len(ids(frames(text))) == 1
