@@ -11,20 +11,24 @@ import torch
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(8):
-        activations = [torch.ones(4 << 20) for _ in range(4)]
+    for _ in range(4):
+        activations = [torch.ones(12 << 20) for _ in range(2)]
         del activations
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
+faults()
 handed_back = faults()
 {choice}
-faults()
+faults(), faults()
 print(handed_back, faults())
 """
 
 
 def page_faults(imports: str, choice: str) -> tuple[int, int]:
-    """Of four tensors of 16 MiB, eight times over: by a process that has chosen nothing, and after a choice."""
+    """Of two tensors of 48 MiB, four times over: by a process that has chosen nothing, and after a choice.
+
+    Neither the first time, when glibc learns how large blocks are, up to 32 MiB, nor while the heap still grows.
+    """
     code = _COUNTS.format(imports=imports, choice=choice)
     counted = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     handed_back, kept = map(int, counted.split())
