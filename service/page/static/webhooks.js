@@ -12,7 +12,8 @@ const MOST_DELIVERIES = 10;
 const told = (events) => events.map((each) => EVENTS[each] ?? each).join(" and ");
 
 function delivery(one) {
-  const how = one.status === "delivered" ? `delivered ${age(one.delivered_at)} ago` : one.status === "failed" ? "given up" : "on its way";
+  const waits = one.fault ? "to be tried again" : "on its way";
+  const how = one.status === "delivered" ? `delivered ${age(one.delivered_at)} ago` : one.status === "failed" ? "given up" : waits;
   const tries = one.attempts > 1 ? `, ${one.attempts} tries` : "";
   return h("li", { "data-key": one.id }, `${told([one.type])}: ${how}${tries}${one.fault ? `. ${one.fault}` : ""}`);
 }

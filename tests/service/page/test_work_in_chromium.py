@@ -285,7 +285,7 @@ def test_a_webhook_is_made_and_its_deliveries_are_read(
         expect(row).to_contain_text("Nothing has happened yet")
         made = whole_system.client.submit(tiny_document)
         whole_system.client.cancel_experiment(made.id)
-        expect(row).to_contain_text(re.compile(r"ended experiments: on its way.* 127\.0\.0\.1"))
+        expect(row).to_contain_text(re.compile(r"ended experiments: to be tried again.* 127\.0\.0\.1"))
         row.get_by_role("button", name="Deliveries").click()
         expect(row).not_to_contain_text("ended experiments: ")
         page.get_by_label("URL").fill(f"{url}/of/alarms")
