@@ -109,11 +109,16 @@ def test_the_environment_says_what_a_process_is_called(collector: Collector, mon
 @pytest.fixture(params=["away", "hangs"])
 def useless(request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of a collector that refuses connections, or takes them and never says a word."""
+    before = set(threading.enumerate())
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         if request.param == "hangs":
             listening.listen(16)
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    # What still speaks to it gives up now, and would say so in the midst of another test.
+    for thread in set(threading.enumerate()) - before:
+        thread.join(60)
+        assert not thread.is_alive(), thread
 
 
 def test_a_collector_that_takes_nothing_holds_nobody_up(
@@ -122,6 +127,8 @@ def test_a_collector_that_takes_nothing_holds_nobody_up(
     """Spans beyond all room are told in no time, little is said of it, and the end waits two seconds at most."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", useless)
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
+    # Seconds that one try may take with all its repetitions: longer than the end waits.
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "4")
     before = threading.active_count()
     sender = Sender("gauntlet-worker", "here:1")
     waited = []
