@@ -10,13 +10,12 @@ were. Each experiment's record goes into results/, and after each the verdict (v
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import get_args
 
 from benchmarks.carry.judge import CELLS, judge
 from benchmarks.carry.measurements import Neighbours
 from benchmarks.dial.tables import markdown
 from benchmarks.studies.planned import Judged, Plan
-from gauntlet.rendering import FIGURES, Format
+from benchmarks.studies.record import RENDERINGS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -30,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         measuring=Neighbours,
         judge=_judged,
         # Of which nothing is read.
-        leave_out=(*(f"report.{form}" for form in get_args(Format)), *(f"figures/{name}.svg" for name in FIGURES)),
+        leave_out=RENDERINGS,
     ).carry_out(arguments)
 
 

@@ -30,6 +30,8 @@ from gauntlet.results.stage_results import NATURAL
 from gauntlet.spec.evaluations.attacks import attack_label
 
 _NOT_DRAWN = 404
+# All that is rendered of the rest of a record; a judgement reads none of it.
+RENDERINGS = (*(f"report.{form}" for form in get_args(Format)), *(f"figures/{name}.svg" for name in FIGURES))
 EVALUATION_COLUMNS = (
     "run",
     "epoch",

@@ -5,6 +5,7 @@ import pytest
 from gauntlet.spec.experiment import ExperimentSpec
 from store.database import Database
 from store.queue import jobs
+from store.queue.jobs import Claim
 from store.subjects import experiments
 from store.traces.spans import ASKED, Asked, Span
 from tests.worker.processes.attempts import NEVER, expire, found
@@ -20,26 +21,32 @@ PLACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 PLACED = Asked(PLACE)
 
 
+def claimed(database: Database, spec: ExperimentSpec) -> Claim:
+    """A run that was asked for in a trace, held by an attempt."""
+    before = ASKED.set(PLACED)
+    with database.writing() as session:
+        (run_id,) = experiments.create(session, spec, None)[1]
+    ASKED.reset(before)
+    with database.writing() as session:
+        held = jobs.claim(session, "run", run_id, "here:1", NEVER)
+    assert held is not None
+    return held
+
+
 def test_an_attempt_that_could_not_be_started_is_told_as_that(
     settings: WorkerSettings, database: Database, tiny_spec: ExperimentSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its span has the reason that the API gives: nothing was lost."""
     told: list[Span] = []
     worker = JobProcesses(settings, database, told.append)
-    before = ASKED.set(PLACED)
-    with database.writing() as session:
-        (run_id,) = experiments.create(session, tiny_spec, None)[1]
-    ASKED.reset(before)
-    with database.writing() as session:
-        held = jobs.claim(session, "run", run_id, "here:1", NEVER)
-    assert held is not None
+    held = claimed(database, tiny_spec)
 
     def refuse(_: Forked) -> None:
         raise NotStarted("Cannot allocate memory")
 
     monkeypatch.setattr(Forked, "start", refuse)
-    worker._await_end(_Job([held], Forked(enter, (), run_id)))
-    run = found(database, run_id)
+    worker._await_end(_Job([held], Forked(enter, (), held.id)))
+    run = found(database, held.id)
     assert (run.status, run.status_reason) == ("queued", "not_started")
     (span,) = told
     assert (span.name, span.error) == ("run attempt", "not_started")
@@ -58,18 +65,12 @@ def test_an_attempt_is_told_of_once(
         JobProcesses(settings, database, told.append),
         JobProcesses(settings, database, told_by_another.append),
     )
-    before = ASKED.set(PLACED)
-    with database.writing() as session:
-        (run_id,) = experiments.create(session, tiny_spec, None)[1]
-    ASKED.reset(before)
-    with database.writing() as session:
-        held = jobs.claim(session, "run", run_id, "here:1", NEVER)
-    assert held is not None
+    held = claimed(database, tiny_spec)
     if taken_back:
-        expire(database, run_id)
+        expire(database, held.id)
         another.shut_down()
         reconcile(database, another, retry_s=NEVER)
-    worker._give_back(_Job([held], Forked(enter, (), run_id)), "was ended by SIGKILL")
+    worker._give_back(_Job([held], Forked(enter, (), held.id)), "was ended by SIGKILL")
     assert [len(told), len(told_by_another)] == ([0, 1] if taken_back else [1, 0])
     (span,) = told + told_by_another
     assert (span.name, span.parent, span.error) == ("run attempt", PLACE, "worker_lost")
