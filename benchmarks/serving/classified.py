@@ -61,7 +61,6 @@ def measure_classifying(seconds: float, mlflow: Path | None) -> dict[str, Any]:
         seconds: of each measurement.
         mlflow: the Python of the environment that MLflow is installed in; None leaves it out.
     """
-    torch.set_num_threads(1)
     pixels, _ = random_images(BATCH)
     model = paper_cnn(_SHAPE, _CLASSES).eval()
     found: dict[str, Any] = {"one_core": _core(model, pixels, seconds)}

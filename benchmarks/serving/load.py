@@ -31,6 +31,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks.machine import describe_machine
 from benchmarks.serving.bare import measure_bare
 from benchmarks.serving.classified import measure_classifying
@@ -78,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kept = before["sections"]
     # What is started here inherits it: all but the API.
     os.sched_setaffinity(0, OTHER_CORES)
+    # torch counted the cores before: two of its threads on one would wait for each other.
+    torch.set_num_threads(len(OTHER_CORES))
     for name in options.only or sections:
         before, started = os.getloadavg(), time.monotonic()
         found = sections[name]() | {
