@@ -250,8 +250,6 @@ class Streams:
                 try:
                     # Before the rows are read: what is written meanwhile is another change.
                     now = self._announcements.count()
-                    if now is None:
-                        now = await anyio.to_thread.run_sync(self._announcements.begin, limiter=self._reading)
                     is_read = now is not None and now == changes
                     if is_read and self._announcements.may_be_missed:
                         is_read = time.monotonic() - read_at < self._read_anyway_s

@@ -1,6 +1,7 @@
 """What was committed is heard of without asking the database."""
 
 import logging
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,11 +32,23 @@ def end_listening(url: str) -> int:
         return len(connection.execute(ending).fetchall())
 
 
+def listening(hears: Announcements) -> int | None:
+    """Its number as soon as it is there."""
+    await_that(lambda: hears.count() is not None)
+    return hears.count()
+
+
+def tried(hears: Announcements) -> None:
+    """Have what is tried be tried to its end."""
+    assert hears.count() is None
+    await_that(lambda: not hears._is_trying)
+
+
 def test_each_commit_of_events_is_heard_and_nothing_else(database: Database, database_url: str) -> None:
     """Nothing is asked for it; what is rolled back is not told."""
     writer = Database(database_url)
     hears = Announcements(database, events.TURN)
-    seen = hears.begin()
+    seen = listening(hears)
     asked: list[Any] = []
     for engine in (database._engine, database._apart):
         event.listen(engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
@@ -65,17 +78,39 @@ def test_a_connection_that_is_lost_is_made_again(postgresql_url: str, monkeypatc
     clock = Clock(monkeypatch)
     database = Database(postgresql_url)
     hears = Announcements(database, events.TURN)
-    seen = hears.begin()
+    seen = listening(hears)
     assert hears.may_be_missed
     clock.now += announcements._TRY_AGAIN_S
     assert end_listening(postgresql_url) == 1
     await_that(lambda: hears.count() is None)
     assert not hears.may_be_missed
     note(database)
-    again = hears.begin()
+    again = listening(hears)
     assert None not in {seen, again}
     assert again != seen
     hears.close()
+    assert end_listening(postgresql_url) == 0
+    database.close()
+
+
+def test_a_connection_that_nobody_wants_any_more_is_closed_when_it_comes(postgresql_url: str) -> None:
+    """And whoever wants it again meanwhile waits for the same."""
+    database = Database(postgresql_url)
+    hears = Announcements(database, events.TURN)
+    goes_on, made = Event(), list[Any]()
+
+    def connect(*told: Any) -> None:
+        made.append(told)
+        goes_on.wait(30)
+
+    event.listen(database._apart, "do_connect", connect)
+    for _ in range(3):
+        assert hears.count() is None
+        hears.close()
+    goes_on.set()
+    await_that(lambda: not hears._is_trying)
+    assert len(made) == 1
+    assert not hears.may_be_missed
     assert end_listening(postgresql_url) == 0
     database.close()
 
@@ -84,10 +119,11 @@ def test_a_server_that_takes_no_connection_is_not_asked_at_every_look(postgresql
     """Then the events are to be read; nothing is raised."""
     database = Database(postgresql_url.replace("/test_", "/gone_"))
     hears = Announcements(database, events.TURN)
-    tried: list[Any] = []
-    event.listen(database._apart, "do_connect", lambda *told: tried.append(told))
-    assert [hears.begin() for _ in range(5)] == [None] * 5
-    assert len(tried) == 1
+    made: list[Any] = []
+    event.listen(database._apart, "do_connect", lambda *told: made.append(told))
+    for _ in range(5):
+        tried(hears)
+    assert len(made) == 1
     database.close()
 
 
@@ -95,12 +131,12 @@ def test_a_server_that_says_nothing_is_asked_once_in_a_while_and_told_of_once(
     postgresql_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The pause begins when a try has ended, which may take seconds; whatever was lost is told of again."""
-    clock, tried, away = Clock(monkeypatch), list[float](), True
+    clock, made, away = Clock(monkeypatch), list[float](), True
     database = Database(postgresql_url)
     hears = Announcements(database, events.TURN)
 
     def connect(*_: Any) -> None:
-        tried.append(clock.now)
+        made.append(clock.now)
         if away:
             clock.now += 5
             raise psycopg.OperationalError("connection timeout expired")
@@ -108,19 +144,20 @@ def test_a_server_that_says_nothing_is_asked_once_in_a_while_and_told_of_once(
     event.listen(database._apart, "do_connect", connect)
     with caplog.at_level(logging.WARNING, announcements.__name__):
         for _ in range(3):
-            assert [hears.begin() for _ in range(3)] == [None] * 3
+            for _ in range(3):
+                tried(hears)
             clock.now += 29
-            assert hears.begin() is None
+            tried(hears)
             clock.now += 1
-        assert [then - tried[0] for then in tried] == [0, 35, 70]
+        assert [then - made[0] for then in made] == [0, 35, 70]
         assert len(caplog.records) == 1
         away = False
-        assert hears.begin() is not None
+        listening(hears)
         # As soon as it is there.
         assert end_listening(postgresql_url) == 1
         await_that(lambda: hears.count() is None)
-        assert hears.begin() is None
-        assert len(tried) == 4
+        tried(hears)
+        assert len(made) == 4
         assert len(caplog.records) == 2
     database.close()
 

@@ -1,6 +1,7 @@
 """Streams on PostgreSQL: it tells of events, and is asked for them where it does not."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,10 @@ def test_the_table_is_read_where_something_was_announced(database: Database, mon
 
         monkeypatch.setattr(streams._announcements, "count", look)
         following = await followed(streams, "run_2")
+        # Until it is listened to, the table is read at every look.
+        enough = len(looks) + 2
+        await asyncio.to_thread(await_that, lambda: len(looks) > enough)
+        asked.clear()
         for subject in ("", "run_1", "run_2"):
             if subject:
                 await asyncio.to_thread(note, database, subject)
@@ -85,7 +90,7 @@ def test_the_table_is_read_where_something_was_announced(database: Database, mon
 
     text, (idle, one, two) = asyncio.run(follow())
     assert len(ids(frames(text))) == 2
-    assert idle == 1
+    assert idle == 0
     # What is announced between a look and its query is asked for twice.
     assert one - idle in {1, 2}
     assert two - one in {1, 2}
@@ -131,6 +136,31 @@ def test_what_nobody_announced_is_told_where_the_look_for_logins_failed(
     text, failed = asyncio.run(follow())
     assert len(failed) == 1
     assert len(ids(frames(text))) == 1
+
+
+def test_a_server_that_takes_no_new_connection_for_long_holds_up_no_event(database: Database) -> None:
+    """As where a pooler is full: what is in use works, and the table is read at every look meanwhile."""
+    goes_on, made = threading.Event(), list[Any]()
+
+    def connect(*told: Any) -> None:
+        made.append(told)
+        goes_on.wait(60)
+
+    async def follow() -> str:
+        streams = quick(database, beat_s=10)
+        following = asyncio.create_task(collect(streams.answer(Topic(TYPES), None, None), "run_2"))
+        await asyncio.to_thread(await_that, lambda: sum(map(len, streams._told.values())) == 1 and len(made) == 1)
+        for subject in ("run_1", "run_2"):
+            await asyncio.to_thread(note, database, subject)
+        async with asyncio.timeout(20):
+            return await following
+
+    event.listen(database._apart, "do_connect", connect)
+    try:
+        assert len(ids(frames(asyncio.run(follow())))) == 2
+        assert len(made) == 1
+    finally:
+        goes_on.set()
 
 
 @pytest.mark.parametrize("comes_back", [True, False])
