@@ -1,5 +1,5 @@
 # The same as service.Dockerfile but for the last lines, so that both images share the layer that holds torch.
-FROM python:3.11.14-slim-bookworm
+FROM python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
 
 ENV PATH=/app/.venv/bin:$PATH \
     PIP_NO_CACHE_DIR=1

@@ -7,7 +7,7 @@ import kubernetes_validate
 import yaml
 
 from service.settings import ServiceSettings
-from tests.docker.composed import PREFIX, variables_of
+from tests.docker.composed import PREFIX, services_of, variables_of
 from worker.settings import WorkerSettings
 
 MANIFESTS = Path(__file__).parents[2] / "docker/kubernetes/gauntlet.yaml"
@@ -70,6 +70,12 @@ def test_no_pod_is_more_than_it_needs_to_be() -> None:
         assert name == "gauntlet-migrate" or "memory" in container["resources"]["limits"], name
         volumes = {volume["name"] for volume in pod.get("volumes", ())}
         assert {mount["name"] for mount in container.get("volumeMounts", ())} == volumes, name
+
+
+def test_the_broker_is_the_composed_one() -> None:
+    """By the same digest: a newer image is taken in both places or in neither."""
+    (broker,) = pods()["gauntlet-broker"]["containers"]
+    assert broker["image"] == services_of()["redis"]["image"]
 
 
 def test_what_is_referred_to_is_there() -> None:
