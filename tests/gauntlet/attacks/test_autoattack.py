@@ -141,7 +141,8 @@ def test_square_finds_what_the_package_does(
     package.n_queries = attack.queries
     with torch.random.fork_rng(), torch.no_grad():
         wanted = package.perturb(images.contiguous(), labels)
-    assert torch.equal(attacked, wanted)
+    # Matrix products of a part have other last bits than those of the whole on some processors.
+    torch.testing.assert_close(attacked, wanted, rtol=0, atol=1e-6)
     assert count == 1 or 0 < int((attacked != images).flatten(1).any(dim=1).sum()) < count
 
 

@@ -37,7 +37,7 @@ def test_logits_and_gradients_are_the_models(count: int, shape: tuple[int, int, 
     model = build_model(Cnn(), shape, 10).eval().requires_grad_(requires_grad=False)
     images = uniform(count, *shape)
     images[:, :, :16] = images[:, :, :16].round()
-    for found, wanted in zip(gradient(passes(model), images), gradient(Sliced(model), images), strict=True):
+    for found, wanted in zip(gradient(passes(model), images), gradient(model, images), strict=True):
         assert torch.equal(found, wanted)
 
 
@@ -80,7 +80,7 @@ def test_points_that_were_just_seen_are_not_passed_forward_again(moved: int, mon
     found = gradient(quick, images)
     monkeypatch.undo()
     assert sum(seen) == 4 * {1: 30, 29: 30}.get(moved, moved)
-    assert all(map(torch.equal, found, gradient(Sliced(model), images)))
+    assert all(map(torch.equal, found, gradient(model, images)))
 
 
 def test_a_head_may_work_in_place() -> None:
@@ -102,7 +102,7 @@ def test_what_was_forgotten_is_passed_forward_anew() -> None:
         quick(images)
         next(model.parameters()).mul_(2)
     quick.forget()
-    assert torch.equal(gradient(quick, images)[1], gradient(Sliced(model), images)[1])
+    assert torch.equal(gradient(quick, images)[1], gradient(model, images)[1])
 
 
 def test_other_models_are_given_as_they_were() -> None:
