@@ -17,9 +17,9 @@ from gauntlet.attacks.targeted import minimum_margin
 from gauntlet.seeding import generator
 from tests.gauntlet.examples import CPU
 
-IMAGES = torch.rand(12, 1, 3, 3, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.rand(12, 3, 2, 2, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(12) % 3
-WEIGHT = torch.randn(3, 9, generator=torch.Generator().manual_seed(1))
+WEIGHT = torch.randn(3, 12, generator=torch.Generator().manual_seed(1))
 
 
 class Scaled(nn.Module):
@@ -31,7 +31,7 @@ class Scaled(nn.Module):
         self.kept: list[Tensor] = []
 
     def forward(self, images: Tensor) -> Tensor:
-        """From [n, 1, 3, 3] to logits [n, 3]."""
+        """From [n, 3, 2, 2] to logits [n, 3]."""
         factors = self.draw(len(images))
         self.kept.append(factors)
         return factors[:, None] * ((images.flatten(1) - 0.5) @ WEIGHT.T)
@@ -136,14 +136,16 @@ def test_numbers_of_three_sources_follow_from_the_seed(draw: Callable[[int], Ten
     first, again, other = (torch.cat(drawn(Scaled(draw), IMAGES[:1], [seed], 3)) for seed in (7, 7, 8))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+    assert len(torch.cat(drawn(Scaled(draw), IMAGES[:2], [7, 8]))) == 2, "once, where nothing else is asked"
     assert torch.equal(torch.get_rng_state(), before[0])
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before[1:]  # noqa: NPY002  # likewise
 
 
-def test_a_model_without_a_path_back_has_no_gradient() -> None:
-    """It is zero, as an evaluation gives it to such a model."""
+@pytest.mark.parametrize("factor", [torch.ones(()), torch.ones((), requires_grad=True)], ids=["none", "to weights"])
+def test_a_model_without_a_path_back_has_no_gradient(factor: Tensor) -> None:
+    """It is zero, as an evaluation gives it to such a model, also where there is a path back to weights."""
     images = IMAGES.clone().requires_grad_()
     expected = Expected(Scaled(), 2, 0, "test")
-    expected.model.register_forward_hook(lambda _module, _given, logits: logits.detach())
+    expected.model.register_forward_hook(lambda _module, _given, logits: factor * logits.detach())
     (found,) = torch.autograd.grad(expected(images).sum(), images)
     assert not found.any()
