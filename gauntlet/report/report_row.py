@@ -1,13 +1,13 @@
 """One line of the paper's table: a checkpoint's accuracies in training and in its evaluation."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from gauntlet.report.columns import attacked_accuracies
 from gauntlet.results.doubts import Doubt, doubts
 from gauntlet.results.intervals import difference_interval, wilson_interval
+from gauntlet.results.masking import MaskingResult
 from gauntlet.results.outcome import EvaluationOutcome
 from gauntlet.spec.evaluations.evaluation import ExperimentEvaluationSpec, Selected
 
@@ -38,7 +38,7 @@ class ReportRow(BaseModel):
     accuracies: dict[str, float]
     generalisation_gap: float
     intervals: dict[str, tuple[float, float]]
-    masking: Literal["PASS", "SUSPECT"] | None
+    masking: MaskingResult | None
     doubts: tuple[Doubt, ...]
     outcome: EvaluationOutcome
 

@@ -40,6 +40,8 @@ from gauntlet.spec.evaluations.attacks import (
 from gauntlet.spec.evaluations.ensembles import parts_of
 from gauntlet.spec.evaluations.evaluation import EvaluationSpec, MaskingSpec
 
+MaskingResult = Literal["PASS", "SUSPECT"]
+
 MASKING_PREFIX = "masking/"
 _FINEST = 10**30
 _STEPS = 50
@@ -53,7 +55,7 @@ class MaskingVerdict(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    verdict: Literal["PASS", "SUSPECT"]
+    verdict: MaskingResult
     n: int
     checks: tuple[Check, ...]
 

@@ -9,14 +9,14 @@ from gauntlet.report.numbers import counted
 from gauntlet.resources import Resource
 from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.doubts import Doubt
+from gauntlet.results.masking import MaskingResult
 from gauntlet.results.outcome import AttackOutcome
 from gauntlet.results.protocol import Protocol
 from gauntlet.spec.eps import format_eps
 from gauntlet.spec.evaluations.attack_titles import attack_name
 from gauntlet.spec.evaluations.attacks import AnyAttack, AutoAttack
 
-MaskingResult = Literal["PASS", "SUSPECT"]
-
+MOST_GROUPS = 100
 # Our name of a data set → the one that its numbers are published under.
 _PUBLISHED_AS = {"cifar10": "CIFAR-10"}
 
@@ -65,9 +65,6 @@ class Leaderboard(Resource):
 
     object: Literal["leaderboard"] = "leaderboard"
     groups: tuple[LeaderboardGroup, ...]
-
-
-MOST_GROUPS = 100
 
 
 @dataclass(frozen=True)
