@@ -57,8 +57,7 @@ def _found(column: Column, rows: Sequence[ReportRow], compared: Sequence[Compari
     if len({one.selection for one in compared}) > 1:
         where += f", at their {selection_title(rows[0].selection)} checkpoints"
     if told:
-        best = max(told, key=lambda comparison: comparison.difference.mean)
-        yield f"{where}, {_of_two(best, rows, column.key, of=of)}"
+        yield f"{where}, {_of_two(told, rows, column.key, of=of)}"
     else:
         yield f"{where}, {_of_one(rows, column.key, of=of)}"
 
@@ -83,13 +82,15 @@ def _spread(found: Estimate, write: Callable[[float], str]) -> str:
     return f"95 % interval {write(found.interval[0])} to {write(found.interval[1])}"
 
 
-def _of_two(best: Comparison, rows: Sequence[ReportRow], key: str, *, of: int) -> str:
-    """The most robust of the other objectives against the first, which is the baseline."""
+def _of_two(told: Sequence[Comparison], rows: Sequence[ReportRow], key: str, *, of: int) -> str:
+    """The most robust of the other objectives that share a seed with the first, which is the baseline, against it."""
+    best = max(told, key=lambda comparison: comparison.difference.mean)
     ours, theirs = objective_title(best.objective), objective_title(best.baseline)
     means = {name: _means(rows, name, best.seeds, key) for name in (best.objective, best.baseline)}
     (robust, natural), (base_robust, base_natural) = means[best.objective], means[best.baseline]
-    if of > 2:  # noqa: PLR2004  # then it is one of several
-        ours = f"{ours}, the most robust of the {of - 1} other objectives,"
+    if len(told) > 1:
+        shared = "" if len(told) == of - 1 else " on the same seeds"
+        ours = f"{ours}, the most robust of the {len(told)} other objectives{shared},"
     return (
         f"{ours} {_verdict(best)} {theirs}: it keeps {per_cent(robust)} % right against {per_cent(base_robust)} % "
         f"({per_cent(natural)} % and {per_cent(base_natural)} % without an attack). {_how_sure(best)}"

@@ -92,6 +92,17 @@ def test_the_most_robust_of_several_is_told() -> None:
     assert told in found.result
 
 
+def test_what_cannot_be_compared_is_not_counted() -> None:
+    """An objective without a seed of the first's may be the most robust of all, and nobody knows."""
+    kinds = ("cross_entropy", "policy_gradient", "expected_reward", "ppo")
+    changes = {"seeds": [0, 1], "objectives": [{"kind": kind} for kind in kinds]}
+    rows = [row for row in made_up(changes).rows if row.seed == int(row.objective == "ppo")]
+    told = made_up(changes, rows=rows).result
+    assert ", the most robust of the 2 other objectives on the same seeds, " in told
+    fewer = [row for row in rows if row.objective != "expected_reward"]
+    assert "the most robust of" not in made_up(changes, rows=fewer).result
+
+
 def test_one_image_is_no_images() -> None:
     row = made_up(ONE_SEED).rows[0]
     for n, told in ((1, "on 1 test image, "), (1_000, "on 1,000 test images, ")):
