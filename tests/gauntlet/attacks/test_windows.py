@@ -66,9 +66,13 @@ def test_a_small_window_alone_is_computed() -> None:
     """What is computed of a layer covers the changed square and its reach, cut at the border, not the image."""
     quick = taken_apart(network(shape=(3, 32, 32)))
     quick.start(uniform(6, 3, 32, 32))
-    for top, sides in ((14, [4, 4, 6, 8, 5, 7, 9, 5]), (0, [4, 4, 5, 5, 3, 4, 4, 2])):
-        quick.look(Window(top, top, 4, 4), uniform(6, 3, 4, 4))
-        assert [window.height for window, _ in quick._tried] == sides
+    for top, sides in (
+        (14, [4, 4, 6, 8, 5, 7, 9, 5]),
+        (0, [4, 4, 5, 5, 3, 4, 4, 2]),
+        (31, [1, 1, 2, 2, 1, 2, 1, 1]),
+    ):
+        quick.look(Window(top, top, sides[0], sides[0]), uniform(6, 3, sides[0], sides[0]))
+        assert [(window.height, window.width) for window, _ in quick._tried] == [(side, side) for side in sides]
 
 
 def test_broken_images_may_go() -> None:
@@ -112,7 +116,22 @@ def test_the_callers_images_are_its_own() -> None:
 def test_layers_of_any_size_and_padding(layers: list[nn.Module]) -> None:
     """Kernels that are even, oblong or grouped, any zero padding, and rows that pooling drops: the model's logits."""
     flat = nn.Sequential(*layers, nn.Flatten()).eval()
-    follow(nn.Sequential(flat, nn.Linear(flat(uniform(1, 3, 17, 19)).shape[1], 5)), uniform(4, 3, 17, 19), 3, 40)
+    model = nn.Sequential(flat, nn.Linear(flat(uniform(1, 3, 17, 19)).shape[1], 5))
+    for side in (1, 3):
+        follow(model, uniform(4, 3, 17, 19), side, 40)
+
+
+def test_a_change_in_what_pooling_drops_changes_nothing() -> None:
+    """The last row and column of an odd side are in none of its squares: alone, together, and beside others."""
+    model = nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(3, 4, 3), nn.Flatten()).eval()
+    images, quick = uniform(4, 3, 9, 11), taken_apart(model)
+    before = quick.start(images)
+    for window in (Window(8, 10, 1, 1), Window(8, 2, 1, 3), Window(2, 10, 3, 1), Window(0, 10, 9, 1)):
+        values = uniform(4, 3, window.height, window.width)
+        torch.testing.assert_close(quick.look(window, values), before, **EXACT)
+        quick.keep(torch.arange(4))
+        window.of(images).copy_(values)
+        assert torch.equal(quick.images, images)
 
 
 @pytest.mark.parametrize(

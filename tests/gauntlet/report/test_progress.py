@@ -62,9 +62,15 @@ def test_an_image_is_through_an_ensemble_once_broken_or_past_its_last_part() -> 
 def test_an_ensemble_is_done_without_its_later_parts_where_nothing_is_left() -> None:
     """The first part broke everything that was right."""
     _, auto = progress({"natural": NATURAL, f"{AUTO}:apgd-ce": StageCount(80, 0, 80, 8.0)})
-    assert (auto.status, auto.completed) == ("done", 100)
+    assert (auto.status, auto.completed, auto.eta_s) == ("done", 100, 0.0)
     _, auto = progress({"natural": StageCount(100, 0, 100, 1.0)})
-    assert (auto.status, auto.completed) == ("done", 100)
+    assert (auto.status, auto.completed, auto.eta_s) == ("done", 100, 0.0)
+
+
+def test_many_hands_share_what_is_left() -> None:
+    """60 images at half a second each, of two hands."""
+    fgsm, _ = attack_progress(SPEC, {"natural": NATURAL, "fgsm@8/255": StageCount(40, 10, 40, 20.0)}, 100, hands=2)
+    assert fgsm.eta_s == 15.0
 
 
 def test_results_taken_over_do_not_make_it_look_fast() -> None:

@@ -44,8 +44,27 @@ def test_seeds_are_averaged_and_objectives_ranked_apart() -> None:
         ("ppo", 1, 1, 2), ("ppo", 2, 0, 2), ("dqn", 1, 0, 1)
     ]  # fmt: skip
     assert found.selected == ("ppo 1", "dqn 0")
+    assert found.result == (
+        "Of 2 trials (asha) with PPO the one with lr = 0.2 is selected, for the highest FGSM accuracy on the test "
+        "images, 60.0 % after its last epoch. Of 1 trial (asha) with DQN the one with lr = 0.1 is selected, for the "
+        "highest FGSM accuracy on the test images, 30.0 % after its last epoch."
+    )
     (warning,) = sweep_warnings(found)
     assert "selected on the test images" in warning
+
+
+def test_of_trials_that_were_trained_to_their_end_the_longer_is_not_the_better() -> None:
+    """Epochs may be what is swept over; one that goes on beyond their end has not come to its own."""
+    found = sweep_result(SWEEP, ON_TEST, [run(0, 12, 0.9, ""), run(1, 9, 0.2), run(2, 5, 0.3)])
+    assert [trial.number for trial in found.trials] == [2, 1, 0]
+
+
+def test_a_trial_has_come_as_far_as_the_last_of_its_runs() -> None:
+    """A run that has not come to an epoch holds it at none."""
+    found = sweep_result(SWEEP, ON_TEST, [run(0, 9, 0.5), run(0, None, None, ""), run(1, 1, 0.4, "")])
+    assert [(trial.number, trial.epochs, trial.value, trial.complete) for trial in found.trials] == [
+        (1, 1, 0.4, False), (0, 0, 0.5, False)
+    ]  # fmt: skip
 
 
 def test_nothing_is_selected_before_a_trial_has_come_to_its_end() -> None:

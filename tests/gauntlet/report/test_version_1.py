@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from gauntlet.report.columns import attacked_accuracies
 from gauntlet.report.report import Report
 
 RECORDS = Path(__file__).parents[3] / "benchmarks"
+_NOT_UNDER_ATTACK = {"natural_accuracy", "train_accuracy", "generalisation_gap"}
 
 
 @pytest.mark.parametrize(
@@ -24,7 +26,12 @@ def test_a_report_of_version_1_is_read(record: str, headline: str, lines: int) -
     for row, before in zip(report.rows, document["rows"], strict=True):
         assert row.accuracies[f"fgsm@{budget}"] == before["fgsm_accuracy"]
         assert row.accuracies[f"autoattack@{budget}"] == before["autoattack_accuracy"]
+        kept = {name: tuple(found) for name, found in before["intervals"].items() if name in _NOT_UNDER_ATTACK}
+        attacked = {key: each.interval for key, each in attacked_accuracies(row.outcome).items()}
+        assert row.intervals == kept | attacked
         assert row.intervals[f"fgsm@{budget}"] == tuple(before["intervals"]["fgsm_accuracy"])
+        assert row.masking == before["outcome"]["masking"]["verdict"]
+        assert any(doubt.kind == "masked_gradients" for doubt in row.doubts) == (row.masking == "SUSPECT")
         assert (row.generalisation_gap, row.objective) == (before["generalisation_gap"], before["objective"])
     assert report.warnings == tuple(document["warnings"])
     assert report.objectives[0] == "cross_entropy"
