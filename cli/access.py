@@ -1,6 +1,5 @@
 """`gauntlet whoami` and `gauntlet audit`: who one is to a service, and, for admins, who did what there."""
 
-from datetime import datetime, timedelta
 from itertools import islice
 from typing import Annotated
 
@@ -8,11 +7,11 @@ import typer
 
 from cli.connection import open_client
 from cli.json_output import AsJson, print_json
+from cli.shown.filters import Within, since
 from cli.shown.listings import Column, Listing, print_card, print_listing
 from cli.shown.tables import at_time
 from gauntlet.report.numbers import NOTHING
 from gauntlet.resources import AuditEntry
-from gauntlet.spec.asked.tokens import seconds_of
 
 _NOBODY = "nobody"
 
@@ -38,14 +37,13 @@ def whoami(*, as_json: AsJson = False) -> None:
 def audit(
     *,
     owner: Annotated[str | None, typer.Option(help="Only what this owner did, or was refused.")] = None,
-    within: Annotated[str | None, typer.Option(help="Only as long ago as this: 12h, 90d, 4w.")] = None,
+    within: Within = None,
     last: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
     as_json: AsJson = False,
 ) -> None:
     """List who changed what, or was refused to, the newest first; takes an admin's token."""
-    since = None if within is None else datetime.now().astimezone() - timedelta(seconds=_seconds(within))
     with open_client() as client:
-        found = list(islice(client.audit(owner, since=since), last))
+        found = list(islice(client.audit(owner, since=since(within)), last))
     if as_json:
         print_json(found)
     else:
@@ -68,10 +66,3 @@ def audit_listing(entries: list[AuditEntry]) -> Listing:
         ],
         empty="There are no entries.",
     )
-
-
-def _seconds(duration: str) -> float:
-    try:
-        return seconds_of(duration)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error

@@ -5,7 +5,7 @@ from typing import Annotated, get_args
 
 from celery import Celery
 from fastapi import Depends, Header, Query, Request
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 from pydantic_core import PydanticKnownError
 
 from gauntlet.resources import Status
@@ -168,6 +168,8 @@ StatusFilter = Annotated[_Statuses, AfterValidator(lambda statuses: list(dict.fr
 _Text = Annotated[str, Field(max_length=200), Matching(r"^[^\x00-\x1f\x7f]+$", "This must be one line of text.")]
 OwnerFilter = Annotated[_Text | None, Query(description="Only whose owner this is.")]
 NameFilter = Annotated[_Text | None, Query(description="Only with this in their name, in small or large letters.")]
+SinceFilter = Annotated[AwareDatetime | None, Query(description="Only from this moment on, such as 2026-11-27T00:00Z.")]
+UntilFilter = Annotated[AwareDatetime | None, Query(description="Only before this moment.")]
 LabelFilter = Annotated[list[TagText], Query(max_length=20, description="Only with this label, or all of these.")]
 # No evaluation has more images than this (`EvaluationSpec.samples`).
 _Image = Annotated[int, Field(ge=0, le=1_000_000), WHOLE]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from getpass import getuser
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,7 +32,10 @@ _PAGE = 100
 @app.command()
 def create(
     *,
-    owner: Annotated[str, typer.Option(help="Whose it is: one word, such as a name or an address.")],
+    owner: Annotated[
+        str | None,
+        typer.Option(help="Whose it is: one word, such as a name or an address. Without it, who is logged in here."),
+    ] = None,
     scope: Annotated[str, typer.Option(help="read, submit (asks for work too) or admin (gives tokens too).")] = "read",
     name: Annotated[str | None, typer.Option(help="What it is for.")] = None,
     expires: Annotated[str | None, typer.Option(help="After how long it opens nothing: 12h, 90d, 4w.")] = None,
@@ -41,8 +45,9 @@ def create(
     from store.accounts import audit, secret_key
     from store.accounts import tokens as rows
 
+    asked = {"owner": _logged_in() if owner is None else owner, "scope": scope, "name": name, "expires": expires}
     try:
-        request = TokenRequest.model_validate({"owner": owner, "scope": scope, "name": name, "expires": expires})
+        request = TokenRequest.model_validate(asked)
     except ValidationError as error:
         give_up(" ".join(f"--{fault.pointer.strip('/')}: {fault.message}" for fault in faults(error.errors())))
     with _store() as (database, settings):
@@ -55,6 +60,14 @@ def create(
         print_plain({**shown.model_dump(mode="json"), "token": text})
     else:
         tell_id(text)
+
+
+def _logged_in() -> str:
+    """Who runs this command, by the system's word."""
+    try:
+        return getuser()
+    except OSError:
+        give_up("This user has no name here: say whose the token is to be by --owner.")
 
 
 @app.command("list")

@@ -9,7 +9,7 @@ from cli.connection import by_option, open_client, refusals_told
 from cli.identifiers import AnyId, ExperimentId, SomeExperimentId, SomeRunId
 from cli.json_output import AsJson, print_json
 from cli.shown import showing
-from cli.shown.filters import Statuses
+from cli.shown.filters import Statuses, Within, since
 from cli.shown.listings import print_listing
 from cli.shown.report_tables import print_report
 from cli.shown.tables import checkpoints_listing, experiments_listing, runs_listing
@@ -21,6 +21,7 @@ def experiments(
     owner: Annotated[str | None, typer.Option(help="Only whose owner this is.")] = None,
     label: Annotated[list[str], typer.Option(help="Only with this label; may be repeated, for all of them.")] = [],  # noqa: B006  # the library copies it
     name: Annotated[str | None, typer.Option(help="Only with this in their name.")] = None,
+    within: Within = None,
     order: Annotated[
         str, typer.Option(help="By created_at, name or status; - before it for the other way round.")
     ] = "-created_at",
@@ -28,7 +29,8 @@ def experiments(
 ) -> None:
     """List the experiments, the newest first."""
     with open_client() as client, refusals_told(by_option):
-        found = list(client.experiments(status=status, owner=owner, labels=label, name=name, order=order))
+        made = since(within)
+        found = list(client.experiments(status=status, owner=owner, labels=label, name=name, since=made, order=order))
         if json:
             print_json(found)
         else:

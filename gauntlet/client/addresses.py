@@ -3,6 +3,7 @@
 import re
 import ssl
 from collections.abc import Sequence
+from datetime import datetime
 from urllib.parse import quote
 
 import httpx2
@@ -30,6 +31,11 @@ def place(*parts: str) -> str:
 def listed(values: str | Sequence[str]) -> list[str]:
     """Several values of a parameter; one that is given as it is is one, and not as many as it has letters."""
     return [values] if isinstance(values, str) else list(values)
+
+
+def moment(value: datetime | None) -> str | None:
+    """A moment as a parameter says it, with its time zone."""
+    return None if value is None else value.isoformat()
 
 
 def settings() -> ClientSettings:

@@ -3,12 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime
 
 from gauntlet.resources import AuditEntry, Page
 from gauntlet.spec.asked.tokens import Owner
 from service.answering.pages import as_page
-from service.dependencies import AfterNumber, DatabaseDep, Limit
+from service.dependencies import AfterNumber, DatabaseDep, Limit, SinceFilter, UntilFilter
 from service.requests.routing import Route
 from service.transport.admission import LISTS
 from store.accounts import audit
@@ -20,10 +19,8 @@ router = APIRouter(prefix="/v1/audit", tags=["tokens"], route_class=Route)
 def list_audit(
     database: DatabaseDep,
     owner: Annotated[Owner | None, Query(description="Only what this owner did, or was refused.")] = None,
-    since: Annotated[
-        AwareDatetime | None, Query(description="Only from this moment on, such as 2026-11-27T00:00Z.")
-    ] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Only before this moment.")] = None,
+    since: SinceFilter = None,
+    until: UntilFilter = None,
     limit: Limit = 20,
     after: AfterNumber = None,
 ) -> Page[AuditEntry]:

@@ -27,7 +27,9 @@ from service.dependencies import (
     OwnerFilter,
     ReporterDep,
     SettingsDep,
+    SinceFilter,
     StatusFilter,
+    UntilFilter,
 )
 from service.errors import ServiceError, invalid_fields
 from service.pictures.weights import find_missing, refuse_missing
@@ -99,6 +101,8 @@ def list_experiments(
     owner: OwnerFilter = None,
     label: LabelFilter = [],  # noqa: B006  # the framework copies it
     name: NameFilter = None,
+    since: SinceFilter = None,
+    until: UntilFilter = None,
     order: Annotated[Order, Query(description="- stands for the largest, or newest, first.")] = NEWEST_FIRST,
     limit: Limit = 20,
     after: AfterInOrder = None,
@@ -107,7 +111,7 @@ def list_experiments(
     if after is not None and not experiment_lists.is_cursor_of(order, after):
         fault = ProblemError(pointer="/query/after", message="This cursor is of a list in another order.")
         raise invalid_fields([fault])
-    wanted = Wanted(status, owner, label, name)
+    wanted = Wanted(status, owner, label, name, since, until)
     with database.reading() as session:
         found = experiment_lists.page(session, wanted, order=order, after=after, limit=limit)
         shown = {resource.id: resource for resource in experiments.show(session, found.rows)}

@@ -16,7 +16,7 @@ from store.database import Database, db_now, do_last
 from store.models import AuditEntry
 from store.shown.pages import PageOf, newest_first
 from store.subjects.forgetting import forget_older
-from store.times import as_datetime
+from store.times import as_datetime, earliest
 
 DONE: Final = "done"
 
@@ -78,9 +78,9 @@ def page(
     if owner is not None:
         query = query.where(AuditEntry.owner == owner)
     if since is not None:
-        query = query.where(AuditEntry.created_at >= since.timestamp())
+        query = query.where(AuditEntry.created_at >= earliest(since))
     if until is not None:
-        query = query.where(AuditEntry.created_at < until.timestamp())
+        query = query.where(AuditEntry.created_at < earliest(until))
     return newest_first(session, query, AuditEntry.id, after=after, limit=limit)
 
 

@@ -41,10 +41,10 @@ class Experiment(Base):
     __table_args__ = (
         UniqueConstraint("idempotency_key", "owner"),
         # What lists look for is in each of them, so that a row is read only if it is shown: it has up to 10 kB of spec.
-        Index(None, "id", "status", "owner", "name_folded"),
-        Index(None, "status", "id", "owner", "name_folded"),
-        Index(None, "owner", "id", "status", "name_folded"),
-        Index(None, "name_folded", "id", "status", "owner"),
+        Index(None, "id", "status", "owner", "name_folded", "created_at"),
+        Index(None, "status", "id", "owner", "name_folded", "created_at"),
+        Index(None, "owner", "id", "status", "name_folded", "created_at"),
+        Index(None, "name_folded", "id", "status", "owner", "created_at"),
     )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)

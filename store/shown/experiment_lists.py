@@ -1,10 +1,11 @@
-"""Experiments found by what they are called, whose they are and how they stand, in any order.
+"""Experiments found by what they are called, whose they are, how they stand and when they were made, in any order.
 
 A page is found in an index alone, whatever is looked for; then its rows are read.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from sqlalchemy import Select, select, tuple_
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 from gauntlet.resources import Status
 from store.models import Experiment, ExperimentLabel
 from store.shown.pages import PageOf, cut
+from store.times import earliest
 
 Order = Literal["created_at", "-created_at", "name", "-name", "status", "-status"]
 NEWEST_FIRST: Final[Order] = "-created_at"
@@ -28,12 +30,17 @@ CURSOR_PATTERN: Final = r"^[a-z]+_[0-9a-z]+(\.([0-9a-f]{2})*)?$"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the experiments of a list have: one of the statuses, all of the labels, the name's part in any case."""
+    """What the experiments of a list have: one of the statuses, all of the labels, the name's part in any case.
+
+    They were made at `since` or later, and before `until`; both moments are aware.
+    """
 
     statuses: Sequence[Status] = ()
     owner: str | None = None
     labels: Sequence[str] = ()
     name: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 def page(
@@ -62,6 +69,10 @@ def identifiers(wanted: Wanted, *, order: Order, after: str | None) -> Select[st
         query = query.where(Experiment.id.in_(labelled))
     if wanted.name is not None:
         query = query.where(Experiment.name_folded.contains(wanted.name.casefold(), autoescape=True))
+    if wanted.since is not None:
+        query = query.where(Experiment.created_at >= earliest(wanted.since))
+    if wanted.until is not None:
+        query = query.where(Experiment.created_at < earliest(wanted.until))
     column, descending = _COLUMNS[order.lstrip("-")], order.startswith("-")
     keys = [Experiment.id] if column is Experiment.id else [column, Experiment.id]
     if after is not None:

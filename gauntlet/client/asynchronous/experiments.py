@@ -1,9 +1,10 @@
 """Experiments and their reports."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from gauntlet.client.addresses import listed, place
+from gauntlet.client.addresses import listed, moment, place
 from gauntlet.client.asynchronous.connection import Connection
 from gauntlet.client.documents import body, submission
 from gauntlet.rendering import FigureName, Format
@@ -45,10 +46,16 @@ class Experiments:
         owner: str | None = None,
         labels: str | Sequence[str] = (),
         name: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
         order: str | None = None,
     ) -> AsyncIterator[Experiment]:
-        """Experiments, newest first unless `order` names another one; those of a status, with all labels, and so on."""
+        """Experiments, newest first unless `order` names another one; those of a status, with all labels, and so on.
+
+        Those made at `since` or later and before `until`, two moments with their time zones.
+        """
         filters: dict[str, Any] = {"status": listed(status), "owner": owner, "label": listed(labels)}
+        filters |= {"since": moment(since), "until": moment(until)}
         return self._http.all(Experiment, "/v1/experiments", **filters, name=name, order=order)
 
     async def cancel_experiment(self, identifier: str) -> Experiment:

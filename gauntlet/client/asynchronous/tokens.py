@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from gauntlet.client.addresses import place
+from gauntlet.client.addresses import moment, place
 from gauntlet.client.asynchronous.connection import Connection
 from gauntlet.client.documents import body
 from gauntlet.resources import (
@@ -39,5 +39,4 @@ class Tokens:
         self, owner: str | None = None, *, since: datetime | None = None, until: datetime | None = None
     ) -> AsyncIterator[AuditEntry]:
         """Who did what, newest first, as an admin; of one owner, and between two moments with their time zones."""
-        named = {"owner": owner, "since": since and since.isoformat(), "until": until and until.isoformat()}
-        return self._http.all(AuditEntry, "/v1/audit", **{name: value for name, value in named.items() if value})
+        return self._http.all(AuditEntry, "/v1/audit", owner=owner, since=moment(since), until=moment(until))

@@ -21,6 +21,10 @@ class Webhooks:
         """All webhooks, newest first."""
         return self._http.all(Webhook, "/v1/webhooks")
 
+    async def webhook(self, identifier: str) -> Webhook:
+        """One webhook."""
+        return await self._http.read(Webhook, "GET", place("webhooks", identifier))
+
     async def delete_webhook(self, identifier: str) -> Webhook:
         """Send nothing more there."""
         return await self._http.read(Webhook, "DELETE", place("webhooks", identifier))

@@ -1,9 +1,10 @@
 """Experiments and their reports."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from gauntlet.client.addresses import listed, place
+from gauntlet.client.addresses import listed, moment, place
 from gauntlet.client.documents import body, submission
 from gauntlet.client.synchronous.connection import Connection
 from gauntlet.rendering import FigureName, Format
@@ -43,10 +44,16 @@ class Experiments:
         owner: str | None = None,
         labels: str | Sequence[str] = (),
         name: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
         order: str | None = None,
     ) -> Iterator[Experiment]:
-        """Experiments, newest first unless `order` names another one; those of a status, with all labels, and so on."""
+        """Experiments, newest first unless `order` names another one; those of a status, with all labels, and so on.
+
+        Those made at `since` or later and before `until`, two moments with their time zones.
+        """
         filters: dict[str, Any] = {"status": listed(status), "owner": owner, "label": listed(labels)}
+        filters |= {"since": moment(since), "until": moment(until)}
         return self._http.all(Experiment, "/v1/experiments", **filters, name=name, order=order)
 
     def cancel_experiment(self, identifier: str) -> Experiment:

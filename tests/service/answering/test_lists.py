@@ -33,6 +33,9 @@ def test_experiments_are_filtered_and_sorted(api: TestClient, made: list[str]) -
     assert listed(api, path, label=["x", "y"]) == [alpha]
     assert listed(api, path, name="A", label="x", order="name") == [alpha, beta]
     assert listed(api, path, owner="nobody") == []
+    second = api.get(f"{path}/{alpha}").json()["created_at"]
+    assert listed(api, path, since=second) == [gamma, alpha]
+    assert listed(api, path, until=second, name="a") == [beta]
     first = api.get(path, params={"order": "-name", "limit": 2}).json()
     assert [each["name"] for each in first["data"]] == ["gamma", "beta"]
     assert listed(api, path, order="-name", limit=2, after=first["next"]) == [alpha]
@@ -66,6 +69,8 @@ def test_jobs_are_filtered_by_status(api: TestClient, made: list[str]) -> None:
         ("name=%00", "name"),
         ("owner=a%0Ab", "owner"),
         ("label=%20", "label"),
+        ("since=yesterday", "since"),
+        ("until=2026-11-27T00:00", "until"),
         ("colour=red", "colour"),
         ("name=a&name=b", "name"),
     ],

@@ -84,6 +84,17 @@ def test_every_route_is_closed_to_whom_it_is_not_open(
     assert rows_but_uses(guarded) == before
 
 
+def test_every_route_is_open_to_whom_it_is_for(guarded_api: TestClient, shown: dict[str, str]) -> None:
+    """With the scope that a route needs, and with each that has more rights, it is asked."""
+    for method, path in every_request(cast("FastAPI", guarded_api.app)):
+        concrete = path.replace("{", "").replace("}", "")
+        needed = "read" if is_open(method, concrete) else scope_for(method, concrete)
+        for scope in get_args(Scope):
+            if _RANK[scope] >= _RANK[needed]:
+                answer = guarded_api.request(method, concrete, headers=bearer(shown[scope]))
+                assert answer.status_code not in (401, 403, 500), (scope, method, path)
+
+
 def _session(guarded_api: TestClient, token: str) -> dict[str, str]:
     """What the service's own page sends once somebody has logged in with the token."""
     begun = guarded_api.post("/v1/session", json={"token": token}, headers=OURS)

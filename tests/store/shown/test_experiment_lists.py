@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, get_args
 
 import pytest
@@ -28,6 +29,8 @@ MADE = [
     ("xzy", "ada", ("a", "b")),
     ("x_y", "bob", ()),
 ]
+
+_MOMENT = datetime(2026, 11, 27, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -83,6 +86,17 @@ def test_what_is_looked_for_is_found(
 ) -> None:
     """By status, owner, all labels, and a part of the name in any case, in which no sign stands for another."""
     assert found(database, **wanted) == [made[place] for place in places]
+
+
+def test_what_was_made_between_two_moments_is_found(database: Database, made: list[str]) -> None:
+    """From the one on and before the other, as moments are shown: the first of them counts, the last does not."""
+    with database.reading() as session:
+        rows = [experiments.get(session, identifier) for identifier in made]
+        shown = [each.created_at for each in experiments.show(session, rows)]
+    assert len(set(shown)) == len(made)
+    assert found(database, since=shown[2]) == made[2:]
+    assert found(database, until=shown[2]) == made[:2]
+    assert found(database, since=shown[1], until=shown[4], owner="ada") == [made[3]]
 
 
 @pytest.mark.parametrize("order", get_args(Order))
@@ -166,6 +180,7 @@ def test_runs_are_found_by_status(database: Database, made: list[str]) -> None:
         Wanted(owner="ada"),
         Wanted(name="x"),
         Wanted(["failed"], "ada", name="x"),
+        Wanted(since=_MOMENT, until=_MOMENT),
     ],
     ids=str,
 )
@@ -174,7 +189,9 @@ def test_a_page_is_found_without_reading_experiments(sqlite_url: str, wanted: Wa
     statement = experiment_lists.identifiers(wanted, order=order, after="exp_1" if "created" in order else "exp_1.61")
     plan = planned(sqlite_url, statement.limit(21))
     assert plan[0].startswith("SEARCH experiments USING COVERING INDEX")
-    if replace(wanted, name=None) == Wanted() or (order == "-created_at" and len(wanted.statuses) < 2):
+    if replace(wanted, name=None, since=None, until=None) == Wanted() or (
+        order == "-created_at" and len(wanted.statuses) < 2
+    ):
         assert len(plan) == 1
 
 
