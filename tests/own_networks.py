@@ -28,7 +28,20 @@ def softmax(image_shape, classes):
 def short(image_shape, classes):
     return linear(image_shape, classes - 1)
 
-builders = {"linear": linear, "softmax": softmax, "short": short}
+class Narrow(nn.Module):
+    def __init__(self, channels, sides, classes):
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(channels, 4, sides), nn.BatchNorm2d(4), nn.ReLU())
+        self.head = nn.Linear(4, classes)
+
+    def forward(self, images):
+        return self.head(self.features(images).view(len(images), -1))
+
+def narrow(image_shape, classes):
+    channels, *sides = image_shape
+    return Narrow(channels, sides, classes)
+
+builders = {"linear": linear, "softmax": softmax, "short": short, "narrow": narrow}
 """
 
 

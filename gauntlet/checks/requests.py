@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from gauntlet.checks.classes import unlike_classes
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.faults import Fault
+from gauntlet.checks.lone_images import MENDED, lone_image
 from gauntlet.checks.machine import Machine
 from gauntlet.checks.names import counted, listed
 from gauntlet.checks.used_images import images_taken
@@ -81,9 +82,19 @@ def remarks(spec: ExperimentSpec | RunSpec, found: DatasetDescription | None, ca
     if found is not None and found.test is not None and samples > found.test.images:
         there = counted(found.test.images, "test image")
         yield f"evaluation.samples asks for {samples:,} images, and there are {there}: all of them are attacked."
+    if found is not None and found.train is not None:
+        images = found.train.images
+        yield from dict.fromkeys(remark for each in _trials(spec) for remark in _lone_images(each, images))
     for identifier in named_checkpoints(spec):
         if identifier not in cards:
             yield f"The checkpoint {identifier} was not looked up: the database is not to be seen from here."
+
+
+def _lone_images(spec: ExperimentSpec | RunSpec, images: int) -> Iterator[str]:
+    taken = images_taken(spec.dataset, images)
+    trained_on = taken - spec.evaluation.held_out(taken)
+    if trained_on > 0 and (told := lone_image(spec, trained_on)):
+        yield f"{told} A run whose batch normalisation cannot take it ends as model_unfit before training; {MENDED}"
 
 
 def evaluation_faults(

@@ -31,6 +31,7 @@ from gauntlet.spec.runs.objectives import AgentSpec
 from gauntlet.training.epoch_metrics import EpochMetrics
 from gauntlet.training.epochs import Epochs
 from gauntlet.training.guard import TrainingGuard
+from gauntlet.training.lone_images import try_lone_image
 from gauntlet.training.steps.averaging import WeightAverage
 from gauntlet.training.steps.cuda_graph import on_device
 from gauntlet.training.updates import Update, doing
@@ -75,6 +76,8 @@ def train(
         CompilerMissing: the spec insists on a compiled step, which needs a compiler that is not there.
         PackageMissing: the objective is an agent, and Stable-Baselines3 is not installed.
         DatasetUnavailable: the spec holds all training images out for validation.
+        ModelUnfit: the network takes no images of that size, or not the single one that a batch comes to; or it is one
+            of a team's own, and is not there or could not be built.
     """
     steps = course(
         spec,
@@ -117,6 +120,7 @@ def course(
     initialise(network, spec.seed)
     if initial_weights is not None:
         checkpoints.load_weights(network, initial_weights)
+    try_lone_image(spec, network, data.image_shape, len(data.train))
     model = normalised(network.to(device), spec.normalisation)
     computed = model if ranks is None else Sharded(with_whole_batch_norms(model), ranks)
     epochs = build_epochs(spec, data, computed)

@@ -123,6 +123,8 @@ def training_inputs(
             return _attack(spec, model, images, labels, noise, strength), labels
         case "half":
             half = len(images) // 2
+            if half == 0:  # no network need take a batch of none
+                return images, labels
             attacked = _attack(spec, model, images[:half], labels[:half], noise, strength)
             return torch.cat([attacked, images[half:]]), labels
         case "both":

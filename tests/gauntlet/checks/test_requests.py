@@ -12,6 +12,7 @@ from gauntlet.checks.requests import (
     experiment_faults,
     import_faults,
     named_checkpoints,
+    remarks,
     transfer_faults,
 )
 from gauntlet.errors import AttackUnsupported, DatasetUnavailable
@@ -112,6 +113,23 @@ def test_what_does_not_fit_the_data_is_told_at_its_field(
     faults = told(experiment_faults(spec(**changes), found, {}, machine))
     assert [place for place, _ in faults] == ([] if pointer is None else [pointer])
     assert all(message in sentence for _, sentence in faults)
+
+
+def test_a_batch_of_one_image_is_remarked_on() -> None:
+    """Of networks that may not take it, by the images that are left to train on, and of each trial of a sweep."""
+    held_out = {"select_on": "validation", "validation_samples": 3}
+    torchvision = {"architecture": {"kind": "torchvision", "name": "resnet18"}}
+    lone = spec(**torchvision, training={"batch_size": 8}, evaluation=held_out, dataset={"train_samples": 12})
+    (remark,) = [each for each in remarks(lone, seen("cat", "dog"), {}) if "samples asks" not in each]
+    assert remark.startswith("Of 9 training images in batches of 8 the last batch has 1: ")
+    assert "ends as model_unfit before training; another training.batch_size, " in remark
+    swept = spec(**OWN, sweep={"over": {"training.batch_size": [19, 20, 1], "adversary.eps": ["1/255", "2/255"]}})
+    found = [each for each in remarks(swept, seen("cat", "dog"), {}) if "samples asks" not in each]
+    assert [each.partition(":")[0] for each in found] == [
+        f"Of 20 training images in batches of {size} the last batch has 1" for size in (19, 1)
+    ]
+    for fits in (spec(training={"batch_size": 19}), spec(**torchvision, training={"batch_size": 18})):
+        assert not any("batches" in each for each in remarks(fits, seen("cat", "dog"), {}))
 
 
 def test_every_trial_of_a_sweep_is_looked_at() -> None:

@@ -32,7 +32,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_a_network_is_built_from_its_package() -> None:
     """With its options, its weights of the seed alone, and the package's version in what bit-identity rests on."""
     assert {name: network.package for name, network in own_networks().items()} == dict.fromkeys(
-        ("linear", "softmax", "short"), "team-nets 1.2"
+        ("linear", "softmax", "short", "narrow"), "team-nets 1.2"
     )
     spec = Custom(name="linear", options={"width": 5})
     weights = []
@@ -74,7 +74,7 @@ def test_a_checkpoint_of_one_is_read_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "told"),
     [
-        (Custom(name="other"), "there: linear, short, softmax"),
+        (Custom(name="other"), "there: linear, narrow, short, softmax"),
         (Custom(name="linear", options={"depth": 2}), "TypeError: got an unexpected keyword argument 'depth'"),
         (Custom(name="linear", options={"width": -1}), "of team-nets 1.2 could not be built: RuntimeError"),
     ],

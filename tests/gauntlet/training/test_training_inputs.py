@@ -2,7 +2,7 @@ from fractions import Fraction
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gauntlet import seeding
 from gauntlet.attacks.gradient import fgsm
@@ -41,6 +41,21 @@ def test_mixes_are_what_they_say(trained: TrainingState, few: Dataset) -> None:
         found = prepared(run_spec(training={"mix": mix}), few, trained)
         assert torch.equal(found[0], images)
         assert torch.equal(found[1], targets)
+
+
+def test_no_attack_is_made_on_the_half_of_one_image(few: Dataset) -> None:
+    """It is learnt from as it is, by a network too that cannot take a batch of none."""
+
+    class Reshaping(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return images.view(len(images), -1)[:, :10]
+
+    natural, labels = to_unit(few.test.images[:1]), few.test.labels[:1]
+    made, targets = training_inputs(
+        run_spec(training={"mix": "half"}), Reshaping(), natural, labels, torch.zeros(1, 1, 11)
+    )
+    assert torch.equal(made, natural)
+    assert torch.equal(targets, labels)
 
 
 def test_the_attack_may_have_dropout(trained: TrainingState, few: Dataset) -> None:
