@@ -50,15 +50,21 @@ def test_logits_and_gradients_are_the_models(count: int, shape: tuple[int, int, 
     ],
 )
 def test_layers_of_other_sizes(layers: list[nn.Module]) -> None:
-    """Kernels that are oblong or grouped, any symmetric padding, rows that pooling drops: the model's gradients."""
+    """Kernels that are oblong or grouped, any symmetric padding, rows that pooling drops: the model's gradients.
+
+    Whether it has just seen the images or not.
+    """
     flat = nn.Sequential(*layers, nn.Flatten())
     model = nn.Sequential(flat, nn.Linear(flat(uniform(1, 3, 17, 19)).shape[1], 5)).eval()
-    images = uniform(5, 3, 17, 19)
-    for found, wanted in zip(gradient(passes(model), images), gradient(model, images), strict=True):
-        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
+    quick, images = passes(model), uniform(5, 3, 17, 19)
+    for _ in range(2):
+        for found, wanted in zip(gradient(quick, images), gradient(model, images), strict=True):
+            torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
+        with torch.no_grad():
+            torch.testing.assert_close(quick(images), model(images), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("moved", [0, 1, 2, 29, 30])
+@pytest.mark.parametrize("moved", [0, 1, 2, 28, 29, 30])
 def test_points_that_were_just_seen_are_not_passed_forward_again(moved: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The gradient is the model's, whichever points are others than those of the logits before."""
     model = build_model(Cnn(), (3, 32, 32), 10).eval().requires_grad_(requires_grad=False)
@@ -81,6 +87,19 @@ def test_points_that_were_just_seen_are_not_passed_forward_again(moved: int, mon
     monkeypatch.undo()
     assert sum(seen) == 4 * {1: 30, 29: 30}.get(moved, moved)
     assert all(map(torch.equal, found, gradient(model, images)))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_no_more_is_remembered_than_is_asked_for_and_fits(channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing by an attack that may not, and nothing of one image more than the bound has room for."""
+    monkeypatch.setattr("gauntlet.attacks.passes._MOST_PIXELS", 6 * 16 * 16)
+    model, images = network(shape=(channels, 16, 16)), uniform(7, channels, 16, 16)
+    quick, forgetful = passes(model), passes_of(model, CPU)
+    assert isinstance(forgetful, Passes)
+    with torch.no_grad():
+        for each, count, remembered in ((quick, 6, 6), (quick, 7, 0), (forgetful, 6, 0)):
+            each(images[:count])
+            assert sum(len(part.points) for part in each._last) == remembered
 
 
 def test_a_head_may_work_in_place() -> None:
