@@ -91,7 +91,9 @@ def test_points_that_were_just_seen_are_not_passed_forward_again(moved: int, mon
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_no_more_is_remembered_than_is_asked_for_and_fits(channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing by an attack that may not, and nothing of one image more than the bound has room for."""
+    """Nothing by an attack that may not, nothing of one image more than the bound has room for, and no convolution that
+    is pooled next.
+    """
     monkeypatch.setattr("gauntlet.attacks.passes._MOST_PIXELS", 6 * 16 * 16)
     model, images = network(shape=(channels, 16, 16)), uniform(7, channels, 16, 16)
     quick, forgetful = passes(model), passes_of(model, CPU)
@@ -100,6 +102,8 @@ def test_no_more_is_remembered_than_is_asked_for_and_fits(channels: int, monkeyp
         for each, count, remembered in ((quick, 6, 6), (quick, 7, 0), (forgetful, 6, 0)):
             each(images[:count])
             assert sum(len(part.points) for part in each._last) == remembered
+        quick(images[:6])
+    assert [len(of_step) for of_step in quick._last[0].kept] == 2 * [1, 0, 2]
 
 
 def test_a_head_may_work_in_place() -> None:
@@ -133,4 +137,5 @@ def test_other_models_are_given_as_they_were() -> None:
     for model in (build_model(ResNet(), (3, 32, 32), 10), odd, touched, lopsided):
         assert isinstance(passes_of(model.eval(), CPU), Sliced)
     assert isinstance(passes_of(Together(network()), CPU), Together)
-    assert passes_of(odd, torch.device("cuda")) is odd
+    known = network()
+    assert passes_of(known, torch.device("cuda")) is known
