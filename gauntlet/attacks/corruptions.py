@@ -158,7 +158,7 @@ def _brightness(x: _Pixels, strength: tuple[float, ...], _draw: Generator) -> _P
 
 def _contrast(x: _Pixels, strength: tuple[float, ...], _draw: Generator) -> _Pixels:
     (factor,) = strength
-    mean: _Pixels = x.mean(axis=(0, 1), keepdims=True)
+    mean: _Pixels = x.mean(axis=(0, 1))
     return (x - mean) * factor + mean
 
 

@@ -76,11 +76,16 @@ def test_contrast_draws_values_to_the_mean_of_their_channel() -> None:
 
 
 def test_pixelate_averages_boxes() -> None:
-    """Ten pixels at 0.65 become six and ten again; at a half each box of two is its mean."""
+    """Ten pixels at 0.65 become six and ten again; at a half each box of two is its mean, at a tenth all of four.
+
+    Down as across.
+    """
     assert len(np.unique(at(texture(10), "pixelate", 5).reshape(-1, 3), axis=0)) <= 100
     row = np.array([[[10], [20], [40], [60]]] * 4, dtype=np.uint8)
-    halved = corrupt(row, "pixelate", (0.5,), np.random.default_rng(0))
-    assert halved[0, :, 0].tolist() == [15, 15, 50, 50]
+    for axes in ((0, 1, 2), (1, 0, 2)):
+        for share, wanted in ((0.5, [15, 15, 50, 50]), (0.1, [33] * 4)):
+            found = corrupt(row.transpose(axes), "pixelate", (share,), np.random.default_rng(0)).transpose(axes)
+            assert found[:, :, 0].tolist() == [wanted] * 4
 
 
 def test_jpeg_is_pillows_at_its_quality() -> None:

@@ -12,7 +12,7 @@ from gauntlet.spec.evaluations.corruptions import CorruptionKind
 
 Pixels = NDArray[np.float64]
 # Not square, in colours, of whole levels.
-IMAGE: Pixels = np.random.default_rng(0).integers(256, size=(26, 21, 3)) / 255
+IMAGE: Pixels = np.random.default_rng(0).integers(256, size=(33, 21, 3)) / 255
 
 
 def convolved(x: Pixels, kernel: Pixels, border: str) -> Pixels:
@@ -84,9 +84,9 @@ def zoomed(x: Pixels, strength: tuple[float, ...], _draw: Generator) -> Pixels:
 
 
 def fogged(x: Pixels, strength: tuple[float, ...], draw: Generator) -> Pixels:
-    """Midpoints on a torus of 32 × 32: of squares, then of the diamonds along rows, then of those along columns."""
+    """Midpoints on a torus of 64 × 64: of squares, then of the diamonds along rows, then of those along columns."""
     thickness, decay = strength
-    side = 32
+    side = 64
     land, wibble, step = np.zeros((side, side)), 100.0, side
 
     def raised(places: list[tuple[int, int]], away: list[tuple[int, int]]) -> None:
