@@ -58,7 +58,7 @@ from service.routes import (
     webhooks,
 )
 from service.settings import ServiceSettings
-from service.storage_reads import StorageReads
+from service.storage_reads import WRITERS, StorageReads
 from service.transport.edge import Edge
 from service.transport.traced import Tracing
 from store import files
@@ -74,8 +74,8 @@ _BROKER_PATIENCE_S = 2
 # thread. More would only take Python's lock from one another, and from the loop that answers whether the process lives:
 # it has its turn among them, several times for each request.
 THREADS = 6
-# For those threads, looks at tokens, streams and the audit list: none waits for another one's.
-CONNECTIONS = THREADS + 10
+# For those threads, those that receive, looks at tokens, streams and the audit list: none waits for another one's.
+CONNECTIONS = THREADS + WRITERS + 10
 _PROBLEM = {"model": Problem, "content": {errors.MEDIA_TYPE: {}}}
 
 

@@ -1,6 +1,8 @@
 """What the API sees of the data that a request is about: files listed and not read, where they are on this machine."""
 
+import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from sqlalchemy.orm import Session
 
@@ -8,21 +10,26 @@ from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.machine import UNKNOWN, Machine, this_machine
 from gauntlet.checks.requests import Cards
 from gauntlet.data.survey import survey
-from gauntlet.spec.kinds import SPLITS, DatasetSpec, ImageFolder, Parquet, Split, Uploaded
+from gauntlet.spec.kinds import SPLITS, DatasetSpec, Digits, Split, Uploaded
+from service.answering.disks import Bounded
 from service.settings import ServiceSettings
 from service.transport.admission import Gate
 from store.queue import workers
+from store.storage import StorageAway
+
+logger = logging.getLogger(__name__)
 
 # Measured: 60,000 files take 0.26 s of a core. A larger folder is left to the worker.
 _MOST_ENTRIES = 500_000
-# A file system that does not answer may hold so many of the server's threads and no more.
+# So many of the server's threads wait for a file system, and as long as one that is busy takes for that.
 _LOOKING = Gate(4, "Other folders of images are being looked at; try again in a second.", retry_after_s=1)
+_LOOKS = Bounded("look at a data set", most=8, patience_s=5.0)
 
 
 def look(
     settings: ServiceSettings, dataset: DatasetSpec, splits: Sequence[Split] = SPLITS
 ) -> DatasetDescription | None:
-    """What lies there of a data set, None where the API cannot see it; the worker looks again.
+    """What lies there of a data set, None where the API cannot see it, or not soon; the worker looks again.
 
     Of an uploaded one its row tells, which whoever makes something of it looks at (`store.subjects.datasets.seen`).
 
@@ -31,10 +38,16 @@ def look(
     """
     if isinstance(dataset, Uploaded):
         return None
-    if not isinstance(dataset, ImageFolder | Parquet):
-        return survey(dataset, settings.data_root, splits)
+    see = partial(survey, dataset, settings.data_root, splits, most_entries=_MOST_ENTRIES)
+    if isinstance(dataset, Digits):
+        # They lie beside the library.
+        return see()
     with _LOOKING.admit():
-        return survey(dataset, settings.data_root, splits, most_entries=_MOST_ENTRIES)
+        try:
+            return _LOOKS(see)
+        except StorageAway as error:
+            logger.warning("The data root does not answer, so a worker is the first to look there: %s", error.strerror)
+            return None
 
 
 def look_at_tests(settings: ServiceSettings, cards: Cards) -> Mapping[str, DatasetDescription]:

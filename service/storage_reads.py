@@ -1,7 +1,7 @@
-"""What requests read of the storage.
+"""What requests ask of the storage.
 
-A bucket takes as long as it likes, so it is asked in threads of its own: of the server's others there are few, and what
-needs no bucket is answered by them meanwhile.
+A bucket takes as long as it likes, and a network's folder may hang for good, so it is asked in threads of its own: of
+the server's others there are few, and what needs no storage is answered by them meanwhile.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from typing import TypeVar
 import anyio
 
 from gauntlet.spec.kinds import AnyDataset, Uploaded
+from service.answering.disks import Bounded
 from service.detached import detached
 from service.errors import ServiceError
 from service.settings import ServiceSettings
@@ -23,17 +24,28 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
+# Whether files are there; more than the server has threads, and a bucket that is away says so in that time.
+LOOKS = Bounded("look for stored files", most=12, patience_s=10.0)
 _THREADS = 2
+# Weights of 512 MiB may come slowly.
+_LARGE_S = 300.0
+# Two archives and a model are received at once.
+WRITERS = 3
 # A small data set comes within that time; for another its asker comes again.
 _WAITED_FOR_S = 3.0
 
 
 class StorageReads:
-    """Small pictures, files and data sets, none of which waits for those of another kind."""
+    """Small pictures, files, data sets and what is received, none of which waits for those of another kind."""
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
         self._small, self._files, self._datasets = (anyio.CapacityLimiter(_THREADS) for _ in range(3))
+        self._writing = anyio.CapacityLimiter(WRITERS)
+        # With some whose askers left.
+        self._pictures = Bounded("small picture", most=4 * _THREADS, patience_s=10.0)
+        self._brought = Bounded("file", most=4 * _THREADS, patience_s=_LARGE_S)
+        self._weights = Bounded("weights", most=4 * _THREADS, patience_s=_LARGE_S)
         self._coming: dict[str, asyncio.Task[Path]] = {}
 
     async def thumbnail(self, identifier: str, number: int) -> bytes:
@@ -41,16 +53,28 @@ class StorageReads:
 
         Raises:
             FileNotFoundError: there is none of that number.
-            OSError: it cannot be read.
+            OSError: it cannot be read, or not soon.
         """
         read = partial(dataset_files.thumbnail, self._settings.storage, identifier, number)
         async with self._small:
-            return await detached(read, "small picture")
+            return await self._pictures.awaited(read)
 
     async def bring(self, fetch: Callable[[], T]) -> T:
-        """What `fetch` comes to, which brings a file."""
+        """What `fetch` comes to, which brings a file.
+
+        Raises:
+            StorageAway: it does not come for minutes.
+        """
         async with self._files:
-            return await detached(fetch, "file")
+            return await self._brought.awaited(fetch)
+
+    async def bring_weights(self, fetch: Callable[[], T]) -> T:
+        """The same of weights to classify with, of which one request asks at a time."""
+        return await self._weights.awaited(fetch)
+
+    async def write(self, work: Callable[[], T]) -> T:
+        """What `work` comes to, which writes to the storage and takes as long as that does; a cancel waits for it."""
+        return await anyio.to_thread.run_sync(work, limiter=self._writing)
 
     async def root_of(self, dataset: AnyDataset) -> Path:
         """The folder that the data set lies below, of which a copy may have to come first.

@@ -3,11 +3,13 @@
 A bucket may take seconds to answer, so it is asked within no transaction: that would hold up all that write.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from gauntlet.resources import ProblemError
 from service.errors import ServiceError
+from service.storage_reads import LOOKS
 from store.database import Database
 from store.models import Checkpoint
 from store.storage import Storage
@@ -25,11 +27,16 @@ def find_missing(database: Database, storage: Storage, named: Iterable[tuple[str
     with database.reading() as session:
         paths = checkpoints.paths_of(session, [identifier for identifier, _ in asked])
     try:
-        storage.require()
-        gone = {identifier for identifier, path in paths.items() if not storage.holds(path)}
+        there = LOOKS(partial(_held, storage, paths.values()))
     except OSError:
         return []
+    gone = {identifier for identifier, path in paths.items() if path not in there}
     return [(identifier, pointer) for identifier, pointer in asked if identifier in gone]
+
+
+def _held(storage: Storage, paths: Iterable[str]) -> Collection[str]:
+    storage.require()
+    return {path for path in paths if storage.holds(path)}
 
 
 def require_weights(database: Database, storage: Storage, named: Iterable[tuple[str, str]]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, TypeVar, get_args
 
 import anyio
@@ -24,6 +25,7 @@ from service.requests.multipart import MultipartReader
 from service.requests.parameters import read_pairs
 from service.requests.plain_multipart import PlainParts
 from service.settings import ServiceSettings
+from service.storage_reads import StorageReads
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -34,6 +36,21 @@ _SHORT, _IN_MEMORY = 8_192, 1 << 20
 # To read one holds Python's lock for up to 10 ms, which threads that do so together hand to one another.
 _LARGE_DOCUMENTS = anyio.Semaphore(1)
 _SLOWEST = 65_536  # bytes a second, once the patience is used up
+
+
+# Where what takes long is done: where a file goes to the storage, which may hang, in none of the server's few threads.
+_Apart = Callable[[Callable[[], None]], Awaitable[None]]
+
+
+class _Stored(FormData):
+    """What came of a form with files in the storage, which are closed where that is written to."""
+
+    def __init__(self, form: forms.Form, reads: StorageReads) -> None:
+        super().__init__(form.items)
+        self._form, self._reads = form, reads
+
+    async def close(self) -> None:
+        await self._reads.write(self._form.close)
 
 
 class ReadRequest(Request):
@@ -75,13 +92,25 @@ def reader(route: APIRoute) -> Callable[[Request], Awaitable[Request]]:
             settings: ServiceSettings = request.app.state.settings
             form = forms.Form(fields, most_text_bytes=settings.max_json_bytes, storage=settings.storage)
             try:
-                await _fill(form, request)
+                await _fill(form, request, run_in_threadpool, in_memory=_is_in_memory(request))
             except BaseException:
                 form.close()
                 raise
             return ReadRequest(request, FormData(form.items))
 
-        return read_form
+        async def read_stored_form(request: Request) -> Request:
+            require_plain(request)
+            settings: ServiceSettings = request.app.state.settings
+            reads: StorageReads = request.app.state.storage_reads
+            form = forms.Form(fields, most_text_bytes=settings.max_json_bytes, storage=settings.storage)
+            try:
+                await _fill(form, request, reads.write, in_memory=False)
+            except BaseException:
+                await reads.write(form.close)
+                raise
+            return ReadRequest(request, _Stored(form, reads))
+
+        return read_stored_form if any(each.into_storage for each in fields.values()) else read_form
     models = _models(field.field_info.annotation)
 
     async def read_document(request: Request) -> Request:
@@ -179,8 +208,8 @@ def _require_json(request: Request) -> None:
     forms.require_utf8(options)
 
 
-async def _fill(form: forms.Form, request: Request) -> None:
-    """Read a form.
+async def _fill(form: forms.Form, request: Request, apart: _Apart, *, in_memory: bool) -> None:
+    """Read a form, apart from the loop what is long.
 
     Raises:
         ServiceError: 415 if the body is no form, or says that it is not UTF-8; 422 if it is broken or holds what is not
@@ -191,7 +220,7 @@ async def _fill(form: forms.Form, request: Request) -> None:
     forms.require_utf8(options)
     match kind:
         case b"multipart/form-data":
-            await _fill_from_parts(form, request, options.get(b"boundary", b""))
+            await _fill_from_parts(form, request, options.get(b"boundary", b""), apart, in_memory=in_memory)
         case b"application/x-www-form-urlencoded":
             content = bytearray()
             async for piece in arriving(request):
@@ -202,10 +231,10 @@ async def _fill(form: forms.Form, request: Request) -> None:
             raise ServiceError(415, "unsupported-media-type", "The body must be sent as multipart/form-data.")
 
 
-async def _fill_from_parts(form: forms.Form, request: Request, boundary: bytes) -> None:
+async def _fill_from_parts(
+    form: forms.Form, request: Request, boundary: bytes, apart: _Apart, *, in_memory: bool
+) -> None:
     reader = MultipartReader(boundary, form)
-    stays = any(field.into_storage for field in form.fields.values())
-    in_memory = not stays and _is_in_memory(request)
     plain = PlainParts(boundary, form) if in_memory else None
     async for piece in arriving(request):
         rest = piece if plain is None else plain.feed(piece)
@@ -215,7 +244,7 @@ async def _fill_from_parts(form: forms.Form, request: Request, boundary: bytes) 
         if in_memory and len(rest) <= _SHORT:
             reader.feed(rest)
         else:
-            await run_in_threadpool(reader.feed, rest)
+            await apart(partial(reader.feed, rest))
     reader.require_end()
 
 

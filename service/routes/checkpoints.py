@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Annotated
 
@@ -63,6 +64,7 @@ async def import_checkpoint(
     ],
     database: DatabaseDep,
     settings: SettingsDep,
+    reads: StorageReadsDep,
     owner: OwnerDep,
     allowance: AllowanceDep,
     response: Response,
@@ -71,17 +73,20 @@ async def import_checkpoint(
     described, found = await run_in_threadpool(_understood, card, settings, database)
     await run_in_threadpool(_require_room, database, allowance)
     identifier = new_id("ckpt")
-    with await run_in_threadpool(files.begin_import, settings.storage, identifier) as file:
+    async with AsyncExitStack() as begun:
+        file = await reads.write(partial(files.begin_import, settings.storage, identifier))
+        begun.push_async_callback(reads.write, file.close)
         try:
             examined = await examine(weights.file, described, file, most_seconds=settings.max_import_s)
-            stored = await run_in_threadpool(files.keep_import, settings.storage, identifier, file)
+            stored = await reads.write(partial(files.keep_import, settings.storage, identifier, file))
         except Exception as error:
             # Of one whose client left, a worker deletes what is there.
-            await run_in_threadpool(files.delete_unsettled, settings.storage, identifier)
+            await reads.write(partial(files.delete_unsettled, settings.storage, identifier))
             if isinstance(error, CheckpointInvalid):
                 raise invalid_fields([ProblemError(pointer="/weights", message=printable(str(error)))]) from error
             raise
-    shown = await run_in_threadpool(_record, database, settings, (identifier, described, stored), owner, allowance)
+    checkpoint = identifier, described, stored
+    shown = await reads.write(partial(_record, database, settings, checkpoint, owner, allowance))
     logger.info("Checkpoint %s (%s) is imported: %d bytes.", identifier, shown.name, stored.bytes)
     response.headers["Location"] = f"/v1/checkpoints/{identifier}"
     return ImportedCheckpoint(

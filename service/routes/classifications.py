@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
@@ -15,7 +16,14 @@ from gauntlet.resources import Classification, Page, ProblemError
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.evaluations.picture_attacks import PictureAttack
 from gauntlet.spec.reading.lists import refuse_duplicates
-from service.dependencies import ClassifierDep, DatabaseDep, DecoderDep, KnownWeightsDep, SettingsDep
+from service.dependencies import (
+    ClassifierDep,
+    DatabaseDep,
+    DecoderDep,
+    KnownWeightsDep,
+    SettingsDep,
+    StorageReadsDep,
+)
 from service.errors import ServiceError
 from service.pictures.classification import NotClassified, Told, Weights
 from service.pictures.images import ModelInput, name_of
@@ -26,7 +34,9 @@ from service.requests.bodies import understand
 from service.requests.routing import Route
 from service.settings import ServiceSettings
 from service.transport.admission import Gate
+from store import models
 from store.database import Database
+from store.storage import Storage
 from store.subjects import checkpoints
 
 router = APIRouter(prefix="/v1/classifications", tags=["classifications"], route_class=Route)
@@ -69,6 +79,7 @@ async def classify(
     decoder: DecoderDep,
     classifier: ClassifierDep,
     known: KnownWeightsDep,
+    reads: StorageReadsDep,
     attack: Annotated[
         str | None,
         Form(min_length=1, description="JSON: kind, eps, norm, steps, restarts, loss, draws, label, pictures."),
@@ -82,7 +93,8 @@ async def classify(
     changes = known.changes()
     chosen = None if plan is not None else known.find(checkpoint, changes)
     if chosen is None:
-        chosen = await run_in_threadpool(_chosen, database, settings, checkpoint, len(image), plan)
+        named = await run_in_threadpool(_named, database, settings, checkpoint, len(image), plan)
+        chosen = await reads.bring_weights(partial(_with_weights, named, settings.storage))
         known.keep(checkpoint, chosen, changes)
     else:
         _require_bounded(len(image), [each.card for each in chosen])
@@ -112,13 +124,13 @@ async def classify(
     return await run_in_threadpool(_written, by_image)
 
 
-def _chosen(
+def _named(
     database: Database,
     settings: ServiceSettings,
     identifiers: Sequence[str],
     pictures: int,
     plan: PictureAttack | None,
-) -> list[Weights]:
+) -> list[tuple[models.Checkpoint, CheckpointCard]]:
     with database.reading() as session:
         rows = [checkpoints.get(session, identifier) for identifier in identifiers]
         cards = [checkpoints.card_of(row) for row in rows]
@@ -126,9 +138,12 @@ def _chosen(
         if plan is not None:
             require_bounded(plan, cards, pictures, _MOST_PROBABILITIES)
     require_weights(database, settings.storage, [(identifier, "/checkpoint") for identifier in identifiers])
+    return list(zip(rows, cards, strict=True))
+
+
+def _with_weights(named: Sequence[tuple[models.Checkpoint, CheckpointCard]], storage: Storage) -> list[Weights]:
     return [
-        Weights(row.id, card, row.sha256, row.bytes, weights_of(row, settings.storage, "/checkpoint"))
-        for row, card in zip(rows, cards, strict=True)
+        Weights(row.id, card, row.sha256, row.bytes, weights_of(row, storage, "/checkpoint")) for row, card in named
     ]
 
 

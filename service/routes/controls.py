@@ -1,6 +1,7 @@
 """What users ask of experiments, runs and evaluations: to pause, go on, be done again, be sooner or later."""
 
 import logging
+from functools import partial
 
 from fastapi import APIRouter, Response
 
@@ -9,6 +10,7 @@ from gauntlet.spec.asked.priorities import PriorityRequest
 from service.dependencies import AllowanceDep, CallerDep, CeleryDep, DatabaseDep, SettingsDep
 from service.requests.answers import MAY_BE_REFUSED
 from service.requests.routing import Route
+from service.storage_reads import LOOKS
 from store.accounts.owners import require_may_change
 from store.queue import retries
 from store.queue.broker import wake
@@ -99,7 +101,7 @@ def retry_run(
     allowance: AllowanceDep,
 ) -> Run:
     """Queue a run in the place of this one, which failed or was cancelled; it goes on from the last saved state."""
-    lost_state = retries.find_lost_state(database, run_id, settings.storage)
+    lost_state = LOOKS(partial(retries.find_lost_state, database, run_id, settings.storage))
     with database.writing() as session:
         require_may_change(caller, runs.get(session, run_id))
         run, is_new = retries.retry_run(session, run_id, lost_state)

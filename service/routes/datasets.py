@@ -2,7 +2,8 @@
 
 import logging
 import math
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
 from fastapi import Path as PathParameter
@@ -43,6 +44,7 @@ from store.database import Database
 from store.dataset_files import Incoming
 from store.errors import NotFound, QuotaExceeded
 from store.models import new_id
+from store.storage import Storage
 from store.subjects import datasets
 from store.subjects.datasets import Received
 
@@ -70,7 +72,7 @@ _THERE: dict[int | str, dict[str, Any]] = {200: {"description": "It was uploaded
 
 
 @router.post("", status_code=202, dependencies=[Depends(UPLOADS)], responses=_THERE)
-def upload_dataset(
+async def upload_dataset(
     archive: Annotated[
         UploadFile,
         File(description="A zip or tar of `train/CLASS/…` and `test/CLASS/…`, or of `CLASS/…`."),
@@ -79,6 +81,7 @@ def upload_dataset(
     name: Annotated[Label, Form(description="What lists and reports call it.")],
     database: DatabaseDep,
     settings: SettingsDep,
+    reads: StorageReadsDep,
     owner: OwnerDep,
     allowance: AllowanceDep,
     response: Response,
@@ -98,34 +101,46 @@ def upload_dataset(
         owner=owner,
         quota_bytes=allowance.quotas.bytes or None,
     )
+    # One piece of work, which a client that leaves does not break off.
+    kept = await reads.write(partial(_keep, incoming, received, database, settings.storage, allowance))
+    response.status_code = 202 if kept.is_new else 200
+    response.headers["Location"] = f"/v1/datasets/{kept.dataset.id}"
+    return kept.dataset
+
+
+class _Kept(NamedTuple):
+    dataset: Dataset
+    is_new: bool
+
+
+def _keep(incoming: Incoming, received: Received, database: Database, storage: Storage, allowance: Allowance) -> _Kept:
+    """Keep the archive for a new data set, unless there is one of it."""
     identifier = new_id("dset")
     with database.reading() as session:
         is_kept = not datasets.is_known(session, received)
     if is_kept:
         # Before the transaction, for it may take minutes. If the commit fails the files stay, for it may go through and
         # its answer be lost. A worker deletes what has no row.
-        incoming.keep(settings.storage, identifier)
+        incoming.keep(storage, identifier)
     try:
         shown = _record(database, identifier, received, allowance, is_kept=is_kept)
         if shown is None:
             # The other was deleted meanwhile.
             is_kept = True
-            incoming.keep(settings.storage, identifier)
+            incoming.keep(storage, identifier)
             shown = _record(database, identifier, received, allowance, is_kept=True)
     except QuotaExceeded:
-        dataset_files.withdraw(settings.storage, identifier)
+        dataset_files.withdraw(storage, identifier)
         raise
     assert shown is not None
-    if shown.id == identifier:
-        files.settle(settings.storage, identifier)
-        logger.info("Data set %s (%s) is to be unpacked: %d bytes.", identifier, name, received.bytes)
-    else:
-        response.status_code = 200
-        if is_kept:
-            # Another request came with the same meanwhile.
-            dataset_files.withdraw(settings.storage, identifier)
-    response.headers["Location"] = f"/v1/datasets/{shown.id}"
-    return shown
+    is_new = shown.id == identifier
+    if is_new:
+        files.settle(storage, identifier)
+        logger.info("Data set %s (%s) is to be unpacked: %d bytes.", identifier, received.name, received.bytes)
+    elif is_kept:
+        # Another request came with the same meanwhile.
+        dataset_files.withdraw(storage, identifier)
+    return _Kept(shown, is_new)
 
 
 def _record(

@@ -120,8 +120,8 @@ def test_checkpoints_are_looked_up_once_until_something_is_written(
     # However busy the machine is.
     monkeypatch.setattr(classification, "_KNOWN_FOR_S", 600.0)
     looks: list[Any] = []
-    look = classifications._chosen
-    monkeypatch.setattr(classifications, "_chosen", lambda *asked: looks.append(asked[2]) or look(*asked))
+    look = classifications._named
+    monkeypatch.setattr(classifications, "_named", lambda *asked: looks.append(asked[2]) or look(*asked))
     content = encoded(digit)
     other = Database(settings.database_url)
     for _ in range(2):

@@ -1,0 +1,188 @@
+"""A data root, or a storage's folder, that never answers: whoever needs it is told so, and nobody else waits."""
+
+import io
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+from sqlalchemy import update
+
+from gauntlet.data.survey import survey
+from gauntlet.spec.experiment import ExperimentSpec
+from gauntlet.spec.kinds import ImageFolder
+from service import app, data, storage_reads
+from service.answering.disks import Bounded
+from service.app import create_app
+from service.settings import ServiceSettings
+from store import dataset_files
+from store.database import Database
+from store.models import Run
+from store.storage import Draft, FolderStorage
+from store.subjects import experiments
+from tests.e2e.system import await_that
+from tests.evaluations import FGSM, untrained
+from tests.service.test_datasets import upload
+from tests.uploads import packed
+
+# Far longer than all that is asked meanwhile.
+_HANGS_S = 30.0
+PETS = ImageFolder(folder="pets", image_size=12)
+
+
+@pytest.fixture
+def hangs() -> Iterator[threading.Event]:
+    """Set when the disk answers again."""
+    answers = threading.Event()
+    yield answers
+    answers.set()
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[Bounded]:
+    """The looks that requests make, which are not waited for as long as a user would."""
+    found = [Bounded("look at a disk", most=3, patience_s=0.1) for _ in range(2)]
+    monkeypatch.setattr(data, "_LOOKS", found[0])
+    for module in ("service.storage_reads", "service.pictures.weights", "service.routes.controls"):
+        monkeypatch.setattr(f"{module}.LOOKS", found[1])
+    monkeypatch.setattr(storage_reads, "_LARGE_S", 0.1)
+    return found
+
+
+@pytest.fixture
+def api(settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    """A service whose only thread would be missed."""
+    monkeypatch.setattr(app, "THREADS", 1)
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        yield client
+
+
+def looking() -> int:
+    return sum(each.name == "look at a disk" for each in threading.enumerate())
+
+
+@pytest.mark.parametrize("dataset", [PETS.model_dump(mode="json"), {"name": "cifar10"}])
+@pytest.mark.usefixtures("looks")
+def test_a_data_root_that_hangs_is_left_to_the_workers(
+    api: TestClient,
+    settings: ServiceSettings,
+    tiny_document: dict[str, Any],
+    dataset: dict[str, Any],
+    hangs: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever is asked about data there, and however often, takes few threads; digits lie elsewhere."""
+
+    def hang(*asked: Any, **more: Any) -> Any:
+        if asked[0].name != "digits":
+            hangs.wait(_HANGS_S)
+        return survey(*asked, **more)
+
+    (settings.data_root / "pets").mkdir(parents=True)
+    monkeypatch.setattr(data, "survey", hang)
+    document = tiny_document | {"dataset": dataset}
+    for _ in range(3):
+        assert api.post("/v1/experiments", json=document).status_code == 202
+        drafted = api.post("/v1/experiments/validate", json=document)
+        assert (drafted.status_code, drafted.json()["dataset"]) == (200, None)
+        assert api.post("/v1/experiments/validate", json=tiny_document).json()["dataset"] is not None
+    assert looking() == 3
+    hangs.set()
+    await_that(lambda: api.post("/v1/experiments/validate", json=document).json()["dataset"] is not None)
+
+
+def failed_run(database: Database, spec: ExperimentSpec) -> str:
+    """One with a saved state; returns its id."""
+    with database.writing() as session:
+        _, (run,) = experiments.create(session, spec, None)
+        failed = {"status": "failed", "resume_path": "state", "resume_sha256": "0" * 64, "resume_bytes": 1}
+        session.execute(update(Run).where(Run.id == run).values(failed))
+    return run
+
+
+@pytest.mark.usefixtures("looks")
+def test_a_storage_that_hangs_is_told_to_who_needs_it(
+    api: TestClient,
+    settings: ServiceSettings,
+    tiny_spec: ExperimentSpec,
+    hangs: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is to be brought from there is a 503; whether weights are there a job finds out."""
+    database = Database(settings.database_url)
+    checkpoint = untrained(database, settings.storage)
+    run = failed_run(database, tiny_spec)
+    database.close()
+    picture = io.BytesIO()
+    Image.new("L", (8, 8)).save(picture, "PNG")
+
+    def classify() -> Any:
+        return api.post("/v1/classifications", files={"image": picture.getvalue()}, data={"checkpoint": checkpoint})
+
+    assert classify().status_code == 200
+    for name in ("require", "holds", "fetch"):
+        real = getattr(FolderStorage, name)
+
+        def hang(*asked: Any, real: Any = real) -> Any:
+            hangs.wait(_HANGS_S)
+            return real(*asked)
+
+        monkeypatch.setattr(FolderStorage, name, hang)
+    asked = {"checkpoint": checkpoint, "attacks": [FGSM]}
+    # Nothing more is known of weights then.
+    for number in range(3):
+        assert api.post("/v1/evaluations", json=asked | {"samples": 2 + number}).status_code == 202
+    for _ in range(9):
+        needing = (api.get(f"/v1/checkpoints/{checkpoint}/weights"), api.post(f"/v1/runs/{run}/retry"), classify())
+        told = [(answer.status_code, answer.json()["type"].rpartition(":")[2]) for answer in needing]
+        assert told == [(503, "storage-away")] * 3
+        assert api.get("/v1/experiments").status_code == 200
+    assert looking() == 3
+    hangs.set()
+    await_that(lambda: api.get(f"/v1/checkpoints/{checkpoint}/weights").status_code == 200)
+    assert (classify().status_code, api.post(f"/v1/runs/{run}/retry").status_code) == (200, 202)
+
+
+def test_small_pictures_that_hang_are_few(
+    settings: ServiceSettings, hangs: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where whoever asked has left."""
+    monkeypatch.setattr(dataset_files, "thumbnail", lambda *_: hangs.wait(_HANGS_S))
+
+    async def ask() -> int:
+        reads = storage_reads.StorageReads(settings)
+        for _ in range(20):
+            with pytest.raises((TimeoutError, OSError)):
+                async with storage_reads.asyncio.timeout(0.01):
+                    await reads.thumbnail("dset_a", 0)
+        return sum(each.name == "small picture" for each in threading.enumerate())
+
+    assert storage_reads.asyncio.run(ask()) == 8
+
+
+@pytest.mark.parametrize("step", ["__init__", "write", "close"])
+def test_an_upload_that_hangs_holds_up_no_other_request(
+    api: TestClient, tmp_path: Path, hangs: threading.Event, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Wherever it does: it goes on when the storage answers."""
+    real, hung = getattr(Draft, step), threading.Event()
+
+    def hang(*asked: Any) -> Any:
+        hung.set()
+        hangs.wait(_HANGS_S)
+        return real(*asked)
+
+    monkeypatch.setattr(Draft, step, hang)
+    content = packed(tmp_path)
+    with ThreadPoolExecutor(1) as apart:
+        sending = apart.submit(upload, api, content)
+        assert hung.wait(_HANGS_S)
+        for path in ("/healthz", "/v1/experiments", "/v1/datasets"):
+            assert api.get(path).status_code == 200
+        assert not sending.done()
+        hangs.set()
+        assert sending.result(60).status_code == 202
