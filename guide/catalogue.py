@@ -16,6 +16,7 @@ _KINDS: Final = {
     "Optimisers": "optimizers",
     "Schedules": "schedules",
     "Training options": "training_options",
+    "Experiment options": "experiment_options",
     "Attacks of an evaluation": "attacks",
 }
 _BOUNDS: Final = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}

@@ -1,10 +1,9 @@
-"""What a spec can choose among for training, as a table: `gauntlet catalog --markdown`, and in docs/api.md."""
+"""What a spec can choose among, as a table: `gauntlet catalog --markdown`, and in docs/api.md."""
 
 from typing import Final
 
 from gauntlet.spec.catalog import Catalog
 
-# Attacks of an evaluation have pages of their own.
 _KINDS: Final = (
     "datasets",
     "architectures",
@@ -14,6 +13,8 @@ _KINDS: Final = (
     "optimizers",
     "schedules",
     "training_options",
+    "experiment_options",
+    "attacks",
 )
 
 
@@ -25,4 +26,7 @@ def as_markdown(found: Catalog) -> str:
             # In code a bar is escaped in tables, too.
             about = entry.description.replace("|", "\\|")
             rows.append(f"| {kind.replace('_', ' ')} | `{entry.name}` | {about} | {entry.source or '–'} |")
+    for preset in found.presets:
+        sources = dict.fromkeys(claim.source for claim in preset.reproduces.claims) if preset.reproduces else ()
+        rows.append(f"| presets | `{preset.name}` | {preset.description} | {'; '.join(sources) or '–'} |")
     return "\n".join(rows)

@@ -25,14 +25,15 @@ _CHOSEN: Final[Mapping[str, tuple[str | int, ...]]] = {
     "schedules": ("training", "schedule"),
     "attacks": ("evaluation", "attacks", 0),
 }
-# Fields that a run may have or not, each with one class of its own, by where they are.
+# Fields that an experiment may have or not, each a value or of one class of its own, by where they are.
 _OPTIONS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "network_options": (("normalisation",),),
     "training_options": tuple(
-        ("training", name) for name in ("augmentation", "grad_align", "awp", "averaging", "guard")
+        ("training", name) for name in ("max_grad_norm", "augmentation", "grad_align", "awp", "averaging", "guard")
     ),
+    "experiment_options": (("sweep",),),
 }
-_SENTENCE = re.compile(r"(.+?[.:])(?= [A-Z`]|$)", re.DOTALL)
+_SENTENCE = re.compile(r"(.+?\.)(?= [A-Z`]|$)", re.DOTALL)
 _SOURCE = re.compile(r"\(([^()]*?[^()\d]\d{4}[^()]*)\)")
 
 
@@ -94,6 +95,7 @@ class Catalog(_Value):
     optimizers: tuple[CatalogEntry, ...]
     schedules: tuple[CatalogEntry, ...]
     training_options: tuple[CatalogEntry, ...]
+    experiment_options: tuple[CatalogEntry, ...]
     attacks: tuple[CatalogEntry, ...]
     presets: tuple[CatalogPreset, ...]
 
@@ -105,12 +107,7 @@ def catalog() -> Catalog:
         kind: tuple(_entry(model) for model in find_place(ExperimentSpec, place).models)
         for kind, place in _CHOSEN.items()
     }
-    options = {
-        kind: tuple(
-            _entry(model, (None, place[-1])) for place in places for model in find_place(ExperimentSpec, place).models
-        )
-        for kind, places in _OPTIONS.items()
-    }
+    options = {kind: tuple(map(_option, places)) for kind, places in _OPTIONS.items()}
     presets = tuple(
         CatalogPreset(
             name=name,
@@ -123,22 +120,39 @@ def catalog() -> Catalog:
     return Catalog.model_validate({**chosen, **options, "presets": presets})
 
 
-def _entry(model: type[BaseModel], named: tuple[str | None, object] | None = None) -> CatalogEntry:
-    named = named or tag_of(model)
+def _entry(model: type[BaseModel]) -> CatalogEntry:
+    named = tag_of(model)
     assert named is not None, f"{model.__name__} has no kind of its own"
     tag, name = named
-    told = " ".join((model.__doc__ or "").split())
+    fields = (field for field in _fields_of(model) if field.name != tag)
+    return _told(model.__doc__ or "", {"name": name, "tag": tag, "fields": tuple(fields)})
+
+
+def _option(place: tuple[str, ...]) -> CatalogEntry:
+    *above, name = place
+    models = find_place(ExperimentSpec, place).models
+    if models:
+        return _told(models[0].__doc__ or "", {"name": name, "tag": None, "fields": tuple(_fields_of(models[0]))})
+    (holder,) = find_place(ExperimentSpec, above).models
+    (value,) = (field for field in _fields_of(holder) if field.name == name)
+    return _told(value.description, {"name": name, "tag": None, "fields": (value,)})
+
+
+def _told(about: str, parts: Mapping[str, Any]) -> CatalogEntry:
+    told = " ".join(about.split())
     sentence, source = _SENTENCE.match(told), _SOURCE.search(told)
-    schema = model.model_json_schema()
     return CatalogEntry.model_validate(
         {
-            "name": name,
-            "tag": tag,
             "description": sentence[1] if sentence else told,
             "source": source[1] if source else None,
-            "fields": tuple(field for field in _fields(schema, schema.get("$defs", {})) if field.name != tag),
+            **parts,
         }
     )
+
+
+def _fields_of(model: type[BaseModel]) -> Iterator[CatalogField]:
+    schema = model.model_json_schema()
+    return _fields(schema, schema.get("$defs", {}))
 
 
 def _fields(schema: Mapping[str, Any], named: Mapping[str, Any]) -> Iterator[CatalogField]:

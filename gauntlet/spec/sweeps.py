@@ -63,14 +63,18 @@ Values = Annotated[Annotated[tuple[Any, ...], Listed(1, 100)] | Range, WrapValid
 
 
 class Sweep(Spec):
-    """One experiment for several values of some of its fields.
+    """One experiment for several values of some fields: by a grid, at random, or by ASHA, which stops runs early.
 
     Each combination of values is a trial, which has the experiment's objectives and seeds. `asha` is asynchronous
-    successive halving (Li et al. 2020): after `min_epochs`, and `reduction` times as many each time after that, a run
-    goes on only if it is among the best of those that came so far, one in `reduction`.
+    successive halving (Li et al. 2020, arXiv 1810.05934): after `min_epochs`, and `reduction` times as many each time
+    after that, a run goes on only if it is among the best of those that came so far, one in `reduction`.
     """
 
-    method: SweepMethod = "grid"
+    method: SweepMethod = Field(
+        default="grid",
+        description="`grid` has all combinations, `random` draws `trials` of them (Bergstra & Bengio 2012), and `asha` "
+        "draws them likewise and stops early what is not among the best (Li et al. 2020).",
+    )
     over: Annotated[dict[SweptField, Values], Field(min_length=1, max_length=10)] = Field(
         description="The fields, such as training.optimizer.lr: a list of values, or {low, high} with log or whole."
     )

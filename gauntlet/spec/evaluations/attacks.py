@@ -184,11 +184,11 @@ class MultiTargeted(GradientAttack):
 
 
 class ScreenProtocol(GradientAttack):
-    """A short ensemble that takes seconds: PMA and MM of few steps, and in version 3 Square where there is no gradient.
+    """A short ensemble that takes seconds, of PMA and MM, and in version 3 of Square where there is no gradient.
 
-    No AutoAttack, and never ranked with it. Under L2 PGD on the margin stands in for PMA, and there is no Square. An
-    image that one part breaks is not given to the next. Version 3 has MM's loss scaled, and all classes of ten. (A
-    second version was tried and taken back.)
+    No AutoAttack, and never ranked with it. Its parts have few steps. Under L2 PGD on the margin stands in for PMA, and
+    there is no Square. An image that one part breaks is not given to the next. Version 3 has MM's loss scaled, and all
+    classes of ten. (A second version was tried and taken back.)
     """
 
     model_config = tag_required("kind")
@@ -202,7 +202,7 @@ class ScreenProtocol(GradientAttack):
 
 
 class FastProtocol(GradientAttack):
-    """An ensemble that takes minutes: PMA, MM, and since version 2 Square where there is no gradient to follow.
+    """An ensemble that takes minutes, of PMA, MM, and since version 2 of Square where there is no gradient to follow.
 
     No AutoAttack, and never ranked with it. Under L2 PGD on the margin stands in for PMA, and there is no Square. An
     image that one part breaks is not given to the next. Version 3 has MM's loss scaled.

@@ -24,7 +24,9 @@ class TrainingSpec(Spec):
     optimizer: OptimizerSpec = RmsProp()
     schedule: ScheduleSpec = Constant()
     max_grad_norm: Annotated[float, Field(gt=0, le=1_000)] | None = Field(
-        default=None, description="Longer gradients (L2, of all weights together) are shortened to this; null: none is."
+        default=None,
+        description="Gradients longer than this (L2, of all weights together) are shortened to it (Pascanu et al. "
+        "2013); null: none is.",
     )
     augmentation: Augmentation | None = Field(
         default=None, description="How training images are changed anew in every epoch, before they are attacked."

@@ -12,6 +12,7 @@ from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import Spec
 from gauntlet.spec.presets import DESCRIPTIONS, PRESETS
 from gauntlet.spec.reading.places import tag_of
+from gauntlet.spec.runs.training import TrainingSpec
 
 ENTRIES: dict[str, tuple[CatalogEntry, ...]] = {
     kind: getattr(catalog(), kind) for kind in Catalog.model_fields if kind not in ("object", "presets")
@@ -33,6 +34,11 @@ def test_nothing_is_missing() -> None:
     cards = {("kind", "trained"), ("kind", "imported")}  # where a checkpoint comes from, which nobody chooses
     assert set(concrete(Spec)) - cards <= listed
     assert {entry.name for entry in ENTRIES["attacks"]} == set(get_args(AttackKind))
+    assert {entry.name for entry in ENTRIES["training_options"]} == {
+        name
+        for name, field in TrainingSpec.model_fields.items()
+        if field.default is None and name != "initial_checkpoint"
+    } | {"guard"}
     presets = ExperimentSpec.model_fields["preset"].annotation
     named = {name for literal in get_args(presets) for name in get_args(literal)}
     assert {preset.name for preset in catalog().presets} == set(PRESETS) == set(DESCRIPTIONS) == named
@@ -64,10 +70,12 @@ def test_everything_is_described() -> None:
     """In a sentence."""
     for entries in ENTRIES.values():
         for entry in entries:
-            assert entry.description.endswith((".", ":")), entry.name
+            assert entry.description.endswith("."), entry.name
             assert len(entry.description) < 200, entry.name
     assert next(entry for entry in ENTRIES["attacks"] if entry.name == "pgd").source == "Madry et al. 2018"
     assert next(entry for entry in ENTRIES["objectives"] if entry.name == "a2c").source == "Mnih et al. 2016"
+    assert ENTRIES["experiment_options"][0].source == "Li et al. 2020, arXiv 1810.05934"
+    assert ENTRIES["training_options"][0].source == "Pascanu et al. 2013"
 
 
 @pytest.mark.parametrize(
@@ -79,6 +87,9 @@ def test_everything_is_described() -> None:
         ("objectives", "ppo", "clip_range", {"type": "number", "default": 0.2, "gt": 0, "le": 1, "ge": None}),
         ("objectives", "ppo", "normalize_advantage", {"type": "boolean", "default": True}),
         ("objectives", "policy_gradient", "log_prob_floor", {"type": "number or null", "default": None, "lt": 0}),
+        ("training_options", "max_grad_norm", "max_grad_norm", {"type": "number or null", "gt": 0, "le": 1_000}),
+        ("experiment_options", "sweep", "method", {"default": "grid", "choices": ("grid", "random", "asha")}),
+        ("experiment_options", "sweep", "reduction", {"type": "integer", "default": 3, "ge": 2, "le": 10}),
         ("datasets", "image_folder", "image_size", {"type": "integer", "default": 32, "ge": 10}),
     ],
 )
