@@ -74,6 +74,31 @@ def test_n_fgsm_is_not_projected() -> None:
     assert found.mean() == pytest.approx(1, abs=0.4)
 
 
+class Bowl(nn.Module):
+    """Two classes by how far the pixels are from ½: no slope there, and elsewhere one that points away from it."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        far = (images - 0.5).flatten(1).square().sum(dim=1)
+        return torch.stack([-far, far], dim=1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "away", "back"), [("n_fgsm", (1.0, 3.0), (0.0, 1.0)), ("fgsm_rs", (1.0, 1.0), (0.25, 1.0))]
+)
+def test_the_gradient_is_taken_at_the_random_start(
+    kind: str, away: tuple[float, float], back: tuple[float, float]
+) -> None:
+    """At x itself there would be none, and the step none: from η it leads on away from ½ for class 0, and back for 1.
+
+    N-FGSM: |η| ≤ 2ε, then ε more or less. FGSM-RS: |δ| ≤ ε, then 1.25 ε more or less, and back into the ball.
+    """
+    moved = (made({"kind": kind}, model=Bowl()) - images()).abs().flatten(1) / float(EPS)
+    for label, (least, most) in ((0, away), (1, back)):
+        found = moved[LABELS.eq(label)]
+        assert least - 1e-5 <= found.min() <= least + 0.2
+        assert most - 0.2 <= found.max() <= most + 1e-5
+
+
 def test_l2_steps_have_the_budgets_length() -> None:
     """FGSM's along the gradient itself; PGD's end on the sphere there."""
     along = torch.where(LABELS == 0, 1, -1)[:, None] * Linear().slope / Linear().slope.norm()

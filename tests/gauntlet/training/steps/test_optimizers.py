@@ -30,11 +30,19 @@ from gauntlet.training.steps.optimizers import (
 
 @pytest.mark.parametrize(
     "spec",
-    [RmsProp(), RmsProp(lr=0.1, decay=0.5, rho=0.5, epsilon=1e-2), RmsProp(lr=1, decay=0, rho=0, epsilon=1)],
-    ids=["paper", "decaying", "memoryless"],
+    [
+        RmsProp(),
+        RmsProp(lr=0.1, decay=0.5, rho=0.5, epsilon=1e-2),
+        RmsProp(lr=1, decay=0, rho=0, epsilon=1),
+        RmsProp(lr=0.1, rho=0.5, weight_decay=0.3),
+    ],
+    ids=["paper", "decaying", "memoryless", "weight decay"],
 )
 def test_updates_are_keras_updates(spec: RmsProp) -> None:
-    """Over several steps the weights follow Keras' formula: v ← ρv + (1 − ρ)g², p ← p − lrₜ · g / (√v + ε)."""
+    """Over several steps the weights follow Keras' formula: v ← ρv + (1 − ρ)g², p ← p − lrₜ · g / (√v + ε).
+
+    Weight decay λ is coupled: g is the gradient plus λp.
+    """
     layer = nn.Linear(3, 1, bias=False)
     start = [0.5, -1.0, 2.0]
     layer.weight.data = torch.tensor([start])
@@ -44,7 +52,7 @@ def test_updates_are_keras_updates(spec: RmsProp) -> None:
         set_learning_rate(optimizer, learning_rate(TrainingSpec(optimizer=spec), step, 100))
         layer.weight.grad = torch.tensor([gradient])
         optimizer.step()
-        slope = np.array(gradient)
+        slope = np.array(gradient) + spec.weight_decay * weights
         moment = spec.rho * moment + (1 - spec.rho) * slope**2
         weights = weights - spec.lr / (1 + spec.decay * step) * slope / (np.sqrt(moment) + spec.epsilon)
         assert layer.weight.detach().numpy()[0] == pytest.approx(weights, rel=1e-5)
