@@ -139,6 +139,12 @@ def test_dropout_is_on_in_training_only() -> None:
         # As torchvision's own page counts them, for ten classes in the place of a thousand.
         (Torchvision(name="resnet50"), 25_557_032 - 990 * 2_049, "network.layer4.2.bn3.weight"),
         (Torchvision(name="mobilenet_v3_small"), 2_542_856 - 990 * 1_025, "network.classifier.3.bias"),
+        (Torchvision(name="mobilenet_v2"), 3_504_872 - 990 * 1_281, "network.features.18.1.running_var"),
+        (Torchvision(name="resnet18"), 11_689_512 - 990 * 513, "network.layer1.0.bn1.weight"),
+        (Torchvision(name="squeezenet1_1"), 1_235_496 - 990 * 513, "network.classifier.1.bias"),
+        (Torchvision(name="mnasnet0_5"), 2_218_512 - 990 * 1_281, "network.layers.0.weight"),
+        (Torchvision(name="shufflenet_v2_x0_5"), 1_366_792 - 990 * 1_025, "network.conv5.0.weight"),
+        (Torchvision(name="vgg11"), 132_863_336 - 990 * 4_097, "network.features.0.weight"),
     ],
     ids=lambda value: value.kind if hasattr(value, "kind") else None,
 )
