@@ -27,7 +27,11 @@ def _effects(title: str, effects: Sequence[Effect]) -> Iterator[str]:
     for one in effects:
         low, high = one.interval
         size = f"{100 * one.size:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
-        yield f"| {one.name} | {size} | {one.p:.3f} | {one.adjusted_p:.3f} | **{one.found}** |"
+        yield f"| {one.name} | {size} | {_p(one.p)} | {_p(one.adjusted_p)} | **{one.found}** |"
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
 def _measured(one: Measured) -> str:

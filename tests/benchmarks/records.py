@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,17 @@ from benchmarks.studies.record import EVALUATION_COLUMNS
 
 # A run's epochs, and rows of evaluations.csv.
 Written = tuple[Sequence[Mapping[str, float]], Sequence[Mapping[str, object]]]
+
+
+def judged_alike(command: Callable[[Sequence[str]], None], results: Path, folder: Path, names: Sequence[str]) -> None:
+    """What the command writes of a study's committed records, judged again in `folder`, are the files beside them."""
+    again = folder / "results"
+    shutil.copytree(results, again)
+    for name in names:
+        (again / name).unlink()
+    command(["--judge", "--out", str(again)])
+    for name in names:
+        assert (again / name).read_bytes() == (results / name).read_bytes(), name
 
 
 def written(folder: Path, runs: Mapping[str, Written], objectives: Mapping[str, Mapping[str, Any]]) -> None:

@@ -1,6 +1,5 @@
 """The judgement of the dial from reward to cross-entropy, on records written by hand."""
 
-import shutil
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +17,7 @@ from benchmarks.dial.tables import markdown
 from gauntlet.resources import Checkpoint
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.reading.files import read_file
-from tests.benchmarks.records import Written, written
+from tests.benchmarks.records import Written, judged_alike, written
 
 _PLAN = Path(__file__).parents[2] / "benchmarks/dial"
 _DIAL = ["T = 1", "T = 4", "T = 16"]
@@ -189,11 +188,4 @@ def test_the_plans_specs_are_the_plans(name: str) -> None:
 
 def test_the_committed_verdict_is_what_the_records_come_to(tmp_path: Path) -> None:
     """Judged again, all that the command writes is the same."""
-    results = _PLAN / "results"
-    again = tmp_path / "results"
-    shutil.copytree(results, again)
-    written = [again / name for name in ("verdict.json", "verdict.md", "digits.svg")]
-    for file in written:
-        file.unlink()
-    main(["--judge", "--out", str(again)])
-    assert [file.read_bytes() for file in written] == [(results / file.name).read_bytes() for file in written]
+    judged_alike(main, _PLAN / "results", tmp_path, ["verdict.json", "verdict.md", "digits.svg"])

@@ -16,7 +16,7 @@ from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.reading.files import read_file
 from gauntlet.spec.runs.architectures import Cnn
 from gauntlet.spec.runs.objectives import PolicyGradient
-from tests.benchmarks.records import written
+from tests.benchmarks.records import judged_alike, written
 
 _PLAN = Path(__file__).parents[2] / "benchmarks/parts"
 _TRAINING_IMAGES = 1_437
@@ -135,3 +135,8 @@ def test_its_verdict_is_written_of_the_records_alone(tmp_path: Path) -> None:
     main(["--judge", "--out", str(tmp_path)])
     assert "**shown**" in (tmp_path / "verdict.md").read_text()
     assert len(json.loads((tmp_path / "verdict.json").read_text())["robust"]) == 8
+
+
+def test_the_committed_verdict_is_what_the_records_come_to(tmp_path: Path) -> None:
+    """Judged again, all that the command writes is the same."""
+    judged_alike(main, _PLAN / "results", tmp_path, ["verdict.json", "verdict.md"])
