@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from benchmarks.carry.__main__ import main
 from benchmarks.carry.judge import CELLS, corrected, judge
 from benchmarks.carry.measurements import neighbours
 from benchmarks.dial.judge import Trend, Verdict
@@ -17,7 +18,7 @@ from gauntlet.spec.evaluations.attacks import MinimumMargin
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.reading.files import read_file
 from gauntlet.spec.runs.objectives import ExpectedReward
-from tests.benchmarks.records import Written, written
+from tests.benchmarks.records import Written, judged_alike, written
 
 _PLAN = Path(__file__).parents[2] / "benchmarks/carry"
 _ARMS = {
@@ -138,3 +139,8 @@ def test_the_primary_trends_are_corrected_together() -> None:
     assert [one.adjusted_p for one in found["pgd"].trends] == pytest.approx([0.6, 0.06])
     alone = corrected({"l2": _with_trends(0.005, 0.02)})
     assert [one.adjusted_p for one in alone["l2"].trends] == pytest.approx([0.02, 0.06])
+
+
+def test_the_committed_verdict_is_what_the_records_come_to(tmp_path: Path) -> None:
+    """Judged again, all that the command writes is the same."""
+    judged_alike(main, _PLAN / "results", tmp_path, ["verdict.json", "verdict.md"])
