@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 
 from sqlalchemy.orm import Session
@@ -10,18 +11,17 @@ from gauntlet.checks.description import DatasetDescription
 from gauntlet.checks.machine import UNKNOWN, Machine, this_machine
 from gauntlet.checks.requests import Cards
 from gauntlet.data.survey import survey
-from gauntlet.spec.kinds import SPLITS, DatasetSpec, Digits, Split, Uploaded
+from gauntlet.spec.kinds import SPLITS, DatasetSpec, Digits, ImageFolder, Parquet, Split, Uploaded
 from service.answering.disks import Bounded
 from service.settings import ServiceSettings
 from service.transport.admission import Gate
 from store.queue import workers
-from store.storage import StorageAway
 
 logger = logging.getLogger(__name__)
 
 # Measured: 60,000 files take 0.26 s of a core. A larger folder is left to the worker.
 _MOST_ENTRIES = 500_000
-# So many of the server's threads wait for a file system, and as long as one that is busy takes for that.
+# At most four of the server's threads wait for a file system, five seconds each: as long as a busy one may take.
 _LOOKING = Gate(4, "Other folders of images are being looked at; try again in a second.", retry_after_s=1)
 _LOOKS = Bounded("look at a data set", most=8, patience_s=5.0)
 
@@ -42,11 +42,13 @@ def look(
     if isinstance(dataset, Digits):
         # They lie beside the library.
         return see()
-    with _LOOKING.admit():
+    # A published set is a file or two, and takes no time.
+    with _LOOKING.admit() if isinstance(dataset, ImageFolder | Parquet) else nullcontext():
         try:
             return _LOOKS(see)
-        except StorageAway as error:
-            logger.warning("The data root does not answer, so a worker is the first to look there: %s", error.strerror)
+        except OSError as error:
+            # It does not answer, or has given up on its disk.
+            logger.warning("The data root cannot be read here, so a worker is the first to look there: %s", error)
             return None
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import anyio
+from anyio import CapacityLimiter
 
 from gauntlet.spec.kinds import AnyDataset, Uploaded
 from service.answering.disks import Bounded
@@ -40,8 +40,8 @@ class StorageReads:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
-        self._small, self._files, self._datasets = (anyio.CapacityLimiter(_THREADS) for _ in range(3))
-        self._writing = anyio.CapacityLimiter(WRITERS)
+        self._small, self._files, self._datasets = (CapacityLimiter(_THREADS) for _ in range(3))
+        self._writing = CapacityLimiter(WRITERS)
         # With some whose askers left.
         self._pictures = Bounded("small picture", most=4 * _THREADS, patience_s=10.0)
         self._brought = Bounded("file", most=4 * _THREADS, patience_s=_LARGE_S)
@@ -73,8 +73,20 @@ class StorageReads:
         return await self._weights.awaited(fetch)
 
     async def write(self, work: Callable[[], T]) -> T:
-        """What `work` comes to, which writes to the storage and takes as long as that does; a cancel waits for it."""
-        return await anyio.to_thread.run_sync(work, limiter=self._writing)
+        """What `work` comes to, which writes to the storage and takes as long as that does.
+
+        Where this is cancelled it waits for work that has begun; the process's end does not.
+        """
+        async with self._writing:
+            working = asyncio.ensure_future(detached(work, "write to the storage"))
+            try:
+                return await asyncio.shield(working)
+            except asyncio.CancelledError:
+                await asyncio.wait([working])
+                if not working.cancelled():
+                    # Nobody else hears of it.
+                    working.exception()
+                raise
 
     async def root_of(self, dataset: AnyDataset) -> Path:
         """The folder that the data set lies below, of which a copy may have to come first.

@@ -6,7 +6,7 @@ from threading import Lock, Thread
 from typing import Final
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError
 
 from store.database import Database
 
@@ -73,10 +73,10 @@ class Announcements:
 
     def _try(self) -> None:
         listening: Connection | None = None
-        failed: SQLAlchemyError | None = None
+        failed: Exception | None = None
         try:
             listening = self._database.listen(self._name)
-        except SQLAlchemyError as error:
+        except Exception as error:  # noqa: BLE001  # whatever it was, it is tried again
             failed = error
         with self._turn:
             self._listening = listening
@@ -90,6 +90,7 @@ class Announcements:
                 self._heard += 1
             else:
                 self._end()
+                self._try_from = 0.0
 
     def _end(self) -> None:
         if self._listening is not None:
@@ -97,7 +98,7 @@ class Announcements:
             self._listening.close()
             self._listening = None
 
-    def _warn(self, error: SQLAlchemyError) -> None:
+    def _warn(self, error: Exception) -> None:
         """Say so once, however often it is tried again until it is there."""
         if not self._is_away:
             logger.warning("The events are read ten times a second until PostgreSQL tells of them: %s", error)

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks.parts.judge import Effect, Measured, Verdict
 
+_LEAST_P = 0.001
+
 
 def markdown(verdict: Verdict) -> str:
     """The effects first, then what they rest on."""
@@ -31,7 +33,7 @@ def _effects(title: str, effects: Sequence[Effect]) -> Iterator[str]:
 
 
 def _p(value: float) -> str:
-    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+    return f"{value:.3f}" if value >= _LEAST_P else f"< {_LEAST_P}"
 
 
 def _measured(one: Measured) -> str:

@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import copy_context
+from functools import partial
 from typing import Generic, TypeVar
 
 from store.storage import StorageAway
@@ -43,10 +45,8 @@ class Patient(Generic[T]):
         try:
             return coming.result(max(0.0, rest))
         except TimeoutError:
-            if coming.done():
-                # Its own.
-                raise
-            return None
+            # It may have come just now, or be its own.
+            return coming.result() if coming.done() else None
 
     def _do(self, coming: "Future[T]") -> None:
         _settle(coming, self._work)
@@ -76,8 +76,8 @@ class Bounded:
             return coming.result(self._patience_s)
         except TimeoutError as error:
             if coming.done():
-                # Its own, of a disk that has given up.
-                raise
+                # It has come just now, or is its own, of a disk that has given up.
+                return coming.result()
             raise self._away() from error
 
     async def awaited(self, work: Callable[[], T]) -> T:
@@ -87,8 +87,8 @@ class Bounded:
             return await asyncio.wait_for(asyncio.wrap_future(coming), self._patience_s)
         except TimeoutError as error:
             if coming.done():
-                # Its own, of a disk that has given up.
-                raise
+                # It has come just now, or is its own, of a disk that has given up.
+                return coming.result()
             raise self._away() from error
 
     def _begun(self, work: Callable[[], T]) -> "Future[T]":
@@ -97,7 +97,8 @@ class Bounded:
         coming: Future[T] = Future()
         # Whoever gives up must not cancel it.
         coming.set_running_or_notify_cancel()
-        threading.Thread(target=self._do, args=[coming, work], name=self._name, daemon=True).start()
+        known = partial(copy_context().run, work)
+        threading.Thread(target=self._do, args=[coming, known], name=self._name, daemon=True).start()
         return coming
 
     def _do(self, coming: "Future[T]", work: Callable[[], T]) -> None:
