@@ -11,7 +11,10 @@ from gauntlet.data.datasets import Dataset
 from gauntlet.events import CheckpointReady, EpochFinished, TrainingEvent
 from gauntlet.models import architectures
 from gauntlet.models.checkpoints import encode_training_state, load_training_state
+from gauntlet.spec.experiment import RunSpec
 from tests.gauntlet.examples import events, normalising, run_spec, some, states
+from tests.own_networks import installed
+from tests.smallest import SMALLEST
 
 GROUP = {"kind": "policy_gradient", "group": 3, "baseline": "leave_one_out", "scale_rewards": "group"}
 EXPLORING = {"kind": "policy_gradient", "action": "epsilon_greedy", "log_prob_floor": -16.118}
@@ -136,14 +139,78 @@ def test_every_addition_resumes_bit_by_bit(
     optimizer: str,
     schedule: str,
 ) -> None:
-    """From the file of a state within the epoch: weights, average, moments, tally and what is measured."""
+    """With averaged weights, clipped and augmented."""
     training = options(optimizer, schedule) | {"averaging": {}}
     spec = run_spec(objective=objective, adversary={"eps": "32/255"} | adversary, training=training)
-    data = some(digits, train=17, test=4)
+    require_same_when_resumed(spec, some(digits, train=17, test=4), tmp_path / "state")
+
+
+def require_same_when_resumed(spec: RunSpec, data: Dataset, file: Path) -> None:
+    """From the file of a state within the epoch: weights, average, moments, tally and what is measured."""
     whole = events(spec, data, every_state=True)
     within, *_, end = states(whole)
-    (tmp_path / "state").write_bytes(encode_training_state(within))
-    rest = events(spec, data, load_training_state(tmp_path / "state"))
+    file.write_bytes(encode_training_state(within))
+    rest = events(spec, data, load_training_state(file))
     assert encode_training_state(states(rest)[-1]) == encode_training_state(end)
     told, wanted = ([event.metrics for event in each if isinstance(event, EpochFinished)] for each in (rest, whole))
     assert told == wanted
+
+
+CROSS_ENTROPY = {"kind": "cross_entropy"}
+SGD = {"kind": "sgd", "nesterov": True}
+GRPO = {"kind": "policy_gradient", "group": 3, "baseline": "group_mean", "scale_rewards": "batch"}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "objective", "adversary", "training"),
+    [
+        pytest.param(
+            {"kind": "preactresnet18"},
+            CROSS_ENTROPY,
+            {"kind": "fgsm_rs"},
+            {"optimizer": SGD},
+            marks=pytest.mark.thorough,
+        ),
+        pytest.param(
+            {"kind": "torchvision", "name": "mobilenet_v3_small"},
+            {"kind": "trades"},
+            {"kind": "pgd", "steps": 1, "mode": "train"},
+            {"optimizer": {"kind": "adam"}},
+            marks=pytest.mark.thorough,
+        ),
+        ({"kind": "custom", "name": "narrow"}, {"kind": "mart"}, {"kind": "n_fgsm"}, {"optimizer": SGD, "awp": {}}),
+        (
+            {"kind": "cnn", "dropout": False},
+            {"kind": "expected_reward", "shape": "arcsin_sqrt"},
+            {"kind": "pgd", "steps": 2, "restarts": 2},
+            {"optimizer": {"weight_decay": 0.01}},
+        ),
+        (
+            SMALLEST,
+            {"kind": "expected_reward", "shape": "log"},
+            {"kind": "fgsm"},
+            {"optimizer": SGD, "schedule": {"kind": "time_decay", "decay": 0.1}, "grad_align": {}},
+        ),
+        (SMALLEST, GRPO, {"kind": "fgsm", "loss": "objective"}, {"grad_align": {}, "awp": {}}),
+        (SMALLEST, {"kind": "trades"}, {"kind": "pgd", "steps": 2, "restarts": 2}, {"grad_align": {}, "awp": {}}),
+        (SMALLEST, GROUP, {"kind": "none"}, {"mix": "both", "awp": {}}),
+    ],
+)
+def test_each_of_these_resumes_bit_by_bit(
+    digits: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    architecture: dict[str, Any],
+    objective: dict[str, Any],
+    adversary: dict[str, Any],
+    training: dict[str, Any],
+) -> None:
+    """Networks with their own statistics and dropout or without, restarts, Nesterov's momentum, and what is added."""
+    spec = run_spec(
+        architecture=architecture,
+        objective=objective,
+        adversary={"eps": "32/255"} | adversary,
+        training={"epochs": 1, "batch_size": 4} | training,
+    )
+    with installed(tmp_path / "site", monkeypatch):
+        require_same_when_resumed(spec, some(digits, train=6, test=2), tmp_path / "state")
