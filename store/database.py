@@ -110,11 +110,14 @@ class Database:
         self._apart = engine_of(url, statement_bounds=bounds, pool={"poolclass": NullPool})
         self._write = sessionmaker(self._engine, expire_on_commit=False)
         reading: dict[str, Any] = {READ_ONLY: True}
+        looking = dict(reading)
         if self._engine.dialect.name == "postgresql":
             # One view for all statements of a block, as a read transaction of SQLite has it anyway.
             reading["isolation_level"] = "REPEATABLE READ"
+            looking["isolation_level"] = "AUTOCOMMIT"
         self._begin_with: Callable[[Session], object] | None = None
         self._read = sessionmaker(self._engine.execution_options(**reading), expire_on_commit=False)
+        self._look = sessionmaker(self._engine.execution_options(**looking))
         self._watching = threading.Lock()
         self._watch: PoolProxiedConnection | None = None
         self._url = url
@@ -175,6 +178,12 @@ class Database:
     def reading(self) -> Iterator[Session]:
         """A consistent view for reading; takes no write lock."""
         with self._read() as session:
+            yield session
+
+    @contextmanager
+    def looking(self) -> Iterator[Session]:
+        """For questions that need no view in common: PostgreSQL is told of no transaction, which takes it two more."""
+        with self._look() as session:
             yield session
 
     @contextmanager

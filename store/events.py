@@ -48,6 +48,9 @@ class News:
 
 def tell(session: Session, *news: News) -> None:
     """Add events in this transaction, at its end; where a job's status changed, its experiment's too if it did."""
+    if not news:
+        # Nobody waits for it, and who listens is not woken.
+        return
     if _PENDING not in session.info:
         session.info[_PENDING] = []
         do_last(session, _record)
@@ -112,8 +115,7 @@ def _record(session: Session) -> None:
         }
         for item in news
     ]
-    if rows:
-        session.execute(insert(Event).values(created_at=db_now()), rows)
+    session.execute(insert(Event).values(created_at=db_now()), rows)
 
 
 def _experiment_news(session: Session, identifier: str) -> News | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
@@ -97,9 +97,8 @@ def remove(session: Session, row: Webhook) -> None:
 
 def has_work(session: Session, *, apart_from: Sequence[str] = ()) -> bool:
     """Whether events were not looked at yet, or a delivery to another webhook than those is due."""
-    behind = select(Webhook.id).where(Webhook.position < events.newest(session)).limit(1)
-    due = select(Delivery.id).where(*_is_due(apart_from)).limit(1)
-    return session.scalar(behind) is not None or session.scalar(due) is not None
+    behind = exists().where(Webhook.position < select(func.max(Event.id)).scalar_subquery())
+    return bool(session.scalar(select(or_(behind, exists().where(*_is_due(apart_from))))))
 
 
 def _is_due(apart_from: Sequence[str]) -> Sequence[ColumnElement[bool]]:

@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 import gauntlet
-from store.database import Database, db_now
+from store.database import Database
 from store.queue import workers
 from store.queue.workers import BEAT_EVERY_S, Presence
 from worker.settings import WorkerSettings
@@ -95,8 +94,7 @@ class Announcer:
                         workers.beat(session, self._presence)
                     else:
                         workers.enter(session, self._presence)
-                    self._alive = workers.count_alive(session)
-                    there = session.scalars(select(db_now())).one()
+                    self._alive, there = workers.count_alive(session)
                     told = _Told(self._clock(), there)
             except BaseException:
                 self._told = None

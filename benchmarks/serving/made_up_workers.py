@@ -126,21 +126,19 @@ def _duties(database: Database, held: Claim, name: str, crowd: int) -> list[tupl
 
     def reclaim() -> bool:
         if takes := takes_part(crowd):
-            with database.writing() as session:
-                for model in jobs.JOB_MODELS.values():
-                    jobs.reclaim_expired(session, model, retry_s=30)
-                helpers.forget_expired(session)
+            with database.looking() as session:
+                helpers.any_expired(session)
         return takes
 
     def look_for_archives() -> bool:
         if takes := takes_part(crowd):
-            with database.reading() as session:
+            with database.looking() as session:
                 unpacking.any_waits(session)
         return takes
 
     def look_for_deliveries() -> bool:
         if takes := takes_part(crowd):
-            with database.reading() as session:
+            with database.looking() as session:
                 webhooks.has_work(session)
         return takes
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, or_, select, tuple_, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from gauntlet.results.protocol import IMPLEMENTATIONS
@@ -175,6 +175,13 @@ def holds(session: Session, helpers: Sequence[Help]) -> dict[Help, Hold]:
     rows = session.execute(expired.where(EvaluationHelper.id.in_([helped.id for helped in helpers])))
     found: Mapping[str, Hold] = {identifier: "expired" if over else "kept" for identifier, over in rows}
     return {helped: found.get(helped.id, "gone") for helped in helpers}
+
+
+def any_expired(session: Session) -> bool:
+    """Whether a lease of a job or of a helper has run out: a look that waits for nobody."""
+    models = jobs.JOB_MODELS.values()
+    lost = (exists().where(model.status == "running", model.lease_expires_at < db_now()) for model in models)
+    return bool(session.scalar(select(or_(*lost, exists().where(EvaluationHelper.lease_expires_at < db_now())))))
 
 
 def leave(session: Session, helped: Help) -> None:

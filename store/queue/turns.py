@@ -71,8 +71,8 @@ def claim_next(session: Session, worker: str, lease_s: float) -> Claim | None:
 def count_waiting(session: Session) -> int:
     """How many jobs may be claimed now."""
     models = (jobs.JOB_MODELS[kind] for kind in _KINDS)
-    counts = (select(func.count()).select_from(model).where(*jobs.waiting(model)) for model in models)
-    return sum(session.scalar(count) or 0 for count in counts)
+    counts = (select(func.count()).select_from(model).where(*jobs.waiting(model)).scalar_subquery() for model in models)
+    return sum(session.execute(select(*counts)).one())
 
 
 def whose_turn(session: Session) -> tuple[JobKind, str] | None:

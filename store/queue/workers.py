@@ -67,10 +67,11 @@ def beat(session: Session, worker: Presence) -> None:
         enter(session, worker)
 
 
-def count_alive(session: Session) -> int:
-    """How many workers live."""
+def count_alive(session: Session) -> tuple[int, float]:
+    """How many workers live, and by the database's clock when that is."""
     alive = select(func.count()).select_from(Worker).where(Worker.seen_at > db_now() - ALIVE_WITHIN_S)
-    return session.scalar(alive) or 0
+    counted, now = session.execute(select(alive.scalar_subquery(), db_now())).one()
+    return counted, now
 
 
 def leave(session: Session, name: str) -> None:

@@ -3,8 +3,10 @@
 import json
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+from psycopg.pq import TransactionStatus
 from sqlalchemy import JSON, Connection, TextClause, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -85,6 +87,23 @@ def test_no_more_connections_stay_than_are_kept(url: str, kept: int) -> None:
 def _count(database: Database, query: TextClause, name: str | int) -> int:
     with database.reading() as session:
         return int(session.scalar(query, {"name": name}) or 0)
+
+
+def test_a_look_begins_no_transaction(url: str) -> None:
+    """That would be two more questions; whoever reads or writes on the same connection next has one."""
+    database = Database(url, connections=1)
+    one = text("SELECT 1")
+    for block, state in (
+        (database.looking, TransactionStatus.IDLE),
+        (database.reading, TransactionStatus.INTRANS),
+        (database.looking, TransactionStatus.IDLE),
+        (database.writing, TransactionStatus.INTRANS),
+    ):
+        with block() as session:
+            session.execute(one)
+            driver: Any = session.connection().connection.dbapi_connection
+            assert driver.info.transaction_status == state
+    database.close()
 
 
 def test_what_the_url_says_stands(url: str) -> None:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event as Signal
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import event, select, text, update
 
 from gauntlet.resources import EventType
 from gauntlet.spec.experiment import ExperimentSpec
@@ -109,6 +109,17 @@ def test_to_tell_early_holds_up_nobody(database: Database) -> None:
         with database.writing() as second:
             events.tell(second, news("second"))
     assert told(database) == [("second", "said"), ("first", "said")]
+
+
+def test_who_tells_nothing_waits_for_nobody(database: Database) -> None:
+    """Nor is anybody told that something came: no job was there whose status could change."""
+    asked: list[str] = []
+    with database.writing() as session:
+        session.connection()
+        event.listen(session.get_bind(), "before_cursor_execute", lambda *told: asked.append(told[2]))
+        ended = update(Run).where(Run.status == "running").values(status="failed")
+        assert jobs.change(session, Run, ended) == []
+    assert [statement.partition(" ")[0] for statement in asked] == ["UPDATE"]
 
 
 def test_what_is_rolled_back_is_not_told(database: Database, tiny_spec: ExperimentSpec) -> None:

@@ -46,7 +46,7 @@ def reconcile(
     if free <= 0:
         processes.make_room()
         return
-    with database.reading() as session:
+    with database.looking() as session:
         waiting, helps = turns.count_waiting(session), helpers.any_wanted(session)
     for _ in range(min(free, waiting)):
         processes.start()
@@ -57,6 +57,9 @@ def reconcile(
 def _take_back(database: Database, retry_s: float, may_judge: Callable[[float], bool], *, tells: bool) -> list[Claim]:
     """Queue what dead workers held; returns, for who tells of them, which attempts those were of jobs in a trace."""
     lost: list[Claim] = []
+    with database.looking() as session:
+        if not helpers.any_expired(session):
+            return lost
     with database.writing() as session:
         # After SQLite's lock, which comes with the first statement, and before any of PostgreSQL's: whoever waits for
         # one does so with those who renew leases, and what ran out meanwhile says nothing.

@@ -86,7 +86,7 @@ class Unpacker:
     def look(self) -> None:
         """Unpack the archives that wait, one after the other."""
         while not self._stopping.is_set():
-            with self._database.reading() as session:
+            with self._database.looking() as session:
                 if not unpacking.any_waits(session):
                     return
             with self._database.writing() as session:

@@ -78,7 +78,7 @@ def _taken(database: Database, told: Sequence[str]) -> Mapping[str, deque[Due]]:
     """What to tell by webhook, of those that are not being told; nothing while the database is away."""
     found: dict[str, deque[Due]] = {}
     try:
-        with database.reading() as session:
+        with database.looking() as session:
             if not webhooks.has_work(session, apart_from=told):
                 return found
         with database.writing() as session:

@@ -178,7 +178,7 @@ class Heartbeat:
     def _renew_lease(self, session: Session) -> Asked | None:
         lease_s = self._settings.lease_s
         if time.monotonic() >= self._count_next:
-            self._alive = workers.count_alive(session)
+            self._alive, _ = workers.count_alive(session)
             self._count_next = time.monotonic() + _COUNT_EVERY_S
         if isinstance(self._held, Help):
             return helpers.renew(session, self._held, lease_s)

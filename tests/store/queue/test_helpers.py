@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from store.database import Database
+from gauntlet.spec.experiment import ExperimentSpec
+from store.database import Database, db_now
 from store.errors import LeaseLost
-from store.models import Evaluation, EvaluationHelper, Event, TakenBatch
+from store.models import Evaluation, EvaluationHelper, Event, Run, TakenBatch
 from store.queue import helpers, jobs
 from store.queue.helpers import Hand, Help
 from store.queue.jobs import Claim
@@ -17,6 +18,7 @@ from store.shown import load
 from store.subjects import evaluations
 from store.subjects.evaluations import AttackedSet
 from tests.evaluations import FGSM, batch, claimed, imported, queued, recorded
+from tests.store.recorded import submit
 
 
 def running(database: Database, **values: Any) -> Claim:
@@ -176,6 +178,33 @@ def test_nothing_is_left_of_an_evaluation_that_ended(database: Database) -> None
         helpers.forget_ended(session)
         assert session.scalars(select(EvaluationHelper.id)).all() == []
         assert session.scalars(select(TakenBatch.batch)).all() == []
+
+
+@pytest.mark.parametrize("whose", ["run", "evaluation", "helper"])
+def test_a_lease_that_ran_out_is_seen(database: Database, tiny_spec: ExperimentSpec, whose: str) -> None:
+    """Whoever let it; not one that runs, or that something held which has ended."""
+    _, run = submit(database, tiny_spec)
+    held = running(database)
+    helped = helper_of(database, held)
+    rows: dict[str, tuple[Any, str]] = {
+        "run": (Run, run.id),
+        "evaluation": (Evaluation, held.id),
+        "helper": (EvaluationHelper, helped.id),
+    }
+
+    def is_seen() -> bool:
+        with database.looking() as session:
+            return helpers.any_expired(session)
+
+    model, identifier = rows[whose]
+    assert not is_seen()
+    with database.writing() as session:
+        session.execute(update(model).where(model.id == identifier).values(lease_expires_at=db_now() - 1))
+    assert is_seen()
+    with database.writing() as session:
+        for ended in (Run, Evaluation):
+            session.execute(update(ended).values(status="failed"))
+    assert is_seen() == (whose == "helper")
 
 
 def test_who_helps_is_busy(database: Database) -> None:
