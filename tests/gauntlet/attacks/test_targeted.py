@@ -84,12 +84,15 @@ def robust(model: nn.Module, images: Tensor, labels: Tensor) -> list[bool]:
 
 @every_attack
 def test_no_image_matters_to_another(model: nn.Module, images: Tensor, labels: Tensor, attack: Perturb) -> None:
-    """In another order, and in parts down to a single image, each is attacked to the same point, bit for bit."""
+    """In another order, and in parts down to a single image, each is attacked to the same point.
+
+    Bit for bit but for products of few rows, whose last bits differ on some processors.
+    """
     whole = attack(model, images, labels)
     order = torch.randperm(len(images), generator=random())
     assert torch.equal(attack(model, images[order], labels[order]), whole[order])
     parts = zip(images.split([1, 12, 3, 4]), labels.split([1, 12, 3, 4]), strict=True)
-    assert torch.equal(torch.cat([attack(model, *part) for part in parts]), whole)
+    torch.testing.assert_close(torch.cat([attack(model, *part) for part in parts]), whole, rtol=0, atol=1e-6)
     assert 0 < sum(robust(model, whole, labels)) < 20
 
 
