@@ -48,7 +48,7 @@ test-ranges: install-dev ## Test with the oldest and newest Gymnasium and Stable
 		build/ranges/$$extra/bin/pip install --quiet "$$(sed -n "s/^$$extra = \[\"\(.*\)\"\]/\1/p" pyproject.toml)" && \
 		build/ranges/$$extra/bin/python -m pytest -q tests/gauntlet/exports/test_trackers.py || exit 1; done
 
-mutants: install-dev ## Change what numbers rest on in one place at a time, and tell what no test notices (an hour; with PART='gauntlet.attacks.square*' what that names)
+mutants: install-dev ## Change what numbers rest on in one place at a time, and tell what no test notices (two hours; with PART='gauntlet.attacks.square*' what that names)
 	$(BIN)/pip install --quiet --constraint requirements.lock mutmut==3.8.1
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run $(if $(PART),'$(PART)')
 	$(BIN)/mutmut results | grep -v ': not checked' || true

@@ -31,6 +31,27 @@ def at(image: NDArray[np.uint8], kind: CorruptionKind, severity: int) -> NDArray
     return corrupt(image, kind, CIFAR[kind][severity - 1], np.random.default_rng(1)).astype(np.int64)
 
 
+def test_what_is_too_bright_is_white_and_what_is_too_dark_black() -> None:
+    """Half of the noise on either is cut off; nothing comes out at the other end."""
+    assert at(flat(255), "gaussian_noise", 5).min() > 128
+    assert at(flat(0), "gaussian_noise", 5).max() < 128
+
+
+@pytest.mark.parametrize("severity", [1, 2, 3, 4, 5])
+def test_a_severity_is_a_line_of_the_strengths(severity: int) -> None:
+    """The first is the weakest."""
+    found = corrupted(tensor(texture()), "jpeg_compression", severity, "cifar10-c", 0)
+    assert np.array_equal((found[0].permute(1, 2, 0) * 255).round(), at(texture(), "jpeg_compression", severity))
+
+
+def test_each_image_and_severity_has_noise_of_its_own() -> None:
+    """Where they shared it, one pixel's would have the same sign in all."""
+    images = tensor(flat(127), flat(128))
+    signs = [(corrupted(images, "gaussian_noise", severity, "cifar10-c", 0) > images).float() for severity in (1, 5)]
+    for one, other in ((signs[0][0], signs[0][1]), (signs[0][0], signs[1][0])):
+        assert 0.45 < (one == other).float().mean() < 0.55
+
+
 def tensor(*images: NDArray[np.uint8]) -> torch.Tensor:
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
 

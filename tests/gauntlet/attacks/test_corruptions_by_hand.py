@@ -11,8 +11,8 @@ from gauntlet.attacks.corruptions import _CORRUPTIONS
 from gauntlet.spec.evaluations.corruptions import CorruptionKind
 
 Pixels = NDArray[np.float64]
-# Not square, in colours, of whole levels.
-IMAGE: Pixels = np.random.default_rng(0).integers(256, size=(33, 21, 3)) / 255
+# Not square, with sides that two and three do not divide, in colours, of whole levels.
+IMAGE: Pixels = np.random.default_rng(0).integers(256, size=(33, 23, 3)) / 255
 
 
 def convolved(x: Pixels, kernel: Pixels, border: str) -> Pixels:
