@@ -31,6 +31,7 @@ from store.shown.experiment_lists import CURSOR_PATTERN
 from store.storage import Room
 
 _DIGITS = re.compile(r"-?[0-9]{1,19}")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
 
 
 # None of these waits, so none of them needs a thread.
@@ -168,8 +169,18 @@ StatusFilter = Annotated[_Statuses, AfterValidator(lambda statuses: list(dict.fr
 _Text = Annotated[str, Field(max_length=200), Matching(r"^[^\x00-\x1f\x7f]+$", "This must be one line of text.")]
 OwnerFilter = Annotated[_Text | None, Query(description="Only whose owner this is.")]
 NameFilter = Annotated[_Text | None, Query(description="Only with this in their name, in small or large letters.")]
-SinceFilter = Annotated[AwareDatetime | None, Query(description="Only from this moment on, such as 2026-11-27T00:00Z.")]
-UntilFilter = Annotated[AwareDatetime | None, Query(description="Only before this moment.")]
+
+
+def _moment(text: str) -> str:
+    """A date and a time; pydantic by itself takes seconds since 1970 too."""
+    if _DATE.match(text) is None:
+        raise ValueError("This must be a moment with its time zone, such as 2026-11-27T00:00Z.")
+    return text
+
+
+_Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+SinceFilter = Annotated[_Moment | None, Query(description="Only from this moment on, such as 2026-11-27T00:00Z.")]
+UntilFilter = Annotated[_Moment | None, Query(description="Only before this moment.")]
 LabelFilter = Annotated[list[TagText], Query(max_length=20, description="Only with this label, or all of these.")]
 # No evaluation has more images than this (`EvaluationSpec.samples`).
 _Image = Annotated[int, Field(ge=0, le=1_000_000), WHOLE]
