@@ -59,7 +59,7 @@ lint: install-dev docs ## Check style, types, the boundaries between packages an
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-fuzz: install-dev ## Send the API 12,000 generated requests by two callers (two minutes)
+fuzz: install-dev ## Send the API 30,000 generated requests by two callers (two minutes)
 	$(BIN)/python -m benchmarks.bad_input.fuzz --out benchmarks/results/fuzz.json
 
 faults: install-dev ## Kill the processes of whole systems 300 times on SQLite and 300 times on PostgreSQL, and compare every result (an hour)
