@@ -19,7 +19,8 @@ def interrupted(*arguments: str, url: str, to: Path, once: Callable[[], bool]) -
     """The exit status of the command if it is interrupted as soon as that is so; what it says goes `to` a file."""
     with to.open("w") as told:
         command = subprocess.Popen(
-            [sys.executable, "-m", "cli", *arguments],
+            # Whoever has these tests run in the background has them ignore Ctrl-C, and so all that they start.
+            ["env", "--default-signal=INT", sys.executable, "-m", "cli", *arguments],
             env=os.environ | {"GAUNTLET_URL": url},
             stdout=told,
             stderr=subprocess.STDOUT,

@@ -99,7 +99,7 @@ def test_what_a_worker_lost_is_begun_anew_three_times(
 
     def claim() -> unpacking.Unpacking | None:
         with database.writing() as session:
-            return unpacking.claim_next(session, "lost", 0.0)
+            return unpacking.claim_next(session, "lost", -1.0)
 
     first = claim()
     assert first is not None
