@@ -46,7 +46,7 @@ from gauntlet.spec.runs.kinship import Kernels
 from gauntlet.training.fused.together import train_together
 
 _ROOT = Path(__file__).parents[1]
-_TESTS = ["tests/gauntlet/training/test_gpu.py"]
+_TESTS = ["tests/gauntlet/training/test_gpu.py", "tests/worker/processes/test_gpu_memory.py"]
 _REHEARSED = """
 name: the claim, rehearsed
 dataset: {name: digits, train_samples: 96}

@@ -276,4 +276,4 @@ def end(database: Database, held: Claim | Help, reason: StopReason, *, patience_
     try:
         database.write(write, patience_s=patience_s)
     except LeaseLost:
-        logger.info("The %s %s was taken over while it stopped.", held.kind, held.id)
+        logger.info("The %s %s stopped; its end is written already, or another attempt has it.", held.kind, held.id)
