@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from gauntlet.report.numbers import counted, per_cent
 from gauntlet.spec.evaluations.evaluation import ExperimentEvaluationSpec, SelectOn
 from gauntlet.spec.runs.objective_labels import objective_title
-from gauntlet.spec.sweeps import Sweep, SweepMethod, Trial, in_words
+from gauntlet.spec.sweeps import READINGS, Sweep, SweepMethod, Trial, in_words
 
 _ON: Mapping[SelectOn, str] = {"test": "the test images", "validation": "held-out training images"}
 _METRICS = {"fgsm_accuracy": "FGSM accuracy", "accuracy": "natural accuracy"}
@@ -85,7 +85,12 @@ def sweep_result(sweep: Sweep, evaluation: ExperimentEvaluationSpec, runs: Itera
 
 
 def sweep_warnings(found: SweepResult) -> Iterator[str]:
-    """Why the selected trial's numbers are not what a new one of its kind would show."""
+    """Why trials' numbers do not compare, or the selected one's are not what a new one of its kind would show."""
+    if found.trials and not READINGS.isdisjoint(found.trials[0].values):
+        yield (
+            "The sweep's trials read the same pictures in different ways, and each was attacked on the images that it "
+            "reads: the same budget is not the same threat to them, so compare their natural accuracies alone."
+        )
     if found.selected_on == "test" and found.selected:
         yield (
             "The sweep selected on the test images, so what the selected trial shows on them, under attack too, is "

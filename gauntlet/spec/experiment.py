@@ -5,7 +5,7 @@ those of the paper (arXiv 2012.04353) where it states a value; docs/experiments.
 not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
@@ -13,7 +13,7 @@ from pydantic.config import JsonDict
 
 from gauntlet.spec.evaluations.evaluation import ExperimentEvaluationSpec
 from gauntlet.spec.evaluations.protocols import without_attacks
-from gauntlet.spec.kinds import DatasetSpec, Spec
+from gauntlet.spec.kinds import DatasetSpec, Spec, faulty_fields, fit_of
 from gauntlet.spec.presets import PRESETS, overlay
 from gauntlet.spec.reading.lists import Listed, refuse_duplicates
 from gauntlet.spec.reading.texts import Label
@@ -98,6 +98,17 @@ def _preset_or_whole(schema: JsonDict) -> None:
 def _no_objective_twice(objectives: tuple[ObjectiveSpec, ...]) -> tuple[ObjectiveSpec, ...]:
     refuse_duplicates("objectives", objective_labels(objectives))
     return objectives
+
+
+_UNLIKE_FGSM = (
+    "FGSM accuracy is measured at each trial's own adversary.eps and norm, on images as it reads them: these trials "
+    "would be ranked under unlike attacks. Take the metric accuracy; attacks at the same budgets are the evaluation's."
+)
+
+
+def _attacked_by_fgsm(run: RunSpec) -> Hashable:
+    """What must be equal for FGSM accuracies after epochs to be compared; the test images are the same pictures."""
+    return run.adversary.norm, run.adversary.eps, run.dataset.image_shape, fit_of(run.dataset)
 
 
 class ExperimentSpec(Spec):
@@ -192,13 +203,13 @@ class ExperimentSpec(Spec):
         """The runs in order: trial by trial, and of each objective by objective.
 
         Raises:
-            ValidationError: values of the sweep come to no spec.
+            ValidationError: values of the sweep come to no spec, or to trials that its metric cannot rank.
         """
         if self.sweep is None:
             return tuple(Planned(label, run) for label, run in self._of_one_trial())
         document = self.model_dump(mode="json", exclude={"sweep"})
         labels = [label for label in self.objective_labels() for _ in self.seeds]
-        return tuple(
+        planned = tuple(
             Planned(
                 f"{objective_title(objective)}, {in_words(combination.values)}",
                 run,
@@ -207,6 +218,9 @@ class ExperimentSpec(Spec):
             for combination in combinations(document, self.sweep)
             for objective, (_, run) in zip(labels, as_spec(combination, ExperimentSpec).runs(), strict=True)
         )
+        if self.sweep.metric == "fgsm_accuracy" and len({_attacked_by_fgsm(each.run) for each in planned}) > 1:
+            raise faulty_fields([(("sweep", "metric"), self.sweep.metric, _UNLIKE_FGSM)])
+        return planned
 
     def _of_one_trial(self) -> tuple[tuple[str, RunSpec], ...]:
         """Objective by objective, each with its label."""

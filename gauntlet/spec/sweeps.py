@@ -15,14 +15,19 @@ SweepMethod = Literal["grid", "random", "asha"]
 # As metrics are called that every epoch has, behind the split that they are of.
 SweepMetric = Literal["fgsm_accuracy", "accuracy"]
 
+# In how a data set's pictures are read.
+READINGS = frozenset({"dataset.image_size", "dataset.fit", "dataset.channels"})
+
 SweptField = Annotated[
     str,
     Field(max_length=200),
     Matching(
-        r"^(architecture|normalisation|adversary|training|objectives\.\d{1,2}|dataset\.train_samples)(\.[a-z_]\w*)*$",
+        r"^(architecture|normalisation|adversary|training|objectives\.\d{1,2}"
+        r"|dataset\.(train_samples|image_size|fit|channels))(\.[a-z_]\w*)*$",
         "This must be a field of what is trained, with dots between its parts: of architecture, normalisation, "
-        "adversary, training or objectives.N, or dataset.train_samples. Seeds have a list of their own, and "
-        "evaluations are the same for all.",
+        "adversary, training or objectives.N, or the train_samples, image_size, fit or channels of dataset. Seeds have "
+        "a list of their own. Trials are ranked and compared on the same pictures, and evaluations are the same for "
+        "all: another data set, or another evaluation, is another experiment.",
     ),
 ]
 

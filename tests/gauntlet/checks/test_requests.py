@@ -123,7 +123,7 @@ def test_a_batch_of_one_image_is_remarked_on() -> None:
     (remark,) = [each for each in remarks(lone, seen("cat", "dog"), {}) if "samples asks" not in each]
     assert remark.startswith("Of 9 training images in batches of 8 the last batch has 1: ")
     assert "ends as model_unfit before training; another training.batch_size, " in remark
-    swept = spec(**OWN, sweep={"over": {"training.batch_size": [19, 20, 1], "adversary.eps": ["1/255", "2/255"]}})
+    swept = spec(**OWN, sweep={"over": {"training.batch_size": [19, 20, 1], "training.epochs": [1, 2]}})
     found = [each for each in remarks(swept, seen("cat", "dog"), {}) if "samples asks" not in each]
     assert [each.partition(":")[0] for each in found] == [
         f"Of 20 training images in batches of {size} the last batch has 1" for size in (19, 1)
@@ -134,8 +134,8 @@ def test_a_batch_of_one_image_is_remarked_on() -> None:
 
 def test_every_trial_of_a_sweep_is_looked_at() -> None:
     """Each by its own values, and what is wrong with several once."""
-    over = {"training.initial_checkpoint": ["ckpt_1", "ckpt_2"], "dataset.train_samples": [20, 21], "adversary.eps": [
-        "1/255", "2/255"
+    over = {"training.initial_checkpoint": ["ckpt_1", "ckpt_2"], "dataset.train_samples": [20, 21], "training.epochs": [
+        1, 2
     ]}  # fmt: skip
     asked = spec(sweep={"over": over})
     assert named_checkpoints(asked) == ["ckpt_1", "ckpt_2"]

@@ -53,6 +53,14 @@ def test_seeds_are_averaged_and_objectives_ranked_apart() -> None:
     assert "selected on the test images" in warning
 
 
+def test_trials_that_read_pictures_in_different_ways_are_told() -> None:
+    """Attacks at the same budget do not compare them."""
+    trial = Trial(number=0, objective="ppo", values={"dataset.image_size": 16})
+    found = sweep_result(SWEEP, ON_TEST, [TrialRun(trial, "ppo 0", 9, 0.5, complete=True, stopped=False)])
+    unlike, _ = sweep_warnings(found)
+    assert "compare their natural accuracies alone" in unlike
+
+
 def test_of_trials_that_were_trained_to_their_end_the_longer_is_not_the_better() -> None:
     """Epochs may be what is swept over; one that goes on beyond their end has not come to its own."""
     found = sweep_result(SWEEP, ON_TEST, [run(0, 12, 0.9, ""), run(1, 9, 0.2), run(2, 5, 0.3)])

@@ -109,6 +109,10 @@ def test_halving_looks_after_epochs_that_grow_by_its_reduction() -> None:
         ({"over": {LR: {"low": 0, "high": 2, "log": True}}, "method": "random", "trials": 2}, "sweep", "above 0"),
         ({"over": {BATCH: list(range(1, 101)), "training.epochs": [1, 2, 3]}}, "sweep", "300 combinations"),
         ({"over": {"evaluation.samples": [1]}}, "sweep/over/evaluation.samples", "evaluations are the same for all"),
+        ({"over": {"dataset.name": ["cifar10"]}}, "sweep/over/dataset.name", "another data set, or another evaluation"),
+        ({"over": {"dataset.folder": ["a"]}}, "sweep/over/dataset.folder", "ranked and compared on the same pictures"),
+        ({"over": {"dataset": [{"name": "mnist"}]}}, "sweep/over/dataset", "is another experiment"),
+        ({"over": {"dataset.fit": ["pad"]}}, "sweep/over/dataset.fit", "with fit = pad: There is no such field"),
     ],
 )
 def test_what_cannot_be_swept_is_told_where_it_stands(sweep: dict[str, Any], place: str, said: str) -> None:
@@ -116,6 +120,37 @@ def test_what_cannot_be_swept_is_told_where_it_stands(sweep: dict[str, Any], pla
     (where, message), *_ = told(sweep)
     assert where.startswith(place)
     assert said in message
+
+
+PICTURES = {"name": "image_folder", "folder": "pets"}
+
+
+def test_how_pictures_are_read_is_swept() -> None:
+    """The rest of the data set is as it was."""
+    over = {"dataset.image_size": [16, 24], "dataset.fit": ["crop", "pad"], "dataset.channels": ["grey"]}
+    planned = experiment({"over": over, "metric": "accuracy"}, dataset=PICTURES).planned()[::2]
+    assert [each.run.dataset.model_dump(exclude={"train_samples"}) for each in planned] == [
+        PICTURES | {"image_size": size, "fit": fit, "channels": "grey"} for size in (16, 24) for fit in ("crop", "pad")
+    ]
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"adversary.eps": ["4/255", "8/255"]},
+        {"adversary": [{"kind": "fgsm", "eps": "8/255"}, {"kind": "pgd", "eps": "8/255", "norm": "L2"}]},
+        {"dataset.image_size": [16, 24]},
+        {"dataset.fit": ["crop", "pad"]},
+        {"dataset.channels": ["grey", "rgb"]},
+    ],
+)
+def test_unlike_attacks_are_not_ranked(over: dict[str, Any]) -> None:
+    """The smallest budget would be the best. Natural accuracy ranks them, and what is equal in all is no hindrance."""
+    ((where, message),) = told({"over": over}, dataset=PICTURES)
+    assert where == "sweep/metric"
+    assert "Take the metric accuracy" in message
+    assert experiment({"over": over, "metric": "accuracy"}, dataset=PICTURES).planned()
+    assert experiment({"over": {field: values[:1] for field, values in over.items()}}, dataset=PICTURES).planned()
 
 
 def test_halving_compares_single_runs() -> None:

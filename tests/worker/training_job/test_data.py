@@ -11,13 +11,15 @@ from PIL import Image
 from gauntlet.checks.description import DatasetDescription
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
+from gauntlet.spec.sweeps import Sweep
 from store.database import Database
 from store.shown import reports
-from store.subjects import runs
+from store.subjects import checkpoints, experiments, runs
 from tests.worker.training_job.attempts import (
     CPU,
     claim,
     fail,
+    kept,
     messages,
     result,
     spec_with,
@@ -142,6 +144,43 @@ def test_runs_of_one_experiment_that_read_different_data_are_told_apart(
         report = reports.build(session, experiment)
     (warning,) = (warning for warning in report.warnings if "did not read the same data" in warning)
     assert "seed 1" in warning
+
+
+def test_trials_read_the_same_pictures_in_their_own_ways(
+    database: Database, settings: WorkerSettings, spec: ExperimentSpec, pets: Path
+) -> None:
+    """Of other sizes and numbers, ranked by natural accuracy; resumed as never stopped; what changed is told."""
+    over = {"dataset.image_size": [16, 24], "dataset.train_samples": [12, 8]}
+    swept = spec.model_copy(update={"sweep": Sweep.model_validate({"over": over, "metric": "accuracy"})})
+
+    def made() -> tuple[str, list[str]]:
+        with database.writing() as session:
+            experiment, trials = experiments.create(session, swept, None)
+        return experiment.id, trials
+
+    (whole, never_stopped), (_, killed) = made(), made()
+    for run in never_stopped:
+        train(database, settings, run)
+    train_until(database, settings, killed[2], batches=2)
+    train(database, settings, killed[2])
+    assert result(database, killed[2]) == result(database, never_stopped[2])
+    card = checkpoints.card_of(kept(database, never_stopped[-1])[0])
+    with database.reading() as session:
+        report = reports.build(session, whole)
+    assert (card.image_shape, card.dataset.train_samples) == ((3, 24, 24), 8)
+    assert report.sweep is not None
+    assert (report.sweep.metric, len(report.sweep.trials)) == ("test_accuracy", 4)
+    assert any("compare their natural accuracies alone" in warning for warning in report.warnings)
+    assert not any("did not read the same data" in warning for warning in report.warnings)
+
+    changed, (first, *_, last) = made()
+    train(database, settings, first)
+    Image.new("L", (16, 16), 255).save(pets / "test/cat/12.png")
+    train(database, settings, last)
+    with database.reading() as session:
+        report = reports.build(session, changed)
+    (warning,) = (warning for warning in report.warnings if "did not read the same data" in warning)
+    assert "image size = 24, train samples = 8" in warning.partition("did not read")[0]
 
 
 class Impatient(Heartbeat):
