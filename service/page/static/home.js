@@ -1,6 +1,6 @@
 // Home: what runs now, and every experiment.
 
-import { leadTo, submitted } from "./actions.js";
+import { leadTo, submitted, tried } from "./actions.js";
 import { all, fresh, get, poster, query } from "./api.js";
 import { announce, fill, h } from "./dom.js";
 import { card, ENDED, interval, ofThemHelping, slotsTaken, status } from "./jobs.js";
@@ -42,6 +42,14 @@ function best(one) {
     h("small", { title: attack }, objectiveTitle(objective), suspect ? h("span", { class: "doubt" }, " · gradients may be masked") : null)];
 }
 
+// A day of the reader's as the moment at which it, or one some days later, begins; null where none is chosen yet.
+function beginning({ value, validity }, later = 0) {
+  if (!value || !validity.valid) return null;
+  const moment = new Date(`${value}T00:00`);
+  moment.setDate(moment.getDate() + later);
+  return moment.toISOString();
+}
+
 const words = (one) => [one.name, one.id, one.status, one.owner, objectives(one), dataset(one), ...(one.labels ?? [])].join(" ").toLowerCase();
 
 export async function show({ parts, signal }) {
@@ -54,14 +62,20 @@ export async function show({ parts, signal }) {
   const post = poster();
   parts.filter.value = filter.text ?? "";
   parts.status.value = filter.status ?? "";
+  parts.since.value = filter.since ?? "";
+  parts.until.value = filter.until ?? "";
   fill(parts.columns, table.choices());
 
+  const made = () => ({ since: beginning(parts.since), until: beginning(parts.until, 1) });
+
   function list() {
+    const { since, until } = made();
     const wanted = parts.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
-    localStorage.setItem("home.filter", JSON.stringify({ text: parts.filter.value, status: parts.status.value }));
-    const rows = found.filter((one) => (!parts.status.value || one.status === parts.status.value) && wanted.every((word) => words(one).includes(word)));
+    localStorage.setItem("home.filter", JSON.stringify({ text: parts.filter.value, status: parts.status.value, since: parts.since.value, until: parts.until.value }));
+    const then = found.filter(({ created_at }) => (!since || Date.parse(created_at) >= Date.parse(since)) && (!until || Date.parse(created_at) < Date.parse(until)));
+    const rows = then.filter((one) => (!parts.status.value || one.status === parts.status.value) && wanted.every((word) => words(one).includes(word)));
     table.show(rows);
-    parts.more.textContent = rows.length < found.length ? `${rows.length} of the ${isMore ? "newest " : ""}${counted(found.length, "experiment")} shown.` : "";
+    parts.more.textContent = !then.length ? "None was made then." : rows.length < then.length ? `${rows.length} of the ${isMore ? "newest " : ""}${counted(then.length, "experiment")}${since || until ? " of that time" : ""} shown.` : "";
   }
 
   // Workers and the queue; news of them is not worth a request for each epoch that ends.
@@ -80,21 +94,23 @@ export async function show({ parts, signal }) {
 
   const { refresh, keep } = fresh(async (signal) => {
     const read = [];
+    const { since, until } = made();
+    const always = !since && !until;
     let after = null;
     let more = true;
     for (let page = 0; page < pages && more; page += 1) {
-      const list = await get(`/v1/experiments${query({ limit: PAGE, after })}`, signal);
+      const list = await get(`/v1/experiments${query({ limit: PAGE, after, since, until })}`, signal);
       read.push(...list.data);
       after = list.next;
       more = list.has_more;
     }
     isMore = more;
-    // What has not ended is never too old to be shown.
-    const unended = more ? await all(`/v1/experiments${query({ status: ["running", "queued", "paused"] })}`, signal, MOST_UNENDED) : [];
+    // What has not ended is never too old to be shown, and what runs now is told whatever is listed.
+    const unended = more || !always ? await all(`/v1/experiments${query({ status: ["running", "queued", "paused"] })}`, signal, MOST_UNENDED) : [];
     found = [...read, ...unended.filter((one) => !read.some((each) => each.id === one.id))];
     parts.older.hidden = !more;
-    parts.empty.hidden = found.length > 0;
-    parts.listed.hidden = found.length === 0;
+    parts.empty.hidden = found.length > 0 || !always;
+    parts.listed.hidden = !parts.empty.hidden;
     list();
     const going = found.filter((one) => one.status === "running").slice(0, MOST_FOLLOWED);
     const jobs = (await Promise.all(going.map((one) => jobsOf(one, signal)))).flat();
@@ -102,7 +118,7 @@ export async function show({ parts, signal }) {
     const running = jobs.filter(([job]) => job.status === "running");
     const queued = jobs.length - running.length;
     parts.running.hidden = running.length === 0;
-    fill(parts.lead, found.length ? lead(read, running.length, waiting, more) : "Gauntlet trains image classifiers on adversarial examples and measures how robust they are.");
+    fill(parts.lead, parts.empty.hidden ? lead(always ? read : [], running.length, waiting, more) : "Gauntlet trains image classifiers on adversarial examples and measures how robust they are.");
     const behind = [queued ? `${counted(queued, "more job")} of these` : "", waiting ? counted(waiting, "experiment") : ""].filter(Boolean);
     parts.queue.textContent = behind.length ? `${behind.join(" and ")} wait.` : "";
     fill(parts.jobs, running.map(([job, of]) => card(job, of)));
@@ -111,6 +127,11 @@ export async function show({ parts, signal }) {
 
   parts.filter.oninput = list;
   parts.status.onchange = list;
+  parts.since.onchange = parts.until.onchange = () => {
+    pages = 1;
+    list();
+    tried(parts.fault, refresh);
+  };
   parts.older.onclick = () => submitted(parts.older, parts.fault, async () => {
     pages += 1;
     await refresh();

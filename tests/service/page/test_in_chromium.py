@@ -1,12 +1,15 @@
 """The page in a real browser, with a real system behind it."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import update
 
 import service.page
 from gauntlet.report.report import Report
@@ -14,6 +17,7 @@ from gauntlet.resources import Evaluation
 from gauntlet.spec.asked.requests import ExperimentPatch
 from gauntlet.spec.evaluations.attacks import attack_label
 from store.database import Database
+from store.models import Experiment
 from store.subjects import annotations, experiments
 from tests.browser import barriers, opened
 from tests.e2e.system import System, await_that, kill_group
@@ -244,6 +248,46 @@ def test_a_stream_that_is_refused_is_asked_for_again(chromium: Browser, whole_sy
         with page.expect_response("**/v1/events") as taken:
             page.clock.fast_forward(15_000)
         assert taken.value.status == 200
+
+
+@pytest.mark.usefixtures("finished")
+def test_experiments_are_found_by_when_they_were_made(
+    chromium: Browser, whole_system: System, database: Database, tiny_document: dict[str, Any]
+) -> None:
+    """From a day to a day, both included and the reader's own, of all that there are; a choice stays."""
+    old = whole_system.client.submit(tiny_document | {"name": "of long ago"}).id
+    whole_system.client.cancel_experiment(old)
+    with database.writing() as session:
+        noon = datetime(2020, 6, 15, 12, tzinfo=UTC).timestamp()
+        session.execute(update(Experiment).where(Experiment.id == old).values(created_at=noon))
+    narrow: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}
+    # Where it was two in the morning of the next day.
+    with opened(chromium, url_of(whole_system), timezone_id="Pacific/Kiritimati", **narrow) as page:
+        before, now = (page.get_by_role("row").filter(has_text=each) for each in ("of long ago", "onerror"))
+        first, last = page.get_by_label("Made from"), page.get_by_label("Made to")
+        expect(now).to_have_count(1)
+        expect(before).to_have_count(1)
+        first.fill("2020-06-17")
+        expect(before).to_have_count(0)
+        expect(now).to_have_count(1)
+        with page.expect_request(re.compile(r"/v1/experiments\?limit=50&since=2020-06-15T10.*&until=2020-06-16T10")):
+            first.fill("2020-06-16")
+            last.fill("2020-06-16")
+        expect(before).to_have_count(1)
+        expect(now).to_have_count(0)
+        page.reload()
+        expect(before).to_have_count(1)
+        expect(now).to_have_count(0)
+        assert barriers(page) == []
+        assert width_of(page) <= 390
+        last.fill("2020-06-15")
+        expect(page.get_by_text("None was made then.")).to_be_visible()
+        first.fill("2020-06-15")
+        expect(page.get_by_text("None was made then.")).to_be_visible()
+        first.fill("")
+        last.fill("")
+        expect(now).to_have_count(1)
+    whole_system.client.delete_experiment(old)
 
 
 @pytest.mark.thorough
