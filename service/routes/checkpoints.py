@@ -51,7 +51,11 @@ from store.subjects import annotations, checkpoints, datasets
 router = APIRouter(prefix="/v1/checkpoints", tags=["checkpoints"], route_class=Route)
 
 # Its weights may fill 512 MiB of the disk, and trying it takes a processor and up to 2 GiB of memory.
-IMPORTS = Gate(1, "Another model is being imported; try again in a few seconds.", retry_after_s=5)
+IMPORTS = Gate(
+    1,
+    "Another model is being imported, or waits for a storage that does not answer; try again in a few seconds.",
+    retry_after_s=5,
+)
 
 logger = logging.getLogger(__name__)
 

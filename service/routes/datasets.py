@@ -51,7 +51,11 @@ from store.subjects.datasets import Received
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=Route)
 
 # Each fills the disk, and takes half a core to hash, as fast as it comes.
-UPLOADS = Gate(2, "Other archives are being uploaded; try again in half a minute.", retry_after_s=20)
+UPLOADS = Gate(
+    2,
+    "Other archives are being uploaded, or wait for a storage that does not answer; try again in half a minute.",
+    retry_after_s=20,
+)
 
 # A page of them is asked for at once; each takes milliseconds.
 THUMBNAILS = Gate(64, "Other small pictures are being looked for; try again in a second.", retry_after_s=1, at_once=2)

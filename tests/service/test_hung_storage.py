@@ -3,7 +3,7 @@
 import asyncio
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
+from safetensors.torch import save
 from sqlalchemy import update
 
 from gauntlet.data.survey import survey
+from gauntlet.models.architectures import build_model, initialise
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.kinds import ImageFolder
+from gauntlet.spec.runs.architectures import Cnn
 from service import app, data, storage_reads
 from service.answering.disks import Bounded
 from service.app import create_app
@@ -27,11 +30,12 @@ from store.storage import Draft, FolderStorage
 from store.subjects import experiments
 from tests.e2e.system import await_that
 from tests.evaluations import FGSM, untrained
+from tests.service.pictures.test_imports import CARD, post
 from tests.service.test_datasets import upload
 from tests.uploads import packed
 
 # Far longer than all that is asked meanwhile.
-_HANGS_S = 30.0
+_HANGS_S = 90.0
 PETS = ImageFolder(folder="pets", image_size=12)
 
 
@@ -166,28 +170,82 @@ def test_small_pictures_that_hang_are_few(
     assert asyncio.run(ask()) == 8
 
 
+def send_archive(api: TestClient, folder: Path, number: int) -> Any:
+    below = folder / str(number)
+    below.mkdir()
+    return upload(api, packed(below))
+
+
+def send_model(api: TestClient, _folder: Path, _number: int) -> Any:
+    model = build_model(Cnn(), (1, 16, 16), 10)
+    initialise(model, 0)
+    return post(api, save({name: tensor.contiguous() for name, tensor in model.state_dict().items()}), CARD)
+
+
+SENT: dict[str, Callable[[TestClient, Path, int], Any]] = {"archive": send_archive, "model": send_model}
+
+
+def hanging(monkeypatch: pytest.MonkeyPatch, kind: type, step: str, answers: threading.Event) -> threading.Semaphore:
+    """Let that step hang; what is released each time that it begins to."""
+    real, begun = getattr(kind, step), threading.Semaphore(0)
+
+    def hang(*asked: Any) -> Any:
+        begun.release()
+        answers.wait(_HANGS_S)
+        return real(*asked)
+
+    monkeypatch.setattr(kind, step, hang)
+    return begun
+
+
 @pytest.mark.parametrize("step", ["__init__", "write", "close"])
 def test_an_upload_that_hangs_holds_up_no_other_request(
     api: TestClient, tmp_path: Path, hangs: threading.Event, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """Wherever it does: it goes on when the storage answers."""
-    real, hung = getattr(Draft, step), threading.Event()
-
-    def hang(*asked: Any) -> Any:
-        hung.set()
-        hangs.wait(_HANGS_S)
-        return real(*asked)
-
-    monkeypatch.setattr(Draft, step, hang)
-    content = packed(tmp_path)
+    begun = hanging(monkeypatch, Draft, step, hangs)
     with ThreadPoolExecutor(1) as apart:
-        sending = apart.submit(upload, api, content)
-        assert hung.wait(_HANGS_S)
+        sending = apart.submit(send_archive, api, tmp_path, 0)
+        assert begun.acquire(timeout=_HANGS_S)
         for path in ("/healthz", "/v1/experiments", "/v1/datasets"):
             assert api.get(path).status_code == 200
         assert not sending.done()
         hangs.set()
         assert sending.result(60).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("sent", "places", "kind", "step"),
+    [
+        ("archive", 2, FolderStorage, "keep"),
+        ("model", 1, Draft, "__init__"),
+        ("model", 1, FolderStorage, "keep"),
+    ],
+)
+def test_what_hangs_as_it_is_stored_keeps_its_place(
+    api: TestClient,
+    tmp_path: Path,
+    hangs: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+    sent: str,
+    places: int,
+    kind: type,
+    step: str,
+) -> None:
+    """Whoever comes then is told why, and when to come again; all else is answered, and they when the storage is."""
+    send, begun = SENT[sent], hanging(monkeypatch, kind, step, hangs)
+    with ThreadPoolExecutor(places) as apart:
+        sending = [apart.submit(send, api, tmp_path, number) for number in range(places)]
+        assert all(begun.acquire(timeout=_HANGS_S) for _ in sending)
+        for path in ("/healthz", "/v1/experiments", "/v1/datasets", "/v1/checkpoints"):
+            assert api.get(path).status_code == 200
+        refused = send(api, tmp_path, places)
+        assert (refused.status_code, int(refused.headers["Retry-After"]) > 0) == (429, True)
+        assert "for a storage that does not answer; try again in" in refused.json()["detail"]
+        assert not any(each.done() for each in sending)
+        hangs.set()
+        assert all(each.result(60).status_code in {200, 201, 202} for each in sending)
+    assert send(api, tmp_path, places + 1).status_code in {200, 201, 202}
 
 
 def test_what_is_written_is_waited_for_where_the_client_leaves(
