@@ -15,14 +15,19 @@ likewise. States named by `--chosen-on` were those that the protocols' parts wer
 `--broken-only` attacks what AutoAttack breaks and nothing else, in a fifth of the time: it finds how many images a
 protocol leaves above AutoAttack's, which no other image has a part in, but neither what a protocol alone breaks nor its
 seconds. A line "by claim" is AutoAttack on a GPU, from the evaluations of `benchmarks/claim`.
+
+Under L∞ the budget is 8/255, and with `--norm L2` it is 0.5. `--architecture resnet18` takes the catalogue's ResNet-18
+in place of the paper's network, and `--at-once` fewer images than a hundred, where each takes long.
 """
 
 import argparse
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import torch
 from pyautoattack import AutoAttack
@@ -35,16 +40,43 @@ from gauntlet.data.datasets import ImageSet, load_split
 from gauntlet.evaluation.loop import evaluate
 from gauntlet.models.architectures import build_model
 from gauntlet.results.stage_results import NATURAL
+from gauntlet.spec.evaluations.attacks import Norm
 from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from gauntlet.spec.kinds import ImageFolder
-from gauntlet.spec.runs.architectures import Cnn
+from gauntlet.spec.runs.architectures import Cnn, ResNet
 
 CPU = torch.device("cpu")
-EPS = "8/255"
-AT_ONCE = 100
 PROTOCOLS = ("screen", "fast")
 _BROKEN = "broken"
-_AUTOATTACK = {"attacks": [{"kind": "autoattack", "eps": EPS}]}
+_EPS: Final[Mapping[Norm, str]] = {"Linf": "8/255", "L2": "0.5"}
+_ARCHITECTURES: Final[Mapping[str, Cnn | ResNet]] = {"cnn": Cnn(), "resnet18": ResNet()}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Which network is attacked, within what, and how many images at a time."""
+
+    architecture: Literal["cnn", "resnet18"] = "cnn"
+    norm: Norm = "Linf"
+    at_once: int = 100
+
+    @property
+    def budget(self) -> dict[str, str]:
+        """As an evaluation names it."""
+        return {"eps": _EPS[self.norm], "norm": self.norm}
+
+    def load(self, path: Path) -> nn.Module:
+        """The network with a file's weights, in our own layers."""
+        model = build_model(_ARCHITECTURES[self.architecture], (3, 32, 32), 10)
+        model.load_state_dict(load_file(path))
+        return model.eval()
+
+    def cut(self, images: ImageSet, start: int) -> ImageSet:
+        """The images that are attacked together, from the one at `start`."""
+        return images.at(torch.arange(start, min(start + self.at_once, len(images))))
+
+
+_PAPERS = Setting()
 
 
 def main() -> None:
@@ -54,7 +86,10 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path, required=True)
     parser.add_argument("--folder", default="cifar10")
     parser.add_argument("--weights", type=Path, nargs="+", required=True)
+    parser.add_argument("--architecture", choices=list(_ARCHITECTURES), default=_PAPERS.architecture)
+    parser.add_argument("--norm", choices=list(_EPS), default=_PAPERS.norm)
     parser.add_argument("--samples", type=int, default=1_000)
+    parser.add_argument("--at-once", type=int, default=_PAPERS.at_once, help="images that are attacked together")
     parser.add_argument("--driver", action="store_true", help="AutoAttack by our driver, without its package's seconds")
     parser.add_argument("--broken-only", action="store_true", help="attack what AutoAttack breaks")
     parser.add_argument("--chosen-on", nargs="*", default=[], help="stems of the weights that were chosen on")
@@ -65,11 +100,13 @@ def main() -> None:
 
     torch.set_num_threads(1)
     test, _ = load_split(ImageFolder(folder=options.folder), "test", options.data_root)
+    setting = Setting(options.architecture, options.norm, options.at_once)
     if options.what == "autoattack":
-        attack_all(options.weights, test.take(options.samples), options.record, driver=options.driver)
+        attack_all(setting, options.weights, test.take(options.samples), options.record, driver=options.driver)
     else:
         images = test.take(options.samples)
         found = compare_all(
+            setting,
             options.weights,
             images,
             options.record,
@@ -80,15 +117,16 @@ def main() -> None:
         options.out.write_text(json.dumps(found, indent=1) + "\n")
 
 
-def attack_all(weights: Sequence[Path], images: ImageSet, record: Path, *, driver: bool) -> None:
+def attack_all(setting: Setting, weights: Sequence[Path], images: ImageSet, record: Path, *, driver: bool) -> None:
     """Append to the record what it lacks."""
+    asked = {"attacks": [{"kind": "autoattack", **setting.budget}]}
     done = {(row["weights"], row["start"]) for row in read_record(record) if row["by"] not in PROTOCOLS}
-    for start in range(0, len(images), AT_ONCE):
-        hundred = images.at(torch.arange(start, min(start + AT_ONCE, len(images))))
+    for start in range(0, len(images), setting.at_once):
+        hundred = setting.cut(images, start)
         for path in weights:
             if (path.stem, start) in done:
                 continue
-            found = under(_AUTOATTACK, path, hundred) if driver else by_package(path, hundred)
+            found = under(asked, path, hundred, setting) if driver else by_package(path, hundred, setting)
             note(record, {"weights": path.stem, "start": start, "by": "driver" if driver else "package"} | found)
 
 
@@ -104,10 +142,14 @@ def read_record(path: Path) -> Iterator[dict[str, Any]]:
         yield from map(json.loads, path.read_text().splitlines())
 
 
-def by_package(path: Path, images: ImageSet) -> dict[str, Any]:
-    """Which images withstand the package's standard evaluation, and its seconds of the processor."""
-    model = in_plain_layers(load_file(path))
-    package = AutoAttack(model, norm="Linf", eps=8 / 255, version="standard", seed=0, device=CPU)
+def by_package(path: Path, images: ImageSet, setting: Setting = _PAPERS) -> dict[str, Any]:
+    """Which images withstand the package's standard evaluation, and its seconds of the processor.
+
+    The paper's network is in torch's plain layers, a ResNet-18 in ours.
+    """
+    model = in_plain_layers(load_file(path)) if setting.architecture == "cnn" else setting.load(path)
+    eps = float(Fraction(_EPS[setting.norm]))
+    package = AutoAttack(model, norm=setting.norm, eps=eps, version="standard", seed=0, device=CPU)
     started = time.process_time()
     _, predicted = package.run_standard_evaluation(
         images.images.float().div(255).contiguous(), images.labels, batch_size=len(images)
@@ -124,10 +166,9 @@ def in_plain_layers(weights: Mapping[str, Tensor]) -> nn.Module:
     return model
 
 
-def under(asked: Mapping[str, Any], path: Path, images: ImageSet) -> dict[str, Any]:
+def under(asked: Mapping[str, Any], path: Path, images: ImageSet, setting: Setting) -> dict[str, Any]:
     """Which images are right naturally and under what an evaluation is asked for, and its seconds of the processor."""
-    model = build_model(Cnn(), (3, 32, 32), 10)
-    model.load_state_dict(load_file(path))
+    model = setting.load(path)
     spec = EvaluationSpec.model_validate({**asked, "samples": len(images)})
     robust = torch.ones(len(images), dtype=torch.bool)
     natural = 0
@@ -140,14 +181,17 @@ def under(asked: Mapping[str, Any], path: Path, images: ImageSet) -> dict[str, A
     return {"natural": natural, "robust": robust.nonzero().flatten().tolist(), "seconds": round(seconds, 2)}
 
 
-def under_broken(asked: Mapping[str, Any], path: Path, images: ImageSet, left: Sequence[int]) -> dict[str, Any]:
+def under_broken(
+    asked: Mapping[str, Any], path: Path, images: ImageSet, setting: Setting, left: Sequence[int]
+) -> dict[str, Any]:
     """The same of the images that are not `left`, which then count as left too."""
     broken = torch.tensor(sorted(set(range(len(images))) - set(left)))
-    found = under(asked, path, images.at(broken))
+    found = under(asked, path, images.at(broken), setting)
     return found | {"of": _BROKEN, "robust": sorted({*left, *broken[found["robust"]].tolist()})}
 
 
 def compare_all(
+    setting: Setting,
     weights: Sequence[Path],
     images: ImageSet,
     record: Path,
@@ -169,14 +213,14 @@ def compare_all(
     hundreds = []
     for (start, name), row in sorted(known.items()):
         if name in paths and start < len(images):
-            hundred = images.at(torch.arange(start, min(start + AT_ONCE, len(images))))
+            hundred = setting.cut(images, start)
             for kind in PROTOCOLS:
                 if (kind, start, name) not in done and time.monotonic() < ends:
-                    asked = {"protocol": kind, "eps": EPS}
+                    asked = {"protocol": kind, **setting.budget}
                     if broken_only:
-                        found = under_broken(asked, paths[name], hundred, row["robust"])
+                        found = under_broken(asked, paths[name], hundred, setting, row["robust"])
                     else:
-                        found = under(asked, paths[name], hundred)
+                        found = under(asked, paths[name], hundred, setting)
                     done[kind, start, name] = {"weights": name, "start": start, "by": kind} | found
                     note(record, done[kind, start, name])
             ours = {kind: done[kind, start, name] for kind in PROTOCOLS if (kind, start, name) in done}
@@ -187,7 +231,8 @@ def compare_all(
     each = {name: summed([one for one in hundreds if one["weights"] == name]) for name in sorted(paths)}
     return {
         "machine": describe_machine(),
-        "eps": EPS,
+        "architecture": setting.architecture,
+        **setting.budget,
         "chosen_on": list(chosen_on),
         "states": {name: found for name, found in each.items() if found},
         "chosen": summed([one for one in hundreds if one["weights"] in chosen_on]),

@@ -1,0 +1,68 @@
+"""Train the networks of a spec and keep their last weights, to try the protocols by name on.
+
+    python -m benchmarks.correctness.protocol_networks SPEC.yaml --data-root DATA --to FOLDER
+
+One thread. A network's weights are written after every epoch, as `FOLDER/<objective>.safetensors`, or by the spec's
+name where it has one objective; beside them what training measured, as `FOLDER/<the same>.json`.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+
+from benchmarks.machine import describe_machine
+from gauntlet import (
+    CheckpointCard,
+    CheckpointReady,
+    Dataset,
+    EpochFinished,
+    ExperimentSpec,
+    Trained,
+    encode_weights,
+    load_dataset,
+    train,
+)
+from gauntlet.spec.reading.files import read_file
+
+_TEST_IMAGES = 1_000
+
+
+def main() -> None:
+    """Train one network after the other."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("spec", type=Path)
+    parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("--to", type=Path, required=True)
+    options = parser.parse_args()
+
+    torch.set_num_threads(1)
+    spec = ExperimentSpec.model_validate(read_file(options.spec, ExperimentSpec).fields)
+    loaded = load_dataset(spec.dataset, options.data_root)
+    data = Dataset(loaded.train, loaded.test.take(_TEST_IMAGES), loaded.classes)
+    for label, run in spec.runs():
+        stem = f"{spec.name}-{label}" if len(spec.objectives) > 1 else spec.name
+        epochs = []
+        started = time.process_time()
+        for event in train(run, data, device="cpu"):
+            if isinstance(event, EpochFinished):
+                epochs.append({"epoch": event.epoch, "seconds": round(time.process_time() - started)} | event.metrics)
+                print(stem, epochs[-1], flush=True)
+            elif isinstance(event, CheckpointReady):
+                card = CheckpointCard(
+                    architecture=run.architecture,
+                    normalisation=run.normalisation,
+                    dataset=run.dataset,
+                    classes=data.classes,
+                    image_shape=data.image_shape,
+                    origin=Trained(spec=run, epoch=event.epoch),
+                )
+                (options.to / f"{stem}.safetensors").write_bytes(encode_weights(event.state.model, card))
+                told = {"machine": describe_machine(), "epochs": epochs}
+                (options.to / f"{stem}.json").write_text(json.dumps(told, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
