@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from benchmarks.machine import describe_machine
 from gauntlet import (
@@ -35,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("spec", type=Path)
     parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("--begin-with", type=Path, help="weights that training starts from")
     parser.add_argument("--to", type=Path, required=True)
     options = parser.parse_args()
 
@@ -42,11 +44,12 @@ def main() -> None:
     spec = ExperimentSpec.model_validate(read_file(options.spec, ExperimentSpec).fields)
     loaded = load_dataset(spec.dataset, options.data_root)
     data = Dataset(loaded.train, loaded.test.take(_TEST_IMAGES), loaded.classes)
+    begun = load_file(options.begin_with) if options.begin_with else None
     for label, run in spec.runs():
         stem = f"{spec.name}-{label}" if len(spec.objectives) > 1 else spec.name
         epochs = []
         started = time.process_time()
-        for event in train(run, data, device="cpu"):
+        for event in train(run, data, device="cpu", initial_weights=begun):
             if isinstance(event, EpochFinished):
                 epochs.append({"epoch": event.epoch, "seconds": round(time.process_time() - started)} | event.metrics)
                 print(stem, epochs[-1], flush=True)
