@@ -254,13 +254,14 @@ def summed(hundreds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for kind in PROTOCOLS:
         ours, whole = _left(hundreds, kind), [one for one in hundreds if one[kind].get("of") != _BROKEN]
         timed = [one for one in whole if one["autoattack"]["by"] == "package"]
+        attacked = sum(one["images"] for one in whole)
         found[kind] = {
             "accuracy": round(100 * len(ours) / images, 2),
             "points_above_autoattack": round(100 * (len(ours) - len(left)) / images, 2),
             "broken_by_autoattack_alone": len(ours - left),
-            "images_all_attacked": sum(one["images"] for one in whole),
+            "images_all_attacked": attacked,
             "broken_by_it_alone": len(_left(whole, "autoattack") - _left(whole, kind)),
-            "seconds_per_hundred": round(_seconds(whole, kind) / len(whole), 2) if whole else None,
+            "seconds_per_hundred": round(100 * _seconds(whole, kind) / attacked, 2) if whole else None,
             "package_takes_times": round(_seconds(timed, "autoattack") / _seconds(timed, kind), 1) if timed else None,
         }
     return found

@@ -1,9 +1,9 @@
-"""Train the networks of a spec and keep their last weights, to try the protocols by name on.
+"""Train a spec's one network and keep its weights, to try the protocols by name on.
 
-    python -m benchmarks.correctness.protocol_networks SPEC.yaml --data-root DATA --to FOLDER
+    python -m benchmarks.correctness.protocol_networks SPEC.yaml --data-root DATA [--begin-with WEIGHTS] --to FOLDER
 
-One thread. A network's weights are written after every epoch, as `FOLDER/<objective>.safetensors`, or by the spec's
-name where it has one objective; beside them what training measured, as `FOLDER/<the same>.json`.
+One thread. The weights are written after every epoch, as `FOLDER/<the spec's name>.safetensors`, and beside them, as
+`.json`, what training measured.
 """
 
 import argparse
@@ -32,7 +32,7 @@ _TEST_IMAGES = 1_000
 
 
 def main() -> None:
-    """Train one network after the other."""
+    """Train, and write what there is after every epoch."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("spec", type=Path)
     parser.add_argument("--data-root", type=Path, required=True)
@@ -45,26 +45,25 @@ def main() -> None:
     loaded = load_dataset(spec.dataset, options.data_root)
     data = Dataset(loaded.train, loaded.test.take(_TEST_IMAGES), loaded.classes)
     begun = load_file(options.begin_with) if options.begin_with else None
-    for label, run in spec.runs():
-        stem = f"{spec.name}-{label}" if len(spec.objectives) > 1 else spec.name
-        epochs = []
-        started = time.process_time()
-        for event in train(run, data, device="cpu", initial_weights=begun):
-            if isinstance(event, EpochFinished):
-                epochs.append({"epoch": event.epoch, "seconds": round(time.process_time() - started)} | event.metrics)
-                print(stem, epochs[-1], flush=True)
-            elif isinstance(event, CheckpointReady):
-                card = CheckpointCard(
-                    architecture=run.architecture,
-                    normalisation=run.normalisation,
-                    dataset=run.dataset,
-                    classes=data.classes,
-                    image_shape=data.image_shape,
-                    origin=Trained(spec=run, epoch=event.epoch),
-                )
-                (options.to / f"{stem}.safetensors").write_bytes(encode_weights(event.state.model, card))
-                told = {"machine": describe_machine(), "epochs": epochs}
-                (options.to / f"{stem}.json").write_text(json.dumps(told, indent=1) + "\n")
+    ((_, run),) = spec.runs()
+    epochs = []
+    started = time.process_time()
+    for event in train(run, data, device="cpu", initial_weights=begun):
+        if isinstance(event, EpochFinished):
+            epochs.append({"epoch": event.epoch, "seconds": round(time.process_time() - started)} | event.metrics)
+            print(epochs[-1], flush=True)
+        elif isinstance(event, CheckpointReady):
+            card = CheckpointCard(
+                architecture=run.architecture,
+                normalisation=run.normalisation,
+                dataset=run.dataset,
+                classes=data.classes,
+                image_shape=data.image_shape,
+                origin=Trained(spec=run, epoch=event.epoch),
+            )
+            (options.to / f"{spec.name}.safetensors").write_bytes(encode_weights(event.state.model, card))
+            told = {"machine": describe_machine(), "epochs": epochs}
+            (options.to / f"{spec.name}.json").write_text(json.dumps(told, indent=1) + "\n")
 
 
 if __name__ == "__main__":
