@@ -24,10 +24,9 @@ SweptField = Annotated[
     Matching(
         r"^(architecture|normalisation|adversary|training|objectives\.\d{1,2}"
         r"|dataset\.(train_samples|image_size|fit|channels))(\.[a-z_]\w*)*$",
-        "This must be a field of what is trained, with dots between its parts: of architecture, normalisation, "
-        "adversary, training or objectives.N, or the train_samples, image_size, fit or channels of dataset. Seeds have "
-        "a list of their own. Trials are ranked and compared on the same pictures, and evaluations are the same for "
-        "all: another data set, or another evaluation, is another experiment.",
+        "This must be a field of what is trained: of architecture, normalisation, adversary, training or objectives.N, "
+        "or train_samples, image_size, fit or channels of dataset. Seeds have their own list. Another data set or "
+        "evaluation is another experiment: its numbers do not rank with these.",
     ),
 ]
 
