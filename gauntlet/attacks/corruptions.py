@@ -81,7 +81,7 @@ def _glass_blur(x: _Pixels, strength: tuple[float, ...], draw: Generator) -> _Pi
     """A pixel takes its neighbour's value, which keeps its own: the swap in their programs came to that."""
     deviation, reach, times = strength[0], int(strength[1]), int(strength[2])
     height, width, channels = x.shape
-    seen = (np.clip(_smooth(x, deviation), 0, 1) * _WHITE).astype(np.uint8) / _WHITE
+    seen = (_smooth(x, deviation) * _WHITE).astype(np.uint8) / _WHITE
     source = list(range(height * width))
     for _ in range(times):
         rows = range(height - reach, reach, -1)
@@ -152,7 +152,7 @@ def _brightness(x: _Pixels, strength: tuple[float, ...], _draw: Generator) -> _P
     """The largest channel, HSV's value, rises; hue and saturation stay, so the others rise in proportion."""
     (more,) = strength
     value: _Pixels = x.max(axis=2, keepdims=True)
-    brighter = np.clip(value + more, 0, 1)
+    brighter = np.minimum(value + more, 1)
     return np.where(value > 0, x * brighter / np.where(value > 0, value, 1), brighter)
 
 

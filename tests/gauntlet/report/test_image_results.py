@@ -62,6 +62,7 @@ def test_an_attack_that_is_not_through_with_an_image_says_nothing_of_it(parts: i
     ]
     found = image_results(SPEC, batches, CLASSES)
     assert [one.attacks for one in found] == [{}, {FGSM: attacked("dog", robust=True)}]
+    assert [one.attacks for one in image_results(SPEC, batches[:1], CLASSES)] == [{}, {}]
 
 
 def test_nothing_is_said_before_the_natural_pass() -> None:

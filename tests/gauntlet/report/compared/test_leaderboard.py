@@ -1,16 +1,20 @@
-"""Published numbers beside measured ones."""
+"""Like ranked with like, and published numbers beside measured ones."""
 
+from fractions import Fraction
 from typing import Any
 
 import pytest
 
 from gauntlet.events import BatchAttacked
-from gauntlet.report.compared.leaderboard import Candidate, Leaderboard, rank
+from gauntlet.report.compared.leaderboard import Candidate, Leaderboard, LeaderboardEntry, rank
+from gauntlet.results.accuracy import Accuracy
+from gauntlet.results.doubts import Doubt
 from gauntlet.results.outcome import Measured, summarise
-from gauntlet.spec.evaluations.attacks import attack_label
+from gauntlet.spec.evaluations.attacks import FgsmAttack, attack_label
 from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 
 AUTO = {"kind": "autoattack", "eps": "8/255"}
+FGSM = FgsmAttack(eps=Fraction(8, 255))
 
 
 def board(attack: dict[str, Any], dataset: str = "cifar10") -> Leaderboard:
@@ -32,7 +36,9 @@ def test_published_numbers_stand_beside_like_ones() -> None:
     (group,) = board(AUTO).groups
     assert [entry.robust.value for entry in group.entries] == [0.5]
     names = [reference.name for reference in group.references]
-    assert "Engstrom 2019, ResNet-50" in names
+    engstrom = group.references[names.index("Engstrom 2019, ResNet-50")]
+    assert (engstrom.natural, engstrom.robust) == (0.8703, 0.4925)
+    assert engstrom.source.startswith("RobustBench")
     assert "TRADES, WRN-34-10" not in names, "its budget is 0.031"
     assert not any(reference.ranked for reference in group.references)
     robust = [reference.robust for reference in group.references]
@@ -66,12 +72,77 @@ def test_a_board_has_a_hundred_lists_at_most() -> None:
     assert found.groups[0].count == 2
 
 
-def _candidate(attack: Any, weights: str) -> Candidate:
-    spec = EvaluationSpec(attacks=(attack,), samples=2)
-    stage = attack_label(attack)
+def _candidate(attack: Any, weights: str, natural: int = 4, robust: int = 4, **found: Any) -> Candidate:
+    """Of four images so many are right as they are, and under the attack."""
+    spec = EvaluationSpec(attacks=(attack,), samples=4)
+    images = (0, 1, 2, 3)
     batches = [
-        BatchAttacked(name, 0, (0, 1), (0, 1), (0, 1), (False,) * 2 if name == "natural" else None, 0, 0)
-        for name in ("natural", stage)
+        BatchAttacked(stage, 0, images, (0,) * 4, tuple(int(image >= right) for image in images), wrong, 0, 0)
+        for stage, right, wrong in (("natural", natural, (False,) * 4), (attack_label(attack), robust, None))
     ]
     outcome = summarise(spec, batches, Measured(weights, "digits", "d" * 64, tuple("ab")))
-    return Candidate("eval_1", f"ckpt_{weights}", "one", weights, outcome.natural, None, (), outcome.attacks)
+    whose = {"evaluation": "eval_1", "checkpoint": f"ckpt_{weights}", "name": "one", "masking": None, "doubts": ()}
+    return Candidate(weights_sha256=weights, natural=outcome.natural, outcomes=outcome.attacks, **(whose | found))
+
+
+def test_equals_share_a_rank_and_the_next_has_its_own_place() -> None:
+    """By robust accuracy; of equals the naturally better first, then by name. A limit cuts, and does not count."""
+    measured = [("e", 4, 1), ("d", 3, 2), ("a", 3, 2), ("b", 3, 3), ("c", 4, 2)]
+    candidates = [_candidate(FGSM, name, natural, robust) for name, natural, robust in measured]
+    (group,) = rank(candidates, 5).groups
+    assert [(entry.checkpoint[-1], entry.rank) for entry in group.entries] == [
+        ("b", 1), ("c", 2), ("a", 2), ("d", 2), ("e", 5)
+    ]  # fmt: skip
+    assert group.title == "digits, FGSM at ε = 8/255 (L∞), 4 images"
+    assert group.protocol == candidates[0].outcomes[0].protocol
+    (cut,) = rank(candidates, 2).groups
+    assert (cut.count, cut.entries) == (5, group.entries[:2])
+
+
+def test_an_entry_is_what_was_measured_of_its_checkpoint() -> None:
+    """Its accuracies, where they come from, and by what they can be measured again."""
+    one = _candidate(FGSM, "a", 3, 2, name="mine", evaluation="eval_7", masking="PASS")
+    (group,) = rank([one], 1).groups
+    assert group.entries == (
+        LeaderboardEntry(
+            rank=1,
+            checkpoint="ckpt_a",
+            name="mine",
+            natural=Accuracy.of(3, 4),
+            robust=Accuracy.of(2, 4),
+            fingerprint=one.outcomes[0].fingerprint,
+            evaluation="eval_7",
+            masking="PASS",
+        ),
+    )
+
+
+def test_the_same_weights_stand_once_and_all_that_speaks_against_them_beside() -> None:
+    """The first candidate's number and the doubts of all, of one kind as the first of them says it."""
+    said = [Doubt(kind=kind, severity="warning", sentence=sentence) for kind, sentence in (("x", "1"), ("y", "2"))]
+    again = said[0].model_copy(update={"sentence": "3"})
+    first = _candidate(FGSM, "a", 4, 2, evaluation="eval_1", doubts=(said[0],))
+    later = _candidate(FGSM, "a", 4, 3, evaluation="eval_2", doubts=(said[1], again))
+    (group,) = rank([first, later, _candidate(FGSM, "b", 4, 1)], 10).groups
+    assert [(entry.evaluation, entry.robust.value) for entry in group.entries] == [("eval_1", 0.5), ("eval_1", 0.25)]
+    assert {doubt.kind: doubt.sentence for doubt in group.entries[0].doubts} == {"x": "1", "y": "2"}
+    assert group.entries[1].doubts == ()
+
+
+@pytest.mark.parametrize(
+    ("found", "told"), [((None, None), None), ((None, "PASS"), "PASS"), (("PASS", "SUSPECT"), "SUSPECT")]
+)
+def test_one_suspicion_outweighs_all_that_saw_nothing(found: tuple[Any, ...], told: str | None) -> None:
+    """Of the evaluations of one network; where none looked nothing is said."""
+    (group,) = rank([_candidate(FGSM, "a", masking=verdict) for verdict in found], 10).groups
+    assert group.entries[0].masking == told
+
+
+def test_lists_are_counted_by_whoever_knows_all_checkpoints() -> None:
+    """Only those that are counted are shown, the longest first, of equals by title."""
+    at = {level: _candidate(FgsmAttack(eps=Fraction(level, 255)), "a") for level in (2, 4, 6, 8)}
+    ids = {level: one.outcomes[0].protocol.id for level, one in at.items()}
+    found = rank(list(at.values()), 10, {ids[8]: 3, ids[6]: 3, ids[2]: 7})
+    assert [(group.count, group.title.split()[5]) for group in found.groups] == [
+        (7, "2/255"), (3, "6/255"), (3, "8/255")
+    ]  # fmt: skip
