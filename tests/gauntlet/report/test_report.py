@@ -16,6 +16,7 @@ from gauntlet.results.intervals import difference_interval, mean_interval, paire
 from gauntlet.results.masking import MaskingVerdict
 from gauntlet.results.masking_checks import zero_gradient
 from gauntlet.results.outcome import EvaluationOutcome, summarise
+from gauntlet.spec.evaluations.attacks import attack_label
 from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from gauntlet.spec.runs.objective_labels import objective_title
 from tests.reports import judged, made_up, measured, metrics
@@ -152,6 +153,13 @@ def test_a_summary_is_the_mean_over_seeds() -> None:
             assert (mean.n, mean.mean) == (3, pytest.approx(sum(values) / 3))
             assert mean.interval == mean_interval(values, (0, 1), 500)
             assert mean.sd is not None
+
+
+def test_the_attacks_that_objectives_are_compared_under_are_the_headlines() -> None:
+    """All of the budget of training, where the worst of them is."""
+    report = made_up()
+    assert report.headline_column().key == "worst_case@8/255"
+    assert [attack_label(attack) for attack in report.compared_attacks()] == ["fgsm@8/255", "autoattack@8/255"]
 
 
 def test_a_comparison_is_paired_by_seed() -> None:

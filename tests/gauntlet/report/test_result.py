@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from gauntlet.report.numbers import per_cent
 from gauntlet.report.report import Report
 from gauntlet.results.doubts import Doubt
+from gauntlet.results.intervals import mean_interval
 from tests.reports import made_up
 
 ONE_SEED: dict[str, Any] = {"seeds": [0]}
@@ -111,11 +113,35 @@ def test_one_image_is_no_images() -> None:
 
 def test_a_single_objective_is_told_by_itself() -> None:
     """Without another there is no comparison; several seeds have an interval, one has none."""
-    one = made_up(ONE_SEED | {"objectives": [{"kind": "ppo"}]})
-    assert "PPO keeps" in one.result
-    assert "One seed does not say what training again would change." in one.result
+    one = with_accuracies(made_up(ONE_SEED | {"objectives": [{"kind": "ppo"}]}), {"ppo": [0.2]})
+    assert "PPO keeps 20.0 % right. One seed does not say what training again would change." in one.result
     several = made_up({"objectives": [{"kind": "ppo"}]})
-    assert "the mean over 3 seeds, 95 % interval" in several.result
+    low, high = mean_interval(values := [0.1, 0.2, 0.3], (0, 1), 500) or (0, 0)
+    told = f"the mean over 3 seeds, 95 % interval {per_cent(low)} to {per_cent(high)}."
+    assert f"PPO keeps 20.0 % right: {told}" in with_accuracies(several, {"ppo": values}).result
+    same = with_accuracies(several, {"ppo": [0.2] * 3})
+    assert "PPO keeps 20.0 % right: the mean over 3 seeds, every seed the same." in same.result
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "told"),
+    [(0.3, 0.2, "policy gradient keeps 30.0 % right"), (0.2, 0.3, "cross-entropy keeps 30.0 % right")],
+)
+def test_without_a_shared_seed_the_most_robust_is_told_by_itself(ours: float, theirs: float, told: str) -> None:
+    """Of how many it is the most robust is said, and nothing of a difference."""
+    whole = made_up({"seeds": [0, 1]})
+    apart = whole.model_copy(
+        update={"rows": tuple(row for row in whole.rows if row.seed == int(row.objective == "policy_gradient"))}
+    )
+    found = with_accuracies(apart, {"cross_entropy": [theirs] * 2, "policy_gradient": [ours] * 2}).result
+    assert f", {told}, the most of 2 objectives. One seed does not say" in found
+
+
+def test_a_p_that_is_very_small_is_told_as_such() -> None:
+    """Three seeds that differ by 9.9, 10.0 and 10.1 points: t = 10 / (0.1 / √3)."""
+    found = with_accuracies(made_up(), {"cross_entropy": [0.2] * 3, "policy_gradient": [0.299, 0.3, 0.301]})
+    assert "+10.0 points over 3 seeds" in found.result
+    assert ", p < 0.001." in found.result
 
 
 def test_what_is_suspect_stands_in_the_result() -> None:
@@ -128,6 +154,21 @@ def test_what_is_suspect_stands_in_the_result() -> None:
     report = made_up(rows=rows)
     assert report.result.endswith("In doubt: policy gradient (masked gradients).")
     assert report.warnings == ("policy gradient, seeds 0, 1, 2, epoch 12: Its gradients may be masked. One sign.",)
+
+
+def test_three_in_doubt_are_named_and_the_others_counted() -> None:
+    """Each with all that speaks against it."""
+    kinds = ("cross_entropy", "policy_gradient", "expected_reward", "ppo")
+    said = [Doubt(kind=kind, severity="warning", sentence=kind) for kind in ("masked_gradients", "overconfident")]
+    doubtful = [
+        row.model_copy(update={"doubts": tuple(said[: 1 + (row.objective == "cross_entropy")])})
+        for row in made_up(ONE_SEED | {"objectives": [{"kind": kind} for kind in kinds]}).rows
+    ]
+    told = made_up(ONE_SEED | {"objectives": [{"kind": kind} for kind in kinds]}, rows=doubtful).result
+    assert told.endswith(
+        "In doubt: cross-entropy (masked gradients, overconfident), policy gradient (masked gradients), "
+        "expected reward (masked gradients) and 1 more."
+    )
 
 
 def test_a_result_that_may_change_says_so() -> None:

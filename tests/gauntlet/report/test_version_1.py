@@ -7,6 +7,7 @@ import pytest
 
 from gauntlet.report.columns import attacked_accuracies
 from gauntlet.report.report import Report
+from gauntlet.report.version_1 import row_of_version_1
 
 RECORDS = Path(__file__).parents[3] / "benchmarks"
 _NOT_UNDER_ATTACK = {"natural_accuracy", "train_accuracy", "generalisation_gap"}
@@ -37,3 +38,10 @@ def test_a_report_of_version_1_is_read(record: str, headline: str, lines: int) -
     assert report.objectives[0] == "cross_entropy"
     assert len(report.objectives) == len(report.spec.objectives)
     assert Report.model_validate_json(report.model_dump_json()) == report
+
+
+def test_a_row_that_was_never_looked_at_for_masked_gradients_has_no_verdict() -> None:
+    """Neither does it doubt them."""
+    row = json.loads((RECORDS / "rewards/digits/report.json").read_text())["rows"][0]
+    found = row_of_version_1(row | {"outcome": row["outcome"] | {"masking": None}})
+    assert (found.masking, found.doubts) == (None, ())

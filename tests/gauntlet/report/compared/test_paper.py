@@ -56,11 +56,20 @@ def test_what_differs_from_the_paper_is_named() -> None:
         "policy gradient departs from the preset: action sample, baseline none.",
         "TRADES departs from the preset: beta = 2.",
     } <= set(other.paper.departures)
-    sparser = made_up({"training": {"checkpoint_every": 3}, "evaluation": {"select_on": "validation"}})
+    sparser = made_up(
+        {
+            "architecture": {"dropout": False},
+            "training": {"checkpoint_every": 3, "initial_checkpoint": "ckpt_1"},
+            "evaluation": {"select_on": "validation"},
+        }
+    )
     assert sparser.paper is not None
     assert {
         "training.checkpoint_every is 3, not 20.",
         "Training is on 45,000 images, not 50,000.",
+        "The network has no dropout.",
+        "Training starts from another checkpoint's weights.",
+        "The best checkpoint was selected on held-out training images; the paper selected on the test set.",
     } <= set(sparser.paper.departures)
 
 
@@ -71,6 +80,19 @@ def test_copies_of_cifar10_are_held_against_the_paper_as_copies() -> None:
     assert not copies.paper.same_dataset
     told = "The data set is image_folder CIFAR-10_png: copies of CIFAR-10, by the names of its classes."
     assert copies.paper.departures[0] == told
+
+
+@pytest.mark.parametrize(("title", "compared"), [("CIFAR 10, as PNG", True), ("pets", False), (None, False)])
+def test_an_uploaded_copy_is_known_by_its_title(title: str | None, compared: bool) -> None:
+    """As a folder is by its name; one row is enough to know its classes."""
+    changes = {"dataset": {"name": "uploaded", "id": "dset_01", "title": title}}
+    assert (made_up(changes, rows=made_up(changes).rows[:1]).paper is not None) == compared
+
+
+@pytest.mark.parametrize("changed", [{"image_size": 64}, {"channels": "grey"}])
+def test_copies_at_another_size_are_not_held_against_the_paper(changed: dict[str, Any]) -> None:
+    """Whatever they are called, the paper's network saw 32×32 pixels in colours."""
+    assert made_up({"dataset": {"name": "image_folder", "folder": "cifar10"} | changed}).paper is None
 
 
 @pytest.mark.parametrize(

@@ -46,11 +46,11 @@ def test_the_difference_is_told_where_both_were_run() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["screen", "fast"])
-def test_a_version_is_told_with_the_difference(kind: str) -> None:
+@pytest.mark.parametrize(("kind", "version"), [("screen", 3), ("fast", 2), ("fast", 3)])
+def test_a_version_is_told_with_the_difference(kind: str, version: int) -> None:
     """Behind the name, where it is not the first."""
-    both = [{"kind": kind, "version": 3, "eps": "8/255"}, {"kind": "autoattack", "eps": "8/255"}]
-    assert f"{kind} (version 3) at ε = 8/255 (L∞) leaves " in said(both, first=1)
+    both = [{"kind": kind, "version": version, "eps": "8/255"}, {"kind": "autoattack", "eps": "8/255"}]
+    assert f"{kind} (version {version}) at ε = 8/255 (L∞) leaves " in said(both, first=1)
 
 
 def test_unlike_things_are_not_compared() -> None:
