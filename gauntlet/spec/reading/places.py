@@ -17,12 +17,16 @@ class Place(NamedTuple):
 def find_place(model: type[BaseModel] | None, location: Sequence[str | int]) -> Place:
     """Follow a location from a document's model.
 
-    Pydantic also names the member of a union by its tag; that is no place in the document. Where the models say
-    nothing of a part, it is taken for a place.
+    Pydantic also names the member of a union by its tag, and says `[key]` behind a key that is itself at fault; these
+    are no places in the document. Where the models say nothing of a part, it is taken for a place.
     """
     parts: list[str | int] = []
     annotation: Any = model
+    is_key = False
     for part in location:
+        if is_key and part == "[key]":
+            continue
+        is_key = get_origin(annotation) is dict
         members = list(_models(annotation))
         if len(members) > 1 and part in (tags := _by_tag(members)):
             annotation = tags[part]

@@ -92,6 +92,12 @@ def test_every_fault_is_told_in_plain_words_at_its_place(model: type[BaseModel],
         ({"name": "x" * 201}, "/name", "This text may have at most 200 characters."),
         ({"dataset": {"name": "image_folder", "folder": "a/b"}}, "/dataset/folder", "the name of one folder"),
         ({"training": {"initial_checkpoint": "run_1"}}, "/training/initial_checkpoint", "the id of a checkpoint"),
+        ({"sweep": {"over": {"seeds": [1]}}}, "/sweep/over/seeds", "Seeds have their own list."),
+        (
+            {"architecture": {"kind": "custom", "name": "x", "options": {"a b": 1}}},
+            "/architecture/options/a b",
+            "This must be a name of letters, digits",
+        ),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_so_that_it_can_be_mended(change: dict[str, Any], pointer: str, message: str) -> None:
