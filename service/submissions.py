@@ -35,7 +35,8 @@ def specified(session: Session, request: ExperimentRequest | LikeRequest) -> Exp
         try:
             spec.planned()
         except ValidationError as error:
-            raise invalid_fields(problem_errors(error.errors(include_url=False), ExperimentSpec)) from error
+            within = "/changes" if isinstance(request, LikeRequest) else ""
+            raise invalid_fields(problem_errors(error.errors(include_url=False), ExperimentSpec, within)) from error
     return spec
 
 

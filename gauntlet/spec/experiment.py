@@ -101,8 +101,9 @@ def _no_objective_twice(objectives: tuple[ObjectiveSpec, ...]) -> tuple[Objectiv
 
 
 _UNLIKE_FGSM = (
-    "FGSM accuracy is measured at each trial's own adversary.eps and norm, on images as it reads them: these trials "
-    "would be ranked under unlike attacks. Take the metric accuracy; attacks at the same budgets are the evaluation's."
+    "FGSM accuracy is measured at each trial's own adversary.eps and norm, on images as it reads them. Take a grid and "
+    "the metric accuracy, and compare what the evaluation's attacks leave: of natural accuracy, too, the smallest "
+    "budget has most."
 )
 
 

@@ -67,12 +67,13 @@ def of_time(session: Session, spec: ExperimentSpec, found: DatasetDescription | 
 
 
 def of_disk(session: Session, spec: ExperimentSpec) -> int | None:
-    """What its checkpoints would take, by the newest one of the same network; None where there is none."""
+    """What its checkpoints would take, by the newest one of the same network; None where none is, or trials differ."""
     query = select(Checkpoint.card, Checkpoint.bytes).order_by(Checkpoint.id.desc()).limit(_NEWEST)
     training, trials = spec.training, 1 if spec.sweep is None else spec.sweep.most_trials
+    network = _network_trained(spec)
     kept = sum(training.keeps(epoch) for epoch in range(1, training.epochs + 1)) * _versions(spec)
     for card, size in session.execute(query):
-        if _network_of(CheckpointCard.model_validate(card)) == (spec.architecture, spec.dataset.image_shape):
+        if _network_of(CheckpointCard.model_validate(card)) == network:
             return kept * trials * len(spec.objectives) * len(spec.seeds) * int(size)
     return None
 
@@ -130,7 +131,10 @@ def _training_paces(runs: Sequence[tuple[str, RunSpec, float]], wanted: RunSpec)
 
 
 def _evaluations(session: Session, spec: ExperimentSpec) -> list[tuple[Evaluation, Mapping[str, StageCount]]]:
-    """The newest evaluations of the same network on as large images, with the counts of their stages."""
+    """The newest evaluations of the same network on as large images, with the counts of their stages.
+
+    None where trials differ in these.
+    """
     query = (
         select(Evaluation, Checkpoint.card)
         .options(defer(Evaluation.outcome, raiseload=True))
@@ -138,7 +142,7 @@ def _evaluations(session: Session, spec: ExperimentSpec) -> list[tuple[Evaluatio
         .where(Evaluation.id.in_(_newest(Evaluation)), Evaluation.device.is_not(None))
         .order_by(Evaluation.id.desc())
     )
-    network = spec.architecture, spec.dataset.image_shape
+    network = _network_trained(spec)
     alike = [row for row, card in session.execute(query) if _network_of(CheckpointCard.model_validate(card)) == network]
     counts = batches.stage_counts(session, [row.id for row in alike])
     return [(row, counts[row.id]) for row in alike]
@@ -211,6 +215,12 @@ def _newest(model: type[Run] | type[Evaluation]) -> Any:
 
 def _network_of(card: CheckpointCard) -> tuple[Any, tuple[int, int, int]]:
     return card.architecture, card.image_shape
+
+
+def _network_trained(spec: ExperimentSpec) -> tuple[Any, tuple[int, int, int]] | None:
+    """None where a sweep's trials have several, or read images of several shapes."""
+    first, *others = [(run.architecture, run.dataset.image_shape) for run in _without_seeds(spec)]
+    return first if all(each == first for each in others) else None
 
 
 def _work_of(run: RunSpec) -> tuple[Any, ...]:

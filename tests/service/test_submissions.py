@@ -111,6 +111,10 @@ def test_an_experiment_is_made_like_another(api: TestClient, made: dict[str, Any
             ["/changes/seeds", "/changes/training/epochs"],
         ),
         ({"like": "made", "changes": {"dataset": {"train_samples": 9_999}}}, ["/dataset/train_samples"]),
+        (
+            {"like": "made", "changes": {"sweep": {"over": {"adversary.eps": ["2/255", "4/255"]}}}},
+            ["/changes/sweep/metric"],
+        ),
     ],
     ids=str,
 )

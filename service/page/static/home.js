@@ -45,9 +45,8 @@ function best(one) {
 // A day of the reader's as the moment at which it, or one some days later, begins; null where none is chosen yet.
 function beginning({ value, validity }, later = 0) {
   if (!value || !validity.valid) return null;
-  const moment = new Date(`${value}T00:00`);
-  moment.setDate(moment.getDate() + later);
-  return moment.toISOString();
+  const [year, month, day] = value.split("-").map(Number);
+  return new Date(year, month - 1, day + later).toISOString();
 }
 
 const words = (one) => [one.name, one.id, one.status, one.owner, objectives(one), dataset(one), ...(one.labels ?? [])].join(" ").toLowerCase();
@@ -62,20 +61,23 @@ export async function show({ parts, signal }) {
   const post = poster();
   parts.filter.value = filter.text ?? "";
   parts.status.value = filter.status ?? "";
-  parts.since.value = filter.since ?? "";
-  parts.until.value = filter.until ?? "";
+  // Days are for this tab alone: another day's visit is to see that day's.
+  for (const day of ["since", "until"]) parts[day].value = sessionStorage.getItem(`home.${day}`) ?? "";
   fill(parts.columns, table.choices());
 
-  const made = () => ({ since: beginning(parts.since), until: beginning(parts.until, 1) });
+  const days = () => ({ since: beginning(parts.since), until: beginning(parts.until, 1) });
 
   function list() {
-    const { since, until } = made();
+    const { since, until } = days();
     const wanted = parts.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
-    localStorage.setItem("home.filter", JSON.stringify({ text: parts.filter.value, status: parts.status.value, since: parts.since.value, until: parts.until.value }));
+    localStorage.setItem("home.filter", JSON.stringify({ text: parts.filter.value, status: parts.status.value }));
     const then = found.filter(({ created_at }) => (!since || Date.parse(created_at) >= Date.parse(since)) && (!until || Date.parse(created_at) < Date.parse(until)));
     const rows = then.filter((one) => (!parts.status.value || one.status === parts.status.value) && wanted.every((word) => words(one).includes(word)));
     table.show(rows);
-    parts.more.textContent = !then.length ? "None was made then." : rows.length < then.length ? `${rows.length} of the ${isMore ? "newest " : ""}${counted(then.length, "experiment")}${since || until ? " of that time" : ""} shown.` : "";
+    const made = `${isMore ? "newest " : ""}${counted(then.length, "experiment")}${since || until ? " of that time" : ""}`;
+    if (!then.length) parts.more.textContent = "None was made then.";
+    else if (rows.length < then.length) parts.more.textContent = `${rows.length} of the ${made} shown.`;
+    else parts.more.textContent = since || until ? `${made} shown.` : "";
   }
 
   // Workers and the queue; news of them is not worth a request for each epoch that ends.
@@ -94,7 +96,7 @@ export async function show({ parts, signal }) {
 
   const { refresh, keep } = fresh(async (signal) => {
     const read = [];
-    const { since, until } = made();
+    const { since, until } = days();
     const always = !since && !until;
     let after = null;
     let more = true;
@@ -129,7 +131,7 @@ export async function show({ parts, signal }) {
   parts.status.onchange = list;
   parts.since.onchange = parts.until.onchange = () => {
     pages = 1;
-    list();
+    for (const day of ["since", "until"]) sessionStorage.setItem(`home.${day}`, parts[day].value);
     tried(parts.fault, refresh);
   };
   parts.older.onclick = () => submitted(parts.older, parts.fault, async () => {

@@ -1,5 +1,9 @@
 """Trials ranked, and what was selected on what."""
 
+from typing import Any
+
+import pytest
+
 from gauntlet.rendering.tabled.sweep_tables import sweep_table
 from gauntlet.report.sweeps import TrialRun, sweep_result, sweep_warnings
 from gauntlet.spec.evaluations.evaluation import ExperimentEvaluationSpec
@@ -56,12 +60,28 @@ def test_seeds_are_averaged_and_objectives_ranked_apart() -> None:
     )
 
 
-def test_trials_that_read_pictures_in_different_ways_are_told() -> None:
-    """Attacks at the same budget do not compare them."""
-    trial = Trial(number=0, objective="ppo", values={"dataset.image_size": 16})
-    found = sweep_result(SWEEP, ON_TEST, [TrialRun(trial, "ppo 0", 9, 0.5, complete=True, stopped=False)])
-    unlike, _ = sweep_warnings(found)
-    assert "compare their natural accuracies alone" in unlike
+@pytest.mark.parametrize(
+    ("field", "values", "said"),
+    [
+        ("dataset.image_size", [16, 24], ["compare their natural accuracies alone"]),
+        ("dataset.image_size", [16, 16], []),
+        ("adversary.eps", ["2/255", "8/255"], ["at budgets of their own"]),
+        (
+            "adversary",
+            [{"kind": "fgsm", "eps": "2/255"}, {"kind": "fgsm", "eps": "8/255"}],
+            ["at budgets of their own"],
+        ),
+        ("training.epochs", [1, 2], []),
+    ],
+)
+def test_trials_under_unlike_attacks_are_told(field: str, values: list[Any], said: list[str]) -> None:
+    """Of pictures that are read in several ways, or budgets of their own; not where all have the same."""
+    trials = [Trial(number=number, objective="ppo", values={field: value}) for number, value in enumerate(values)]
+    runs = [TrialRun(trial, f"ppo {trial.number}", 9, 0.5, complete=True, stopped=False) for trial in trials]
+    *unlike, selected_on_test = sweep_warnings(sweep_result(SWEEP, ON_TEST, runs))
+    assert "selected on the test images" in selected_on_test
+    assert len(unlike) == len(said)
+    assert all(part in warning for part, warning in zip(said, unlike, strict=True))
 
 
 def test_of_trials_that_were_trained_to_their_end_the_longer_is_not_the_better() -> None:

@@ -80,6 +80,8 @@ def test_averages_are_stored_and_evaluated_beside_the_weights(database: Database
         ({"evaluation": {"attacks": [{"kind": "pgd", "eps": "8/255"}]}}, (True, False, True)),
         ({"architecture": {"kind": "resnet18"}}, (False, False, False)),
         ({"dataset": {"name": "cifar10"}}, (False, False, False)),
+        ({"sweep": {"over": {"training.optimizer.lr": [0.1, 0.2]}}}, (True, True, True)),
+        ({"sweep": {"over": {"architecture.dropout": [True, False]}}}, (False, False, False)),
     ],
     ids=str,
 )
