@@ -267,6 +267,7 @@ def test_experiments_are_found_by_when_they_were_made(
         first, last = page.get_by_label("Made from"), page.get_by_label("Made to")
         expect(now).to_have_count(1)
         expect(before).to_have_count(1)
+        page.get_by_text("When", exact=True).click()
         first.fill("2020-06-17")
         expect(before).to_have_count(0)
         expect(now).to_have_count(1)
@@ -281,6 +282,7 @@ def test_experiments_are_found_by_when_they_were_made(
         assert barriers(page) == []
         assert width_of(page) <= 390
         expect(page.get_by_text("1 experiment of that time shown.")).to_be_visible()
+        page.get_by_text("When", exact=True).click()
         with page.expect_response(re.compile(r"since=2020-06-14T10.*&until=2020-06-15T10")):
             last.fill("2020-06-15")
             first.fill("2020-06-15")
