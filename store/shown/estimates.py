@@ -131,10 +131,7 @@ def _training_paces(runs: Sequence[tuple[str, RunSpec, float]], wanted: RunSpec)
 
 
 def _evaluations(session: Session, spec: ExperimentSpec) -> list[tuple[Evaluation, Mapping[str, StageCount]]]:
-    """The newest evaluations of the same network on as large images, with the counts of their stages.
-
-    None where trials differ in these.
-    """
+    """The newest evaluations of the network on as large images, with their stages' counts; of unlike trials' none."""
     query = (
         select(Evaluation, Checkpoint.card)
         .options(defer(Evaluation.outcome, raiseload=True))

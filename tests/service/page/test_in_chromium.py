@@ -14,17 +14,15 @@ from sqlalchemy import update
 import service.page
 from gauntlet.report.report import Report
 from gauntlet.resources import Evaluation
-from gauntlet.spec.asked.requests import ExperimentPatch
 from gauntlet.spec.evaluations.attacks import attack_label
 from store.database import Database
 from store.models import Experiment
-from store.subjects import annotations, experiments
 from tests.browser import barriers, opened
-from tests.e2e.system import System, await_that, kill_group
+from tests.e2e.system import System
 from tests.pictures import encoded
 from tests.service.page.visits import HOSTILE, drop, percent, places_in_gallery, url_of
 
-pytestmark = pytest.mark.long(seconds=45, shares="page")
+pytestmark = pytest.mark.long(seconds=40, shares="page")
 
 
 def test_first_visit_to_a_running_quickstart(chromium: Browser, whole_system: System) -> None:
@@ -205,49 +203,6 @@ _SAME_PIXELS = """() => {
     const pixels = (canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
     return pixels(natural).every((value, place) => value === pixels(attacked)[place]);
 }"""
-
-
-@pytest.mark.parametrize("away", ["network", "service"])
-def test_it_goes_on_when_what_was_away_is_back(
-    chromium: Browser, whole_system: System, finished: str, database: Database, away: str
-) -> None:
-    """Without an answer it says that what is seen may be old, and keeps it; then it looks again, by itself."""
-    gone, name = "The service does not answer", f"named while the {away} was away"
-    with opened(chromium, url_of(whole_system)) as page:
-        expect(page.get_by_role("link", name=HOSTILE)).to_be_visible()
-        page.evaluate("window.loaded = 'once'")
-        if away == "network":
-            page.context.set_offline(True)
-        else:
-            kill_group(whole_system.service)
-        expect(page.get_by_text(gone)).to_be_visible()
-        expect(page.get_by_role("link", name=HOSTILE)).to_be_visible()
-        with database.writing() as session:
-            annotations.change_experiment(session, experiments.get(session, finished), ExperimentPatch(name=name))
-        if away == "network":
-            page.context.set_offline(False)
-        else:
-            whole_system.service = whole_system.start("service")
-            await_that(whole_system.client.ready)
-        expect(page.get_by_text(gone)).to_be_hidden()
-        expect(page.get_by_role("link", name=name)).to_be_visible()
-        assert page.evaluate("window.loaded") == "once"
-    whole_system.client.change_experiment(finished, name=HOSTILE)
-
-
-def test_a_stream_that_is_refused_is_asked_for_again(chromium: Browser, whole_system: System, finished: str) -> None:
-    """By itself, after a while, as where too many were open or a proxy had no service behind it for a moment."""
-    with opened(chromium, url_of(whole_system)) as page:
-        page.goto("/#/login")
-        page.clock.install()
-        page.route("**/v1/events", lambda route: route.fulfill(status=429), times=1)
-        with page.expect_response("**/v1/events") as refused:
-            page.goto(f"/#/experiments/{finished}")
-        assert refused.value.status == 429
-        expect(page.get_by_role("heading", name=HOSTILE)).to_be_visible()
-        with page.expect_response("**/v1/events") as taken:
-            page.clock.fast_forward(15_000)
-        assert taken.value.status == 200
 
 
 @pytest.mark.usefixtures("finished")

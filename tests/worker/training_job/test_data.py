@@ -127,6 +127,13 @@ def test_a_run_does_not_go_on_with_other_classes(
     assert "only the data of earlier epochs has cat; only the data set has eel" in str(detail)
 
 
+def told_apart(database: Database, experiment: str) -> list[str]:
+    """What its report says of runs that read other data."""
+    with database.reading() as session:
+        warnings = reports.build(session, experiment).warnings
+    return [warning for warning in warnings if "did not read the same data" in warning]
+
+
 def test_runs_of_one_experiment_that_read_different_data_are_told_apart(
     database: Database, settings: WorkerSettings, spec: ExperimentSpec, pets: Path
 ) -> None:
@@ -140,9 +147,7 @@ def test_runs_of_one_experiment_that_read_different_data_are_told_apart(
     train(database, settings, first)
     Image.new("L", (16, 16), 255).save(pets / "test/cat/12.png")
     train(database, settings, second)
-    with database.reading() as session:
-        report = reports.build(session, experiment)
-    (warning,) = (warning for warning in report.warnings if "did not read the same data" in warning)
+    (warning,) = told_apart(database, experiment)
     assert "seed 1" in warning
 
 
@@ -171,15 +176,13 @@ def test_trials_read_the_same_pictures_in_their_own_ways(
     assert report.sweep is not None
     assert (report.sweep.metric, len(report.sweep.trials)) == ("test_accuracy", 4)
     assert any("compare their natural accuracies alone" in warning for warning in report.warnings)
-    assert not any("did not read the same data" in warning for warning in report.warnings)
+    assert told_apart(database, whole) == []
 
     changed, (first, *_, last) = made()
     train(database, settings, first)
     Image.new("L", (16, 16), 255).save(pets / "test/cat/12.png")
     train(database, settings, last)
-    with database.reading() as session:
-        report = reports.build(session, changed)
-    (warning,) = (warning for warning in report.warnings if "did not read the same data" in warning)
+    (warning,) = told_apart(database, changed)
     assert "image size = 24, train samples = 8" in warning.partition("did not read")[0]
 
 
