@@ -1,7 +1,7 @@
 """What a sweep found: its trials ranked, and what was selected on what."""
 
 import statistics
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from gauntlet.report.numbers import counted, per_cent
 from gauntlet.spec.evaluations.evaluation import ExperimentEvaluationSpec, SelectOn
 from gauntlet.spec.runs.objective_labels import objective_title
-from gauntlet.spec.sweeps import BUDGETS, READINGS, Sweep, SweepMethod, Trial, in_words
+from gauntlet.spec.sweeps import READINGS, Sweep, SweepMethod, Trial, in_words
 
 _ON: Mapping[SelectOn, str] = {"test": "the test images", "validation": "held-out training images"}
 _METRICS = {"fgsm_accuracy": "FGSM accuracy", "accuracy": "natural accuracy"}
@@ -86,17 +86,17 @@ def sweep_result(sweep: Sweep, evaluation: ExperimentEvaluationSpec, runs: Itera
 
 def sweep_warnings(found: SweepResult) -> Iterator[str]:
     """Why trials' numbers do not compare, or the selected one's are not what a new one of its kind would show."""
-    if _differ(found.trials, READINGS):
+    if len({_reading(trial.values) for trial in found.trials}) > 1:
         yield (
             "The sweep's trials read the same pictures in different ways, and each was attacked on the images that it "
             "reads: the same budget is not the same threat to them, so compare their natural accuracies alone. What is "
             "said of the data is of the first trial's."
         )
-    if _differ(found.trials, BUDGETS):
+    if len({_budget(trial.values) for trial in found.trials}) > 1:
         yield (
-            "The sweep's trials were attacked in training, and after each epoch, at budgets of their own: their FGSM "
-            "accuracies do not compare, in curves and at equal accuracy neither, and the smallest budget has most of "
-            "them as of natural accuracy. Compare what the evaluation's attacks leave, whose budgets are the same."
+            "The sweep's trials were attacked in training, and after each epoch, at budgets of their own, and the "
+            "smallest has the highest natural and FGSM accuracy: FGSM accuracies do not compare, neither in curves nor "
+            "at equal accuracy. Compare what the evaluation's attacks leave, whose budgets are the same for all."
         )
     if found.selected_on == "test" and found.selected:
         yield (
@@ -105,8 +105,14 @@ def sweep_warnings(found: SweepResult) -> Iterator[str]:
         )
 
 
-def _differ(trials: Sequence[RankedTrial], fields: Collection[str]) -> bool:
-    return len({tuple(repr(trial.values.get(field)) for field in fields) for trial in trials}) > 1
+def _reading(values: Mapping[str, Any]) -> tuple[object, ...]:
+    return tuple(values.get(field) for field in READINGS)
+
+
+def _budget(values: Mapping[str, Any]) -> tuple[object, ...]:
+    """What FGSM after each epoch is given: of an adversary that is swept as a whole as well."""
+    whole = values.get("adversary", {})
+    return tuple(values.get(f"adversary.{field}", whole.get(field)) for field in ("eps", "norm"))
 
 
 def _ranked(trials: Sequence[Sequence[TrialRun]]) -> Iterator[RankedTrial]:

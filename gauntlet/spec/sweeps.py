@@ -17,8 +17,6 @@ SweepMetric = Literal["fgsm_accuracy", "accuracy"]
 
 # In how a data set's pictures are read.
 READINGS = frozenset({"dataset.image_size", "dataset.fit", "dataset.channels"})
-# In what budget each trial trains with, under which its FGSM accuracy is measured.
-BUDGETS = frozenset({"adversary", "adversary.eps", "adversary.norm"})
 
 SweptField = Annotated[
     str,

@@ -71,6 +71,7 @@ def test_seeds_are_averaged_and_objectives_ranked_apart() -> None:
             [{"kind": "fgsm", "eps": "2/255"}, {"kind": "fgsm", "eps": "8/255"}],
             ["at budgets of their own"],
         ),
+        ("adversary", [{"kind": "fgsm", "eps": "8/255"}, {"kind": "pgd", "eps": "8/255"}], []),
         ("training.epochs", [1, 2], []),
     ],
 )
