@@ -1,8 +1,10 @@
 """Hosts for a test: network namespaces of their own, each on a cable that can be cut, with clocks that may be wrong.
 
-What they reach of the test's own machine is a relay to one unix socket. Nothing outside is reached from them.
+The cables' other ends are in one, too: a browser gives up what it has begun when its machine's addresses change. What
+hosts reach of the test's own machine is a relay to one unix socket. Nothing outside is reached from them.
 """
 
+import ctypes
 import os
 import re
 import shutil
@@ -19,8 +21,9 @@ from pathlib import Path
 # The block for tests of networks (RFC 2544). A cable takes four addresses of it; the host has the second to use.
 _BLOCK = ip_network("198.18.0.0/15")
 _OF_A_CABLE = 4
-_MOST_HOSTS = 8
-_NAME = "gauntlet-{maker}-{number}"
+_NAME = "gauntlet-{maker}-{of}"
+_CLONE_NEWNET = 0x40000000
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 _CLOCK = """
 #define _GNU_SOURCE
@@ -76,18 +79,16 @@ def wrong_clock(folder: Path) -> Path:
 class Host:
     """One host; what is started on it sees its end of the cable and nothing else."""
 
-    def __init__(self, number: int) -> None:
-        self.name = _NAME.format(maker=os.getpid(), number=number)
-        # Tests that run beside this one have other cables, with other addresses.
-        first = (os.getpid() * _MOST_HOSTS + number) * _OF_A_CABLE % _BLOCK.num_addresses
-        self.gateway = str(_BLOCK[first + 1])
-        self._cable = f"gt{os.getpid() % 100_000}-{number}"
-        far = f"{self._cable}f"
+    def __init__(self, number: int, hub: str) -> None:
+        self.name = _NAME.format(maker=os.getpid(), of=number)
+        self.gateway = str(_BLOCK[number * _OF_A_CABLE + 1])
+        self._hub = hub
+        self._cable = f"cable{number}"
         _ip("netns", "add", self.name)
-        _ip("link", "add", self._cable, "type", "veth", "peer", "name", far, "netns", self.name)
-        _ip("addr", "add", f"{self.gateway}/30", "dev", self._cable)
-        _ip("-n", self.name, "addr", "add", f"{_BLOCK[first + 2]}/30", "dev", far)
-        _ip("-n", self.name, "link", "set", far, "up")
+        _ip("-n", hub, "link", "add", self._cable, "type", "veth", "peer", "name", "far", "netns", self.name)
+        _ip("-n", hub, "addr", "add", f"{self.gateway}/30", "dev", self._cable)
+        _ip("-n", self.name, "addr", "add", f"{_BLOCK[number * _OF_A_CABLE + 2]}/30", "dev", "far")
+        _ip("-n", self.name, "link", "set", "far", "up")
         _ip("-n", self.name, "link", "set", "lo", "up")
         self.join()
 
@@ -101,11 +102,23 @@ class Host:
 
     def cut(self) -> None:
         """From now on nothing goes in or out, and nobody is told."""
-        _ip("link", "set", self._cable, "down")
+        _ip("-n", self._hub, "link", "set", self._cable, "down")
 
     def join(self) -> None:
         """The cable is whole."""
-        _ip("link", "set", self._cable, "up")
+        _ip("-n", self._hub, "link", "set", self._cable, "up")
+
+    def listen(self) -> socket.socket:
+        """A socket at the other end of the cable, at a free port of `gateway`."""
+        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        hub = os.open(f"/run/netns/{self._hub}", os.O_RDONLY)
+        try:
+            _enter(hub)
+            return socket.create_server((self.gateway, 0))
+        finally:
+            _enter(home)
+            os.close(hub)
+            os.close(home)
 
     def remove(self) -> None:
         """The host is no more; its processes have ended."""
@@ -116,10 +129,13 @@ class Host:
 def hosts(count: int) -> Iterator[list[Host]]:
     """So many hosts for as long as the block."""
     _remove_abandoned()
+    hub = _NAME.format(maker=os.getpid(), of="hub")
     with ExitStack() as stack:
+        _ip("netns", "add", hub)
+        stack.callback(_ip, "netns", "del", hub)
         made = []
         for number in range(count):
-            host = Host(number)
+            host = Host(number, hub)
             stack.callback(host.remove)
             made.append(host)
         yield made
@@ -127,7 +143,7 @@ def hosts(count: int) -> Iterator[list[Host]]:
 
 def _remove_abandoned() -> None:
     """A test that was killed has left its hosts, with what ran on them."""
-    named = re.compile(_NAME.format(maker=r"(\d+)", number=r"\d+"))
+    named = re.compile(_NAME.format(maker=r"(\d+)", of=r"\w+"))
     for found in named.finditer(_ip("netns", "list")):
         if not Path("/proc", found[1]).exists():
             # Another session that begins now may remove it too.
@@ -139,9 +155,9 @@ def _remove_abandoned() -> None:
 
 
 @contextmanager
-def relay(address: str, target: Path) -> Iterator[int]:
-    """Whoever connects to the address speaks with the unix socket `target`; yields the port."""
-    with ExitStack() as stack, socket.create_server((address, 0)) as listener:
+def relay(host: Host, target: Path) -> Iterator[int]:
+    """What connects to the host's gateway speaks with the unix socket `target`; yields the port."""
+    with ExitStack() as stack, host.listen() as listener:
         open_sockets: list[socket.socket] = []
 
         def close() -> None:
@@ -182,6 +198,12 @@ def end(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(30)
+
+
+def _enter(namespace: int) -> None:
+    """Have this thread in the network namespace that is open there."""
+    if _LIBC.setns(namespace, _CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 def _ip(*arguments: str) -> str:

@@ -39,7 +39,7 @@ class Site:
 
     def work(self, host: Host, *, ahead_s: int) -> None:
         """Start a worker there, whose clock is so far ahead."""
-        port = self._stack.enter_context(hosts.relay(host.gateway, self._socket))
+        port = self._stack.enter_context(hosts.relay(host, self._socket))
         environment = {
             "LD_PRELOAD": str(self._clock),
             "CLOCK_AHEAD_S": str(ahead_s),
