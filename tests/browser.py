@@ -2,17 +2,19 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 MISSING = (
     "Chromium is not on this machine, so the page was not tried in a browser: `apt-get install chromium` brings it."
 )
 # What a machine that others keep busy may take; pytest ends a test after 300 s.
 _PATIENCE_MS = 240_000
+_LAST_LOOK_MS = 5_000
 _FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -54,18 +56,26 @@ def opened(browser: Browser, url: str, **context: Any) -> Iterator[Page]:
     """A tab of a visitor of its own; at the end of the block nothing has gone wrong in it.
 
     That is: no script failed, and nothing was kept from the page by its Content-Security-Policy. The visitor wants no
-    motion, unless it is said: what moves is drawn up to sixty times a second, here by the processor.
+    motion, unless it is said: what moves is drawn up to sixty times a second, here by the processor. An error in the
+    block says what was seen then.
     """
     faults: list[str] = []
+    missed: list[str] = []
     visitor = browser.new_context(**{"base_url": url, "reduced_motion": "reduce"} | context)
     visitor.set_default_timeout(_PATIENCE_MS)
     page = visitor.new_page()
     page.add_init_script(_NOTE_VIOLATIONS)
     page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("requestfailed", lambda request: missed.append(f"{request.url}: {request.failure}"))
     page.goto("/")
     try:
         yield page
         faults += page.evaluate("violations")
+    except Exception as error:
+        with suppress(PlaywrightError):
+            error.add_note(f"{page.url} shows:\n{page.locator('body').inner_text(timeout=_LAST_LOOK_MS)}")
+        error.add_note("\n".join(["It had no answer to, or ended itself:", *missed, "Its faults:", *faults]))
+        raise
     finally:
         visitor.close()
     assert not faults, faults
