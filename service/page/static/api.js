@@ -18,7 +18,7 @@ export class Unreachable extends Told {
   }
 }
 
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const TRIES = 4;
 
 async function answer(path, options) {

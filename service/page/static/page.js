@@ -1,7 +1,8 @@
 // The frame: which view is shown, the colours, and what happens when something goes wrong.
 
-import { get, Told } from "./api.js";
+import { get, sleep, Told, Unreachable } from "./api.js";
 import { fill, h, parts } from "./dom.js";
+import { anew, isSent, load, preload, Unfetched } from "./modules.js";
 
 const VIEWS = [
   [/^$/, "home"],
@@ -17,6 +18,8 @@ const VIEWS = [
   [/^system$/, "system"],
   [/^login$/, "login"],
 ];
+
+const AGAIN_MS = 4000;
 
 const main = document.getElementById("main");
 let leaving = new AbortController();
@@ -35,21 +38,10 @@ function asked() {
   return null;
 }
 
-// Modules are fetched together, not one by one as they import each other. A browser has six connections, so those of other
-// views come when this one has what it asked for; then they are there without a network.
-const preloaded = new Set();
-function preload(template) {
-  for (const module of template.dataset.modules.split(" ")) {
-    if (preloaded.has(module)) continue;
-    preloaded.add(module);
-    document.head.append(h("link", { rel: "modulepreload", href: `/page/${module}` }));
-  }
-}
-
 function sorry(error) {
   const told = error instanceof Told ? error.message : "This view has a fault. Loading the page again may help.";
   main.replaceChildren(h("h1", {}, error.status === 404 ? "There is no such thing" : "This cannot be shown"), h("p", { class: "fault" }, told),
-    ...(error.errors ?? []).map((each) => h("p", {}, `${each.pointer} ${each.message}`)), h("p", {}, error.status === 404 ? null : [h("button", { type: "button", onclick: show }, "Try again"), " "], h("a", { href: "#/" }, "To all experiments")));
+    ...(error.errors ?? []).map((each) => h("p", {}, `${each.pointer} ${each.message}`)), h("p", {}, error.status === 404 ? null : [h("button", { type: "button", onclick: error instanceof Unfetched ? () => location.reload() : show }, "Try again"), " "], h("a", { href: "#/" }, "To all experiments")));
 }
 
 async function show() {
@@ -85,7 +77,7 @@ async function show() {
       }
       forget();
     }
-    const module = await import(`/page/${view.name}.js`);
+    const module = await load(view.name);
     if (signal.aborted) return;
     const root = template.content.cloneNode(true);
     const named = parts(root);
@@ -104,7 +96,19 @@ async function show() {
     leaving.abort();
     shown = null;
     if (error.status !== 401) sorry(error);
+    if (error instanceof Unreachable) onceSent(template, show);
+    // With the page what was typed in a view that is kept would go, too.
+    if (error instanceof Unfetched && !kept) onceSent(template, anew);
     if (!(error instanceof Told)) throw error;
+  }
+}
+
+// What had no answer is tried again by itself, once the service sends the view.
+async function onceSent(template, work) {
+  const { signal } = (leaving = new AbortController());
+  while (!signal.aborted) {
+    await sleep(AGAIN_MS);
+    if (!document.hidden && await isSent(template, signal) && !signal.aborted) work();
   }
 }
 

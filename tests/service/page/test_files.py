@@ -76,7 +76,9 @@ def test_modules_are_fetched_together_and_those_of_home_first() -> None:
     """A view's template names all that its module imports; each module is some view's, or the frame's."""
     text = document().content.decode()
     fetched = set(re.findall(r'modulepreload" href="/page/(\w+\.js)">', text))
-    assert fetched == {f"{name}.js" for name in ("page", "home", "actions", "api", "dom", "jobs", "tables", "words")}
+    assert fetched == {
+        f"{name}.js" for name in ("page", "home", "actions", "api", "dom", "jobs", "modules", "tables", "words")
+    }
     of_views = dict(re.findall(r'<template id="view-(\w+)" data-modules="([^"]+)">', text))
     assert set(of_views["leaderboard"].split()) == {
         f"{name}.js" for name in ("leaderboard", "actions", "api", "dom", "jobs", "words")

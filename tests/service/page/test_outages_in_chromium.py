@@ -1,7 +1,7 @@
 """What the page says while the service does not answer, and that it looks again by itself."""
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Request, Route, expect
 
 from gauntlet.spec.asked.requests import ExperimentPatch
 from store.database import Database
@@ -54,3 +54,47 @@ def test_a_stream_that_is_refused_is_asked_for_again(chromium: Browser, whole_sy
         with page.expect_response("**/v1/events") as taken:
             page.clock.fast_forward(15_000)
         assert taken.value.status == 200
+
+
+@pytest.mark.parametrize("missed", ["**/page/webhooks.js", "**/v1/session"])
+def test_a_view_that_the_network_changed_under_comes_by_itself(
+    chromium: Browser, whole_system: System, missed: str
+) -> None:
+    """A browser gives up what waits for a connection then, and never asks again for a module that it has missed."""
+    with opened(chromium, url_of(whole_system)) as page:
+        page.goto("about:blank")
+        page.clock.install()
+        page.route(missed, lambda route: route.abort("addressunreachable"), times=1)
+        page.goto("/#/system")
+        expect(page.get_by_role("heading", name="This cannot be shown")).to_be_visible()
+        page.clock.fast_forward(4_000)
+        expect(page.get_by_label("URL")).to_be_visible()
+
+
+def test_a_page_that_misses_the_same_module_again_is_loaded_anew_once_a_minute(
+    chromium: Browser, whole_system: System
+) -> None:
+    """As where what blocks advertisements takes it for one, but has nothing against its text."""
+    loads: list[Request] = []
+
+    def block(route: Route) -> None:
+        if route.request.resource_type == "script":
+            route.abort()
+        else:
+            route.continue_()
+
+    with opened(chromium, url_of(whole_system)) as page:
+        page.goto("about:blank")
+        page.clock.install()
+        page.route("**/page/webhooks.js", block)
+        page.on("request", lambda request: loads.append(request) if request.is_navigation_request() else None)
+        missed = page.get_by_text("Part of the page could not be loaded.")
+        page.goto("/#/system")
+        for passed_ms in (4_000, 60_000):
+            expect(missed).to_be_visible()
+            with page.expect_navigation():
+                page.clock.fast_forward(passed_ms)
+            expect(missed).to_be_visible()
+            with page.expect_response("**/page/webhooks.js"):
+                page.clock.fast_forward(4_000)
+    assert len(loads) == 3

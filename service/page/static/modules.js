@@ -1,0 +1,45 @@
+// The modules of the views: fetched before they are wanted, and with the whole page once more where that failed.
+
+import { Told } from "./api.js";
+import { h } from "./dom.js";
+
+const A_MINUTE_MS = 60000;
+
+// A browser does not try again what it could not fetch of a module, as where the network changed under it: only the page
+// loaded anew has it.
+export class Unfetched extends Told {
+  constructor() {
+    super("Part of the page could not be loaded.");
+  }
+}
+
+const modulesOf = (template) => template.dataset.modules.split(" ").map((each) => `/page/${each}`);
+
+// Modules are fetched together, not one by one as they import each other. A browser has six connections, so those of other
+// views come when this one has what it asked for; then they are there without a network.
+const preloaded = new Set();
+export function preload(template) {
+  for (const module of modulesOf(template)) {
+    if (preloaded.has(module)) continue;
+    preloaded.add(module);
+    document.head.append(h("link", { rel: "modulepreload", href: module }));
+  }
+}
+
+export const load = (name) => import(`/page/${name}.js`).catch(() => {
+  throw new Unfetched();
+});
+
+// Whether the service sends what a view is made of.
+export async function isSent(template, signal) {
+  const answers = await Promise.all(modulesOf(template).map((each) => fetch(each, { signal, cache: "no-cache" }).then(({ ok }) => ok, () => false)));
+  return answers.every(Boolean);
+}
+
+// Load the page anew, but not again and again where that does not help.
+export function anew() {
+  const now = Date.now();
+  if (now - Number(sessionStorage.getItem("anew") ?? 0) < A_MINUTE_MS) return;
+  sessionStorage.setItem("anew", now);
+  location.reload();
+}
