@@ -1,5 +1,7 @@
 """The authors' AutoAttack with fewer steps: the same code in a fiftieth of the time, to compare two drivers of it."""
 
+import sys
+
 import torch
 from pyautoattack import AutoAttack
 from torch import Tensor, nn
@@ -14,6 +16,19 @@ class BriefAutoAttack(AutoAttack):
         self.fab.n_iter = 1
         self.square.n_queries = 100
 
+    def run_standard_evaluation(self, *images: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
+        """As the package does it, but that the random numbers and the tracer of this process are none of its business.
+
+        It traces what a model calls, and afterwards nothing is traced: what measures coverage would see no more.
+        """
+        tracer = sys.gettrace()
+        try:
+            with torch.random.fork_rng():
+                attacked, predicted = super().run_standard_evaluation(*images, batch_size=batch_size)
+        finally:
+            sys.settrace(tracer)
+        return attacked, predicted
+
 
 def reference_flags(
     model: nn.Module, images: Tensor, labels: Tensor, eps: float, batch_size: int, targets: int = 9
@@ -21,7 +36,6 @@ def reference_flags(
     """Which images the package's own loop leaves correct, seed 0."""
     package = BriefAutoAttack(model, norm="Linf", eps=eps, version="standard", seed=0, device=images.device)
     package.apgd_targeted.n_target_classes = package.fab.n_target_classes = targets
-    with torch.random.fork_rng():
-        _, predicted = package.run_standard_evaluation(images, labels, batch_size=batch_size)
+    _, predicted = package.run_standard_evaluation(images, labels, batch_size=batch_size)
     flags: list[bool] = (predicted == labels).tolist()
     return flags
