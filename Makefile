@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install install-dev docs demo up test test-thorough chromium test-ranges coverage mutants lint fuzz faults soak load hostile bench reproduce dial carry parts note client pictures wheel lock help
+.PHONY: install install-dev docs demo up test test-thorough chromium test-ranges coverage mutants lint fuzz faults soak load hostile bench reproduce dial carry fashion parts note client pictures wheel lock help
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -94,6 +94,9 @@ dial: install ## What in the reward makes a network more robust: the digits, as 
 
 carry: install ## Does the dial's order hold in L2 and behind PGD, and beside its controls, as benchmarks/carry/PLAN.md says; on a CPU; goes on if interrupted
 	$(BIN)/python -m benchmarks.carry
+
+fashion: install ## Does the dial's order hold on Fashion-MNIST, as benchmarks/fashion/PLAN.md says; on a CPU; goes on if interrupted
+	$(BIN)/python -m benchmarks.fashion
 
 parts: install ## Which part of the reward does what: a screen on digits, as benchmarks/parts/PLAN.md says; on a CPU; goes on if interrupted
 	$(BIN)/python -m benchmarks.parts

@@ -1,0 +1,1 @@
+"""The dial from reward to cross-entropy on a second data set."""
