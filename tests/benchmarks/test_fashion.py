@@ -29,7 +29,7 @@ def test_the_spec_is_the_plans() -> None:
 
 
 def test_pictures_are_those_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of each class the first that are set aside for test, as many as are wanted, and the rest; an empty one is none."""
+    """Of each class so many of the first, which are set aside for test, and all others; what is empty is none."""
     monkeypatch.setattr("benchmarks.fashion.pictures._FOR_TEST", 3)
     monkeypatch.setattr("benchmarks.fashion.pictures._TESTED", 2)
     random = np.random.default_rng(0)
