@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased, defer
 
 from gauntlet.checks.description import DatasetDescription
+from gauntlet.checks.used_images import used_images
 from gauntlet.report.progress import StageCount
 from gauntlet.resources import Estimate
 from gauntlet.results.corruptions import corruption_stage
@@ -39,25 +40,26 @@ def of_time(session: Session, spec: ExperimentSpec, found: DatasetDescription | 
     """
     runs, evaluations = _runs(session), _evaluations(session, spec)
     wanted = _without_seeds(spec)
-    # All that each of them is trained on, at the pace of one image.
+    used = [used_images(run, found) for run in wanted]
     trained = [
-        {device: pace * len(spec.seeds) * run.training.epochs for device, pace in _training_paces(runs, run).items()}
-        for run in wanted
+        {
+            device: pace * len(spec.seeds) * run.training.epochs * (images.train or 0)
+            for device, pace in _training_paces(runs, run).items()
+        }
+        for run, images in zip(wanted, used, strict=True)
     ]
     attacked = [_attack_paces(evaluations, attack) for attack in (None, *spec.evaluation.attacks)]
     attacked += [_stage_paces(evaluations, stage) for stage in _corrupted(spec)]
     certified = [] if spec.evaluation.smoothing is None else [_certifying_paces(evaluations, spec.evaluation.smoothing)]
     devices = dict.fromkeys(device for paces in (*trained, *attacked, *certified) for device in paces)
-    images = _training_images(spec, found)
-    test_images = spec.evaluation.samples
-    if found is not None and found.test is not None:
-        test_images = min(test_images, found.test.images)
+    # No trial has an evaluation of its own.
+    test_images = used[0].test or spec.evaluation.samples
     checkpoints = len(wanted) * len(spec.seeds) * len(spec.evaluation.select) * _versions(spec)
     smoothed = min(test_images, spec.evaluation.smoothing.samples) if spec.evaluation.smoothing else 0
     return tuple(
         Estimate(
             device=device,
-            training_seconds=None if images is None else _total(trained, device, images),
+            training_seconds=None if None in [images.train for images in used] else _total(trained, device),
             evaluation_seconds=_sum(
                 _total(attacked, device, checkpoints * test_images), _total(certified, device, checkpoints * smoothed)
             ),
@@ -83,7 +85,7 @@ def _versions(spec: ExperimentSpec) -> int:
     return 1 if spec.training.averaging is None else len(spec.training.averaging.kept)
 
 
-def _total(paces: Sequence[Mapping[str, float]], device: str, images: int) -> float | None:
+def _total(paces: Sequence[Mapping[str, float]], device: str, images: int = 1) -> float | None:
     if not all(device in each for each in paces):
         return None
     return images * sum(each[device] for each in paces)
@@ -95,13 +97,6 @@ def _sum(*seconds: float | None) -> float | None:
 
 def _without_seeds(spec: ExperimentSpec) -> list[RunSpec]:
     return [run for _, run in spec.runs()[:: len(spec.seeds)]]
-
-
-def _training_images(spec: ExperimentSpec, found: DatasetDescription | None) -> int | None:
-    if found is None or found.train is None:
-        return None
-    images = min(found.train.images, spec.dataset.train_samples or found.train.images)
-    return images - spec.evaluation.held_out(images)
 
 
 def _runs(session: Session) -> list[tuple[str, RunSpec, float]]:

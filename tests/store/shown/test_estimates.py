@@ -62,6 +62,12 @@ def test_more_of_it_takes_longer(database: Database, tiny_spec: ExperimentSpec) 
     assert disk == 2 * 3 * 10
 
 
+def test_each_trial_takes_as_long_as_its_images_do(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """4 epochs of 32 images and of 64, at 64 a second, whatever the base has."""
+    ((estimate,), _) = told(database, tiny_spec, sweep={"over": {"dataset.train_samples": [32, 64]}})
+    assert estimate.training_seconds == pytest.approx(4 * (32 + 64) / 64)
+
+
 def test_averages_are_stored_and_evaluated_beside_the_weights(database: Database, tiny_spec: ExperimentSpec) -> None:
     """Twice the checkpoints and evaluations, unless the one or the other is kept alone."""
     kept = {"epochs": 4, "checkpoint_every": 2}
