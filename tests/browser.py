@@ -71,9 +71,12 @@ def opened(browser: Browser, url: str, **context: Any) -> Iterator[Page]:
     try:
         yield page
         faults += page.evaluate("violations")
-    except Exception as error:
-        with suppress(PlaywrightError):
-            error.add_note(f"{page.url} shows:\n{page.locator('body').inner_text(timeout=_LAST_LOOK_MS)}")
+    except BaseException as error:
+        # Who is out of time asks the page nothing more.
+        if isinstance(error, Exception):
+            with suppress(PlaywrightError):
+                error.add_note(f"{page.url} shows:\n{page.locator('body').inner_text(timeout=_LAST_LOOK_MS)}")
+                faults += page.evaluate("violations")
         error.add_note("\n".join(["It had no answer to, or ended itself:", *missed, "Its faults:", *faults]))
         raise
     finally:

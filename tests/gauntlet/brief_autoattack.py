@@ -16,15 +16,15 @@ class BriefAutoAttack(AutoAttack):
         self.fab.n_iter = 1
         self.square.n_queries = 100
 
-    def run_standard_evaluation(self, *images: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
-        """As the package does it, but that the random numbers and the tracer of this process are none of its business.
+    def run_standard_evaluation(self, images: Tensor, labels: Tensor, *, batch_size: int) -> tuple[Tensor, Tensor]:
+        """The package's, but that random numbers and what traces this process are as they were.
 
-        It traces what a model calls, and afterwards nothing is traced: what measures coverage would see no more.
+        The package traces what a model calls, and afterwards nothing is traced: what measures coverage saw no more.
         """
         tracer = sys.gettrace()
         try:
             with torch.random.fork_rng():
-                attacked, predicted = super().run_standard_evaluation(*images, batch_size=batch_size)
+                attacked, predicted = super().run_standard_evaluation(images, labels, batch_size=batch_size)
         finally:
             sys.settrace(tracer)
         return attacked, predicted

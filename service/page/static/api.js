@@ -18,6 +18,9 @@ export class Unreachable extends Told {
   }
 }
 
+// What the service may do a moment later, as once it is started anew: it is away, busy or at fault, or a proxy says so.
+export const unanswered = (error) => error instanceof Unreachable || error.status === 429 || error.status >= 500;
+
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const TRIES = 4;
 
@@ -120,7 +123,7 @@ export const query = (values) => {
 };
 
 const EVERY_MS = 2000;
-const LONGEST_MS = 15000;
+export const LONGEST_MS = 15000;
 const SETTLE_MS = 400;
 const NEWS = ["status", "epoch", "progress", "alarm"];
 
@@ -213,7 +216,7 @@ function keepFresh(refresh, signal) {
       connection.hidden = true;
     } catch (error) {
       if (signal.aborted) return;
-      const answered = error instanceof Refused && error.status < 500 && error.status !== 429;
+      const answered = !unanswered(error);
       // Nothing is shown yet, so the frame says why; a fault of the page is no fault of the network.
       if (!shown && error instanceof Refused) throw error;
       if (!(error instanceof Told)) throw error;

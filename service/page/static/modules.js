@@ -8,8 +8,8 @@ const A_MINUTE_MS = 60000;
 // A browser does not try again what it could not fetch of a module, as where the network changed under it: only the page
 // loaded anew has it.
 export class Unfetched extends Told {
-  constructor() {
-    super("Part of the page could not be loaded.");
+  constructor(cause) {
+    super("Part of the page could not be loaded.", { cause });
   }
 }
 
@@ -26,13 +26,15 @@ export function preload(template) {
   }
 }
 
-export const load = (name) => import(`/page/${name}.js`).catch(() => {
-  throw new Unfetched();
+export const load = (name) => import(`/page/${name}.js`).catch((error) => {
+  // What browsers say of one that they did not get has no code, and no other TypeError names modules.
+  throw error instanceof TypeError && /module/i.test(error.message) ? new Unfetched(error) : error;
 });
 
-// Whether the service sends what a view is made of.
+// Whether the service sends what a view is made of, and nothing else does in its place.
 export async function isSent(template, signal) {
-  const answers = await Promise.all(modulesOf(template).map((each) => fetch(each, { signal, cache: "no-cache" }).then(({ ok }) => ok, () => false)));
+  const isScript = ({ ok, headers }) => ok && /javascript/.test(headers.get("Content-Type"));
+  const answers = await Promise.all(modulesOf(template).map((each) => fetch(each, { signal, cache: "no-cache" }).then(isScript, () => false)));
   return answers.every(Boolean);
 }
 

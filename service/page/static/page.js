@@ -1,7 +1,9 @@
 // The frame: which view is shown, the colours, and what happens when something goes wrong.
 
-import { get, sleep, Told, Unreachable } from "./api.js";
+import { get, LONGEST_MS, sleep, Told, unanswered } from "./api.js";
 import { fill, h, parts } from "./dom.js";
+// It is there whatever happens: what was typed waits for it.
+import "./login.js";
 import { anew, isSent, load, preload, Unfetched } from "./modules.js";
 
 const VIEWS = [
@@ -28,6 +30,8 @@ let shown = null;
 // A view with what was typed in it, and by whom, while they log in again.
 let current = null;
 let kept = null;
+// How long a view that had no answer is let be.
+let wait = AGAIN_MS;
 
 function asked() {
   const [path, search] = location.hash.replace(/^#\/?/, "").split("?");
@@ -38,10 +42,12 @@ function asked() {
   return null;
 }
 
+const isTriedAgain = (error) => unanswered(error) || error instanceof Unfetched;
+
 function sorry(error) {
   const told = error instanceof Told ? error.message : "This view has a fault. Loading the page again may help.";
   main.replaceChildren(h("h1", {}, error.status === 404 ? "There is no such thing" : "This cannot be shown"), h("p", { class: "fault" }, told),
-    ...(error.errors ?? []).map((each) => h("p", {}, `${each.pointer} ${each.message}`)), h("p", {}, error.status === 404 ? null : [h("button", { type: "button", onclick: error instanceof Unfetched ? () => location.reload() : show }, "Try again"), " "], h("a", { href: "#/" }, "To all experiments")));
+    ...(error.errors ?? []).map((each) => h("p", {}, `${each.pointer} ${each.message}`)), ...(isTriedAgain(error) ? [h("p", { class: "soft" }, "Trying again …")] : []), h("p", {}, error.status === 404 ? null : [h("button", { type: "button", onclick: error instanceof Unfetched ? () => location.reload() : show }, "Try again"), " "], h("a", { href: "#/" }, "To all experiments")));
 }
 
 async function show() {
@@ -88,6 +94,7 @@ async function show() {
     const asking = module.keeps ? login(signal).catch(() => null) : null;
     await module.show({ parts: named, ...view.values, search: view.search, signal, title, place });
     const owner = await asking;
+    wait = AGAIN_MS;
     if (owner && !signal.aborted) current = { hash: shown, leaving, owner };
     document.querySelectorAll("template[data-modules]").forEach(preload);
   } catch (error) {
@@ -96,20 +103,29 @@ async function show() {
     leaving.abort();
     shown = null;
     if (error.status !== 401) sorry(error);
-    if (error instanceof Unreachable) onceSent(template, show);
-    // With the page what was typed in a view that is kept would go, too.
-    if (error instanceof Unfetched && !kept) onceSent(template, anew);
+    if (isTriedAgain(error)) tryAgain(template, error);
     if (!(error instanceof Told)) throw error;
   }
 }
 
-// What had no answer is tried again by itself, once the service sends the view.
-async function onceSent(template, work) {
+// By itself, once the service sends the view, and ever more seldom. A module may have been missed long ago.
+async function tryAgain(template, error) {
   const { signal } = (leaving = new AbortController());
-  while (!signal.aborted) {
-    await sleep(AGAIN_MS);
-    if (!document.hidden && await isSent(template, signal) && !signal.aborted) work();
+  for (let isNow = error instanceof Unfetched; ; isNow = false) {
+    if (!isNow) await sleep(wait);
+    if (signal.aborted) return;
+    wait = Math.min(wait * 1.5, LONGEST_MS);
+    if (document.hidden || !(await isSent(template, signal)) || signal.aborted) continue;
+    if (error instanceof Unfetched) anew();
+    else await showInPlace();
   }
+}
+
+// Show the view that is asked for, for a reader who has gone nowhere.
+async function showInPlace() {
+  const isFocused = main.contains(document.activeElement);
+  await show();
+  if (isFocused && !main.contains(document.activeElement)) main.focus({ preventScroll: true });
 }
 
 // Whose login this is; null where none is wanted.
@@ -166,6 +182,11 @@ window.addEventListener("hashchange", async () => {
   // Unless the reader, or the view, has gone to a field by now.
   if (location.hash.startsWith("#/") && !main.contains(document.activeElement)) main.focus({ preventScroll: true });
 });
+document.querySelector(".skip").onclick = (event) => {
+  // The address stays that of the view.
+  event.preventDefault();
+  main.focus();
+};
 // A form is sent by its view alone; a browser would load the page anew, and of one whose view is not there yet drop what was typed.
 main.addEventListener("submit", (event) => event.preventDefault());
 // What one tab says others hear: a session that has ended has ended for them all. One that has begun lets them go on, and

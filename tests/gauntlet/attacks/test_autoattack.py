@@ -1,5 +1,7 @@
 import copy
+import sys
 from fractions import Fraction
+from types import FrameType
 
 import pyautoattack
 import pytest
@@ -196,3 +198,22 @@ def test_the_callers_randomness_is_left_alone(
     assert torch.equal(images, original)
     assert not attacked.requires_grad
     assert all(torch.equal(weights, trained.model[name]) for name, weights in model.state_dict().items())
+
+
+def test_the_packages_loop_leaves_a_tracer_as_it_was(images: Tensor) -> None:
+    """Here, where flags are compared with it; the package itself takes it away."""
+    model = network(4, seed=1).requires_grad_(requires_grad=False)
+    before, calls = sys.gettrace(), 0
+
+    def mine(_frame: FrameType, _event: str, _value: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    sys.settrace(mine)
+    try:
+        reference_flags(model, images[:2], model(images[:2]).argmax(dim=1), 8 / 255, 2, targets=3)
+        after = sys.gettrace()
+    finally:
+        sys.settrace(before)
+    assert after is mine
+    assert calls > 0

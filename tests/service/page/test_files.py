@@ -77,7 +77,8 @@ def test_modules_are_fetched_together_and_those_of_home_first() -> None:
     text = document().content.decode()
     fetched = set(re.findall(r'modulepreload" href="/page/(\w+\.js)">', text))
     assert fetched == {
-        f"{name}.js" for name in ("page", "home", "actions", "api", "dom", "jobs", "modules", "tables", "words")
+        f"{name}.js"
+        for name in ("page", "home", "actions", "api", "dom", "jobs", "login", "modules", "tables", "words")
     }
     of_views = dict(re.findall(r'<template id="view-(\w+)" data-modules="([^"]+)">', text))
     assert set(of_views["leaderboard"].split()) == {

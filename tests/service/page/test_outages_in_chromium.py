@@ -1,14 +1,16 @@
 """What the page says while the service does not answer, and that it looks again by itself."""
 
+from collections.abc import Callable, Iterator
+
 import pytest
-from playwright.sync_api import Browser, Request, Route, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from gauntlet.spec.asked.requests import ExperimentPatch
 from store.database import Database
 from store.subjects import annotations, experiments
 from tests.browser import opened
 from tests.e2e.system import System, await_that, kill_group
-from tests.service.page.visits import HOSTILE, url_of
+from tests.service.page.visits import HOSTILE, awaited, url_of
 
 pytestmark = pytest.mark.long(seconds=5, shares="page")
 
@@ -56,26 +58,44 @@ def test_a_stream_that_is_refused_is_asked_for_again(chromium: Browser, whole_sy
         assert taken.value.status == 200
 
 
-@pytest.mark.parametrize("missed", ["**/page/webhooks.js", "**/v1/session"])
-def test_a_view_that_the_network_changed_under_comes_by_itself(
-    chromium: Browser, whole_system: System, missed: str
-) -> None:
-    """A browser gives up what waits for a connection then, and never asks again for a module that it has missed."""
+@pytest.fixture
+def paused(chromium: Browser, whole_system: System) -> Iterator[Page]:
+    """A page at no address yet, whose clock stands still."""
     with opened(chromium, url_of(whole_system)) as page:
         page.goto("about:blank")
-        page.clock.install()
-        page.route(missed, lambda route: route.abort("addressunreachable"), times=1)
-        page.goto("/#/system")
-        expect(page.get_by_role("heading", name="This cannot be shown")).to_be_visible()
-        page.clock.fast_forward(4_000)
-        expect(page.get_by_label("URL")).to_be_visible()
+        page.clock.install(time=0)
+        page.clock.pause_at(1_000)
+        yield page
 
 
-def test_a_page_that_misses_the_same_module_again_is_loaded_anew_once_a_minute(
-    chromium: Browser, whole_system: System
-) -> None:
+def test_a_view_whose_module_did_not_come_comes_by_itself(paused: Page) -> None:
+    """A browser never asks again for one that it has missed, as where the network changed under it."""
+    paused.route("**/page/webhooks.js", lambda route: route.abort("addressunreachable"), times=1)
+    paused.goto("/#/system")
+    expect(paused.get_by_label("URL")).to_be_visible()
+
+
+@pytest.mark.parametrize("answer", [None, 502])
+def test_a_view_that_had_no_answer_comes_by_itself(paused: Page, answer: int | None) -> None:
+    """From the service, or from a proxy in its place; its reader is where they were, the skip link leads to it."""
+    refuse: Callable[[Route], None] = (
+        (lambda route: route.abort()) if answer is None else (lambda route: route.fulfill(status=answer))
+    )
+    paused.route("**/v1/session", refuse, times=1)
+    paused.goto("/#/system")
+    expect(paused.get_by_role("heading", name="This cannot be shown")).to_be_visible()
+    expect(paused.get_by_text("Trying again …")).to_be_visible()
+    paused.get_by_role("link", name="Skip to the content").press("Enter")
+    expect(paused.get_by_role("main")).to_be_focused()
+    paused.clock.run_for(4_000)
+    expect(paused.get_by_label("URL")).to_be_visible()
+    expect(paused.get_by_role("main")).to_be_focused()
+
+
+def test_a_page_that_misses_the_same_module_again_is_loaded_anew_once_a_minute(paused: Page) -> None:
     """As where what blocks advertisements takes it for one, but has nothing against its text."""
     loads: list[Request] = []
+    missed = paused.get_by_text("Part of the page could not be loaded.")
 
     def block(route: Route) -> None:
         if route.request.resource_type == "script":
@@ -83,18 +103,18 @@ def test_a_page_that_misses_the_same_module_again_is_loaded_anew_once_a_minute(
         else:
             route.continue_()
 
-    with opened(chromium, url_of(whole_system)) as page:
-        page.goto("about:blank")
-        page.clock.install()
-        page.route("**/page/webhooks.js", block)
-        page.on("request", lambda request: loads.append(request) if request.is_navigation_request() else None)
-        missed = page.get_by_text("Part of the page could not be loaded.")
-        page.goto("/#/system")
-        for passed_ms in (4_000, 60_000):
-            expect(missed).to_be_visible()
-            with page.expect_navigation():
-                page.clock.fast_forward(passed_ms)
-            expect(missed).to_be_visible()
-            with page.expect_response("**/page/webhooks.js"):
-                page.clock.fast_forward(4_000)
-    assert len(loads) == 3
+    paused.route("**/page/webhooks.js", block)
+    paused.on("request", lambda request: loads.append(request) if request.is_navigation_request() else None)
+    paused.goto("/#/system")
+    awaited(paused, loads)
+    awaited(paused, loads)
+    for _ in range(2):
+        expect(missed).to_be_visible()
+        with paused.expect_response("**/page/webhooks.js"):
+            paused.clock.run_for(15_000)
+    assert not loads
+    with paused.expect_response("**/page/webhooks.js"):
+        paused.clock.run_for(60_000)
+    awaited(paused, loads)
+    expect(missed).to_be_visible()
+    assert not loads

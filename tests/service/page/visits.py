@@ -3,11 +3,13 @@
 import base64
 import re
 from decimal import ROUND_HALF_UP, Decimal
+from typing import TypeVar
 
-from playwright.sync_api import Page, Route
+from playwright.sync_api import Page
 
 from tests.e2e.system import System
 
+_Held = TypeVar("_Held")
 HOSTILE = "<img src=x onerror=\"document.title='taken over'\"> & 'more'"
 _DROPPED = """([name, content]) => {
     const given = new DataTransfer();
@@ -27,8 +29,8 @@ def drop(page: Page, name: str, content: bytes) -> None:
     page.locator(".drop").dispatch_event("drop", {"dataTransfer": given})
 
 
-def awaited(page: Page, held: list[Route]) -> Route:
-    """The request that is held, as soon as there is one."""
+def awaited(page: Page, held: list[_Held]) -> _Held:
+    """What is held, as soon as there is anything."""
     while not held:
         page.wait_for_timeout(20)
     return held.pop()
