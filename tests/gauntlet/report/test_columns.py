@@ -75,3 +75,10 @@ def test_the_budget_of_training_has_a_norm() -> None:
 def test_training_without_an_attack_has_no_budget_to_compare_at() -> None:
     """A network trained at 0 is compared under the largest budget, not at 0."""
     assert headline(of({"kind": "fgsm", "eps": [0, "8/255", "4/255"]}), "Linf", parse_eps(0)).key == "fgsm@8/255"
+
+
+def test_three_attacks_are_named_and_more_are_counted() -> None:
+    """In the name of their worst case."""
+    attacks = [{"kind": kind, "eps": "8/255"} for kind in ("fgsm", "apgd-ce", "square", "noise")]
+    assert of(*attacks[:3])[-1].name == "the worst of FGSM, APGD-CE and Square at ε = 8/255 (L∞)"
+    assert of(*attacks)[-1].name == "the worst of 4 attacks at ε = 8/255 (L∞)"

@@ -16,7 +16,7 @@ def test_fractions_are_shown_in_per_cent() -> None:
 def test_differences_are_shown_in_points_with_one_minus_sign() -> None:
     """And with a plus; a zero has no sign, whichever side it was rounded from."""
     assert points(-0.01, (-0.032, 0.012)) == "−1.0 (−3.2 to +1.2)"
-    assert points(0.25) == "+25.0"
+    assert points(0.25, (0.15, 0.35)) == "+25.0 (+15.0 to +35.0)"
     assert points(None) == points(None, (0, 1)) == "–"
     assert [signed(value) for value in (0.04, -0.04, 0.0, 0.06, -0.06)] == ["0.0", "0.0", "0.0", "+0.1", "−0.1"]
 

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from gauntlet.checks.description import DatasetDescription
 from gauntlet.rendering.wording import comparison_note
 from gauntlet.report.columns import attacked_accuracies, attacked_right
 from gauntlet.report.report import Report
 from gauntlet.report.report_row import ReportRow, report_row
-from gauntlet.report.summaries import metric
+from gauntlet.report.summaries import ACCURACY, GAP_DIFFERENCE, Estimate, metric
+from gauntlet.report.sweeps import TrialRun, sweep_result, sweep_warnings
 from gauntlet.results.accuracy import Accuracy, RightImages, right_count, right_in_all
 from gauntlet.results.finding import Finding
 from gauntlet.results.intervals import difference_interval, mean_interval, paired_p, wilson_interval
@@ -17,8 +19,9 @@ from gauntlet.results.masking import MaskingVerdict
 from gauntlet.results.masking_checks import zero_gradient
 from gauntlet.results.outcome import EvaluationOutcome, summarise
 from gauntlet.spec.evaluations.attacks import attack_label
-from gauntlet.spec.evaluations.evaluation import EvaluationSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationSpec, ExperimentEvaluationSpec
 from gauntlet.spec.runs.objective_labels import objective_title
+from gauntlet.spec.sweeps import Sweep, Trial
 from tests.reports import judged, made_up, measured, metrics
 
 FGSM, AUTO = {"kind": "fgsm", "eps": "8/255"}, {"kind": "autoattack", "eps": "8/255"}
@@ -104,7 +107,7 @@ def test_a_part_that_had_no_image_left_leaves_none() -> None:
 def test_a_row_is_a_line_of_the_papers_table() -> None:
     """A row has the fractions, their n and an interval for each; the gap is to the whole test set, not the attacked."""
     line = row(FGSM, AUTO)
-    assert (line.train_accuracy, line.natural_accuracy) == (0.9, 0.8)
+    assert (line.train_accuracy, line.test_accuracy, line.natural_accuracy) == (0.9, 0.85, 0.8)
     # FGSM leaves the first six images right, AutoAttack the first three: all three withstand both.
     assert line.accuracies == {"fgsm@8/255": 0.6, "autoattack@8/255": 0.3, "worst_case@8/255": 0.3}
     assert (line.n, line.train_n) == (10, 20)
@@ -295,6 +298,39 @@ def test_intervals_that_an_earlier_version_made_are_not_said_to_hold_together() 
     assert "all 3 of an accuracy hold together" in comparison_note(report)
     assert "hold together" not in comparison_note(earlier)
     assert earlier.model_dump(mode="json") == document
+
+
+def test_two_seeds_have_a_deviation_and_several_no_interval_of_images() -> None:
+    """The training images count for the interval of the accuracy on them, and gaps may differ by up to two."""
+    report = made_up({"seeds": [0, 1]})
+    assert Estimate.of([0.1, 0.3], ACCURACY).sd == pytest.approx(0.2 / 2**0.5)
+    assert {one.image_interval_of for one in report.comparisons} == {None}
+    rows = [each.model_copy(update={"train_n": 40, "train_accuracy": 0.5 + each.seed / 40}) for each in report.rows]
+    found = made_up({"seeds": [0, 1]}, rows=rows).summaries[0]
+    assert found.train_accuracy.interval == mean_interval([0.5, 0.525], ACCURACY, 40)
+    apart = [
+        each.model_copy(update={"generalisation_gap": (1 if each.seed else -1) * (0.9 if one else -0.9)})
+        for each, one in zip(report.rows, [True, True, False, False], strict=True)
+    ]
+    gaps = [one for one in made_up({"seeds": [0, 1]}, rows=apart).comparisons if one.metric == "generalisation_gap"]
+    assert gaps[0].difference.interval == mean_interval([-1.8, 1.8], GAP_DIFFERENCE)
+
+
+def test_a_report_has_all_that_it_was_made_of() -> None:
+    """Comparisons at equal accuracy are with the first objective; of a sweep it is told what was selected."""
+    data = DatasetDescription(dataset="digits")
+    sweep = Sweep(over={"training.optimizer.lr": (0.1, 0.2)})
+    trial = Trial(number=1, objective="ppo", values={"training.optimizer.lr": 0.2})
+    selected = sweep_result(
+        sweep, ExperimentEvaluationSpec(), [TrialRun(trial, "ppo 1", 9, 0.5, complete=True, stopped=False)]
+    )
+    whole = made_up(dataset=data, sweep=selected, warnings=["And one more."])
+    assert (whole.dataset, whole.sweep) == (data, selected)
+    assert whole.result.startswith(f"{selected.result} Under the worst of ")
+    assert whole.warnings == (*sweep_warnings(selected), "And one more.")
+    assert list(sweep_warnings(selected))
+    assert {(one.objective, one.baseline) for one in whole.equal_accuracies} == {("policy_gradient", "cross_entropy")}
+    assert {one.objective for one in whole.equal_accuracy_summaries} == {"policy_gradient"}
 
 
 def test_objectives_are_compared_as_their_runs_call_them() -> None:

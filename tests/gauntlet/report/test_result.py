@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from gauntlet.report.numbers import per_cent
+from gauntlet.report.numbers import per_cent, points
 from gauntlet.report.report import Report
+from gauntlet.report.result import doubts_in_words, in_words
 from gauntlet.results.doubts import Doubt
 from gauntlet.results.intervals import mean_interval
 from tests.reports import made_up
@@ -177,3 +178,59 @@ def test_a_result_that_may_change_says_so() -> None:
         "Nothing has been measured. The experiment is running: this may change."
     )
     assert made_up(complete=False, status="running").result.endswith("The experiment is running: this may change.")
+
+
+def test_what_it_was_measured_on_is_said_where_it_differs() -> None:
+    """Images of unlike number, each number once, and at which checkpoints where there are several."""
+    rows = made_up(ONE_SEED).rows
+    unlike = [row.model_copy(update={"n": n}) for row, n in zip(rows, (400, 1_000), strict=True)]
+    assert "at ε = 8/255 (L∞), on 400 to 1,000 test images, policy gradient" in made_up(ONE_SEED, rows=unlike).result
+    two = made_up(ONE_SEED | {"evaluation": {"select": ["best_fgsm", "last"]}}).result
+    assert two.startswith(
+        "Under the worst of FGSM and AutoAttack at ε = 8/255 (L∞), on 500 test images, at their best FGSM checkpoints, "
+    )
+
+
+def test_accuracies_without_an_attack_stand_beside() -> None:
+    report = made_up()
+    natural = {one.objective: per_cent(one.natural_accuracy.mean) for one in report.summaries}
+    assert f"({natural['policy_gradient']} % and {natural['cross_entropy']} % without an attack)." in report.result
+
+
+def test_two_seeds_that_differ_by_the_same_are_no_test_either() -> None:
+    both = with_accuracies(made_up({"seeds": [0, 1]}), {"cross_entropy": [0.2] * 2, "policy_gradient": [0.5] * 2})
+    assert "+30.0 points on every one of 2 seeds: without a spread there is no test." in both.result
+
+
+def test_the_images_interval_is_told_and_for_how_many_it_holds() -> None:
+    """For two together of two, for itself of one; of one that an earlier version made nothing is said."""
+    rewards = [{"kind": "policy_gradient", "entropy_bonus": bonus} for bonus in (0, 0.1)]
+    two = made_up(ONE_SEED | {"objectives": [{"kind": "cross_entropy"}, *rewards]})
+    assert " as far as the test images go (with 95 % for all 2 comparisons of one seed together);" in two.result
+    one = made_up(ONE_SEED)
+    (compared,) = (each for each in one.comparisons if each.metric == one.headline)
+    low, high = (points(end) for end in compared.image_interval or ())
+    sure = f"points, {low} to {high} as far as the test images go; one seed each"
+    assert sure in one.result
+    earlier = compared.model_copy(update={"image_interval_of": None})
+    assert sure in in_words(one.headline_column(), one.rows, [earlier], None)
+
+
+def test_of_several_p_it_is_said_that_they_are_adjusted() -> None:
+    """Holm's for both objectives: twice the smaller one."""
+    kinds = ("cross_entropy", "policy_gradient", "ppo")
+    report = made_up({"objectives": [{"kind": kind} for kind in kinds]})
+    robust = {"cross_entropy": [0.2] * 3, "policy_gradient": [0.28, 0.3, 0.32], "ppo": [0.2, 0.25, 0.15]}
+    assert "95 % interval +5.0 to +14.9, p = 0.026 (adjusted by Holm)." in with_accuracies(report, robust).result
+
+
+def test_a_doubt_is_told_once_of_all_that_share_it() -> None:
+    """One seed is no seeds; epochs and objectives stand beside each other."""
+    doubt = Doubt(kind="masked_gradients", severity="warning", sentence="Its gradients may be masked.")
+    rows = [row.model_copy(update={"doubts": (doubt,), "epoch": 8 + row.seed // 2 * 4}) for row in made_up().rows]
+    doubtful = [row for row in rows if row.objective == "policy_gradient" or row.seed == 2]
+    (told,) = doubts_in_words(doubtful)
+    assert told == (
+        "cross-entropy, seed 2, epoch 12; policy gradient, seeds 0, 1, epoch 8; policy gradient, seed 2, epoch 12: "
+        "Its gradients may be masked."
+    )
