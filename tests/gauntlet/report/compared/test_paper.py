@@ -28,6 +28,8 @@ def test_the_papers_numbers_stand_beside_ours() -> None:
     assert best.natural.difference_points == pytest.approx(100 * ours.natural_accuracy.mean - 52.85)
     assert best.autoattack is not None
     assert (best.autoattack.ours, best.autoattack.published) == (ours.accuracies["autoattack@8/255"], 0.3041)
+    assert best.fgsm is not None
+    assert (best.fgsm.ours, best.fgsm.published) == (ours.accuracies["fgsm@8/255"], 0.3766)
     assert found["cross_entropy", "last"].fgsm is None
 
 
@@ -59,7 +61,11 @@ def test_what_differs_from_the_paper_is_named() -> None:
     sparser = made_up(
         {
             "architecture": {"dropout": False},
-            "training": {"checkpoint_every": 3, "initial_checkpoint": "ckpt_1"},
+            "training": {
+                "checkpoint_every": 3,
+                "initial_checkpoint": "ckpt_1",
+                "optimizer": {"kind": "sgd", "lr": 0.1, "momentum": 0.9},
+            },
             "evaluation": {"select_on": "validation"},
         }
     )
@@ -71,6 +77,9 @@ def test_what_differs_from_the_paper_is_named() -> None:
         "Training starts from another checkpoint's weights.",
         "The best checkpoint was selected on held-out training images; the paper selected on the test set.",
     } <= set(sparser.paper.departures)
+    (optimizer,) = (one for one in sparser.paper.departures if one.startswith("training.optimizer "))
+    assert optimizer.startswith("training.optimizer is kind sgd, lr 0.1, momentum 0.9, ")
+    assert ", not kind rmsprop, lr 0.0001, " in optimizer
 
 
 def test_copies_of_cifar10_are_held_against_the_paper_as_copies() -> None:

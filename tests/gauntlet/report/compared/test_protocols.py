@@ -38,11 +38,11 @@ def test_the_difference_is_told_where_both_were_run() -> None:
     """Three seeds that lie 1.0, 1.5 and 2.0 points apart, for two objectives; of a single one both accuracies."""
     both = [{"kind": "fast", "eps": "8/255"}, {"kind": "autoattack", "eps": "8/255"}]
     assert said(both).endswith(
-        "On 6 checkpoints fast at ε = 8/255 (L∞) leaves +1.5 points beside AutoAttack on the same images, on average "
+        " On 6 checkpoints fast at ε = 8/255 (L∞) leaves +1.5 points beside AutoAttack on the same images, on average "
         "(+1.0 to +2.0)."
     )
     assert said(both, first=1).endswith(
-        "fast at ε = 8/255 (L∞) leaves 31.0 % right and AutoAttack 30.0 % of the same images (+1.0 points)."
+        ". fast at ε = 8/255 (L∞) leaves 31.0 % right and AutoAttack 30.0 % of the same images (+1.0 points)."
     )
 
 
