@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.fashion.__main__ import main
 from benchmarks.fashion.pictures import CLASSES, write_pictures
 from gauntlet.spec.evaluations.attacks import MinimumMargin
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.reading.files import read_file
 from gauntlet.spec.runs.objectives import ExpectedReward
+from tests.benchmarks.records import judged_alike
 
 _PLAN = Path(__file__).parents[2] / "benchmarks/fashion"
 
@@ -42,3 +44,8 @@ def test_pictures_are_those_of_the_package(tmp_path: Path, monkeypatch: pytest.M
             files = sorted((tmp_path / "fashion" / split / name).iterdir())
             found = np.stack([np.asarray(Image.open(file)) for file in files])
             assert (found == all_of_them[number][list(places)].reshape(-1, 28, 28)).all()
+
+
+def test_the_committed_verdict_is_what_the_record_comes_to(tmp_path: Path) -> None:
+    """Judged again, all that the command writes is the same."""
+    judged_alike(main, _PLAN / "results", tmp_path, ["verdict.json", "verdict.md"])
