@@ -1,6 +1,6 @@
 // The modules of the views: fetched before they are wanted, and with the whole page once more where that failed.
 
-import { Told } from "./api.js";
+import { LONGEST_MS, Told } from "./api.js";
 import { h } from "./dom.js";
 
 const A_MINUTE_MS = 60000;
@@ -31,10 +31,11 @@ export const load = (name) => import(`/page/${name}.js`).catch((error) => {
   throw error instanceof TypeError && /module/i.test(error.message) ? new Unfetched(error) : error;
 });
 
-// Whether the service sends what a view is made of, and nothing else does in its place.
-export async function isSent(template, signal) {
-  const isScript = ({ ok, headers }) => ok && /javascript/.test(headers.get("Content-Type"));
-  const answers = await Promise.all(modulesOf(template).map((each) => fetch(each, { signal, cache: "no-cache" }).then(isScript, () => false)));
+// Whether the service sends the page and what a view is made of, and nothing else does in its place.
+export async function isSent(template) {
+  const signal = AbortSignal.timeout(LONGEST_MS);
+  const sent = (path, type) => fetch(path, { signal, cache: "no-cache", headers: { Accept: type } }).then(({ ok, headers }) => ok && headers.get("Content-Type")?.includes(type), () => false);
+  const answers = await Promise.all([sent(location.pathname, "text/html"), ...modulesOf(template).map((each) => sent(each, "text/javascript"))]);
   return answers.every(Boolean);
 }
 

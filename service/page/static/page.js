@@ -30,8 +30,8 @@ let shown = null;
 // A view with what was typed in it, and by whom, while they log in again.
 let current = null;
 let kept = null;
-// How long a view that had no answer is let be.
-let wait = AGAIN_MS;
+// The place whose view had no answer last, and how long it is let be.
+let missed = { hash: null, wait: AGAIN_MS };
 
 function asked() {
   const [path, search] = location.hash.replace(/^#\/?/, "").split("?");
@@ -94,7 +94,7 @@ async function show() {
     const asking = module.keeps ? login(signal).catch(() => null) : null;
     await module.show({ parts: named, ...view.values, search: view.search, signal, title, place });
     const owner = await asking;
-    wait = AGAIN_MS;
+    if (!signal.aborted) missed.hash = null;
     if (owner && !signal.aborted) current = { hash: shown, leaving, owner };
     document.querySelectorAll("template[data-modules]").forEach(preload);
   } catch (error) {
@@ -111,21 +111,30 @@ async function show() {
 // By itself, once the service sends the view, and ever more seldom. A module may have been missed long ago.
 async function tryAgain(template, error) {
   const { signal } = (leaving = new AbortController());
+  if (missed.hash !== location.hash) missed = { hash: location.hash, wait: AGAIN_MS };
   for (let isNow = error instanceof Unfetched; ; isNow = false) {
-    if (!isNow) await sleep(wait);
+    if (!isNow) await Promise.race([sleep(missed.wait), back(signal)]);
     if (signal.aborted) return;
-    wait = Math.min(wait * 1.5, LONGEST_MS);
-    if (document.hidden || !(await isSent(template, signal)) || signal.aborted) continue;
+    if (document.hidden) continue;
+    missed.wait = Math.min(missed.wait * 1.5, LONGEST_MS);
+    if (!(await isSent(template)) || signal.aborted) continue;
     if (error instanceof Unfetched) anew();
     else await showInPlace();
   }
 }
 
+// When the network, or the reader, is there again.
+const back = (signal) => new Promise((done) => {
+  window.addEventListener("online", done, { once: true, signal });
+  document.addEventListener("visibilitychange", done, { once: true, signal });
+});
+
 // Show the view that is asked for, for a reader who has gone nowhere.
 async function showInPlace() {
   const isFocused = main.contains(document.activeElement);
   await show();
-  if (isFocused && !main.contains(document.activeElement)) main.focus({ preventScroll: true });
+  // What had it is gone, and nothing else was given it since.
+  if (isFocused && document.activeElement === document.body) main.focus({ preventScroll: true });
 }
 
 // Whose login this is; null where none is wanted.
