@@ -95,6 +95,7 @@ def _require_told(system: System, experiment: str) -> None:
     assert "Task gauntlet" not in log
 
 
+@pytest.mark.thorough
 def test_a_folder_of_colour_images_takes_the_same_way(working: System, tiny_document: dict[str, Any]) -> None:
     """RGB pictures in <split>/<class>/ are trained on, attacked, and named by their folders.
 
@@ -135,6 +136,7 @@ def test_a_folder_of_colour_images_takes_the_same_way(working: System, tiny_docu
     assert {entry.label for entry in seen.probabilities} == set(names)
 
 
+@pytest.mark.thorough
 def test_agents_take_the_same_way(working: System, tiny_document: dict[str, Any]) -> None:
     """PPO, A2C and DQN of one experiment tell a reward each epoch, keep checkpoints, are evaluated, and classify."""
     client = working.client

@@ -155,6 +155,7 @@ def test_the_matrix_has_every_place_of_the_code() -> None:
     assert set(found) == set(all_places())
 
 
+@pytest.mark.thorough
 def test_an_experiment_killed_at_every_place_comes_to_the_same(
     home: Callable[[str], Home], tiny_spec: ExperimentSpec
 ) -> None:

@@ -109,6 +109,7 @@ def failed_run(database: Database, spec: ExperimentSpec) -> str:
     return run
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("looks")
 def test_a_storage_that_hangs_is_told_to_who_needs_it(
     api: TestClient,

@@ -78,6 +78,7 @@ def start(home: Path, **environment: str) -> Up:
     return up
 
 
+@pytest.mark.thorough
 def test_an_interrupt_ends_all_of_it(tmp_path: Path) -> None:
     """Broker, API, worker and fork server are gone, the exit status is 0, and nothing was left behind.
 

@@ -51,6 +51,7 @@ def test_first_visit_to_a_running_quickstart(chromium: Browser, whole_system: Sy
     assert (experiment.name, experiment.status) == ("quickstart", "cancelled")
 
 
+@pytest.mark.thorough
 def test_a_finished_experiment_is_read(chromium: Browser, whole_system: System, finished: str) -> None:
     """From home to the numbers of the report, with their intervals; a hostile name is text everywhere."""
     report = whole_system.client.report(finished)
@@ -106,6 +107,7 @@ def test_a_finished_experiment_is_read(chromium: Browser, whole_system: System, 
         assert len({each.headers["content-type"] for each in found}) == 6
 
 
+@pytest.mark.thorough
 def test_a_picture_is_put_under_attack(chromium: Browser, whole_system: System, finished: str) -> None:
     """A test image from the gallery, attacked at all budgets at once; the slider shows what the API found at each."""
     found = {each.id: lost_first(whole_system, each) for each in whole_system.client.evaluations(experiment=finished)}
@@ -143,6 +145,7 @@ def test_a_picture_is_put_under_attack(chromium: Browser, whole_system: System, 
         expect(page.get_by_label("Take a photo")).to_have_attribute("capture", "environment")
 
 
+@pytest.mark.thorough
 def test_images_that_one_model_withstands_and_the_other_does_not(
     chromium: Browser, whole_system: System, finished: str
 ) -> None:
@@ -205,6 +208,7 @@ _SAME_PIXELS = """() => {
 }"""
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("finished")
 def test_experiments_are_found_by_when_they_were_made(
     chromium: Browser, whole_system: System, database: Database, tiny_document: dict[str, Any]

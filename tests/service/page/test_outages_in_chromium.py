@@ -12,7 +12,7 @@ from tests.browser import opened
 from tests.e2e.system import System, await_that, kill_group
 from tests.service.page.visits import HOSTILE, awaited, url_of
 
-pytestmark = pytest.mark.long(seconds=5, shares="page")
+pytestmark = [pytest.mark.long(seconds=5, shares="page"), pytest.mark.thorough]
 
 
 @pytest.mark.parametrize("away", ["network", "service"])
