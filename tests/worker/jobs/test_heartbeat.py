@@ -4,7 +4,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -262,14 +262,17 @@ def test_a_locked_row_costs_the_others_of_a_process_nothing(
             with database.reading() as session:
                 return [runs.get(session, ids[place]).lease_expires_at or 0.0 for place in (0, 2)]
 
-        with beating(*(Heartbeat(database, held, short) for held in claims)) as (_, locked, _):
-            with database.writing() as session:
-                session.execute(select(Run.id).where(Run.id == ids[1]).with_for_update())
+        # Longer ones than the beats give.
+        before = leases()
+        with ExitStack() as locking:
+            # Before the first beat.
+            session = locking.enter_context(database.writing())
+            session.execute(select(Run.id).where(Run.id == ids[1]).with_for_update())
+            with beating(*(Heartbeat(database, held, short) for held in claims)) as (_, locked, _):
                 locked.stop("cancelled")
-                before = leases()
-                # The claims had a longer lease than the beats give.
                 await_that(lambda: all(lease < then for lease, then in zip(leases(), before, strict=True)))
                 assert not locked.is_over
-            await_that(lambda: locked.is_deaf)
+                locking.close()
+                await_that(lambda: locked.is_deaf)
         with database.reading() as session:
             assert [runs.get(session, run).status for run in ids] == ["running", "cancelled", "running"]
