@@ -217,7 +217,7 @@ def _samples(image: Image.Image, file: PictureFile) -> Samples:
         return Samples(bits=16)
     if file.colour_key is None:
         return Samples(bits=file.bits)
-    low = _low_bytes(file) if image.mode == "RGB" and file.bits == 16 else None  # noqa: PLR2004  # bits
+    low = _low_bytes(file) if image.mode == "RGB" and file.bits == 16 else None  # noqa: PLR2004  # bits a channel
     return Samples(bits=file.bits, key=file.colour_key, low_bytes=low)
 
 
