@@ -21,7 +21,7 @@ export class Unreachable extends Told {
 // What the service may do a moment later, as once it is started anew: it is away, busy or at fault, or a proxy says so.
 export const unanswered = (error) => error instanceof Unreachable || error.status === 429 || error.status >= 500;
 
-export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const TRIES = 4;
 
 async function answer(path, options) {

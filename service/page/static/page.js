@@ -1,6 +1,6 @@
 // The frame: which view is shown, the colours, and what happens when something goes wrong.
 
-import { get, LONGEST_MS, sleep, Told, unanswered } from "./api.js";
+import { get, LONGEST_MS, Told, unanswered } from "./api.js";
 import { fill, h, parts } from "./dom.js";
 // It is there whatever happens: what was typed waits for it.
 import "./login.js";
@@ -113,7 +113,7 @@ async function tryAgain(template, error) {
   const { signal } = (leaving = new AbortController());
   if (missed.hash !== location.hash) missed = { hash: location.hash, wait: AGAIN_MS };
   for (let isNow = error instanceof Unfetched; ; isNow = false) {
-    if (!isNow) await Promise.race([sleep(missed.wait), back(signal)]);
+    if (!isNow) await pause(missed.wait, signal);
     if (signal.aborted) return;
     if (document.hidden) continue;
     missed.wait = Math.min(missed.wait * 1.5, LONGEST_MS);
@@ -123,11 +123,17 @@ async function tryAgain(template, error) {
   }
 }
 
-// When the network, or the reader, is there again.
-const back = (signal) => new Promise((done) => {
-  window.addEventListener("online", done, { once: true, signal });
-  document.addEventListener("visibilitychange", done, { once: true, signal });
-});
+// So long, or until the network or the reader is there again, or has left.
+function pause(ms, signal) {
+  const over = new AbortController();
+  const once = { signal: over.signal };
+  return new Promise((done) => {
+    setTimeout(done, ms);
+    signal.addEventListener("abort", done, once);
+    window.addEventListener("online", done, once);
+    document.addEventListener("visibilitychange", done, once);
+  }).finally(() => over.abort());
+}
 
 // Show the view that is asked for, for a reader who has gone nowhere.
 async function showInPlace() {
