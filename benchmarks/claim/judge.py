@@ -159,7 +159,8 @@ def judge(results: Path, batch_32: Path = _BATCH_32) -> Verdict:
         replication=tuple(replication),
         held_out=outside,
         statements=tuple(_statements(main)),
-        table=tuple(_table(main, again)),
+        # Seeds of their own, each attacked on the whole test set.
+        table=tuple(_table(main, again | _pairs(read_runs(results / "whole"), early))),
         loops=tuple(_loops(results, batch_32)),
         missing=tuple(missing),
     )
@@ -273,23 +274,23 @@ def _share_of_wide_gaps(run: RunRecord) -> float:
     return statistics.fmean(round(epoch.train - epoch.natural, 9) > _SMALL_GAP for epoch in run.history)
 
 
-def _table(main: Mapping[int, _Pair], again: Mapping[int, _Pair]) -> Iterator[TableRow]:
+def _table(main: Mapping[int, _Pair], others: Mapping[int, _Pair]) -> Iterator[TableRow]:
     """AutoAttack on the whole test set is of whichever seeds have it; the other numbers are those of `main`."""
     for (kind, selection), published in PAPER.items():
-        runs, others = (
+        runs, further = (
             {seed: pair.reward if kind == _REWARD else pair.baseline for seed, pair in pairs.items()}
-            for pairs in (main, again)
+            for pairs in (main, others)
         )
-        at, others_at = (
+        at, further_at = (
             {seed: epoch for seed, run in among.items() if (epoch := _published_at(run, selection)) is not None}
-            for among in (runs, others)
+            for among in (runs, further)
         )
         name = f"{kind.replace('_', ' ')}, {selection.replace('_', ' ')}"
         natural = {seed: epoch.natural for seed, epoch in at.items()}
         yield from _row(f"{name}, natural", published.natural, _WHOLE_TEST_SET, natural)
         fgsm = {seed: epoch.fgsm for seed, epoch in at.items()}
         yield from _row(f"{name}, FGSM", published.fgsm, _WHOLE_TEST_SET, fgsm)
-        whole = _under_autoattack(runs | others, at | others_at, _WHOLE_TEST_SET)
+        whole = _under_autoattack(runs | further, at | further_at, _WHOLE_TEST_SET)
         yield from _row(f"{name}, AutoAttack", published.robust, _WHOLE_TEST_SET, whole)
         sampled = _under_autoattack(runs, at, _SAMPLED)
         yield from _row(f"{name}, AutoAttack", published.robust, _SAMPLED, sampled)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.studies.asked import Asked, Measuring
+from benchmarks.studies.asked import AsSpecified, Asked, Measuring
 from gauntlet.client import GauntletClient
 from gauntlet.resources import TERMINAL, Checkpoint, Evaluation, Experiment, Run
 from gauntlet.spec.asked.priorities import Priority
@@ -17,9 +17,14 @@ _EARLY = 60
 
 
 def measurements(client: GauntletClient, experiment: str) -> Measuring:
-    """What the plan wants of that experiment: the replication is the one that holds training images out."""
-    held_out = client.experiment(experiment).spec.evaluation.select_on == "validation"
-    return (Replication if held_out else Measurements)(client, experiment)
+    """What the plan wants of that experiment.
+
+    The replication is the one that holds training images out; what attacks the whole test set itself wants no more.
+    """
+    wanted = client.experiment(experiment).spec.evaluation
+    if wanted.samples >= _WHOLE_TEST_SET:
+        return AsSpecified(client, experiment)
+    return (Replication if wanted.select_on == "validation" else Measurements)(client, experiment)
 
 
 class Measurements:
