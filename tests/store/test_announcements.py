@@ -22,14 +22,19 @@ def note(database: Database, kind: Any = "said") -> None:
         events.tell(session, News("note", kind, "run_1", "Something."))
 
 
+_LISTENERS = "FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()"
+
+
 def end_listening(url: str) -> int:
     """Have the server end whoever listens to it, as a firewall or a failover may."""
-    ending = (
-        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity "
-        "WHERE query LIKE 'LISTEN%' AND datname = current_database()"
-    )
     with psycopg.connect(url, autocommit=True) as connection:
-        return len(connection.execute(ending).fetchall())
+        return len(connection.execute(f"SELECT pg_terminate_backend(pid, 60000) {_LISTENERS}").fetchall())
+
+
+def await_no_listener(url: str) -> None:
+    """The server sees only after a moment that a connection was closed."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        await_that(lambda: connection.execute(f"SELECT pid {_LISTENERS}").fetchall() == [])
 
 
 def listening(hears: Announcements) -> int | None:
@@ -89,7 +94,7 @@ def test_a_connection_that_is_lost_is_made_again(postgresql_url: str, monkeypatc
     assert None not in {seen, again}
     assert again != seen
     hears.close()
-    assert end_listening(postgresql_url) == 0
+    await_no_listener(postgresql_url)
     database.close()
 
 
@@ -111,7 +116,7 @@ def test_a_connection_that_nobody_wants_any_more_is_closed_when_it_comes(postgre
     await_that(lambda: not hears._is_trying)
     assert len(made) == 1
     assert not hears.may_be_missed
-    assert end_listening(postgresql_url) == 0
+    await_no_listener(postgresql_url)
     database.close()
 
 

@@ -25,7 +25,7 @@ from tests.service.answering.streamed import (
     quick,
     reader,
 )
-from tests.store.test_announcements import end_listening
+from tests.store.test_announcements import await_no_listener, end_listening
 
 
 @pytest.fixture
@@ -197,4 +197,4 @@ def test_nobody_is_listened_to_for_nobody(database: Database, postgresql_url: st
             await follow(streams)
 
     asyncio.run(twice())
-    assert end_listening(postgresql_url) == 0
+    await_no_listener(postgresql_url)
