@@ -15,7 +15,6 @@ from fastapi.staticfiles import StaticFiles
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 import gauntlet
-from gauntlet.resources import Problem
 from gauntlet.settings import SettingsInvalid
 from service import errors
 from service.answering.disks import Patient
@@ -76,7 +75,33 @@ _BROKER_PATIENCE_S = 2
 THREADS = 6
 # For those threads, those that receive, looks at tokens, streams and the audit list: none waits for another one's.
 CONNECTIONS = THREADS + WRITERS + 10
-_PROBLEM = {"model": Problem, "content": {errors.MEDIA_TYPE: {}}}
+# In their order a request is compared with them: first those that are asked for most.
+_ROUTES = (
+    classifications,
+    experiments,
+    events,
+    runs,
+    checkpoints,
+    evaluations,
+    attacked_images,
+    comparisons,
+    controls,
+    deletions,
+    datasets,
+    documents,
+    guide,
+    health,
+    index,
+    logs,
+    metrics,
+    overview,
+    page,
+    results,
+    session,
+    tokens,
+    webhooks,
+    audit,
+)
 
 
 def create_app(settings: ServiceSettings | None = None, *, most_streams: int = MOST_LISTENERS) -> FastAPI:
@@ -115,7 +140,8 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         # A redirect would name the host that the request named.
         redirect_slashes=False,
-        responses={422: _PROBLEM | {"description": "The request has invalid fields; `errors` names them."}},
+        # As they are. Routers that are included have each route made anew for each app, and looked for twice.
+        routes=[route for routes in _ROUTES for route in routes.router.routes],
     )
     app.state.settings = settings
     app.state.database = Database(settings.database_url, connections=CONNECTIONS)
@@ -135,35 +161,6 @@ def create_app(settings: ServiceSettings | None = None, *, most_streams: int = M
     app.state.documents = StaticFiles(directory=documents.SITE, check_dir=False)
     app.state.known_rows = KnownRows(app.state.database)
     errors.install(app)
-    for routes in (
-        # First, for a request looks through all that come before, and because `directly` works those out whenever an
-        # app is made.
-        classifications,
-        experiments,
-        events,
-        runs,
-        checkpoints,
-        evaluations,
-        attacked_images,
-        comparisons,
-        controls,
-        deletions,
-        datasets,
-        documents,
-        guide,
-        health,
-        index,
-        logs,
-        metrics,
-        overview,
-        page,
-        results,
-        session,
-        tokens,
-        webhooks,
-        audit,
-    ):
-        app.include_router(routes.router)
     # The guide's JavaScript, for machines without a way out.
     app.mount(guide.FILES, StaticFiles(packages=[("fastapi_offline", "static")]), name="guide")
     document(app)

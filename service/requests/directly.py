@@ -15,7 +15,6 @@ from fastapi import APIRouter, FastAPI, Request, Response, UploadFile, params
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import request_body_to_args
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import iter_route_contexts
 from pydantic import Json
 from starlette.datastructures import FormData
 from starlette.datastructures import UploadFile as Upload
@@ -32,7 +31,7 @@ _KINDS = (str, UploadFile, list[str], list[UploadFile])
 
 
 def directly(app: FastAPI, router: APIRouter) -> Mapping[tuple[str, str], ASGIApp]:
-    """What answers each method and path of a router that the app includes, whose routes take a form and no more.
+    """What answers each method and path of a router whose routes the app has as they are, and take a form and no more.
 
     Their functions are async and return a response. The form's fields are texts and files, or lists of them. What the
     functions depend on is async too and takes the `request` alone; gates and versions are `Route`'s to ask.
@@ -131,11 +130,9 @@ def _more(app: FastAPI, route: Route) -> Iterator[str]:
         ):
             yield f"the dependency {needed.call}"
         asked.append(needed.call)
-    included = next((each for each in iter_route_contexts(app.routes) if each.original_route is route), None)
-    if included is None or included.path != route.path:
-        yield "the app has it not, or elsewhere"
-    elif len(included.dependant.dependencies) != len(own.dependencies):
-        yield "dependencies of the app"
+    if all(each is not route for each in app.routes):
+        # One that is included may have a prefix and dependencies of where it is.
+        yield "the app has it not, or not as it is"
 
 
 def _is_all_of(dependant: Dependant, **taken: Any) -> bool:

@@ -10,11 +10,15 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
+from gauntlet.resources import Problem
 from service.answering.versions import Version
 from service.requests import bodies, parameters
 from service.transport.admission import Gate
 from service.transport.presence import while_client_waits
 from service.transport.writing import Writer
+
+# `answers.document` says the rest of it.
+_INVALID = {"model": Problem}
 
 
 class _Held(Response):
@@ -37,10 +41,9 @@ class Route(APIRoute):
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        # Before the framework sees it: for a router that is included it looks at the function anew.
-        super().__init__(
-            path, endpoint if inspect.iscoroutinefunction(endpoint) else self._written(endpoint), **options
-        )
+        called = endpoint if inspect.iscoroutinefunction(endpoint) else self._written(endpoint)
+        responses = {422: _INVALID} | (options.pop("responses", None) or {})
+        super().__init__(path, called, responses=responses, **options)
         self._writer = Writer(self.response_model)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -170,9 +170,12 @@ def app_of(
     app_needs: Sequence[Any] = (),
     **included: Any,
 ) -> tuple[FastAPI, APIRouter]:
-    """An app with one route."""
-    app, router = FastAPI(dependencies=list(app_needs)), APIRouter(route_class=Route)
+    """An app with one route, as it is unless the app needs more or includes it."""
+    router = APIRouter(route_class=Route)
     router.post(path, dependencies=list(needs), response_model=None)(function)
+    if not (app_needs or included):
+        return FastAPI(routes=router.routes), router
+    app = FastAPI(dependencies=list(app_needs))
     app.include_router(router, **included)
     return app, router
 
