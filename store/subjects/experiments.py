@@ -171,10 +171,12 @@ def prioritise(session: Session, identifier: str, priority: Priority) -> None:
     Raises:
         NotFound: there is none.
     """
-    get(session, identifier).priority = PRIORITIES.index(priority)
-    session.flush()
+    experiment = get(session, identifier)
     for model in (Run, Evaluation):
         controls.prioritise(session, model, priority, model.experiment_id == identifier)
+    # After its jobs, as whoever changes a job's status has it.
+    experiment.priority = PRIORITIES.index(priority)
+    session.flush()
 
 
 def resume(session: Session, identifier: str) -> int:

@@ -65,12 +65,12 @@ def test_an_id_is_never_seen_before_a_smaller_one(database: Database) -> None:
     assert told(database) == [("slow", "said"), ("quick", "said")]
 
 
-def _await_lock(database: Database) -> None:
-    """Wait until somebody waits for the lock under which ids are given."""
-    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+def _await_lock(database: Database, kind: str = "advisory") -> None:
+    """Wait until somebody waits for the lock under which ids are given, or for another transaction's row."""
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = :kind AND NOT granted")
     for _ in range(3_000):
         with database.reading() as session:
-            if session.scalar(waiting):
+            if session.scalar(waiting, {"kind": kind}):
                 return
         time.sleep(0.01)
     raise AssertionError("Nobody waits: the second transaction went on beside the first.")
@@ -109,6 +109,36 @@ def test_to_tell_early_holds_up_nobody(database: Database) -> None:
         with database.writing() as second:
             events.tell(second, news("second"))
     assert told(database) == [("second", "said"), ("first", "said")]
+
+
+@on_postgresql
+def test_a_priority_and_a_claim_do_not_wait_crosswise(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """The claim changes its experiment's status last; who changes the priority has that row after the jobs' too."""
+    with database.writing() as session:
+        experiment, (run,) = experiments.create(session, tiny_spec, None)
+    claimed, go_on = Signal(), Signal()
+
+    def claim() -> None:
+        with database.writing() as session:
+            assert jobs.claim(session, "run", run, "worker", 60) is not None
+            claimed.set()
+            go_on.wait(90)
+
+    def prioritise() -> None:
+        claimed.wait(90)
+        with database.writing() as session:
+            experiments.prioritise(session, experiment.id, "high")
+
+    with ThreadPoolExecutor(2) as pool:
+        ends = pool.submit(claim), pool.submit(prioritise)
+        claimed.wait(90)
+        _await_lock(database, "transactionid")
+        go_on.set()
+        for end in ends:
+            end.result()
+    with database.reading() as session:
+        shown = experiments.get(session, experiment.id)
+        assert (shown.status, shown.priority, runs.get(session, run).priority) == ("running", 0, 0)
 
 
 def test_who_tells_nothing_waits_for_nobody(database: Database) -> None:
