@@ -41,6 +41,8 @@ EQUAL_SUMMARY_NOTE = (
 )
 _EQUAL_TEST_NOTE = " p is of a paired t-test of the FGSM accuracies{}."
 _ADJUSTED_NOTE = ", and adjusted by Holm's method for all objectives"
+# With a value of their own for one of these, a sweep's trials may be attacked at budgets of their own.
+_BUDGETS = frozenset({"adversary", "adversary.eps", "adversary.norm"})
 _MATCHED: dict[Matched, str] = {"train_accuracy": "train", "test_accuracy": "natural"}
 
 
@@ -138,8 +140,11 @@ def has_history(report: Report) -> bool:
 
 
 def fgsm(report: Report) -> str:
-    """What every epoch is attacked with, and its budget."""
-    return f"FGSM {short_budget(report.spec.adversary.norm, report.spec.adversary.eps)}"
+    """What every epoch is attacked with, and its budget where all runs have the same."""
+    adversary, sweep = report.spec.adversary, report.spec.sweep
+    if sweep is not None and not _BUDGETS.isdisjoint(sweep.over):
+        return "FGSM"
+    return f"FGSM {short_budget(adversary.norm, adversary.eps)}"
 
 
 def _beside(found: EqualAccuracy, show: Callable[[EpochAccuracies], str]) -> str:

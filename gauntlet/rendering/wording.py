@@ -52,11 +52,12 @@ def describe_training(spec: ExperimentSpec) -> str:
             else f"Beside the weights their moving average {decay} is kept, selected by its own accuracies and attacked"
         )
         averaged = f" {kept}; curves are of the weights."
+    swept = "" if spec.sweep is None else f" Each trial of the sweep has its own {listed(list(spec.sweep.over))}."
     return (
         f"Data set {dataset_title(spec.dataset)}, architecture {spec.architecture.kind}{behind}; "
         f"{_trained(spec.adversary)} {budget(norm, spec.adversary.eps)}, {counted(spec.training.epochs, 'epoch')} in "
         f"batches of {spec.training.batch_size}{changed}, {optimizer.kind} at {optimizer.lr:g}{paced}."
-        f"{held_out}{averaged}"
+        f"{held_out}{averaged}{swept}"
     )
 
 

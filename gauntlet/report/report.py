@@ -136,10 +136,11 @@ def assemble(
         complete: whether nothing of it can change any more.
         rows: one for each run and selection, as `report_row` makes them.
         curves: accuracies by epoch; of a run without an epoch there is nothing to draw.
-        objectives: what the runs call the spec's objectives, in its order; by default as they are called today.
+        objectives: what the runs call the spec's objectives, of a sweep its trials, in its order; by default as they
+            called today.
         warnings: what to say beyond the rows' doubts.
     """
-    named = tuple(objectives) or spec.objective_labels()
+    named = tuple(objectives) or tuple(dict.fromkeys(label for label, _ in spec.runs()))
     shown = columns(spec.evaluation)
     judged = headline(shown, spec.adversary.norm, spec.adversary.eps)
     selected = f"{sweep.result} " if sweep is not None and sweep.trials else ""

@@ -64,11 +64,14 @@ class PaperComparison(_Value):
 def beside_the_paper(
     spec: ExperimentSpec, labels: Sequence[str], summaries: Sequence[Summary], rows: Sequence[ReportRow]
 ) -> PaperComparison | None:
-    """The comparison, or None where the spec is another: other images, classes, network, adversary or budget.
+    """The comparison, or None where the spec is another: other images, classes, network, adversary or budget; a sweep.
 
     `labels` are what the rows call the spec's objectives, in its order.
     """
     adversary = spec.adversary
+    if spec.sweep is not None:
+        # Each of its trials is another spec.
+        return None
     if spec.architecture.kind != "cnn" or (adversary.kind, adversary.norm, adversary.eps) != ("fgsm", "Linf", _EPS):
         return None
     if spec.dataset.name != "cifar10" and not _is_a_copy(spec.dataset, rows):

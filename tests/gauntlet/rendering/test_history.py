@@ -22,6 +22,23 @@ def test_accuracies_stand_by_epoch() -> None:
     assert all(re.fullmatch(r"\| cross-entropy \| 0 \| \d+( \| \d+\.\d){3} \| [+−]\d\.\d \|", line) for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("field", "values", "headed"),
+    [
+        ("adversary.eps", ["2/255", "4/255"], "FGSM"),
+        ("adversary", [{"kind": "fgsm", "eps": "2/255"}, {"kind": "none", "eps": "4/255"}], "FGSM"),
+        ("training.optimizer.lr", [0.1, 0.2], "FGSM 8/255"),
+    ],
+)
+def test_a_budget_heads_accuracies_that_were_measured_at_it(field: str, values: list[object], headed: str) -> None:
+    """Trials of a sweep over budgets have their own, and none of them need be the spec's."""
+    report = made_up({"seeds": [0], "sweep": {"over": {field: values}, "metric": "accuracy"}})
+    text = to_markdown(report)
+    assert f"| objective | seed | epoch | train | natural | {headed} | gap |" in text
+    assert f"| epochs | train | natural | {headed} | gap |" in text
+    assert f">{headed} (test)<" in to_html(report)
+
+
 def test_gaps_stand_over_all_epochs() -> None:
     """How many epochs, in how many per cent the gap was small, then mean, widest with its epoch, and last."""
     report = made_up({"seeds": [0]})

@@ -82,6 +82,15 @@ def test_what_differs_from_the_paper_is_named() -> None:
     assert ", not kind rmsprop, lr 0.0001, " in optimizer
 
 
+def test_a_sweep_is_not_held_against_the_paper() -> None:
+    """Each of its trials is another spec, and none of them the one that would be compared."""
+    report = made_up({"sweep": {"over": {"training.optimizer.lr": [1e-4, 1e-3]}}})
+    assert report.paper is None
+    # Each trial is an objective of its report, and what they are compared with is the first.
+    assert report.objectives == tuple(dict.fromkeys(row.objective for row in report.rows))
+    assert len({one.objective for one in report.comparisons}) == 3
+
+
 def test_copies_of_cifar10_are_held_against_the_paper_as_copies() -> None:
     """A folder that is called so and has all ten classes; it is said that they are copies."""
     copies = made_up({"dataset": {"name": "image_folder", "folder": "CIFAR-10_png"}})
