@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from sqlalchemy import text
 
+from store.database import Database
 from tests import scratch
 
 _NOBODY = 65534
@@ -121,3 +123,18 @@ def drop_database(server: str, name: str) -> None:
     """Drop a database that a test has left."""
     with psycopg.connect(server % "postgres", autocommit=True) as connection:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def await_lock(database: Database) -> None:
+    """Wait until a transaction waits for a lock that another one has.
+
+    Raises:
+        AssertionError: none does within a quarter of a minute, before PostgreSQL ends one that asks nothing.
+    """
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    for _ in range(1_500):
+        with database.reading() as session:
+            if session.scalar(text(waits)):
+                return
+        time.sleep(0.01)
+    raise AssertionError("Nobody waits: the second transaction went on beside the first.")

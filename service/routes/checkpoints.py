@@ -178,7 +178,7 @@ def change_checkpoint(
     with database.writing() as session:
         checkpoint = checkpoints.get(session, checkpoint_id)
         require_may_change(caller, checkpoint)
-        annotations.change_checkpoint(checkpoint, patch)
+        annotations.change_checkpoint(session, checkpoint, patch)
         return checkpoints.show(checkpoint)
 
 

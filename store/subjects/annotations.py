@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from gauntlet.spec.asked.requests import CheckpointPatch, ExperimentPatch
 from store.models import Checkpoint, Experiment, ExperimentLabel
+from store.subjects import deletions
 
 
 def label(session: Session, experiment: Experiment, labels: Sequence[str]) -> None:
@@ -19,7 +20,12 @@ def label(session: Session, experiment: Experiment, labels: Sequence[str]) -> No
 
 
 def change_experiment(session: Session, experiment: Experiment, patch: ExperimentPatch) -> None:
-    """Change what the patch names. A name that is taken away is the spec's again."""
+    """Change what the patch names. A name that is taken away is the spec's again.
+
+    Raises:
+        NotFound: it was deleted meanwhile.
+    """
+    deletions.take_turn_at(session, experiment)
     if "name" in patch.model_fields_set:
         experiment.name = patch.name or experiment.spec["name"]
     if "labels" in patch.model_fields_set:
@@ -30,8 +36,13 @@ def change_experiment(session: Session, experiment: Experiment, patch: Experimen
         experiment.keep = None if patch.keep is None else patch.keep.model_dump(mode="json")
 
 
-def change_checkpoint(checkpoint: Checkpoint, patch: CheckpointPatch) -> None:
-    """Change what the patch names."""
+def change_checkpoint(session: Session, checkpoint: Checkpoint, patch: CheckpointPatch) -> None:
+    """Change what the patch names.
+
+    Raises:
+        NotFound: it was deleted meanwhile.
+    """
+    deletions.take_turn_at(session, checkpoint)
     if "labels" in patch.model_fields_set:
         checkpoint.labels = list(patch.labels or ())
     if "notes" in patch.model_fields_set:

@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from sqlalchemy import Select, String, cast, delete, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from store import events, failpoints, job_logs, pictures
 from store.database import db_now, take_turn
-from store.errors import Refused
+from store.errors import NotFound, Refused
 from store.events import News
 from store.models import (
     Checkpoint,
@@ -40,13 +40,26 @@ def take_turn_to_name(session: Session) -> None:
     take_turn(session, "deletions")
 
 
+def take_turn_at(session: Session, row: Experiment | Checkpoint | Evaluation) -> None:
+    """The same for whoever deletes a row or changes it, which is read anew; of a checkpoint with its run.
+
+    Raises:
+        NotFound: it was deleted meanwhile.
+    """
+    take_turn_to_name(session)
+    options = [joinedload(Checkpoint.run)] if isinstance(row, Checkpoint) else []
+    if session.get(type(row), row.id, options=options, populate_existing=True) is None:
+        raise NotFound(type(row).__name__.lower(), row.id)
+
+
 def delete_experiment(session: Session, experiment: Experiment) -> None:
     """Delete an experiment with its runs, their checkpoints and its evaluations.
 
     Raises:
+        NotFound: it was deleted meanwhile.
         Refused: some of it has not ended, or something else stands on one of its checkpoints.
     """
-    take_turn_to_name(session)
+    take_turn_at(session, experiment)
     of_it = {model: list(session.scalars(_ids_of(model, experiment.id))) for model in (Run, Evaluation)}
     active = [
         job
@@ -84,14 +97,13 @@ def delete_checkpoint(session: Session, checkpoint: Checkpoint) -> None:
     """Delete a checkpoint; its run is loaded.
 
     Raises:
+        NotFound: it was deleted meanwhile.
         Refused: its run has not ended, or something stands on it.
     """
-    take_turn_to_name(session)
+    take_turn_at(session, checkpoint)
     run = checkpoint.run
-    if run is not None:
-        session.refresh(run)
-        if run.status in ACTIVE:
-            raise Refused(f"The run {run.id} is {run.status} and may evaluate this checkpoint; cancel it first.")
+    if run is not None and run.status in ACTIVE:
+        raise Refused(f"The run {run.id} is {run.status} and may evaluate this checkpoint; cancel it first.")
     _require_none(
         f"stand on the checkpoint {checkpoint.id}; delete them first", "These", _standing_on(session, [checkpoint.id])
     )
@@ -106,10 +118,10 @@ def delete_evaluation(session: Session, evaluation: Evaluation) -> None:
     """Delete an evaluation that was asked for by itself. What others took over of it they have as their own.
 
     Raises:
+        NotFound: it was deleted meanwhile.
         Refused: it has not ended, or is part of an experiment.
     """
-    take_turn_to_name(session)
-    session.refresh(evaluation)
+    take_turn_at(session, evaluation)
     if evaluation.experiment_id is not None:
         raise Refused(
             f"The evaluation {evaluation.id} is part of {evaluation.experiment_id}, whose report is made of it; it is "
@@ -130,9 +142,10 @@ def delete_pictures(session: Session, evaluation: Evaluation) -> None:
     """Delete the attacked pictures that an evaluation kept, and nothing else of it.
 
     Raises:
+        NotFound: it was deleted meanwhile.
         Refused: it has not ended, or there are none.
     """
-    session.refresh(evaluation)
+    take_turn_at(session, evaluation)
     if evaluation.status in ACTIVE:
         raise Refused(f"The evaluation {evaluation.id} is {evaluation.status}; cancel it first.")
     pictures.whole(session, evaluation, "npz")

@@ -172,6 +172,7 @@ def prioritise(session: Session, identifier: str, priority: Priority) -> None:
         NotFound: there is none.
     """
     experiment = get(session, identifier)
+    deletions.take_turn_at(session, experiment)
     for model in (Run, Evaluation):
         controls.prioritise(session, model, priority, model.experiment_id == identifier)
     # After its jobs, as whoever changes a job's status has it.

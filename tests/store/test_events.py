@@ -1,12 +1,11 @@
 """The list of what happened: complete, in order, and written with what it tells of."""
 
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event as Signal
 
 import pytest
-from sqlalchemy import event, select, text, update
+from sqlalchemy import event, select, update
 
 from gauntlet.resources import EventType
 from gauntlet.spec.experiment import ExperimentSpec
@@ -17,6 +16,7 @@ from store.models import Event, Run
 from store.queue import controls, jobs
 from store.subjects import evaluations, experiments, runs
 from tests.evaluations import batch, finished, imported, queued
+from tests.postgres import await_lock
 from tests.store.recorded import record, submit, train_and_evaluate
 
 DAY_S = 86_400
@@ -57,23 +57,12 @@ def test_an_id_is_never_seen_before_a_smaller_one(database: Database) -> None:
     with ThreadPoolExecutor(2) as pool:
         ends = pool.submit(slow), pool.submit(quick)
         numbered.wait(90)
-        _await_lock(database)
+        await_lock(database)
         assert told(database) == []
         go_on.set()
         for end in ends:
             end.result()
     assert told(database) == [("slow", "said"), ("quick", "said")]
-
-
-def _await_lock(database: Database, kind: str = "advisory") -> None:
-    """Wait until somebody waits for the lock under which ids are given, or for another transaction's row."""
-    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = :kind AND NOT granted")
-    for _ in range(3_000):
-        with database.reading() as session:
-            if session.scalar(waiting, {"kind": kind}):
-                return
-        time.sleep(0.01)
-    raise AssertionError("Nobody waits: the second transaction went on beside the first.")
 
 
 def test_a_reader_who_follows_misses_nothing(database: Database) -> None:
@@ -132,7 +121,7 @@ def test_a_priority_and_a_claim_do_not_wait_crosswise(database: Database, tiny_s
     with ThreadPoolExecutor(2) as pool:
         ends = pool.submit(claim), pool.submit(prioritise)
         claimed.wait(90)
-        _await_lock(database, "transactionid")
+        await_lock(database)
         go_on.set()
         for end in ends:
             end.result()

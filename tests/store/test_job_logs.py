@@ -4,14 +4,14 @@ import threading
 from contextlib import closing
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from gauntlet.spec.experiment import ExperimentSpec
 from store import job_logs
 from store.database import Database
 from store.models import LoggedLines
 from store.subjects import deletions, experiments, runs
-from tests.e2e.system import await_that
+from tests.postgres import await_lock
 
 
 @pytest.fixture
@@ -67,17 +67,10 @@ def test_lines_that_come_while_their_job_is_deleted_are_not_kept(
     postgresql_url: str, tiny_spec: ExperimentSpec
 ) -> None:
     """PostgreSQL shows the job to its process until the deletion is committed."""
-    waits = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
     with closing(Database(postgresql_url)) as database:
         with database.writing() as session:
             experiment, (run,) = experiments.create(session, tiny_spec, None)
             runs.cancel(session, run)
-
-        def is_waiting() -> bool:
-            with database.reading() as session:
-                return bool(session.scalar(waits))
 
         def append() -> None:
             with database.writing() as session:
@@ -87,7 +80,7 @@ def test_lines_that_come_while_their_job_is_deleted_are_not_kept(
         with database.writing() as session:
             deletions.delete_experiment(session, experiments.get(session, experiment.id))
             appending.start()
-            await_that(lambda: is_waiting() or not appending.is_alive())
+            await_lock(database)
         appending.join()
         with database.reading() as session:
             assert session.scalar(select(func.count()).select_from(LoggedLines)) == 0

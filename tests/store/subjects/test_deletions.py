@@ -1,12 +1,14 @@
 """What is deleted, what is refused, and what is left; on both databases."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
-from gauntlet.spec.asked.requests import ExperimentPatch
+from gauntlet.spec.asked.requests import CheckpointPatch, ExperimentPatch
 from gauntlet.spec.evaluations.evaluation import EvaluationRequest
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
@@ -20,19 +22,24 @@ from store.storage import FolderStorage
 from store.subjects import annotations, checkpoints, deletions, evaluation_requests, evaluations, experiments, runs
 from tests.evaluations import FGSM, begun, card, finished, imported, queued, recorded
 from tests.evaluations import batch as batch_of
+from tests.postgres import await_lock
 from tests.store.recorded import train_and_evaluate
 from worker.beside.sweeper import sweep
 
 
 def delete(database: Database, identifier: str) -> None:
     with database.writing() as session:
-        match identifier.partition("_")[0]:
-            case "exp":
-                deletions.delete_experiment(session, experiments.get(session, identifier))
-            case "ckpt":
-                deletions.delete_checkpoint(session, checkpoints.get(session, identifier))
-            case _:
-                deletions.delete_evaluation(session, evaluations.get(session, identifier))
+        remove(session, identifier)
+
+
+def remove(session: Session, identifier: str) -> None:
+    match identifier.partition("_")[0]:
+        case "exp":
+            deletions.delete_experiment(session, experiments.get(session, identifier))
+        case "ckpt":
+            deletions.delete_checkpoint(session, checkpoints.get(session, identifier))
+        case _:
+            deletions.delete_evaluation(session, evaluations.get(session, identifier))
 
 
 def counts(database: Database) -> dict[str, int]:
@@ -227,3 +234,51 @@ def test_who_deletes_and_who_begins_to_stand_on_it_take_turns(database: Database
             deleting = pool.submit(delete, database, checkpoint)
         with pytest.raises(Refused, match="stand on the checkpoint"):
             deleting.result()
+
+
+def change(session: Session, identifier: str) -> None:
+    match identifier.partition("_")[0]:
+        case "exp":
+            patch = ExperimentPatch(labels=("a label",))
+            annotations.change_experiment(session, experiments.get(session, identifier), patch)
+        case "ckpt":
+            patched = CheckpointPatch(notes="a note")
+            annotations.change_checkpoint(session, checkpoints.get(session, identifier), patched)
+        case _:
+            deletions.delete_pictures(session, evaluations.get(session, identifier))
+
+
+def prioritise(session: Session, identifier: str) -> None:
+    experiments.prioritise(session, identifier, "high")
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("which", "work"),
+    [
+        *((which, work) for which in ("experiment", "checkpoint", "import", "evaluation") for work in (remove, change)),
+        ("experiment", prioritise),
+    ],
+)
+def test_what_is_deleted_meanwhile_is_not_found(
+    database: Database, tiny_spec: ExperimentSpec, which: str, work: Callable[[Session, str], None]
+) -> None:
+    """By whoever deletes or changes it too, and had seen it before."""
+    experiment, _, (unevaluated, *_) = ended_experiment(database, tiny_spec)
+    identifier = {"experiment": experiment, "checkpoint": unevaluated, "import": imported(database, "one")}.get(which)
+    if identifier is None:
+        identifier = queued(database, imported(database, "another"))
+        with database.writing() as session:
+            evaluations.cancel(session, identifier)
+
+    def also() -> None:
+        with database.writing() as session:
+            work(session, identifier)
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.writing() as session:
+            remove(session, identifier)
+            late = pool.submit(also)
+            await_lock(database)
+        with pytest.raises(NotFound):
+            late.result()
