@@ -15,13 +15,15 @@ Row = TypeVar("Row", bound=Base)
 ID_PATTERN = r"^[a-z]+_[0-9a-z]+$"
 
 
-def find(session: Session, model: type[Row], kind: str, identifier: str, *options: ORMOption) -> Row:
-    """The row with that id.
+def find(
+    session: Session, model: type[Row], kind: str, identifier: str, *options: ORMOption, anew: bool = False
+) -> Row:
+    """The row with that id; read `anew` as it is by now, where it was seen before in this transaction.
 
     Raises:
         NotFound: there is none; `kind` is what its message calls it.
     """
-    row = session.get(model, identifier, options=options) if is_id(identifier) else None
+    row = session.get(model, identifier, options=options, populate_existing=anew) if is_id(identifier) else None
     if row is None:
         raise NotFound(kind, identifier)
     return row

@@ -38,13 +38,13 @@ class FinishedBatch(StageBatch, Protocol):
     def batch(self) -> int: ...
 
 
-def get(session: Session, identifier: str) -> Evaluation:
-    """The evaluation with that id.
+def get(session: Session, identifier: str, *, anew: bool = False) -> Evaluation:
+    """The evaluation with that id; read `anew` as it is by now, where it was seen before in this transaction.
 
     Raises:
         NotFound: there is none.
     """
-    return find(session, Evaluation, "evaluation", identifier)
+    return find(session, Evaluation, "evaluation", identifier, anew=anew)
 
 
 def page(
@@ -78,10 +78,9 @@ def cancel(session: Session, identifier: str) -> Evaluation:
     Raises:
         NotFound: there is none.
     """
-    evaluation = get(session, identifier)
+    get(session, identifier)
     controls.cancel(session, Evaluation, Evaluation.id == identifier)
-    session.refresh(evaluation)
-    return evaluation
+    return get(session, identifier, anew=True)
 
 
 def pause(session: Session, identifier: str) -> Evaluation:
@@ -90,10 +89,9 @@ def pause(session: Session, identifier: str) -> Evaluation:
     Raises:
         NotFound: there is none.
     """
-    evaluation = get(session, identifier)
+    get(session, identifier)
     controls.pause(session, Evaluation, Evaluation.id == identifier)
-    session.refresh(evaluation)
-    return evaluation
+    return get(session, identifier, anew=True)
 
 
 def resume(session: Session, identifier: str) -> tuple[Evaluation, int]:
@@ -102,10 +100,9 @@ def resume(session: Session, identifier: str) -> tuple[Evaluation, int]:
     Raises:
         NotFound: there is none.
     """
-    evaluation = get(session, identifier)
+    get(session, identifier)
     waiting = controls.resume(session, Evaluation, Evaluation.id == identifier)
-    session.refresh(evaluation)
-    return evaluation, waiting
+    return get(session, identifier, anew=True), waiting
 
 
 def prioritise(session: Session, identifier: str, priority: Priority) -> Evaluation:
@@ -114,10 +111,9 @@ def prioritise(session: Session, identifier: str, priority: Priority) -> Evaluat
     Raises:
         NotFound: there is none.
     """
-    evaluation = get(session, identifier)
+    get(session, identifier)
     controls.prioritise(session, Evaluation, priority, Evaluation.id == identifier)
-    session.refresh(evaluation)
-    return evaluation
+    return get(session, identifier, anew=True)
 
 
 def batches(session: Session, identifier: str) -> Sequence[EvaluationBatch]:

@@ -62,13 +62,13 @@ class EpochRecord:
     weights: Sequence[KeptWeights] = ()
 
 
-def get(session: Session, identifier: str) -> Run:
-    """The run with that id.
+def get(session: Session, identifier: str, *, anew: bool = False) -> Run:
+    """The run with that id; read `anew` as it is by now, where it was seen before in this transaction.
 
     Raises:
         NotFound: there is none.
     """
-    return find(session, Run, "run", identifier)
+    return find(session, Run, "run", identifier, anew=anew)
 
 
 def page(
@@ -97,10 +97,9 @@ def cancel(session: Session, identifier: str) -> Run:
     Raises:
         NotFound: there is none.
     """
-    run = get(session, identifier)
+    get(session, identifier)
     controls.cancel(session, Run, Run.id == identifier)
-    session.refresh(run)
-    return run
+    return get(session, identifier, anew=True)
 
 
 def pause(session: Session, identifier: str) -> Run:
@@ -109,12 +108,11 @@ def pause(session: Session, identifier: str) -> Run:
     Raises:
         NotFound: there is none.
     """
-    run = get(session, identifier)
+    get(session, identifier)
     # In this order: if the run ends meanwhile, its evaluations are there, or will be paused when it queues them.
     controls.pause(session, Run, Run.id == identifier)
     controls.pause(session, Evaluation, Evaluation.run_id == identifier)
-    session.refresh(run)
-    return run
+    return get(session, identifier, anew=True)
 
 
 def resume(session: Session, identifier: str) -> tuple[Run, int]:
@@ -123,11 +121,10 @@ def resume(session: Session, identifier: str) -> tuple[Run, int]:
     Raises:
         NotFound: there is none.
     """
-    run = get(session, identifier)
+    get(session, identifier)
     waiting = controls.resume(session, Run, Run.id == identifier)
     waiting += controls.resume(session, Evaluation, Evaluation.run_id == identifier)
-    session.refresh(run)
-    return run, waiting
+    return get(session, identifier, anew=True), waiting
 
 
 def note(session: Session, held: Claim, notes: Iterable[Note]) -> None:

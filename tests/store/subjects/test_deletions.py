@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import event, func, select
+from sqlalchemy.orm import ORMExecuteState, Session
 
 from gauntlet.spec.asked.requests import CheckpointPatch, ExperimentPatch
 from gauntlet.spec.evaluations.evaluation import EvaluationRequest
@@ -282,3 +283,40 @@ def test_what_is_deleted_meanwhile_is_not_found(
             await_lock(database)
         with pytest.raises(NotFound):
             late.result()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("ask", [runs.cancel, runs.pause, runs.resume])
+def test_a_run_that_is_deleted_as_it_is_asked_something_is_not_found(
+    database: Database, tiny_spec: ExperimentSpec, ask: Callable[[Session, str], object]
+) -> None:
+    """Between the look whether it is there and the answer, which tells how it stands."""
+    experiment, run, _ = ended_experiment(database, tiny_spec)
+    require_not_found(database, experiment, lambda session: ask(session, run))
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    "ask", [evaluations.cancel, evaluations.pause, evaluations.resume, partial(evaluations.prioritise, priority="low")]
+)
+def test_an_evaluation_that_is_deleted_as_it_is_asked_something_is_not_found(
+    database: Database, ask: Callable[[Session, str], object]
+) -> None:
+    """As a run is."""
+    identifier = queued(database, imported(database, "one"))
+    with database.writing() as session:
+        evaluations.cancel(session, identifier)
+    require_not_found(database, identifier, lambda session: ask(session, identifier))
+
+
+def require_not_found(database: Database, identifier: str, ask: Callable[[Session], object]) -> None:
+    """See that nothing is found by what is asked if another deletes that right before the first UPDATE."""
+    deletes = iter([identifier])
+
+    def first(state: ORMExecuteState) -> None:
+        for each in deletes if state.is_update else ():
+            delete(database, each)
+
+    with pytest.raises(NotFound), database.writing() as session:
+        event.listen(session, "do_orm_execute", first)
+        ask(session)
