@@ -317,6 +317,7 @@ def require_not_found(database: Database, identifier: str, ask: Callable[[Sessio
         for each in deletes if state.is_update else ():
             delete(database, each)
 
-    with pytest.raises(NotFound), database.writing() as session:
+    with database.writing() as session:
         event.listen(session, "do_orm_execute", first)
-        ask(session)
+        with pytest.raises(NotFound):
+            ask(session)
