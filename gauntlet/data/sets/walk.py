@@ -1,6 +1,7 @@
 """Going through the folders of a split: what is a picture, and what is passed over for which reason. No torch."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,6 +51,16 @@ class PassedOver:
         examples = self._skipped.setdefault(reason, [])
         if len(examples) < _EXAMPLES:
             examples.append(shown(path))
+
+    def skip_bare(self, folders: Iterable[tuple[str, ...]], pictures: Iterable[tuple[str, ...]]) -> None:
+        """Note the folders that hold no picture, of those within each other the outermost; all as parts of paths."""
+        holding = {parts[:depth] for parts in pictures for depth in range(len(parts))}
+        outermost = (
+            next((parts[:depth] for depth in range(1, len(parts) + 1) if parts[:depth] not in holding), None)
+            for parts in folders
+        )
+        for bare in sorted({parts for parts in outermost if parts is not None}):
+            self.skip("without a picture, and so no class", "/".join(bare))
 
 
 @dataclass

@@ -104,6 +104,8 @@ class PackedFolder:
 def _pictures(folder: Path, passed_over: PassedOver) -> Iterator[tuple[str, Path, int]]:
     """The pictures below the folder: the name in the tar, where each lies, its size."""
     seen: set[tuple[int, int]] = set()
+    below: list[tuple[str, ...]] = []
+    pictures: list[tuple[str, ...]] = []
     for place, folders, files in os.walk(folder, followlinks=True):
         state = Path(place).stat()
         if (state.st_dev, state.st_ino) in seen:
@@ -111,6 +113,7 @@ def _pictures(folder: Path, passed_over: PassedOver) -> Iterator[tuple[str, Path
             folders.clear()
             continue
         seen.add((state.st_dev, state.st_ino))
+        below.append(Path(place).relative_to(folder).parts)
         folders[:] = sorted(name for name in folders if clutter(name) is None)
         for name in sorted(files):
             path = Path(place) / name
@@ -120,7 +123,9 @@ def _pictures(folder: Path, passed_over: PassedOver) -> Iterator[tuple[str, Path
             if reason := clutter(name) or (None if is_table else no_picture(name, kind)):
                 passed_over.skip(reason, inside)
             else:
+                pictures.append(path.relative_to(folder).parts)
                 yield inside, path, path.stat().st_size
+    passed_over.skip_bare(below, pictures)
 
 
 def _header(name: str, size: int) -> bytes:

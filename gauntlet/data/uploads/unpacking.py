@@ -53,6 +53,7 @@ class _Unpacking:
         self._entries = 0
         self._found = Unpacked(into)
         self._made: set[Parts] = set()
+        self._folders: set[Parts] = set()
 
     def all_of(self, archive: Path, watch: Watch) -> Unpacked:
         self._into.mkdir(parents=True)
@@ -62,6 +63,7 @@ class _Unpacking:
                 raise ArchiveRefused(f"The archive holds more than {self._bounds.most_entries:,} files and folders.")
             self._take(entry, checked(entry.name, self._bounds))
             watch(self._entries)
+        self._found.passed_over.skip_bare(self._folders, [*self._found.pictures, *self._found.tables])
         return self._found
 
     def _take(self, entry: Entry, parts: Parts) -> None:
@@ -71,10 +73,12 @@ class _Unpacking:
                 f"The archive holds {what} ({shown(entry.name)}), and may hold files and folders only. "
                 "tar takes files in the place of links with --dereference."
             )
+        reason = next((told for part in parts if (told := clutter(part))), None)
+        if reason is None:
+            self._folders.add(parts if entry.kind == "folder" else parts[:-1])
         if entry.kind == "folder" or not parts:
             return
         is_table = split_of(parts[-1]) is not None
-        reason = next((told for part in parts if (told := clutter(part))), None)
         reason = reason or (None if is_table else no_picture(parts[-1], "file"))
         if reason is None and not is_text(parts[-1]):
             reason = "with a name that is not UTF-8 or holds control characters"

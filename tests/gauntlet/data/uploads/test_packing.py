@@ -50,6 +50,15 @@ def test_it_is_a_tar_of_the_pictures(folder: Path) -> None:
     assert {each.reason for each in packed.passed_over.skipped} == {"hidden", ".txt, no pictures"}
 
 
+def test_folders_without_a_picture_are_told(folder: Path) -> None:
+    """Of what is not sent whoever unpacks it hears nothing; a link back to a folder above is none of them."""
+    (folder / "train/fish/old").mkdir(parents=True)
+    (folder / "train/snake").mkdir()
+    (folder / "train/snake/1.gif").write_bytes(b"GIF8")
+    bare = [each for each in PackedFolder(folder).passed_over.skipped if each.reason.startswith("without a picture")]
+    assert [(each.entries, each.examples) for each in bare] == [(2, ("train/fish", "train/snake"))]
+
+
 def test_the_same_pictures_are_the_same_bytes(folder: Path) -> None:
     """Whatever their times, and from the beginning as often as it is asked for."""
     packed = PackedFolder(folder)

@@ -175,7 +175,30 @@ def test_pictures_are_taken_from_archives_of_every_kind(mode: str, tmp_path: Pat
         "left by an archive or a system": 1,
         ".csv, no pictures": 1,
         ".gif, which is not read: convert them to PNG or JPEG": 1,
+        "without a picture, and so no class": 1,
     }
+
+
+@pytest.mark.parametrize("mode", ["zip", "w"])
+def test_folders_without_a_picture_are_told(mode: str, tmp_path: Path) -> None:
+    """Nobody has a class less than there are folders and hears nothing; of those within others the outermost."""
+    files = {
+        "pets/cat/more/1.png": picture(1),
+        "pets/cat/notes/a.txt": b"",
+        "pets/dog/1.gif": b"GIF8",
+        "pets/fish/old/1.heic": b"\0",
+        "pets/.git/config": b"",
+        "pets/data/train.parquet": b"\0",
+    }
+    path = tmp_path / "archive"
+    archive = (
+        write_zip(path, files | {"pets/snake/": b""})
+        if mode == "zip"
+        else write_tar(path, files, specials=[("pets/snake", tarfile.DIRTYPE)])
+    )
+    skipped = unpack(archive, tmp_path / "unpacked", SMALL).passed_over.skipped
+    (bare,) = (each for each in skipped if each.reason == "without a picture, and so no class")
+    assert (bare.entries, bare.examples) == (4, ("pets/cat/notes", "pets/dog", "pets/fish"))
 
 
 @pytest.mark.parametrize(
