@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import and_, delete, exists, func, select, update
+from sqlalchemy import and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from gauntlet import resources
@@ -24,7 +24,7 @@ from store.queue import controls, jobs, sweeps
 from store.queue.jobs import Claim
 from store.shown.pages import PageOf, newest_first, oldest_first
 from store.storage import StoredFile
-from store.subjects import following_evaluations
+from store.subjects import deletions, following_evaluations
 
 
 @dataclass(frozen=True)
@@ -138,15 +138,19 @@ def note(session: Session, held: Claim, notes: Iterable[Note]) -> None:
 def rewind(session: Session, held: Claim, *, to_epoch: int) -> None:
     """Forget what lies after `to_epoch`, which this attempt will do again.
 
-    A checkpoint that somebody had evaluated stays, and stands for that epoch from then on too.
+    A checkpoint that others stand on stays, and stands for that epoch from then on too.
 
     Raises:
         LeaseLost: the run is no longer this attempt's.
     """
+    kept = set(session.scalars(select(Checkpoint.id).where(Checkpoint.run_id == held.id, Checkpoint.epoch > to_epoch)))
+    if kept:
+        # Before the run's row: whoever deletes has the turn first.
+        deletions.take_turn_to_name(session)
     jobs.hold(session, held)
     session.execute(delete(EpochMetrics).where(EpochMetrics.run_id == held.id, EpochMetrics.epoch > to_epoch))
-    evaluated = exists().where(Evaluation.checkpoint_id == Checkpoint.id)
-    session.execute(delete(Checkpoint).where(Checkpoint.run_id == held.id, Checkpoint.epoch > to_epoch, ~evaluated))
+    forgotten = kept - deletions.stood_on(session, kept)
+    session.execute(delete(Checkpoint).where(Checkpoint.id.in_(forgotten)))
     events.rewind(session, held.id, to_epoch=to_epoch)
 
 

@@ -1,12 +1,13 @@
 """What a worker records of a run, on both databases."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
 
 from gauntlet.events import BatchAttacked
-from gauntlet.spec.evaluations.evaluation import ExperimentEvaluationSpec
+from gauntlet.spec.evaluations.evaluation import EvaluationRequest, ExperimentEvaluationSpec
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
 from store import events
@@ -16,8 +17,10 @@ from store.models import Checkpoint, EpochMetrics, Evaluation, Event
 from store.queue import jobs
 from store.shown import reports
 from store.storage import StoredFile
-from store.subjects import checkpoints, evaluations, experiments, runs
+from store.subjects import checkpoints, evaluation_requests, evaluations, experiments, runs
 from store.subjects.runs import Note
+from tests.evaluations import FGSM
+from tests.postgres import await_lock
 from tests.store.kept import kept_weights
 from tests.store.recorded import EPOCHS, record, record_with_averages, submit, train, train_and_evaluate
 
@@ -140,6 +143,47 @@ def test_rewinding_forgets_what_will_be_done_again(database: Database, tiny_spec
     with database.reading() as session:
         epochs = [row.epoch for row in runs.metrics_page(session, held.id, after=None, limit=10).rows]
     assert epochs == [1, 2, 3, 4]
+
+
+def test_rewinding_leaves_what_others_stand_on(database: Database, tiny_spec: ExperimentSpec) -> None:
+    """A run that starts over, as its state is damaged, leaves the checkpoint that another experiment starts from."""
+    _, held = submit(database, tiny_spec)
+    train(database, tiny_spec, held, range(1, EPOCHS + 1))
+    with database.writing() as session:
+        _, named = checkpoints.page(session, run=held.id, after=None, limit=9).rows
+        training = tiny_spec.training.model_copy(update={"initial_checkpoint": named.id})
+        experiments.create(session, tiny_spec.model_copy(update={"training": training}), None)
+    with database.writing() as session:
+        runs.rewind(session, held, to_epoch=0)
+    train(database, tiny_spec, held, range(1, EPOCHS + 1))
+    with database.reading() as session:
+        _, kept = checkpoints.page(session, run=held.id, after=None, limit=9).rows
+    assert kept.id == named.id
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_who_rewinds_waits_for_who_begins_to_stand_on_a_checkpoint(
+    database: Database, tiny_spec: ExperimentSpec
+) -> None:
+    """An evaluation that is just being queued keeps its checkpoint, and the attempt is not broken off by it."""
+    _, held = submit(database, tiny_spec)
+    train(database, tiny_spec, held, range(1, EPOCHS + 1))
+    with database.reading() as session:
+        last, _ = checkpoints.page(session, run=held.id, after=None, limit=9).rows
+
+    def rewind() -> None:
+        with database.writing() as session:
+            runs.rewind(session, held, to_epoch=0)
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.writing() as session:
+            request = EvaluationRequest.model_validate({"checkpoint": last.id, "attacks": [FGSM]})
+            evaluation_requests.create(session, request, None)
+            late = pool.submit(rewind)
+            await_lock(database)
+        late.result()
+    with database.reading() as session:
+        assert [row.id for row in checkpoints.page(session, run=held.id, after=None, limit=9).rows] == [last.id]
 
 
 def test_an_event_id_is_never_given_twice(database: Database, tiny_spec: ExperimentSpec) -> None:
