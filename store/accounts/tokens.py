@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from gauntlet import resources
 from gauntlet.spec.asked.tokens import Scope, TokenRequest
 from store.accounts.token_text import digest, is_token, new_token
-from store.database import db_now
+from store.database import db_now, take_turn
 from store.lookup import find
 from store.models import Token, new_id
 from store.shown.pages import PageOf, newest_first
@@ -129,6 +129,8 @@ def any_usable(session: Session) -> bool:
 
 def take_up(session: Session, key: bytes, text: str) -> None:
     """Let a token that was made elsewhere open everything; one that was taken up before stays as it is, or revoked."""
+    # Of services that start at once with the same file.
+    take_turn(session, "first token")
     if session.scalars(select(Token).where(Token.digest == digest(text, key))).one_or_none() is None:
         create(session, key, TokenRequest(owner="first", scope="admin", name="the first token"), text=text)
 

@@ -17,6 +17,7 @@ from store.accounts.token_text import LENGTH, PREFIX, is_token, new_token
 from store.database import Database, db_now
 from store.errors import NotFound
 from store.models import Token
+from tests.postgres import await_lock
 
 KEY = bytes(range(32))
 
@@ -113,3 +114,22 @@ def test_processes_that_start_at_once_share_one_key(tmp_path: Path) -> None:
     file.write_bytes(b"short")
     with pytest.raises(ValueError, match="it has 5 bytes instead of 32"):
         read_or_make(file)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_services_that_start_at_once_take_up_one_token(database: Database) -> None:
+    """Each has the same file; the second waits for the first, and finds its token there."""
+    text = new_token()
+
+    def start() -> None:
+        with database.writing() as session:
+            tokens.take_up(session, KEY, text)
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.writing() as session:
+            tokens.take_up(session, KEY, text)
+            late = pool.submit(start)
+            await_lock(database)
+        late.result()
+    with database.reading() as session:
+        assert [row.owner for row in tokens.page(session, after=None, limit=9).rows] == ["first"]
