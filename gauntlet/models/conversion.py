@@ -4,6 +4,7 @@ Reading is torch's with `weights_only`: it knows tensors, numbers, texts and wha
 """
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isqrt
@@ -18,7 +19,7 @@ from gauntlet.errors import CheckpointInvalid
 from gauntlet.models.foreign_names import likeness, translate
 from gauntlet.models.foreign_weights import ForeignWeights, fit, told_in_header
 from gauntlet.models.network_states import empty_state
-from gauntlet.models.tensor_files import names, opened, quoted
+from gauntlet.models.tensor_files import begins_with_header, names, opened, quoted
 from gauntlet.spec.runs.architectures import (
     ArchitectureSpec,
     Cnn,
@@ -107,7 +108,12 @@ def convert(path: Path, architecture: ArchitectureSpec | None = None, part: str 
     state, kind = states[place], found[place]
     image_shape, classes = _measured(state.tensors, kind)
     source = _Loaded(state.tensors)
-    weights = fit(source, list(state.tensors), kind, image_shape, classes, name=path.name)
+    guessed = (
+        f"By its tensors' names it is taken for a {kind.kind}: say which architecture it is if it is another, such as "
+        "torchvision/resnet18."
+    )
+    otherwise = guessed if architecture is None else ""
+    weights = fit(source, list(state.tensors), kind, image_shape, classes, name=path.name, otherwise=otherwise)
     return Conversion(kind, image_shape, classes, weights, place, state.beside)
 
 
@@ -149,21 +155,34 @@ class _Loaded:
         return _Described(self.tensors[name])
 
     def get_tensor(self, name: str) -> Tensor:
+        if self.tensors[name].is_meta:
+            raise CheckpointInvalid(
+                f"The tensor {quoted(name)} has a shape and no numbers: the model was saved while it was on torch's "
+                "device meta, before its weights were loaded."
+            )
         return self.tensors[name].detach().to("cpu", copy=True).contiguous()
 
 
 def _read(path: Path) -> Any:
     try:
         with path.open("rb") as file:
-            start = file.read(2)
+            start = file.read(8)
     except OSError as error:
         raise CheckpointInvalid(f"{path.name} cannot be read: {error.strerror or type(error).__name__}.") from error
     if not start.startswith(_SAVED_BY_TORCH):
+        if not begins_with_header(start):
+            raise CheckpointInvalid(
+                f"{path.name} is neither what torch.save writes nor a safetensors file. It may be compressed, cut off, "
+                "or the web page that a failed download left in the place of the weights."
+            )
         with opened(path) as file:
             said = told_in_header(file)
             return {name: file.get_tensor(name) for name in names(file)} | ({} if said is None else _as_tensors(said))
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # Of a program, and of kinds of numbers: both are refused below, in our words.
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # an unpickler may raise anything at what a stranger wrote
         raise CheckpointInvalid(_refused(path.name, str(error))) from error
 

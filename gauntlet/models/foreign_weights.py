@@ -74,8 +74,12 @@ def fit(
     classes: int,
     *,
     name: str,
+    otherwise: str = "",
 ) -> ForeignWeights:
     """What the tensors that another program named so are in such a network.
+
+    Args:
+        otherwise: what to do where only their shapes or types are other ones, for messages.
 
     Raises:
         CheckpointInvalid: they are unlike the network's or not finite.
@@ -89,6 +93,7 @@ def fit(
         name=name,
         network=described(architecture, image_shape, classes),
         advice=naming(architecture, theirs),
+        otherwise=otherwise,
     )
     return ForeignWeights(tensors, found, _normalisation(source, found, image_shape[0]))
 

@@ -79,15 +79,17 @@ def read_fitting(
     name: str,
     network: str,
     advice: str = "",
+    otherwise: str = "",
 ) -> dict[str, Tensor]:
     """The file's tensors, which are just those of a network, under its names, in its types and finite.
 
     Args:
         wanted: the network's state; only names, shapes and types are looked at, so it may be on the meta device.
         known: the network's name of each of the file's tensors → the file's own.
-        name: the file's, for messages.
+        name: the file's, with which messages begin.
         network: what the state is of, for messages.
         advice: what to do where names are other ones.
+        otherwise: what to do where only shapes or types are.
 
     Raises:
         CheckpointInvalid: tensors are missing, unknown, of another shape or type, or not finite.
@@ -100,15 +102,15 @@ def read_fitting(
         *_unlike(file, wanted, known),
     ]
     if faults:
-        said = f"The tensors in {name} do not fit a {network}: {'; '.join(faults)}."
-        raise CheckpointInvalid(f"{said} {advice}" if advice and (missing or unknown) else said)
+        said = f"{name} does not fit a {network}: {'; '.join(faults)}."
+        raise CheckpointInvalid(f"{said} {advice if missing or unknown else otherwise}".rstrip())
     read = {}
     for tensor, example in wanted.items():
         values = file.get_tensor(known[tensor]) if tensor in known else torch.zeros(example.shape)
         read[tensor] = values.to(example.dtype)
         # After the conversion, which may overflow.
         if not bool(read[tensor].isfinite().all()):
-            raise CheckpointInvalid(f"The tensor {quoted(known[tensor])} in {name} holds numbers that are not finite.")
+            raise CheckpointInvalid(f"{name} holds numbers that are not finite, in the tensor {quoted(known[tensor])}.")
     return read
 
 
@@ -142,14 +144,19 @@ def _fault(file: TensorSource, name: str, example: Tensor) -> str | None:
     return None
 
 
+def begins_with_header(start: bytes) -> bool:
+    """Whether a file that begins so may be a safetensors file, which begins with its header's length, 8 bytes."""
+    return len(start) >= _LENGTH_BYTES and int.from_bytes(start[:_LENGTH_BYTES], "little") <= _MOST_HEADER_BYTES
+
+
 def _require_header(path: Path) -> None:
-    """A safetensors file begins with its header's length, 8 bytes; say what else a file is, where that can be told."""
+    """Say what else a file is, where that can be told."""
     with path.open("rb") as file:
         start = file.read(_LENGTH_BYTES)
+    if begins_with_header(start):
+        return
     if len(start) < _LENGTH_BYTES:
         raise CheckpointInvalid(f"{path.name} is too short to be a safetensors file.")
-    if int.from_bytes(start, "little") <= _MOST_HEADER_BYTES:
-        return
     convert = "Only safetensors files are read; safetensors.torch.save_file(model.state_dict(), file) writes one."
     command = "Only safetensors files are read; `gauntlet convert` makes one of it, on your own machine."
     if start.startswith(b"PK"):

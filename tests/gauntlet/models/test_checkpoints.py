@@ -178,7 +178,7 @@ def test_tensors_must_fit_the_architecture(state: TrainingState, file: Path) -> 
     less = {key: tensor for key, tensor in state.model.items() if key != name}
     for tensors in (less, state.model | {"more": torch.zeros(1)}, state.model | {name: torch.zeros(1)}):
         file.write_bytes(encode_weights(tensors, CARD))
-        with pytest.raises(CheckpointInvalid, match="do not fit"):
+        with pytest.raises(CheckpointInvalid, match="does not fit"):
             load_model(file, CPU)
 
 

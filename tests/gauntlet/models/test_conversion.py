@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import re
+import warnings
 from pathlib import Path
 from typing import Any, get_args
 
@@ -26,6 +27,7 @@ from gauntlet.spec.runs.architectures import (
     Cnn,
     Custom,
     PreActResNet,
+    ResNet,
     Torchvision,
     Vit,
     WideResNet28,
@@ -260,14 +262,40 @@ def scripted() -> bytes:
         (b"PK\x03\x04" + bytes(50), "it is damaged"),
         (b"\x80\x02}q\x00.", "no tensors that have names|it is damaged"),
         (scripted, "program"),
-        (b"<html></html>", "web page"),
+        (b"<html></html>", "neither what torch.save writes nor a safetensors file.*web page"),
+        (b"\x1f\x8b\x08\x08" + b"\x11" * 50, "neither what torch.save writes nor a safetensors file.*compressed"),
+        (b"", "neither what torch.save writes nor a safetensors file"),
     ],
-    ids=["cut", "empty", "script", "html"],
+    ids=["cut", "empty dict", "script", "html", "gzip", "empty"],
 )
 def test_what_holds_no_weights_is_told(file: Path, content: Any, said: str) -> None:
+    """In our words alone: torch warns of a program that it should be called otherwise."""
     file.write_bytes(content() if callable(content) else content)
-    with pytest.raises(CheckpointInvalid, match=said):
+    with (
+        warnings.catch_warnings(record=True, action="always") as warned,
+        pytest.raises(CheckpointInvalid, match=said),
+    ):
         convert(file)
+    assert not warned
+
+
+def test_weights_without_numbers_are_told(file: Path, weights: dict[str, Tensor]) -> None:
+    """As a model has them on torch's device meta."""
+    name = max(weights)
+    torch.save(weights | {name: weights[name].to("meta")}, file)
+    with pytest.raises(CheckpointInvalid, match=f"'{name}' has a shape and no numbers"):
+        convert(file)
+
+
+def test_what_a_network_was_taken_for_is_told_where_it_does_not_fit(file: Path) -> None:
+    """torchvision's ResNet-18 has the names of ours, and another first layer."""
+    theirs = empty_state(Torchvision(name="resnet18"), (3, 224, 224), 7)
+    torch.save({name.removeprefix("network."): tensor for name, tensor in theirs.items()}, file)
+    told = r"'conv1.weight' has the shape \[64, 3, 7, 7\].* taken for a resnet18: .* such as torchvision/resnet18\."
+    with pytest.raises(CheckpointInvalid, match=told):
+        convert(file)
+    with pytest.raises(CheckpointInvalid, match=r"instead of \[64, 3, 3, 3\]\.$"):
+        convert(file, ResNet())
 
 
 def test_what_is_known_to_compute_otherwise_is_told(file: Path) -> None:
