@@ -23,7 +23,7 @@ _MOST_FOLLOWED = 16
 def cancel(session: Session, model: JobModel, *where: Any) -> None:
     """Cancel the jobs that match. Ended ones stay as they are."""
     waiting = model.status.in_(("queued", "paused"))
-    asked = update(model).where(*where, model.status.in_(ACTIVE))
+    asked = _asked(model, *where, model.status.in_(ACTIVE))
     values = {
         "cancel_requested": True,
         "status": case((waiting, "cancelled"), else_=model.status),
@@ -36,7 +36,7 @@ def cancel(session: Session, model: JobModel, *where: Any) -> None:
 def pause(session: Session, model: JobModel, *where: Any) -> None:
     """Pause the jobs that match until somebody resumes them. Those that were asked to cancel, or ended, stay so."""
     waiting = model.status == "queued"
-    asked = update(model).where(*where, model.status.in_(("queued", "running")), model.cancel_requested.is_(false()))
+    asked = _asked(model, *where, model.status.in_(("queued", "running")), model.cancel_requested.is_(false()))
     values = {
         "pause_requested": case((waiting, false()), else_=true()),
         "status": case((waiting, "paused"), else_=model.status),
@@ -51,8 +51,8 @@ def resume(session: Session, model: JobModel, *where: Any) -> int:
     One that was asked to pause and has not stopped yet goes on.
     """
     paused = model.status == "paused"
-    asked = update(model).where(
-        *where, or_(paused, model.pause_requested.is_(true())), model.status.in_(("paused", "running"))
+    asked = _asked(
+        model, *where, or_(paused, model.pause_requested.is_(true())), model.status.in_(("paused", "running"))
     )
     values = {
         "pause_requested": False,
@@ -70,7 +70,14 @@ def resume(session: Session, model: JobModel, *where: Any) -> int:
 
 def prioritise(session: Session, model: JobModel, priority: Priority, *where: Any) -> None:
     """Give the jobs that match and have not ended another priority; one that runs has it at its next attempt."""
-    session.execute(update(model).where(*where, model.status.in_(ACTIVE)).values(priority=PRIORITIES.index(priority)))
+    asked = _asked(model, *where, model.status.in_(ACTIVE))
+    session.execute(asked.values(priority=PRIORITIES.index(priority)))
+
+
+def _asked(model: JobModel, *where: Any) -> Update:
+    """An UPDATE of the jobs that match, the older first, as several are claimed: so neither waits for the other."""
+    matching = select(model.id).where(*where).order_by(model.id).with_for_update(key_share=True)
+    return update(model).where(model.id.in_(matching))
 
 
 def _change(session: Session, model: JobModel, asked: Update, status: str) -> int:

@@ -1,7 +1,12 @@
 """Runs that are claimed together: which, how many, and what is one slot; on both databases."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
@@ -10,6 +15,8 @@ from store.models import Run
 from store.queue import fused, jobs, turns
 from store.queue.jobs import Claim
 from store.subjects import experiments
+from store.subjects import runs as subjects
+from tests.postgres import await_lock
 
 LONG = 60.0
 
@@ -101,3 +108,42 @@ def test_a_run_that_is_claimed_anew_shares_no_slot_with_those_it_left(
     assert claim(database, most=1) == bob[:1]
     with database.reading() as session:
         assert turns.whose_turn(session) == ("run", bob[1])
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("ask", "column", "asked"),
+    [
+        (experiments.cancel, Run.cancel_requested, True),
+        (experiments.pause, Run.pause_requested, True),
+        (partial(experiments.prioritise, priority="low"), Run.priority, 2),
+    ],
+)
+def test_who_asks_something_of_all_runs_and_who_claims_them_do_not_wait_crosswise(
+    database: Database,
+    tiny_spec: ExperimentSpec,
+    ask: Callable[[Session, str], object],
+    column: InstrumentedAttribute[object],
+    asked: object,
+) -> None:
+    """The older first, as in a claim, wherever their rows lie: those that are written anew lie last."""
+    first, second = of_runs(database, tiny_spec, seeds=[0, 1])
+    with database.writing() as session:
+        session.execute(update(Run).where(Run.id == first).values(priority=0))
+    with database.reading() as session:
+        assert session.scalars(select(Run.id)).all() == [second, first]
+        experiment = subjects.get(session, first).experiment_id
+
+    def also() -> None:
+        with database.writing() as session:
+            ask(session, experiment)
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.writing() as session:
+            assert jobs.claim(session, "run", first, "worker", LONG) is not None
+            late = pool.submit(also)
+            await_lock(database)
+            assert jobs.claim(session, "run", second, "worker", LONG) is not None
+        late.result()
+    with database.reading() as session:
+        assert session.execute(select(Run.status, column).distinct()).all() == [("running", asked)]
