@@ -189,7 +189,8 @@ class Streams:
                 listener.position = standing.newest
             else:
                 standing = await self._read(partial(self._standing, topic))
-                listener.position = after or 0
+                # Of events that were lost, as where a backup was restored, it may know more than there are.
+                listener.position = min(after or 0, standing.newest)
             # An id without an event: whoever loses the connection before the first one goes on from here.
             yield b"retry: 1000\nid: %d\n\n" % listener.position
             async with aclosing(self._missed(listener, standing)) as missed:

@@ -160,6 +160,22 @@ def test_everything_is_streamed_from_now_on(database: Database) -> None:
     assert ids(frames(then)) == [int(frames(first)[0]["id"]) + 1]
 
 
+def test_who_knows_events_that_were_lost_is_told_what_comes(database: Database, waiting: str) -> None:
+    """As after a loss, where a backup was restored: it has seen larger ids than there are."""
+
+    async def follow() -> str:
+        stream = quick(database).answer(Topic(TYPES, waiting), 1_000, None)
+        first = await anext(stream.body_iterator)
+        await asyncio.to_thread(end, database, waiting)
+        async with asyncio.timeout(30):
+            return first.decode() + await collect(stream)
+
+    found = frames(asyncio.run(follow()))
+    assert [frame["id"] for frame in found if "data" not in frame] == [str(len(known(database, waiting)) - 2)]
+    assert ids(found) == known(database, waiting)[-2:]
+    assert found[-1]["event"] == "end"
+
+
 def test_only_the_types_that_are_named_are_told(database: Database, waiting: str) -> None:
     """And the end, whichever they are."""
     note(database, "run_1", waiting)
