@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import prod
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+from pydantic import Field, TypeAdapter, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from gauntlet.spec.kinds import Spec
 from gauntlet.spec.reading.lists import Listed
@@ -54,16 +54,24 @@ class Range(Spec):
         return self
 
 
+_List = Annotated[tuple[Any, ...], Listed(1, 100)]
+_AS_LIST = TypeAdapter[tuple[Any, ...]](_List)
+
+
 def _told_apart(value: object, as_either: ValidatorFunctionWrapHandler) -> object:
     """Tell what is wrong with a list, or with a range, and not what keeps the one from being the other."""
-    if isinstance(value, Mapping):
-        return Range.model_validate(value)
-    if not isinstance(value, list | tuple | Range):
-        raise ValueError("this must be a list of values, or a range such as {low: 0.001, high: 0.1, log: true}")
-    return as_either(value)
+    match value:
+        case Mapping():
+            return Range.model_validate(value)
+        case list() | tuple():
+            return _AS_LIST.validate_python(value)
+        case Range():
+            return as_either(value)
+        case _:
+            raise ValueError("this must be a list of values, or a range such as {low: 0.001, high: 0.1, log: true}")
 
 
-Values = Annotated[Annotated[tuple[Any, ...], Listed(1, 100)] | Range, WrapValidator(_told_apart)]
+Values = Annotated[_List | Range, WrapValidator(_told_apart)]
 
 
 class Sweep(Spec):

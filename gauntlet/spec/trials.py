@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -37,8 +37,9 @@ def combinations(document: Mapping[str, Any], sweep: Sweep) -> Iterator[Combinat
     is drawn by the sweep's seed. A combination that was drawn before is not made again.
 
     Raises:
-        ValidationError: a field is not there.
+        ValidationError: a field is not there, or is a part of another one whose values say it, too.
     """
+    _refuse_said_twice(sweep)
     drawn: list[dict[str, Any]] = []
     for values in _grid(sweep) if sweep.method == "grid" else _drawn(sweep):
         if values not in drawn:
@@ -64,6 +65,27 @@ def as_spec(combination: Combination, model: type[M]) -> M:
             sentence = f"with {in_words(combination.values)}: {message}" + ("" if swept else f" ({pointer})")
             faulty.append((("sweep", "over", field), combination.values[field], sentence))
         raise faulty_fields(faulty) from error
+
+
+def _refuse_said_twice(sweep: Sweep) -> None:
+    """A trial is called by all its values, so none of them may be laid over another."""
+    for outer, values in sweep.over.items():
+        for field, own in sweep.over.items():
+            inner = field.removeprefix(f"{outer}.").split(".")
+            if field.startswith(f"{outer}.") and isinstance(values, tuple) and any(_says(one, inner) for one in values):
+                told = f"this is a part of {outer}, of which a value says it, too, or has none: say it in one place"
+                raise faulty_fields([(("sweep", "over", field), own, told)])
+
+
+def _says(value: object, parts: Sequence[str]) -> bool:
+    """Whether nothing can be laid over a part of the value without changing what it says."""
+    for part in parts:
+        if not isinstance(value, Mapping):
+            return True
+        if part not in value:
+            return False
+        value = value[part]
+    return True
 
 
 def _grid(sweep: Sweep) -> Iterator[dict[str, Any]]:
@@ -113,8 +135,9 @@ def _rounded(value: float) -> float:
 
 def _with(document: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(document)
-    for field, value in values.items():
-        found = _set(found, field.split("."), value, field)
+    # Whole objects first, so that they do not take the place of what is swept of their parts.
+    for field in sorted(values, key=lambda field: field.count(".")):
+        found = _set(found, field.split("."), values[field], field)
     return found
 
 

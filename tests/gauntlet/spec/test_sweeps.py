@@ -88,6 +88,20 @@ def test_an_object_is_laid_over_one_of_its_kind() -> None:
     assert [getattr(each.run.objective, "entropy_bonus", None) for each in swept] == [None, 0.0, None, 0.1]
 
 
+@pytest.mark.parametrize("whole_first", [True, False])
+def test_parts_are_swept_beside_whole_objects_that_leave_them_open(*, whole_first: bool) -> None:
+    """Whichever is written first, each run is what it is called."""
+    over: dict[str, list[Any]] = {"training.optimizer": [{"kind": "sgd"}, {"kind": "adam"}], LR: [0.5, 0.25]}
+    ordered = dict(over.items() if whole_first else reversed(over.items()))
+    planned = experiment({"over": ordered}).planned()
+    assert {(each.run.training.optimizer.kind, each.run.training.optimizer.lr) for each in planned} == {
+        (kind, lr) for kind in ("sgd", "adam") for lr in (0.5, 0.25)
+    }
+    for each in planned:
+        assert f"lr = {each.run.training.optimizer.lr}" in each.label
+        assert f"optimizer = {each.run.training.optimizer.kind}" in each.label
+
+
 def test_halving_looks_after_epochs_that_grow_by_its_reduction() -> None:
     """Not after the last epoch, where there is nothing left to stop; other methods never do."""
     over = {LR: [1e-3, 1e-2]}
@@ -106,7 +120,11 @@ def test_halving_looks_after_epochs_that_grow_by_its_reduction() -> None:
         ({"over": {LR: 1}}, f"sweep/over/{LR}", "a list of values, or a range"),
         ({"over": {LR: [1]}, "trials": 3}, "sweep", "leave trials out"),
         ({"over": {LR: [1]}, "method": "asha"}, "sweep", "trials must say how many"),
-        ({"over": {LR: {"low": 0, "high": 2, "log": True}}, "method": "random", "trials": 2}, "sweep", "above 0"),
+        (
+            {"over": {LR: {"low": 0, "high": 2, "log": True}}, "method": "random", "trials": 2},
+            f"sweep/over/{LR}",
+            "above 0",
+        ),
         ({"over": {BATCH: list(range(1, 101)), "training.epochs": [1, 2, 3]}}, "sweep", "300 combinations"),
         (
             {"over": {"evaluation.samples": [1]}},
@@ -116,13 +134,31 @@ def test_halving_looks_after_epochs_that_grow_by_its_reduction() -> None:
         ({"over": {"dataset.name": ["cifar10"]}}, "sweep/over/dataset.name", "Another data set or evaluation"),
         ({"over": {"dataset.folder": ["a"]}}, "sweep/over/dataset.folder", "Another data set or evaluation"),
         ({"over": {"dataset": [{"name": "mnist"}]}}, "sweep/over/dataset", "is another experiment"),
+        ({"over": {LR: []}}, f"sweep/over/{LR}", "at least 1 item"),
+        ({"over": {BATCH: list(range(1, 102))}}, f"sweep/over/{BATCH}", "at most 100 items"),
+        (
+            {"over": {"adversary.eps": ["2/255"], "adversary": [{"kind": "fgsm", "eps": "8/255"}]}},
+            "sweep/over/adversary.eps",
+            "a part of adversary, of which a value says it, too",
+        ),
+        (
+            {"over": {"training.awp": [{}, None], "training.awp.gamma": [0.02]}},
+            "sweep/over/training.awp.gamma",
+            "a part of training.awp, of which a value",
+        ),
+        (
+            {"over": {"training": [{"optimizer": {"kind": "sgd", "lr": 1.0}}], LR: [1e-3]}},
+            f"sweep/over/{LR}",
+            "a part of training, of which a value",
+        ),
         ({"over": {"dataset.fit": ["pad"]}}, "sweep/over/dataset.fit", "with fit = pad: There is no such field"),
     ],
 )
 def test_what_cannot_be_swept_is_told_where_it_stands(sweep: dict[str, Any], place: str, said: str) -> None:
     """Values that come to no spec at their field, with the values."""
-    (where, message), *_ = told(sweep)
-    assert where.startswith(place)
+    (where, message), *others = told(sweep)
+    assert where.removesuffix("/[key]") == place
+    assert not others
     assert said in message
     # Beyond that an answer cuts it.
     assert len(message) <= 300
