@@ -15,7 +15,10 @@ def forget_older(
     database: Database, model: type[AuditEntry] | type[Event], days: int, *further: ColumnElement[bool]
 ) -> int:
     """Delete the rows that are that old and meet the further conditions; returns how many those were."""
-    old = select(model.id).where(model.created_at < db_now() - days * _S_PER_DAY, *further).limit(_AT_ONCE)
+    with database.looking() as session:
+        # Not within the statement: PostgreSQL would read the clock for each row, of all that there are.
+        before = session.scalars(select(db_now())).one() - days * _S_PER_DAY
+    old = select(model.id).where(model.created_at < before, *further).limit(_AT_ONCE)
     count = 0
     while True:
         with database.writing() as session:

@@ -1,15 +1,16 @@
 """The list of what happened: complete, in order, and written with what it tells of."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event as Signal
 
 import pytest
-from sqlalchemy import event, select, update
+from sqlalchemy import event, select, text, update
 
 from gauntlet.resources import EventType
 from gauntlet.spec.experiment import ExperimentSpec
 from store import events
+from store.accounts import audit
 from store.database import Database, do_last
 from store.events import News
 from store.models import Event, Run
@@ -254,3 +255,17 @@ def test_the_last_progress_of_an_evaluation_comes_before_its_end(database: Datab
     identifier = queued(database, imported(database, "theirs"))
     finished(database, identifier, natural=4, robust=2)
     assert [kind for _, kind in told(database, subject=identifier)] == ["queued", "running", "progress", "succeeded"]
+
+
+@on_postgresql
+@pytest.mark.parametrize("forget", [events.forget_old, audit.forget_old], ids=["events", "audit"])
+def test_what_is_old_is_found_by_an_index(database: Database, forget: Callable[..., int]) -> None:
+    """And not by a look at all rows, at every sweep of every worker."""
+    asked: list[tuple[str, dict[str, object]]] = []
+    event.listen(database._engine, "before_cursor_execute", lambda *told: asked.append((told[2], told[3])))
+    forget(database, older_than_days=30)
+    ((statement, parameters),) = [told for told in asked if told[0].startswith("DELETE")]
+    with database.writing() as session:
+        session.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = session.connection().exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars().all()
+    assert any("Index Cond: (created_at < " in line for line in plan), plan
