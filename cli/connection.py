@@ -1,10 +1,21 @@
 """A client of the service for a command, and what becomes of what the service does not grant."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from cli.terminal import FAILED, UNANSWERED, give_up
+from cli.terminal import FAILED, UNANSWERED, give_up, inaccessible
 from gauntlet.client import GauntletClient, GauntletClientError, Refused, Unintelligible, Unreachable
+
+# Of fields that are called otherwise than the options or arguments that say them.
+_OPTIONS = {
+    "attacks": "attack",
+    "checkpoint": "CHECKPOINT",
+    "checkpoints": "CHECKPOINT",
+    "kind": "attack",
+    "labels": "label",
+    "sigma": "smoothing",
+}
 
 
 @contextmanager
@@ -15,8 +26,11 @@ def open_client() -> Iterator[GauntletClient]:
             yield client
     except GauntletClientError as error:
         give_up(str(error), UNANSWERED if isinstance(error, Unreachable | Unintelligible) else FAILED)
+    except BrokenPipeError:
+        # Whoever reads what the command writes, such as head, has enough: its own library ends it quietly.
+        raise
     except OSError as error:
-        give_up(f"{error.filename or 'A file'} cannot be read or written: {error.strerror or error}.")
+        give_up(inaccessible(error))
 
 
 @contextmanager
@@ -37,7 +51,7 @@ def refusals_told(tell: Callable[[str, str], str]) -> Iterator[None]:
 
 def by_option(pointer: str, message: str) -> str:
     """A fault with the option that it is of, such as `--eps` for `/attacks/0/eps`."""
-    field = pointer.rpartition("/")[2]
-    option = {"kind": "attack", "checkpoints": "CHECKPOINT", "checkpoint": "CHECKPOINT"}.get(field, field)
+    *around, field = re.sub(r"/\d+$", "", pointer).split("/")
+    option = f"keep-{field}" if around[-1:] == ["keep"] else _OPTIONS.get(field, field)
     named = option if option.isupper() else f"--{option.replace('_', '-')}"
     return f"{named}: {message}" if field.isidentifier() else message

@@ -65,6 +65,11 @@ def tell_id(identifier: str) -> None:
     typer.echo(identifier)
 
 
+def inaccessible(error: OSError) -> str:
+    """What a command says of a file that it cannot open, read or write."""
+    return f"{error.filename or 'A file'} cannot be read or written: {error.strerror or error}."
+
+
 def give_up(message: str, status: int = FAILED) -> NoReturn:
     """End the command with a message on standard error."""
     say(message, errors, "red")

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from cli.files.checkpoints import Architecture, architecture_fields, what_became_of_names
 from cli.json_output import AsJson, print_plain
-from cli.terminal import give_up, say
+from cli.terminal import give_up, inaccessible, say
 from gauntlet.errors import CheckpointInvalid, ModelUnfit
 from gauntlet.report.numbers import counted
 from gauntlet.spec.runs.architectures import ArchitectureSpec, Torchvision
@@ -49,7 +49,7 @@ def convert(
     except (CheckpointInvalid, ModelUnfit) as error:
         give_up(str(error))
     except OSError as error:
-        give_up(f"{error.filename or 'A file'} cannot be read or written: {error.strerror or error}.")
+        give_up(inaccessible(error))
     if json:
         print_plain(_plain(found, out))
     else:

@@ -47,7 +47,7 @@ def export(
     with open_client() as client:
         try:
             _write(client, client.checkpoint(checkpoint), place, form, name)
-        except (GauntletError, OSError) as error:
+        except GauntletError as error:
             give_up(str(error))
     if json:
         print_plain({"checkpoint": checkpoint, "form": form, "place": str(place)})
@@ -95,7 +95,7 @@ def track(
                 assert wandb is not None
                 place = trackers.write_wandb(wandb, found.experiment, run, found.spec, epochs, outcomes)
                 written = {"wandb": str(place)}
-        except (GauntletError, OSError) as error:
+        except GauntletError as error:
             give_up(str(error))
     if json:
         print_plain({"run": run, **written})

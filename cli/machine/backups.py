@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.json_output import AsJson, print_plain
-from cli.terminal import FAILED, errors, give_up, say
+from cli.terminal import FAILED, errors, give_up, inaccessible, say
 from gauntlet.settings import SettingsInvalid
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def backup(file: _Archive, *, json: AsJson = False) -> None:
     try:
         taken = take(settings.database_url, _folder(settings), settings.secret_key_file, file)
     except (StoreError, OSError) as error:
-        give_up(f"No backup was made. {error}")
+        give_up(f"No backup was made. {_told(error)}")
     _tell("backed up", taken.manifest, file, faults=taken.faults, as_json=json)
     if taken.faults:
         raise typer.Exit(FAILED)
@@ -57,8 +57,12 @@ def restore(
         else:
             manifest = restoring.restore(file, settings.database_url, _folder(settings), settings.secret_key_file)
     except (StoreError, OSError) as error:
-        give_up(str(error) if check else f"Nothing was restored. {error}")
+        give_up(_told(error) if check else f"Nothing was restored. {_told(error)}")
     _tell("whole" if check else "restored", manifest, file, faults=(), as_json=json)
+
+
+def _told(error: Exception) -> str:
+    return inaccessible(error) if isinstance(error, OSError) else str(error)
 
 
 def _settings() -> "ServiceSettings":

@@ -5,6 +5,7 @@ Both take `images`, float32 [n, channels, height, width] in [0, 1] for any n fro
 file alone says what it is.
 """
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator
@@ -63,8 +64,11 @@ def save_program(loaded: LoadedModel, path: Path) -> None:
     Raises:
         NotExportable: as for `save_onnx`.
     """
+    content = io.BytesIO()
     with _exporting("a torch.export program"):
-        torch.export.save(_traced(loaded), path, extra_files={_CARD_FILE: loaded.card.model_dump_json()})
+        torch.export.save(_traced(loaded), content, extra_files={_CARD_FILE: loaded.card.model_dump_json()})
+    # Apart from torch, which warns of a name that ends otherwise than in .pt2, and calls a full disk by its own words.
+    path.write_bytes(content.getvalue())
 
 
 def load_program(path: Path) -> LoadedModel:

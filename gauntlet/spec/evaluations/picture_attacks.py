@@ -6,10 +6,12 @@ from pydantic import Field, model_validator
 
 from gauntlet.spec.eps import Eps
 from gauntlet.spec.evaluations.attacks import FgsmAttack, GradientLoss, Noise, Norm, PgdAttack
-from gauntlet.spec.kinds import Spec
+from gauntlet.spec.kinds import Spec, faulty_fields
 from gauntlet.spec.reading.lists import Listed
 
 MOST_BUDGETS = 32
+
+_OF_KIND = {"steps": "pgd", "restarts": "pgd", "loss": "pgd", "draws": "noise"}
 
 QuickAttack = FgsmAttack | PgdAttack | Noise
 
@@ -30,6 +32,19 @@ class PictureAttack(Spec):
     draws: Annotated[int, Field(ge=1, le=100)] = 10
     label: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     pictures: bool = False
+
+    @model_validator(mode="after")
+    def _has_the_kinds_own_fields(self) -> Self:
+        fields = type(self).model_fields
+        # What is said as it is by default changes nothing: a document of this class has all fields.
+        faults = [
+            ((field,), getattr(self, field), f"{field} is of {kind} alone: there is none for {self.kind}")
+            for field, kind in _OF_KIND.items()
+            if kind != self.kind and getattr(self, field) != fields[field].default
+        ]
+        if faults:
+            raise faulty_fields(faults)
+        return self
 
     @model_validator(mode="after")
     def _attacks_are_valid(self) -> Self:

@@ -88,6 +88,16 @@ def test_a_run_is_followed_until_it_has_ended(gauntlet: Any, system: System, tin
         assert gauntlet("track", run.id, "--tensorboard", folder, "--follow").exit_code == 0
 
 
+@pytest.mark.parametrize("form", ["program", "hub"])
+def test_a_place_that_cannot_be_written_is_told(gauntlet: Any, checkpoint: str, tmp_path: Path, form: str) -> None:
+    """In the words that every command has for it."""
+    (tmp_path / "file").touch()
+    result = gauntlet("export", checkpoint, str(tmp_path / "file/x"), "--as", form)
+    assert result.exit_code == 1
+    assert result.output.startswith(f"{tmp_path}/file/x")
+    assert result.output.strip().endswith(" cannot be read or written: Not a directory.")
+
+
 @pytest.mark.parametrize("arguments", [["run_1", "x", "--as", "hub"], ["ckpt_1", "x", "--as", "png"]])
 def test_what_cannot_be_exported_is_told(gauntlet: Any, arguments: list[str]) -> None:
     """As any mistake on the command line."""
