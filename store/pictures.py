@@ -17,6 +17,8 @@ from store.queue.jobs import Claim
 from store.storage import StoredFile
 
 FORMS: tuple[PictureForm, ...] = ("npz", "png")
+# A statement takes some 32,000 values, or 65,000.
+_AT_ONCE = 1_000
 
 
 def part(stage: str, batch: int) -> str:
@@ -72,8 +74,11 @@ def paths_of(session: Session, identifier: str) -> set[str]:
 
 def ended(session: Session, identifiers: Iterable[str]) -> set[str]:
     """Those of the evaluations that have ended."""
-    wanted = Evaluation.id.in_(list(identifiers))
-    return set(session.scalars(select(Evaluation.id).where(wanted, Evaluation.status.not_in(jobs.ACTIVE))))
+    wanted, found = list(identifiers), set[str]()
+    for first in range(0, len(wanted), _AT_ONCE):
+        some = Evaluation.id.in_(wanted[first : first + _AT_ONCE])
+        found.update(session.scalars(select(Evaluation.id).where(some, Evaluation.status.not_in(jobs.ACTIVE))))
+    return found
 
 
 def show(session: Session, identifier: str) -> tuple[resources.PictureFile, ...]:

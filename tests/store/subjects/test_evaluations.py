@@ -13,6 +13,7 @@ from gauntlet.results.protocol import IMPLEMENTATIONS
 from gauntlet.results.stage_results import NATURAL
 from gauntlet.spec.evaluations.evaluation import EvaluationRequest
 from gauntlet.spec.evaluations.transfers import TransferRequest
+from store import pictures
 from store.database import Database
 from store.errors import IdempotencyConflict, RequestUnfit
 from store.models import Evaluation, EvaluationBatch
@@ -311,3 +312,13 @@ def test_margins_are_stored_as_they_were_measured(database: Database) -> None:
         stored = {row.stage: row.margins for row in evaluations.batches(session, held.id)}
     assert stored[LABEL] is None
     assert [ImageMargin._make(margin) for margin in stored[NATURAL] or ()] == list(margins)
+
+
+def test_those_that_have_ended_are_found_among_any_number(database: Database) -> None:
+    """Of all that ever kept pictures, more than a statement takes values."""
+    ended, waiting = (queued(database, imported(database, name)) for name in ("one", "two"))
+    with database.writing() as session:
+        evaluations.cancel(session, ended)
+    others = [f"eval_{number}" for number in range(260_000)]
+    with database.reading() as session:
+        assert pictures.ended(session, [*others, ended, waiting]) == {ended}
