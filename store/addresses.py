@@ -7,8 +7,11 @@ from typing import Final
 Address = IPv4Address | IPv6Address
 
 _NAT64: Final = IPv6Network("64:ff9b::/96")
-# Not all of it counts as private everywhere: services of clouds for their own machines answer there.
-_INTERNAL: Final = tuple(map(ip_network, ("192.0.0.0/24", "168.63.129.16/32", "fec0::/10")))
+# What not every Python counts as private: where clouds' services for their own machines answer, what may stand for an
+# IPv4 address of one network's own (NAT64 by RFC 8215, compatible and translated addresses), and segments (RFC 9602).
+_INTERNAL_V4: Final = ("192.0.0.0/24", "168.63.129.16/32")
+_INTERNAL_V6: Final = ("fec0::/10", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96", "5f00::/16")
+_INTERNAL: Final = tuple(map(ip_network, (*_INTERNAL_V4, *_INTERNAL_V6)))
 
 
 def is_allowed(text: str, networks: Sequence[str]) -> bool:
