@@ -88,10 +88,9 @@ def _of_one(label: str, accuracy: Accuracy, protocol: Protocol, n: int) -> Itera
 
 
 def _counted(label: str, accuracy: Accuracy, n: int) -> Iterator[str]:
-    right = accuracy.value * accuracy.n
     if accuracy.n != n:
         yield f"{label} is of {accuracy.n} images, and the natural accuracy of {n}"
-    elif not 0 <= accuracy.value <= 1 or not isclose(right, round(right), abs_tol=1e-6 * n):
+    elif not 0 <= accuracy.value <= 1 or not isclose(accuracy.value * n, round(accuracy.value * n), abs_tol=1e-6 * n):
         yield f"{label} is no whole number of {n} images"
     elif not all(
         isclose(one, other, abs_tol=_DIGITS)

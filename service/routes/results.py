@@ -1,15 +1,18 @@
 """/v1/results: what was measured with the library elsewhere, kept beside what is measured here, and never ranked."""
 
 import logging
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from gauntlet.checks.names import is_text
 from gauntlet.rendering.elsewhere import MEDIA_TYPES, ElsewhereFormat, render_elsewhere
-from gauntlet.resources import Page, Result
+from gauntlet.resources import Page, ProblemError, Result
 from gauntlet.results.elsewhere import ElsewhereResult
 from service.answering.pages import as_page
 from service.dependencies import After, CallerDep, DatabaseDep, Limit, OwnerDep
+from service.errors import invalid_fields
 from service.requests.routing import Route
 from service.transport.admission import LISTS
 from store.accounts.owners import require_may_change
@@ -23,11 +26,25 @@ logger = logging.getLogger(__name__)
 @router.post("", status_code=201)
 def bring_result(request: ElsewhereResult, response: Response, database: DatabaseDep, owner: OwnerDep) -> Result:
     """Keep what an evaluation by the library found elsewhere: taken at its word, and marked wherever it is shown."""
+    if not all(map(is_text, _texts(request.outcome.model_dump()))):
+        message = "A text of the outcome has a control character or half of a character, as none of the library's has."
+        raise invalid_fields([ProblemError(pointer="/outcome", message=message)])
     with database.writing() as session:
         shown = results.show(results.add(session, request, owner=owner))
     logger.info("Result %s (%s), measured elsewhere, is kept.", shown.id, shown.name)
     response.headers["Location"] = f"/v1/results/{shown.id}"
     return shown
+
+
+def _texts(document: Any) -> Iterator[str]:
+    """All of a document, its keys too."""
+    if isinstance(document, dict):
+        document = [*document, *document.values()]
+    if isinstance(document, list | tuple):
+        for each in document:
+            yield from _texts(each)
+    elif isinstance(document, str):
+        yield document
 
 
 @router.get("", dependencies=[Depends(LISTS)])

@@ -1,5 +1,6 @@
 """Results of elsewhere over HTTP: kept, shown with their mark, and never ranked."""
 
+import json
 from typing import Any
 
 import pytest
@@ -11,8 +12,16 @@ from tests.evaluations import elsewhere
 MARK = "measured_elsewhere"
 
 
+@pytest.fixture
+def service_database(database_url: str) -> str:
+    """Of each kind."""
+    return database_url
+
+
 def brought(api: TestClient, **changes: Any) -> Any:
-    return api.post("/v1/results", json=elsewhere().model_dump(mode="json") | changes)
+    # Half a character can be written in ASCII alone.
+    content = json.dumps(elsewhere().model_dump(mode="json") | changes)
+    return api.post("/v1/results", content=content, headers={"Content-Type": "application/json"})
 
 
 def test_a_result_is_kept_with_its_mark(api: TestClient) -> None:
@@ -49,6 +58,31 @@ def test_what_contradicts_itself_is_refused_with_a_reason(api: TestClient) -> No
     assert answer.status_code == 422
     (error,) = answer.json()["errors"]
     assert "natural is no whole number of 4 images" in error["message"]
+    assert api.get("/v1/results").json()["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("classes", 0), "\0"),
+        (("classes", 0), "\ud800"),
+        (("classes", 0), "zero\x1b[31m"),
+        (("worst_cases", 0, "attacks", 0), "fgsm\0"),
+        (("attacks", 0, "accuracy", "n"), 10**400),
+        (("worst_cases", 0, "accuracy", "n"), 10**400),
+        (("attacks", 0, "survivors"), {"\0": 1}),
+    ],
+)
+def test_what_a_database_cannot_hold_is_refused(api: TestClient, place: tuple[str | int, ...], value: object) -> None:
+    """Wherever in the outcome it stands, whose texts are otherwise as the library wrote them."""
+    outcome = elsewhere().outcome.model_dump(mode="json")
+    *above, last = place
+    holder = outcome
+    for step in above:
+        holder = holder[step]
+    holder[last] = value
+    answer = brought(api, outcome=outcome)
+    assert answer.status_code == 422
     assert api.get("/v1/results").json()["data"] == []
 
 
