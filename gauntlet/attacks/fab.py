@@ -13,6 +13,8 @@ from math import ceil, log2
 import torch
 from torch import Tensor
 
+# What a step computes of so many images of 32 × 32 pixels stays in the cache.
+_ROWS_OF_A_CACHE = 24
 # From images [n, c, h, w] to logits [n, classes].
 Model = Callable[[Tensor], Tensor]
 
@@ -79,15 +81,23 @@ def _towards(model: Model, images: Tensor, labels: Tensor, rank: int, steps: Ste
 
 
 def _step(model: Model, points: Tensor, clean: Tensor, own: Tensor, target: Tensor, steps: Steps) -> Tensor:
-    """Between the projections of the points and of the images, and beyond them."""
-    count, rows = len(points), torch.arange(len(points), device=points.device)
+    """Along the gradient at each point."""
+    rows = torch.arange(len(points), device=points.device)
     with torch.enable_grad():
         given = points.clone().requires_grad_()
         logits = model(given)
         difference = -(logits[rows, own] - logits[rows, target])
         (slope,) = torch.autograd.grad(difference.sum(), given)
+    at_once = _ROWS_OF_A_CACHE if points.device.type == "cpu" else len(points)
+    given_each = zip(*(each.split(at_once) for each in (points, clean, slope, difference.detach())), strict=True)
+    return torch.cat([_moved(*each, steps) for each in given_each])
+
+
+def _moved(points: Tensor, clean: Tensor, slope: Tensor, difference: Tensor, steps: Steps) -> Tensor:
+    """Between the projections of the points and of the images, and beyond them."""
+    count = len(points)
     both = torch.stack((points.flatten(1), clean.flatten(1)))
-    moves = moves_to_boundary(both, slope.flatten(1), difference.detach())
+    moves = moves_to_boundary(both, slope.flatten(1), difference)
     lengths = moves.abs().amax(dim=2).clamp_min_(1e-8).view(2, count, 1, 1, 1)
     share = (lengths[0] / (lengths[0] + lengths[1])).clamp_(0, steps.homewards)
     there, home = moves.mul_(steps.beyond).view(2, *points.shape).unbind()
@@ -112,14 +122,15 @@ def moves_to_boundary(points: Tensor, slope: Tensor, difference: Tensor) -> Tens
     wanted = (-excess * signs).flatten()
 
     # Every pixel moves as far as it can, down to those that can by the least: what is gained when all move by so much.
-    ascending, order = room.sort(dim=1)
-    most = ascending.flip(1)
-    steepest = steep.gather(1, order.flip(1))
+    # Where nothing is negative, bits are ordered as their numbers are, and sooner.
+    ascending, order = room.view(torch.int32).sort(dim=1)
+    most = ascending.view(torch.float32).flip(1)
+    steepest = steep.gather(1, order).flip(1)
     all_of_it = -(steep * room).sum(dim=1)
     gained = (steepest * most).cumsum(dim=1).add_(all_of_it.unsqueeze(1))
     slopes_so_far = steepest.cumsum(dim=1)
 
-    beyond_all = wanted - (gained[:, -1] - slopes_so_far[:, -1] * ascending[:, 0]) > 0
+    beyond_all = wanted - (gained[:, -1] - slopes_so_far[:, -1] * most[:, -1]) > 0
     within = (wanted - all_of_it > 0) & ~beyond_all
     place = _last_within(gained, slopes_so_far, most, wanted)
     place[beyond_all] = room.shape[1] - 1

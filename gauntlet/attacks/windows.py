@@ -164,4 +164,5 @@ def _put(target: Tensor, there: Window, here: Window, source: Tensor, which: Ten
     if which is None:
         place.copy_(part)
     else:
-        place[which] = part[which]
+        # By image, as they lie, and not by pixel.
+        place.permute(0, 2, 3, 1).index_copy_(0, which, part.permute(0, 2, 3, 1).index_select(0, which))

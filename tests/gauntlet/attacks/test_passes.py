@@ -47,6 +47,7 @@ def test_logits_and_gradients_are_the_models(count: int, shape: tuple[int, int, 
         [nn.Conv2d(3, 4, 5, padding=(1, 2), bias=False), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 4, (2, 3), groups=2)],
         [NORMALISED, nn.Conv2d(3, 4, 3, padding="valid"), nn.MaxPool2d(2), nn.Conv2d(4, 4, 3, padding="same")],
         [nn.MaxPool2d(2), nn.Conv2d(3, 4, 3, padding=2), nn.ReLU(), nn.Conv2d(4, 2, 1), nn.ReLU(), nn.MaxPool2d(2)],
+        [nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(4, 4, 3)],
     ],
 )
 def test_layers_of_other_sizes(layers: list[nn.Module]) -> None:
@@ -129,10 +130,10 @@ def test_what_was_forgotten_is_passed_forward_anew() -> None:
 
 
 def test_other_models_are_given_as_they_were() -> None:
-    """A residual network, a ReLU after pooling, a touched layer and a model whose batch must stay whole."""
+    """A residual network, a ReLU of the image, a touched layer and a model whose batch must stay whole."""
     touched = network()
     touched.get_submodule("0.0").register_forward_hook(lambda *_: None)
-    odd = nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten())
+    odd = nn.Sequential(NORMALISED, nn.ReLU(), nn.Conv2d(3, 4, 3), nn.Flatten())
     lopsided = nn.Sequential(nn.Conv2d(3, 4, 2, padding="same"), nn.Flatten())
     for model in (build_model(ResNet(), (3, 32, 32), 10), odd, touched, lopsided):
         assert isinstance(passes_of(model.eval(), CPU), Sliced)
