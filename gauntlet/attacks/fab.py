@@ -89,8 +89,8 @@ def _step(model: Model, points: Tensor, clean: Tensor, own: Tensor, target: Tens
         difference = -(logits[rows, own] - logits[rows, target])
         (slope,) = torch.autograd.grad(difference.sum(), given)
     at_once = _ROWS_OF_A_CACHE if points.device.type == "cpu" else len(points)
-    given_each = zip(*(each.split(at_once) for each in (points, clean, slope, difference.detach())), strict=True)
-    return torch.cat([_moved(*each, steps) for each in given_each])
+    each = (points.split(at_once), clean.split(at_once), slope.split(at_once), difference.detach().split(at_once))
+    return torch.cat([_moved(*some, steps) for some in zip(*each, strict=True)])
 
 
 def _moved(points: Tensor, clean: Tensor, slope: Tensor, difference: Tensor, steps: Steps) -> Tensor:
