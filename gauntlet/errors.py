@@ -19,6 +19,7 @@ GauntletError
 ├── EnvironmentMisused     a reinforcement-learning environment is made or used in a way that means nothing
 ├── NotExportable          a network cannot be written in another program's form
 ├── ModelUnfit             a model fails on such images, or answers with something else than logits
+├── EvaluationIncomplete   an evaluation's batches are counted before it has ended
 └── OutputNotFinite        a model that is evaluated answers with infinity or NaN
 """
 
@@ -127,6 +128,10 @@ class NotExportable(GauntletError):
 
 class ModelUnfit(GauntletError):
     """No class can be read off what a model does with images, or it takes none of their size; nothing was attacked."""
+
+
+class EvaluationIncomplete(GauntletError):
+    """An evaluation's batches are not all there, so what was not attacked would count as robust."""
 
 
 class OutputNotFinite(GauntletError):

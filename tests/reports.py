@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gauntlet.report.curves import RunCurve
@@ -12,6 +12,7 @@ from gauntlet.results.corruptions import corruption_stage
 from gauntlet.results.outcome import EvaluationOutcome, Measured, summarise
 from gauntlet.results.smoothing import smoothing_stage
 from gauntlet.spec.evaluations.attacks import attack_label
+from gauntlet.spec.evaluations.ensembles import parts_of
 from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 from gauntlet.spec.experiment import ExperimentSpec
 from gauntlet.spec.presets import overlay
@@ -85,9 +86,10 @@ def outcome(
     batches = [batch("natural", natural)]
     for attack in evaluation.attacks:
         survives = natural * (1 - float(attack.eps) * 12)
-        if attack.kind == "autoattack":
-            batches.append(batch(f"{attack_label(attack)}:apgd-ce", survives - 0.06))
-            batches.append(batch(f"{attack_label(attack)}:apgd-t", survives - 0.09))
+        if parts := [f"{attack_label(attack)}:{part}" for part in parts_of(attack)]:
+            batches.append(batch(parts[0], survives - 0.06))
+            batches.append(batch(parts[1], survives - 0.09))
+            batches += [replace(batches[-1], stage=part) for part in parts[2:]]
         else:
             batches.append(batch(attack_label(attack), survives))
     if evaluation.corruptions is not None:

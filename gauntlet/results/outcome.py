@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gauntlet.errors import EvaluationIncomplete
 from gauntlet.results.accuracy import Accuracy, RightImages, right_images
 from gauntlet.results.corruptions import CorruptionOutcome, corruption_outcome
 from gauntlet.results.finding import Finding, non_finite_gradient
@@ -98,11 +99,15 @@ def summarise(spec: EvaluationSpec, batches: Iterable[StageBatch], measured: Mea
     """Count a finished evaluation's batches, and hand on what was found wrong with the model before they were made.
 
     A part of an ensemble that had no image left to attack has no batch and leaves none correct.
+
+    Raises:
+        EvaluationIncomplete: an attack was not given all of its images.
     """
     everything = list(batches)
     told = (finding for batch in everything if isinstance(batch, ModelLookedAt) for finding in batch.findings)
     findings = tuple(dict.fromkeys([*measured.findings, *told]))
     stages = by_stage(everything)
+    _require_whole(spec, stages)
     labels, natural = stages[NATURAL].labels, stages[NATURAL].predicted
     n, classes, margins = len(labels), len(measured.classes), stages[NATURAL].margins
     right = {image for image, predicted in natural.items() if predicted == labels[image]}
@@ -159,6 +164,24 @@ def summarise(spec: EvaluationSpec, batches: Iterable[StageBatch], measured: Mea
         corruptions=corrupted(spec.corruptions) if spec.corruptions else None,
         smoothing=smoothed(spec.smoothing) if spec.smoothing else None,
     )
+
+
+def _require_whole(spec: EvaluationSpec, stages: Mapping[str, StageResult]) -> None:
+    """What an attack was not given it has not broken: of an evaluation that was left early it would be robust."""
+    natural = stages.get(NATURAL, StageResult({}, {}))
+    for attack in spec.attacks:
+        label, parts = attack_label(attack), parts_of(attack)
+        left = {image for image, seen in natural.predicted.items() if not parts or seen == natural.labels[image]}
+        for name in [f"{label}:{part}" for part in parts] or [label]:
+            predicted = stages.get(name, StageResult({}, {})).predicted
+            if missing := len(left - predicted.keys()):
+                raise EvaluationIncomplete(
+                    f"{missing} of the images that are for {name} have not been given to it: the evaluation was left "
+                    "before its end. Keep all batches that `evaluate` yields, and summarise these."
+                )
+            left = {image for image in left if predicted[image] == natural.labels[image]}
+    if not natural.labels:
+        raise EvaluationIncomplete("There are no batches: those that `evaluate` yields come once; keep them in a list.")
 
 
 def _not_finite(margins: Sequence[ImageMargin], known: Iterable[Finding]) -> Iterable[Finding]:

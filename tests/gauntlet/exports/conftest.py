@@ -34,6 +34,7 @@ def evaluated() -> Evaluated:
         judged("natural", [True] * 30 + [False] * 10),
         judged("fgsm@8/255", [True] * 20 + [False] * 20),
         judged("autoattack@8/255:apgd-ce", [True] * 9 + [False] * 21),
+        *(judged(f"autoattack@8/255:{part}", [True] * 9) for part in ("apgd-t", "fab-t", "square")),
     ]
     softmax = Finding(kind="probabilities", severity="warning", message="It answers with *probabilities*.")
     return Evaluated.of(summarise(spec, batches, Measured("ab" * 32, "digits", "cd" * 32, DIGITS, (softmax,))))

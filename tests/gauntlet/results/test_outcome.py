@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gauntlet.errors import EvaluationIncomplete
 from gauntlet.events import BatchAttacked
 from gauntlet.results.accuracy import Accuracy, right_count, right_images, right_in_all
 from gauntlet.results.corruptions import corruption_stage
@@ -49,10 +50,11 @@ def natural(**told: Any) -> BatchAttacked:
 STAGES = [
     # An image that is wrong as it is may be put right by an attack, which counts for it there and in no worst case.
     batch("fgsm@8/255", (1, 0, 1, 1, 2, 2)),
-    # The first part breaks image 1 and the second image 2; the third has the rest, and the last none.
+    # The first part breaks image 1 and the second image 2, the third two of the rest, and the last none.
     batch("autoattack@8/255:apgd-ce", (0, 2, 1, 1, 2), range(5)),
     batch("autoattack@8/255:apgd-t", (0, 0, 1, 2), (0, 2, 3, 4)),
     batch("autoattack@8/255:fab-t", (1, 1, 0), (0, 3, 4)),
+    batch("autoattack@8/255:square", (1,), (3,)),
     batch("pgd@16/255", (1, 1, 1, 0, 1, 0)),
     batch("noise@L2:8/255", (0, 0, 1, 0, 2, 0)),
 ]
@@ -63,6 +65,22 @@ def outcome(batches: Sequence[BatchAttacked], classes: int = 3, *known: Finding,
     return summarise(spec, batches, Measured("ab", "made up", "cd", tuple(map(str, range(classes))), known))
 
 
+@pytest.mark.parametrize("left", range(len(STAGES)))
+def test_an_evaluation_that_was_left_early_is_none(left: int) -> None:
+    """An image that an attack, or a part of one, was not given would count as one that it did not break."""
+    with pytest.raises(EvaluationIncomplete, match=f"of the images that are for {STAGES[left].stage} have not been"):
+        outcome([natural(), *STAGES[:left]])
+    cut = batch(STAGES[left].stage, STAGES[left].predicted[:-1], STAGES[left].images[:-1])
+    with pytest.raises(EvaluationIncomplete, match=r"^1 of the images that are for "):
+        outcome([natural(), *STAGES[:left], cut, *STAGES[left + 1 :]])
+
+
+def test_batches_that_were_read_before_are_told() -> None:
+    """A generator has them once."""
+    with pytest.raises(EvaluationIncomplete, match="keep them in a list"):
+        outcome([])
+
+
 def test_each_attack_has_its_accuracy_its_parts_and_its_confusion() -> None:
     """An ensemble leaves an image right that none of its parts breaks; a part that had none left breaks none."""
     found = outcome([natural(), *STAGES])
@@ -70,7 +88,7 @@ def test_each_attack_has_its_accuracy_its_parts_and_its_confusion() -> None:
     assert found.confusion == ((2, 0, 0), (0, 2, 0), (1, 0, 1))
     fgsm, ensemble, pgd, noise = found.attacks
     assert [each.accuracy for each in found.attacks] == [Accuracy.of(right, 6) for right in (5, 1, 1, 4)]
-    assert ensemble.survivors == {"apgd-ce": 4, "apgd-t": 3, "fab-t": 1, "square": 0}
+    assert ensemble.survivors == {"apgd-ce": 4, "apgd-t": 3, "fab-t": 1, "square": 1}
     assert fgsm.survivors == pgd.survivors == noise.survivors == {}
     # Image 5 keeps the class that it is taken for as it is.
     assert ensemble.confusion == ((0, 1, 1), (1, 1, 0), (2, 0, 0))

@@ -11,6 +11,7 @@ from gauntlet.results.accuracy import Accuracy
 from gauntlet.results.doubts import Doubt
 from gauntlet.results.outcome import Measured, summarise
 from gauntlet.spec.evaluations.attacks import FgsmAttack, attack_label
+from gauntlet.spec.evaluations.ensembles import parts_of
 from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 
 AUTO = {"kind": "autoattack", "eps": "8/255"}
@@ -22,10 +23,10 @@ def board(attack: dict[str, Any], dataset: str = "cifar10") -> Leaderboard:
     spec = EvaluationSpec.model_validate({"attacks": [attack], "samples": 4})
     images, labels = (0, 1, 2, 3), (0, 1, 2, 3)
     label = attack_label(spec.attacks[0])
-    stage = f"{label}:apgd-ce" if attack["kind"] == "autoattack" else label
+    stages = [f"{label}:{part}" for part in parts_of(spec.attacks[0])] or [label]
     batches = [
         BatchAttacked("natural", 0, images, labels, labels, (False,) * 4, 0, 0),
-        BatchAttacked(stage, 0, images, labels, (0, 1, 0, 0), None, 0, 0),
+        *(BatchAttacked(stage, 0, images, labels, (0, 1, 0, 0), None, 0, 0) for stage in stages),
     ]
     outcome = summarise(spec, batches, Measured("w" * 64, dataset, "d" * 64, tuple("abcd")))
     return rank([Candidate("eval_1", "ckpt_1", "one", "w" * 64, outcome.natural, None, (), outcome.attacks)], 10)
