@@ -133,7 +133,7 @@ def load_split(
     """One of a data set's two sets, and its classes. `spec.train_samples` draws a fixed subset of the training set.
 
     Raises:
-        DatasetUnavailable: as `load_dataset` says, of this one set.
+        DatasetUnavailable: as `load_dataset` says, of this one set; or there is none of that name.
     """
     images, classes, _ = read_split(spec, split, data_root, watch)
     return images, classes
@@ -147,6 +147,8 @@ def read_split(
     Raises:
         DatasetUnavailable: as `load_split` says.
     """
+    if split not in SPLITS:
+        raise DatasetUnavailable(f"There is no split {split!r}: it is {' or '.join(SPLITS)}.")
     found = _read(spec, (split,), data_root, watch, cache)
     return found.sets[split], found.classes, found.description
 

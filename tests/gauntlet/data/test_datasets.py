@@ -247,6 +247,13 @@ def test_how_pictures_are_fitted_is_part_of_what_was_measured(signs: Path) -> No
     assert len({digest(*each) for each in sets}) == 4
 
 
+@pytest.mark.parametrize("spec", [Digits(), SIGNS])
+def test_another_split_is_none(spec: Digits | ImageFolder, signs: Path) -> None:
+    """Nobody who asks for `val` is given the test images."""
+    with pytest.raises(DatasetUnavailable, match="no split 'val': it is train or test"):
+        load_split(spec, "val", signs)  # type: ignore[arg-type]  # as a program without types may
+
+
 def test_the_splits_must_have_the_same_classes(signs: Path) -> None:
     """A class that only one split has is refused, though each split can be read."""
     paint(signs / "signs" / "test" / "yellow" / "a.png", RED)
