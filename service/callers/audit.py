@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 # The same refusal is written once within that time, or a script that asks on and on would fill the list.
 _REFUSED_AGAIN_AFTER_S = 60.0
 _REMEMBERED = 10_000
-_LONGEST_ID = 40
+_LONGEST_ID, _LONGEST_METHOD = 40, 10
 _NO_PATH = "(no such path)"
 
 
@@ -82,7 +82,7 @@ def _deed(request: Scope, route: str, parameters: dict[str, str]) -> Deed:
     return Deed(
         owner=None if caller is None else caller.owner,
         token=None if caller is None else caller.token,
-        method=request["method"],
+        method=request["method"][:_LONGEST_METHOD],
         route=route,
         subject=_as_id(named[0]) if named else None,
         request_id=request["state"]["request_id"],

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.testclient import TestClient
 
 from service import dependencies
+from service.app import create_app
 from service.requests.parameters import with_dependencies
 from service.settings import ServiceSettings
 from store.accounts.token_text import new_token
@@ -60,6 +61,16 @@ def test_whoever_changes_something_stands_in_the_list(
     assert all(each["token"].startswith("tok_") for each in listed)
     secrets = [headers["Authorization"].removeprefix("Bearer ") for headers in callers.values()]
     assert not any(secret in json.dumps(listed) for secret in [*secrets, token["token"], tiny_document["name"] + '"'])
+
+
+def test_a_refusal_of_a_long_method_is_in_the_list_too(guarded: ServiceSettings, postgresql_url: str) -> None:
+    """PostgreSQL takes no more letters of it than its column has."""
+    settings = guarded.model_copy(update={"database_url": postgresql_url})
+    eve, root = login(settings, "eve", "read"), login(settings, "root", "admin")
+    with TestClient(create_app(settings)) as api:
+        assert api.request("UNSUBSCRIBE", "/v1/runs", headers=eve).status_code == 403
+        (entry,) = api.get("/v1/audit", headers=root).json()["data"]
+    assert (entry["owner"], entry["method"], entry["outcome"]) == ("eve", "UNSUBSCRIB", "scope-too-small")
 
 
 def test_logins_and_what_comes_without_one_are_in_the_list_too(
