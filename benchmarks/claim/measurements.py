@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.studies.asked import AsSpecified, Asked, Measuring
+from benchmarks.studies.asked import Asked, AsSpecified, Measuring
 from gauntlet.client import GauntletClient
 from gauntlet.resources import TERMINAL, Checkpoint, Evaluation, Experiment, Run
 from gauntlet.spec.asked.priorities import Priority
