@@ -1,10 +1,12 @@
 """A picture under attack at several budgets, within bounds of time and of what the answer may hold."""
 
 import base64
+import unicodedata
 from collections.abc import Sequence
 
 from fastapi.concurrency import run_in_threadpool
 
+from gauntlet.checks.names import listed
 from gauntlet.resources import ProblemError, UnderAttack, UnderBudget
 from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.eps import format_eps
@@ -20,6 +22,7 @@ from service.pictures.png import as_png
 # paper's CNN does 1,000 steps in 3 s of a core on 32 × 32 pixels, ResNet-18 in 40.
 _MOST_STEPS = 8_000
 _MOST_PIXEL_BYTES = 16 << 20
+_CLASSES_SHOWN = 20
 
 
 class TimeLeft:
@@ -69,8 +72,14 @@ def require_bounded(
         )
     unknown = [card for card in cards if plan.label is not None and plan.label not in card.classes]
     if unknown:
-        fault = ProblemError(pointer="/attack/label", message="A checkpoint does not know this class.")
-        raise invalid_fields([fault])
+        raise invalid_fields([ProblemError(pointer="/attack/label", message=_unknown(plan.label or "", unknown[0]))])
+
+
+def _unknown(label: str, card: CheckpointCard) -> str:
+    told = f"A checkpoint does not know this class; its classes are {listed(card.classes, _CLASSES_SHOWN)}."
+    if any(unicodedata.normalize("NFC", label) == unicodedata.normalize("NFC", name) for name in card.classes):
+        return f"{told} One of these reads the same, and is written with other Unicode characters (NFC and NFD)."
+    return told
 
 
 async def under_attack(

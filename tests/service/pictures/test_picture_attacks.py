@@ -23,9 +23,13 @@ from gauntlet.data.datasets import describe_dataset, load_split, to_unit
 from gauntlet.events import BatchAttacked
 from gauntlet.models.architectures import build_model, initialise
 from gauntlet.results.protocol import IMPLEMENTATIONS
+from gauntlet.spec.checkpoint_card import CheckpointCard
+from gauntlet.spec.evaluations.picture_attacks import PictureAttack
 from gauntlet.spec.kinds import Digits, ImageFolder
 from gauntlet.spec.runs.architectures import Cnn
 from service.app import create_app
+from service.errors import ServiceError
+from service.pictures.picture_attacks import require_bounded
 from service.settings import ServiceSettings
 from store.database import Database
 from store.models import Checkpoint
@@ -162,6 +166,27 @@ def test_what_cannot_be_attacked_so_is_refused_at_its_field(
     answer = attack(api, digit, checkpoint, **plan)
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+def test_a_class_that_a_model_does_not_know_is_told_with_those_that_it_knows() -> None:
+    """And that one of them reads the same, where a file system has written its name otherwise."""
+    plan = PictureAttack.model_validate({"kind": "fgsm", "eps": ["8/255"], "label": "Ka\u0308fer"})
+    card = CheckpointCard.model_validate(
+        {
+            "architecture": {"kind": "cnn"},
+            "dataset": {"name": "image_folder", "folder": "pets"},
+            "classes": ["K\u00e4fer", "cat"],
+            "image_shape": [3, 32, 32],
+            "origin": {"kind": "imported", "name": "theirs"},
+        }
+    )
+    with pytest.raises(ServiceError) as told:
+        require_bounded(plan, [card], 1, 100)
+    (error,) = told.value.errors
+    assert error.message == (
+        "A checkpoint does not know this class; its classes are K\u00e4fer, cat. One of these reads the same, and is "
+        "written with other Unicode characters (NFC and NFD)."
+    )
 
 
 def test_an_attack_that_computes_for_too_long_is_ended(
