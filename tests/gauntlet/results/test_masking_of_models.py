@@ -49,6 +49,7 @@ def judged(model: nn.Module, digits: Dataset, spec: EvaluationSpec = SPEC) -> tu
     return found, {check.name: check for check in found.checks}
 
 
+@pytest.mark.thorough
 def test_an_ordinary_network_passes(model: nn.Module, digits: Dataset) -> None:
     """On the digits network attacks that follow the gradient do as they should."""
     found, checks = judged(model, digits)

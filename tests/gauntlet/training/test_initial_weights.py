@@ -53,7 +53,11 @@ def test_an_initial_checkpoint_is_an_id(identifier: str) -> None:
 
 @pytest.mark.parametrize(
     "objective",
-    [{"kind": "cross_entropy"}, {"kind": "ppo", "n_steps": 1, "n_epochs": 1}, {"kind": "dqn", "n_steps": 1}],
+    [
+        {"kind": "cross_entropy"},
+        {"kind": "ppo", "n_steps": 1, "n_epochs": 1},
+        pytest.param({"kind": "dqn", "n_steps": 1}, marks=pytest.mark.thorough),
+    ],
     ids=lambda objective: objective["kind"],
 )
 def test_training_starts_from_the_weights_of_a_file(few: Dataset, file: Path, objective: dict[str, Any]) -> None:

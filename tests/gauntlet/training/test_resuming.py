@@ -194,7 +194,13 @@ def test_a_compiled_run_resumes_as_any_other(few: Dataset, tmp_path: Path, monke
 NORMALISED = {"loss": RANDOM, "ppo": {"objective": PPO["objective"] | {"update_mode": "train"}}}
 
 
-@pytest.mark.parametrize("case", NORMALISED.values(), ids=NORMALISED)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(NORMALISED["loss"], id="loss"),
+        pytest.param(NORMALISED["ppo"], id="ppo", marks=pytest.mark.thorough),
+    ],
+)
 def test_a_resumed_run_keeps_the_statistics_of_batch_normalisation(few: Dataset, case: dict[str, Any]) -> None:
     """They are state, too, and every pass in train mode changes them, the attack's as well."""
     data = some(few, train=12, test=8)
