@@ -282,6 +282,10 @@ class Connection(H11Protocol):
             b"".join(self.conn.send(event) or b"" for event in (answer, h11.Data(body), h11.EndOfMessage()))
         )
         self.transport.close()
+        if self.cycle is not None:
+            # The app may have begun with the request: it hears that its client left, and what it answers goes nowhere.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         self._await_head()  # for as long as its client may take to read this
 
 

@@ -21,6 +21,19 @@ def test_garbage_is_told_of_once(settings: ServiceSettings, caplog: pytest.LogCa
     assert warned == ["What was received is no HTTP; times since this was told last: 1."]
 
 
+@pytest.mark.parametrize("asking", ["POST /unread HTTP/1.1\r\nHost: localhost", "POST / HTTP/1.1\r\nHost: elsewhere"])
+def test_an_answer_to_what_turns_out_to_be_garbage_is_no_fault(
+    settings: ServiceSettings, caplog: pytest.LogCaptureFixture, asking: str
+) -> None:
+    """Of a body that is no HTTP and comes with its head; the app answers that, or refuses it, without its body."""
+    caplog.set_level(logging.INFO)
+    with serving(settings, Crowd(100)) as (_, address):
+        sent = f"{asking}\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n".encode()
+        assert is_problem(asked(address, sent), 400, "invalid-http")
+    warned = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert warned == ["What was received is no HTTP; times since this was told last: 1."]
+
+
 def test_how_often_it_came_is_told_a_minute_later(caplog: pytest.LogCaptureFixture) -> None:
     """With the next that comes."""
     now = 0.0
