@@ -11,6 +11,7 @@ from cli.documents import read, told_where_it_stands
 from cli.identifiers import CheckpointId
 from cli.json_output import AsJson, print_json, print_plain
 from cli.terminal import errors, say, tell_id
+from gauntlet.client.uploads import sendable
 from gauntlet.spec.checkpoint_card import ImportCard
 from gauntlet.spec.class_names import KNOWN_CLASSES
 from gauntlet.spec.reading.files import SpecFile
@@ -73,7 +74,7 @@ def import_weights(
     file = SpecFile(weights, {}, {}) if card is None else read(card, ImportCard)
     with open_client() as client:
         with told_where_it_stands(file, within="/card", others={"/weights": weights}):
-            imported = client.import_checkpoint(weights, {"name": weights.stem} | file.fields | given)
+            imported = client.import_checkpoint(weights, {"name": sendable(weights.stem)} | file.fields | given)
         if json:
             print_json(imported)
             return

@@ -18,7 +18,7 @@ from cli.shown.listings import print_listing
 from cli.terminal import FAILED, INTERRUPTED, errors, give_up, say, tell_id
 from gauntlet.checks.sentences import passed_over
 from gauntlet.client import GauntletClient
-from gauntlet.client.uploads import Archive, Watch
+from gauntlet.client.uploads import Archive, Watch, sendable
 from gauntlet.resources import DatasetDetails
 
 _LOOK_EVERY_S = 0.5
@@ -78,7 +78,7 @@ def upload(
         with refusals_told(lambda pointer, message: f"{_OPTIONS.get(pointer, source)}: {message}"), _shown() as watch:
             made = client.upload_dataset(
                 archive,
-                name=name or source.resolve().name.partition(".")[0] or "pictures",
+                name=name or sendable(source.resolve().name).partition(".")[0] or "pictures",
                 notes=notes,
                 test_fraction=test_fraction,
                 seed=seed,

@@ -21,6 +21,11 @@ class Archive(Protocol):
     def close(self) -> None: ...
 
 
+def sendable(name: str) -> str:
+    """A file's name as a request may hold it: in a folder it need not be UTF-8."""
+    return name.encode("utf-8", "replace").decode()
+
+
 @contextmanager
 def opened(archive: Path | Archive, watch: Watch | None) -> Iterator["Watched"]:
     """The archive, to be read; closed with the block.

@@ -23,6 +23,7 @@ from gauntlet.spec.checkpoint_card import Imported
 from gauntlet.spec.runs.architectures import Cnn
 from tests.e2e.system import System
 from tests.gauntlet.client.test_http import Answer, answering
+from tests.packing import two_splits, write_zip
 
 
 def test_a_command_starts_with_little() -> None:
@@ -95,13 +96,16 @@ def test_a_mistake_is_answered_in_a_sentence(gauntlet: Any, arguments: list[str]
     assert "Traceback" not in result.output
 
 
+def weights() -> bytes:
+    """Those of a network for digits that answers everything alike."""
+    network = build_model(Cnn(), (1, 16, 16), 10)
+    return save({name: torch.zeros_like(tensor).contiguous() for name, tensor in network.state_dict().items()})
+
+
 def test_weights_are_imported(gauntlet: Any, system: System, tmp_path: Path) -> None:
     """By options or by a card; options win, and what looks wrong is told beside the id."""
-    network = build_model(Cnn(), (1, 16, 16), 10)
     file, card = tmp_path / "reader.safetensors", tmp_path / "card.yaml"
-    file.write_bytes(
-        save({name: torch.zeros_like(tensor).contiguous() for name, tensor in network.state_dict().items()})
-    )
+    file.write_bytes(weights())
     card.write_text("{name: theirs, source: a book, architecture: {kind: cnn}, dataset: {name: digits}}")
     by_options = gauntlet("import", str(file), "--architecture", "cnn", "--dataset", "digits")
     by_card = gauntlet("import", str(file), "--card", str(card), "--name", "mine")
@@ -114,6 +118,19 @@ def test_weights_are_imported(gauntlet: Any, system: System, tmp_path: Path) -> 
     assert mine.card.origin == Imported(name="mine", source="a book")
     refused = gauntlet("import", str(file), "--architecture", "resnet18", "--dataset", "digits")
     assert (refused.exit_code, f"{file}: " in refused.output) == (1, True)
+
+
+def test_a_files_name_need_not_be_utf8(gauntlet: Any, system: System, tmp_path: Path) -> None:
+    """What a model or a data set is called by default is text all the same."""
+    file, archive = (tmp_path / os.fsdecode(name) for name in (b"caf\xe9.safetensors", b"caf\xe9.zip"))
+    file.write_bytes(weights())
+    write_zip(archive, two_splits())
+    imported = gauntlet("import", str(file), "--architecture", "cnn", "--dataset", "digits")
+    uploaded = gauntlet("datasets", "upload", str(archive), "--no-wait")
+    assert (imported.exit_code, uploaded.exit_code) == (0, 0), imported.output + uploaded.output
+    assert next(iter(system.client.checkpoints())).name == "caf?"
+    assert next(iter(system.client.datasets())).name == "caf?"
+    system.client.delete_dataset(uploaded.stdout.strip())
 
 
 def test_a_name_is_text_and_no_markup(gauntlet: Any, tmp_path: Path, tiny_document: dict[str, Any]) -> None:

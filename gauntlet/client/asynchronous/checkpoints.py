@@ -7,6 +7,7 @@ from typing import Any
 from gauntlet.client.addresses import listed, place
 from gauntlet.client.asynchronous.connection import Connection
 from gauntlet.client.documents import body, written
+from gauntlet.client.uploads import sendable
 from gauntlet.resources import (
     Checkpoint,
     Classification,
@@ -43,7 +44,7 @@ class Checkpoints:
         """
         document = written(card)
         with weights.open("rb") as file:
-            request: dict[str, Any] = {"files": {"weights": (weights.name, file)}, "data": {"card": document}}
+            request: dict[str, Any] = {"files": {"weights": (sendable(weights.name), file)}, "data": {"card": document}}
             patience: dict[str, Any] = {"pauses_s": (), "timeout": _IMPORT_TIMEOUT_S}
             return await self._http.read(ImportedCheckpoint, "POST", "/v1/checkpoints", **patience, **request)
 
@@ -66,9 +67,7 @@ class Checkpoints:
         Raises:
             OSError: a file cannot be read.
         """
-        # A name need not be UTF-8 in a folder, but must in a request.
-        named = [(path.name.encode("utf-8", "replace").decode(), path) for path in images]
-        files = [("image", (name, path.read_bytes())) for name, path in named]
+        files = [("image", (sendable(path.name), path.read_bytes())) for path in images]
         request: dict[str, Any] = {"files": files, "data": {"checkpoint": listed(checkpoints)}}
         if attack is not None:
             request["data"]["attack"] = written(attack)

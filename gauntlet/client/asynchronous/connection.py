@@ -134,11 +134,14 @@ class Connection:
             Unreachable: none came.
             Refused: it is a problem.
             Unintelligible: it is no Gauntlet's.
+            GauntletClientError: a text of the request has a character that cannot be sent.
         """
         try:
             answer = await self._request(method, path, pauses_s, **request)
         except httpx2.RequestError as error:
             raise Unreachable(self._no_answer(error)) from error
+        except UnicodeEncodeError as error:
+            raise GauntletClientError(f"A text of the request cannot be written: {error}.") from error
         if answer.is_success:
             return answer
         raise self._refusal(answer)

@@ -216,3 +216,15 @@ def test_what_json_cannot_hold_is_told(value: object) -> None:
         with pytest.raises(GauntletClientError, match="cannot be written as JSON"):
             client.submit({"name": value})
         assert seen == []
+
+
+def test_what_no_request_can_hold_is_told() -> None:
+    """In what a list is filtered by and in a key."""
+    with answering() as (url, seen), GauntletClient(url) as client:
+        for ask in (
+            lambda: list(client.experiments(name="caf\udce9")),
+            lambda: client.submit({"preset": "quickstart"}, idempotency_key="caf\u00e9"),
+        ):
+            with pytest.raises(GauntletClientError, match="cannot be written"):
+                ask()
+        assert seen == []
