@@ -13,6 +13,7 @@ from cli.machine.embedded import StartFailed
 from cli.shown.listings import print_listing
 from cli.shown.report_tables import print_report
 from cli.shown.tables import classifications_listing
+from cli.terminal import say
 from gauntlet.client import GauntletClient
 from gauntlet.report.report import Report
 from gauntlet.spec.runs.objective_labels import objective_title
@@ -42,10 +43,10 @@ def run_demo(settings: ServiceSettings, console: Console, spec: Mapping[str, Any
         console.print()
         print_report(report, console)
         _classify_a_digit(client, settings.home, report, console)
-        console.print(f"\nDone in {time.monotonic() - started:.0f} s. Everything lies in {settings.home}:")
-        console.print(f"  database     {masked(settings.database_url).removeprefix('sqlite:///')}")
-        console.print(f"  checkpoints  {settings.storage}")
-        console.print(f"  logs         {settings.home / 'logs'}")
+        say(f"\nDone in {time.monotonic() - started:.0f} s. Everything lies in {settings.home}:", console)
+        say(f"  database     {masked(settings.database_url).removeprefix('sqlite:///')}", console)
+        say(f"  checkpoints  {settings.storage}", console)
+        say(f"  logs         {settings.home / 'logs'}", console)
         console.print(
             f"Start the same system with `make up`, then: .venv/bin/gauntlet report {experiment.id}\n", soft_wrap=True
         )
@@ -61,6 +62,6 @@ def _classify_a_digit(client: GauntletClient, home: Path, report: Report, consol
     test, classes = load_split(report.spec.dataset, "test", home)
     file = home / "digit.png"
     Image.fromarray(test.images[_HELD_OUT, 0].numpy()).save(file)
-    console.print(f"\nThe held-out digit {file} is a [bold]{classes[int(test.labels[_HELD_OUT])]}[/]:")
+    say(f"\nThe held-out digit {file} is a {classes[int(test.labels[_HELD_OUT])]}:", console)
     names = {row.checkpoint: objective_title(row.objective) for row in report.rows}
     print_listing(classifications_listing(client.classify([file], list(names)), names), console)

@@ -13,9 +13,11 @@ from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
+from rich.text import Text
 
 from cli.json_output import print_plain
 from cli.machine.processes import Child
+from cli.terminal import say, visible
 from gauntlet.client import GauntletClient
 from service.callers.access import AccessUnsafe, require_safe
 from service.settings import ServiceSettings
@@ -65,7 +67,7 @@ def run_embedded(settings: ServiceSettings, worker: WorkerSettings, console: Con
                 for child in children:
                     fall = child.tend()
                     if fall is not None:
-                        console.print(fall, style="yellow")
+                        say(fall, console, "yellow")
         finally:
             for child in reversed(children):
                 child.stop(worker_grace_s(worker) if child.name == "worker" else _OTHERS_GRACE_S)
@@ -83,14 +85,19 @@ def free_port(host: str, wanted: int) -> int:
     Raises:
         StartFailed: the host is no address of this machine.
     """
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with _probe(host) as probe:
         try:
             probe.bind((host, wanted))
         except OSError:
             _bind_anywhere(probe, host)
         port: int = probe.getsockname()[1]
         return port
+
+
+def _probe(host: str) -> socket.socket:
+    probe = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return probe
 
 
 def _bind_anywhere(probe: socket.socket, host: str) -> None:
@@ -150,8 +157,7 @@ def broker_command(path: Path) -> list[str]:
 def _usable_port(host: str, port: int) -> int:
     """The port, or any free one in the place of 0."""
     try:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with _probe(host) as probe:
             probe.bind((host, port))
             usable: int = probe.getsockname()[1]
             return usable
@@ -159,7 +165,7 @@ def _usable_port(host: str, port: int) -> int:
         raise StartFailed(f"Port {port} is kept for root. Set GAUNTLET_PORT to one from 1024.") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            message = f"Something already listens on {host}:{port}. Set GAUNTLET_PORT to another port."
+            message = f"Something already listens on port {port} of {host}. Set GAUNTLET_PORT to another port."
         else:
             message = _nothing_can_listen(host, error)
         raise StartFailed(message) from error
@@ -211,13 +217,14 @@ def _announce(settings: ServiceSettings, console: Console, *, as_json: bool) -> 
         # Whoever started it waits for the address, and a pipe is not written until it is full.
         sys.stdout.flush()
         return
-    for line in (
-        f"[bold]Gauntlet runs at {url}[/]",
-        f"Every request it takes: {url}/docs",
-        f"Data, checkpoints and logs: {settings.home}",
-        "Ctrl-C stops it; running jobs continue at the next start.",
+    for line, style in (
+        (f"Gauntlet runs at {url}", "bold"),
+        (f"Every request it takes: {url}/docs", ""),
+        (f"Data, checkpoints and logs: {visible(str(settings.home))}", ""),
+        ("Ctrl-C stops it; running jobs continue at the next start.", ""),
     ):
-        console.print(line, soft_wrap=True)
+        # An address of IPv6 and a folder may have what would be markup.
+        console.print(Text(line, style), soft_wrap=True)
 
 
 @contextmanager

@@ -86,11 +86,12 @@ def test_an_interrupt_ends_all_of_it(tmp_path: Path) -> None:
     asked of the API meanwhile is in no log. The environment's proxies have no part in it. The tutorial's test has
     SIGTERM end one whose socket lies at home.
     """
-    home = tmp_path / ("long" * 30)
+    home = tmp_path / f"[{'long' * 30}]"
     with tempfile.TemporaryDirectory(dir="/tmp") as elsewhere:
         proxies = {"http_proxy": "http://127.0.0.1:9", "all_proxy": "socks5://127.0.0.1:9", "no_proxy": ""}
         up = start(home, TMPDIR=elsewhere, **proxies)
         await_that(lambda: "ready." in (home / "logs/worker.log").read_text())
+        assert f"logs: {home} Ctrl-C" in up.said
         below = descendants(up.process.pid)
         assert len(below) >= 3
         assert list(Path(elsewhere).glob("gauntlet-*/broker.sock"))
@@ -147,10 +148,15 @@ def refused(monkeypatch: pytest.MonkeyPatch, home: Path, **environment: str) -> 
     return " ".join(ended.stderr.split())
 
 
-def test_a_taken_port_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("host", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])
+def test_a_taken_port_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, family: socket.AddressFamily
+) -> None:
     """The command says what to change and starts nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        assert "GAUNTLET_PORT" in refused(monkeypatch, tmp_path, GAUNTLET_PORT=str(other.getsockname()[1]))
+    with socket.create_server((host, 0), family=family) as other:
+        port = str(other.getsockname()[1])
+        said = refused(monkeypatch, tmp_path, GAUNTLET_HOST=host, GAUNTLET_PORT=port)
+    assert f"Something already listens on port {port} of {host}. Set GAUNTLET_PORT" in said
     assert list(tmp_path.iterdir()) == []
 
 
