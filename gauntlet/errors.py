@@ -131,7 +131,7 @@ class ModelUnfit(GauntletError):
 
 
 class EvaluationIncomplete(GauntletError):
-    """An evaluation's batches are not all there, so what was not attacked would count as robust."""
+    """An evaluation's batches are not all there: what was not attacked would count as robust, or not at all."""
 
 
 class OutputNotFinite(GauntletError):

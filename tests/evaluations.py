@@ -8,6 +8,7 @@ from gauntlet.models.checkpoints import encode_weights
 from gauntlet.results.elsewhere import ElsewhereResult
 from gauntlet.results.finding import Finding
 from gauntlet.results.margins import ImageMargin
+from gauntlet.results.masking import MASKING_PREFIX, masking_attacks
 from gauntlet.results.outcome import Measured, summarise
 from gauntlet.results.protocol import IMPLEMENTATIONS
 from gauntlet.results.stage_results import NATURAL
@@ -124,7 +125,10 @@ def finished(
     zero_gradients: int = 0,
     findings: Sequence[Finding] = (),
 ) -> None:
-    """End an evaluation in which so many images stay right without, and under each, attack (none an ensemble)."""
+    """End an evaluation in which so many images stay right without, and under each, attack (none an ensemble).
+
+    Of those that look for masked gradients each breaks all.
+    """
     held = begun(database, evaluation)
     with database.reading() as session:
         spec = evaluations.specified(evaluations.get(session, evaluation))
@@ -132,5 +136,8 @@ def finished(
     for stage, right in [(NATURAL, natural), *((attack_label(attack), robust) for attack in spec.attacks)]:
         predicted = [i % 10 if i < right else (i + 1) % 10 for i in images]
         recorded(database, held, batch(stage, 0, images, predicted, zero_gradients=zero_gradients))
+    for attack in masking_attacks(spec):
+        name = f"{MASKING_PREFIX}{attack_label(attack)}"
+        recorded(database, held, batch(name, 0, images, [(i + 1) % 10 for i in images]))
     with database.writing() as session:
         evaluations.complete(session, held, findings)

@@ -44,6 +44,15 @@ def corruption_stage(strengths: Strengths, kind: CorruptionKind, severity: int) 
     return f"{CORRUPTION_PREFIX}{strengths}/{kind}:{severity}"
 
 
+def corruption_stages(spec: CorruptionsSpec, stages: Mapping[str, StageResult]) -> list[str]:
+    """The names of all that are asked for, of the strengths that `stages` has some of."""
+    asked = [
+        [corruption_stage(strengths, kind, severity) for kind in spec.kinds for severity in spec.severities]
+        for strengths in STRENGTH_TITLES
+    ]
+    return next((names for names in asked if not stages.keys().isdisjoint(names)), asked[0])
+
+
 def corruption_outcome(
     spec: CorruptionsSpec, stages: Mapping[str, StageResult], protocol: Protocol, weights_sha256: str
 ) -> CorruptionOutcome:

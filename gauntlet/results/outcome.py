@@ -1,18 +1,18 @@
 """What an evaluation found: its batches counted into accuracies, each with its interval and its protocol."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from gauntlet.errors import EvaluationIncomplete
 from gauntlet.results.accuracy import Accuracy, RightImages, right_images
-from gauntlet.results.corruptions import CorruptionOutcome, corruption_outcome
+from gauntlet.results.corruptions import CorruptionOutcome, corruption_outcome, corruption_stages
 from gauntlet.results.finding import Finding, non_finite_gradient
 from gauntlet.results.margins import ImageMargin, MarginOutcome, margin_outcome
-from gauntlet.results.masking import MaskingVerdict, verdict
+from gauntlet.results.masking import MASKING_PREFIX, MaskingVerdict, masking_attacks, verdict
 from gauntlet.results.protocol import Protocol, implementation
-from gauntlet.results.smoothing import SmoothingOutcome, smoothing_outcome
+from gauntlet.results.smoothing import SmoothingOutcome, smoothing_outcome, smoothing_stage
 from gauntlet.results.stage_results import NATURAL, ModelLookedAt, StageBatch, StageResult, by_stage
 from gauntlet.spec.eps import Eps
 from gauntlet.spec.evaluations.attacks import AnyAttack, AttackSpec, Norm, attack_label, threat_model
@@ -101,7 +101,7 @@ def summarise(spec: EvaluationSpec, batches: Iterable[StageBatch], measured: Mea
     A part of an ensemble that had no image left to attack has no batch and leaves none correct.
 
     Raises:
-        EvaluationIncomplete: an attack was not given all of its images.
+        EvaluationIncomplete: an attack, a check, a corruption or a certificate was not given all of its images.
     """
     everything = list(batches)
     told = (finding for batch in everything if isinstance(batch, ModelLookedAt) for finding in batch.findings)
@@ -173,15 +173,31 @@ def _require_whole(spec: EvaluationSpec, stages: Mapping[str, StageResult]) -> N
         label, parts = attack_label(attack), parts_of(attack)
         left = {image for image, seen in natural.predicted.items() if not parts or seen == natural.labels[image]}
         for name in [f"{label}:{part}" for part in parts] or [label]:
-            predicted = stages.get(name, StageResult({}, {})).predicted
-            if missing := len(left - predicted.keys()):
-                raise EvaluationIncomplete(
-                    f"{missing} of the images that are for {name} have not been given to it: the evaluation was left "
-                    "before its end. Keep all batches that `evaluate` yields, and summarise these."
-                )
+            predicted = _given(name, left, stages)
             left = {image for image in left if predicted[image] == natural.labels[image]}
     if not natural.labels:
         raise EvaluationIncomplete("There are no batches: those that `evaluate` yields come once; keep them in a list.")
+    images = sorted(natural.predicted)
+    if spec.masking is not None:
+        for attack in masking_attacks(spec):
+            _given(f"{MASKING_PREFIX}{attack_label(attack)}", images[: spec.masking.samples], stages)
+    if spec.corruptions is not None:
+        for name in corruption_stages(spec.corruptions, stages):
+            _given(name, images, stages)
+    if spec.smoothing is not None:
+        for radius in spec.smoothing.radii:
+            _given(smoothing_stage(spec.smoothing, radius), images[: spec.smoothing.samples], stages)
+
+
+def _given(name: str, images: Collection[int], stages: Mapping[str, StageResult]) -> Mapping[int, int]:
+    """What a stage took images for, all of these among them."""
+    predicted = stages.get(name, StageResult({}, {})).predicted
+    if missing := len(set(images) - predicted.keys()):
+        raise EvaluationIncomplete(
+            f"{missing} of the images that are for {name} have not been given to it: the evaluation was left "
+            "before its end. Keep all batches that `evaluate` yields, and summarise these."
+        )
+    return predicted
 
 
 def _not_finite(margins: Sequence[ImageMargin], known: Iterable[Finding]) -> Iterable[Finding]:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from fractions import Fraction
 from hashlib import sha256
+from itertools import product
 from typing import Any
 
 import pytest
@@ -15,13 +16,13 @@ from gauntlet.results.corruptions import corruption_stage
 from gauntlet.results.doubts import doubts
 from gauntlet.results.finding import Finding
 from gauntlet.results.margins import ImageMargin
-from gauntlet.results.masking import MaskingVerdict
+from gauntlet.results.masking import MASKING_PREFIX, MaskingVerdict, masking_attacks
 from gauntlet.results.masking_checks import Check
 from gauntlet.results.outcome import EvaluationOutcome, Measured, summarise
 from gauntlet.results.protocol import IMPLEMENTATIONS, implementation, with_equal_fingerprints
 from gauntlet.results.smoothing import smoothing_stage
 from gauntlet.results.stage_results import NATURAL
-from gauntlet.spec.evaluations.attacks import AutoAttack, FgsmAttack
+from gauntlet.spec.evaluations.attacks import AutoAttack, FgsmAttack, attack_label
 from gauntlet.spec.evaluations.corruptions import CorruptionKind
 from gauntlet.spec.evaluations.evaluation import EvaluationSpec
 
@@ -73,6 +74,31 @@ def test_an_evaluation_that_was_left_early_is_none(left: int) -> None:
     cut = batch(STAGES[left].stage, STAGES[left].predicted[:-1], STAGES[left].images[:-1])
     with pytest.raises(EvaluationIncomplete, match=r"^1 of the images that are for "):
         outcome([natural(), *STAGES[:left], cut, *STAGES[left + 1 :]])
+
+
+@pytest.mark.parametrize("part", ["masking", "corruptions", "smoothing"])
+def test_an_evaluation_that_was_left_beside_its_attacks_is_none(part: str) -> None:
+    """Checks would pass where nothing was looked at, and accuracies be of the images that were there."""
+    asked: dict[str, Any] = {
+        "masking": {"samples": 5},
+        "corruptions": {"kinds": ["fog", "contrast"], "severities": [2, 1], "strengths": "imagenet-c"},
+        "smoothing": {"sigma": 0.25, "samples": 4, "radii": [0.5, 0]},
+    }
+    spec = EvaluationSpec.model_validate({"attacks": ATTACKS, "samples": 6, part: asked[part]})
+    names = [f"{MASKING_PREFIX}{attack_label(attack)}" for attack in masking_attacks(spec)]
+    if spec.corruptions is not None:
+        names = [corruption_stage("imagenet-c", *which) for which in product(spec.corruptions.kinds, (2, 1))]
+    if spec.smoothing is not None:
+        names = [smoothing_stage(spec.smoothing, radius) for radius in spec.smoothing.radii]
+    n = asked[part].get("samples", 6)
+    stages = [batch(name, SEEN[:n], range(n)) for name in names]
+    asked = {"masking": None, part: asked[part]}
+    assert getattr(outcome([natural(), *STAGES, *stages], **asked), part) is not None
+    for left, stage in enumerate(stages):
+        cut = batch(stage.stage, stage.predicted[:-1], stage.images[:-1])
+        for some in (stages[:left], [*stages[:left], cut, *stages[left + 1 :]]):
+            with pytest.raises(EvaluationIncomplete, match=r"^\d of the images that are for "):
+                outcome([natural(), *STAGES, *some], **asked)
 
 
 def test_batches_that_were_read_before_are_told() -> None:

@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from gauntlet.results.masking import MASKING_PREFIX, masking_attacks
+from gauntlet.spec.evaluations.attacks import attack_label
 from gauntlet.spec.evaluations.evaluation import EvaluationRequest, ExperimentEvaluationSpec
 from gauntlet.spec.experiment import ExperimentSpec
 from store.database import Database
@@ -63,8 +65,11 @@ def test_a_report_warns_of_masked_gradients(database: Database, tiny_spec: Exper
     wanted = tiny_spec.evaluation.model_dump() | {"masking": {"samples": 4}}
     changes = {"evaluation": ExperimentEvaluationSpec.model_validate(wanted)}
     experiment_id, evaluation = train_and_evaluate(database, tiny_spec.model_copy(update=changes))
+    with database.reading() as session:
+        spec = evaluations.specified(evaluations.get(session, evaluation.id))
     natural = replace(judged("natural", [True] * 4), zero_gradient=[True, True, False, False])
-    for batch in (natural, judged("fgsm@8/255", [True] * 4)):
+    checks = [f"{MASKING_PREFIX}{attack_label(attack)}" for attack in masking_attacks(spec)]
+    for batch in (natural, judged("fgsm@8/255", [True] * 4), *(judged(name, [False] * 4) for name in checks)):
         with database.writing() as session:
             evaluations.record_batch(session, evaluation, NumberedBatch(**vars(batch)), seconds=0.25)
     with database.writing() as session:
