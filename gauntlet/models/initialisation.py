@@ -29,7 +29,10 @@ class HeInitialised(nn.Sequential):
 
 
 def initialise_as_torch(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw the weights as torch's layers do where nothing is said: uniform within ±1/√(fan in), biases too."""
+    """Draw the weights as torch's layers do where nothing is said: uniform within ±1/√(fan in), biases too.
+
+    Attention's biases begin at zero there.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator.initial_seed())
         for module in network.modules():
@@ -37,6 +40,10 @@ def initialise_as_torch(network: nn.Module, generator: torch.Generator) -> None:
             reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
             if reset is not None:
                 reset()
+        for module in network.modules():
+            # Its own beginning, which that of the layer within it has undone.
+            if isinstance(module, nn.MultiheadAttention) and module.out_proj.bias is not None:
+                nn.init.zeros_(module.out_proj.bias)
 
 
 def initialise_as_keras(network: nn.Module, generator: torch.Generator) -> None:

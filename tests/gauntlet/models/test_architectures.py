@@ -171,6 +171,20 @@ def test_initial_weights_are_of_the_seed_alone(architecture: ArchitectureSpec) -
     assert all(values.isfinite().all() for values in found[0].values())
 
 
+@pytest.mark.parametrize("architecture", [ResNet(), PreActResNet(), Vit(width=24, depth=2)], ids=lambda each: each.kind)
+def test_what_begins_alike_in_torch_begins_alike_here(architecture: ArchitectureSpec) -> None:
+    """Scales at 1, shifts and attention's biases at 0, and nothing else: as torch's constructors leave the layers."""
+
+    def alike(model: nn.Module) -> dict[str, float]:
+        ends = {name: (values.min().item(), values.max().item()) for name, values in model.named_parameters()}
+        return {name: least for name, (least, most) in ends.items() if least == most}
+
+    model = build_model(architecture, (3, 32, 32), 10)
+    begun = alike(model)
+    initialise(model, 0)
+    assert alike(model) == begun
+
+
 @pytest.mark.parametrize(
     ("architecture", "layer", "deviation"),
     [
