@@ -12,14 +12,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for scripts.")
 Value = BaseModel | Iterable[BaseModel]
 
 
-def print_json(value: Value | Mapping[str, Value]) -> None:
-    """Write a value, a list of them, or an object that holds such."""
-    print_plain(_plain(value))
+def print_json(value: Value | Mapping[str, Value], *, indent: int | None = 2) -> None:
+    """Write a value, a list of them, or an object that holds such; on one line where `indent` is None."""
+    print_plain(_plain(value), indent=indent)
 
 
-def print_plain(value: Any) -> None:
+def print_plain(value: Any, *, indent: int | None = 2) -> None:
     """Write what a command did, where the service has no value for it: plain data."""
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
+    # What other encodings lack would be written out as no JSON is, such as \xe9.
+    json.dump(value, sys.stdout, indent=indent, ensure_ascii=sys.stdout.encoding != "utf-8")
     sys.stdout.write("\n")
 
 

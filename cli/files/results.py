@@ -87,7 +87,7 @@ def show(
 ) -> None:
     """Write one as Markdown, CSV or JSON."""
     with open_client() as client:
-        if as_json:
+        if as_json or format == "json":
             print_json(client.result(result))
         else:
             typer.echo(client.rendered_result(result, format), nl=False)

@@ -33,7 +33,7 @@ def events(
             return
         for event in found:
             if json:
-                sys.stdout.write(f"{event.model_dump_json()}\n")
+                print_json(event, indent=None)
             else:
                 _say(event)
             sys.stdout.flush()

@@ -2,14 +2,13 @@
 
 import sys
 import time
-from json import dump
 from typing import Annotated
 
 import typer
 
 from cli.connection import open_client
 from cli.identifiers import AnyId, kind_of
-from cli.json_output import AsJson
+from cli.json_output import AsJson, print_plain
 from cli.terminal import give_up
 from gauntlet.client import GauntletClient
 from gauntlet.resources import TERMINAL
@@ -43,8 +42,7 @@ def log(
                 break
             time.sleep(_LOOK_EVERY_S)
     if json:
-        dump({"id": identifier, "lines": lines}, sys.stdout, indent=2, ensure_ascii=False)
-        sys.stdout.write("\n")
+        print_plain({"id": identifier, "lines": lines})
 
 
 def _lines(client: GauntletClient, identifier: str, after: int) -> list[str]:
