@@ -1,6 +1,5 @@
 """`gauntlet results`: what was measured with the library elsewhere, kept by a service beside its own."""
 
-import json as documents
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +9,13 @@ from cli.connection import open_client, refusals_told
 from cli.json_output import AsJson, print_json, print_plain
 from cli.shown.listings import Cell, Column, Listing, print_listing
 from cli.shown.tables import at_time
-from cli.terminal import errors, give_up, say, tell_id
+from cli.terminal import errors, give_up, inaccessible, say, tell_id
+from gauntlet.errors import DocumentInvalid
 from gauntlet.rendering.elsewhere import ElsewhereFormat
 from gauntlet.report.numbers import NOTHING, per_cent
 from gauntlet.results.elsewhere import ELSEWHERE
 from gauntlet.spec.evaluations.attacks import attack_label
+from gauntlet.spec.reading.documents import read_json
 
 app = typer.Typer(no_args_is_help=True, help="Bring, list and show results that were measured elsewhere.")
 
@@ -31,9 +32,11 @@ def bring(
 ) -> None:
     """Have the service keep a result that the library found, marked as measured elsewhere."""
     try:
-        document = documents.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        give_up(f"{file} holds no JSON: {error}")
+        document = read_json(file.read_bytes())
+    except DocumentInvalid as error:
+        give_up(f"{file}: {error}")
+    except OSError as error:
+        give_up(inaccessible(error))
     if not isinstance(document, dict):
         give_up(f"{file} holds no JSON object.")
     with (

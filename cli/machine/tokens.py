@@ -12,6 +12,7 @@ from cli.json_output import AsJson, print_json, print_plain
 from cli.shown.listings import Cell, Column, Listing, print_listing
 from cli.shown.tables import at_time
 from cli.terminal import give_up, tell_id
+from gauntlet.settings import SettingsInvalid
 from gauntlet.spec.asked.tokens import TokenRequest
 from gauntlet.spec.reading.messages import faults
 from store.accounts.token_text import new_token
@@ -145,7 +146,10 @@ def _store() -> Iterator[tuple["Database", "ServiceSettings"]]:
     from service.settings import ServiceSettings
     from store.database import Database, migrate
 
-    settings = ServiceSettings()
+    try:
+        settings = ServiceSettings.from_environment()
+    except SettingsInvalid as error:
+        give_up(str(error))
     migrate(settings.database_url)
     database = Database(settings.database_url)
     try:

@@ -33,8 +33,14 @@ def test_a_file_that_is_no_result_is_told(gauntlet: Any, tmp_path: Path) -> None
     (tmp_path / "mine.json").write_text(render_elsewhere(elsewhere(), "json").replace("0.75", "0.8"))
     refused = gauntlet("results", "bring", str(tmp_path / "mine.json"))
     assert (refused.exit_code, "no whole number of 4 images" in refused.output) == (1, True)
-    (tmp_path / "mine.json").write_text("[]")
-    assert gauntlet("results", "bring", str(tmp_path / "mine.json")).exit_code == 1
+    for content, said in (
+        ("[]", "holds no JSON object."),
+        ("[" * 100_000, ": The document is nested too deeply."),
+        ('{"name": "a", "name": "b"}', "twice"),
+    ):
+        (tmp_path / "mine.json").write_text(content)
+        refused = gauntlet("results", "bring", str(tmp_path / "mine.json"))
+        assert (refused.exit_code, said in refused.output) == (1, True), refused.output
 
 
 def test_an_evaluation_without_pictures_says_how_to_have_them(

@@ -112,3 +112,12 @@ def test_a_first_token_must_be_one(home: Path, monkeypatch: pytest.MonkeyPatch, 
     assert "gauntlet tokens generate" in refused.output
     if content:
         assert content not in refused.output
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(("name", "value"), [("GAUNTLET_PORT", "many"), ("GAUNTLET_TOKKEN", "x")])
+def test_a_setting_at_fault_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """Before anything is done with the others."""
+    monkeypatch.setenv(name, value)
+    result = RUNNER.invoke(app, ["tokens", "list"])
+    assert (result.exit_code, name in result.stderr) == (1, True), result.output
