@@ -30,7 +30,8 @@ from store.lookup import ID_PATTERN
 from store.shown.experiment_lists import CURSOR_PATTERN
 from store.storage import Room
 
-_DIGITS = re.compile(r"-?[0-9]{1,19}")
+# As many as Python reads; what is out of a parameter's range is for its bounds to tell.
+_DIGITS = re.compile(r"-?[0-9]{1,4300}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
 
 
