@@ -66,7 +66,8 @@ class DatasetImages:
         except DatasetUnavailable as error:
             return {"refused": str(error)}, ()
         if found is None or found.label != order.get("label", found.label) or found.pixels.nbytes != order["size"]:
-            return {"refused": "There is no such image." if "example" in order else _ANOTHER}, ()
+            none = f"The data set has no test image of a class {order.get('example')}; classes count from 0."
+            return {"refused": none if "example" in order else _ANOTHER}, ()
         return {}, [found.pixels.tobytes()]
 
     def _has_changed(self, dataset: DatasetSpec, root: Path, sha256: str | None) -> bool:

@@ -42,7 +42,7 @@ from store.accounts.owners import require_may_change
 from store.accounts.quotas import Allowance
 from store.database import Database
 from store.dataset_files import Incoming
-from store.errors import NotFound, QuotaExceeded
+from store.errors import QuotaExceeded
 from store.models import new_id
 from store.storage import Storage
 from store.subjects import datasets
@@ -225,7 +225,7 @@ async def get_thumbnail(
     try:
         picture = await reads.thumbnail(identifier, number)
     except FileNotFoundError:
-        raise NotFound("picture of a data set", identifier) from None
+        raise ServiceError(404, "not-found", f"The data set {identifier} has no small picture {number}.") from None
     return Response(picture, media_type="image/png")
 
 

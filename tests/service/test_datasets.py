@@ -74,7 +74,8 @@ def test_an_archive_is_uploaded_unpacked_and_looked_at(
     picture = api.get(shown["thumbnails"][0]["path"])
     assert (picture.headers["Content-Type"], picture.headers["X-Content-Type-Options"]) == ("image/png", "nosniff")
     assert picture.content.startswith(b"\x89PNG")
-    assert api.get(f"{place}/thumbnails/6.png").status_code == 404
+    beyond = api.get(f"{place}/thumbnails/6.png")
+    assert (beyond.status_code, beyond.json()["detail"]) == (404, f"The data set {made['id']} has no small picture 6.")
     with pytest.MonkeyPatch.context() as patched:
         # As of a bucket that does not answer.
         patched.setattr(FolderStorage, "read", _away)

@@ -269,5 +269,6 @@ def test_data_sets_that_need_no_upload_show_an_image_of_each_class(api: TestClie
     test, _ = load_split(Digits(), "test", settings.data_root)
     seven = test.images[test.labels == 7][0, 0].numpy()
     assert (np.asarray(Image.open(io.BytesIO(picture.content))) == seven).all()
-    assert api.get(f"/v1/datasets/{digits['id']}/thumbnails/10.png").status_code == 404
+    beyond = api.get(f"/v1/datasets/{digits['id']}/thumbnails/10.png")
+    assert (beyond.status_code, "has no test image of a class 10;" in beyond.json()["detail"]) == (404, True)
     assert api.get("/v1/datasets/local_0/thumbnails/0.png").status_code == 404
