@@ -14,6 +14,7 @@ GauntletError
 ├── ProcessLost            one of the processes that compute a run together died
 ├── PackageMissing         what is asked for needs a package of an extra that is not installed
 ├── CompilerMissing        a compiled training step is asked for where it cannot be compiled
+├── DeviceUnavailable      torch finds no such device on this machine
 ├── PrecisionUnsupported   the device cannot compute in the precision a spec asks for
 ├── AttackUnsupported      an attack cannot be run against this model or data set
 ├── EnvironmentMisused     a reinforcement-learning environment is made or used in a way that means nothing
@@ -108,6 +109,10 @@ class CompilerMissing(GauntletError):
 
     def __init__(self, message: str = TOLD) -> None:
         super().__init__(message)
+
+
+class DeviceUnavailable(GauntletError):
+    """What is to be computed on a device that torch does not know, or does not find on this machine."""
 
 
 class PrecisionUnsupported(GauntletError):

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import assert_never
 
@@ -101,7 +102,7 @@ class Dataset:
         return self.train.image_shape
 
 
-def load_dataset(spec: DatasetSpec, data_root: Path) -> Dataset:
+def load_dataset(spec: DatasetSpec, data_root: str | PathLike[str]) -> Dataset:
     """Read the data set that `spec` names; image folders and torchvision's archives lie below `data_root`.
 
     Both sets hold uint8 pixels [n, channels, height, width] and int64 labels [n], which index `classes`.
@@ -111,7 +112,7 @@ def load_dataset(spec: DatasetSpec, data_root: Path) -> Dataset:
     Raises:
         DatasetUnavailable: it is missing, empty or damaged there, or smaller than `spec.train_samples`.
     """
-    return read_dataset(spec, data_root)[0]
+    return read_dataset(spec, Path(data_root))[0]
 
 
 def read_dataset(
@@ -128,14 +129,14 @@ def read_dataset(
 
 
 def load_split(
-    spec: DatasetSpec, split: Split, data_root: Path, watch: Watch = _unwatched
+    spec: DatasetSpec, split: Split, data_root: str | PathLike[str], watch: Watch = _unwatched
 ) -> tuple[ImageSet, tuple[str, ...]]:
     """One of a data set's two sets, and its classes. `spec.train_samples` draws a fixed subset of the training set.
 
     Raises:
         DatasetUnavailable: as `load_dataset` says, of this one set; or there is none of that name.
     """
-    images, classes, _ = read_split(spec, split, data_root, watch)
+    images, classes, _ = read_split(spec, split, Path(data_root), watch)
     return images, classes
 
 

@@ -20,6 +20,7 @@ from gauntlet.envs.images import DatasetChoice, choose_images
 from gauntlet.envs.passes import ShuffledPasses
 from gauntlet.envs.rewards import RewardChoice, reward_table
 from gauntlet.errors import EnvironmentMisused
+from gauntlet.models.devices import found_device
 from gauntlet.models.precision import Model
 from gauntlet.spec.evaluations.attacks import FgsmAttack, PgdAttack
 from gauntlet.spec.kinds import SPLITS, Split
@@ -84,6 +85,7 @@ class Classification:
     Raises:
         EnvironmentMisused: the settings contradict each other or the images.
         DatasetUnavailable: the images cannot be read.
+        DeviceUnavailable: torch finds no such device here.
         pydantic.ValidationError: a spec or its fields are wrong.
     """
 
@@ -108,7 +110,7 @@ class Classification:
         self.policy = policy
         self.class_names = images.classes
         self._slots = slots
-        self._device = torch.device(device)
+        self._device = found_device(device)
         self._images = images.labelled.to(self._device)
         self._labels: NDArray[np.int64] = images.labelled.labels.cpu().numpy()
         self._rewards = reward_table(reward, len(images.classes))

@@ -22,6 +22,7 @@ from gauntlet.evaluation.preflight import Examination, concerning, concerning_so
 from gauntlet.evaluation.stages import Stage, Victim, stages_of
 from gauntlet.evaluation.sweep import Price, Segment, Sweep, Watch
 from gauntlet.events import BatchAttacked
+from gauntlet.models.devices import found_device
 from gauntlet.models.precision import Model, fp32_products
 from gauntlet.results.finding import Finding, doubtful_sources
 from gauntlet.results.masking import MASKING_PREFIX, masking_attacks
@@ -101,6 +102,7 @@ def evaluate(
 
     Raises:
         AttackUnsupported: an attack is not defined for so few classes, or a source is missing.
+        DeviceUnavailable: torch finds no such device here.
         ImagesInvalid: there is no image, or a label beyond the classes.
         ModelUnfit: the model or a source fails on images, or answers with something else than logits.
         OutputNotFinite: the model's output is infinite or NaN on some image.
@@ -108,7 +110,7 @@ def evaluate(
     refuse(list(attack_faults([*spec.attacks, *masking_attacks(spec)], classes, "/attacks")))
     _require_images(test, classes)
     _require_sources(spec, sources)
-    device = torch.device(device)
+    device = found_device(device)
     examined = _examined(model, test, classes, device)
     sources_examined = {name: _examined(source, test, classes, device) for name, source in sources.items()}
     others = {name: source.model for name, source in sources_examined.items()}

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from gauntlet.errors import CheckpointInvalid, StateOutdated
 from gauntlet.models.architectures import build_model, normalised
+from gauntlet.models.devices import found_device
 from gauntlet.models.network_states import described, empty_state
 from gauntlet.models.own_networks import package_of
 from gauntlet.models.tensor_files import HEADER, names, opened, read_fitting
@@ -137,16 +139,18 @@ def encode_weights(tensors: dict[str, Tensor], card: CheckpointCard) -> bytes:
     return save(ordered, metadata={HEADER: card.model_dump_json()})
 
 
-def load_model(path: Path, device: torch.device | str) -> LoadedModel:
+def load_model(path: str | PathLike[str], device: torch.device | str) -> LoadedModel:
     """Build the model that a weights file describes and load its weights.
 
     It maps float32 [n, channels, height, width] in [0, 1] to logits [n, classes], its normalisation inside.
 
     Raises:
         CheckpointInvalid: damaged, no checkpoint of ours, or tensors unlike the architecture's or not finite.
+        DeviceUnavailable: torch finds no such device here.
     """
-    card, tensors = _read_weights(path)
-    return LoadedModel(build_loaded(tensors, card).to(device), card)
+    place = found_device(device)
+    card, tensors = _read_weights(Path(path))
+    return LoadedModel(build_loaded(tensors, card).to(place), card)
 
 
 def build_loaded(tensors: dict[str, Tensor], card: CheckpointCard) -> nn.Module:
@@ -202,16 +206,17 @@ def encode_training_state(state: TrainingState) -> bytes:
     return save(tensors, metadata={HEADER: json.dumps(header)})
 
 
-def load_training_state(path: Path) -> TrainingState:
+def load_training_state(path: str | PathLike[str]) -> TrainingState:
     """Read what `encode_training_state` wrote.
 
     Raises:
         StateOutdated: it does not tell where in an epoch it was taken, as those of the first version do not.
         CheckpointInvalid: damaged or no training state.
     """
-    header, tensors = _read(path)
+    file = Path(path)
+    header, tensors = _read(file)
     if "epoch" in header and "batch" not in header:
-        raise StateOutdated(f"{path.name} was written by a version of Gauntlet that this one cannot go on from.")
+        raise StateOutdated(f"{file.name} was written by a version of Gauntlet that this one cannot go on from.")
     try:
         return TrainingState(
             epoch=int(header["epoch"]),
@@ -228,7 +233,7 @@ def load_training_state(path: Path) -> TrainingState:
             average=_below("average/", tensors),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise CheckpointInvalid(f"The header of {path.name} does not describe a training state.") from error
+        raise CheckpointInvalid(f"The header of {file.name} does not describe a training state.") from error
 
 
 def capture(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

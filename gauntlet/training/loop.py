@@ -23,6 +23,7 @@ from gauntlet.extras import needed
 from gauntlet.models import checkpoints
 from gauntlet.models.architectures import build_model, initialise, normalised
 from gauntlet.models.checkpoints import TrainingState, Versions
+from gauntlet.models.devices import found_device
 from gauntlet.models.precision import require_precision
 from gauntlet.models.sharding import Ranks, Sharded, with_whole_batch_norms
 from gauntlet.results.suspicions import suspicions
@@ -72,6 +73,7 @@ def train(
         TrainingDiverged: the loss or the weights are no longer finite, or the loss is beyond ±1e3, more where rewards
             are larger than 1.
         CheckpointInvalid: `resume` or `initial_weights` belong to another architecture.
+        DeviceUnavailable: torch finds no such device here.
         PrecisionUnsupported: the device cannot compute in the precision that the spec asks for.
         CompilerMissing: the spec insists on a compiled step, which needs a compiler that is not there.
         PackageMissing: the objective is an agent, and Stable-Baselines3 is not installed.
@@ -79,16 +81,17 @@ def train(
         ModelUnfit: the network takes no images of that size, or not the single one that a batch comes to; or it is one
             of a team's own, and is not there or could not be built.
     """
+    place = found_device(device)
     steps = course(
         spec,
         data,
-        device=torch.device(device),
+        device=place,
         resume=resume,
         initial_weights=initial_weights,
         wants_state=wants_state,
         watch=watch,
     )
-    yield from on_device(torch.device(device), doing(steps))
+    yield from on_device(place, doing(steps))
 
 
 def course(

@@ -11,6 +11,7 @@ from torch import Tensor
 from gauntlet.data.datasets import Dataset, MappedSet, TrainingImages, hold_out
 from gauntlet.events import TrainingEvent
 from gauntlet.models.checkpoints import TrainingState
+from gauntlet.models.devices import found_device
 from gauntlet.spec.experiment import RunSpec
 from gauntlet.spec.runs.kinship import Kernels, kin
 from gauntlet.training.fused.program import Program
@@ -63,7 +64,7 @@ def train_together(
     Raises:
         GauntletError: what all compute together cannot be done on the device.
     """
-    device = torch.device(device)
+    device = found_device(device)
     steps = _trained(
         specs,
         data,

@@ -254,6 +254,11 @@ def test_another_split_is_none(spec: Digits | ImageFolder, signs: Path) -> None:
         load_split(spec, "val", signs)  # type: ignore[arg-type]  # as a program without types may
 
 
+def test_the_data_root_may_be_a_text(signs: Path) -> None:
+    """As well as a path."""
+    assert len(load_split(SIGNS, "test", str(signs))[0]) == len(load_dataset(SIGNS, str(signs)).test) > 0
+
+
 def test_the_splits_must_have_the_same_classes(signs: Path) -> None:
     """A class that only one split has is refused, though each split can be read."""
     paint(signs / "signs" / "test" / "yellow" / "a.png", RED)

@@ -68,6 +68,16 @@ def test_a_weights_file_gives_back_model_and_card(state: TrainingState, file: Pa
     assert torch.equal(loaded.model(images), model(images))
 
 
+def test_a_file_is_named_by_a_text_too(state: TrainingState, file: Path) -> None:
+    """As by a path, also where it is refused."""
+    file.write_bytes(encode_weights(state.model, CARD))
+    assert load_model(str(file), "cpu").card == CARD
+    with pytest.raises(CheckpointInvalid, match=file.name):
+        load_training_state(str(file))
+    file.write_bytes(encode_training_state(state))
+    assert load_training_state(str(file)).epoch == state.epoch
+
+
 def test_a_normalising_model_takes_plain_images(state: TrainingState, file: Path) -> None:
     """Its tensors have the plain network's names, and what it computes is the network of (image − mean) / std."""
     behind = {"normalisation": Normalisation(mean=(0.3,), std=(0.5,))}
