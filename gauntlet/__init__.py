@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from gauntlet.errors import GauntletError
 
 if TYPE_CHECKING:
-    from gauntlet.attacks.gradient import fgsm, pgd
+    from gauntlet.attacks.called import fgsm, pgd
     from gauntlet.data.datasets import Dataset, digest, load_dataset, load_split
     from gauntlet.data.image_sets import ImageSet
     from gauntlet.evaluation.loop import evaluate
@@ -56,7 +56,7 @@ __version__ = "1.0.0"
 
 # Where each name is at home: as above, for what is not there before it is used.
 _HOMES = {
-    "gauntlet.attacks.gradient": ("fgsm", "pgd"),
+    "gauntlet.attacks.called": ("fgsm", "pgd"),
     "gauntlet.data.datasets": ("Dataset", "digest", "load_dataset", "load_split"),
     "gauntlet.data.image_sets": ("ImageSet",),
     "gauntlet.evaluation.loop": ("evaluate",),

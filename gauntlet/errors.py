@@ -7,6 +7,7 @@ GauntletError
 ├── PictureUnreadable      a picture's file cannot be made pixels
 │   └── PictureFormatRefused   it is in none of the formats that are taken
 ├── ImagesInvalid          images or labels that a caller brings are not what the library works on
+├── BudgetInvalid          an attack is called with a budget that is none
 ├── PicturesTooMany        more attacked pictures are to be kept than may be
 ├── PicturesInvalid        a file holds no pictures that an evaluation kept
 ├── CheckpointInvalid      a file is no checkpoint of ours, or is damaged
@@ -61,6 +62,10 @@ class PictureFormatRefused(PictureUnreadable):
 
 class ImagesInvalid(GauntletError):
     """Images or labels of the caller's own are of another type, shape or range than images and labels have."""
+
+
+class BudgetInvalid(GauntletError, ValueError):
+    """The budget that an attack is called with is no length in images of [0, 1], or there is no such norm."""
 
 
 class PicturesTooMany(GauntletError):

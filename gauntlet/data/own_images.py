@@ -36,14 +36,37 @@ def as_pixels(images: Tensor | ArrayLike) -> Tensor:
     if not found.is_floating_point():
         raise ImagesInvalid(f"Images must be uint8, or floats in [0, 1]; these are {_named(found)}.")
     found = found.float()
-    if not bool(found.isfinite().all()):
-        raise ImagesInvalid("Images must be in [0, 1], and these hold infinity or values that are no number.")
-    if found.numel() and (float(found.min()) < 0 or float(found.max()) > 1):
+    _require_range(found)
+    return (found * _LEVELS).round_().to(torch.uint8)
+
+
+def require_unit(images: Tensor, labels: Tensor) -> None:
+    """Check that these are images as models take them, floats in [0, 1] [n, channels, height, width], with int64 [n].
+
+    Raises:
+        ImagesInvalid: they are not.
+    """
+    if not images.is_floating_point() or images.dim() != _IMAGES:
         raise ImagesInvalid(
-            f"Images of floats must be in [0, 1]; these reach from {float(found.min()):g} to {float(found.max()):g}. "
+            f"Images must be floats in [0, 1], {_CHANNELS_SECOND}; these are {_named(images)} of shape "
+            f"{list(images.shape)}."
+        )
+    if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
+        raise ImagesInvalid(
+            f"Labels must be int64 [n], one for each of {len(images)} images; these are {_named(labels)} of shape "
+            f"{list(labels.shape)}."
+        )
+    _require_range(images)
+
+
+def _require_range(images: Tensor) -> None:
+    if not bool(images.isfinite().all()):
+        raise ImagesInvalid("Images must be in [0, 1], and these hold infinity or values that are no number.")
+    if images.numel() and (float(images.min()) < 0 or float(images.max()) > 1):
+        raise ImagesInvalid(
+            f"Images of floats must be in [0, 1]; these reach from {float(images.min()):g} to {float(images.max()):g}. "
             "Divide by 255 what is on that scale; a normalisation belongs into the model."
         )
-    return (found * _LEVELS).round_().to(torch.uint8)
 
 
 def as_labels(labels: Tensor | ArrayLike, images: Tensor) -> Tensor:
