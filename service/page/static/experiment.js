@@ -10,7 +10,7 @@ import { card, ENDED, status } from "./jobs.js";
 import { accuracies, budgets, equals, margins, perClass } from "./report.js";
 import { evaluationTable, runTable } from "./runs.js";
 import { trials } from "./sweep.js";
-import { counted, objectiveOf, titled } from "./words.js";
+import { counted, objectiveOf, titled, unlessSwept } from "./words.js";
 
 export const title = "Experiment";
 
@@ -145,6 +145,8 @@ function frame(parts, { experiment, report, more }) {
     downloads(experiment.id, report),
     own.filter(isGrave));
   parts.asked.textContent = `${counted(spec.objectives.length, "objective")} (${spec.objectives.map(objectiveOf).join(", ")}) × ${counted(spec.seeds.length, "seed")} on ${spec.dataset.folder ?? spec.dataset.name}: `
-    + `${counted(spec.training.epochs, "epoch")} of ${titled(spec.architecture.kind)} on examples of ${titled(spec.adversary.kind)} at ε = ${spec.adversary.eps}, batches of ${spec.training.batch_size}.`;
+    + `${unlessSwept(spec, "training.epochs", counted(spec.training.epochs, "epoch"), "a swept number of epochs")} of ${unlessSwept(spec, "architecture.kind", titled(spec.architecture.kind), "a swept architecture")} `
+    + `on examples of ${unlessSwept(spec, "adversary.kind", titled(spec.adversary.kind), "a swept adversary")} at ${unlessSwept(spec, "adversary.eps", `ε = ${spec.adversary.eps}`, "a swept ε")}, `
+    + `batches of ${unlessSwept(spec, "training.batch_size", spec.training.batch_size, "a swept size")}.`;
   parts.spec.textContent = JSON.stringify(spec, null, 2);
 }

@@ -5,7 +5,7 @@ import { all, fresh, get, poster, query } from "./api.js";
 import { announce, fill, h } from "./dom.js";
 import { card, ENDED, interval, ofThemHelping, slotsTaken, status } from "./jobs.js";
 import { Table } from "./tables.js";
-import { age, amount, counted, objectiveOf, objectiveTitle, percent } from "./words.js";
+import { age, amount, counted, objectiveOf, objectiveTitle, percent, unlessSwept } from "./words.js";
 
 export const title = "Experiments";
 
@@ -23,8 +23,8 @@ const COLUMNS = [
   { key: "best", title: "Most robust", class: "nowrap", told: "The largest accuracy under the attack that the report compares in, with its 95 % interval", value: (one) => one.best?.robust.value ?? null, cell: best },
   { key: "objectives", title: "Objectives", value: objectives, cell: objectives },
   { key: "data", title: "Data", value: dataset, cell: dataset, wanted: "wide" },
-  { key: "eps", title: "Trained at ε", class: "n", value: (one) => amount(one.spec.adversary.eps), cell: (one) => one.spec.adversary.eps, wanted: "wide" },
-  { key: "epochs", title: "Epochs", class: "n", value: (one) => one.spec.training.epochs, cell: (one) => one.spec.training.epochs, wanted: "wide" },
+  { key: "eps", title: "Trained at ε", class: "n", value: ({ spec }) => unlessSwept(spec, "adversary.eps", amount(spec.adversary.eps), null), cell: ({ spec }) => unlessSwept(spec, "adversary.eps", spec.adversary.eps, "swept"), wanted: "wide" },
+  { key: "epochs", title: "Epochs", class: "n", value: ({ spec }) => unlessSwept(spec, "training.epochs", spec.training.epochs, null), cell: ({ spec }) => unlessSwept(spec, "training.epochs", spec.training.epochs, "swept"), wanted: "wide" },
   { key: "seeds", title: "Seeds", class: "n", value: (one) => one.spec.seeds.length, cell: (one) => one.spec.seeds.length, wanted: false },
   { key: "owner", title: "Owner", value: (one) => one.owner ?? "", cell: (one) => one.owner ?? "–", wanted: false },
   { key: "id", title: "Id", class: "id", cell: (one) => one.id, wanted: false },

@@ -25,6 +25,11 @@ export function titled(name) {
   const [, word, rest] = /^([a-z0-9_-]*)(.*)$/s.exec(name);
   return (NAMES[word] ?? word.replaceAll("_", " ")) + rest;
 }
+// What a spec says of a field, unless its sweep goes over it: then it is of no trial, perhaps.
+export function unlessSwept(spec, field, said, otherwise) {
+  const over = Object.keys(spec.sweep?.over ?? {});
+  return over.some((each) => each === field || field.startsWith(`${each}.`)) ? otherwise : said;
+}
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 export const counted = (n, thing, things = `${thing}s`) => `${n.toLocaleString("en")} ${n === 1 ? thing : things}`;
 

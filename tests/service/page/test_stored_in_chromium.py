@@ -124,6 +124,44 @@ def test_a_sweep_and_a_collapse_are_read(
         assert of_training == ["training › optimizer › lr"]
 
 
+def test_what_a_sweep_goes_over_is_shown_as_no_single_value(
+    chromium: Browser, whole_system: System, tiny_spec: ExperimentSpec
+) -> None:
+    """Neither in the list nor of the experiment: what its spec has in such a place is of no trial, perhaps."""
+    for name, over, eps, told in (
+        (
+            "one budget",
+            {"training.optimizer.lr": [0.1, 0.01]},
+            "8/255",
+            "4 epochs of the paper's CNN on .* at ε = 8/255,",
+        ),
+        (
+            "two budgets",
+            {"adversary.eps": ["2/255", "4/255"]},
+            "swept",
+            "4 epochs of the paper's CNN on .* at a swept ε,",
+        ),
+        (
+            "two adversaries",
+            {"adversary": [{"kind": "fgsm", "eps": "2/255"}], "training.epochs": [1, 2]},
+            "swept",
+            "a swept number of epochs of the paper's CNN on examples of a swept adversary at a swept ε,",
+        ),
+    ):
+        changes = {"name": name, "adversary": {"eps": "8/255"}, "sweep": {"over": over, "metric": "accuracy"}}
+        asked = overlay(tiny_spec.model_dump(mode="json"), changes)
+        experiment = whole_system.client.submit(asked)
+        whole_system.client.cancel_experiment(experiment.id)
+        with opened(chromium, url_of(whole_system)) as page:
+            row = page.get_by_role("row").filter(has=page.get_by_role("link", name=name, exact=True))
+            expect(row).to_be_visible()
+            column = page.locator("thead th").all_inner_texts().index("Trained at ε")
+            expect(row.locator("th, td").nth(column)).to_have_text(eps)
+            page.goto(f"/#/experiments/{experiment.id}")
+            expect(page.get_by_text(re.compile(told))).to_be_visible()
+        whole_system.client.delete_experiment(experiment.id)
+
+
 def test_what_is_measured_in_some_epochs_of_some_runs_is_drawn_run_by_run(
     chromium: Browser, whole_system: System, database: Database, tiny_spec: ExperimentSpec
 ) -> None:
