@@ -14,7 +14,9 @@ from cli.shown.evaluation_tables import evaluations_listing, leaderboard_listing
 from cli.shown.filters import Statuses
 from cli.shown.listings import print_listing
 from cli.terminal import INTERRUPTED, UNANSWERED, console, errors, give_up, say, tell_id
+from gauntlet.checks.names import counted
 from gauntlet.client import GauntletClient, GauntletClientError
+from gauntlet.report.report import Report
 from gauntlet.resources import Evaluation
 from gauntlet.spec.evaluations.protocols import NEWEST
 
@@ -81,6 +83,7 @@ def extend(
     """Attack an experiment's checkpoints on more images; full batches that were attacked are not attacked again."""
     with open_client() as client:
         with refusals_told(by_option):
+            _require_more(client.report(experiment), samples)
             queued = [
                 client.evaluate(
                     evaluation.spec.model_dump(mode="json") | {"checkpoint": evaluation.checkpoint, "samples": samples}
@@ -89,6 +92,17 @@ def extend(
                 if evaluation.status == "succeeded"
             ]
         _tell(client, queued, watch=watch, as_json=json)
+
+
+def _require_more(report: Report, samples: int) -> None:
+    """End the command where evaluations on so many images would leave the report as it is."""
+    if not report.rows:
+        give_up("Nothing of this experiment has been measured yet, so there is nothing to extend.")
+    measured = max(row.n for row in report.rows)
+    if measured < report.spec.evaluation.samples:
+        give_up(f"The report is on all {counted(measured, 'test image')} that there are.")
+    if samples <= measured:
+        give_up(f"SAMPLES: The report is on {counted(measured, 'test image')} already; ask for more of them.")
 
 
 def evaluations(

@@ -3,11 +3,15 @@
 import json
 from typing import Any
 
+import pytest
+
 from gauntlet.results.finding import Finding
+from gauntlet.spec.experiment import ExperimentSpec
 from store.database import Database
-from store.subjects import evaluations
+from store.subjects import checkpoints, evaluations
 from tests.e2e.system import System
 from tests.evaluations import batch, begun, finished, imported, queued, recorded
+from tests.store.recorded import train_and_evaluate
 
 
 def stored(system: System, database: Database, name: str) -> str:
@@ -39,8 +43,44 @@ def test_every_attack_meets_every_budget(gauntlet: Any, system: System, database
 def test_an_experiment_without_measurements_is_not_extended(gauntlet: Any, system: System) -> None:
     """Only what has been measured is measured on more images."""
     experiment = system.client.submit({"preset": "quickstart"})
-    assert gauntlet("extend", experiment.id, "100").output.strip() == ""
+    refused = gauntlet("extend", experiment.id, "100")
+    assert (refused.exit_code, "has been measured yet" in refused.output) == (1, True)
     assert list(system.client.evaluations(experiment=experiment.id)) == []
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "told"),
+    [
+        (16, ["1", "16"], "SAMPLES: The report is on 16 test images already; ask for more of them."),
+        (4, ["4", "100"], "The report is on all 4 test images that there are."),
+    ],
+)
+def test_what_would_extend_nothing_is_refused(
+    gauntlet: Any,
+    system: System,
+    database: Database,
+    tiny_spec: ExperimentSpec,
+    there: int,
+    asked: list[str],
+    told: str,
+) -> None:
+    """No more images than are measured, or than there are: nothing is queued, and why is told."""
+    experiment, held = train_and_evaluate(database, tiny_spec)
+    for stage in ("natural", "fgsm@8/255"):
+        recorded(database, held, batch(stage, 0, range(there), [0] * there))
+    with database.writing() as session:
+        evaluations.complete(session, held)
+    for samples in asked:
+        refused = gauntlet("extend", experiment, samples)
+        assert (refused.exit_code, refused.output.strip()) == (1, told)
+    (only,) = system.client.evaluations(experiment=experiment)
+    assert [each.id for each in system.client.evaluations(checkpoint=only.checkpoint)] == [held.id]
+    if there == 16:
+        with database.reading() as session:
+            file = system.home / "checkpoints" / checkpoints.get(session, only.checkpoint).path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        assert gauntlet("extend", experiment, "17").output.startswith("eval_")
 
 
 def test_the_leaderboard_is_printed(gauntlet: Any, database: Database) -> None:
