@@ -1,6 +1,7 @@
 """Which of an archive's pictures are for training and which for test: as its folders say, or drawn by content."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -99,18 +100,24 @@ def _refuse_alike(classes: set[str]) -> None:
 def _drawn(pictures: Mapping[Parts, bytes], draw: SplitDraw) -> Iterator[Parts]:
     """The pictures for test: by class, in an order that their contents and the seed alone decide.
 
-    Pictures of one content stay together, so that none is in both.
+    Pictures of one content stay together, so that none is in both; those that lie in several classes are for training.
     """
     by_class: dict[str, dict[bytes, list[Parts]]] = {}
     for parts, content in sorted(pictures.items()):
         by_class.setdefault(parts[0], {}).setdefault(content, []).append(parts)
+    classes_of = Counter(content for contents in by_class.values() for content in contents)
     for name, contents in by_class.items():
+        own = [content for content in contents if classes_of[content] == 1]
         if len(contents) == 1:
             raise ArchiveRefused(f"There is only one picture of the class {shown(name)}: none would be left for test.")
+        if not own:
+            raise ArchiveRefused(
+                f"All pictures of the class {shown(name)} lie in other classes too: none would be left for test."
+            )
         images = sum(map(len, contents.values()))
         wanted = min(max(round(images * draw.test_fraction), 1), images - 1)
         taken = 0
-        for content in sorted(contents, key=lambda content: _rank(content, draw.seed))[:-1]:
+        for content in sorted(own, key=lambda content: _rank(content, draw.seed))[: len(contents) - 1]:
             if taken >= wanted:
                 break
             taken += len(contents[content])

@@ -98,14 +98,32 @@ def test_the_split_follows_from_contents_and_seed_alone(tmp_path: Path) -> None:
 def test_pictures_of_one_content_are_never_on_both_sides(tmp_path: Path) -> None:
     """Half of each class is the same picture many times: it goes one way."""
     files = class_folders(["cat", "dog"], 6)
-    files |= {f"{name}/copy{number}.png": picture(77) for name in ("cat", "dog") for number in range(6)}
+    copied = {"cat": picture(77), "dog": picture(78)}
+    files |= {f"{name}/copy{number}.png": content for name, content in copied.items() for number in range(6)}
+    copies = set()
     for seed in range(5):
         made, _ = taken(tmp_path, files, SplitDraw(test_fraction=0.3, seed=seed), f"seed{seed}")
-        for label in ("cat", "dog"):
+        for label, content in copied.items():
             tests = tmp_path / f"seed{seed}/images/test" / label
-            copies = sum(path.read_bytes() == picture(77) for path in tests.iterdir())
-            assert copies in (0, 6)
+            copies.add(sum(path.read_bytes() == content for path in tests.iterdir()))
         assert made.description.test is not None
+    assert copies == {0, 6}
+
+
+def test_a_picture_of_several_classes_is_on_one_side(tmp_path: Path) -> None:
+    """It would be tested under one name and trained on under the other: it is for training, and the shares are kept."""
+    files = class_folders(["cat"], 10) | class_folders(["dog"], 4, 900)
+    files |= {f"{name}/both.png": picture(77) for name in ("cat", "dog")}
+    for seed in range(12):
+        made, folder = taken(tmp_path, files, SplitDraw(test_fraction=0.4, seed=seed), f"seed{seed}")
+        assert {path for path in images(folder) if path.endswith("both.png")} == {
+            "train/cat/both.png",
+            "train/dog/both.png",
+        }
+        assert made.description.in_both is not None
+        assert made.description.in_both.images == 0
+        assert made.description.test is not None
+        assert [each.images for each in made.description.test.classes] == [4, 2]
 
 
 def test_equal_data_has_an_equal_digest(tmp_path: Path) -> None:
@@ -138,6 +156,11 @@ def test_equal_data_has_an_equal_digest(tmp_path: Path) -> None:
         (two_splits(["cat"]), None, "only one class, cat, in train"),
         (class_folders(["cat"], 5), 0.5, "only one class, cat"),
         (class_folders(["cat"], 5) | {"dog/1.png": picture(88)}, 0.5, "only one picture of the class dog"),
+        (
+            class_folders(["cat"], 5) | {f"dog/{number}.png": picture(number) for number in range(2)},
+            0.5,
+            "All pictures of the class dog lie in other classes too",
+        ),
         (class_folders(["Cat", "cat", "dog"], 3), 0.5, "Cat, cat differ in capitals only"),
         (two_splits() | {"train/emu/1.png": picture(66)}, None, "emu"),
         (
