@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from benchmarks.claim.__main__ import main
 from benchmarks.claim.judge import Verdict, judge
 from benchmarks.claim.measurements import Measurements, Replication, best_on_test, measurements
 from benchmarks.claim.tables import markdown
+from benchmarks.studies.asked import AsSpecified
 from benchmarks.studies.record import write_record
 from gauntlet.resources import TERMINAL
 from gauntlet.spec.experiment import ExperimentSpec
@@ -174,6 +176,23 @@ def test_a_number_of_table_1_passes_within_three_points(tmp_path: Path) -> None:
     assert "| cross entropy, best fgsm, natural | 50.96 | 55.0 |" in markdown(_written(tmp_path / "again"))
 
 
+def test_a_seed_of_its_own_is_read_for_the_whole_test_set_alone(tmp_path: Path) -> None:
+    """Its accuracy stands in Table 1 beside those of other seeds, and no comparison has it."""
+    before = _written(tmp_path)
+    runs = {
+        f"{name}-8": (_epochs(0.9, 0.9, 0.9), [_attacked(220, "autoattack", 0.5, selection="last", n=10_000)])
+        for name in _OBJECTIVES
+    }
+    written(tmp_path / "whole", runs, _OBJECTIVES)
+    after = judge(tmp_path)
+    assert replace(after, table=()) == replace(before, table=())
+    rows = {(row.name, row.n): row for row in after.table}
+    changed = {key for key, row in rows.items() if row not in before.table}
+    assert {n for _, n in changed} == {10_000}
+    assert rows["policy gradient, last, AutoAttack", 10_000].by_seed == {0: 0.31, 8: 0.5}
+    assert all("AutoAttack" in name for name, _ in changed)
+
+
 def test_the_loop_nearest_to_the_paper_comes_first(tmp_path: Path) -> None:
     """Of the batches whose cross-entropy has had 60 epochs, by both distances together."""
     histories = {"main": (0.60, 0.36), "batch-64": (0.55, 0.33), "batch-256": (0.50, 0.32), "batch-32": (0.58, 0.35)}
@@ -212,12 +231,14 @@ def test_the_specs_are_those_of_the_plan() -> None:
         "again-early": (128, 20, (3, 4, 5, 6)),
         "batch-64": (64, 60, (0,)),
         "batch-256": (256, 60, (0,)),
+        "whole": (128, 220, (8,)),
     }
     assert {name for name, spec in specs.items() if spec.evaluation.held_out(50_000) == 5_000} == {
         "again",
         "again-early",
     }
-    for again, first in (("again", "main"), ("again-early", "early")):
+    assert [name for name, spec in specs.items() if spec.evaluation.samples == 10_000] == ["whole"]
+    for again, first in (("again", "main"), ("again-early", "early"), ("whole", "main")):
         assert specs[again].objectives == specs[first].objectives
         assert specs[again].training == specs[first].training
 
@@ -292,6 +313,14 @@ def test_of_the_replication_what_its_comparisons_read_is_measured(
         asked |= {(best.id, "autoattack", 2)} if best.id not in chosen else set()
         asked |= {(one.id, "autoattack", 3) for one in (best, last)}
     assert {(one.checkpoint, one.spec.attacks[0].kind, one.spec.samples) for one in found} == asked
+
+
+def test_what_attacks_the_whole_test_set_itself_wants_no_more(system: System, tiny_document: dict[str, Any]) -> None:
+    """Nothing is measured beyond what its spec asks for."""
+    tiny_document["evaluation"] |= {"samples": 10_000}
+    experiment = system.client.submit(tiny_document).id
+    assert type(measurements(system.client, experiment)) is AsSpecified
+    system.client.cancel_experiment(experiment)
 
 
 def _all_ended(measured: Measurements) -> bool:
