@@ -81,7 +81,7 @@ def _towards(model: Model, images: Tensor, labels: Tensor, rank: int, steps: Ste
 
 
 def _step(model: Model, points: Tensor, clean: Tensor, own: Tensor, target: Tensor, steps: Steps) -> Tensor:
-    """Along the gradient at each point."""
+    """Where the points go next, along the gradient at each."""
     rows = torch.arange(len(points), device=points.device)
     with torch.enable_grad():
         given = points.clone().requires_grad_()
