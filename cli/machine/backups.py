@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.json_output import AsJson, print_plain
+from cli.machine.faults import faults_told
 from cli.terminal import FAILED, errors, give_up, inaccessible, say
 from gauntlet.settings import SettingsInvalid
 
@@ -27,10 +28,11 @@ def backup(file: _Archive, *, json: AsJson = False) -> None:
     from store.errors import StoreError
 
     settings = _settings()
-    try:
-        taken = take(settings.database_url, _folder(settings), settings.secret_key_file, file)
-    except (StoreError, OSError) as error:
-        give_up(f"No backup was made. {_told(error)}")
+    with faults_told(settings.database_url):
+        try:
+            taken = take(settings.database_url, _folder(settings), settings.secret_key_file, file)
+        except (StoreError, OSError) as error:
+            give_up(f"No backup was made. {_told(error)}")
     _tell("backed up", taken.manifest, file, faults=taken.faults, as_json=json)
     if taken.faults:
         raise typer.Exit(FAILED)
@@ -51,13 +53,14 @@ def restore(
     from store.errors import StoreError
 
     settings = _settings()
-    try:
-        if check:
-            manifest = restoring.check(file)
-        else:
-            manifest = restoring.restore(file, settings.database_url, _folder(settings), settings.secret_key_file)
-    except (StoreError, OSError) as error:
-        give_up(_told(error) if check else f"Nothing was restored. {_told(error)}")
+    with faults_told(settings.database_url):
+        try:
+            if check:
+                manifest = restoring.check(file)
+            else:
+                manifest = restoring.restore(file, settings.database_url, _folder(settings), settings.secret_key_file)
+        except (StoreError, OSError) as error:
+            give_up(_told(error) if check else f"Nothing was restored. {_told(error)}")
     _tell("whole" if check else "restored", manifest, file, faults=(), as_json=json)
 
 

@@ -9,6 +9,7 @@ from rich.text import Text
 
 import gauntlet
 from cli.json_output import AsJson, print_json, print_plain
+from cli.machine.faults import faults_told
 from cli.terminal import console, errors, give_up, say
 from gauntlet.client import GauntletClientError
 from gauntlet.settings import SettingsInvalid
@@ -23,7 +24,8 @@ def up(*, json: AsJson = False) -> None:
 
     try:
         service, worker = ServiceSettings.from_environment(), WorkerSettings.from_environment()
-        run_embedded(service, worker, errors if json else console, as_json=json)
+        with faults_told(service.database_url):
+            run_embedded(service, worker, errors if json else console, as_json=json)
     except (StartFailed, SettingsInvalid) as error:
         give_up(str(error))
 
@@ -57,7 +59,8 @@ def migrate(*, json: AsJson = False) -> None:
     except SettingsInvalid as error:
         give_up(str(error))
     logs.configure("migrate", settings.log_format)
-    migrate_database(settings.database_url)
+    with faults_told(settings.database_url):
+        migrate_database(settings.database_url)
     if json:
         print_plain({"database": masked(settings.database_url)})
 

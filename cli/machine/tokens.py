@@ -9,6 +9,7 @@ import typer
 from pydantic import ValidationError
 
 from cli.json_output import AsJson, print_json, print_plain
+from cli.machine.faults import faults_told
 from cli.shown.listings import Cell, Column, Listing, print_listing
 from cli.shown.tables import at_time
 from cli.terminal import give_up, tell_id
@@ -150,9 +151,10 @@ def _store() -> Iterator[tuple["Database", "ServiceSettings"]]:
         settings = ServiceSettings.from_environment()
     except SettingsInvalid as error:
         give_up(str(error))
-    migrate(settings.database_url)
-    database = Database(settings.database_url)
-    try:
-        yield database, settings
-    finally:
-        database.close()
+    with faults_told(settings.database_url):
+        migrate(settings.database_url)
+        database = Database(settings.database_url)
+        try:
+            yield database, settings
+        finally:
+            database.close()
