@@ -8,14 +8,15 @@ _Z_95 = 1.959963984540054
 
 
 def wilson_interval(fraction: float, n: int, z: float = _Z_95) -> tuple[float, float]:
-    """The 95 % score interval of a proportion of n (Wilson 1927, JASA 22); it stays inside [0, 1].
+    """The 95 % score interval of a proportion of n (Wilson 1927, JASA 22); it stays inside [0, 1], and holds it.
 
     `z` is the normal distribution's point that it goes by, where it is not that of 95 %.
     """
     centre = fraction + z**2 / (2 * n)
     spread = z * math.sqrt(fraction * (1 - fraction) / n + z**2 / (4 * n**2))
     scale = 1 + z**2 / n
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    # Of none and of all the end is the proportion itself, which rounding may miss by a last bit.
+    return min(fraction, max(0.0, (centre - spread) / scale)), max(fraction, min(1.0, (centre + spread) / scale))
 
 
 def lower_bound(right: int, n: int, alpha: float) -> float:
