@@ -95,6 +95,9 @@ class Reporter:
             await asyncio.wait([asking], timeout=self._grace_s)
             asking.cancel()
             await asyncio.wait([asking])
+            if not asking.cancelled():
+                # Nobody else hears of it.
+                asking.exception()
             raise
         except Ended as end:
             raise (self._refusal() if end.late else _broken_down()) from end

@@ -163,6 +163,7 @@ class Looks:
         looking = self._next.get(asked)
         if looking is None:
             looking = self._next[asked] = asyncio.ensure_future(self._look(asked, read))
+            looking.add_done_callback(_heard)
         # One of those who wait may leave.
         return await asyncio.shield(looking)
 
@@ -176,6 +177,12 @@ class Looks:
                 return await run_in_threadpool(read)
             finally:
                 del self._begun[asked]
+
+
+def _heard(look: asyncio.Future[str]) -> None:
+    """What it raised is no fault where all who waited have left."""
+    if not look.cancelled():
+        look.exception()
 
 
 class KeptAnswers:

@@ -182,6 +182,9 @@ class Classifier:
                 answer, found = await asyncio.shield(asking)
             except asyncio.CancelledError:
                 await asyncio.wait([asking])
+                if not asking.cancelled():
+                    # Nobody else hears of it.
+                    asking.exception()
                 raise
             except Ended as end:
                 if end.late:
