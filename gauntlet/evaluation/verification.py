@@ -54,7 +54,7 @@ def verify(kept: KeptPictures, model: nn.Module, *, device: torch.device | str =
         model: in eval mode, from float32 [n, c, h, w] in [0, 1] to logits.
 
     Raises:
-        ModelUnfit: it takes no such images, or answers for other classes.
+        ModelUnfit: it takes no such images, or answers for other classes or with what is not finite.
     """
     images = to_unit(torch.from_numpy(kept.images))
     logits = _logits(model, images, len(kept.about["classes"]), device)
@@ -116,5 +116,8 @@ def _logits(model: nn.Module, images: Tensor, classes: int, device: torch.device
                 raise ModelUnfit(f"The model takes no images of {shape}, as these pictures are.") from error
             if logits.shape != (len(some), classes):
                 raise ModelUnfit(f"The model does not answer for the {classes} classes of these pictures.")
+            # Beside an infinite one any class would be as good as the one that is said.
+            if not bool(logits.isfinite().all()):
+                raise ModelUnfit("The model's output is infinite or not a number for some of these pictures.")
             found.append(logits.float().cpu())
     return torch.cat(found)

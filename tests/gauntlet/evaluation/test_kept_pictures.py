@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -177,6 +178,18 @@ def test_a_model_of_other_classes_or_images_is_told(kept: KeptPictures) -> None:
         list(verify(kept, torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2))))
     with pytest.raises(ModelUnfit, match="no images of 1 × 4 × 4"):
         list(verify(kept, torch.nn.Conv2d(3, 3, 1)))
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_an_output_that_is_not_finite_proves_nothing(kept: KeptPictures, value: float) -> None:
+    """Whatever is said of the pictures would be undecided, or be class 0."""
+
+    class Overflowing(torch.nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return torch.tensor([value, 0.0, 0.0]).expand(len(images), 3)
+
+    with pytest.raises(ModelUnfit, match="infinite or not a number"):
+        list(verify(kept, Overflowing()))
 
 
 def packed(**arrays: Any) -> bytes:
