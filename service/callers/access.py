@@ -20,6 +20,7 @@ from service.callers.audit import Audit
 from service.callers.failed_logins import FailedLogins
 from service.callers.known_callers import KnownCallers
 from service.errors import ServiceError
+from service.requests.paths import compared
 from service.settings import ServiceSettings
 from service.transport.origins import is_own_pages
 from store.accounts import secret_key, sessions, tokens
@@ -132,7 +133,7 @@ class Access:
                 too many tokens that open nothing.
         """
         request["state"]["caller"] = None
-        if not self.is_on or is_open(request["method"], request["path"]):
+        if not self.is_on or is_open(request["method"], compared(request)):
             return
         headers = Headers(scope=request)
         token, secret = token_in(headers), session_cookie.secret_in(headers, request["scheme"])
@@ -149,7 +150,7 @@ class Access:
             caller = await anyio.to_thread.run_sync(self._caller, request, token, secret or "", limiter=self._looks)
             self._known.keep(shown, caller, changes)
         request["state"]["caller"] = caller
-        needed = scope_for(request["method"], request["path"])
+        needed = scope_for(request["method"], compared(request))
         if not caller.may(needed):
             detail = f"This takes a token of scope {needed}; the one given has scope {caller.scope}."
             await self.audit.note_refusal(request, "scope-too-small")

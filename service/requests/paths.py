@@ -2,7 +2,14 @@
 
 from fastapi import Request
 from fastapi.routing import iter_route_contexts
+from starlette._utils import get_route_path
 from starlette.routing import Match
+from starlette.types import Scope
+
+
+def compared(scope: Scope) -> str:
+    """The path that the routes compare: of a service that its server puts below some path, what comes after that."""
+    return get_route_path(scope)
 
 
 def methods_of(request: Request) -> list[str]:

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.answering.freshness import Freshness
 from service.callers.access import Access, require_no_token_in_url
 from service.errors import ServiceError, database_away, no_connection_free
+from service.requests.paths import compared
 from service.settings import ServiceSettings
 from service.transport.exchange import BodyTooLarge, Exchange, NoMoreWanted
 from service.transport.lasting import send_what_lasts
@@ -57,7 +58,7 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._limit(scope["path"])
+        limit = self._limit(compared(scope))
         exchange = Exchange(scope, receive, send, limit=limit, pieces=self._pieces)
         scope.setdefault("state", {})["request_id"] = exchange.request_id
         logs.REQUEST.set(exchange.request_id)
@@ -81,7 +82,7 @@ class Edge:
                 self._tracing.open(asked)
             send = Freshness(scope, exchange.send).send
             answer = None if self._known is None else self._known(asked)
-            app = answer or self._direct.get((asked["method"], asked["path"]), self._app)
+            app = answer or self._direct.get((asked["method"], compared(asked)), self._app)
             await app(asked, exchange.receive, send)
             await send_what_lasts(scope, exchange.receive, send)
         except ServiceError as error:

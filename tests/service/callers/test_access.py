@@ -127,6 +127,21 @@ def test_scopes_follow_from_method_and_path() -> None:
     assert scope_for("GET", "/v1/tokensother") == "read"
 
 
+@pytest.mark.parametrize("below", ["/x", ""], ids=["path as sent", "path without it"])
+def test_below_a_path_no_scope_is_smaller(guarded: ServiceSettings, shown: dict[str, str], below: str) -> None:
+    """Where a server puts the service there (uvicorn's `--root-path`), doors are the same, and the page is open."""
+    wanted = {"owner": "eve", "scope": "admin"}
+    with TestClient(create_app(guarded), root_path="/x") as there:
+        for kind, status in (("read", 403), ("submit", 403), ("admin", 201)):
+            answer = there.post(f"{below}/v1/tokens", json=wanted, headers=bearer(shown[kind]))
+            assert answer.status_code == status, kind
+        assert there.get(f"{below}/v1/audit", headers=bearer(shown["submit"])).status_code == 403
+        assert there.get(f"{below}/v1/runs", headers=bearer(shown["read"])).status_code == 200
+        assert there.get(f"{below}/v1/runs").status_code == 401
+        assert there.get(f"{below}/healthz").status_code == 200
+        assert there.get(f"{below}/").status_code == 200
+
+
 def test_an_admin_gives_and_takes_tokens(guarded_api: TestClient, shown: dict[str, str]) -> None:
     """A token is told once; it works at once, is listed with its last use, and opens nothing once it is revoked."""
     admin = bearer(shown["admin"])
