@@ -96,7 +96,7 @@ def _as_id(text: str) -> str | None:
 
 def _route_of(request: Scope) -> tuple[str, dict[str, str]]:
     """The path that a request takes, with the names of its parameters, and what they are: at the edge nobody knows."""
-    asked = {**request, "root_path": request.get("app_root_path", "")}
+    asked = {**request, "root_path": request.get("app_root_path", request.get("root_path", ""))}
     for route in iter_route_contexts(request["app"].routes):
         match, found = route.matches(asked)
         if match is not Match.NONE and route.path_format:

@@ -8,7 +8,10 @@ from starlette.types import Scope
 
 
 def compared(scope: Scope) -> str:
-    """The path that the routes compare: of a service that its server puts below some path, what comes after that."""
+    """The path that the routes compare: of a service that its server puts below some path, what comes after that.
+
+    It is the framework's own function: by another one a request could be let in for one path and answered at another.
+    """
     return get_route_path(scope)
 
 
@@ -16,10 +19,11 @@ def methods_of(request: Request) -> list[str]:
     """Every method that the request's path takes."""
     scope = request.scope
     # As it was before a route took it: one that holds others has made their part of the path the root of its own.
-    asked = {"type": "http", "method": "GET", "path": scope["path"], "root_path": scope.get("app_root_path", "")}
+    root = scope.get("app_root_path", scope.get("root_path", ""))
+    asked = {"type": "http", "method": "GET", "path": scope["path"], "root_path": root}
     routes = [route for route in iter_route_contexts(request.app.routes) if route.matches(asked)[0] is not Match.NONE]
     # What stands there as it is is meant, and no id that reads the same, such as `/v1/experiments/validate`.
-    meant = [route for route in routes if route.path_format == scope["path"]] or routes
+    meant = [route for route in routes if route.path_format == compared(asked)] or routes
     found: set[str] = set()
     for route in meant:
         found |= route.methods or {"GET"}

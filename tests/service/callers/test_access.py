@@ -136,6 +136,10 @@ def test_below_a_path_no_scope_is_smaller(guarded: ServiceSettings, shown: dict[
             answer = there.post(f"{below}/v1/tokens", json=wanted, headers=bearer(shown[kind]))
             assert answer.status_code == status, kind
         assert there.get(f"{below}/v1/audit", headers=bearer(shown["submit"])).status_code == 403
+        found = there.get(f"{below}/v1/audit", headers=bearer(shown["admin"])).json()["data"]
+        assert {entry["route"] for entry in found} == {"/v1/tokens", "/v1/audit"}
+        other = there.delete(f"{below}/v1/tokens", headers=bearer(shown["admin"]))
+        assert (other.status_code, other.headers["Allow"]) == (405, "GET, HEAD, POST")
         assert there.get(f"{below}/v1/runs", headers=bearer(shown["read"])).status_code == 200
         assert there.get(f"{below}/v1/runs").status_code == 401
         assert there.get(f"{below}/healthz").status_code == 200
