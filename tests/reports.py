@@ -9,6 +9,7 @@ from gauntlet.report.curves import RunCurve
 from gauntlet.report.report import Report, RunCost, assemble
 from gauntlet.report.report_row import ReportRow, report_row
 from gauntlet.results.corruptions import corruption_stage
+from gauntlet.results.masking import MASKING_PREFIX, masking_attacks
 from gauntlet.results.outcome import EvaluationOutcome, Measured, summarise
 from gauntlet.results.smoothing import smoothing_stage
 from gauntlet.spec.evaluations.attacks import attack_label
@@ -74,8 +75,8 @@ def outcome(
     n = evaluation.samples
     luck = [dice.random() for _ in range(n)]
 
-    def batch(stage: str, accuracy: float) -> Batch:
-        robust = [one < accuracy for one in luck]
+    def batch(stage: str, accuracy: float, n: int = n) -> Batch:
+        robust = [one < accuracy for one in luck[:n]]
         labels = [image % len(classes) for image in range(n)]
         predicted = [
             label if right else dice.choice([other for other in range(len(classes)) if other != label])
@@ -92,6 +93,11 @@ def outcome(
             batches += [replace(batches[-1], stage=part) for part in parts[2:]]
         else:
             batches.append(batch(attack_label(attack), survives))
+    if evaluation.masking is not None:
+        batches += [
+            batch(MASKING_PREFIX + attack_label(attack), natural * (1 - float(attack.eps)), evaluation.masking.samples)
+            for attack in masking_attacks(evaluation)
+        ]
     if evaluation.corruptions is not None:
         batches += [
             batch(corruption_stage("cifar10-c", kind, severity), natural - severity / 20)

@@ -68,6 +68,7 @@ def test_training_goes_by_its_gpu(
         raise RuntimeError("seen")
 
     monkeypatch.setattr(torch.nn.Module, "to", moved)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr("gauntlet.training.fused.together._parts_on", lambda _device, data, _held: (data, data.test))
     with pytest.raises(RuntimeError, match="seen"):
         next(train(run_spec(), digits, device=OTHER))
