@@ -17,8 +17,10 @@ def faults_told(database_url: str) -> Iterator[None]:
         yield
     except OperationalError as error:
         why = masked(str(error.orig or error)).strip().partition("\n")[0].rstrip(".")
-        give_up(f"{masked(database_url)} does not answer: {why}.")
-    except BrokenPipeError:
-        raise
+        told = "cannot be used" if database_url.startswith("sqlite") else "does not answer"
+        give_up(f"{masked(database_url)} {told}: {why}.")
     except OSError as error:
+        if error.filename is None:
+            # Of no file: a pipe that nobody reads, or a machine that has no more processes.
+            raise
         give_up(inaccessible(error))

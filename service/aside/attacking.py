@@ -65,9 +65,11 @@ class DatasetImages:
                 found = read_test_image(dataset, order["position"], root)
         except DatasetUnavailable as error:
             return {"refused": str(error)}, ()
+        if found is None and "example" in order:
+            none = f"The data set has no test image of a class {order['example']}; classes count from 0."
+            return {"refused": none}, ()
         if found is None or found.label != order.get("label", found.label) or found.pixels.nbytes != order["size"]:
-            none = f"The data set has no test image of a class {order.get('example')}; classes count from 0."
-            return {"refused": none if "example" in order else _ANOTHER}, ()
+            return {"refused": _ANOTHER}, ()
         return {}, [found.pixels.tobytes()]
 
     def _has_changed(self, dataset: DatasetSpec, root: Path, sha256: str | None) -> bool:

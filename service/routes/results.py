@@ -26,14 +26,14 @@ logger = logging.getLogger(__name__)
 @router.post("", status_code=201)
 def bring_result(request: ElsewhereResult, response: Response, database: DatabaseDep, owner: OwnerDep) -> Result:
     """Keep what an evaluation by the library found elsewhere: taken at its word, and marked wherever it is shown."""
-    if not all(map(is_text, _texts(request.outcome.model_dump()))):
-        message = "A text of the outcome has a control character or half of a character, as none of the library's has."
+    if (text := next((text for text in _texts(request.outcome.model_dump()) if not is_text(text)), None)) is not None:
+        message = f"A text of the outcome, {text!a:.80}, has a control character or half of a character."
         raise invalid_fields([ProblemError(pointer="/outcome", message=message)])
     with database.writing() as session:
-        shown = results.show(results.add(session, request, owner=owner))
-    logger.info("Result %s (%s), measured elsewhere, is kept.", shown.id, shown.name)
-    response.headers["Location"] = f"/v1/results/{shown.id}"
-    return shown
+        kept = results.show(results.add(session, request, owner=owner))
+    logger.info("Result %s (%s), measured elsewhere, is kept.", kept.id, kept.name)
+    response.headers["Location"] = f"/v1/results/{kept.id}"
+    return kept
 
 
 def _texts(document: Any) -> Iterator[str]:
