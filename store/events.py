@@ -3,7 +3,7 @@
 Ids are given at the end of a transaction, under a lock that is kept until its commit. So they become visible in their
 order on PostgreSQL too, whose sequence is counted at once and whose commits come as they like: who has seen one id has
 seen every smaller one that there will be. After it only experiments are locked, whose status changes, and who locks
-one otherwise has all its jobs by then: so nobody waits for two things crosswise.
+one otherwise has all its jobs by then, or waits for nothing more: so nobody waits for two things crosswise.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

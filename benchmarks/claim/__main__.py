@@ -6,7 +6,7 @@
 
 After an interruption, however it came about, the same command finds its experiments again and they go on where they
 were. Each experiment's record goes into results/, and after each results/verdict.json and verdict.md are made anew.
-`whole` is asked for by its name: it is for a CPU, main's first seed is attacked on all test images anyway.
+`whole` is asked for by its name: it is for a CPU, main asks for that of its first seed.
 """
 
 from collections.abc import Sequence

@@ -30,7 +30,7 @@ def stack_of(model: nn.Module) -> Stack | None:
     that flattens; after it any. None where there are others, and where one of them, or what holds them, does more than
     its class says: has a hook, a parametrisation or a forward of its own, or is compiled.
 
-    A ReLU in front of a pooling layer stands behind it, where it gives the same of a quarter of the values.
+    A ReLU in front of a pooling layer stands behind that, where it gives the same of a quarter of the values.
     """
     layers = list(_flat(model))
     flattens = next((number for number, layer in enumerate(layers) if isinstance(layer, nn.Flatten)), 0)

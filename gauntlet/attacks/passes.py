@@ -98,7 +98,7 @@ class Passes(nn.Module):
         self._last = []
 
     def back(self, seen: _Seen, gradient: Tensor) -> Tensor:
-        """From the gradient to the features, [n, c, h, w], that to the points."""
+        """From the gradient to the features, [n, c, h, w], which may be overwritten, that to the points."""
         for step, kept, given in zip(reversed(self._steps), reversed(seen.kept), reversed(seen.given), strict=True):
             gradient = _back(step, gradient, kept, *given)
         return gradient

@@ -137,7 +137,7 @@ def assemble(
         rows: one for each run and selection, as `report_row` makes them.
         curves: accuracies by epoch; of a run without an epoch there is nothing to draw.
         objectives: what the runs call the spec's objectives, of a sweep its trials, in its order; by default as they
-            called today.
+            are called today.
         warnings: what to say beyond the rows' doubts.
     """
     named = tuple(objectives) or tuple(dict.fromkeys(label for label, _ in spec.runs()))

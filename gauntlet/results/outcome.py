@@ -167,7 +167,7 @@ def summarise(spec: EvaluationSpec, batches: Iterable[StageBatch], measured: Mea
 
 
 def _require_whole(spec: EvaluationSpec, stages: Mapping[str, StageResult]) -> None:
-    """What an attack was not given it has not broken: of an evaluation that was left early it would be robust."""
+    """What an attack was not given it has not broken: left in the midst of its images, a model would be robust."""
     natural = stages.get(NATURAL, StageResult({}, {}))
     for attack in spec.attacks:
         label, parts = attack_label(attack), parts_of(attack)

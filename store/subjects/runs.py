@@ -143,13 +143,13 @@ def rewind(session: Session, held: Claim, *, to_epoch: int) -> None:
     Raises:
         LeaseLost: the run is no longer this attempt's.
     """
-    kept = set(session.scalars(select(Checkpoint.id).where(Checkpoint.run_id == held.id, Checkpoint.epoch > to_epoch)))
-    if kept:
+    later = set(session.scalars(select(Checkpoint.id).where(Checkpoint.run_id == held.id, Checkpoint.epoch > to_epoch)))
+    if later:
         # Before the run's row: whoever deletes has the turn first.
         deletions.take_turn_to_name(session)
     jobs.hold(session, held)
     session.execute(delete(EpochMetrics).where(EpochMetrics.run_id == held.id, EpochMetrics.epoch > to_epoch))
-    forgotten = kept - deletions.stood_on(session, kept)
+    forgotten = later - deletions.stood_on(session, later)
     session.execute(delete(Checkpoint).where(Checkpoint.id.in_(forgotten)))
     events.rewind(session, held.id, to_epoch=to_epoch)
 

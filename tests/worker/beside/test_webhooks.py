@@ -9,7 +9,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
@@ -28,7 +27,6 @@ from store.models import Delivery, Run, Webhook
 from store.queue import jobs
 from store.subjects import experiments
 from tests.e2e.system import await_that
-from tests.postgres import await_lock
 from tests.store.recorded import submit
 from worker.beside.webhooks import deliver
 
@@ -144,32 +142,6 @@ def silent() -> Iterator[tuple[str, socket.socket]]:
     """A receiver that never answers; who waits for it is let go when the block ends. Yields its URL and its socket."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/", server
-
-
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-@pytest.mark.parametrize("order", ["deleted first", "told first"])
-def test_one_that_is_deleted_as_events_are_gathered_leaves_nothing(database: Database, order: str) -> None:
-    """Who comes second waits, and then finds no webhook to make deliveries for, or those that were made for it."""
-    identifier, _ = hooked(database, "http://127.0.0.1:1/")
-    alarm(database)
-
-    def remove(session: Session) -> None:
-        webhooks.remove(session, webhooks.get(session, identifier))
-        session.flush()
-
-    first, second = (remove, webhooks.gather) if order == "deleted first" else (webhooks.gather, remove)
-
-    def also() -> None:
-        with database.writing() as session:
-            second(session)
-
-    with ThreadPoolExecutor(1) as pool:
-        with database.writing() as session:
-            first(session)
-            late = pool.submit(also)
-            await_lock(database)
-        late.result()
-    assert deliveries(database) == []
 
 
 def test_who_never_answers_holds_up_no_other(database: Database) -> None:
