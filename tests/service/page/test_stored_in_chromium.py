@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 from sqlalchemy.orm import Session
 
+from gauntlet.resources import TERMINAL
 from gauntlet.results.protocol import IMPLEMENTATIONS
 from gauntlet.results.suspicions import OVERFITTING, overfitting
 from gauntlet.spec.evaluations.evaluation import EvaluationRequest
@@ -20,7 +21,7 @@ from store.subjects import evaluation_requests, evaluations, experiments, runs
 from store.subjects.evaluations import AttackedSet
 from store.subjects.runs import EpochRecord, Note
 from tests.browser import barriers, opened
-from tests.e2e.system import System
+from tests.e2e.system import System, await_that
 from tests.evaluations import batch, imported, recorded
 from tests.service.page.visits import percent, url_of
 
@@ -159,6 +160,8 @@ def test_what_a_sweep_goes_over_is_shown_as_no_single_value(
             expect(row.locator("th, td").nth(column)).to_have_text(eps)
             page.goto(f"/#/experiments/{experiment.id}")
             expect(page.get_by_text(re.compile(told))).to_be_visible()
+        # A run that was claimed meanwhile sees only at its next look that it is cancelled.
+        await_that(lambda identifier=experiment.id: whole_system.client.experiment(identifier).status in TERMINAL)
         whole_system.client.delete_experiment(experiment.id)
 
 
