@@ -1,4 +1,4 @@
-"""Work that may hang, in daemon threads: the process's end waits for those of a pool, however long they take."""
+"""Work that may hang, in daemon threads, for which the process's end does not wait; and work that nobody waits for."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
 from threading import Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -32,6 +32,12 @@ async def detached(work: Callable[[], T], name: str) -> T:
 
     Thread(target=do, name=name, daemon=True).start()
     return await coming
+
+
+def heard(work: "asyncio.Future[Any]") -> None:
+    """Called when the work is done: what it raised is no fault where all who waited for it have left."""
+    if not work.cancelled():
+        work.exception()
 
 
 def _raisable(error: BaseException) -> BaseException:

@@ -54,9 +54,9 @@ def pgd(
 ) -> Tensor:
     """Projected gradient ascent from uniform random points of the ball (Madry et al. 2018), 2.5 · eps / steps a step.
 
-    `step`, in budgets, is taken instead where it is given. With `stops` false an image whose points repeat bit for bit
-    is walked round its cycle until the steps are used up, which comes to the same where each step follows from the
-    image's point alone.
+    `step`, in budgets, is taken instead where it is given. An image whose points repeat bit for bit is not walked round
+    its cycle until the steps are used up (`gauntlet.attacks.cycles`): what is returned is what that would come to. So
+    each step must follow from the image's point alone; with `stops` false all of them are taken.
 
     Of each image the last misclassified point on the way is returned, or the last point if none was. An image that is
     broken is not attacked again by later restarts.

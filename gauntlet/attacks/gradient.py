@@ -36,15 +36,7 @@ _FEWEST_ROWS = 4
 def fgsm(
     model: Model, images: Tensor, labels: Tensor, eps: Budget, *, norm: Norm = "Linf", loss: LogitLoss | None = None
 ) -> Tensor:
-    """Fast gradient (sign) method (Goodfellow et al. 2015, Eq. in §4): clip(x + eps · sign(∇ₓ loss), 0, 1).
-
-    Under L2 the step is eps along the gradient itself. `loss` is ascended instead of cross-entropy on `labels` where
-    it is given.
-
-    Args:
-        images: float32 [n, channels, height, width] in [0, 1]; what is returned is alike, each within eps of its own.
-        labels: int64 [n].
-        eps: of images in [0, 1].
+    """`gauntlet.attacks.called.fgsm`, which says what it does, of arguments that are not looked at first.
 
     Raises:
         AttackUnsupported: no gradient leads from the model's output back to its images.
@@ -74,20 +66,7 @@ def pgd(
     step: float | None = None,
     stops: bool = True,
 ) -> Tensor:
-    """Projected gradient ascent from uniform random points of the ball (Madry et al. 2018), 2.5 · eps / steps a step.
-
-    `step`, in budgets, is taken instead where it is given. An image whose points repeat bit for bit is not walked round
-    its cycle until the steps are used up (`gauntlet.attacks.cycles`): what is returned is what that would come to. So
-    each step must follow from the image's point alone; with `stops` false all of them are taken.
-
-    Of each image the last misclassified point on the way is returned, or the last point if none was. An image that is
-    broken is not attacked again by later restarts.
-
-    Args:
-        images: float32 [n, channels, height, width] in [0, 1]; what is returned is alike, each within eps of its own.
-        labels: int64 [n].
-        eps: of images in [0, 1].
-        generator: on the images' device; the starting points are drawn from it.
+    """`gauntlet.attacks.called.pgd`, which says what it does, of arguments that are not looked at first.
 
     Raises:
         AttackUnsupported: no gradient leads from the model's output back to its images.

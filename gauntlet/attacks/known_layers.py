@@ -1,6 +1,5 @@
 """Networks that can be taken apart: stacks of layers of which each is known to do what its class says, and no more."""
 
-from itertools import pairwise
 from typing import NamedTuple
 
 from torch import nn
@@ -30,16 +29,17 @@ def stack_of(model: nn.Module) -> Stack | None:
     that flattens; after it any. None where there are others, and where one of them, or what holds them, does more than
     its class says: has a hook, a parametrisation or a forward of its own, or is compiled.
 
-    A ReLU in front of a pooling layer stands behind that, where it gives the same of a quarter of the values.
+    A ReLU in front of pooling layers stands behind them, where it gives the same of a quarter of the values.
     """
     layers = list(_flat(model))
     flattens = next((number for number, layer in enumerate(layers) if isinstance(layer, nn.Flatten)), 0)
     spatial = [layer for layer in layers[:flattens] if not is_idle(layer)]
     if not spatial or not all(map(_is_local, spatial)):
         return None
-    for number, (layer, following) in enumerate(pairwise(spatial)):
-        if isinstance(layer, nn.ReLU) and isinstance(following, nn.MaxPool2d):
-            spatial[number : number + 2] = following, layer
+    for number in range(1, len(spatial)):
+        before, layer = spatial[number - 1 : number + 1]
+        if isinstance(before, nn.ReLU) and isinstance(layer, nn.MaxPool2d):
+            spatial[number - 1 : number + 1] = layer, before
     return Stack(spatial, layers[flattens:])
 
 

@@ -13,6 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from service.aside.processes import Aside, Ended
 from service.aside.reporting import written
+from service.detached import heard
 from service.errors import ServiceError, database_away
 from store.database import Database
 from store.errors import NotFound
@@ -89,15 +90,13 @@ class Reporter:
             await asyncio.shield(self._ended)
         order = {"database": self._url, "experiment": experiment, "wanted": wanted}
         asking = asyncio.ensure_future(self.process.ask(order, seconds=self._most_seconds, behind=None))
+        asking.add_done_callback(heard)
         try:
             answer, found = await asyncio.shield(asking)
         except asyncio.CancelledError:
             await asyncio.wait([asking], timeout=self._grace_s)
             asking.cancel()
             await asyncio.wait([asking])
-            if not asking.cancelled():
-                # Nobody else hears of it.
-                asking.exception()
             raise
         except Ended as end:
             raise (self._refusal() if end.late else _broken_down()) from end

@@ -23,6 +23,7 @@ from starlette.types import Scope
 import gauntlet
 import store
 from service.answering.freshness import entity_tag, is_known
+from service.detached import heard
 from service.errors import ServiceError
 from service.requests.parameters import require_meant
 from store.database import Database
@@ -163,7 +164,7 @@ class Looks:
         looking = self._next.get(asked)
         if looking is None:
             looking = self._next[asked] = asyncio.ensure_future(self._look(asked, read))
-            looking.add_done_callback(_heard)
+            looking.add_done_callback(heard)
         # One of those who wait may leave.
         return await asyncio.shield(looking)
 
@@ -177,12 +178,6 @@ class Looks:
                 return await run_in_threadpool(read)
             finally:
                 del self._begun[asked]
-
-
-def _heard(look: asyncio.Future[str]) -> None:
-    """What it raised is no fault where all who waited have left."""
-    if not look.cancelled():
-        look.exception()
 
 
 class KeptAnswers:

@@ -14,6 +14,7 @@ from gauntlet.spec.checkpoint_card import CheckpointCard
 from gauntlet.spec.evaluations.attacks import AnyAttack
 from gauntlet.spec.runs.training import InferencePrecision
 from service.aside.processes import Aside, Ended
+from service.detached import heard
 from service.pictures.images import Seen
 from store.database import Database
 
@@ -178,13 +179,11 @@ class Classifier:
         """The process's answer. If this is cancelled, it is waited for all the same: to load torch again costs more."""
         async with self._turn:
             asking = asyncio.ensure_future(self.process.ask(order, seconds=seconds, content=content, behind=behind))
+            asking.add_done_callback(heard)
             try:
                 answer, found = await asyncio.shield(asking)
             except asyncio.CancelledError:
                 await asyncio.wait([asking])
-                if not asking.cancelled():
-                    # Nobody else hears of it.
-                    asking.exception()
                 raise
             except Ended as end:
                 if end.late:
